@@ -1,0 +1,1 @@
+"""What Flask is extended with: errors, the database session, the announcer."""

@@ -1,0 +1,1 @@
+"""The command line: one module per command; stands on top of everything else."""

@@ -1,0 +1,1 @@
+"""What is done: one file per outside system, with no decision about the product."""

@@ -1,0 +1,101 @@
+"""Every error webhookd raises on purpose.
+
+    WebhookdError
+    ├── InvalidInput            the caller's data; carries the field and the reason
+    │   └── InvalidFilter       a JMESPath filter; carries the position
+    ├── NotFound                no such thing, or not the caller's
+    ├── Conflict                the thing changed under the caller
+    ├── UndecodableRecord       a Kafka record that cannot be passed on; goes to the dead letters
+    ├── UnusableSubscription    a stored row that no subscription can be made of
+    └── Unavailable             an outside system did not answer in time
+        ├── KafkaUnavailable
+        ├── QueueUnavailable
+        └── StoreUnavailable
+
+The docstring of a class is its message; `code` is the one short word that the exception, the log line, the dead
+letter and the API's answer share.
+"""
+
+from typing import ClassVar
+
+
+class WebhookdError(Exception):
+    """Something webhookd knows by name went wrong."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.__class__.__doc__ or self.code)
+        self.detail = detail
+
+
+class InvalidInput(WebhookdError):
+    """The value cannot be accepted."""
+
+    code = "invalid_input"
+
+    def __init__(self, detail: str = "", *, field: str = "") -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class InvalidFilter(InvalidInput):
+    """The filter is not a JMESPath expression within bounds."""
+
+    code = "invalid_filter"
+
+    def __init__(self, detail: str = "", *, field: str = "", position: int | None = None) -> None:
+        super().__init__(detail, field=field)
+        self.position = position
+
+
+class NotFound(WebhookdError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class Conflict(WebhookdError):
+    """The thing changed since it was read."""
+
+    code = "conflict"
+
+
+class UndecodableRecord(WebhookdError):
+    """The record cannot be passed on as JSON."""
+
+    code = "undecodable"
+
+    def __init__(self, cause: str, detail: str = "") -> None:
+        super().__init__(detail or cause)
+        self.cause = cause
+
+
+class UnusableSubscription(WebhookdError):
+    """The stored configuration cannot be used."""
+
+    code = "unusable_configuration"
+
+
+class Unavailable(WebhookdError):
+    """An outside system did not answer in time."""
+
+    code = "unavailable"
+
+
+class KafkaUnavailable(Unavailable):
+    """The Kafka brokers did not answer in time."""
+
+    code = "kafka_unavailable"
+
+
+class QueueUnavailable(Unavailable):
+    """The task queue did not answer in time."""
+
+    code = "queue_unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """The database did not answer in time."""
+
+    code = "store_unavailable"

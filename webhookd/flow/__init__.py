@@ -1,0 +1,1 @@
+"""What is decided: no socket, thread, clock, database or Celery in here; time is an argument."""

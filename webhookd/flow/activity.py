@@ -1,0 +1,33 @@
+"""What happened to a subscription lately, as its owner reads it in `recent_activity`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """The seed's three kinds of activity."""
+
+    API_CALL = "api_call"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """One row of the activity log: a call (or `calls` successful ones folded into a second) or a state change.
+
+    `at` is seconds since the epoch. Header values in `request_headers` are masked before they get here.
+    `error` is the failure's code where there was no response, or the reason of a state change.
+    """
+
+    subscription_id: str
+    at: float
+    event: Event
+    succeeded: bool = True
+    calls: int = 1
+    request: str = ""
+    request_headers: tuple[str, ...] = ()
+    response_code: int | None = None
+    response_body: str = ""
+    response_headers: tuple[str, ...] = ()
+    error: str = ""

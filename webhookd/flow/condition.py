@@ -1,0 +1,39 @@
+"""How a subscription is doing, as ingest sees it and its status shows it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Health(StrEnum):
+    """Whether deliveries succeed; a subscription that is switched off is shown as inactive instead."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicCondition:
+    """One topic of a subscription: `partitions` is 0 when it does not exist (yet, or any more)."""
+
+    topic: str
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What ingest last wrote about a subscription; counters are of this ingest process' life.
+
+    `reason` is a failure code, empty when healthy; `since` the time of the last change of `health`, seconds since
+    the epoch.
+    """
+
+    subscription_id: str
+    health: Health
+    reason: str = ""
+    since: float = 0.0
+    topics: tuple[TopicCondition, ...] = ()
+    delivered: int = 0
+    filtered: int = 0
+    filter_errors: int = 0
+    last_filter_error: str = ""
+    dead_lettered: int = 0

@@ -1,0 +1,20 @@
+"""A record that will not be delivered, kept with its cause."""
+
+from dataclasses import dataclass
+
+from webhookd.flow.position import Partition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """The record as Kafka gave it, and why it was put aside."""
+
+    subscription_id: str
+    partition: Partition
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    cause: str
+    detail: str = ""

@@ -1,0 +1,20 @@
+"""Where a record stands in Kafka, and what is committed after it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        """As operators write it, and as it stands in logs and task arguments."""
+        return f"{self.topic}/{self.number}"
+
+
+def next_offset(offset: int) -> int:
+    """What Kafka wants committed once the record at `offset` is settled: the one place with a `+ 1`."""
+    return offset + 1

@@ -1,0 +1,1 @@
+"""The ingest process: reads Kafka, matches, batches, dispatches, settles and commits."""
