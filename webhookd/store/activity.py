@@ -1,0 +1,89 @@
+"""What happened to subscriptions lately. Every function works inside the caller's transaction.
+
+Successful calls are routine: `recent` shows the newest 20 at most and `purge` keeps no more than those, so a fast
+subscription cannot push its failures out of sight, or fill the disk.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import CursorResult, delete, func, insert, or_, select
+from sqlalchemy.orm import Session
+
+from webhookd.flow.activity import Activity, Event
+from webhookd.store.subscriptions import hold
+from webhookd.store.tables import ActivityRow
+
+RECENT = 50
+RECENT_ROUTINE = 20
+
+
+def append(session: Session, activities: Sequence[Activity]) -> None:
+    """Add these events; those of deleted subscriptions are left out."""
+    existing = hold(session, [activity.subscription_id for activity in activities])
+    rows = [_to_row(activity) for activity in activities if activity.subscription_id in existing]
+    if rows:
+        session.execute(insert(ActivityRow), rows)
+
+
+def recent(session: Session, subscription_id: str) -> list[Activity]:
+    """The newest 50 events, newest first: at most 20 successful calls, the rest failures and state changes."""
+    routine = _newest(session, subscription_id, routine=True, limit=RECENT_ROUTINE)
+    notable = _newest(session, subscription_id, routine=False, limit=RECENT)
+    rows = sorted([*routine, *notable], key=lambda row: (row.at, row.id), reverse=True)
+    return [_from_row(row) for row in rows[:RECENT]]
+
+
+def purge(session: Session, older_than: float) -> int:
+    """Delete what happened before that moment, and successful calls nobody will be shown; answers how many."""
+    place = func.row_number().over(
+        partition_by=ActivityRow.subscription_id,
+        order_by=(ActivityRow.at.desc(), ActivityRow.id.desc()),
+    )
+    ranked = select(ActivityRow.id, place.label("place")).where(ActivityRow.routine).subquery()
+    surplus = select(ranked.c.id).where(ranked.c.place > RECENT_ROUTINE)
+    result = session.execute(delete(ActivityRow).where(or_(ActivityRow.at < older_than, ActivityRow.id.in_(surplus))))
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def _newest(session: Session, subscription_id: str, *, routine: bool, limit: int) -> Sequence[ActivityRow]:
+    query = (
+        select(ActivityRow)
+        .where(ActivityRow.subscription_id == subscription_id, ActivityRow.routine.is_(routine))
+        .order_by(ActivityRow.at.desc(), ActivityRow.id.desc())
+        .limit(limit)
+    )
+    return session.scalars(query).all()
+
+
+def _to_row(activity: Activity) -> dict[str, Any]:
+    return {
+        "subscription_id": activity.subscription_id,
+        "at": activity.at,
+        "event": activity.event.value,
+        "succeeded": activity.succeeded,
+        "routine": activity.event is Event.API_CALL and activity.succeeded,
+        "calls": activity.calls,
+        "request": activity.request,
+        "request_headers": list(activity.request_headers),
+        "response_code": activity.response_code,
+        "response_body": activity.response_body,
+        "response_headers": list(activity.response_headers),
+        "error": activity.error,
+    }
+
+
+def _from_row(row: ActivityRow) -> Activity:
+    return Activity(
+        subscription_id=row.subscription_id,
+        at=row.at,
+        event=Event(row.event),
+        succeeded=row.succeeded,
+        calls=row.calls,
+        request=row.request,
+        request_headers=tuple(row.request_headers),
+        response_code=row.response_code,
+        response_body=row.response_body,
+        response_headers=tuple(row.response_headers),
+        error=row.error,
+    )

@@ -1,0 +1,55 @@
+"""How subscriptions are doing, as ingest last wrote it. Every function works inside the caller's transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.store.dialects import upsert
+from webhookd.store.subscriptions import hold
+from webhookd.store.tables import ConditionRow
+
+
+def write(session: Session, conditions: Sequence[Condition]) -> None:
+    """Overwrite these conditions; those of deleted subscriptions are left out."""
+    existing = hold(session, [condition.subscription_id for condition in conditions])
+    latest = {condition.subscription_id: condition for condition in conditions if condition.subscription_id in existing}
+    if latest:
+        # In one order, so that two writers wait for each other and never in a circle.
+        rows = [_to_row(latest[id_]) for id_ in sorted(latest)]
+        upsert(session, ConditionRow, rows, keys=["subscription_id"])
+
+
+def read(session: Session, subscription_id: str) -> Condition | None:
+    """The subscription's condition; None as long as ingest has not written one."""
+    row = session.get(ConditionRow, subscription_id)
+    if row is None:
+        return None
+    return Condition(
+        subscription_id=row.subscription_id,
+        health=Health(row.health),
+        reason=row.reason,
+        since=row.since,
+        topics=tuple(TopicCondition(topic=item["topic"], partitions=item["partitions"]) for item in row.topics),
+        delivered=row.delivered,
+        filtered=row.filtered,
+        filter_errors=row.filter_errors,
+        last_filter_error=row.last_filter_error,
+        dead_lettered=row.dead_lettered,
+    )
+
+
+def _to_row(condition: Condition) -> dict[str, Any]:
+    return {
+        "subscription_id": condition.subscription_id,
+        "health": condition.health.value,
+        "reason": condition.reason,
+        "since": condition.since,
+        "topics": [{"topic": item.topic, "partitions": item.partitions} for item in condition.topics],
+        "delivered": condition.delivered,
+        "filtered": condition.filtered,
+        "filter_errors": condition.filter_errors,
+        "last_filter_error": condition.last_filter_error,
+        "dead_lettered": condition.dead_lettered,
+    }

@@ -1,0 +1,129 @@
+"""The database: one engine per process, short transactions, every wait bounded.
+
+wait                      bound       what breaks if it is longer
+a connection is made      3 s         the API answers late instead of with 503
+a statement runs          3 s         a lane waits for the activity log
+the server says nothing   4 s         a frozen server (it keeps its sockets open) would hold the caller for ever
+a free connection         3 s         requests pile up behind a slow database
+SQLite's write lock       5 s         writers take turns; each holds it for milliseconds
+"""
+
+import select
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from webhookd.errors import StoreUnavailable
+
+CONNECT_S = 3
+STATEMENT_S = 3
+SILENCE_S = 4.0
+POOL_WAIT_S = 3.0
+SQLITE_LOCK_S = 5.0
+
+POSTGRES_OPTIONS: dict[str, Any] = {
+    "connect_timeout": CONNECT_S,
+    "options": f"-c statement_timeout={STATEMENT_S * 1000} -c idle_in_transaction_session_timeout=30000",
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
+
+class Database:
+    """The tables behind one engine; made after a fork, used from any thread.
+
+    The migrations must have run. Nothing is connected before the first transaction.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._engine = _engine(make_url(url), pool_size=pool_size)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits on exit and rolls back on any error.
+
+        Raises StoreUnavailable when the database is away, too slow, or busy. A commit whose answer was lost may have
+        happened all the same. On SQLite it holds the write lock from the start: keep it short.
+        """
+        try:
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except (OperationalError, InterfaceError, PoolTimeout, DisconnectionError) as error:
+            raise StoreUnavailable(_cause(error)) from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise StoreUnavailable(_cause(error)) from error
+
+    def ping(self) -> None:
+        """Ask the database for an answer; raises StoreUnavailable."""
+        with self.transaction() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._engine.dispose()
+
+
+def _engine(url: URL, *, pool_size: int) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, pool_timeout=POOL_WAIT_S, pool_size=pool_size)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediately)
+        return engine
+    extensions.set_wait_callback(_wait_for_answer)
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_timeout=POOL_WAIT_S,
+        pool_size=pool_size,
+        connect_args={**POSTGRES_OPTIONS, "connection_factory": BoundedConnection},
+    )
+
+
+def _cause(error: Exception) -> str:
+    original = getattr(error, "orig", None) or error
+    return str(original).strip().partition("\n")[0]
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transactions begin late and not for reads; SQLAlchemy's "begin" event does it instead.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={int(SQLITE_LOCK_S * 1000)}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_immediately(connection: Connection) -> None:
+    # A deferred transaction that reads first and writes later fails at once when another one wrote in between.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class BoundedConnection(extensions.connection):
+    """A connection that gives up on a silent server; others in the process (migrations) wait as long as it takes."""
+
+
+def _wait_for_answer(connection: extensions.connection) -> None:
+    """Wait on the socket with a bound: libpq has none for a server that is frozen but still connected."""
+    timeout_ms = SILENCE_S * 1000 if isinstance(connection, BoundedConnection) else None
+    while True:
+        state = connection.poll()
+        if state == extensions.POLL_OK:
+            return
+        # poll, not select: an ingest process with many consumers has file descriptors past 1,024.
+        answer = select.poll()
+        answer.register(connection.fileno(), select.POLLIN if state == extensions.POLL_READ else select.POLLOUT)
+        if not answer.poll(timeout_ms):
+            raise psycopg2.OperationalError("the server said nothing in time")

@@ -1,0 +1,128 @@
+"""Between a subscription and its row; a row that was damaged says what is wrong with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from webhookd.errors import UnusableSubscription
+from webhookd.flow.subscription import (
+    Alerting,
+    Batching,
+    Destination,
+    Retry,
+    RetryAlgorithm,
+    Source,
+    Start,
+    Subscription,
+)
+
+
+def to_row(subscription: Subscription) -> dict[str, Any]:
+    """The columns that the subscription is stored in, `changed_at` apart."""
+    return {
+        "id": subscription.id,
+        "version": subscription.version,
+        "name": subscription.name,
+        "active": subscription.active,
+        "url": subscription.destination.url,
+        "headers": [list(header) for header in subscription.destination.headers],
+        "sources": [_source_document(source) for source in subscription.sources],
+        "max_batch_size": subscription.batching.max_batch_size,
+        "max_batch_interval_s": subscription.batching.max_batch_interval_s,
+        "max_retries": subscription.retry.max_retries,
+        "retry_algorithm": subscription.retry.algorithm.value,
+        "alert_emails": list(subscription.alerting.emails),
+    }
+
+
+def from_row(row: Mapping[str, Any]) -> Subscription:
+    """The subscription in the row; raises UnusableSubscription, which names the column and the reason."""
+    return Subscription(
+        id=str(row["id"]),
+        version=_whole(row, "version", at_least=1),
+        name=_text(row, "name"),
+        active=bool(row["active"]),
+        destination=Destination(url=_text(row, "url"), headers=_headers(row["headers"])),
+        sources=_sources(row["sources"]),
+        batching=Batching(
+            max_batch_size=_whole(row, "max_batch_size", at_least=1),
+            max_batch_interval_s=_seconds(row, "max_batch_interval_s"),
+        ),
+        retry=Retry(max_retries=_whole(row, "max_retries", at_least=0), algorithm=_algorithm(row)),
+        alerting=Alerting(emails=_texts(row["alert_emails"], "alert_emails")),
+    )
+
+
+def _source_document(source: Source) -> dict[str, Any]:
+    return {
+        "topic": source.topic,
+        "jmes_filters": list(source.jmes_filters),
+        "start": source.start.value,
+        # JSON knows only text as a key.
+        "start_offsets": {str(partition): offset for partition, offset in source.start_offsets.items()},
+    }
+
+
+def _sources(value: object) -> tuple[Source, ...]:
+    if not isinstance(value, list) or not value:
+        raise UnusableSubscription("sources: not a list of topics")
+    sources = tuple(_source(item) for item in value)
+    if len({source.topic for source in sources}) != len(sources):
+        raise UnusableSubscription("sources: a topic stands there twice")
+    return sources
+
+
+def _source(item: object) -> Source:
+    if not isinstance(item, dict):
+        raise UnusableSubscription("sources: not an object")
+    try:
+        return Source(
+            topic=_text(item, "topic"),
+            jmes_filters=_texts(item.get("jmes_filters", []), "jmes_filters"),
+            start=Start(item.get("start", Start.LATEST)),
+            start_offsets={int(key): int(offset) for key, offset in item.get("start_offsets", {}).items()},
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UnusableSubscription(f"sources: {error}") from error
+
+
+def _headers(value: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list):
+        raise UnusableSubscription("headers: not a list")
+    pairs = [_texts(item, "headers") for item in value]
+    if any(len(pair) != 2 for pair in pairs):
+        raise UnusableSubscription("headers: not pairs of name and value")
+    return tuple((name, content) for name, content in pairs)
+
+
+def _algorithm(row: Mapping[str, Any]) -> RetryAlgorithm:
+    try:
+        return RetryAlgorithm(row["retry_algorithm"])
+    except ValueError as error:
+        raise UnusableSubscription(f"retry_algorithm: {error}") from error
+
+
+def _text(row: Mapping[str, Any], column: str) -> str:
+    value = row.get(column)
+    if not isinstance(value, str) or not value:
+        raise UnusableSubscription(f"{column}: not a text")
+    return value
+
+
+def _texts(value: object, column: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UnusableSubscription(f"{column}: not a list of texts")
+    return tuple(value)
+
+
+def _whole(row: Mapping[str, Any], column: str, *, at_least: int) -> int:
+    value = row[column]
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise UnusableSubscription(f"{column}: not a whole number from {at_least} up")
+    return value
+
+
+def _seconds(row: Mapping[str, Any], column: str) -> float:
+    value = row[column]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise UnusableSubscription(f"{column}: not a number of seconds")
+    return float(value)

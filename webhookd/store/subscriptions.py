@@ -1,0 +1,147 @@
+"""Subscriptions in the database. Every function works inside the caller's transaction."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CursorResult, Select, select, update
+from sqlalchemy import delete as delete_from
+from sqlalchemy import insert as insert_into
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from webhookd import clock
+from webhookd.errors import Conflict, NotFound, UnusableSubscription
+from webhookd.flow.subscription import Subscription
+from webhookd.store.subscription_rows import from_row, to_row
+from webhookd.store.tables import SubscriptionRow
+
+Loaded = Subscription | UnusableSubscription
+"""A subscription, or why its row cannot be one."""
+
+_TABLE = SubscriptionRow.__table__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What can be said of a subscription even when its configuration cannot be used."""
+
+    id: str
+    version: int
+    name: str
+    active: bool
+    url: str
+
+
+def versions(session: Session) -> dict[str, int]:
+    """Every subscription's id and version: what a process compares with what it runs."""
+    return dict(session.execute(select(SubscriptionRow.id, SubscriptionRow.version)).tuples().all())
+
+
+def load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
+    """The subscriptions with these ids; one that is gone is absent, one that cannot be used says why."""
+    try:
+        return _load(session, ids)
+    except ValueError:
+        # One row holds JSON that is none; it must not take the others with it.
+        return {id_: found for id_ in ids for found in [_load_alone(session, id_)] if found is not None}
+
+
+def find(session: Session, id_: str) -> Subscription:
+    """One subscription; raises NotFound, or UnusableSubscription with the reason."""
+    match load(session, [id_]).get(id_):
+        case None:
+            raise NotFound(f"there is no subscription {id_}")
+        case UnusableSubscription() as error:
+            raise error
+        case found:
+            return found
+
+
+def outline(session: Session, id_: str) -> Outline:
+    """What is known of a subscription whether or not it can be used; raises NotFound."""
+    columns = (SubscriptionRow.version, SubscriptionRow.name, SubscriptionRow.active, SubscriptionRow.url)
+    row = session.execute(select(*columns).where(SubscriptionRow.id == id_)).first()
+    if row is None:
+        raise NotFound(f"there is no subscription {id_}")
+    return Outline(id=id_, version=row.version, name=row.name, active=row.active, url=row.url)
+
+
+def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Loaded]]:
+    """Up to `limit` subscriptions whose ids follow `after`, in the order of their ids."""
+    query = select(SubscriptionRow.id).where(SubscriptionRow.id > after).order_by(SubscriptionRow.id).limit(limit)
+    loaded = load(session, session.scalars(query).all())
+    return sorted(loaded.items())
+
+
+def insert(session: Session, subscription: Subscription) -> None:
+    """Store a new subscription; raises Conflict when its id is taken."""
+    try:
+        session.execute(insert_into(SubscriptionRow), [_changed(subscription)])
+    except IntegrityError as error:
+        raise Conflict(f"there already is a subscription {subscription.id}") from error
+
+
+def replace(session: Session, subscription: Subscription) -> None:
+    """Store the next version over the one before it.
+
+    `subscription.version` is one more than the version it was made from. Raises Conflict when another change was
+    stored in between, NotFound when it was deleted.
+    """
+    statement = (
+        update(SubscriptionRow)
+        .where(SubscriptionRow.id == subscription.id, SubscriptionRow.version == subscription.version - 1)
+        .values(**_changed(subscription))
+    )
+    if _count(session.execute(statement)) == 0:
+        outline(session, subscription.id)
+        raise Conflict("the subscription was changed by someone else at the same moment: read it again")
+
+
+def delete(session: Session, id_: str) -> None:
+    """Remove a subscription with its condition and activity; its dead letters stay. Raises NotFound."""
+    if _count(session.execute(delete_from(SubscriptionRow).where(SubscriptionRow.id == id_))) == 0:
+        raise NotFound(f"there is no subscription {id_}")
+
+
+def hold(session: Session, ids: Sequence[str]) -> set[str]:
+    """Which of these subscriptions exist; none of those is deleted before this transaction ends.
+
+    Rows that point at a subscription are written under this hold: a worker's report may arrive after the deletion.
+    """
+    query = select(SubscriptionRow.id).where(SubscriptionRow.id.in_(sorted(set(ids)))).order_by(SubscriptionRow.id)
+    return set(session.scalars(query.with_for_update(read=True, key_share=True)))
+
+
+def _load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
+    rows = session.execute(_all_columns().where(SubscriptionRow.id.in_(ids))).mappings()
+    return {row["id"]: _usable(dict(row)) for row in rows.all()}
+
+
+def _load_alone(session: Session, id_: str) -> Loaded | None:
+    try:
+        return _load(session, [id_]).get(id_)
+    except json.JSONDecodeError as error:
+        return UnusableSubscription(f"not JSON: {error}")
+    except ValueError as error:
+        return UnusableSubscription(str(error))
+
+
+def _usable(row: dict[Any, Any]) -> Loaded:
+    try:
+        return from_row(row)
+    except UnusableSubscription as error:
+        return error
+
+
+def _all_columns() -> Select[tuple[Any, ...]]:
+    return select(*_TABLE.columns)
+
+
+def _changed(subscription: Subscription) -> dict[str, Any]:
+    return {**to_row(subscription), "changed_at": clock.wall_clock()}
+
+
+def _count(result: object) -> int:
+    return result.rowcount if isinstance(result, CursorResult) else 0

@@ -1,0 +1,152 @@
+"""The tables, as the migrations build them on Postgres and on SQLite.
+
+Times are seconds since the epoch, as floats. What an endpoint answered or a record held can be any text, so the two
+column types here replace what Postgres cannot store (NUL characters, lone surrogates) instead of failing on it.
+"""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+Json = Any
+"""What the json module can write."""
+
+
+def storable(text: str) -> str:
+    """The text with every character that Postgres refuses replaced by U+FFFD or a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\x00", "\ufffd")
+
+
+def storable_json(value: Json) -> Json:
+    """The document with every string in it made storable."""
+    match value:
+        case str():
+            return storable(value)
+        case dict():
+            return {storable(str(key)): storable_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [storable_json(item) for item in value]
+        case _:
+            return value
+
+
+class AnyText(TypeDecorator[str]):
+    """Text of any length and content."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """Replace what the database refuses."""
+        return None if value is None else storable(value)
+
+
+class AnyJson(TypeDecorator[Json]):
+    """A JSON document; JSONB on Postgres."""
+
+    impl = JSON().with_variant(JSONB(), "postgresql")
+    cache_ok = True
+
+    def process_bind_param(self, value: Json, dialect: Dialect) -> Json:  # noqa: ARG002  # SQLAlchemy's signature
+        """Replace what the database refuses."""
+        return storable_json(value)
+
+
+class Table(DeclarativeBase):
+    """What every table shares: the metadata that the migrations are compared with."""
+
+
+class SubscriptionRow(Table):
+    """One subscription; `version` grows with every change and is what processes compare."""
+
+    __tablename__ = "subscriptions"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    version: Mapped[int] = mapped_column(Integer)
+    name: Mapped[str] = mapped_column(AnyText)
+    active: Mapped[bool] = mapped_column(Boolean)
+    url: Mapped[str] = mapped_column(AnyText)
+    headers: Mapped[Json] = mapped_column(AnyJson)
+    sources: Mapped[Json] = mapped_column(AnyJson)
+    max_batch_size: Mapped[int] = mapped_column(Integer)
+    max_batch_interval_s: Mapped[float] = mapped_column(Float)
+    max_retries: Mapped[int] = mapped_column(Integer)
+    retry_algorithm: Mapped[str] = mapped_column(AnyText)
+    alert_emails: Mapped[Json] = mapped_column(AnyJson)
+    changed_at: Mapped[float] = mapped_column(Float)
+
+
+class ConditionRow(Table):
+    """How a subscription is doing; one row each, written by the ingest process that owns it."""
+
+    __tablename__ = "conditions"
+
+    subscription_id: Mapped[str] = mapped_column(
+        ForeignKey("subscriptions.id", ondelete="CASCADE"),
+        primary_key=True,
+    )
+    health: Mapped[str] = mapped_column(AnyText)
+    reason: Mapped[str] = mapped_column(AnyText)
+    since: Mapped[float] = mapped_column(Float)
+    topics: Mapped[Json] = mapped_column(AnyJson)
+    delivered: Mapped[int] = mapped_column(BigInteger)
+    filtered: Mapped[int] = mapped_column(BigInteger)
+    filter_errors: Mapped[int] = mapped_column(BigInteger)
+    last_filter_error: Mapped[str] = mapped_column(AnyText)
+    dead_lettered: Mapped[int] = mapped_column(BigInteger)
+
+
+class ActivityRow(Table):
+    """One event; `routine` marks successful calls, of which only the newest are ever shown."""
+
+    __tablename__ = "activity"
+    __table_args__ = (
+        Index("ix_activity_recent", "subscription_id", "routine", "at"),
+        Index("ix_activity_at", "at"),
+    )
+
+    # SQLite counts up by itself only for a column it calls INTEGER.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
+    at: Mapped[float] = mapped_column(Float)
+    event: Mapped[str] = mapped_column(AnyText)
+    succeeded: Mapped[bool] = mapped_column(Boolean)
+    routine: Mapped[bool] = mapped_column(Boolean)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    request: Mapped[str] = mapped_column(AnyText)
+    request_headers: Mapped[Json] = mapped_column(AnyJson)
+    response_code: Mapped[int | None] = mapped_column(Integer)
+    response_body: Mapped[str] = mapped_column(AnyText)
+    response_headers: Mapped[Json] = mapped_column(AnyJson)
+    error: Mapped[str] = mapped_column(AnyText)
+
+
+class DeadLetterRow(Table):
+    """A record put aside; outlives its subscription, so it points at none."""
+
+    __tablename__ = "dead_letters"
+
+    subscription_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    topic: Mapped[str] = mapped_column(String(249), primary_key=True)
+    partition: Mapped[int] = mapped_column(Integer, primary_key=True)
+    offset: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    timestamp_ms: Mapped[int] = mapped_column(BigInteger)
+    key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    headers: Mapped[Json] = mapped_column(AnyJson)
+    cause: Mapped[str] = mapped_column(AnyText)
+    detail: Mapped[str] = mapped_column(AnyText)
+    stored_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class MemberRow(Table):
+    """One ingest process and its last heartbeat, by the database's clock."""
+
+    __tablename__ = "ingest_members"
+
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    beat_at: Mapped[float] = mapped_column(Float)
