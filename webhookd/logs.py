@@ -6,14 +6,14 @@ through the standard library's logging and look the same.
 
 import logging
 import sys
-from typing import Any
 
 import msgspec
 import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from webhookd.settings import LogFormat
 
-_SHARED: list[Any] = [
+_SHARED: list[Processor] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
@@ -46,21 +46,22 @@ def configure(log_format: LogFormat, level: str) -> None:
     root.setLevel(max(threshold, logging.WARNING) if threshold > logging.DEBUG else logging.INFO)
 
 
-def get(name: str) -> Any:
+def get(name: str) -> FilteringBoundLogger:
     """The logger of a module; `configure` may come later."""
-    return structlog.get_logger(logger=name)
+    logger: FilteringBoundLogger = structlog.get_logger(logger=name)
+    return logger
 
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def _as_bytes(_logger: object, _method: str, event: dict[str, Any]) -> bytes:
+def _as_bytes(_logger: object, _method: str, event: EventDict) -> bytes:
     return _encode(event)
 
 
-def _as_text(_logger: object, _method: str, event: dict[str, Any]) -> str:
+def _as_text(_logger: object, _method: str, event: EventDict) -> str:
     return _encode(event).decode()
 
 
-def _renderer(log_format: LogFormat) -> Any:
+def _renderer(log_format: LogFormat) -> Processor:
     return _as_bytes if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
