@@ -1,0 +1,210 @@
+"""What the API asks Kafka: where topics end, and where a new consumer group begins.
+
+One admin client per process, made on first use: librdkafka does not survive a fork. Every call has one time budget
+for all its steps and raises KafkaUnavailable when that is used up. Works on librdkafka's mock cluster too, which
+knows these requests (but neither DescribeTopics nor DeleteGroups).
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Final, TypeVar
+
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
+from confluent_kafka.admin._metadata import ClusterMetadata
+
+from webhookd import clock, logs
+from webhookd.errors import Conflict, KafkaUnavailable
+
+Offsets = Mapping[str, Mapping[int, int]]
+"""Offsets by topic and partition."""
+
+Answer = TypeVar("Answer")
+
+CHANGING: Final = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError._NOENT,  # noqa: SLF001  # librdkafka's own codes begin with an underscore
+    }
+)
+"""The cluster is being changed at this moment (topic made or deleted, leader elected): ask again."""
+
+OCCUPIED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH})
+"""The group has members: only they may commit, and it cannot be deleted."""
+
+ASK_AGAIN_S: Final = 0.1
+
+MOCK_CLUSTER: Final = "mockCluster"
+"""How librdkafka's mock names itself; asking it to delete a group makes librdkafka abort the process later on."""
+
+NO_TOPIC: Final = "webhookd-no-topic"
+"""Asked for when only the cluster matters: an answer about one topic costs less than about all."""
+
+_log = logs.get(__name__)
+
+
+class KafkaOffsets:
+    """End offsets of topics and the offsets of consumer groups; used from any thread.
+
+    `bootstrap_servers` is host:port, comma separated.
+    """
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._made: AdminClient | None = None
+        self._making = threading.Lock()
+
+    def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
+        """Where each topic ends now, by partition; {} for one that does not exist, and asking does not create it.
+
+        An end is what a reader of committed records sees: behind a transaction that is still open it is where that
+        began, so that what the transaction commits later is not missed.
+        """
+        budget = _Budget(timeout_s)
+        return {topic: self._until_settled(topic, budget) for topic in topics}
+
+    def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
+        """Commit into a group without members; raises Conflict when it has some: only those may commit then."""
+        positions = [TopicPartition(topic, n, at) for topic, ends in offsets.items() for n, at in ends.items()]
+        if not positions:
+            return
+        budget = _Budget(timeout_s)
+        while (again := self._commit_once(group, positions, budget)) is not None:
+            budget.wait(again)
+
+    def delete_group(self, group: str, timeout_s: float) -> None:
+        """Delete a group and its offsets; one that does not exist is fine, one with members raises Conflict."""
+        budget = _Budget(timeout_s)
+        if str(self._metadata(budget).cluster_id).startswith(MOCK_CLUSTER):
+            return
+        try:
+            answers = self._client().delete_consumer_groups([group], request_timeout=budget.left_s())
+            budget.result(answers[group])
+        except KafkaException as error:
+            if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
+                raise _translated(error) from error
+
+    def ping(self, timeout_s: float) -> None:
+        """Have one broker answer."""
+        self._metadata(_Budget(timeout_s))
+
+    def _client(self) -> AdminClient:
+        with self._making:
+            if self._made is None:
+                self._made = AdminClient(
+                    {
+                        "bootstrap.servers": self._bootstrap_servers,
+                        "allow.auto.create.topics": False,
+                        # A broker that was away is found again within a second, not ten.
+                        "reconnect.backoff.max.ms": 1000,
+                        "socket.connection.setup.timeout.ms": 3000,
+                        "log_level": 3,
+                    },
+                    logger=_log,
+                )
+            return self._made
+
+    def _until_settled(self, topic: str, budget: "_Budget") -> dict[int, int]:
+        while True:
+            try:
+                return self._ends_of(topic, self._partitions(topic, budget), budget)
+            except KafkaException as error:
+                if _code(error) not in CHANGING:
+                    raise _translated(error) from error
+                budget.wait(error)
+
+    def _partitions(self, topic: str, budget: "_Budget") -> list[int]:
+        found = self._metadata(budget, topic).topics[topic]
+        if found.error is None:
+            return sorted(found.partitions)
+        if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return []
+        raise KafkaException(found.error)
+
+    def _ends_of(self, topic: str, partitions: Iterable[int], budget: "_Budget") -> dict[int, int]:
+        wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
+        if not wanted:
+            return {}
+        answers: dict[TopicPartition, Future[ListOffsetsResultInfo]] = self._client().list_offsets(
+            wanted,
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=budget.left_s(),
+        )
+        return {asked.partition: budget.result(answer).offset for asked, answer in answers.items()}
+
+    def _commit_once(
+        self,
+        group: str,
+        positions: list[TopicPartition],
+        budget: "_Budget",
+    ) -> KafkaException | None:
+        """Commit; answers the error when it is worth another try."""
+        request = [ConsumerGroupTopicPartitions(group, positions)]
+        try:
+            answers = self._client().alter_consumer_group_offsets(request, request_timeout=budget.left_s())
+            _check(budget.result(answers[group]).topic_partitions)
+        except KafkaException as error:
+            if _code(error) in CHANGING:
+                return error
+            raise _translated(error) from error
+        return None
+
+    def _metadata(self, budget: "_Budget", topic: str = NO_TOPIC) -> ClusterMetadata:
+        try:
+            return self._client().list_topics(topic, timeout=budget.left_s())
+        except KafkaException as error:
+            raise _translated(error) from error
+
+
+class _Budget:
+    """The time that one call has left for all its steps."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._ends_at = clock.monotonic() + timeout_s
+
+    def left_s(self) -> float:
+        left_s = self._ends_at - clock.monotonic()
+        if left_s <= 0:
+            raise KafkaUnavailable
+        return left_s
+
+    def result(self, answer: Future[Answer]) -> Answer:
+        try:
+            return answer.result(self.left_s())
+        except FutureTimeout as error:
+            raise KafkaUnavailable from error
+
+    def wait(self, reason: KafkaException) -> None:
+        if self.left_s() <= ASK_AGAIN_S:
+            raise _translated(reason) from reason
+        threading.Event().wait(ASK_AGAIN_S)
+
+
+def _check(committed: list[TopicPartition]) -> None:
+    for position in committed:
+        if position.error is not None:
+            raise KafkaException(position.error)
+
+
+def _code(error: KafkaException) -> int:
+    return int(error.args[0].code())
+
+
+def _translated(error: KafkaException) -> Conflict | KafkaUnavailable:
+    detail = str(error.args[0].str())
+    return Conflict(detail) if _code(error) in OCCUPIED else KafkaUnavailable(detail)
