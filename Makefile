@@ -11,7 +11,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 .PHONY: help demo test check format lint types imports pytest up down bench lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
 	@exec $(BIN)/webhookd demo --seconds $(SECONDS)
