@@ -1,0 +1,27 @@
+"""The real services tests may ask for by name: where they are, or why the test cannot run."""
+
+import os
+
+import pytest
+
+SERVICES = {
+    "kafka": "a Java 17 and Maven (apt-get install openjdk-17-jre-headless maven)",
+    "redis": "Redis (apt-get install redis-server)",
+    "postgres": "Postgres (apt-get install postgresql)",
+}
+"""What `make test` needs to start each."""
+
+
+def required_service(name: str) -> str:
+    """The address of a service: bootstrap servers, a Redis URL, or the SQLAlchemy URL of a Postgres superuser.
+
+    Where it is not to be had the test is skipped with a line that says what to install; with CI=true it fails.
+    """
+    variable = f"WEBHOOKD_TEST_{name.upper()}"
+    address = os.environ.get(variable, "")
+    if address:
+        return address
+    line = f"no {name}: set {variable}, or let `make test` start it, which needs {SERVICES[name]}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(line, pytrace=False)
+    pytest.skip(line)
