@@ -4,7 +4,10 @@ FIRST = "webhookd.first"
 """First attempts."""
 
 RETRY = "webhookd.retry"
-"""Retries, which wait for their countdown in a worker of their own."""
+"""Retries, so that one that is due never waits behind first attempts, nor they behind it."""
+
+QUEUES = {"first": FIRST, "retry": RETRY}
+"""By the name that `webhookd worker --queue` takes."""
 
 DELIVER = "webhookd.deliver"
 """The one task."""

@@ -15,7 +15,7 @@ from webhookd.errors import UndecodableRecord
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.envelope import Envelope, body, overhead_bytes
 from webhookd.flow.identity import LaneIdentity
-from webhookd.flow.ledger import Ledger
+from webhookd.flow.ledger import UNREAD, Ledger
 from webhookd.flow.pace import Pace
 from webhookd.flow.position import Partition
 from webhookd.flow.ticket import Batch
@@ -154,6 +154,11 @@ class Lane:
         """The oldest records of the lane were acknowledged; `size` bytes are no longer held for them."""
         self.ledger.settle(records)
         self.bytes_held = max(0, self.bytes_held - size)
+
+    def begin(self, offset: int) -> None:
+        """Reading begins at `offset`, which may be committed as it is: everything below is not ours."""
+        if self.ledger.seen == UNREAD:
+            self.ledger.read(offset - 1)
 
     def rewind(self, epoch: str) -> int:
         """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is)."""
