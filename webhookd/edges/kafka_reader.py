@@ -100,6 +100,8 @@ class KafkaReader:
         topic, number = message.topic(), message.partition()
         if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and number is not None:  # noqa: SLF001
             self._listener.unpositioned(Partition(topic, number))
+        elif error.code() == KafkaError._FATAL:  # noqa: SLF001
+            raise KafkaException(error)
         else:
             self._listener.failed(error.name().lower().lstrip("_"), error.str())
         return True

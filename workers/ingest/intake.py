@@ -89,6 +89,7 @@ class Intake:
         self.changed = True
         self.poll_at = 0.0
         self.closed = False
+        self.joined = False
         self._matchers = matchers
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
@@ -227,6 +228,7 @@ class Intake:
             self.reader.pause(lane.partition)
 
     def _assigned(self, partitions: Sequence[Partition]) -> None:
+        self.joined = True
         for partition in partitions:
             self.route.open_lane(partition)
         _log.info("assigned", subscription=self.subscription.id, lanes=[str(p) for p in partitions])

@@ -69,6 +69,7 @@ class IngestLoop:
         publisher: Publisher,
         recorder: Recorder,
         open_intake: Callable[[Subscription, "IngestLoop"], Intake],
+        never_joined: Callable[[], None],
         commit_interval_s: float,
     ) -> None:
         self.monotonic = clocks.monotonic
@@ -79,6 +80,7 @@ class IngestLoop:
         self._publisher = publisher
         self._recorder = recorder
         self._open_intake = open_intake
+        self._never_joined = never_joined
         self._commit_interval_s = commit_interval_s
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._background = ThreadPoolExecutor(8, thread_name_prefix="ingest-background")
@@ -324,6 +326,8 @@ class IngestLoop:
     def _rebuild(self, intake: Intake, detail: str) -> None:
         """The consumer is beyond use: leave it, and join the group again."""
         _log.error("consumer_failed", code="kafka_unavailable", subscription=intake.subscription.id, detail=detail)
+        if not intake.joined:
+            self._never_joined()
         intake.poll_at = self.monotonic() + REBUILD_S
         self.call_later(REBUILD_S, lambda: self._restart(intake))
 

@@ -7,7 +7,7 @@ stop    control, topics, loop (drains), reports, publisher, recorder
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Event, Thread
 
@@ -17,6 +17,7 @@ from webhookd import clock, logs
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidFilter, QueueUnavailable, UnusableSubscription
 from webhookd.flow.condition import Condition, Health
+from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.route import Limits, Route
@@ -42,16 +43,16 @@ _log = logs.get(__name__)
 class IngestProcess:
     """Runs this process' share of the subscriptions, from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, edges: Edges, app: Celery, *, group_protocol: str) -> None:
+    def __init__(self, settings: Settings, edges: Edges, app: Celery) -> None:
         self._settings = settings
         self._edges = edges
-        self._group_protocol = group_protocol
+        self._group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
         self.member_id = secrets.token_hex(8)
         self._stopping = Event()
         self._recorder = Recorder(
             edges.database, retention_s=settings.activity_retention_s, wall_clock=clock.wall_clock
         )
-        self._publisher = Publisher(app, edges.board, unknown=lambda deliveries: self.loop.unknown(deliveries))
+        self._publisher = Publisher(app, edges.board, unknown=self._unknown)
         self.loop = IngestLoop(
             reply=self.member_id,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
@@ -59,6 +60,7 @@ class IngestProcess:
             publisher=self._publisher,
             recorder=self._recorder,
             open_intake=self._open_intake,
+            never_joined=self._fall_back,
             commit_interval_s=settings.commit_interval_s,
         )
         self._control = Control(
@@ -108,6 +110,15 @@ class IngestProcess:
     def leave(self, id_: str) -> None:
         """Stop running it."""
         self.loop.call(partial(self.loop.drop, id_))
+
+    def _unknown(self, deliveries: Sequence[Delivery]) -> None:
+        self.loop.unknown(deliveries)
+
+    def _fall_back(self) -> None:
+        """A consumer failed for good before it joined its group: brokers before 4.0 do not know the new protocol."""
+        if self._settings.kafka_group_protocol == "auto" and self._group_protocol != "classic":
+            self._group_protocol = "classic"
+            _log.warning("group_protocol_fell_back", group_protocol=self._group_protocol)
 
     def _start(self, subscription: Subscription) -> None:
         try:
