@@ -1,0 +1,61 @@
+"""A header of a subscription: its syntax, which names are ours, and its masked form."""
+
+import re
+from typing import Final
+
+from webhookd.errors import InvalidInput
+
+MASK: Final = "****"
+"""What is shown instead of every value: fixed, so that it tells nothing, not even a length."""
+
+HEADER_BYTES: Final = 8 * 1024
+"""Name and value together; servers refuse longer lines."""
+
+OURS: Final = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Names that decide how the request is framed and routed, or what its body is."""
+
+OUR_PREFIXES: Final = ("proxy-", "webhook-")
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """The name and the value of `Name: value`; raises InvalidInput, whose text never quotes the value."""
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise InvalidInput('is not of the form "Name: value"')
+    if not _NAME.fullmatch(name):
+        raise InvalidInput("has a name that is no HTTP token")
+    if name.lower() in OURS or name.lower().startswith(OUR_PREFIXES):
+        raise InvalidInput(f"{name} cannot be set: webhookd sets it itself")
+    if not _VALUE.fullmatch(value):
+        raise InvalidInput("has a value with line breaks, control characters or characters outside Latin-1")
+    if len(text) > HEADER_BYTES:
+        raise InvalidInput(f"is longer than {HEADER_BYTES} bytes")
+    return name, value.strip(" \t")
+
+
+def mask(name: str) -> str:
+    """The header as every answer shows it: `X-Api-Key: ****`."""
+    return f"{name}: {MASK}"
+
+
+def is_masked(value: str) -> bool:
+    """Whether the value is the one an answer shows, so that its sender means the stored one."""
+    return value == MASK
