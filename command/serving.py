@@ -1,5 +1,6 @@
 """The processes of the service, one command each; the same lines stand in the Procfile and in docker-compose.yml."""
 
+import os
 import signal
 import sys
 from threading import Event
@@ -8,6 +9,7 @@ from types import FrameType
 import click
 from celery import signals
 
+from api.server import serve
 from webhookd import logs
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
@@ -38,6 +40,7 @@ def migrate() -> None:
 @click.command()
 def api() -> None:
     """Serve the management API (gunicorn)."""
+    serve(Settings())
 
 
 @click.command()
@@ -78,12 +81,27 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
             f"--concurrency={threads or settings.worker_threads}",
-            f"--hostname={'-'.join(names)}.%h.{_suffix()}",
+            f"--hostname={'-'.join(names)}.%h.{os.getpid()}",
             "--loglevel=warning",
             "--without-mingle",
             "--without-gossip",
         ]
     )
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def flower(arguments: tuple[str, ...]) -> None:
+    """Watch workers and tasks in a browser (Flower); ARGUMENTS are Flower's own.
+
+    Listens on loopback, and changes nothing: remote actions are off. With a login (`--basic-auth=user:password` or
+    `--auth=…`) it listens on every address, and `--read_only=false` allows actions.
+    """
+    settings = _settings()
+    guarded = any(a.startswith(("--basic-auth", "--basic_auth", "--auth")) for a in arguments)
+    address = "" if guarded else "127.0.0.1"
+    app = WorkerProcess(settings, build_edges(settings)).app
+    app.start(["flower", f"--address={address}", "--read_only=true", *arguments])
 
 
 def _keep_logging(**_: object) -> None:

@@ -12,7 +12,7 @@ import select
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg2
 from psycopg2 import extensions
@@ -46,8 +46,8 @@ class Database:
     The migrations must have run. Nothing is connected before the first transaction.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self._engine = _engine(make_url(url), pool_size=pool_size)
+    def __init__(self, url: str, *, pool_size: int = 10, silence_s: float = SILENCE_S) -> None:
+        self._engine = _engine(make_url(url), pool_size=pool_size, silence_s=silence_s)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -76,7 +76,7 @@ class Database:
         self._engine.dispose()
 
 
-def _engine(url: URL, *, pool_size: int) -> Engine:
+def _engine(url: URL, *, pool_size: int, silence_s: float) -> Engine:
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, pool_timeout=POOL_WAIT_S, pool_size=pool_size)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -88,7 +88,7 @@ def _engine(url: URL, *, pool_size: int) -> Engine:
         pool_pre_ping=True,
         pool_timeout=POOL_WAIT_S,
         pool_size=pool_size,
-        connect_args={**POSTGRES_OPTIONS, "connection_factory": BoundedConnection},
+        connect_args={**POSTGRES_OPTIONS, "connection_factory": _bounded(silence_s)},
     )
 
 
@@ -114,10 +114,17 @@ def _begin_immediately(connection: Connection) -> None:
 class BoundedConnection(extensions.connection):
     """A connection that gives up on a silent server; others in the process (migrations) wait as long as it takes."""
 
+    silence_s: ClassVar[float] = SILENCE_S
+
+
+def _bounded(silence_s: float) -> type[BoundedConnection]:
+    # The driver waits before the constructor is through, so the bound stands in the class.
+    return type("BoundedConnection", (BoundedConnection,), {"silence_s": silence_s})
+
 
 def _wait_for_answer(connection: extensions.connection) -> None:
     """Wait on the socket with a bound: libpq has none for a server that is frozen but still connected."""
-    timeout_ms = SILENCE_S * 1000 if isinstance(connection, BoundedConnection) else None
+    timeout_ms = connection.silence_s * 1000 if isinstance(connection, BoundedConnection) else None
     while True:
         state = connection.poll()
         if state == extensions.POLL_OK:

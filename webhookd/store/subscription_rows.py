@@ -74,14 +74,17 @@ def _sources(value: object) -> tuple[Source, ...]:
 def _source(item: object) -> Source:
     if not isinstance(item, dict):
         raise UnusableSubscription("sources: not an object")
+    start_offsets = item.get("start_offsets", {})
+    if not isinstance(start_offsets, dict):
+        raise UnusableSubscription("sources: start_offsets is not an object")
     try:
         return Source(
-            topic=_text(item, "topic"),
-            jmes_filters=_texts(item.get("jmes_filters", []), "jmes_filters"),
+            topic=_text(item, "topic", within="sources: "),
+            jmes_filters=_texts(item.get("jmes_filters", []), "sources: jmes_filters"),
             start=Start(item.get("start", Start.LATEST)),
-            start_offsets={int(key): int(offset) for key, offset in item.get("start_offsets", {}).items()},
+            start_offsets={int(key): int(offset) for key, offset in start_offsets.items()},
         )
-    except (AttributeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise UnusableSubscription(f"sources: {error}") from error
 
 
@@ -101,10 +104,10 @@ def _algorithm(row: Mapping[str, Any]) -> RetryAlgorithm:
         raise UnusableSubscription(f"retry_algorithm: {error}") from error
 
 
-def _text(row: Mapping[str, Any], column: str) -> str:
+def _text(row: Mapping[str, Any], column: str, *, within: str = "") -> str:
     value = row.get(column)
     if not isinstance(value, str) or not value:
-        raise UnusableSubscription(f"{column}: not a text")
+        raise UnusableSubscription(f"{within}{column}: not a text")
     return value
 
 

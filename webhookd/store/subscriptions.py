@@ -36,7 +36,8 @@ class Outline:
 
 def versions(session: Session) -> dict[str, int]:
     """Every subscription's id and version: what a process compares with what it runs."""
-    return dict(session.execute(select(SubscriptionRow.id, SubscriptionRow.version)).tuples().all())
+    rows = session.execute(select(SubscriptionRow.id, SubscriptionRow.version))
+    return {row.id: row.version for row in rows}
 
 
 def load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:

@@ -1,0 +1,43 @@
+"""The management API as a Flask application, and the one place that knows what it is made of."""
+
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+
+from api.extensions import openapi, problems
+from api.ports import EXTENSION, Announcements, Brokers, Services
+from api.resources.health import routes as health
+from api.resources.health.readiness import Readiness, checks_of
+from api.resources.status import routes as status
+from api.resources.subscription import routes as subscription
+from webhookd.edges.announcements import Announcer
+from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.settings import Settings
+from webhookd.store.database import Database
+
+
+def create_app(settings: Settings, *, database: Database, kafka_offsets: Brokers, announcer: Announcements) -> Flask:
+    """The API over these collaborators; connects to nothing before the first request."""
+    app = Flask("webhookd", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.api_body_bytes
+    if isinstance(app.json, DefaultJSONProvider):
+        app.json.sort_keys = False
+    # An address with one slash too many is unknown, not somewhere else.
+    app.url_map.merge_slashes = False
+    services = Services(settings=settings, database=database, brokers=kafka_offsets, announcements=announcer)
+    app.extensions[EXTENSION] = services
+    app.extensions[health.EXTENSION] = Readiness(checks_of(services))
+    problems.register(app)
+    documented = openapi.register(app)
+    for routes in (subscription, status, health):
+        documented.register_blueprint(routes.blueprint)
+    return app
+
+
+def build(settings: Settings) -> Flask:
+    """The API on the real edges that the settings name; call it after a fork."""
+    return create_app(
+        settings,
+        database=Database(settings.database_url),
+        kafka_offsets=KafkaOffsets(settings.kafka_bootstrap_servers),
+        announcer=Announcer(settings.redis_url, key_prefix=settings.redis_key_prefix),
+    )

@@ -1,0 +1,58 @@
+"""The OpenAPI document at /openapi.json, and blueprints that read their arguments strictly."""
+
+import marshmallow
+from flask import Flask
+from flask_smorest import Api, Blueprint
+from werkzeug.exceptions import HTTPException
+
+from api.extensions import problems
+from api.extensions.documents import StrictParser
+from webhookd import __version__
+
+
+class FieldErrorSchema(marshmallow.Schema):
+    """One field and what is wrong with it."""
+
+    field = marshmallow.fields.String(metadata={"description": "path of the field, empty for the whole document"})
+    reason = marshmallow.fields.String()
+
+
+class ErrorSchema(marshmallow.Schema):
+    """Every error has this shape."""
+
+    code = marshmallow.fields.String(metadata={"description": "one short word", "example": "invalid_input"})
+    status = marshmallow.fields.Integer(metadata={"example": 422})
+    message = marshmallow.fields.String()
+    errors = marshmallow.fields.List(marshmallow.fields.Nested(FieldErrorSchema))
+
+
+class StrictBlueprint(Blueprint):
+    """A blueprint whose bodies are read strictly."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+class DocumentedApi(Api):
+    """flask-smorest with the API's own error shape."""
+
+    ERROR_SCHEMA = ErrorSchema
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to `problems`."""
+
+    def handle_http_exception(self, error: HTTPException) -> object:
+        """Answer in the one shape, should flask-smorest ever ask."""
+        return problems.of_http(error).response()
+
+
+def register(app: Flask) -> DocumentedApi:
+    """Serve the OpenAPI document of this application."""
+    app.config.update(
+        API_TITLE="webhookd",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        ETAG_DISABLED=True,
+    )
+    return DocumentedApi(app)

@@ -1,0 +1,56 @@
+"""What the API needs from the world around it; the edges and the shipped fakes fit these."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from flask import Flask
+
+from webhookd.settings import Settings
+from webhookd.store.database import Database
+
+
+class Brokers(Protocol):
+    """Kafka's offsets; every call raises KafkaUnavailable within its timeout."""
+
+    def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
+        """Where each topic ends; {} for one that does not exist."""
+
+    def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
+        """Commit into a group without members; Conflict when it has some."""
+
+    def delete_group(self, group: str, timeout_s: float) -> None:
+        """Delete a group without members; Conflict when it has some."""
+
+    def ping(self, timeout_s: float) -> None:
+        """Have one broker answer."""
+
+
+class Announcements(Protocol):
+    """Where changes are announced; every call raises QueueUnavailable within about a second."""
+
+    def announce(self, subscription_id: str, version: int) -> None:
+        """Tell every process that the subscription changed."""
+
+    def ping(self) -> None:
+        """Have the queue's broker answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What `create_app` was given, and every route works with."""
+
+    settings: Settings
+    database: Database
+    brokers: Brokers
+    announcements: Announcements
+
+
+EXTENSION = "webhookd"
+"""Under this name the services stand among a Flask application's extensions."""
+
+
+def services_of(app: Flask) -> Services:
+    """The services of this application."""
+    services: Services = app.extensions[EXTENSION]
+    return services

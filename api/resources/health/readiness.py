@@ -1,0 +1,57 @@
+"""Whether the outside systems answer: all asked at once, within one deadline."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from api.ports import Services
+from webhookd import logs
+from webhookd.errors import Unavailable
+
+DEADLINE_S = 2.0
+"""Probes of orchestrators give up after a few seconds; a late "failed" is none."""
+
+Check = Callable[[], None]
+
+_log = logs.get(__name__)
+
+
+class Readiness:
+    """Asks the systems on threads of its own, made on first use; one that hangs is asked by one thread only."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._pool = ThreadPoolExecutor(max_workers=len(checks), thread_name_prefix="readiness")
+        self._asked: dict[str, Future[bool]] = {}
+        self._asking = threading.Lock()
+
+    def ask(self) -> dict[str, bool]:
+        """Which systems answered within the deadline."""
+        with self._asking:
+            asked = {name: self._ask(name, check) for name, check in self._checks.items()}
+        wait(asked.values(), timeout=DEADLINE_S)
+        return {name: answer.done() and answer.result() for name, answer in asked.items()}
+
+    def _ask(self, name: str, check: Check) -> Future[bool]:
+        before = self._asked.get(name)
+        if before is None or before.done():
+            self._asked[name] = self._pool.submit(_answers, name, check)
+        return self._asked[name]
+
+
+def checks_of(services: Services) -> dict[str, Check]:
+    """What must answer before this process can work."""
+    return {
+        "database": services.database.ping,
+        "queue": services.announcements.ping,
+        "kafka": lambda: services.brokers.ping(DEADLINE_S),
+    }
+
+
+def _answers(name: str, check: Check) -> bool:
+    try:
+        check()
+    except Unavailable as error:
+        _log.warning("not_ready", system=name, code=error.code, error=str(error))
+        return False
+    return True

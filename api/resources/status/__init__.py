@@ -1,0 +1,1 @@
+"""The status of a subscription: how its deliveries fare."""

@@ -1,0 +1,75 @@
+"""How a status is put together from what the API and ingest have stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from webhookd.errors import UnusableSubscription
+from webhookd.flow.activity import Activity
+from webhookd.flow.condition import Condition, Health
+from webhookd.store.subscriptions import Outline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is stored about one subscription; `condition` is None until ingest has looked at it."""
+
+    outline: Outline
+    usable: bool
+    condition: Condition | None
+    activities: Sequence[Activity]
+    dead_letters: int
+
+
+def draw(facts: Facts, now: float) -> dict[str, Any]:
+    """The status as it is answered at `now`, seconds since the epoch."""
+    condition = facts.condition or Condition(subscription_id=facts.outline.id, health=Health.HEALTHY)
+    health, reason = _health(facts, condition)
+    return {
+        "id": facts.outline.id,
+        "kind": "WebhookStatus",
+        "name": facts.outline.name,
+        "active": "yes" if facts.outline.active else "no",
+        "payload_url": facts.outline.url,
+        "timestamp": iso(now),
+        "status": health,
+        "reason": reason,
+        "since": iso(condition.since) if condition.since else None,
+        "topics": [{"topic": item.topic, "partitions": item.partitions} for item in condition.topics],
+        "counters": {
+            "delivered": condition.delivered,
+            "filtered": condition.filtered,
+            "filter_errors": condition.filter_errors,
+            "last_filter_error": condition.last_filter_error,
+            "dead_lettered": facts.dead_letters,
+        },
+        "recent_activity": [_event(item) for item in facts.activities],
+    }
+
+
+def iso(at: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _health(facts: Facts, condition: Condition) -> tuple[str, str]:
+    if not facts.outline.active:
+        return "inactive", ""
+    if not facts.usable:
+        return Health.UNHEALTHY.value, UnusableSubscription.code
+    return condition.health.value, condition.reason
+
+
+def _event(item: Activity) -> dict[str, Any]:
+    return {
+        "timestamp": iso(item.at),
+        "event": item.event.value,
+        "calls": item.calls,
+        "request": item.request,
+        "request_headers": list(item.request_headers),
+        "response_code": item.response_code,
+        "response_body": item.response_body,
+        "response_headers": list(item.response_headers),
+        "error": item.error,
+    }

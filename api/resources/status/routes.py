@@ -1,0 +1,42 @@
+"""GET of a subscription's status."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import current_app
+from flask.views import MethodView
+
+from api.extensions.openapi import StrictBlueprint
+from api.ports import services_of
+from api.resources.status.picture import Facts, draw
+from api.resources.status.schemas import StatusSchema
+from webhookd import clock
+from webhookd.flow.subscription import Subscription
+from webhookd.store import activity, conditions, dead_letters, subscriptions
+
+blueprint = StrictBlueprint(
+    "status",
+    __name__,
+    url_prefix="/1/Subscription/<uuid:subscription_id>/Status",
+    description="How a subscription's deliveries fare",
+)
+
+
+@blueprint.route("")
+class Status(MethodView):
+    """The status of one subscription."""
+
+    @blueprint.response(200, StatusSchema)
+    @blueprint.alt_response(404, description="there is no such subscription")
+    def get(self, subscription_id: UUID) -> dict[str, Any]:
+        """Show health, topics, counters and recent activity; also of a subscription that cannot be used."""
+        id_ = str(subscription_id)
+        with services_of(current_app).database.transaction() as session:
+            facts = Facts(
+                outline=subscriptions.outline(session, id_),
+                usable=isinstance(subscriptions.load(session, [id_]).get(id_), Subscription),
+                condition=conditions.read(session, id_),
+                activities=activity.recent(session, id_),
+                dead_letters=dead_letters.count(session, id_),
+            )
+        return draw(facts, clock.wall_clock())

@@ -1,0 +1,51 @@
+"""The wire format of a subscription's status."""
+
+from marshmallow import Schema, fields
+
+
+class ActivitySchema(Schema):
+    """One event: a request to the endpoint, or the subscription being switched on or off."""
+
+    timestamp = fields.String(metadata={"description": "ISO 8601, UTC"})
+    event = fields.String(metadata={"enum": ["api_call", "active", "inactive"]})
+    calls = fields.Integer(metadata={"description": "how many successful calls this row stands for; the last is shown"})
+    request = fields.String(metadata={"example": "POST https://example.com/hook"})
+    request_headers = fields.List(fields.String(), metadata={"description": "values masked"})
+    response_code = fields.Integer(allow_none=True)
+    response_body = fields.String()
+    response_headers = fields.List(fields.String())
+    error = fields.String(metadata={"description": "the failure's code where there was no response"})
+
+
+class TopicSchema(Schema):
+    """One topic as ingest sees it."""
+
+    topic = fields.String()
+    partitions = fields.Integer(metadata={"description": "0: the topic does not exist (yet, or any more)"})
+
+
+class CountersSchema(Schema):
+    """What became of records; all but dead_lettered since the ingest process that owns the subscription started."""
+
+    delivered = fields.Integer()
+    filtered = fields.Integer()
+    filter_errors = fields.Integer()
+    last_filter_error = fields.String()
+    dead_lettered = fields.Integer(metadata={"description": "kept in the dead-letter store"})
+
+
+class StatusSchema(Schema):
+    """How a subscription is doing."""
+
+    id = fields.String()
+    kind = fields.String(metadata={"enum": ["WebhookStatus"]})
+    name = fields.String()
+    active = fields.String(metadata={"enum": ["yes", "no"]})
+    payload_url = fields.String()
+    timestamp = fields.String(metadata={"description": "when this was answered: ISO 8601, UTC"})
+    status = fields.String(metadata={"enum": ["healthy", "unhealthy", "inactive"]})
+    reason = fields.String(metadata={"description": "one short word, empty when healthy"})
+    since = fields.String(allow_none=True, metadata={"description": "of the last change of health"})
+    topics = fields.List(fields.Nested(TopicSchema))
+    counters = fields.Nested(CountersSchema)
+    recent_activity = fields.List(fields.Nested(ActivitySchema), metadata={"description": "newest first, 50 at most"})

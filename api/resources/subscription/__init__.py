@@ -1,0 +1,1 @@
+"""The subscription: what a client registers."""

@@ -1,0 +1,137 @@
+"""What happens, in which order, when a subscription is registered, changed or removed.
+
+    register   check → ask the brokers for the end offsets → commit them to the new group → insert → announce
+    change     check → the same for topics that are new → replace → announce
+    remove     delete → announce → delete the group, if ingest has left it already
+
+The offsets come first: nothing produced after the answer may be missed, and brokers that do not answer leave nothing
+behind. They are stored in the row as well, which counts where the group holds none. The announcement comes last and
+may fail: the periodic read finds what it did not say.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+
+from api.ports import Services
+from api.resources.subscription.wire import Document, Identity, parse
+from webhookd import clock, logs
+from webhookd.errors import Conflict, InvalidInput, KafkaUnavailable, QueueUnavailable, UnusableSubscription
+from webhookd.flow.activity import Activity, Event
+from webhookd.flow.subscription import Source, Start, Subscription
+from webhookd.store import activity, subscriptions
+
+DELETE_GROUP_S = 1.0
+"""Deleting a group is a courtesy; the broker forgets an empty one by itself."""
+
+Commit = Callable[[str, dict[str, dict[int, int]], float], None]
+
+_log = logs.get(__name__)
+
+
+def register(services: Services, document: Document) -> Subscription:
+    """Store a new subscription; raises KafkaUnavailable or StoreUnavailable, and then there is none."""
+    if document["id"] is not None:
+        raise InvalidInput("is given by webhookd: leave it out", field="id")
+    draft = parse(document, Identity(id=str(uuid.uuid4())))
+    subscription = _positioned(services, draft, new=_topics(draft), commit=services.brokers.commit)
+    with services.database.transaction() as session:
+        subscriptions.insert(session, subscription)
+        activity.append(session, [_turned(subscription)])
+    _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
+    _announce(services, subscription.id, subscription.version)
+    return subscription
+
+
+def change(services: Services, id_: str, document: Document) -> Subscription:
+    """Replace a subscription as a whole; topics it already had go on where they are.
+
+    Raises NotFound, Conflict when someone else changed it at the same moment, KafkaUnavailable, StoreUnavailable.
+    """
+    if document["id"] is not None and str(document["id"]) != id_:
+        raise InvalidInput("is not the id in the path", field="id")
+    outline, stored = _stored(services, id_)
+    draft = parse(document, Identity(id=id_, version=outline.version + 1, stored=stored))
+    new = _topics(draft) - (_topics(stored) if stored else frozenset())
+    # A damaged row does not say what was read: its group's offsets, if there are any, must stand.
+    subscription = _positioned(services, draft, new=new, commit=_if_free(services) if stored else _nowhere)
+    with services.database.transaction() as session:
+        subscriptions.replace(session, subscription)
+        if subscription.active != outline.active:
+            activity.append(session, [_turned(subscription)])
+    _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
+    _announce(services, id_, subscription.version)
+    return subscription
+
+
+def remove(services: Services, id_: str) -> None:
+    """Delete a subscription with its activity; raises NotFound, StoreUnavailable."""
+    with services.database.transaction() as session:
+        version = subscriptions.outline(session, id_).version
+        subscriptions.delete(session, id_)
+    _log.info("subscription_deleted", subscription=id_)
+    _announce(services, id_, version + 1)
+    try:
+        services.brokers.delete_group(f"webhooks-{id_}", DELETE_GROUP_S)
+    except (Conflict, KafkaUnavailable) as error:
+        _log.info("group_kept", subscription=id_, code=error.code, error=str(error))
+
+
+def _stored(services: Services, id_: str) -> tuple[subscriptions.Outline, Subscription | None]:
+    with services.database.transaction() as session:
+        outline = subscriptions.outline(session, id_)
+        match subscriptions.load(session, [id_]).get(id_):
+            case UnusableSubscription() | None:
+                return outline, None
+            case stored:
+                return outline, stored
+
+
+def _positioned(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
+    """The subscription with the start offsets of its new topics, which are committed to its group too."""
+    if not new:
+        return draft
+    ends_at = clock.monotonic() + services.settings.kafka_ask_timeout_s
+    ends = services.brokers.end_offsets(sorted(new), services.settings.kafka_ask_timeout_s)
+    sources = tuple(_begun(source, ends) if source.topic in new else source for source in draft.sources)
+    begun = {source.topic: dict(source.start_offsets) for source in sources if source.topic in new}
+    commit(draft.consumer_group, {topic: at for topic, at in begun.items() if at}, ends_at - clock.monotonic())
+    return replace(draft, sources=sources)
+
+
+def _begun(source: Source, ends: dict[str, dict[int, int]]) -> Source:
+    return replace(source, start_offsets=ends.get(source.topic, {})) if source.start is Start.LATEST else source
+
+
+def _if_free(services: Services) -> Commit:
+    def commit(group: str, offsets: dict[str, dict[int, int]], timeout_s: float) -> None:
+        try:
+            services.brokers.commit(group, offsets, timeout_s)
+        except Conflict:
+            # Ingest is reading in this group, so only it may commit; it begins a new topic at the row's offsets.
+            _log.debug("start_left_to_ingest", group=group)
+
+    return commit
+
+
+def _nowhere(group: str, offsets: dict[str, dict[int, int]], timeout_s: float) -> None:
+    del group, offsets, timeout_s
+
+
+def _turned(subscription: Subscription) -> Activity:
+    return Activity(
+        subscription_id=subscription.id,
+        at=clock.wall_clock(),
+        event=Event.ACTIVE if subscription.active else Event.INACTIVE,
+    )
+
+
+def _announce(services: Services, id_: str, version: int) -> None:
+    try:
+        services.announcements.announce(id_, version)
+    except QueueUnavailable as error:
+        _log.warning("announcement_failed", subscription=id_, code=error.code, error=str(error))
+
+
+def _topics(subscription: Subscription) -> frozenset[str]:
+    return frozenset(source.topic for source in subscription.sources)

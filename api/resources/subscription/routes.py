@@ -1,0 +1,93 @@
+"""POST, GET, PUT and DELETE of subscriptions."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import current_app, url_for
+from flask.views import MethodView
+
+from api.extensions.openapi import StrictBlueprint
+from api.ports import services_of
+from api.resources.subscription import registry
+from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
+from api.resources.subscription.wire import Document, render
+from webhookd.errors import UnusableSubscription
+from webhookd.store import subscriptions
+
+Answer = dict[str, Any]
+
+blueprint = StrictBlueprint(
+    "subscription",
+    __name__,
+    url_prefix="/1/Subscription",
+    description="Kafka topics delivered to an HTTP endpoint",
+)
+
+
+@blueprint.route("")
+class Subscriptions(MethodView):
+    """All subscriptions."""
+
+    @blueprint.arguments(PageSchema, location="query")
+    @blueprint.response(
+        200,
+        SubscriptionSchema(many=True),
+        headers={"Link": {"description": '<…>; rel="next" when there is more', "schema": {"type": "string"}}},
+    )
+    @blueprint.alt_response(503, description="the database cannot be reached")
+    def get(self, page: Document) -> tuple[list[Answer], int, dict[str, str]]:
+        """List subscriptions in the order of their ids."""
+        limit, after = page["limit"], str(page["after"] or "")
+        with services_of(current_app).database.transaction() as session:
+            found = subscriptions.page(session, after=after, limit=limit)
+        return [_listed(id_, loaded) for id_, loaded in found], 200, _next_page(found, limit)
+
+    @blueprint.arguments(SubscriptionSchema)
+    @blueprint.response(201, SubscriptionSchema, headers={"Location": {"schema": {"type": "string"}}})
+    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created")
+    def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
+        """Register a subscription: nothing produced after the answer is missed."""
+        created = registry.register(services_of(current_app), document)
+        location = url_for("subscription.OneSubscription", subscription_id=created.id)
+        return render(created), 201, {"Location": location}
+
+
+@blueprint.route("/<uuid:subscription_id>")
+class OneSubscription(MethodView):
+    """One subscription."""
+
+    @blueprint.response(200, SubscriptionSchema)
+    @blueprint.alt_response(404, description="there is none")
+    @blueprint.alt_response(409, description="its stored configuration cannot be used")
+    def get(self, subscription_id: UUID) -> Answer:
+        """Show a subscription, its header values masked."""
+        with services_of(current_app).database.transaction() as session:
+            return render(subscriptions.find(session, str(subscription_id)))
+
+    @blueprint.arguments(SubscriptionSchema)
+    @blueprint.response(200, SubscriptionSchema)
+    @blueprint.alt_response(404, description="there is none")
+    @blueprint.alt_response(409, description="it was changed by someone else at the same moment")
+    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed")
+    def put(self, document: Document, subscription_id: UUID) -> Answer:
+        """Replace a subscription as a whole; topics it already had are read on from where they are."""
+        return render(registry.change(services_of(current_app), str(subscription_id), document))
+
+    @blueprint.response(204)
+    @blueprint.alt_response(404, description="there is none")
+    def delete(self, subscription_id: UUID) -> None:
+        """Remove a subscription with its activity; its dead letters stay."""
+        registry.remove(services_of(current_app), str(subscription_id))
+
+
+def _listed(id_: str, loaded: subscriptions.Loaded) -> Answer:
+    if isinstance(loaded, UnusableSubscription):
+        return {"id": id_, "kind": "Webhook", "unusable": str(loaded)}
+    return render(loaded)
+
+
+def _next_page(found: list[tuple[str, subscriptions.Loaded]], limit: int) -> dict[str, str]:
+    if len(found) < limit:
+        return {}
+    following = url_for("subscription.Subscriptions", after=found[-1][0], limit=limit)
+    return {"Link": f'<{following}>; rel="next"'}

@@ -1,0 +1,142 @@
+"""The wire format of a subscription, to the letter; what is not in here is refused."""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validates
+from marshmallow.validate import Length, OneOf, Range
+
+from api.resources.subscription import checks
+from webhookd.flow.subscription import RetryAlgorithm, Start
+
+HEADERS = 50
+TOPICS = 20
+FILTERS = 20
+EMAILS = 20
+PAGE = 100
+PAGE_MAX = 1000
+
+
+class WholeNumber(fields.Integer):
+    """An integer as JSON writes it: not "1", not true, not 1.0."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:  # noqa: ANN401  # marshmallow's own signature
+        if type(value) is not int:
+            raise self.make_error("invalid", input=value)
+        number: int = super()._deserialize(value, attr, data, **kwargs)
+        return number
+
+
+class WebhookSchema(Schema):
+    """The endpoint."""
+
+    url = fields.String(
+        required=True,
+        validate=[Length(max=2048), checks.url],
+        metadata={"example": "https://example.com/hook"},
+    )
+    headers = fields.List(
+        fields.String(validate=checks.header),
+        load_default=list,
+        validate=Length(max=HEADERS),
+        metadata={
+            "description": "Sent with every request. Values are answered as ****; sent back like that they are kept.",
+            "example": ["X-Api-Key: secret"],
+        },
+    )
+
+    @validates("headers")
+    def _headers_differ(self, value: list[str], data_key: str) -> None:  # noqa: ARG002  # marshmallow's own signature
+        checks.headers_differ(value)
+
+
+class DestinationSchema(Schema):
+    """Where the requests go."""
+
+    kind = fields.String(load_default="webhook", validate=OneOf(["webhook"]))
+    webhook = fields.Nested(WebhookSchema, required=True)
+
+
+class SourceSchema(Schema):
+    """One topic, and the filters a record must all pass."""
+
+    topic = fields.String(required=True, validate=checks.topic)
+    jmes_filters = fields.List(
+        fields.String(validate=checks.jmes_filter),
+        load_default=list,
+        validate=Length(max=FILTERS),
+    )
+    start = fields.String(
+        load_default=None,
+        validate=OneOf([start.value for start in Start]),
+        metadata={"description": "Where reading begins: latest if not given. Fixed once the topic is being read."},
+    )
+
+
+class BatchingSchema(Schema):
+    """How many records make a request."""
+
+    max_batch_size = WholeNumber(load_default=1, validate=Range(1, 1000))
+    max_batch_interval_seconds = WholeNumber(load_default=1, validate=Range(1, 300))
+
+
+class RetrySchema(Schema):
+    """How often a failed batch is tried again."""
+
+    max_retries = WholeNumber(load_default=5, validate=Range(0, 10))
+    retry_algorithm = fields.String(
+        load_default=RetryAlgorithm.EXPONENTIAL_BACKOFF.value,
+        validate=OneOf([algorithm.value for algorithm in RetryAlgorithm]),
+    )
+
+
+class AlertingSchema(Schema):
+    """Who is told when deliveries fail."""
+
+    alert_channel = fields.String(load_default="email", validate=OneOf(["email"]))
+    alert_emails = fields.List(
+        fields.Email(validate=Length(max=254)),
+        load_default=list,
+        validate=Length(max=EMAILS),
+    )
+
+
+class ConfigurationSchema(Schema):
+    """Batching, retry and alerting, each with defaults."""
+
+    batching = fields.Nested(BatchingSchema, load_default=lambda: BatchingSchema().load({}))
+    retry = fields.Nested(RetrySchema, load_default=lambda: RetrySchema().load({}))
+    alerting = fields.Nested(AlertingSchema, load_default=lambda: AlertingSchema().load({}))
+
+
+class SubscriptionSchema(Schema):
+    """A subscription."""
+
+    id = fields.UUID(
+        load_default=None,
+        metadata={"description": "Given by webhookd; may be sent back in a PUT, where it must be the one in the path."},
+    )
+    kind = fields.String(load_default="Webhook", validate=OneOf(["Webhook"]))
+    name = fields.String(required=True, validate=[Length(min=1, max=200), checks.name])
+    active = fields.String(load_default="yes", validate=OneOf(["yes", "no"]))
+    destination = fields.Nested(DestinationSchema, required=True)
+    source = fields.List(
+        fields.Nested(SourceSchema),
+        required=True,
+        validate=Length(min=1, max=TOPICS),
+    )
+    configuration = fields.Nested(ConfigurationSchema, load_default=lambda: ConfigurationSchema().load({}))
+    unusable = fields.String(
+        dump_only=True,
+        metadata={"description": "Only in lists: why the stored configuration cannot be used. PUT repairs it."},
+    )
+
+    @validates("source")
+    def _topics_differ(self, value: list[dict[str, object]], data_key: str) -> None:  # noqa: ARG002  # marshmallow's own signature
+        checks.topics_differ(value)
+
+
+class PageSchema(Schema):
+    """Which part of a list."""
+
+    after = fields.UUID(load_default=None, metadata={"description": "The last id of the page before."})
+    limit = fields.Integer(load_default=PAGE, validate=Range(1, PAGE_MAX))

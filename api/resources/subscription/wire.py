@@ -1,0 +1,118 @@
+"""Between the wire format and a subscription."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webhookd.errors import InvalidInput
+from webhookd.flow.header import is_masked, mask, parse_header
+from webhookd.flow.subscription import (
+    Alerting,
+    Batching,
+    Destination,
+    Retry,
+    RetryAlgorithm,
+    Source,
+    Start,
+    Subscription,
+)
+
+Document = Mapping[str, Any]
+"""What the schema has checked, or is going to show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a document does not say: the id and version it will have, and what is stored under that id so far."""
+
+    id: str
+    version: int = 1
+    stored: Subscription | None = None
+
+
+def parse(document: Document, identity: Identity) -> Subscription:
+    """The subscription a checked document describes, its start offsets as stored so far.
+
+    Raises InvalidInput where the document contradicts what is stored: a masked header with nothing to keep, another
+    start for a topic that is being read.
+    """
+    batching, retry = document["configuration"]["batching"], document["configuration"]["retry"]
+    return Subscription(
+        id=identity.id,
+        version=identity.version,
+        name=document["name"],
+        active=document["active"] == "yes",
+        destination=_destination(document["destination"]["webhook"], identity.stored),
+        sources=_sources(document["source"], identity.stored),
+        batching=Batching(
+            max_batch_size=batching["max_batch_size"],
+            max_batch_interval_s=float(batching["max_batch_interval_seconds"]),
+        ),
+        retry=Retry(max_retries=retry["max_retries"], algorithm=RetryAlgorithm(retry["retry_algorithm"])),
+        alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
+    )
+
+
+def render(subscription: Subscription) -> dict[str, Any]:
+    """The subscription as every answer shows it: header values masked."""
+    return {
+        "id": subscription.id,
+        "kind": "Webhook",
+        "name": subscription.name,
+        "active": "yes" if subscription.active else "no",
+        "destination": {
+            "kind": "webhook",
+            "webhook": {
+                "url": subscription.destination.url,
+                "headers": [mask(name) for name, _ in subscription.destination.headers],
+            },
+        },
+        "source": [_render_source(source) for source in subscription.sources],
+        "configuration": {
+            "batching": {
+                "max_batch_size": subscription.batching.max_batch_size,
+                "max_batch_interval_seconds": int(subscription.batching.max_batch_interval_s),
+            },
+            "retry": {
+                "max_retries": subscription.retry.max_retries,
+                "retry_algorithm": subscription.retry.algorithm.value,
+            },
+            "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
+        },
+    }
+
+
+def _render_source(source: Source) -> dict[str, Any]:
+    return {"topic": source.topic, "jmes_filters": list(source.jmes_filters), "start": source.start.value}
+
+
+def _destination(webhook: Document, stored: Subscription | None) -> Destination:
+    known = {name.lower(): value for name, value in stored.destination.headers} if stored else {}
+    headers = [_header(index, text, known) for index, text in enumerate(webhook["headers"])]
+    return Destination(url=webhook["url"], headers=tuple(headers))
+
+
+def _header(index: int, text: str, known: Mapping[str, str]) -> tuple[str, str]:
+    name, value = parse_header(text)
+    if not is_masked(value):
+        return name, value
+    if name.lower() not in known:
+        raise InvalidInput(
+            "is masked, and there is no stored value to keep", field=f"destination.webhook.headers[{index}]"
+        )
+    return name, known[name.lower()]
+
+
+def _sources(documents: list[Document], stored: Subscription | None) -> tuple[Source, ...]:
+    known = {source.topic: source for source in stored.sources} if stored else {}
+    return tuple(_source(index, document, known) for index, document in enumerate(documents))
+
+
+def _source(index: int, document: Document, known: Mapping[str, Source]) -> Source:
+    topic, filters, start = document["topic"], tuple(document["jmes_filters"]), document["start"]
+    before = known.get(topic)
+    if before is None:
+        return Source(topic=topic, jmes_filters=filters, start=Start(start or Start.LATEST))
+    if start not in {None, before.start.value}:
+        raise InvalidInput("cannot be changed: the topic is being read already", field=f"source[{index}].start")
+    return Source(topic=topic, jmes_filters=filters, start=before.start, start_offsets=before.start_offsets)

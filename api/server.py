@@ -1,0 +1,97 @@
+"""How the API is served: gunicorn for `webhookd api`, a thread of this process for the embedded default."""
+
+import logging
+import threading
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from api.application import build
+from webhookd import logs
+from webhookd.settings import Settings
+
+WORKERS = 2
+THREADS = 8
+REQUEST_S = 30
+"""A worker process that serves nothing for so long is replaced; above every wait the API has."""
+STOP_S = 10
+
+
+class Plainly(Logger):
+    """gunicorn's log lines in webhookd's format instead of its own."""
+
+    def setup(self, cfg: object) -> None:
+        """Hand every line to the root logger, which `logs.configure` has set up."""
+        self.cfg = cfg
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
+        self.error_log.setLevel(logging.INFO)
+
+
+class ApiServer(BaseApplication):
+    """gunicorn with threads; each worker process builds its own application after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Fix what the API relies on; nothing is read from gunicorn's files."""
+        options: dict[str, Any] = {
+            "bind": self._settings.api_bind,
+            "workers": WORKERS,
+            "threads": THREADS,
+            "worker_class": "gthread",
+            "timeout": REQUEST_S,
+            "graceful_timeout": STOP_S,
+            "keepalive": 5,
+            "logger_class": Plainly,
+            "preload_app": False,
+            "proc_name": "webhookd-api",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The application of one worker process."""
+        return build(self._settings)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until told to stop; SIGTERM lets requests end first."""
+    logs.configure(settings.log_format, settings.log_level)
+    ApiServer(settings).run()
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Requests over HTTP/1.1, logged by nobody."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Leave it to the application."""
+
+
+class EmbeddedServer:
+    """The API in a thread of this process; `port` is the one it got when 0 was asked for."""
+
+    def __init__(self, app: Flask, host: str, port: int) -> None:
+        self._server: BaseWSGIServer = make_server(host, port, app, threaded=True, request_handler=QuietHandler)
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, name="api", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more requests and close the port."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def serve_embedded(app: Flask, host: str = "127.0.0.1", port: int = 0) -> EmbeddedServer:
+    """Serve in the background; the port is open when this returns."""
+    return EmbeddedServer(app, host, port)

@@ -1,0 +1,1 @@
+"""One suite for the store, against SQLite and a real Postgres."""

@@ -1,0 +1,125 @@
+"""Conditions are overwritten, dead letters kept once, heartbeats told by the database's clock."""
+
+from sqlalchemy import update
+
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
+from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.position import Partition
+from webhookd.store import conditions, dead_letters, members, subscriptions
+from webhookd.store.database import Database
+from webhookd.store.dialects import DatabaseNow
+from webhookd.store.tables import DeadLetterRow, MemberRow
+
+
+def condition(id_: str = ID, *, delivered: int = 7) -> Condition:
+    return Condition(
+        subscription_id=id_,
+        health=Health.UNHEALTHY,
+        reason="timeout",
+        since=1_700_000_000.5,
+        topics=(TopicCondition(topic="orders", partitions=4),),
+        delivered=delivered,
+        filtered=2**40,
+        filter_errors=1,
+        last_filter_error="type",
+        dead_lettered=3,
+    )
+
+
+def letter(offset: int, *, value: bytes | None = b"{") -> DeadLetter:
+    return DeadLetter(
+        subscription_id=ID,
+        partition=Partition("orders", 3),
+        offset=offset,
+        timestamp_ms=1_700_000_000_000,
+        key=b"\xff\x00",
+        value=value,
+        headers=(("trace", b"\xfe"), ("none", None)),
+        cause="not_json",
+        detail="at \x00",
+    )
+
+
+def test_a_condition_comes_back_with_every_field(database: Database) -> None:
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription())
+        conditions.write(session, [condition()])
+    with database.transaction() as session:
+        assert conditions.read(session, ID) == condition()
+
+
+def test_a_condition_nobody_wrote_is_none(database: Database) -> None:
+    with database.transaction() as session:
+        assert conditions.read(session, ID) is None
+
+
+def test_a_later_condition_overwrites_the_earlier(database: Database) -> None:
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription())
+        conditions.write(session, [condition(delivered=1)])
+    with database.transaction() as session:
+        conditions.write(session, [condition(delivered=2), condition(delivered=3)])
+    with database.transaction() as session:
+        assert conditions.read(session, ID) == condition(delivered=3)
+
+
+def test_a_condition_of_a_deleted_subscription_is_left_out(database: Database) -> None:
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription())
+        conditions.write(session, [condition(OTHER_ID), condition()])
+    with database.transaction() as session:
+        assert (conditions.read(session, OTHER_ID), conditions.read(session, ID)) == (None, condition())
+
+
+def test_one_position_is_put_aside_only_once(database: Database) -> None:
+    for letters in ([letter(1), letter(2)], [letter(2, value=b"other"), letter(3)], []):
+        with database.transaction() as session:
+            dead_letters.append(session, letters)
+    with database.transaction() as session:
+        assert dead_letters.count(session, ID) == 3
+        kept = session.get(DeadLetterRow, (ID, "orders", 3, 2))
+    assert kept is not None
+    assert (kept.key, kept.value, kept.headers) == (b"\xff\x00", b"{", [["trace", "/g=="], ["none", None]])
+
+
+def test_a_tombstone_is_put_aside_as_one(database: Database) -> None:
+    with database.transaction() as session:
+        dead_letters.append(session, [letter(1, value=None)])
+    with database.transaction() as session:
+        kept = session.get(DeadLetterRow, (ID, "orders", 3, 1))
+    assert kept is not None
+    assert kept.value is None
+
+
+def test_members_are_alive_in_one_order(database: Database) -> None:
+    with database.transaction() as session:
+        for member in ("b", "a", "b"):
+            members.beat(session, member)
+    with database.transaction() as session:
+        assert members.alive(session, 5.0) == ["a", "b"]
+
+
+def test_a_member_that_left_is_not_alive(database: Database) -> None:
+    with database.transaction() as session:
+        members.beat(session, "a")
+        members.leave(session, "a")
+        assert members.alive(session, 5.0) == []
+
+
+def test_a_silent_member_is_not_alive_until_it_beats_again(database: Database) -> None:
+    with database.transaction() as session:
+        members.beat(session, "a")
+        session.execute(update(MemberRow).values(beat_at=DatabaseNow() - 6.0))
+        silent = members.alive(session, 5.0)
+        members.beat(session, "a")
+        assert (silent, members.alive(session, 5.0)) == ([], ["a"])
+
+
+def test_members_silent_for_a_day_are_forgotten(database: Database) -> None:
+    with database.transaction() as session:
+        for member in ("old", "new"):
+            members.beat(session, member)
+        session.execute(update(MemberRow).where(MemberRow.id == "old").values(beat_at=MemberRow.beat_at - 90_000))
+        members.forget(session)
+        assert members.alive(session, 1e6) == ["new"]

@@ -1,0 +1,105 @@
+"""Transactions commit or leave nothing, take turns, and never wait for ever."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
+from webhookd import clock
+from webhookd.errors import NotFound, StoreUnavailable
+from webhookd.store import members, subscriptions
+from webhookd.store.database import Database
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never says a word, as a frozen one does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_an_error_leaves_nothing_behind(database: Database) -> None:
+    def fail() -> None:
+        with database.transaction() as session:
+            subscriptions.insert(session, subscription())
+            subscriptions.delete(session, OTHER_ID)
+
+    with pytest.raises(NotFound):
+        fail()
+    with database.transaction() as session:
+        assert subscriptions.versions(session) == {}
+
+
+def test_a_database_that_answers_can_be_pinged(database: Database) -> None:
+    database.ping()
+
+
+def test_a_statement_that_takes_too_long_is_unavailable(database: Database, kind: str) -> None:
+    if kind == "sqlite":
+        pytest.skip("SQLite runs in this process: nobody stops a statement")
+    with pytest.raises(StoreUnavailable), database.transaction() as session:
+        session.execute(text("SET LOCAL statement_timeout = 50; SELECT pg_sleep(30)"))
+
+
+def test_writers_take_turns(database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        together.wait(5)
+        for _ in range(5):
+            with database.transaction() as session:
+                members.alive(session, 5.0)
+                members.beat(session, f"member-{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    with database.transaction() as session:
+        assert len(members.alive(session, 60.0)) == 4
+
+
+def test_a_closed_database_opens_again(database: Database) -> None:
+    database.ping()
+    database.close()
+    database.ping()
+
+
+def test_a_subscription_that_is_held_is_not_deleted_meanwhile(database: Database) -> None:
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription())
+    deleting, deleted = threading.Event(), threading.Event()
+
+    def delete() -> None:
+        deleting.set()
+        with database.transaction() as session:
+            subscriptions.delete(session, ID)
+        deleted.set()
+
+    thread = threading.Thread(target=delete)
+    with database.transaction() as session:
+        assert subscriptions.hold(session, [ID]) == {ID}
+        thread.start()
+        assert deleting.wait(5)
+        # Long enough for a delete that does not wait; the assertion holds however slow this machine is.
+        assert not deleted.wait(0.2)
+    assert deleted.wait(5)
+    thread.join()
+
+
+def test_a_server_nobody_runs_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    database = Database(f"postgresql+psycopg2://u:p@127.0.0.1:{port}/d")
+    with pytest.raises(StoreUnavailable):
+        database.ping()
+
+
+def test_a_server_that_says_nothing_is_unavailable_in_time(silent_port: int) -> None:
+    database = Database(f"postgresql+psycopg2://u:p@127.0.0.1:{silent_port}/d", silence_s=0.2)
+    before = clock.monotonic()
+    with pytest.raises(StoreUnavailable):
+        database.ping()
+    assert clock.monotonic() - before < 3.0

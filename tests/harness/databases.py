@@ -1,0 +1,42 @@
+"""Databases of one test session: made, migrated, emptied between tests, and removed."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+from tests.harness.services import required_service
+from webhookd.store.database import Database
+from webhookd.store.tables import Table
+
+
+@contextmanager
+def new_database(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of an empty database without tables: a file, or one of its own on the running Postgres."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / f'{uuid.uuid4().hex}.db'}"
+        return
+    server, name = make_url(required_service("postgres")), f"webhookd_test_{uuid.uuid4().hex}"
+    _administrate(server.render_as_string(hide_password=False), f"CREATE DATABASE {name}")
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        _administrate(server.render_as_string(hide_password=False), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def empty(database: Database) -> None:
+    """Delete every row of every table."""
+    with database.transaction() as session:
+        for table in reversed(Table.metadata.sorted_tables):
+            session.execute(table.delete())
+
+
+def _administrate(url: str, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
