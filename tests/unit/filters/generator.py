@@ -7,9 +7,38 @@ KEYS = ("a", "b", "c", "été", "x y", 'q"', "")
 """Names that are Python identifiers and names that are not; few, so that expressions meet fields."""
 
 SCALARS = (
-    *("null", "true", "false", "0", "1", "-0", "-0.0", "0.0", "1.0", "2", "1.5", "-7", "1e3", "1E-2", "1e400", "-1e400"),
+    *(
+        "null",
+        "true",
+        "false",
+        "0",
+        "1",
+        "-0",
+        "-0.0",
+        "0.0",
+        "1.0",
+        "2",
+        "1.5",
+        "-7",
+        "1e3",
+        "1E-2",
+        "1e400",
+        "-1e400",
+    ),
     *("12345678901234567890123", "9007199254740993", "9007199254740993.0", "18446744073709551616"),
-    *('""', '"a"', '"b"', '"abc"', '"1"', '"0"', '"été"', '"\\u00e9t\\u00e9"', '"\\ud83d\\ude00"', '"\\ud800"', '"\\n\\/"'),
+    *(
+        '""',
+        '"a"',
+        '"b"',
+        '"abc"',
+        '"1"',
+        '"0"',
+        '"été"',
+        '"\\u00e9t\\u00e9"',
+        '"\\ud83d\\ude00"',
+        '"\\ud800"',
+        '"\\n\\/"',
+    ),
 )
 
 LITERALS = ("'a'", "'abc'", "''", "`0`", "`1`", "`1.0`", "`2`", "`true`", "`false`", "`null`", "`[]`", "`{}`", "'été'")
@@ -51,7 +80,15 @@ class Generator:
             return self._leaf()
         makers: tuple[Callable[[int], str], ...] = (
             *(self._chain, self._chain, self._comparison, self._comparison, self._comparison, self._logic, self._logic),
-            *(self._negation, self._projection, self._projection, self._selection, self._call, self._call_by, self._pipe),
+            *(
+                self._negation,
+                self._projection,
+                self._projection,
+                self._selection,
+                self._call,
+                self._call_by,
+                self._pipe,
+            ),
         )
         return self._random.choice(makers)(depth - 1)
 
@@ -74,7 +111,9 @@ class Generator:
         return "@"
 
     def _chain(self, depth: int) -> str:
-        step = self._random.choice((".a", ".b", "[0]", "[-1]", "[1:]", "[::-1]", ".[a, b]", ".{a: a, b: c}", "[]", ".c.a"))
+        step = self._random.choice(
+            (".a", ".b", "[0]", "[-1]", "[1:]", "[::-1]", ".[a, b]", ".{a: a, b: c}", "[]", ".c.a")
+        )
         return f"{self._field()}{step}" if depth == 0 else f"({self.expression(depth)}){step}"
 
     def _comparison(self, depth: int) -> str:

@@ -125,11 +125,10 @@ class Layout:
         """As Source says."""
         names: list[str] = []
         level = self._tree
-        for key in path:
+        while level:
+            key = path[len(names)]
             names.append(_attribute(level, key))
             level = level[key]
-            if not level:
-                break
         found = attributes(tuple(names))
         rest = path[len(names) :]
         return composed(found, Dictionaries().read(rest)) if rest else found
