@@ -135,6 +135,8 @@ class Compiler:
     def _selected_list(self, node: Node, scope: Scope) -> Evaluate:
         if scope.path:
             return composed(self._here(scope), self._selected_list(node, _ELEMENT))
+        if all(child.kind == "literal" for child in node.children):
+            return projections.constant_list([child.value for child in node.children])
         return projections.selected_list(self._each(node.children, scope))
 
     def _selected_object(self, node: Node, scope: Scope) -> Evaluate:

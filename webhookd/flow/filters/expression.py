@@ -72,6 +72,8 @@ def _explained(error: JMESPathError, length: int) -> InvalidFilter:
             return InvalidFilter("the expression is incomplete", position=length)
         case LexerError():
             return InvalidFilter(error.message, position=error.lexer_position)
+        case ParseError(token_type="EOF"):
+            return InvalidFilter("the expression is incomplete", position=length)
         case ParseError():
             detail = f"{error.msg} at column {error.lex_position}: {error.token_value!r}"
             return InvalidFilter(detail, position=error.lex_position)

@@ -10,11 +10,19 @@ from webhookd.errors import FilterTooCostly
 from webhookd.flow.filters.budget import STEPS, Budget
 from webhookd.flow.filters.comparisons import is_false
 from webhookd.flow.filters.compilation import Compiler
-from webhookd.flow.filters.decoding import Trace, check_bytes, decode_all, decode_strictly, layout, validate
+from webhookd.flow.filters.decoding import (
+    NUMBER_DIGITS,
+    Trace,
+    check_bytes,
+    decode_all,
+    decode_strictly,
+    layout,
+    validate,
+)
 from webhookd.flow.filters.expression import Node, parse
 from webhookd.flow.filters.paths import Evaluate, Value
 
-_FAULTS = (FilterTooCostly, ValueError, TypeError, ArithmeticError, RecursionError)
+_FAULTS = (FilterTooCostly, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What an evaluation raises: the library's errors are ValueErrors, `'a' < 1` a TypeError, ceil(1e999) arithmetic."""
 
 _SHOWN_CHARACTERS = 80
@@ -73,7 +81,8 @@ class Matcher:
             record = self._decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._hold(self._whole, decode_strictly(value))
-        check_bytes(value)
+        if len(value) > NUMBER_DIGITS or not value.isascii():
+            check_bytes(value)
         return self._hold(self._partial, record)
 
     def _hold(self, filters: tuple[_Filter, ...], record: Value) -> bool:

@@ -96,6 +96,11 @@ def selected_list(parts: Sequence[Evaluate]) -> Evaluate:
     return evaluate
 
 
+def constant_list(literals: list[Value]) -> Evaluate:
+    """`['a', 'b']`: one list for all records; no function changes its arguments."""
+    return lambda value: None if value is None else literals
+
+
 def selected_object(parts: Sequence[tuple[str, Evaluate]]) -> Evaluate:
     """`{name: a, other: b}`; of a name given twice the last counts, and every part is evaluated."""
 
