@@ -43,13 +43,13 @@ class Holder(Protocol):
 class Connection:
     """A non-blocking socket that is waited for from `connect` to `close`.
 
-    `busy` while a request is out whose response is not over; `used` once it has answered (a silent end then means
-    that it was stale).
+    `busy` while a request is out whose response is not over; `unsent` while part of the latest request has not left;
+    `used` once it has answered (a silent end then means that it was stale).
     """
 
     __slots__ = (
         "_address", "_context", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "busy",
-        "holder", "idle_since_s", "origin", "reader", "used",
+        "holder", "idle_since_s", "origin", "reader", "unsent", "used",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Connection:
         self._readiness = readiness
         self._context = context
         self._open = False
+        self.unsent = False
         self._request = b""
         self._sent = 0
 
@@ -92,8 +93,10 @@ class Connection:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass  # all of it is sent from `_write`
         except OSError:
+            self.unsent = True
             return  # the other side has gone: reading tells what it left behind, an answer, an end or a reset
         if self._sent != len(request):
+            self.unsent = True
             self._readiness.change(self._fd, IN | OUT)
 
     def ready(self, events: int) -> None:
@@ -118,11 +121,6 @@ class Connection:
     def began_sending(self) -> bool:
         """Whether any byte of the request under way may have left."""
         return self._sent > 0
-
-    @property
-    def unsent(self) -> bool:
-        """Whether part of the latest request has not left."""
-        return self._sent != len(self._request)
 
     @property
     def stale(self) -> bool:
@@ -204,5 +202,6 @@ class Connection:
         except OSError:
             self._readiness.change(self._fd, IN)  # as in `send`
             return
+        self.unsent = self._sent != len(self._request)
         if not self.unsent:
             self._readiness.change(self._fd, IN)

@@ -89,9 +89,8 @@ class Exchange:
             self.broke(connection, reader.fault, "not an HTTP response within bounds")
             return
         now = self._shared.clock()
-        request = self._ask(
-            Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=now - self._started_s)
-        )
+        elapsed_s = now - self._started_s
+        request = self._ask(Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=elapsed_s))
         if not reader.keep_alive or connection.unsent or self._shared.closing:
             self._let_go()
             self._go_on(request)

@@ -20,11 +20,12 @@ class ResponseReader:
 
     __slots__ = (
         "_arrived", "_body_bytes", "_interim", "_junk", "_kept", "_limits", "_memo", "_parser", "_pieces",
-        "fault", "head", "keep_alive", "over", "status",
+        "body", "fault", "head", "keep_alive", "over", "status",
     )  # fmt: skip
 
     status: int
     head: bytes
+    body: bytes
     fault: FailureCode | None
     keep_alive: bool
     over: bool
@@ -64,13 +65,9 @@ class ResponseReader:
         """Whether the response is over because the connection has ended."""
         if not self.over and self.head and ends_with_connection(self.head):
             self.over = True
+            self.body = b"".join(self._kept)
         self.keep_alive = False
         return self.over
-
-    @property
-    def body(self) -> bytes:
-        """What is kept of the body that has arrived."""
-        return b"".join(self._kept)
 
     @property
     def begun(self) -> bool:
@@ -116,6 +113,7 @@ class ResponseReader:
     def _start(self) -> None:
         self.status = 0
         self.head = b""
+        self.body = b""
         self.fault = None
         self.keep_alive = False
         self.over = False
@@ -136,6 +134,8 @@ class ResponseReader:
             self._remember(data)
         elif self._body_bytes > self._limits.response_bytes + self._limits.drained_bytes:
             self.over = True  # enough to answer with; `keep_alive` is still False
+        if self.over:
+            self.body = b"".join(self._kept)
         self.over = self.over or self.fault is not None
         return self.over
 
