@@ -22,8 +22,9 @@ Origin = tuple[bool, str, int]
 # The whole of a TLS record (16 kB) fits, so nothing stays behind in OpenSSL where epoll does not see it. It is also
 # all that one connection may take of the loop's time before the others have their turn.
 READ_BYTES = 64 * 1024
-# A body of megabytes leaves in slices, for the same reason.
-WRITE_BYTES = 256 * 1024
+# A body of megabytes leaves in slices, for the same reason. OpenSSL wants a write that was blocked repeated with the
+# same bytes, so `send` and `_write` cut alike.
+WRITE_BYTES = 128 * 1024
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
 _STILL_CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
@@ -89,9 +90,9 @@ class Connection:
         self._request = request
         self._sent = 0
         try:
-            self._sent = self._send(request)
+            self._sent = self._send(request if len(request) <= WRITE_BYTES else request[:WRITE_BYTES])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            pass  # all of it is sent from `_write`
+            pass  # `_write` begins at the beginning
         except OSError:
             self.unsent = True
             return  # the other side has gone: reading tells what it left behind, an answer, an end or a reset
@@ -116,11 +117,6 @@ class Connection:
             self._readiness.remove(self._fd)
         self._open = self.busy = False
         self._sock.close()
-
-    @property
-    def began_sending(self) -> bool:
-        """Whether any byte of the request under way may have left."""
-        return self._sent > 0
 
     @property
     def stale(self) -> bool:

@@ -62,12 +62,16 @@ class ResponseReader:
         return self._judge(data)
 
     def end(self) -> bool:
-        """Whether the response is over because the connection has ended."""
-        if not self.over and self.head and ends_with_connection(self.head):
-            self.over = True
-            self.body = b"".join(self._kept)
-        self.keep_alive = False
-        return self.over
+        """Whether the end of the connection makes what has arrived of a response a whole one.
+
+        `over` still speaks of the response before, as long as nothing of this one has arrived: that one must not be
+        taken for an answer to a request it never saw.
+        """
+        if self.over or not self.head or not ends_with_connection(self.head):
+            return False
+        self.body = b"".join(self._kept)
+        self.over = True
+        return True
 
     @property
     def begun(self) -> bool:
@@ -126,17 +130,18 @@ class ResponseReader:
 
     def _judge(self, data: bytes) -> bool:
         """What the pieces read so far amount to."""
-        if max(len(self._arrived), len(self.head)) > self._limits.head_bytes:
+        if self.fault is None and max(len(self._arrived), len(self.head)) > self._limits.head_bytes:
             self.fault = FailureCode.RESPONSE_TOO_LARGE
-        elif self._junk and not self.over:
+        if self.fault is None and self._junk and not self.over:
             self.fault = FailureCode.RESPONSE_MALFORMED
+        if self.fault is not None:
+            self.over = True
         elif self.over:
+            self.body = b"".join(self._kept)
             self._remember(data)
         elif self._body_bytes > self._limits.response_bytes + self._limits.drained_bytes:
-            self.over = True  # enough to answer with; `keep_alive` is still False
-        if self.over:
             self.body = b"".join(self._kept)
-        self.over = self.over or self.fault is not None
+            self.over = True  # enough to answer with; `keep_alive` is still False
         return self.over
 
     def _remember(self, data: bytes) -> None:
