@@ -39,7 +39,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """No answer. `sent` says whether the endpoint may have seen any of the request; `detail` is for people."""
+    """No answer. `sent` says whether the endpoint may have seen some of the request; `detail` is for people."""
 
     code: FailureCode
     detail: str

@@ -22,8 +22,9 @@ Origin = tuple[bool, str, int]
 # The whole of a TLS record (16 kB) fits, so nothing stays behind in OpenSSL where epoll does not see it. It is also
 # all that one connection may take of the loop's time before the others have their turn.
 READ_BYTES = 64 * 1024
-# A body of megabytes leaves in slices, for the same reason.
-WRITE_BYTES = 256 * 1024
+# A body of megabytes leaves in slices, for the same reason. OpenSSL wants a write that was blocked repeated with the
+# same bytes, so `send` and `_write` cut alike.
+WRITE_BYTES = 128 * 1024
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
 _STILL_CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
@@ -43,13 +44,13 @@ class Holder(Protocol):
 class Connection:
     """A non-blocking socket that is waited for from `connect` to `close`.
 
-    `busy` while a request is out whose response is not over; `used` once it has answered (a silent end then means
-    that it was stale).
+    `busy` while a request is out whose response is not over; `unsent` while part of the latest request has not left;
+    `used` once it has answered (a silent end then means that it was stale).
     """
 
     __slots__ = (
         "_address", "_context", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "busy",
-        "holder", "idle_since_s", "origin", "reader", "used",
+        "holder", "idle_since_s", "origin", "reader", "unsent", "used",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +65,7 @@ class Connection:
         self._readiness = readiness
         self._context = context
         self._open = False
+        self.unsent = False
         self._request = b""
         self._sent = 0
 
@@ -88,12 +90,14 @@ class Connection:
         self._request = request
         self._sent = 0
         try:
-            self._sent = self._send(request)
+            self._sent = self._send(request if len(request) <= WRITE_BYTES else request[:WRITE_BYTES])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            pass  # all of it is sent from `_write`
+            pass  # `_write` begins at the beginning
         except OSError:
+            self.unsent = True
             return  # the other side has gone: reading tells what it left behind, an answer, an end or a reset
         if self._sent != len(request):
+            self.unsent = True
             self._readiness.change(self._fd, IN | OUT)
 
     def ready(self, events: int) -> None:
@@ -113,16 +117,6 @@ class Connection:
             self._readiness.remove(self._fd)
         self._open = self.busy = False
         self._sock.close()
-
-    @property
-    def began_sending(self) -> bool:
-        """Whether any byte of the request under way may have left."""
-        return self._sent > 0
-
-    @property
-    def unsent(self) -> bool:
-        """Whether part of the latest request has not left."""
-        return self._sent != len(self._request)
 
     @property
     def stale(self) -> bool:
@@ -204,5 +198,6 @@ class Connection:
         except OSError:
             self._readiness.change(self._fd, IN)  # as in `send`
             return
+        self.unsent = self._sent != len(self._request)
         if not self.unsent:
             self._readiness.change(self._fd, IN)

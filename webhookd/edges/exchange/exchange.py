@@ -89,9 +89,8 @@ class Exchange:
             self.broke(connection, reader.fault, "not an HTTP response within bounds")
             return
         now = self._shared.clock()
-        request = self._ask(
-            Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=now - self._started_s)
-        )
+        elapsed_s = now - self._started_s
+        request = self._ask(Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=elapsed_s))
         if not reader.keep_alive or connection.unsent or self._shared.closing:
             self._let_go()
             self._go_on(request)
@@ -130,7 +129,7 @@ class Exchange:
 
     def fail(self, code: FailureCode, detail: str) -> None:
         """Report that there is no answer, and go on with what the errand makes of it."""
-        sent = self._connection is not None and self._connection.began_sending
+        sent = self._connection is not None
         self._let_go()
         elapsed_s = self._shared.clock() - self._started_s
         request = self._ask(Failure(code=code, detail=detail, elapsed_s=elapsed_s, sent=sent))

@@ -20,11 +20,12 @@ class ResponseReader:
 
     __slots__ = (
         "_arrived", "_body_bytes", "_interim", "_junk", "_kept", "_limits", "_memo", "_parser", "_pieces",
-        "fault", "head", "keep_alive", "over", "status",
+        "body", "fault", "head", "keep_alive", "over", "status",
     )  # fmt: skip
 
     status: int
     head: bytes
+    body: bytes
     fault: FailureCode | None
     keep_alive: bool
     over: bool
@@ -61,16 +62,16 @@ class ResponseReader:
         return self._judge(data)
 
     def end(self) -> bool:
-        """Whether the response is over because the connection has ended."""
-        if not self.over and self.head and ends_with_connection(self.head):
-            self.over = True
-        self.keep_alive = False
-        return self.over
+        """Whether the end of the connection makes what has arrived of a response a whole one.
 
-    @property
-    def body(self) -> bytes:
-        """What is kept of the body that has arrived."""
-        return b"".join(self._kept)
+        `over` still speaks of the response before, as long as nothing of this one has arrived: that one must not be
+        taken for an answer to a request it never saw.
+        """
+        if self.over or not self.head or not ends_with_connection(self.head):
+            return False
+        self.body = b"".join(self._kept)
+        self.over = True
+        return True
 
     @property
     def begun(self) -> bool:
@@ -116,6 +117,7 @@ class ResponseReader:
     def _start(self) -> None:
         self.status = 0
         self.head = b""
+        self.body = b""
         self.fault = None
         self.keep_alive = False
         self.over = False
@@ -128,15 +130,18 @@ class ResponseReader:
 
     def _judge(self, data: bytes) -> bool:
         """What the pieces read so far amount to."""
-        if max(len(self._arrived), len(self.head)) > self._limits.head_bytes:
+        if self.fault is None and max(len(self._arrived), len(self.head)) > self._limits.head_bytes:
             self.fault = FailureCode.RESPONSE_TOO_LARGE
-        elif self._junk and not self.over:
+        if self.fault is None and self._junk and not self.over:
             self.fault = FailureCode.RESPONSE_MALFORMED
+        if self.fault is not None:
+            self.over = True
         elif self.over:
+            self.body = b"".join(self._kept)
             self._remember(data)
         elif self._body_bytes > self._limits.response_bytes + self._limits.drained_bytes:
+            self.body = b"".join(self._kept)
             self.over = True  # enough to answer with; `keep_alive` is still False
-        self.over = self.over or self.fault is not None
         return self.over
 
     def _remember(self, data: bytes) -> None:
