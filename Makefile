@@ -52,6 +52,7 @@ down: $(VENV)/test ## stop what `make up` started
 bench: $(VENV)/test ## the benchmark table (load-test/)
 	@exec $(BIN)/python load-test/bench.py
 
+# With the oldest Python there is (make lock PYTHON=…): some packages are needed there only, and harmless elsewhere.
 lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows, anew
 	@rm -f requirements.lock requirements-test.lock
 	@$(COMPILE) --output-file=requirements.lock setup.cfg
@@ -82,8 +83,8 @@ $(VENV)/test: requirements-test.lock $(VENV)/runtime
 	@touch $@
 
 # pip-tools lives apart: what it needs must not leak into the environment that is tested.
-.state/lock/bin/pip-compile: | $(VENV)/bin/python
-	@$(BIN)/python -m venv .state/lock
+.state/lock/bin/pip-compile:
+	@$(PYTHON) -m venv .state/lock
 	@.state/lock/bin/python -m pip --disable-pip-version-check --quiet install pip-tools==7.6.2
 
 COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .state/lock/bin/pip-compile --quiet --generate-hashes \

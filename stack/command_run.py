@@ -57,7 +57,7 @@ def _start_missing(session: Session) -> tuple[dict[str, str], list[str]]:
     }
     started: dict[str, Service] = {}
     missing: list[str] = []
-    for variable in starts.keys() - os.environ.keys():
+    for variable in [name for name in starts if not os.environ.get(name)]:
         with _noting(missing, variable):
             started[variable] = starts[variable]()
     addresses: dict[str, str] = {}

@@ -72,10 +72,15 @@ def find(program: Program) -> Path | None:
     return next((path for path in candidates if program.accepts(path)), None)
 
 
-def require(program: Program) -> Path:
+def may_install() -> bool:
+    """Whether this user can install packages here."""
+    return os.geteuid() == 0 and APT_GET.exists()
+
+
+def require(program: Program, *, may_install: Callable[[], bool] = may_install) -> Path:
     """Where a program is, installed first if need be; NotStarted says what to install when it cannot be had."""
     found = find(program)
-    for package in program.packages if found is None and _may_install() else ():
+    for package in program.packages if found is None and may_install() else ():
         _install(package)
         found = find(program)
         if found is not None:
@@ -87,10 +92,6 @@ def require(program: Program) -> Path:
 
 def _numbers(path: Path) -> list[int]:
     return [int(digits) for digits in re.findall(r"\d+", str(path))]
-
-
-def _may_install() -> bool:
-    return os.geteuid() == 0 and APT_GET.exists()
 
 
 def _install(package: str) -> None:

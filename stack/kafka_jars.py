@@ -45,6 +45,8 @@ def _copy_dependencies(maven: Path, version: str, directory: Path) -> None:
         "dependency:copy-dependencies",
         f"-Dkafka.version={version}",
         f"-DoutputDirectory={directory}",
+        # Java asks the list of users where home is; HOME is what the user said
+        f"-Dmaven.repo.local={Path.home() / '.m2' / 'repository'}",
     ]
     done = subprocess.run(
         command,
