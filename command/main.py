@@ -9,7 +9,7 @@ from webhookd import __version__
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="webhookd")
 def main() -> None:
-    """Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
+    r"""Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
 
     \b
     Try it:        webhookd demo                      needs nothing but Python
@@ -22,3 +22,6 @@ def main() -> None:
 
 for command in (api, flower, ingest, migrate, worker):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main()
