@@ -48,7 +48,7 @@ def configure(log_format: LogFormat, level: str) -> None:
 
 def get(name: str) -> FilteringBoundLogger:
     """The logger of a module; `configure` may come later."""
-    logger: FilteringBoundLogger = structlog.get_logger(logger=name)
+    logger: FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
 
 

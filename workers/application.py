@@ -3,11 +3,11 @@
 from typing import Any
 
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from webhookd.flow.retry import LONGEST_RETRY_AFTER_S
 from webhookd.settings import Settings
-from workers.queues import FIRST, RETRY
+from workers.queues import FIRST, QUEUES
 
 VISIBILITY_TIMEOUT_S = int(LONGEST_RETRY_AFTER_S + 1200)
 """A task unacknowledged for so long is delivered again. Below the longest countdown each retry would run several
@@ -23,7 +23,7 @@ def build_celery(settings: Settings) -> Celery:
         "webhookd", broker="memory://localhost/" if settings.embedded else settings.redis_url, set_as_current=False
     )
     app.conf.update(
-        task_queues=[Queue(FIRST), Queue(RETRY)],
+        task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES.values()],
         task_default_queue=FIRST,
         task_create_missing_queues=False,
         # A task is acknowledged when its deliveries are reported; the claim makes a second copy harmless.
