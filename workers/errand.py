@@ -41,6 +41,7 @@ class Bounds:
     budget_s: float
     deadline_s: float
     lease_s: float
+    retry_time_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,7 @@ class DeliveryErrand:
         self.stopped = False
         self.verdict: Delivered | RetryAt | None = DELIVERED
         self._plan = plan
+        self._time_scale = bounds.retry_time_scale
         self._clocks = clocks
         self._ended = ended
         self._began = clocks.monotonic()
@@ -150,6 +152,7 @@ class DeliveryErrand:
             probe=self.ticket.probe,
             chance=self._clocks.chance(),
             wall_now=self._clocks.wall(),
+            time_scale=self._time_scale,
         )
         self.verdict = verdict if isinstance(verdict, RetryAt) else None
 

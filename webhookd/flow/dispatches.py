@@ -31,6 +31,7 @@ class Leases:
     claim_timeout_s: float
     lease_s: float
     request_deadline_s: float
+    retry_time_scale: float = 1.0
 
 
 @dataclass(slots=True)
@@ -143,7 +144,8 @@ class Dispatches:
         for lane in delivery.lanes:
             lane.state = LaneState.HELD
             lane.alone = True
-            lane.probe_at = now + retry.probe_wait_s(lane.failed_probes, self._chance())
+            wait_s = retry.probe_wait_s(lane.failed_probes, self._chance()) * self._leases.retry_time_scale
+            lane.probe_at = now + wait_s
             lane.failed_probes += 1
             effect.held.append(lane)
 

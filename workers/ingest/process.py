@@ -177,4 +177,5 @@ def _leases(settings: Settings) -> Leases:
         claim_timeout_s=settings.claim_timeout_s,
         lease_s=settings.lease_s,
         request_deadline_s=settings.request_deadline_s,
+        retry_time_scale=settings.retry_time_scale,
     )
