@@ -92,6 +92,15 @@ class Pipeline:
         """What a process has logged."""
         return (self._folder / f"{name}.log").read_text()
 
+    def wait_logged(self, name: str, event: str, id_: str, version: int) -> None:
+        """Wait until a process has logged this event of this version of a subscription."""
+        wanted = [f'"event":"{event}"', f'"subscription":"{id_}"', f'"version":{version},']
+
+        def logged() -> bool:
+            return any(all(part in line for part in wanted) for line in self.log(name).splitlines())
+
+        until(logged, f"{event} of version {version}")
+
     def topic(self, partitions: int = 4, name: str = "") -> str:
         """Make a topic of its own; answers its name."""
         name = name or f"orders-{uuid.uuid4().hex[:12]}"
@@ -101,6 +110,7 @@ class Pipeline:
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions."""
         self.admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(PATIENCE_S)
+        self._producer = Producer({"bootstrap.servers": self._bootstrap})  # the old one knows the old number
 
     def produce(self, topic: str, values: Iterable[bytes | None], partitions: int = 4) -> None:
         """Write values round robin over the partitions, and wait until Kafka has them."""
