@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import jmespath
@@ -48,9 +48,10 @@ def header(value: str) -> None:
     _as_validation_error(parse_header, value)
 
 
-def headers_differ(values: list[str]) -> None:
+def headers_differ(headers: list[str]) -> None:
     """No two headers of one name."""
-    _no_repeats([text.partition(":")[0].lower() for text in values], "repeats the name of a header above")
+    names = [text.partition(":")[0].lower() for text in headers]
+    _complain("headers", {index: ["repeats the name of a header above"] for index in _repeats(names)})
 
 
 def check_url(value: str) -> None:
@@ -81,15 +82,19 @@ def check_filter(expression: str) -> None:
         raise InvalidFilter("is not JMESPath") from error
 
 
-def topics_differ(sources: list[dict[str, object]]) -> None:
+def topics_differ(sources: list[dict[str, str]]) -> None:
     """No topic twice."""
-    _no_repeats([source["topic"] for source in sources], "repeats a topic above", key="topic")
+    topics = [source["topic"] for source in sources]
+    _complain("source", {index: {"topic": ["repeats a topic above"]} for index in _repeats(topics)})
 
 
-def _no_repeats(values: list[object] | list[str], reason: str, *, key: str = "") -> None:
-    repeats = [index for index, value in enumerate(values) if value in values[:index]]
-    if repeats:
-        raise ValidationError({index: {key: [reason]} if key else [reason] for index in repeats})
+def _repeats(values: list[str]) -> list[int]:
+    return [index for index, value in enumerate(values) if value in values[:index]]
+
+
+def _complain(field: str, mistakes: dict[int, Any]) -> None:
+    if mistakes:
+        raise ValidationError({field: mistakes})
 
 
 def _as_validation_error(check: Callable[[str], object], value: str) -> None:
