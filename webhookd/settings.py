@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     request_deadline_s: float = Field(15.0, description="one HTTP exchange in total, connect to last byte")
     response_bytes: int = Field(16 * 1024, description="what is kept of a response; the rest is not read")
     worker_threads: int = Field(256, description="deliveries a worker process has under way; threads only wait")
-    egress_ca_file: Path | None = Field(None, description="CA bundle that endpoints are verified against")
+    egress_ca_file: Path | None = Field(None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field((), description="networks allowed besides the public internet (CIDR)")
 
     # Retention
