@@ -37,6 +37,12 @@ def test_end_after_a_response_is_no_second(reader: ResponseReader) -> None:
         assert not reader.end()
 
 
+def test_blank_lines_before_a_response_are_skipped(reader: ResponseReader) -> None:
+    assert not reader.feed(b"\r\n\r\n")
+    assert reader.feed(OK)
+    assert (reader.head, reader.body) == (OK[:-6], b"ok")
+
+
 def test_end_completes_a_body_without_length(reader: ResponseReader) -> None:
     assert not reader.feed(b"HTTP/1.1 200 OK\r\n\r\nsome")
     assert reader.begun

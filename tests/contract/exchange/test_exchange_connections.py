@@ -80,6 +80,23 @@ def test_big_body_leaves_in_parts(stage: Stage) -> None:
     assert digests == [hashlib.sha256(BIG).hexdigest()]
 
 
+def test_big_body_on_stale_connection_is_sent_anew(stage: Stage) -> None:
+    digests: list[str] = []
+
+    def script(peer: Peer) -> None:
+        if peer.number == 0:
+            peer.answer(OK)
+            return
+        peer.request_head()
+        digests.append(peer.body_digest(len(BIG)))
+        peer.send(OK)
+
+    target = stage.target(stage.serve(script))
+    outcomes = stage.submit(stage.loop(), target, post(target), post(target, BIG)).wait()
+    assert [response(outcome).status for outcome in outcomes] == [200, 200]
+    assert digests == [hashlib.sha256(BIG).hexdigest()]
+
+
 def test_answer_before_body_was_read_counts(stage: Stage) -> None:
     def script(peer: Peer) -> None:
         peer.request_head()
