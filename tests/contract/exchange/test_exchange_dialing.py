@@ -184,7 +184,11 @@ def test_plain_server_is_no_tls_server(tls_stage: Stage) -> None:
 
 
 def test_server_that_ends_the_handshake_fails_it(tls_stage: Stage) -> None:
-    with HostileServer(lambda peer: peer.reset()) as server:
+    def script(peer: Peer) -> None:
+        peer.hear()
+        peer.reset()
+
+    with HostileServer(script) as server:
         failure = tls_stage.submit(tls_stage.loop(), tls_stage.target(server)).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
 
