@@ -26,6 +26,11 @@ class Peer:
         self._stopping = stopping
         self._buffer = b""
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the client came with a TLS session from before."""
+        return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.session_reused)
+
     def request(self) -> bytes:
         """The next whole request; empty when the client has closed."""
         head = self.request_head()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.contract.exchange.test_exchange_responses import answering, code, response
 from tests.harness.hostile_server import OK, HostileServer, Peer
-from tests.harness.stage import QUICK, Authority, Stage
+from tests.harness.stage import QUICK, Authority, Stage, post
 from webhookd.edges.exchange.lookups import Resolver, resolve
 from webhookd.flow.outcome import Failure, FailureCode, Outcome
 from webhookd.flow.target import Target
@@ -224,3 +224,27 @@ def test_handshake_names_the_host(tls_stage: Stage) -> None:
     loop = tls_stage.loop(resolver=finding("127.0.0.1"))
     assert response(tls_stage.submit(loop, tls_stage.target(server, "Endpoint.Test.")).wait()[0]).status == 200
     assert named == ["endpoint.test"]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_next_handshake_resumes_the_session(tls_stage: Stage, version: ssl.TLSVersion) -> None:
+    resumed: list[bool] = []
+
+    def script(peer: Peer) -> None:
+        resumed.append(peer.resumed)
+        peer.answer(OK)
+
+    context = tls_stage.authority.context("127.0.0.1")
+    context.maximum_version = version
+    target = tls_stage.target(tls_stage.serve(script, context))
+    outcomes = tls_stage.submit(tls_stage.loop(), target, *[post(target)] * 3).wait()
+    assert [response(outcome).status for outcome in outcomes] == [200] * 3
+    assert resumed == [False, True, True]
+
+
+def test_session_of_one_host_vouches_for_no_other(tls_stage: Stage) -> None:
+    context = tls_stage.authority.context("one.test")
+    server = tls_stage.serve(answering(OK), context)
+    loop = tls_stage.loop(resolver=finding("127.0.0.1"))
+    assert response(tls_stage.submit(loop, tls_stage.target(server, "one.test")).wait()[0]).status == 200
+    assert code(tls_stage.submit(loop, tls_stage.target(server, "two.test")).wait()[0]) is FailureCode.TLS_FAILED

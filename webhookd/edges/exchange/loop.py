@@ -15,7 +15,7 @@ from webhookd.edges.exchange.limits import Limits
 from webhookd.edges.exchange.lookups import Lookups, Resolver, resolve
 from webhookd.edges.exchange.pool import IdlePool
 from webhookd.edges.exchange.readiness import Readiness
-from webhookd.edges.exchange.trust import client_context
+from webhookd.edges.exchange.trust import Trust, client_context
 from webhookd.flow.address import parse_networks
 from webhookd.settings import Settings
 
@@ -60,7 +60,7 @@ class ExchangeLoop:
             soon=self._soon,
             clock=clock,
             limits=limits,
-            context=context or client_context(settings.egress_ca_file),
+            trust=Trust(context or client_context(settings.egress_ca_file)),
             allowed=parse_networks(settings.egress_allow),
         )
         self._exchanges = Exchanges(line, self._pool)
