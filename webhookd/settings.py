@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     )
     response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; the rest is not read")
     worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
-    egress_ca_file: Path | None = Field(default=None, description="CA bundle that endpoints are verified against")
+    egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")
 
     # Retention

@@ -63,8 +63,7 @@ def test_unusable_row_harms_only_its_subscription(start_pipeline: Starts) -> Non
         broken = pipeline.subscribe(receiver.url, topic)
         engine = create_engine(pipeline.database)
         with engine.begin() as connection:
-            statement = text("UPDATE subscriptions SET configuration = '{\"batching\": 7}', version = version + 1")
-            connection.execute(statement)
+            connection.execute(text("UPDATE subscriptions SET sources = '{\"odd\": 7}', version = version + 1"))
         engine.dispose()
         until(lambda: pipeline.status(broken)["status"] == "unhealthy", "the broken one is unhealthy")
         id_ = pipeline.subscribe(receiver.url, topic)
