@@ -109,8 +109,6 @@ _CHARGES: dict[str, _Charge] = {
     "sort": _charge_wholes,
     "max": _charge_wholes,
     "min": _charge_wholes,
-    "sum": _charge_wholes,
-    "avg": _charge_wholes,
 }
 
 
