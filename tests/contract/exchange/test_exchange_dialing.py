@@ -202,10 +202,11 @@ def test_unknown_authority_is_refused(tls_stage: Stage, tmp_path: Path) -> None:
 
 def test_certificate_for_another_host_is_refused(tls_stage: Stage) -> None:
     server = tls_stage.serve(answering(OK), tls_stage.authority.context("other.test"))
-    loop = tls_stage.loop(resolver=finding("127.0.0.1"))
+    loop = tls_stage.loop(resolver=finding("127.0.0.1", "127.0.0.1"))
     failure = tls_stage.submit(loop, tls_stage.target(server, "endpoint.test")).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
     assert "endpoint.test" in detail(failure)
+    assert server.accepted == 1
 
 
 def test_old_tls_versions_are_refused(tls_stage: Stage) -> None:

@@ -204,7 +204,7 @@ def test_oversize_head_dripped_is_too_large(plain_stage: Stage) -> None:
 
 @pytest.mark.parametrize("junk", [b"GARBAGE", OK, b"HT"], ids=["garbage", "second-response", "half-a-word"])
 def test_junk_behind_response_costs_the_connection(stage: Stage, junk: bytes) -> None:
-    played = stage.exchange(answering(OK + junk), times=2)
+    played = stage.exchange(answering(OK + junk, b"HTTP/1.1 500 Mixed Up\r\nContent-Length: 0\r\n\r\n"), times=2)
     assert [(response(outcome).status, response(outcome).body) for outcome in played.outcomes] == [(200, b"ok")] * 2
     assert played.server.accepted == 2
 
