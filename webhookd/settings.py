@@ -51,7 +51,7 @@ class Settings(BaseSettings):
 
     # Delivery
     request_deadline_s: float = Field(15.0, description="one HTTP exchange in total, connect to last byte")
-    response_bytes: int = Field(16 * 1024, description="what is kept of a response; the rest is not read")
+    response_bytes: int = Field(16 * 1024, description="what is kept of a response body")
     worker_threads: int = Field(256, description="deliveries a worker process has under way; threads only wait")
     egress_ca_file: Path | None = Field(None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field((), description="networks allowed besides the public internet (CIDR)")

@@ -14,7 +14,7 @@ from webhookd.edges.exchange.limits import Limits
 from webhookd.edges.exchange.lookups import Resolver
 from webhookd.edges.exchange.loop import ExchangeLoop
 from webhookd.edges.exchange.trust import client_context
-from webhookd.flow.outcome import Outcome
+from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
 from webhookd.flow.target import Target, request_head
 from webhookd.settings import Settings
 
@@ -68,6 +68,18 @@ def post(target: Target, body: bytes = b"{}") -> bytes:
     """A whole request."""
     head = request_head(target, [], "application/json")
     return head + b"webhook-id: m1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def response(outcome: Outcome) -> Response:
+    """The outcome, which must be a response."""
+    assert isinstance(outcome, Response), outcome
+    return outcome
+
+
+def code(outcome: Outcome) -> FailureCode:
+    """Why the exchange failed, which it must have."""
+    assert isinstance(outcome, Failure), outcome
+    return outcome.code
 
 
 class Stage:

@@ -4,9 +4,8 @@ import hashlib
 import threading
 from dataclasses import replace
 
-from tests.contract.exchange.test_exchange_responses import answering, code, response
-from tests.harness.hostile_server import OK, Peer
-from tests.harness.stage import QUICK, Stage, comes_true, post
+from tests.harness.hostile_server import OK, Peer, answering
+from tests.harness.stage import QUICK, Stage, code, comes_true, post, response
 from webhookd.flow.outcome import Failure, FailureCode
 
 BIG = b"0123456789abcdef" * (6 * 1024 * 1024 // 16)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.exchange.test_exchange_responses import answering, code, response
-from tests.harness.hostile_server import OK, HostileServer, Peer
-from tests.harness.stage import QUICK, Authority, Stage, post
+from tests.harness.hostile_server import OK, HostileServer, Peer, answering
+from tests.harness.stage import QUICK, Authority, Stage, code, post, response
 from webhookd.edges.exchange.lookups import Resolver, resolve
 from webhookd.flow.outcome import Failure, FailureCode, Outcome
 from webhookd.flow.target import Target

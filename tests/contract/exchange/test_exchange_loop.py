@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.contract.exchange.test_exchange_responses import answering, code, response
-from tests.harness.hostile_server import OK, Peer
-from tests.harness.stage import QUICK, Recorder, Stage, comes_true, post
+from tests.harness.hostile_server import OK, Peer, answering
+from tests.harness.stage import QUICK, Recorder, Stage, code, comes_true, post, response
 from webhookd.edges.exchange.loop import ExchangeLoop
 from webhookd.flow.outcome import FailureCode, Outcome
 from webhookd.flow.target import Target

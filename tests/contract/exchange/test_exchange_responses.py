@@ -2,30 +2,15 @@
 
 import pytest
 
-from tests.harness.hostile_server import OK, Peer, Script
-from tests.harness.stage import Stage
-from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
+from tests.harness.hostile_server import OK, Peer, Script, answering
+from tests.harness.stage import Stage, code, response
+from webhookd.flow.outcome import Failure, FailureCode
 
 CHUNKED = (
     b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3;x=y\r\ncde\r\n0\r\nTrailer: t\r\n\r\n"
 )
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-
-
-def answering(*responses: bytes) -> Script:
-    """A script that answers request after request on every connection."""
-    return lambda peer: peer.answer(*responses)
-
-
-def response(outcome: Outcome) -> Response:
-    assert isinstance(outcome, Response), outcome
-    return outcome
-
-
-def code(outcome: Outcome) -> FailureCode:
-    assert isinstance(outcome, Failure), outcome
-    return outcome.code
 
 
 def test_hands_over_status_head_and_body(stage: Stage) -> None:
