@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.hostile_server import OK, HostileServer, Peer, answering
-from tests.harness.stage import QUICK, Authority, Stage, code, post, response
+from tests.harness.stage import LOOPBACK, QUICK, Authority, Stage, code, post, response
 from webhookd.edges.exchange.lookups import Resolver, resolve
 from webhookd.flow.outcome import Failure, FailureCode, Outcome
 from webhookd.flow.target import Target
@@ -91,6 +91,14 @@ def test_next_address_follows_a_refused_connection(plain_stage: Stage) -> None:
     server = plain_stage.serve(answering(OK))
     loop = plain_stage.loop(resolver=finding("127.0.0.7", "127.0.0.1"))
     assert response(plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]).status == 200
+
+
+def test_address_that_fails_at_once_makes_way(plain_stage: Stage) -> None:
+    server = plain_stage.serve(answering(OK))
+    broadcast = "255.255.255.255"  # the kernel refuses to connect to it without a packet
+    loop = plain_stage.loop(resolver=finding(broadcast, "127.0.0.1"), allow=(*LOOPBACK, broadcast))
+    assert response(plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]).status == 200
+    assert code(plain_stage.submit(loop, plain_stage.target(server, broadcast)).wait()[0]) is FailureCode.CONNECT_FAILED
 
 
 def test_only_few_addresses_are_tried(plain_stage: Stage) -> None:
