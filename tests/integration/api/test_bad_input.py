@@ -3,14 +3,19 @@
 import copy
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.application import create_app
 from tests.harness.subscriptions import document
+from webhookd.edges.announcements import Announcer
+from webhookd.settings import Settings
+from webhookd.store.database import Database
+from webhookd.testing.memory_offsets import MemoryOffsets
 
 PATH = "/1/Subscription"
 JSON = "application/json"
@@ -234,6 +239,18 @@ def test_unknown_addresses_are_not_found(client: FlaskClient, path: str) -> None
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "limit=", "after=x", "after=1"])
 def test_bad_pages_are_refused(client: FlaskClient, query: str) -> None:
     assert assert_shape(client.get(f"{PATH}?{query}"))["status"] == 422
+
+
+def test_what_nobody_thought_of_is_hidden(settings: Settings, database: Database) -> None:
+    class Broken(MemoryOffsets):
+        def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
+            raise ZeroDivisionError(f"internals of {topics} within {timeout_s}")
+
+    app = create_app(settings, database=database, kafka_offsets=Broken(), announcer=Announcer("memory://"))
+    answer = app.test_client().post(PATH, json=document())
+    body = assert_shape(answer)
+    assert (body["status"], body["code"]) == (500, "internal")
+    assert "internals" not in answer.text
 
 
 SEEDS = range(400)
