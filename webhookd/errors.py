@@ -6,6 +6,7 @@
     ├── NotFound                no such thing, or not the caller's
     ├── Conflict                the thing changed under the caller
     ├── UndecodableRecord       a Kafka record that cannot be passed on; goes to the dead letters
+    ├── FilterTooCostly         a filter's evaluation ran out of its budget; never leaves the matcher
     ├── UnusableSubscription    a stored row that no subscription can be made of
     └── Unavailable             an outside system did not answer in time
         ├── KafkaUnavailable
@@ -69,6 +70,12 @@ class UndecodableRecord(WebhookdError):
     def __init__(self, cause: str, detail: str = "") -> None:
         super().__init__(detail or cause)
         self.cause = cause
+
+
+class FilterTooCostly(WebhookdError):
+    """The filter took more steps on this record than it may."""
+
+    code = "filter_too_costly"
 
 
 class UnusableSubscription(WebhookdError):

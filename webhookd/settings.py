@@ -20,50 +20,59 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="WEBHOOKD_", frozen=True, extra="ignore")
 
     # Outside systems
-    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
+    kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
     kafka_group_protocol: GroupProtocol = Field(
-        "auto",
+        default="auto",
         description="consumer (KIP-848) where the brokers have it, classic cooperative-sticky where not",
     )
-    kafka_ask_timeout_s: float = Field(5.0, description="how long the API waits for the brokers before a 503")
+    kafka_ask_timeout_s: float = Field(default=5.0, description="how long the API waits for the brokers before a 503")
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0", description="broker, payloads and reports; memory:// is embedded"
+        default="redis://127.0.0.1:6379/0", description="broker, payloads and reports; memory:// is embedded"
     )
-    redis_key_prefix: str = Field("webhookd:", description="what every key in Redis starts with")
+    redis_key_prefix: str = Field(default="webhookd:", description="what every key in Redis starts with")
     database_url: str = Field(
-        "postgresql+psycopg2://webhookd:webhookd@127.0.0.1:5432/webhookd", description="an SQLAlchemy URL"
+        default="postgresql+psycopg2://webhookd:webhookd@127.0.0.1:5432/webhookd", description="an SQLAlchemy URL"
     )
 
     # Ingest
-    ingest_member_timeout_s: float = Field(10.0, description="a process silent for so long has left (heartbeats)")
-    control_read_interval_s: float = Field(1.0, description="how often changed subscriptions are looked for")
-    lane_buffer_bytes: int = Field(16 * 1024 * 1024, description="rendered bytes waiting in one lane; then a pause")
-    process_buffer_bytes: int = Field(512 * 1024 * 1024, description="rendered bytes waiting in one ingest process")
-    delivery_bytes: int = Field(4 * 1024 * 1024, description="the largest payload of one delivery")
-    delivery_target_s: float = Field(0.25, description="a delivery is sized to take about so long")
-    commit_interval_s: float = Field(1.0, description="how often watermarks are committed")
+    ingest_member_timeout_s: float = Field(
+        default=10.0, description="a process silent for so long has left (heartbeats)"
+    )
+    control_read_interval_s: float = Field(default=1.0, description="how often changed subscriptions are looked for")
+    lane_buffer_bytes: int = Field(
+        default=16 * 1024 * 1024, description="rendered bytes waiting in one lane; then a pause"
+    )
+    process_buffer_bytes: int = Field(
+        default=512 * 1024 * 1024, description="rendered bytes waiting in one ingest process"
+    )
+    delivery_bytes: int = Field(default=4 * 1024 * 1024, description="the largest payload of one delivery")
+    delivery_target_s: float = Field(default=0.25, description="a delivery is sized to take about so long")
+    commit_interval_s: float = Field(default=1.0, description="how often watermarks are committed")
     claim_timeout_s: float = Field(
-        10.0, description="an unclaimed delivery is published again after this, then doubling"
+        default=10.0, description="an unclaimed delivery is published again after this, then doubling"
     )
     lease_s: float = Field(
-        5.0, description="a claimed delivery without a report for so long, and the deadline, is lost"
+        default=5.0, description="a claimed delivery without a report for so long, and the deadline, is lost"
     )
 
     # Delivery
-    request_deadline_s: float = Field(15.0, description="one HTTP exchange in total, connect to last byte")
-    response_bytes: int = Field(16 * 1024, description="what is kept of a response; the rest is not read")
-    worker_threads: int = Field(256, description="deliveries a worker process has under way; threads only wait")
-    egress_ca_file: Path | None = Field(None, description="CA bundle that endpoints are verified against")
-    egress_allow: tuple[str, ...] = Field((), description="networks allowed besides the public internet (CIDR)")
+    request_deadline_s: float = Field(default=15.0, description="one HTTP exchange in total, connect to last byte")
+    retry_time_scale: float = Field(
+        default=1.0, gt=0, description="multiplies every wait between attempts and probes; below 1 to try things out"
+    )
+    response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; the rest is not read")
+    worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
+    egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
+    egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")
 
     # Retention
-    activity_retention_s: float = Field(7 * 86400.0, description="how long activity is kept")
+    activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity is kept")
 
     # Processes
-    api_bind: str = Field("127.0.0.1:8080", description="where gunicorn listens")
-    api_body_bytes: int = Field(256 * 1024, description="the largest request body the API reads")
-    log_format: LogFormat = Field("json", description="json, or text for people")
-    log_level: str = Field("info", description="debug shows each attempt")
+    api_bind: str = Field(default="127.0.0.1:8080", description="where gunicorn listens")
+    api_body_bytes: int = Field(default=256 * 1024, description="the largest request body the API reads")
+    log_format: LogFormat = Field(default="json", description="json, or text for people")
+    log_level: str = Field(default="info", description="debug shows each attempt")
 
     @property
     def embedded(self) -> bool:

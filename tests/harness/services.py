@@ -1,28 +1,27 @@
-"""Where the real services are that a test needs; whoever started them says so in the environment."""
+"""The real services tests may ask for by name: where they are, or why the test cannot run."""
 
 import os
-from typing import Final
 
 import pytest
 
-INSTALL: Final = {
-    "postgres": "Postgres (apt install postgresql)",
-    "redis": "Redis (apt install redis-server)",
-    "kafka": "Java 17 and Maven (apt install openjdk-17-jre-headless maven)",
+SERVICES = {
+    "kafka": "a Java 17 and Maven (apt-get install openjdk-17-jre-headless maven)",
+    "redis": "Redis (apt-get install redis-server)",
+    "postgres": "Postgres (apt-get install postgresql)",
 }
-"""What to install, so that the test command can start the service by itself."""
+"""What `make test` needs to start each."""
 
 
 def required_service(name: str) -> str:
-    """The address of a running service, from WEBHOOKD_TEST_{NAME}.
+    """The address of a service: bootstrap servers, a Redis URL, or the SQLAlchemy URL of a Postgres superuser.
 
-    postgres: an SQLAlchemy URL of a database whose user may create others; redis: a redis:// URL; kafka: bootstrap
-    servers. Without it the test is skipped with a line that says what to install; in CI it fails.
+    Where it is not to be had the test is skipped with a line that says what to install; with CI=true it fails.
     """
     variable = f"WEBHOOKD_TEST_{name.upper()}"
-    if address := os.environ.get(variable):
+    address = os.environ.get(variable, "")
+    if address:
         return address
-    missing = f"needs {INSTALL[name]}, or {variable} with the address of a running one"
+    line = f"no {name}: set {variable}, or let `make test` start it, which needs {SERVICES[name]}"
     if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
+        pytest.fail(line, pytrace=False)
+    pytest.skip(line)

@@ -1,0 +1,92 @@
+# Two commands do the most: `make demo` and `make test`. Everything they need goes to .venv and .state.
+PYTHON  ?= python3
+SECONDS ?= 10
+BROKERS ?= 1
+
+VENV := .venv
+BIN  := $(VENV)/bin
+# Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+
+.PHONY: help demo test check format lint types imports pytest up down bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
+	@exec $(BIN)/webhookd demo --seconds $(SECONDS)
+
+# -k: every step runs and says what it found, also after one that failed.
+test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postgres
+	@exec $(MAKE) --no-print-directory -k format lint types imports pytest
+
+check: $(VENV)/test ## the checks alone: seconds, no services
+	@exec $(MAKE) --no-print-directory -k format lint types imports
+
+format: $(VENV)/test
+	@echo "== ruff format --check"
+	@exec $(BIN)/ruff format --check .
+
+lint: $(VENV)/test
+	@echo "== ruff check"
+	@exec $(BIN)/ruff check .
+
+types: $(VENV)/test
+	@echo "== mypy --strict"
+	@exec $(BIN)/mypy
+
+imports: $(VENV)/test
+	@echo "== lint-imports"
+	@exec $(BIN)/lint-imports
+
+pytest: $(VENV)/test
+	@echo "== pytest"
+	@exec $(BIN)/python -m stack run -- $(BIN)/python -m pytest --cov --cov-report=term
+
+up: $(VENV)/test ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
+	@exec $(BIN)/python -m stack up --detach --brokers $(BROKERS)
+
+down: $(VENV)/test ## stop what `make up` started
+	@exec $(BIN)/python -m stack down
+
+bench: $(VENV)/test ## the benchmark table (load-test/)
+	@exec $(BIN)/python load-test/bench.py
+
+# With the oldest Python there is (make lock PYTHON=…): some packages are needed there only, and harmless elsewhere.
+lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows, anew
+	@rm -f requirements.lock requirements-test.lock
+	@$(COMPILE) --output-file=requirements.lock setup.cfg
+	@$(COMPILE) --extra=test --constraint=requirements.lock --output-file=requirements-test.lock setup.cfg
+
+clean: ## everything made here, Kafka's jars included
+	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
+	rm -rf $(VENV) .state build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# The environments. A stamp is newer than what it was made from, so a second run installs nothing.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "webhookd needs Python 3.11 or newer; name one: make PYTHON=python3.11 …"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "needs Python's venv: apt-get install python3-venv"; exit 1; }
+	@echo "== environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# The project's build needs no network: setuptools is in the lock.
+$(VENV)/runtime: requirements.lock setup.cfg pyproject.toml | $(VENV)/bin/python
+	@echo "== requirements.lock"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test: requirements-test.lock $(VENV)/runtime
+	@echo "== requirements-test.lock"
+	@$(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@
+
+# pip-tools lives apart: what it needs must not leak into the environment that is tested.
+.state/lock/bin/pip-compile:
+	@$(PYTHON) -m venv .state/lock
+	@.state/lock/bin/python -m pip --disable-pip-version-check --quiet install pip-tools==7.6.2
+
+COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .state/lock/bin/pip-compile --quiet --generate-hashes \
+	--allow-unsafe --strip-extras --build-deps-for=editable \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links

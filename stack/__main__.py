@@ -1,0 +1,36 @@
+"""The command line: `python -m stack up [--brokers 3] [--detach]`, `down`, `run -- command…`."""
+
+import argparse
+import sys
+
+from stack import command_run, developer
+
+
+def main() -> int:
+    """Do what the arguments say; answers the exit code."""
+    arguments = _parser().parse_args()
+    match arguments.action:
+        case "up" if arguments.detach:
+            return developer.up_detached(arguments.brokers)
+        case "up":
+            return developer.up(arguments.brokers)
+        case "down":
+            return developer.down()
+        case _:
+            return command_run.run(arguments.command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    up = actions.add_parser("up", help="start Kafka, Redis and Postgres on well-known ports, with empty data")
+    up.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka brokers")
+    up.add_argument("--detach", action="store_true", help="come back when everything answers")
+    actions.add_parser("down", help="stop what `up` has started")
+    run = actions.add_parser("run", help="run a command with services beside it, stopped when it ends")
+    run.add_argument("command", nargs="+", help="the command, after --")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

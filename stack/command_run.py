@@ -1,0 +1,84 @@
+"""A command with real services beside it, for as long as it runs."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from stack import leash, orphans
+from stack.child import spawn
+from stack.errors import NotStarted
+from stack.interruption import Interrupted, raise_on_signals
+from stack.session import Service, Session
+
+COMMAND_STOP_TIMEOUT_S = 30.0
+"""pytest takes its fixtures down in this time, and with them what the tests have started."""
+
+
+def run(command: Sequence[str]) -> int:
+    """Run a command with WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES set; answers its exit code.
+
+    A service whose variable is set already is used, not started. One that cannot be had is said in a line: with CI=true
+    the command is not run and the answer is 1, else it runs without it. Whatever happens nothing is left running.
+    """
+    raise_on_signals()
+    leash.tie_to(os.getppid(), signal.SIGTERM)
+    orphans.adopt()
+    try:
+        with Session() as session:
+            return _run_in(session, command)
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    finally:
+        orphans.kill_adopted()
+
+
+def _run_in(session: Session, command: Sequence[str]) -> int:
+    addresses, missing = _start_missing(session)
+    for line in missing:
+        print(f"stack: {line}", flush=True)
+    if missing and os.environ.get("CI") == "true":
+        print("stack: CI=true, so a missing service is a failure", flush=True)
+        return 1
+    for variable, address in addresses.items():
+        print(f"stack: {variable}={address}", flush=True)
+    return _run_command(command, {**os.environ, **addresses})
+
+
+def _start_missing(session: Session) -> tuple[dict[str, str], list[str]]:
+    """The addresses of what is started here, by variable, and a line for each that cannot be had.
+
+    All are started before the first is waited for: together they take as long as the slowest.
+    """
+    starts: dict[str, Callable[[], Service]] = {
+        "WEBHOOKD_TEST_KAFKA": session.start_kafka,
+        "WEBHOOKD_TEST_REDIS": session.start_redis,
+        "WEBHOOKD_TEST_POSTGRES": session.start_postgres,
+    }
+    started: dict[str, Service] = {}
+    missing: list[str] = []
+    for variable in [name for name in starts if not os.environ.get(name)]:
+        with _noting(missing, variable):
+            started[variable] = starts[variable]()
+    addresses: dict[str, str] = {}
+    for variable, service in started.items():
+        with _noting(missing, variable):
+            service.wait_ready()
+            addresses[variable] = service.address
+    return addresses, missing
+
+
+@contextlib.contextmanager
+def _noting(missing: list[str], variable: str) -> Iterator[None]:
+    try:
+        yield
+    except NotStarted as reason:
+        missing.append(f"no {variable}: {reason}")
+
+
+def _run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    child = spawn(command, environment=environment, stop_signal=signal.SIGINT, leash_signal=signal.SIGTERM)
+    try:
+        return child.wait()
+    finally:
+        child.stop(COMMAND_STOP_TIMEOUT_S)

@@ -1,0 +1,133 @@
+"""Programs the services need: found, or installed from the system's packages when the user may."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.errors import NotStarted
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Debian asks this script before it starts a system service; 101 says no."""
+
+APT_GET = Path("/usr/bin/apt-get")
+
+JAVA_AT_LEAST = 17
+
+
+def _usable(path: Path) -> bool:
+    return os.access(path, os.X_OK)
+
+
+def _has_postgres_beside(initdb: Path) -> bool:
+    return _usable(initdb) and _usable(initdb.resolve().with_name("postgres"))
+
+
+def _is_java_new_enough(java: Path) -> bool:
+    try:
+        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=30).stderr
+    except OSError:
+        return False
+    found = re.search(r'version "(\d+)', said)
+    return found is not None and int(found[1]) >= JAVA_AT_LEAST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program by name, the packages that bring it (distributions differ) and where it lies when not on the PATH."""
+
+    name: str
+    packages: tuple[str, ...]
+    elsewhere: str
+    accepts: Callable[[Path], bool] = _usable
+
+
+REDIS_SERVER = Program(name="redis-server", packages=("redis-server",), elsewhere="usr/bin/redis-server")
+NGINX = Program(name="nginx", packages=("nginx-light", "nginx"), elsewhere="usr/sbin/nginx")
+OPENSSL = Program(name="openssl", packages=("openssl",), elsewhere="usr/bin/openssl")
+MAVEN = Program(name="mvn", packages=("maven",), elsewhere="usr/bin/mvn")
+INITDB = Program(
+    name="initdb",
+    packages=("postgresql",),
+    elsewhere="usr/lib/postgresql/*/bin/initdb",
+    accepts=_has_postgres_beside,
+)
+JAVA = Program(
+    name="java",
+    packages=("default-jre-headless", "openjdk-17-jre-headless"),
+    elsewhere="usr/lib/jvm/*/bin/java",
+    accepts=_is_java_new_enough,
+)
+
+
+def find(program: Program) -> Path | None:
+    """Where a program is: on the PATH first, then the newest of the places distributions hide it in."""
+    on_path = shutil.which(program.name)
+    hidden = sorted(Path("/").glob(program.elsewhere), key=_numbers, reverse=True)
+    candidates = [*([Path(on_path)] if on_path else []), *hidden]
+    return next((path for path in candidates if program.accepts(path)), None)
+
+
+def may_install() -> bool:
+    """Whether this user can install packages here."""
+    return os.geteuid() == 0 and APT_GET.exists()
+
+
+def require(program: Program, *, may_install: Callable[[], bool] = may_install) -> Path:
+    """Where a program is, installed first if need be; NotStarted says what to install when it cannot be had."""
+    found = find(program)
+    for package in program.packages if found is None and may_install() else ():
+        _install(package)
+        found = find(program)
+        if found is not None:
+            break
+    if found is None:
+        raise NotStarted(f"needs {program.name}: apt-get install {program.packages[-1]}")
+    return found
+
+
+def _numbers(path: Path) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", str(path))]
+
+
+def _install(package: str) -> None:
+    """Install a package, after a look for newer lists only when the old ones do not do."""
+    print(f"stack: installing {package} with apt-get", flush=True)
+    with _no_system_service_starts():
+        if not _apt_get("install", "--yes", "--no-install-recommends", package):
+            _apt_get("update")
+            _apt_get("install", "--yes", "--no-install-recommends", package)
+
+
+def _apt_get(*arguments: str) -> bool:
+    done = subprocess.run(
+        [APT_GET, "-qq", "-o", "DPkg::Lock::Timeout=120", *arguments],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last_line = (done.stdout.strip().splitlines() or ["no output"])[-1]
+        print(f"stack: apt-get {arguments[0]} failed: {last_line}", flush=True)
+    return done.returncode == 0
+
+
+@contextmanager
+def _no_system_service_starts() -> Iterator[None]:
+    """A package's own service would stay behind and hold its port; a policy that is there already is kept."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""Apache Kafka's own jars, fetched once per checkout through Maven."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from stack import install
+from stack.errors import NotStarted
+
+VERSION = "4.1.2"
+"""The broker's version, here and in docker-compose.yml."""
+
+ROOT = Path(__file__).resolve().parent.parent
+POM = Path(__file__).with_name("kafka-pom.xml")
+FETCH_TIMEOUT_S = 600.0
+
+
+def jars(version: str = VERSION) -> Path:
+    """The directory that holds them; fetches them when it is not there (some 50 MB, seconds to a minute)."""
+    libs = ROOT / ".state" / "kafka" / version / "libs"
+    if not libs.is_dir():
+        _fetch(version, libs)
+    return libs
+
+
+def _fetch(version: str, libs: Path) -> None:
+    """Copy beside the final place, then rename: an interrupted download must not look like a whole one."""
+    maven = install.require(install.MAVEN)
+    print(f"stack: fetching Kafka {version} with Maven", flush=True)
+    libs.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=libs.parent) as scratch:
+        arriving = Path(scratch, "libs")
+        _copy_dependencies(maven, version, arriving)
+        if not libs.is_dir():
+            shutil.move(arriving, libs)
+
+
+def _copy_dependencies(maven: Path, version: str, directory: Path) -> None:
+    command: list[str | Path] = [
+        maven,
+        "--quiet",
+        "--batch-mode",
+        f"--file={POM}",
+        "dependency:copy-dependencies",
+        f"-Dkafka.version={version}",
+        f"-DoutputDirectory={directory}",
+        # Java asks the list of users where home is; HOME is what the user said
+        f"-Dmaven.repo.local={Path.home() / '.m2' / 'repository'}",
+    ]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=FETCH_TIMEOUT_S,
+    )
+    if done.returncode != 0:
+        raise NotStarted(f"Maven could not fetch Kafka {version}:\n{done.stdout.strip()}")

@@ -1,0 +1,90 @@
+"""Postgres for a while: fast, not durable, never as root."""
+
+import os
+import pwd
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from stack import install
+from stack.child import Child, spawn
+from stack.waiting import until_ready
+
+READY_TIMEOUT_S = 30.0
+ROLE = "webhookd"
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
+"""A crash of the machine may lose this database, and nobody minds: it is gone after the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresServer:
+    """A Postgres that was asked to start; the address is the superuser's SQLAlchemy URL."""
+
+    address: str
+    child: Child
+
+    def wait_ready(self) -> None:
+        """Block until it answers a query."""
+        until_ready("postgres", self._answers, [self.child], READY_TIMEOUT_S)
+
+    def create_database(self, name: str) -> str:
+        """Create a database and answer its URL."""
+        with create_engine(self.address, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        return self.address.rpartition("/")[0] + f"/{name}"
+
+    def stop(self) -> None:
+        """Stop it without waiting for its clients."""
+        self.child.stop()
+
+    def _answers(self) -> bool:
+        try:
+            with create_engine(self.address, poolclass=NullPool).connect() as connection:
+                return connection.execute(text("SELECT 1")).scalar() == 1
+        except OperationalError:
+            return False
+
+
+def start(directory: Path, port: int) -> PostgresServer:
+    """Create a cluster in the directory and start it; nobody is asked for a password."""
+    initdb = install.require(install.INITDB).resolve()
+    user = _unprivileged_user()
+    if user:
+        shutil.chown(directory, user)
+    data = directory / "data"
+    _initialise(initdb, data, user)
+    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    child = spawn(
+        [initdb.with_name("postgres"), "-D", data, "-p", str(port), *settings],
+        log_file=directory / "postgres.log",
+        user=user,
+        stop_signal=signal.SIGINT,
+        leash_signal=signal.SIGQUIT,
+    )
+    return PostgresServer(address=f"postgresql+psycopg2://{ROLE}@127.0.0.1:{port}/postgres", child=child)
+
+
+def _unprivileged_user() -> str:
+    """Who runs it: this user, or when that is root (Postgres refuses root) the system's postgres or nobody."""
+    if os.geteuid() != 0:
+        return ""
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def _initialise(initdb: Path, data: Path, user: str) -> None:
+    command: list[str | Path] = [initdb, "-D", data, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    spawn(command, log_file=data.with_name("initdb.log"), user=user).must_succeed("initdb")

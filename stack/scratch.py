@@ -1,0 +1,49 @@
+"""A directory for one run's data, gone afterwards; also the one that a killed run left behind."""
+
+import contextlib
+import fcntl
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = "webhookd-stack-"
+OWNER = "owner"
+YOUNG_S = 60.0
+"""A directory this young may be about to be locked by its owner."""
+
+
+@contextmanager
+def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
+    """A new directory outside the checkout: Postgres runs as another user, who may not be let in there."""
+    place = parent or Path(tempfile.gettempdir())
+    _sweep(place)
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+    directory.chmod(0o711)
+    with (directory / OWNER).open("w") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    for directory in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or gone in this moment
+            if time.time() - directory.stat().st_mtime > YOUNG_S and not is_locked(directory / OWNER):
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a running process holds the lock on this file; a lock ends with its process, however that ends."""
+    if not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -1,0 +1,87 @@
+"""The processes are the same wherever they are listed: Procfile, docker-compose.yml, the application's queues.
+
+Oracle: the files themselves, read by parsers; no Docker engine is asked.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stack import kafka_jars
+from workers.queues import FIRST, QUEUES, RETRY
+
+ROOT = Path(__file__).resolve().parents[2]
+ONE_SHOTS = {"migrate"}
+CONDITIONS = {"service_healthy", "service_completed_successfully"}
+
+PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+
+every_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def test_procfile_lists_every_process() -> None:
+    assert set(PROCFILE) == {"api", "ingest", "worker-first", "worker-retry", "flower"}
+
+
+def test_compose_runs_the_procfiles_commands() -> None:
+    assert {name: service["command"] for name, service in OURS.items() if name not in ONE_SHOTS} == PROCFILE
+
+
+def test_each_queue_has_a_worker_process() -> None:
+    consumed = [line.split("--queue ")[1].split() for line in PROCFILE.values() if "--queue " in line]
+    assert sorted(name for names in consumed for name in names) == sorted(QUEUES)
+
+
+def test_queues_are_the_two_declared() -> None:
+    assert set(QUEUES.values()) == {FIRST, RETRY} == {"webhookd.first", "webhookd.retry"}
+
+
+@every_service
+def test_service_says_how_it_is_healthy(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert check == {"disable": True} if name in ONE_SHOTS else check["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+@every_service
+def test_dependencies_wait_for_a_condition(name: str) -> None:
+    for other, wanted in SERVICES[name].get("depends_on", {}).items():
+        assert wanted["condition"] in CONDITIONS
+        assert (wanted["condition"] == "service_completed_successfully") == (other in ONE_SHOTS)
+        assert other in SERVICES
+
+
+@pytest.mark.parametrize("name", sorted(set(OURS) - ONE_SHOTS))
+def test_process_starts_after_the_migration(name: str) -> None:
+    assert {"kafka", "redis", "postgres", "migrate"} <= set(SERVICES[name]["depends_on"])
+
+
+@every_service
+def test_ports_are_published_on_loopback_only(name: str) -> None:
+    assert [port for port in SERVICES[name].get("ports", []) if not port.startswith("127.0.0.1:")] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - set(OURS)))
+def test_foreign_image_is_pinned(name: str) -> None:
+    _, _, tag = SERVICES[name]["image"].partition(":")
+    assert tag
+    assert tag != "latest"
+
+
+def test_kafka_is_the_version_tests_run_on() -> None:
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka_jars.VERSION}"
+
+
+def test_redis_refuses_rather_than_forgets() -> None:
+    command = SERVICES["redis"]["command"]
+    assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
+    assert command[command.index("--appendonly") + 1] == "yes"
+
+
+def test_image_runs_as_a_user_without_rights() -> None:
+    users = [line.split()[1] for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("USER ")]
+    assert users[-1:] == ["10001"]

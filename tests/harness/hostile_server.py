@@ -1,0 +1,172 @@
+"""A server that does to its clients whatever a script says: raw sockets on 127.0.0.1, one thread a connection."""
+
+import contextlib
+import hashlib
+import re
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+_PATIENCE_S = 5.0  # a script that waits longer has failed
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Peer:
+    """The server's end of one connection; `number` counts connections from 0."""
+
+    def __init__(self, sock: socket.socket, number: int, stopping: threading.Event) -> None:
+        self.number = number
+        self._sock = sock
+        self._stopping = stopping
+        self._buffer = b""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the client came with a TLS session from before."""
+        return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.session_reused)
+
+    def request(self) -> bytes:
+        """The next whole request; empty when the client has closed."""
+        head = self.request_head()
+        found = _LENGTH.search(head)
+        length = int(found.group(1)) if found else 0
+        while len(self._buffer) < length and self.hear():
+            pass
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return head + body
+
+    def request_head(self) -> bytes:
+        """The head of the next request, leaving its body unread; empty when the client has closed."""
+        while b"\r\n\r\n" not in self._buffer:
+            if not self.hear():
+                return b""
+        head, end, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        return head + end
+
+    def body_digest(self, length: int) -> str:
+        """SHA-256 of a body that is read in small pieces, so that the client's buffers fill up."""
+        digest = hashlib.sha256(self._buffer)
+        got = len(self._buffer)
+        while got < length:
+            piece = self._sock.recv(8192)
+            if not piece:
+                break
+            digest.update(piece)
+            got += len(piece)
+        return digest.hexdigest()
+
+    def answer(self, *responses: bytes) -> None:
+        """Answer request after request with these, each sent whole."""
+        for response in responses:
+            if self.request():
+                self.send(response)
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self._sock.sendall(data)
+
+    def drip(self, data: bytes, pause_s: float = 0.0) -> None:
+        """Send it byte by byte, until the client has had enough."""
+        for at in range(len(data)):
+            self._sock.sendall(data[at : at + 1])
+            if self.pause(pause_s):
+                return
+
+    def pause(self, pause_s: float) -> bool:
+        """Wait; true when the server is stopping meanwhile."""
+        return self._stopping.wait(pause_s) if pause_s else self._stopping.is_set()
+
+    def wait_closed(self) -> None:
+        """Wait until the client closes its end."""
+        with contextlib.suppress(OSError):
+            while self._sock.recv(65536):
+                pass
+
+    def end_writing(self) -> None:
+        """Close the sending half only."""
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def hear(self) -> bool:
+        """Wait for whatever comes next; false when the client has closed."""
+        piece = self._sock.recv(65536)
+        self._buffer += piece
+        return bool(piece)
+
+    def reset(self) -> None:
+        """Close with an RST."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+
+
+Script = Callable[[Peer], None]
+
+
+class HostileServer:
+    """Listens while the context lasts and runs the script for each connection, which is closed after it.
+
+    With a TLS context the handshake comes first; one that fails counts as a connection all the same. A script ends
+    quietly on OSError (the client has gone); anything else it raises comes out when the context is left.
+    """
+
+    def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
+        self._script = script
+        self._context = context
+        self._stopping = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept, name="hostile-server")]
+        self._socks: list[socket.socket] = []
+        self._errors: list[Exception] = []
+        self.port: int = self._listener.getsockname()[1]
+        self.accepted = 0
+
+    def __enter__(self) -> Self:
+        """Begin to accept."""
+        self._threads[0].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close everything, wait for the scripts and tell what went wrong in them."""
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        for sock in list(self._socks):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(_PATIENCE_S)
+        self._listener.close()
+        if self._errors and error is None:
+            raise self._errors[0]
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self._listener.accept()
+                sock.settimeout(_PATIENCE_S)
+                self._socks.append(sock)
+                thread = threading.Thread(target=self._serve, args=(sock, self.accepted), name="hostile-peer")
+                self.accepted += 1
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, raw: socket.socket, number: int) -> None:
+        sock = raw
+        try:
+            if self._context is not None:
+                sock = self._context.wrap_socket(raw, server_side=True)
+                self._socks.append(sock)
+            self._script(Peer(sock, number, self._stopping))
+        except OSError:
+            pass
+        except Exception as error:  # noqa: BLE001  # handed to the test when it leaves the context
+            self._errors.append(error)
+        finally:
+            sock.close()

@@ -1,0 +1,148 @@
+"""One consumer group's consumer: batched reads, explicit positions, asynchronous commits.
+
+Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Nothing in here blocks but
+`close`, which is for a thread of its own.
+
+    setting                    why
+    auto.offset.reset=error    a position that Kafka lost must be said, never jumped over
+    queued.*, fetch.*          a bounded queue; without fetch.queue.backoff.ms=10 a full queue sleeps for a second
+    topic.metadata.refresh     topics that appear or grow are found within 10 s
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from webhookd import logs
+from webhookd.flow.position import Partition
+
+POLL_RECORDS = 2000
+FETCH_WAIT_MS = 200
+"""How long a broker holds an empty fetch. A partition whose queue is full is left out of the fetch of the others, so
+this is also how long it may stall; and a thousand idle consumers ask so often."""
+
+QUEUE_KBYTES = 4096
+
+_log = logs.get(__name__)
+_library_log = logging.getLogger("librdkafka")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """What the owner hears, on the thread that polls."""
+
+    assigned: Callable[[Sequence[Partition]], None]
+    revoked: Callable[[Sequence[Partition]], None]
+    unpositioned: Callable[[Partition], None]
+    failed: Callable[[str, str], None]
+
+
+class KafkaReader:
+    """A member of the group `group`, subscribed to `topics`."""
+
+    def __init__(
+        self, bootstrap_servers: str, group: str, topics: Sequence[str], protocol: str, listener: Listener
+    ) -> None:
+        self._listener = listener
+        self._consumer = Consumer(_config(bootstrap_servers, group, protocol), logger=_library_log)
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self) -> list[Message]:
+        """What has arrived, errors excluded; returns at once. Raises KafkaException when the consumer is beyond use."""
+        messages = self._consumer.consume(POLL_RECORDS, 0)
+        if messages and any(message.error() is not None for message in messages):
+            return [message for message in messages if not self._is_error(message)]
+        return messages
+
+    def reposition(self, partition: Partition, offset: int) -> None:
+        """Read on from exactly `offset`; whatever was fetched before is dropped."""
+        self._consumer.incremental_unassign([_topic_partition(partition)])
+        self._consumer.incremental_assign([_topic_partition(partition, offset)])
+
+    def pause(self, partition: Partition) -> None:
+        """Stop fetching; the position stays, what was fetched is thrown away."""
+        self._consumer.pause([_topic_partition(partition)])
+
+    def resume(self, partition: Partition) -> None:
+        """Fetch again."""
+        self._consumer.resume([_topic_partition(partition)])
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Ask for a commit and return; a commit that failed is made good by the next one."""
+        self._consumer.commit(offsets=_positions(offsets), asynchronous=True)
+
+    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
+        """The committed offset (None if there is none), and the first and the end offset. Blocks; any thread."""
+        committed = self._consumer.committed([_topic_partition(partition)], timeout=timeout_s)[0]
+        marks = self._consumer.get_watermark_offsets(_topic_partition(partition), timeout=timeout_s)
+        if marks is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
+        return (committed.offset if committed.offset >= 0 else None), marks[0], marks[1]
+
+    def close(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit a last time, leave the group and free everything. Blocks while the brokers are away."""
+        try:
+            if offsets:
+                self._consumer.commit(offsets=_positions(offsets), asynchronous=False)
+        except KafkaException as error:
+            _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
+        self._consumer.close()
+
+    def _is_error(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return False
+        topic, number = message.topic(), message.partition()
+        if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and number is not None:  # noqa: SLF001
+            self._listener.unpositioned(Partition(topic, number))
+        elif error.code() == KafkaError._FATAL:  # noqa: SLF001
+            raise KafkaException(error)
+        else:
+            self._listener.failed(error.name().lower().lstrip("_"), error.str())
+        return True
+
+    def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
+
+
+def _config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": group,
+        "client.id": "webhookd",
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "allow.auto.create.topics": False,
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": QUEUE_KBYTES,
+        "fetch.wait.max.ms": FETCH_WAIT_MS,
+        "fetch.queue.backoff.ms": 10,
+        "topic.metadata.refresh.interval.ms": 10_000,
+        "reconnect.backoff.max.ms": 2_000,
+        "socket.keepalive.enable": True,
+    }
+    if protocol == "classic":
+        config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
+    return config
+
+
+def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:
+    if offset is None:
+        return TopicPartition(partition.topic, partition.number)
+    return TopicPartition(partition.topic, partition.number, offset)
+
+
+def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
+    return [_topic_partition(partition, offset) for partition, offset in offsets.items()]

@@ -1,0 +1,102 @@
+"""The board in this process' memory: the embedded default's, under the same contract suite as the one in Redis."""
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from threading import Condition
+
+from webhookd.flow.board import Denied, Flush, Offer, payload_key
+from webhookd.flow.report import Kind, Report
+from webhookd.flow.ticket import Ticket
+
+
+class MemoryBoard:
+    """What RedisBoard answers, for the threads of one process."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._slots: dict[str, tuple[str, str, int]] = {}
+        self._payloads: dict[str, bytes] = {}
+        self._streams: defaultdict[str, deque[tuple[int, list[Report]]]] = defaultdict(deque)
+        self._sequence = 0
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
+        with self._changed:
+            for offer in offers:
+                ticket = offer.ticket
+                self._payloads[payload_key(ticket.id, ticket.attempt)] = offer.payload
+                for slot, epoch in zip(ticket.slots(), ticket.lanes.values(), strict=True):
+                    if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ticket.id):
+                        self._slots[slot] = (epoch, ticket.id, 0)
+
+    def claim(self, tickets: Sequence[Ticket]) -> list[bytes | Denied]:
+        """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
+        with self._changed:
+            answers = [self._claim(ticket) for ticket in tickets]
+            started = [
+                Report(Kind.STARTED, ticket.id, ticket.attempt)
+                for ticket, answer in zip(tickets, answers, strict=True)
+                if not isinstance(answer, Denied)
+            ]
+            if started:
+                self._append(tickets[0].reply, started)
+            return answers
+
+    def current(self, tickets: Sequence[Ticket]) -> list[bool]:
+        """Whether each delivery is still the one its lanes wait for."""
+        with self._changed:
+            return [self._holds(ticket) for ticket in tickets]
+
+    def flush(self, flush: Flush) -> None:
+        """Hand over reports and what becomes of the payloads, in one step."""
+        with self._changed:
+            self._payloads.update(flush.keep)
+            for key in flush.drop:
+                self._payloads.pop(key, None)
+            for reply, reports in flush.reports.items():
+                self._append(reply, list(reports))
+
+    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+        """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one."""
+        seen = int(after)
+        with self._changed:
+            stream = self._streams[reply]
+            while stream and stream[0][0] <= seen:
+                stream.popleft()
+            self._changed.wait_for(lambda: bool(stream), wait_s)
+            found = [report for _, reports in stream for report in reports]
+            return found, str(stream[-1][0]) if stream else after
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
+        with self._changed:
+            for slot in slots:
+                self._slots.pop(slot, None)
+
+    def ping(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _holds(self, ticket: Ticket) -> bool:
+        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ticket.slots())
+        return all(pair == (epoch, ticket.id) for pair, epoch in zip(held, ticket.lanes.values(), strict=True))
+
+    def _claim(self, ticket: Ticket) -> bytes | Denied:
+        if not self._holds(ticket):
+            return Denied.STALE
+        slots = ticket.slots()
+        if any(self._slots[slot][2] != ticket.attempt for slot in slots):
+            return Denied.TAKEN
+        payload = self._payloads.get(payload_key(ticket.id, ticket.attempt))
+        if payload is None:
+            return Denied.STALE
+        for slot, epoch in zip(slots, ticket.lanes.values(), strict=True):
+            self._slots[slot] = (epoch, ticket.id, ticket.attempt + 1)
+        return payload
+
+    def _append(self, reply: str, reports: list[Report]) -> None:
+        self._sequence += 1
+        self._streams[reply].append((self._sequence, reports))
+        self._changed.notify_all()

@@ -1,0 +1,198 @@
+"""Payloads, epochs, claims and reports in Redis.
+
+Every call is one round trip and atomic (a Lua script or one MULTI). All calls block for at most the socket timeout
+and raise QueueUnavailable when Redis does not answer; a call that raised may or may not have happened.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from itertools import accumulate
+from typing import Any, cast
+
+import msgspec
+import redis
+
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.board import Denied, Flush, Offer, payload_key
+from webhookd.flow.report import Kind, Report, decode, encode
+from webhookd.flow.ticket import Ticket
+
+PAYLOAD_TTL_S = 9000
+"""Outlives the longest countdown (1 h) and a redelivery after the visibility timeout on top of it."""
+
+STREAM_TTL_S = 3600
+"""The reports of an ingest process that died are forgotten after so long."""
+
+STREAM_LENGTH = 100_000
+"""Flushes kept for an ingest process that does not read; older ones only cost a lease."""
+
+_OFFER = """
+local offers = cmsgpack.unpack(ARGV[1])
+for i, offer in ipairs(offers) do
+  redis.call('SET', KEYS[2] .. offer[2], ARGV[2 + i], 'EX', ARGV[2])
+  for j = 3, #offer do
+    local slot, stem = offer[j][1], offer[j][2] .. '|' .. offer[1] .. '|'
+    local held = redis.call('HGET', KEYS[1], slot)
+    if not held or string.sub(held, 1, #stem) ~= stem then
+      redis.call('HSET', KEYS[1], slot, stem .. '0')
+    end
+  end
+end
+return 1
+"""
+
+_CLAIM = """
+local claims = cmsgpack.unpack(ARGV[1])
+local answers, granted = {}, {}
+for i, claim in ipairs(claims) do
+  local id, attempt, key, verdict = claim[1], claim[2], claim[3], nil
+  for j = 4, #claim do
+    local stem = claim[j][2] .. '|' .. id .. '|'
+    local held = redis.call('HGET', KEYS[1], claim[j][1])
+    if not held or string.sub(held, 1, #stem) ~= stem then
+      verdict = 's'
+    elseif not verdict and tonumber(string.sub(held, #stem + 1)) ~= attempt then
+      verdict = 't'
+    end
+  end
+  local payload = not verdict and redis.call('GET', KEYS[2] .. key)
+  if payload then
+    for j = 4, #claim do
+      redis.call('HSET', KEYS[1], claim[j][1], claim[j][2] .. '|' .. id .. '|' .. (attempt + 1))
+    end
+    answers[i] = {'g', payload}
+    granted[#granted + 1] = {id, attempt}
+  else
+    answers[i] = {verdict or 's'}
+  end
+end
+if #granted > 0 then
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 's', cmsgpack.pack(granted))
+  redis.call('EXPIRE', KEYS[3], ARGV[3])
+end
+return answers
+"""
+
+_granted = msgspec.msgpack.Decoder(list[tuple[str, int]])
+
+
+class _Answering(AbstractContextManager[None]):
+    """Redis' own errors become QueueUnavailable."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, redis.RedisError):
+            raise QueueUnavailable(str(error)) from error
+
+
+_answering = _Answering()
+
+
+class RedisBoard:
+    """The board on a Redis server; thread-safe."""
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=5.0, socket_connect_timeout=2.0, socket_keepalive=True, health_check_interval=10
+        )
+        self._slots = f"{prefix}slots"
+        self._payloads = f"{prefix}payload:"
+        self._reports = f"{prefix}reports:"
+        self._offer = self._redis.register_script(_OFFER)
+        self._claim = self._redis.register_script(_CLAIM)
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
+        with _answering:
+            index = [[o.ticket.id, payload_key(o.ticket.id, o.ticket.attempt), *_lanes(o.ticket)] for o in offers]
+            payloads = [offer.payload for offer in offers]
+            self._offer(
+                keys=[self._slots, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
+            )
+
+    def claim(self, tickets: Sequence[Ticket]) -> list[bytes | Denied]:
+        """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
+        with _answering:
+            index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in tickets]
+            answers: Any = self._claim(
+                keys=[self._slots, self._payloads, self._reports + tickets[0].reply],
+                args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
+            )
+            return [_verdict(answer) for answer in answers]
+
+    def current(self, tickets: Sequence[Ticket]) -> list[bool]:
+        """Whether each delivery is still the one its lanes wait for."""
+        with _answering:
+            wanted = [
+                (slot, f"{epoch}|{t.id}|")
+                for t in tickets
+                for slot, epoch in zip(t.slots(), t.lanes.values(), strict=True)
+            ]
+            held = cast("list[bytes | None]", self._redis.hmget(self._slots, [slot for slot, _ in wanted]))
+            good = [
+                value is not None and value.startswith(stem.encode())
+                for value, (_, stem) in zip(held, wanted, strict=True)
+            ]
+        ends = list(accumulate(len(ticket.lanes) for ticket in tickets))
+        return [all(good[end - len(t.lanes) : end]) for t, end in zip(tickets, ends, strict=True)]
+
+    def flush(self, flush: Flush) -> None:
+        """Hand over reports and what becomes of the payloads, in one MULTI."""
+        with _answering, self._redis.pipeline(transaction=True) as pipe:
+            for key, payload in flush.keep.items():
+                pipe.set(self._payloads + key, payload, ex=PAYLOAD_TTL_S)
+            if flush.drop:
+                pipe.delete(*(self._payloads + key for key in flush.drop))
+            for reply, reports in flush.reports.items():
+                pipe.xadd(self._reports + reply, {"r": encode(list(reports))}, maxlen=STREAM_LENGTH)
+                pipe.expire(self._reports + reply, STREAM_TTL_S)
+            pipe.execute()
+
+    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+        """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one.
+
+        What was read is trimmed by the next call.
+        """
+        with _answering:
+            stream = self._reports + reply
+            answer: Any = self._redis.xread({stream: after}, count=500, block=max(1, int(wait_s * 1000)))
+            entries = (
+                answer[stream.encode()][0] if isinstance(answer, dict) and answer else answer[0][1] if answer else []
+            )
+            if not entries:
+                return [], after
+            found = [report for _, fields in entries for report in _decode(fields)]
+            last = entries[-1][0]
+            self._redis.xtrim(stream, minid=last)
+            return found, last.decode()
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
+        with _answering:
+            if slots:
+                self._redis.hdel(self._slots, *slots)
+
+    def ping(self) -> None:
+        """Raises QueueUnavailable when Redis does not answer."""
+        with _answering:
+            self._redis.ping()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._redis.close()
+
+
+def _lanes(ticket: Ticket) -> list[tuple[str, str]]:
+    return list(zip(ticket.slots(), ticket.lanes.values(), strict=True))
+
+
+def _verdict(answer: list[bytes]) -> bytes | Denied:
+    if answer[0] == b"g":
+        return answer[1]
+    return Denied.TAKEN if answer[0] == b"t" else Denied.STALE
+
+
+def _decode(fields: dict[bytes, bytes]) -> list[Report]:
+    if b"s" in fields:
+        started = _granted.decode(fields[b"s"])
+        return [Report(Kind.STARTED, delivery, attempt) for delivery, attempt in started]
+    return decode(fields[b"r"])

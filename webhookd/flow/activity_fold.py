@@ -1,0 +1,46 @@
+"""Folds a subscription's successful calls into one row a second; every failure keeps a row of its own."""
+
+from dataclasses import dataclass
+
+from webhookd.flow.report import Exchange
+
+FAILURES_HELD = 1000
+"""Failures of one subscription between two flushes; a retry waits seconds, so only many lanes come near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`calls` exchanges of which `exchange` was the last; not yet a row: masking and parsing come off the hot path."""
+
+    exchange: Exchange
+    calls: int
+    succeeded: bool
+
+
+class ActivityFold:
+    """What happened since the last flush."""
+
+    __slots__ = ("_failures", "_last", "_successes")
+
+    def __init__(self) -> None:
+        self._successes = 0
+        self._last: Exchange | None = None
+        self._failures: list[Call] = []
+
+    def succeeded(self, calls: int, last: Exchange | None) -> None:
+        """So many more calls were acknowledged; `last` shows one of them, if the report carries it."""
+        self._successes += calls
+        self._last = last or self._last
+
+    def failed(self, exchange: Exchange) -> None:
+        """One call failed."""
+        if len(self._failures) < FAILURES_HELD:
+            self._failures.append(Call(exchange, 1, succeeded=False))
+
+    def flush(self) -> list[Call]:
+        """The rows of this second, the folded success last; successes without an example wait for one."""
+        calls, self._failures = self._failures, []
+        if self._last is not None and self._successes:
+            calls.append(Call(self._last, self._successes, succeeded=True))
+            self._successes, self._last = 0, None
+        return calls

@@ -1,0 +1,73 @@
+"""A delivery as ingest keeps it until it is settled: consecutive batches of one lane, or one mixed batch of several.
+
+stage       waits for                overdue after                          then
+QUEUED      a worker's claim         claim_timeout, doubling                the same id is published again
+CLAIMED     reports                  lease + request deadline               its lanes take a new epoch and rewind
+RETRYING    the retry's claim        countdown + claim_timeout + lease      likewise
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from webhookd.flow.lane import Lane
+from webhookd.flow.ticket import Batch, Ticket, encode_batches
+
+
+class Stage(Enum):
+    """Where a delivery is; each stage has its own idea of overdue."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    RETRYING = "retrying"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Delivery:
+    """The batches stay here until they are acknowledged, so that an undelivered tail can go back to its lane.
+
+    `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
+    `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `due_at` is monotonic.
+    """
+
+    id: str
+    subscription_id: str
+    version: int
+    lanes: tuple[Lane, ...]
+    batches: list[Batch]
+    shares: tuple[int, ...] | None = None
+    probe: bool = False
+    stage: Stage = Stage.QUEUED
+    attempt: int = 0
+    base: int = 0
+    done: int = 0
+    publications: int = 0
+    due_at: float = 0.0
+
+    @property
+    def current(self) -> bool:
+        """Whether its lanes still wait for it; a delivery of an older epoch is only history."""
+        return all(lane.delivery is self for lane in self.lanes)
+
+    def ticket(self, reply: str) -> Ticket:
+        """What travels in the task; `reply` names the ingest process' reports."""
+        return Ticket(
+            id=self.id,
+            subscription=self.subscription_id,
+            version=self.version,
+            lanes={lane.key: lane.epoch for lane in self.lanes},
+            attempt=self.attempt,
+            records=sum(batch.records for batch in self.batches),
+            batches=len(self.batches),
+            reply=reply,
+            probe=self.probe,
+        )
+
+    def payload(self) -> bytes:
+        """The batches as one blob."""
+        return encode_batches(self.batches)
+
+
+def take_back(lane: Lane, batches: Sequence[Batch]) -> None:
+    """An undelivered tail returns to its lane, uncut and ahead of everything that came later."""
+    lane.returned.extendleft(reversed(batches))

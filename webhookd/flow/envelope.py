@@ -1,0 +1,58 @@
+"""The body of a request: `{"messages":[…]}` with each record's original value bytes spliced in."""
+
+import base64
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+CONTENT_TYPE = "application/json"
+_HEAD = b'{"messages":['
+_TAIL = b"]}"
+_encode = msgspec.json.Encoder().encode
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Envelope:
+    """Renders the records of one lane; what is the same for all of them is rendered once."""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, topic: str, partition: int) -> None:
+        self._prefix = b'{"topic":%b,"partition":%d,"offset":' % (_encode(topic), partition)
+
+    def render(
+        self, offset: int, timestamp_ms: int, key: bytes | None, headers: Headers | None, value: bytes | None
+    ) -> bytes:
+        """One element of `messages`. `value` must be JSON already (a tombstone becomes null)."""
+        return b'%b%d,"timestamp":%d,"key":%b,"headers":%b,"value":%b}' % (
+            self._prefix,
+            offset,
+            timestamp_ms,
+            b"null" if key is None else b'"%b"' % key if key.isalnum() else _text(key),
+            _headers(headers) if headers else b"[]",
+            b"null" if value is None else value,
+        )
+
+
+def body(fragments: Iterable[bytes]) -> bytes:
+    """The whole request body for rendered records in their order."""
+    return _HEAD + b",".join(fragments) + _TAIL
+
+
+def overhead_bytes(records: int) -> int:
+    """By how much a body is longer than the records rendered in it."""
+    return len(_HEAD) + len(_TAIL) + records - 1
+
+
+def _text(raw: bytes) -> bytes:
+    """A JSON string, or `{"base64": "…"}` where the bytes are not UTF-8."""
+    try:
+        return _encode(raw.decode())
+    except UnicodeDecodeError:
+        return b'{"base64":"%b"}' % base64.b64encode(raw)
+
+
+def _headers(headers: Headers) -> bytes:
+    pairs = [b"[%b,%b]" % (_encode(name), b"null" if value is None else _text(value)) for name, value in headers]
+    return b"[" + b",".join(pairs) + b"]"

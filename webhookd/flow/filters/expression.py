@@ -1,0 +1,149 @@
+"""A JMESPath expression, parsed by the `jmespath` library and checked against bounds.
+
+An expression comes from a client and is code: what is not bounded here is bounded when it runs (see `budget`).
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from jmespath.exceptions import IncompleteExpressionError, JMESPathError, LexerError, ParseError
+from jmespath.functions import Functions
+from jmespath.lexer import Lexer
+from jmespath.parser import Parser
+
+from webhookd.errors import InvalidFilter
+
+SOURCE_BYTES = 4096
+"""The longest expression; a literal in it can be no larger."""
+
+NODES = 200
+"""The most nodes of a parsed expression: about fifty comparisons. Bounds the cost of a record without any array."""
+
+DEPTH = 32
+"""How deep an expression nests; a chain of `||`, `&&` or `|` counts as one level however long it is."""
+
+CHAINED = frozenset({"or_expression", "and_expression", "pipe"})
+
+_Tree: TypeAlias = Any  # the library's nodes: dicts of type, value and children
+_Token: TypeAlias = Any
+
+_OPENING = frozenset({"lparen", "lbracket", "lbrace", "filter"})
+_CLOSING = frozenset({"rparen", "rbracket", "rbrace"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node of a parsed expression: `kind` and `value` are the library's; a slice's value is its three numbers."""
+
+    kind: str
+    value: Any = None
+    children: tuple["Node", ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many nodes this is, itself included: what one evaluation of it costs in steps."""
+        return 1 + sum(child.size for child in self.children)
+
+
+def parse(source: str) -> Node:
+    """The expression as a tree; InvalidFilter with the position when it does not parse or is out of bounds."""
+    if len(source.encode("utf-8", "surrogatepass")) > SOURCE_BYTES:
+        raise InvalidFilter(f"the expression is longer than {SOURCE_BYTES} bytes", position=SOURCE_BYTES)
+    try:
+        tokens = list(Lexer().tokenize(source))
+        _check_nesting(tokens)
+        tree = Parser().parse(source).parsed
+    except JMESPathError as error:
+        raise _explained(error, len(source)) from error
+    except RecursionError as error:
+        raise InvalidFilter(f"the expression nests deeper than {DEPTH} levels", position=0) from error
+    _check_size(tree)
+    _check_calls(tree, tokens)
+    return _node(tree)
+
+
+def _explained(error: JMESPathError, length: int) -> InvalidFilter:
+    """The library's error in one line; its own text draws a picture over three."""
+    match error:
+        case IncompleteExpressionError():
+            return InvalidFilter("the expression is incomplete", position=length)
+        case LexerError():
+            return InvalidFilter(error.message, position=error.lexer_position)
+        case ParseError(token_type="EOF"):
+            return InvalidFilter("the expression is incomplete", position=length)
+        case ParseError():
+            detail = f"{error.msg} at column {error.lex_position}: {error.token_value!r}"
+            return InvalidFilter(detail, position=error.lex_position)
+        case _:
+            return InvalidFilter("the expression is empty", position=0)
+
+
+def _check_nesting(tokens: list[_Token]) -> None:
+    """Refuse brackets in brackets, which leave no trace in the tree; what else nests is seen there."""
+    depth = 0
+    for token in tokens:
+        depth += (token["type"] in _OPENING) - (token["type"] in _CLOSING)
+        if depth > DEPTH:
+            raise InvalidFilter(f"the expression nests deeper than {DEPTH} levels", position=token["start"])
+
+
+def _subtrees(tree: _Tree) -> list[_Tree]:
+    """A node's children, in the order of the source: the condition of a filter stands before what follows it."""
+    children = [child for child in tree["children"] if isinstance(child, dict)]
+    if tree["type"] == "filter_projection":
+        return [children[0], children[2], children[1]]
+    return children
+
+
+def _check_size(tree: _Tree) -> None:
+    nodes = 0
+    waiting = [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        nodes += 1
+        if nodes > NODES:
+            raise InvalidFilter(f"the expression has more than {NODES} nodes", position=0)
+        if depth > DEPTH:
+            raise InvalidFilter(f"the expression nests deeper than {DEPTH} levels", position=0)
+        for child in _subtrees(node):
+            chained = node["type"] in CHAINED and child["type"] == node["type"]
+            waiting.append((child, depth if chained else depth + 1))
+
+
+def _preorder(tree: _Tree) -> Iterator[_Tree]:
+    yield tree
+    for child in _subtrees(tree):
+        yield from _preorder(child)
+
+
+def _check_calls(tree: _Tree, tokens: list[_Token]) -> None:
+    """Refuse calls that can never work; the library would only say so on the first record that gets there."""
+    named = [
+        token
+        for token, following in itertools.pairwise(tokens)
+        if token["type"] == "unquoted_identifier" and following["type"] == "lparen"
+    ]
+    calls = [node for node in _preorder(tree) if node["type"] == "function_expression"]
+    for token, call in zip(named, calls, strict=True):
+        _check_call(call["value"], len(call["children"]), token["start"])
+
+
+def _check_call(name: str, given: int, position: int) -> None:
+    function = Functions.FUNCTION_TABLE.get(name)
+    if function is None:
+        raise InvalidFilter(f"there is no function {name}()", position=position)
+    wanted = len(function["signature"])
+    if function["signature"][-1].get("variadic"):
+        if given < wanted:
+            raise InvalidFilter(f"{name}() takes at least {wanted} arguments, not {given}", position=position)
+    elif given != wanted:
+        raise InvalidFilter(f"{name}() takes {wanted} arguments, not {given}", position=position)
+
+
+def _node(tree: _Tree) -> Node:
+    if tree["type"] == "slice":
+        return Node(kind="slice", value=tuple(tree["children"]))
+    children = tuple(_node(child) for child in tree["children"])
+    return Node(kind=tree["type"], value=tree.get("value"), children=children)

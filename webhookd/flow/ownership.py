@@ -1,0 +1,16 @@
+"""Which ingest process runs a subscription: rendezvous hashing over those alive (Thaler and Ravishankar, 1998).
+
+Every process answers the same without asking another; one that joins or leaves moves only what must move.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+
+def owner(subscription_id: str, members: Sequence[str]) -> str | None:
+    """The member with the highest score for this subscription; None when nobody is alive."""
+    return max(members, key=lambda member: _score(subscription_id, member), default=None)
+
+
+def _score(subscription_id: str, member: str) -> bytes:
+    return blake2b(f"{member}\0{subscription_id}".encode(), digest_size=8).digest()

@@ -1,0 +1,62 @@
+"""What comes back to ingest about a delivery: how far it got, and why it stopped.
+
+Reports cross processes as msgpack arrays. A report only makes the commit earlier; it is never the only copy of a
+fact: a lost one costs a lease, not a record.
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class Kind(IntEnum):
+    """What a report says; the last four end the delivery's attempt."""
+
+    STARTED = 0
+    PROGRESS = 1
+    RETRY = 2
+    FINISHED = 3
+    EXHAUSTED = 4
+    STALE = 5
+
+
+class Exchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """One HTTP exchange as the activity log shows it. `head` and `body` are the response's bytes, capped."""
+
+    at: float
+    webhook_id: str
+    status: int = 0
+    head: bytes = b""
+    body: bytes = b""
+    error: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """How far one attempt of a delivery got.
+
+    `done` counts the acknowledged batches since the attempt began and `sending_s` the time they took. `wait_s` is
+    the countdown of a scheduled retry. `success` is the last acknowledged exchange, `failure` the one that stopped.
+    """
+
+    kind: Kind
+    delivery: str
+    attempt: int
+    done: int = 0
+    sending_s: float = 0.0
+    wait_s: float = 0.0
+    success: Exchange | None = None
+    failure: Exchange | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Report])
+
+
+def encode(reports: list[Report]) -> bytes:
+    """The reports of one flush, for one ingest process."""
+    return _encoder.encode(reports)
+
+
+def decode(blob: bytes) -> list[Report]:
+    """The reports of one flush. Raises msgspec.DecodeError for what another version wrote."""
+    return _decoder.decode(blob)

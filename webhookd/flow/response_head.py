@@ -1,0 +1,54 @@
+"""What is read out of a response's raw head, only when somebody asks."""
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+LONGEST_WAIT_S = 365 * 86400.0
+"""What a longer or absurd `Retry-After` comes down to; whoever retries has a smaller bound of his own."""
+
+
+def parse_head(head: bytes) -> list[str]:
+    """The header lines of a raw head, without its status line; folded lines are joined to the line they continue."""
+    lines: list[str] = []
+    for line in head.decode("latin-1").split("\r\n")[1:]:
+        if line[:1] in {" ", "\t"} and lines:
+            lines[-1] = f"{lines[-1]} {line.strip()}"
+        elif line:
+            lines.append(line)
+    return lines
+
+
+def field_value(head: bytes, name: str) -> str | None:
+    """The value of the first header called `name` (in any case), stripped; None without one."""
+    wanted = name.lower()
+    for line in parse_head(head):
+        found, colon, value = line.partition(":")
+        if colon and found.strip().lower() == wanted:
+            return value.strip()
+    return None
+
+
+def retry_after_s(head: bytes, now: float) -> float | None:
+    """How long `Retry-After` asks to wait, from `now` (seconds since the epoch); None when absent or unreadable.
+
+    Reads both forms, seconds and date. A date that has passed is 0.
+    """
+    value = field_value(head, "retry-after")
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return LONGEST_WAIT_S if len(value) > 9 else min(float(value), LONGEST_WAIT_S)
+    try:
+        date = parsedate_to_datetime(value)
+        at = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, at - now), LONGEST_WAIT_S)
+
+
+def ends_with_connection(head: bytes) -> bool:
+    """Whether only the end of the connection ends the body: neither a length nor chunks announce it."""
+    coding = field_value(head, "transfer-encoding")
+    if coding is not None:
+        return coding.rpartition(",")[2].strip().lower() != "chunked"
+    return field_value(head, "content-length") is None

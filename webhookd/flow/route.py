@@ -1,0 +1,152 @@
+"""A route: one subscription in work, with its lanes; decides which deliveries leave now.
+
+`max_batch_size` and `max_batch_interval_seconds` are promises about the subscription, not about a partition: a lane
+that fills batches alone sends them as its own delivery; the leftovers of its free lanes leave as one mixed batch,
+when together they fill one or when the oldest of them has waited the interval since it was read.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from webhookd.flow import identity
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.envelope import body
+from webhookd.flow.lane import Fragment, Lane, LaneState, Matching
+from webhookd.flow.pace import Pace
+from webhookd.flow.position import Partition
+from webhookd.flow.subscription import Subscription
+from webhookd.flow.ticket import Batch
+
+MAX_BATCHES = 20_000
+"""Batches in one delivery; bounds what a killed worker may repeat, and the size of its report to people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large a delivery may grow."""
+
+    delivery_bytes: int
+    delivery_target_s: float
+
+
+class Route:
+    """The lanes of one subscription; owned by the ingest loop, not thread-safe."""
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        matchers: Mapping[str, Matching],
+        limits: Limits,
+        new_token: Callable[[], str],
+    ) -> None:
+        self.subscription = subscription
+        self.matchers = matchers
+        self.lanes: dict[tuple[str, int], Lane] = {}
+        self._limits = limits
+        self._new_token = new_token
+        self._size = subscription.batching.max_batch_size
+        self._interval_s = subscription.batching.max_batch_interval_s
+
+    def open_lane(self, partition: Partition) -> Lane:
+        """A lane for a partition that was just assigned, under an epoch of its own."""
+        lane = Lane(self.subscription.id, partition, epoch=self._new_token(), pace=Pace(self._limits.delivery_target_s))
+        self.lanes[partition.topic, partition.number] = lane
+        return lane
+
+    def close_lane(self, partition: Partition) -> Lane | None:
+        """The partition was revoked: nothing more is dispatched, settled or committed for it."""
+        lane = self.lanes.pop((partition.topic, partition.number), None)
+        if lane is not None and lane.delivery is not None:
+            self.abandon(lane.delivery)
+        return lane
+
+    def abandon(self, delivery: Delivery) -> list[tuple[Lane, int]]:
+        """Give up a delivery whose fate is unknown: its lanes take a new epoch and answer where to read again."""
+        return [(lane, lane.rewind(self._new_token())) for lane in delivery.lanes if lane.delivery is delivery]
+
+    def ready(self, now: float) -> list[Delivery]:
+        """Every delivery that can leave now; its lanes are occupied from here on."""
+        deliveries = []
+        leftovers = []
+        for lane in self.lanes.values():
+            if not lane.free:
+                continue
+            if lane.returned or (lane.waiting and lane.fills(self._size, self._limits.delivery_bytes)):
+                deliveries.append(self._own(lane))
+            elif lane.waiting and lane.state is LaneState.PROBING:
+                deliveries.append(self._mix([lane]))
+            elif lane.waiting:
+                leftovers.append(lane)
+        if leftovers:
+            deliveries.extend(self._mixed(leftovers, now))
+        return deliveries
+
+    def due_at(self) -> float | None:
+        """When the oldest leftover has waited long enough; None while nothing waits."""
+        oldest = [lane.waiting[0].read_at for lane in self.lanes.values() if lane.free and lane.waiting]
+        return min(oldest) + self._interval_s if oldest else None
+
+    def _own(self, lane: Lane) -> Delivery:
+        """Consecutive batches of one lane, as many as its pace, the byte bound and what is there allow."""
+        count = 1 if lane.state is LaneState.PROBING else min(lane.pace.batches(), MAX_BATCHES)
+        batches: list[Batch] = []
+        size = 0
+        while len(batches) < count and size < self._limits.delivery_bytes:
+            if lane.returned:
+                batch = lane.returned.popleft()
+            elif lane.waiting and (not batches or len(lane.waiting) >= self._size):
+                batch = lane.cut(self._size, self._limits.delivery_bytes)
+            else:
+                break
+            batches.append(batch)
+            size += len(batch.body)
+        return self._occupy((lane,), batches)
+
+    def _mixed(self, leftovers: list[Lane], now: float) -> Iterable[Delivery]:
+        leftovers.sort(key=lambda lane: lane.waiting[0].read_at)
+        waiting = sum(len(lane.waiting) for lane in leftovers)
+        while leftovers:
+            overdue = leftovers[0].waiting[0].read_at + self._interval_s <= now
+            if waiting < self._size and not overdue:
+                return
+            delivery = self._mix(leftovers)
+            waiting -= delivery.batches[0].records
+            del leftovers[: len(delivery.lanes)]
+            waiting -= sum(len(lane.waiting) for lane in delivery.lanes)
+            yield delivery
+
+    def _mix(self, leftovers: list[Lane]) -> Delivery:
+        room, room_bytes = self._size, self._limits.delivery_bytes
+        parts: list[tuple[Lane, list[Fragment]]] = []
+        for lane in leftovers:
+            if room <= 0 or room_bytes <= 0:
+                break
+            fragments = lane.take_fragments(room, room_bytes)
+            size = sum(len(fragment.text) for fragment in fragments)
+            lane.bytes_held -= size
+            room -= len(fragments)
+            room_bytes -= size
+            parts.append((lane, fragments))
+        batch = Batch(
+            identity.mixed(
+                self.subscription.id,
+                [(ln.partition.topic, ln.partition.number, [f.offset for f in fragments]) for ln, fragments in parts],
+            ),
+            self._size - room,
+            body(fragment.text for _, fragments in parts for fragment in fragments),
+        )
+        return self._occupy(tuple(lane for lane, _ in parts), [batch], tuple(len(fragments) for _, fragments in parts))
+
+    def _occupy(self, lanes: tuple[Lane, ...], batches: list[Batch], shares: tuple[int, ...] | None = None) -> Delivery:
+        delivery = Delivery(
+            id=self._new_token(),
+            subscription_id=self.subscription.id,
+            version=self.subscription.version,
+            lanes=lanes,
+            batches=batches,
+            shares=shares,
+            probe=any(lane.state is LaneState.PROBING for lane in lanes),
+        )
+        for lane in lanes:
+            lane.delivery = delivery
+        return delivery

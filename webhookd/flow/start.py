@@ -1,0 +1,31 @@
+"""Where a lane begins to read when Kafka has no usable position for it.
+
+    committed   in start_offsets   start      begins at
+    yes         any                any        the committed offset
+    no          yes                latest     the end offset stored before the 201 was answered
+    no          no, or             earliest   the first offset: the partition appeared after the subscription
+
+A position that Kafka no longer holds becomes the first offset that it does hold, and says how many are lost.
+"""
+
+from dataclasses import dataclass
+
+from webhookd.flow.subscription import Source, Start
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Read from `offset`; `lost` records between the wanted position and there are gone from Kafka."""
+
+    offset: int
+    lost: int
+
+
+def beginning(source: Source, partition: int, committed: int | None, first: int, end: int) -> Beginning:
+    """Where to read a partition that holds the offsets from `first` up to, not including, `end`."""
+    wanted = committed
+    if wanted is None and source.start is Start.LATEST:
+        wanted = source.start_offsets.get(partition)
+    if wanted is None or wanted > end:  # past the end: the topic was deleted and made again
+        return Beginning(first, 0)
+    return Beginning(max(wanted, first), max(0, first - wanted))

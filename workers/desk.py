@@ -1,0 +1,161 @@
+"""Where a task's parcel becomes deliveries: look up, claim, send, report, and have the failed batch tried again.
+
+The order, and what a crash in between costs:
+    1. look up the plans    nothing is claimed yet: the same delivery is published again
+    2. claim                from here on the lease runs: after it ingest dispatches what is not settled again
+    3. send                 likewise; what was acknowledged and not reported is sent twice
+    4. report               with the retry's payload, in one step
+    5. publish the retry    likewise: a lost retry is a lost delivery
+    6. acknowledge the task a copy finds the claim and drops itself
+"""
+
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Protocol
+
+import msgspec
+
+from webhookd import logs
+from webhookd.flow.board import Denied
+from webhookd.flow.judge import RetryAt
+from webhookd.flow.outcome import Outcome
+from webhookd.flow.report import Kind, Report
+from webhookd.flow.target import Target
+from webhookd.flow.ticket import Ticket, decode_batches
+from workers.directory import Directory
+from workers.errand import Bounds, Clocks, DeliveryErrand, Plan
+from workers.reporter import Reporter
+
+_log = logs.get(__name__)
+
+PublishRetry = Callable[[Ticket, float], None]
+"""Publishes one ticket with a countdown in seconds."""
+
+
+class Claims(Protocol):
+    """What says which deliveries are ours to send."""
+
+    def claim(self, tickets: Sequence[Ticket]) -> list[bytes | Denied]:
+        """Their payloads, or why not. Raises QueueUnavailable."""
+
+
+class Errand(Protocol):
+    """What the exchange loop sends."""
+
+    target: Target
+    deadline_s: float
+
+    def advance(self, outcome: Outcome | None) -> bytes | None:
+        """The next request, or None at the end."""
+
+
+class Exchanges(Protocol):
+    """What sends the requests."""
+
+    def submit(self, errand: Errand) -> None:
+        """Take an errand; returns at once."""
+
+
+class Desk:
+    """Shared by every task thread of a worker process."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        claims: Claims,
+        exchanges: Exchanges,
+        reporter: Reporter,
+        bounds: Bounds,
+        clocks: Clocks,
+    ) -> None:
+        self._directory = directory
+        self._claims = claims
+        self._exchanges = exchanges
+        self._reporter = reporter
+        self._bounds = bounds
+        self._clocks = clocks
+
+    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
+        """Send a parcel; returns when each of its deliveries was reported or given up.
+
+        Raises StoreUnavailable and QueueUnavailable before anything was claimed.
+        """
+        plans = self._directory.plans(tickets)
+        known = [(ticket, plan) for ticket, plan in zip(tickets, plans, strict=True) if plan is not None]
+        ended: SimpleQueue[DeliveryErrand | None] = SimpleQueue()
+        waiting = self._refuse([t for t, plan in zip(tickets, plans, strict=True) if plan is None], ended)
+        if known:
+            answers = self._claims.claim([ticket for ticket, _ in known])
+            waiting += self._submit(known, answers, ended)
+        for _ in range(waiting):
+            errand = ended.get()
+            if errand is None:
+                continue
+            _log_end(errand)
+            if isinstance(errand.verdict, RetryAt):
+                publish_retry(_next_attempt(errand), errand.verdict.wait_s)
+
+    def _refuse(self, tickets: list[Ticket], ended: "SimpleQueue[DeliveryErrand | None]") -> int:
+        """Stale tickets never go; ingest is told."""
+        for ticket in tickets:
+            _log.info("delivery_stale", delivery=ticket.id, subscription=ticket.subscription, lanes=[*ticket.lanes])
+            report = Report(Kind.STALE, ticket.id, ticket.attempt)
+            self._reporter.tell(ticket, report, lambda _reached: ended.put(None))
+        return len(tickets)
+
+    def _submit(
+        self,
+        known: list[tuple[Ticket, Plan]],
+        answers: list[bytes | Denied],
+        ended: "SimpleQueue[DeliveryErrand | None]",
+    ) -> int:
+        stale = []
+        submitted = 0
+        for (ticket, plan), answer in zip(known, answers, strict=True):
+            if answer is Denied.STALE:
+                stale.append(ticket)
+            elif answer is Denied.TAKEN:
+                _log.debug("delivery_taken", delivery=ticket.id, subscription=ticket.subscription)
+            elif not isinstance(answer, Denied):
+                self._send(ticket, plan, answer, ended)
+                submitted += 1
+        return submitted + self._refuse(stale, ended)
+
+    def _send(self, ticket: Ticket, plan: Plan, payload: bytes, ended: "SimpleQueue[DeliveryErrand | None]") -> None:
+        def flushed(reached: bool) -> None:  # noqa: FBT001 - the reporter's callback has one flag
+            ended.put(errand if reached else None)
+
+        errand = DeliveryErrand(
+            ticket,
+            decode_batches(payload),
+            plan,
+            bounds=self._bounds,
+            clocks=self._clocks,
+            ended=lambda errand: self._reporter.ended(errand, flushed),
+        )
+        self._reporter.opened(errand)
+        self._exchanges.submit(errand)
+
+
+def _next_attempt(errand: DeliveryErrand) -> Ticket:
+    """The ticket of the retry, which carries the failed batch only."""
+    failed = errand.batches[errand.done]
+    return msgspec.structs.replace(errand.ticket, attempt=errand.ticket.attempt + 1, records=failed.records, batches=1)
+
+
+def _log_end(errand: DeliveryErrand) -> None:
+    """One line per delivery, and one per failed attempt."""
+    ticket = errand.ticket
+    facts = {
+        "subscription": ticket.subscription,
+        "lanes": list(ticket.lanes),
+        "delivery": ticket.id,
+        "attempt": ticket.attempt,
+        "batches": errand.done,
+    }
+    if errand.failure_code:
+        wait_s = errand.verdict.wait_s if isinstance(errand.verdict, RetryAt) else None
+        _log.warning("attempt_failed", code=errand.failure_code, retry_in_s=wait_s, **facts)
+    else:
+        _log.info("delivered", sending_s=round(errand.took_s, 6), **facts)

@@ -1,0 +1,164 @@
+"""One delivery on the exchange loop: its batches posted one after another until all are done or something stops it.
+
+stops when                                    reported as
+every batch is acknowledged                   FINISHED
+its time budget is used up                    FINISHED, the rest goes back to the lane
+its lanes have another epoch, or we drain     FINISHED likewise
+its lease ran out unrenewed                   FINISHED likewise
+an exchange failed and may be tried again     RETRY
+an exchange failed for the last time          EXHAUSTED
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from webhookd.clock import Monotonic, WallClock
+from webhookd.flow.judge import DELIVERED, Delivered, RetryAt, acknowledged, code_of, judge
+from webhookd.flow.outcome import Outcome, Response
+from webhookd.flow.report import Exchange, Kind, Report
+from webhookd.flow.subscription import Retry
+from webhookd.flow.target import Target
+from webhookd.flow.ticket import Batch, Ticket
+
+SUCCESS_BODY_BYTES = 2048
+"""What is kept of an acknowledgement's body: nobody debugs those, and every report carries one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where and how the requests of one subscription version go."""
+
+    version: int
+    target: Target
+    head: bytes
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long one errand may take: `budget_s` in all, `deadline_s` per exchange, `lease_s` without a report."""
+
+    budget_s: float
+    deadline_s: float
+    lease_s: float
+    retry_time_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Time and chance, as arguments."""
+
+    monotonic: Monotonic
+    wall: WallClock
+    chance: Callable[[], float]
+
+
+class DeliveryErrand:
+    """Advanced on the loop's thread; `done`, `stopped` and `lease_end` are read and set from the reporter's."""
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        batches: Sequence[Batch],
+        plan: Plan,
+        *,
+        bounds: Bounds,
+        clocks: Clocks,
+        ended: Callable[["DeliveryErrand"], None],
+    ) -> None:
+        self.ticket = ticket
+        self.batches = batches
+        self.target = plan.target
+        self.deadline_s = bounds.deadline_s
+        self.done = 0
+        self.stopped = False
+        self.verdict: Delivered | RetryAt | None = DELIVERED
+        self._plan = plan
+        self._time_scale = bounds.retry_time_scale
+        self._clocks = clocks
+        self._ended = ended
+        self._began = clocks.monotonic()
+        self._stop_at = self._began + bounds.budget_s
+        self.took_s = 0.0
+        self.lease_end = self._began + bounds.lease_s
+        self._acknowledged: Response | None = None
+        self._failure: Outcome | None = None
+
+    def advance(self, outcome: Outcome | None) -> bytes | None:
+        """The next request, or None at the end; `outcome` is the last one's, None before the first."""
+        now = self._clocks.monotonic()
+        if outcome is None:
+            self._began, self._stop_at = now, now + (self._stop_at - self._began)
+        elif acknowledged(outcome):
+            self.done += 1
+            self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
+        else:
+            self._failed(outcome)
+            self._end(now)
+            return None
+        if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
+            self._end(now)
+            return None
+        batch = self.batches[self.done]
+        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nContent-Length: %d\r\n\r\n%b" % (
+            self._plan.head,
+            batch.webhook_id.encode(),
+            self._clocks.wall(),
+            len(batch.body),
+            batch.body,
+        )
+
+    def progress(self) -> Report:
+        """How far it got up to now."""
+        return Report(
+            Kind.PROGRESS, self.ticket.id, self.ticket.attempt, self.done, self._clocks.monotonic() - self._began
+        )
+
+    def report(self) -> Report:
+        """How it ended."""
+        match self.verdict:
+            case Delivered():
+                kind, wait_s = Kind.FINISHED, 0.0
+            case RetryAt(wait_s=wait_s):
+                kind = Kind.RETRY
+            case None:
+                kind, wait_s = Kind.EXHAUSTED, 0.0
+        return Report(
+            kind,
+            self.ticket.id,
+            self.ticket.attempt,
+            self.done,
+            self.took_s,
+            wait_s,
+            self._shown(self._acknowledged, self.done - 1, SUCCESS_BODY_BYTES) if self._acknowledged else None,
+            self._shown(self._failure, self.done, None) if self._failure else None,
+        )
+
+    @property
+    def failure_code(self) -> str:
+        """Why it stopped, in one word; empty when nothing failed."""
+        return code_of(self._failure) if self._failure is not None else ""
+
+    def _end(self, now: float) -> None:
+        self.took_s = now - self._began
+        self._ended(self)
+
+    def _failed(self, outcome: Outcome) -> None:
+        self._failure = outcome
+        verdict = judge(
+            outcome,
+            self._plan.retry,
+            failures=self.ticket.attempt,
+            probe=self.ticket.probe,
+            chance=self._clocks.chance(),
+            wall_now=self._clocks.wall(),
+            time_scale=self._time_scale,
+        )
+        self.verdict = verdict if isinstance(verdict, RetryAt) else None
+
+    def _shown(self, outcome: Outcome, index: int, body_bytes: int | None) -> Exchange:
+        at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
+        if isinstance(outcome, Response):
+            error = "" if acknowledged(outcome) else code_of(outcome)
+            return Exchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
+        return Exchange(at, webhook_id, 0, b"", outcome.detail.encode(), code_of(outcome))

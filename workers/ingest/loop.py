@@ -1,0 +1,374 @@
+"""The ingest loop: one thread that reads, dispatches, settles and commits for every subscription of this process.
+
+    poll ─▶ take (decode, match, batch) ─▶ ready ─▶ publisher ┄▶ workers
+      ▲                                                            ┆
+    commit ◀─ watermarks ◀─ settle ◀─ reports ◀────────────────────┘
+
+Everything that other threads have to say arrives as a call in the inbox; nothing in here blocks. What may take long
+(closing a consumer, asking for offsets) runs in the background pool.
+"""
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from confluent_kafka import KafkaException
+
+from webhookd import logs
+from webhookd.clock import Monotonic, WallClock
+from webhookd.flow.activity_fold import ActivityFold
+from webhookd.flow.condition import Health
+from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.dispatches import Dispatches, Effect, due_probes
+from webhookd.flow.report import Report
+from webhookd.flow.subscription import Subscription
+from workers.ingest.activity_rows import activity_rows
+from workers.ingest.intake import Intake
+from workers.ingest.publisher import Outgoing, Publisher
+from workers.ingest.recorder import Recorder
+
+SWEEP_S = 0.05
+"""How often time-outs, probes and leftovers are looked at."""
+
+SHORTEST_PAUSE_S = 0.001
+PAUSE_PER_LANE_S = 0.00025
+LONGEST_PAUSE_S = 0.05
+"""Between two parcels, and between two looks at a consumer, the loop pauses for a quarter of a millisecond for each
+lane that dispatched in the last second: with few lanes everything leaves at once, with hundreds of sparse ones a
+task carries many of them (a task costs as much as dozens of deliveries)."""
+
+RECORD_S = 1.0
+REBUILD_S = 1.0
+INBOX_CALLS = 1000
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Both clocks of the process."""
+
+    monotonic: Monotonic
+    wall: WallClock
+
+
+class IngestLoop:
+    """Runs subscriptions until stopped. `start_with` and `drop` are for the loop's own thread: use `call`."""
+
+    def __init__(
+        self,
+        *,
+        reply: str,
+        clocks: Clocks,
+        dispatches: Dispatches,
+        publisher: Publisher,
+        recorder: Recorder,
+        open_intake: Callable[[Subscription, "IngestLoop"], Intake],
+        never_joined: Callable[[], None],
+        commit_interval_s: float,
+    ) -> None:
+        self.monotonic = clocks.monotonic
+        self.wall_clock = clocks.wall
+        self.intakes: dict[str, Intake] = {}
+        self._reply = reply
+        self._dispatches = dispatches
+        self._publisher = publisher
+        self._recorder = recorder
+        self._open_intake = open_intake
+        self._never_joined = never_joined
+        self._commit_interval_s = commit_interval_s
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._background = ThreadPoolExecutor(8, thread_name_prefix="ingest-background")
+        self._touched: dict[str, Intake] = {}
+        self._polls: list[tuple[float, int, Intake]] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._recent_lanes: set[str] = set()
+        self._lane_count = 0
+        self._next_parcel_at = 0.0
+        self._running = True
+        self._dispatching = True
+        self._thread = Thread(target=self._run, name="ingest-loop", daemon=True)
+
+    # What other threads call.
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._every(SWEEP_S, self._sweep)
+        self._every(self._commit_interval_s, self._commit)
+        self._every(RECORD_S, self._record)
+        self._thread.start()
+
+    def stop(self, budget_s: float) -> None:
+        """Stop dispatching, wait for what is in flight within the budget, commit and leave the groups."""
+        until = self.monotonic() + budget_s
+        self.call(lambda: self._drain(until))
+        self._thread.join(budget_s + 1.0)
+        self._background.shutdown(wait=True, cancel_futures=False)
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run on the loop's thread, soon."""
+        self._inbox.put(action)
+
+    def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Run on the loop's thread after a while."""
+        self.call(lambda: self._at(self.monotonic() + delay_s, action))
+
+    def in_background(self, action: Callable[[], None]) -> None:
+        """Run on a thread that may block."""
+        self._background.submit(_logged, action)
+
+    def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+        """Put records aside; `committed` runs on the loop's thread."""
+        self._recorder.bury(letters, lambda: self.call(committed))
+
+    def reported(self, reports: Sequence[Report]) -> None:
+        """Reports arrived."""
+        self.call(lambda: self._settle(reports))
+
+    def unknown(self, deliveries: Sequence[Delivery]) -> None:
+        """These may not have been published: try again soon, under the same ids."""
+        self.call(lambda: self._republish_soon(deliveries))
+
+    # What runs on the loop's thread.
+
+    def start_with(self, subscription: Subscription) -> None:
+        """Run a subscription, in place of an older version of it."""
+        self.drop(subscription.id)
+        intake = self._open_intake(subscription, self)
+        self.intakes[subscription.id] = intake
+        self._poll_at(intake)
+        _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
+
+    def drop(self, subscription_id: str) -> None:
+        """Stop running a subscription; what it has in flight is stale from here on."""
+        intake = self.intakes.pop(subscription_id, None)
+        if intake is None:
+            return
+        self._touched.pop(subscription_id, None)
+        self._publisher.revoke([lane.slot for lane in intake.route.lanes.values()])
+        self._say(intake)
+        intake.close()
+        for lane in intake.route.lanes.values():
+            lane.delivery = None
+        _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
+
+    def saw_topics(self, partitions: Mapping[str, int]) -> None:
+        """How many partitions each topic of the cluster has."""
+        for intake in self.intakes.values():
+            intake.saw_topics(partitions)
+
+    def _run(self) -> None:
+        while self._running:
+            try:
+                self._turn()
+            except Exception:  # noqa: BLE001 - the top of the loop: one subscription's fault is not the others' end
+                _log.exception("ingest_turn_failed")
+
+    def _turn(self) -> None:
+        now = self.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+        if self._dispatching:
+            self._poll(now)
+            self._dispatch()
+        self._wait()
+
+    def _poll(self, now: float) -> None:
+        pause_s = self._pause_s()
+        due = []
+        while self._polls and self._polls[0][0] <= now:
+            due.append(heapq.heappop(self._polls)[2])
+        for intake in due:
+            if intake.closed:
+                continue
+            try:
+                if intake.poll(now, pause_s):
+                    self._touched[intake.subscription.id] = intake
+            except (KafkaException, RuntimeError) as error:
+                self._rebuild(intake, str(error))
+            self._poll_at(intake)
+
+    def _poll_at(self, intake: Intake) -> None:
+        heapq.heappush(self._polls, (intake.poll_at, next(self._order), intake))
+
+    def _dispatch(self) -> None:
+        now = self.monotonic()
+        if not self._touched or self._publisher.waiting or now < self._next_parcel_at:
+            return
+        outgoing = []
+        for intake in self._touched.values():
+            for delivery in intake.route.ready(now):
+                self._dispatches.published(delivery, now)
+                outgoing.append(self._outgoing(delivery))
+        self._touched.clear()
+        if outgoing:
+            self._recent_lanes.update(lane.slot for out in outgoing for lane in out.delivery.lanes)
+            self._next_parcel_at = now + self._pause_s()
+            self._publisher.publish(outgoing)
+
+    def _outgoing(self, delivery: Delivery) -> Outgoing:
+        return Outgoing(delivery, delivery.ticket(self._reply), any(lane.alone for lane in delivery.lanes))
+
+    def _wait(self) -> None:
+        """Sleep until something is due or said; then listen to all that was said."""
+        now = self.monotonic()
+        due = [self._timers[0][0]]
+        if self._dispatching and self._polls:
+            due.append(self._polls[0][0])
+        if self._touched and not self._publisher.waiting:
+            due.append(self._next_parcel_at)
+        until = min(due)
+        if until > now:
+            until = max(until, now + SHORTEST_PAUSE_S)  # many consumers' looks share one turn
+        try:
+            self._inbox.get(timeout=until - now)() if until > now else self._inbox.get_nowait()()
+            for _ in range(INBOX_CALLS):
+                self._inbox.get_nowait()()
+        except Empty:
+            pass
+
+    def _settle(self, reports: Sequence[Report]) -> None:
+        now = self.monotonic()
+        for report in reports:
+            try:
+                delivery = self._dispatches[report.delivery]
+            except KeyError:
+                continue
+            done = delivery.done
+            effect = self._dispatches.report(report, now)
+            intake = self.intakes.get(delivery.subscription_id)
+            if intake is not None and intake.subscription.version == delivery.version:
+                _fold(intake.fold, report, delivery.done - done)
+                self._apply(intake, effect, report)
+
+    def _apply(self, intake: Intake, effect: Effect, report: Report | None = None) -> None:
+        intake.counters.delivered += effect.delivered
+        intake.changed = intake.changed or effect.delivered > 0
+        for lane, offset in effect.reread:
+            intake.reread(lane, offset)
+        for lane in effect.held:
+            intake.hold(lane)
+        if effect.held and report is not None and report.failure is not None:
+            intake.become(Health.UNHEALTHY, report.failure.error)
+        elif effect.delivered and not effect.held:
+            self._healthy_again(intake)
+        if effect.freed:
+            self._touched[intake.subscription.id] = intake
+
+    def _healthy_again(self, intake: Intake) -> None:
+        if intake.vitals.health is Health.UNHEALTHY:
+            intake.become(Health.HEALTHY)
+            for lane in intake.route.lanes.values():
+                lane.probe_at = 0.0  # the endpoint answers again: the other held lanes need not wait
+
+    def _sweep(self) -> None:
+        now = self.monotonic()
+        unclaimed, lost = self._dispatches.overdue(now)
+        if unclaimed and not self._publisher.waiting:
+            for delivery in unclaimed:
+                self._dispatches.published(delivery, now)
+            self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])
+            _log.info("published_again", deliveries=[delivery.id for delivery in unclaimed[:20]], count=len(unclaimed))
+        for delivery in lost:
+            self._give_up(delivery)
+        for intake in self.intakes.values():
+            for lane in due_probes(intake.route.lanes.values(), now):
+                intake.release(lane)
+            due_at = intake.route.due_at()
+            if due_at is not None and due_at <= now:
+                self._touched[intake.subscription.id] = intake
+
+    def _give_up(self, delivery: Delivery) -> None:
+        _log.warning(
+            "lease_expired",
+            code="lease_expired",
+            subscription=delivery.subscription_id,
+            lanes=[lane.key for lane in delivery.lanes],
+            delivery=delivery.id,
+            attempt=delivery.attempt,
+        )
+        effect = Effect()
+        self._dispatches.give_up(delivery, effect)
+        intake = self.intakes.get(delivery.subscription_id)
+        if intake is not None:
+            self._apply(intake, effect)
+
+    def _republish_soon(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            delivery.due_at = self.monotonic() + 1.0
+
+    def _commit(self) -> None:
+        for intake in self.intakes.values():
+            moved = intake.watermarks()
+            if moved:
+                intake.reader.commit(moved)
+
+    def _record(self) -> None:
+        self._lane_count = len(self._recent_lanes)
+        self._recent_lanes.clear()
+        for intake in self.intakes.values():
+            self._say(intake)
+
+    def _say(self, intake: Intake) -> None:
+        if intake.changed:
+            intake.changed = False
+            self._recorder.condition(intake.condition())
+        calls = intake.fold.flush()
+        if calls:
+            self._recorder.happened(activity_rows(intake.subscription, calls))
+
+    def _rebuild(self, intake: Intake, detail: str) -> None:
+        """The consumer is beyond use: leave it, and join the group again."""
+        _log.error("consumer_failed", code="kafka_unavailable", subscription=intake.subscription.id, detail=detail)
+        if not intake.joined:
+            self._never_joined()
+        intake.poll_at = self.monotonic() + REBUILD_S
+        self.call_later(REBUILD_S, lambda: self._restart(intake))
+
+    def _restart(self, intake: Intake) -> None:
+        if self.intakes.get(intake.subscription.id) is intake:
+            self.start_with(intake.subscription)
+
+    def _drain(self, until: float) -> None:
+        """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
+        self._dispatching = False
+        if len(self._dispatches) and self.monotonic() < until:
+            self._at(self.monotonic() + SWEEP_S, lambda: self._drain(until))
+            return
+        for subscription_id in list(self.intakes):
+            self.drop(subscription_id)
+        self._running = False
+
+    def _pause_s(self) -> float:
+        lanes = max(self._lane_count, len(self._recent_lanes))
+        return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, PAUSE_PER_LANE_S * lanes))
+
+    def _every(self, interval_s: float, action: Callable[[], None]) -> None:
+        def again() -> None:
+            self._at(self.monotonic() + interval_s, again)
+            action()
+
+        self._at(self.monotonic() + interval_s, again)
+
+    def _at(self, when: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._timers, (when, next(self._order), action))
+
+
+def _fold(fold: ActivityFold, report: Report, calls: int) -> None:
+    if calls or report.success is not None:
+        fold.succeeded(calls, report.success)
+    if report.failure is not None:
+        fold.failed(report.failure)
+
+
+def _logged(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:  # noqa: BLE001 - the top of a background thread; nobody looks at its future
+        _log.exception("background_failed")

@@ -1,0 +1,181 @@
+"""An ingest process: what it is made of, and the order in which it starts and stops.
+
+start   publisher, recorder, loop, reports, control, topics      who is called is there before who calls
+stop    control, topics, loop (drains), reports, publisher, recorder
+        nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
+"""
+
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Event, Thread
+
+from celery import Celery
+
+from webhookd import clock, logs
+from webhookd.edges.kafka_reader import KafkaReader
+from webhookd.errors import InvalidFilter, QueueUnavailable, UnusableSubscription
+from webhookd.flow.condition import Condition, Health
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.dispatches import Dispatches, Leases
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.route import Limits, Route
+from webhookd.flow.subscription import Subscription
+from webhookd.flow.throttle import Throttle
+from webhookd.settings import Settings
+from webhookd.store.subscriptions import Loaded
+from workers.edges import Edges
+from workers.ingest.control import Control
+from workers.ingest.intake import Intake
+from workers.ingest.loop import Clocks, IngestLoop
+from workers.ingest.publisher import Publisher
+from workers.ingest.recorder import Recorder
+from workers.ingest.topic_watch import TopicWatch
+
+REPORT_WAIT_S = 0.5
+BACK_OFF_S = 0.5
+DRAIN_S = 20.0
+
+_log = logs.get(__name__)
+
+
+class IngestProcess:
+    """Runs this process' share of the subscriptions, from `start` to `stop`."""
+
+    def __init__(self, settings: Settings, edges: Edges, app: Celery) -> None:
+        self._settings = settings
+        self._edges = edges
+        self._group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
+        self.member_id = secrets.token_hex(8)
+        self._stopping = Event()
+        self._recorder = Recorder(
+            edges.database, retention_s=settings.activity_retention_s, wall_clock=clock.wall_clock
+        )
+        self._publisher = Publisher(app, edges.board, unknown=self._unknown)
+        self.loop = IngestLoop(
+            reply=self.member_id,
+            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
+            dispatches=Dispatches(_leases(settings), _new_token, random.random),
+            publisher=self._publisher,
+            recorder=self._recorder,
+            open_intake=self._open_intake,
+            never_joined=self._fall_back,
+            commit_interval_s=settings.commit_interval_s,
+        )
+        self._control = Control(
+            edges.database,
+            self,
+            member_id=self.member_id,
+            member_timeout_s=settings.ingest_member_timeout_s,
+            interval_s=settings.control_read_interval_s,
+            listen=edges.announcements.run,
+        )
+        self._topics = TopicWatch(
+            settings.kafka_bootstrap_servers, lambda seen: self.loop.call(partial(self.loop.saw_topics, seen))
+        )
+        self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
+
+    def start(self) -> None:
+        """Start every thread; returns at once."""
+        self._publisher.start()
+        self._recorder.start()
+        self.loop.start()
+        self._reports.start()
+        self._control.start()
+        self._topics.start()
+        _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
+
+    def stop(self, budget_s: float = DRAIN_S) -> None:
+        """Drain within the budget; nothing is lost when it is too short."""
+        self._control.stop()
+        self._topics.stop()
+        self.loop.stop(budget_s)
+        self._stopping.set()
+        self._reports.join(REPORT_WAIT_S + 5.0)
+        self._publisher.stop(5.0)
+        self._recorder.stop(5.0)
+        _log.info("ingest_stopped", member=self.member_id)
+
+    def run(self, id_: str, version: int, found: Loaded) -> None:
+        """Run this version of a subscription; one that cannot be used is unhealthy with the reason."""
+        match found:
+            case UnusableSubscription():
+                self._refuse(id_, version, found)
+            case Subscription(active=False):
+                self.leave(id_)
+            case _:
+                self.loop.call(partial(self._start, found))
+
+    def leave(self, id_: str) -> None:
+        """Stop running it."""
+        self.loop.call(partial(self.loop.drop, id_))
+
+    def _unknown(self, deliveries: Sequence[Delivery]) -> None:
+        self.loop.unknown(deliveries)
+
+    def _fall_back(self) -> None:
+        """A consumer failed for good before it joined its group: brokers before 4.0 do not know the new protocol."""
+        if self._settings.kafka_group_protocol == "auto" and self._group_protocol != "classic":
+            self._group_protocol = "classic"
+            _log.warning("group_protocol_fell_back", group_protocol=self._group_protocol)
+
+    def _start(self, subscription: Subscription) -> None:
+        try:
+            self.loop.start_with(subscription)
+        except UnusableSubscription as error:
+            self._refuse(subscription.id, subscription.version, error)
+
+    def _refuse(self, id_: str, version: int, error: UnusableSubscription) -> None:
+        self.leave(id_)
+        _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
+        condition = Condition(subscription_id=id_, health=Health.UNHEALTHY, reason=error.code, since=clock.wall_clock())
+        self._recorder.condition(condition)
+
+    def _open_intake(self, subscription: Subscription, loop: IngestLoop) -> Intake:
+        settings = self._settings
+        try:
+            matchers = {source.topic: Matcher(source.jmes_filters) for source in subscription.sources}
+        except InvalidFilter as error:
+            raise UnusableSubscription(f"filter: {error.detail}") from error
+        limits = Limits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
+        open_reader: Callable[..., KafkaReader] = partial(
+            KafkaReader,
+            settings.kafka_bootstrap_servers,
+            subscription.consumer_group,
+            list(matchers),
+            self._group_protocol,
+        )
+        lane_bytes = min(settings.lane_buffer_bytes, settings.process_buffer_bytes // (len(loop.intakes) + 1))
+        return Intake(
+            Route(subscription, matchers, limits, _new_token),
+            matchers,
+            Throttle(max(lane_bytes, settings.delivery_bytes // 4)),
+            loop,
+            open_reader,
+        )
+
+    def _read_reports(self) -> None:
+        after = "0"
+        while not self._stopping.is_set():
+            try:
+                reports, after = self._edges.board.reports(self.member_id, after, REPORT_WAIT_S)
+            except QueueUnavailable as error:
+                _log.warning("reports_unreadable", code=error.code, detail=error.detail)
+                self._stopping.wait(BACK_OFF_S)
+                continue
+            if reports:
+                self.loop.reported(reports)
+
+
+def _new_token() -> str:
+    return secrets.token_hex(8)
+
+
+def _leases(settings: Settings) -> Leases:
+    return Leases(
+        claim_timeout_s=settings.claim_timeout_s,
+        lease_s=settings.lease_s,
+        request_deadline_s=settings.request_deadline_s,
+        retry_time_scale=settings.retry_time_scale,
+    )

@@ -1,0 +1,138 @@
+"""Publishes parcels off the ingest loop's thread: first the offer on the board, then the task.
+
+A publish that failed is unknown, not failed: the same delivery goes out again under the same id, and the claim makes
+sure that only one copy of it is sent.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
+from typing import Protocol
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+from redis import RedisError
+
+from webhookd import logs
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.board import Offer
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.ticket import Ticket, describe, ticket_to_wire
+from workers.queues import DELIVER, FIRST
+
+ALONE_BYTES = 128 * 1024
+"""A delivery this large is worth a task of its own, which another worker can take."""
+
+OFFER_BYTES = 8 * 1024 * 1024
+"""Payloads sent to Redis in one call; more would hold up everyone else's."""
+
+_log = logs.get(__name__)
+
+
+class Offers(Protocol):
+    """Where deliveries are made claimable."""
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """Make them claimable. Raises QueueUnavailable."""
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        """Make what is queued for these lanes stale. Raises QueueUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One delivery to publish, with what the loop knew when it handed it over."""
+
+    delivery: Delivery
+    ticket: Ticket
+    alone: bool
+
+
+class Publisher:
+    """One thread, first in first out: a revocation never overtakes an offer."""
+
+    def __init__(self, app: Celery, board: Offers, *, unknown: Callable[[Sequence[Delivery]], None]) -> None:
+        self._app = app
+        self._board = board
+        self._unknown = unknown
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="publisher", daemon=True)
+        self.waiting = 0
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._thread.start()
+
+    def stop(self, budget_s: float) -> None:
+        """Publish what waits and end; blocks for at most `budget_s`."""
+        self._jobs.put(None)
+        self._thread.join(budget_s)
+
+    def publish(self, outgoing: Sequence[Outgoing]) -> None:
+        """Send these on their way; `unknown` hears of those that may not have left."""
+        self.waiting += 1
+        self._jobs.put(lambda: self._publish(outgoing))
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        """Make what is queued for these lanes stale; best effort, the next epoch does the same."""
+        self._jobs.put(lambda: self._board.revoke(slots))
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except QueueUnavailable as error:
+                _log.warning("revoke_failed", code=error.code, detail=error.detail)
+
+    def _publish(self, outgoing: Sequence[Outgoing]) -> None:
+        sent = 0
+        try:
+            for offers in _in_calls([(out, Offer(out.ticket, out.delivery.payload())) for out in outgoing]):
+                self._board.offer([offer for _, offer in offers])
+                for parcel in _parcels(offers):
+                    self._send(parcel)
+                sent += len(offers)
+        except (QueueUnavailable, KombuError, OperationalError, RedisError, OSError) as error:
+            _log.warning(
+                "publish_failed", code=QueueUnavailable.code, detail=str(error), deliveries=len(outgoing) - sent
+            )
+            self._unknown([out.delivery for out in outgoing[sent:]])
+        finally:
+            self.waiting -= 1
+
+    def _send(self, parcel: Sequence[Ticket]) -> None:
+        self._app.send_task(
+            DELIVER,
+            args=[[ticket_to_wire(ticket) for ticket in parcel]],
+            queue=FIRST,
+            argsrepr=describe(parcel),
+            kwargsrepr="{}",
+            retry=False,
+            ignore_result=True,
+        )
+
+
+def _in_calls(offers: list[tuple[Outgoing, Offer]]) -> Iterator[list[tuple[Outgoing, Offer]]]:
+    call: list[tuple[Outgoing, Offer]] = []
+    size = 0
+    for pair in offers:
+        call.append(pair)
+        size += len(pair[1].payload)
+        if size >= OFFER_BYTES:
+            yield call
+            call, size = [], 0
+    if call:
+        yield call
+
+
+def _parcels(offers: list[tuple[Outgoing, Offer]]) -> Iterator[list[Ticket]]:
+    """Small deliveries share a task; large ones, and lanes that would keep the others' task open, travel alone."""
+    together: list[Ticket] = []
+    for out, offer in offers:
+        if out.alone or len(offer.payload) >= ALONE_BYTES:
+            yield [out.ticket]
+        else:
+            together.append(out.ticket)
+    if together:
+        yield together

@@ -1,0 +1,139 @@
+"""Writes what ingest has to say to the database, in batches and off the hot path.
+
+Dead letters wait for the database for as long as it is away (their lanes are paused meanwhile); of conditions the
+latest is kept, of activity as much as fits.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Condition as Monitor
+from threading import Thread
+
+from webhookd import logs
+from webhookd.clock import WallClock
+from webhookd.errors import StoreUnavailable
+from webhookd.flow.activity import Activity
+from webhookd.flow.condition import Condition
+from webhookd.flow.dead_letter import DeadLetter
+from webhookd.store import activity, conditions, dead_letters
+from webhookd.store.database import Database
+
+ACTIVITY_HELD = 20_000
+"""Rows kept while the database is away; the oldest go first."""
+
+ROWS_A_WRITE = 500
+BACK_OFF_S = 1.0
+PURGE_INTERVAL_S = 600.0
+
+_log = logs.get(__name__)
+
+Letters = tuple[list[DeadLetter], Callable[[], None]]
+
+
+class Recorder:
+    """One thread; every method may be called from any other and returns at once."""
+
+    def __init__(self, database: Database, *, retention_s: float, wall_clock: WallClock) -> None:
+        self._database = database
+        self._retention_s = retention_s
+        self._wall_clock = wall_clock
+        self._purged_at = 0.0
+        self._changed = Monitor()
+        self._letters: deque[Letters] = deque()
+        self._activity: deque[Callable[[], list[Activity]]] = deque(maxlen=ACTIVITY_HELD)
+        self._conditions: dict[str, Condition] = {}
+        self._stopping = False
+        self._thread = Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self, budget_s: float) -> None:
+        """Write what waits and end; blocks for at most `budget_s`."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(budget_s)
+
+    def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+        """Put records aside; `committed` is called on the recorder's thread once their rows are safe."""
+        with self._changed:
+            self._letters.append((letters, committed))
+            self._changed.notify()
+
+    def happened(self, rows: Callable[[], list[Activity]]) -> None:
+        """Add to the activity log; `rows` renders them on the recorder's thread."""
+        with self._changed:
+            self._activity.append(rows)
+            self._changed.notify()
+
+    def condition(self, latest: Condition) -> None:
+        """Overwrite a subscription's condition."""
+        with self._changed:
+            self._conditions[latest.subscription_id] = latest
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._letters or self._activity or self._conditions)
+                if self._stopping and not (self._letters or self._activity or self._conditions):
+                    return
+            try:
+                self._write()
+            except StoreUnavailable as error:
+                _log.warning("store_unavailable", code=error.code, detail=error.detail)
+                if self._pause():
+                    return
+
+    def _pause(self) -> bool:
+        """Wait a little; answers whether to give up, which is only when the process stops."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._stopping, BACK_OFF_S)
+
+    def _write(self) -> None:
+        while self._letters:
+            letters, committed = self._letters[0]
+            with self._database.transaction() as session:
+                dead_letters.append(session, letters)
+            self._letters.popleft()
+            committed()
+        self._write_conditions()
+        self._write_activity()
+        self._purge()
+
+    def _write_conditions(self) -> None:
+        with self._changed:
+            latest = dict(self._conditions)
+        if not latest:
+            return
+        with self._database.transaction() as session:
+            conditions.write(session, list(latest.values()))
+        with self._changed:
+            self._conditions = {id_: now for id_, now in self._conditions.items() if latest.get(id_) is not now}
+
+    def _write_activity(self) -> None:
+        while self._activity:
+            with self._changed:
+                taken = [self._activity.popleft() for _ in range(min(len(self._activity), ROWS_A_WRITE))]
+            rows = [row for render in taken for row in render()]
+            try:
+                with self._database.transaction() as session:
+                    activity.append(session, rows)
+            except StoreUnavailable:
+                self._give_back(taken)
+                raise
+
+    def _give_back(self, taken: Sequence[Callable[[], list[Activity]]]) -> None:
+        with self._changed:
+            room = ACTIVITY_HELD - len(self._activity)
+            self._activity.extendleft(reversed(taken[len(taken) - min(room, len(taken)) :]))
+
+    def _purge(self) -> None:
+        now = self._wall_clock()
+        if now - self._purged_at < PURGE_INTERVAL_S:
+            return
+        with self._database.transaction() as session:
+            activity.purge(session, now - self._retention_s)
+        self._purged_at = now

@@ -1,0 +1,69 @@
+"""A worker process: the desk behind its tasks, started with the first of them."""
+
+import random
+from threading import Lock
+
+from celery import Celery
+
+from webhookd import clock, logs
+from webhookd.edges.exchange.loop import ExchangeLoop
+from webhookd.settings import Settings
+from workers.application import build_celery
+from workers.desk import Desk
+from workers.directory import Directory
+from workers.edges import Edges
+from workers.errand import Bounds, Clocks
+from workers.reporter import Reporter
+from workers.tasks import register
+
+_log = logs.get(__name__)
+
+
+class WorkerProcess:
+    """One exchange loop, one reporter and one desk for all task threads."""
+
+    def __init__(self, settings: Settings, edges: Edges) -> None:
+        self._settings = settings
+        self._edges = edges
+        self._lock = Lock()
+        self._desk: Desk | None = None
+        self._exchanges: ExchangeLoop | None = None
+        self._reporter: Reporter | None = None
+        self.app: Celery = build_celery(settings)
+        register(self.app, self.desk)
+
+    def desk(self) -> Desk:
+        """The desk; made and started on first use, so that `celery inspect` and Flower start nothing."""
+        with self._lock:
+            if self._desk is None:
+                self._desk = self._open()
+            return self._desk
+
+    def stop(self, budget_s: float) -> None:
+        """End the requests under way within the budget and report; tasks end by themselves after that."""
+        with self._lock:
+            if self._reporter is None or self._exchanges is None:
+                return
+            self._reporter.stop_all()
+            self._exchanges.stop(budget_s)
+            self._reporter.stop(budget_s)
+
+    def _open(self) -> Desk:
+        settings = self._settings
+        self._exchanges = ExchangeLoop(settings)
+        self._reporter = Reporter(self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s)
+        self._exchanges.start()
+        self._reporter.start()
+        return Desk(
+            directory=Directory(self._edges.database),
+            claims=self._edges.board,
+            exchanges=self._exchanges,
+            reporter=self._reporter,
+            bounds=Bounds(
+                budget_s=2 * settings.delivery_target_s,
+                deadline_s=settings.request_deadline_s,
+                lease_s=settings.lease_s,
+                retry_time_scale=settings.retry_time_scale,
+            ),
+            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
+        )

@@ -1,0 +1,190 @@
+"""Brings the reports of a worker process to their ingest processes: one thread, one flush for everything that waits.
+
+Every 50 ms of sending it adds how far the open errands got, which renews their leases, and about every 100 ms it asks
+the board whether their epochs still hold. An end is flushed at once, and its task waits for that: the report comes
+before the acknowledgement of the task.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from typing import Protocol
+
+from webhookd import logs
+from webhookd.clock import Monotonic
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.board import Flush, payload_key
+from webhookd.flow.judge import RetryAt
+from webhookd.flow.report import Report
+from webhookd.flow.ticket import Ticket, encode_batches
+from workers.errand import DeliveryErrand
+
+PROGRESS_INTERVAL_S = 0.05
+EPOCH_INTERVAL_S = 0.1
+HEARTBEAT_S = 1.0
+"""An errand that waits for a slow answer is reported so often all the same; far below the lease."""
+
+RETRY_FLUSH_S = 0.2
+
+_log = logs.get(__name__)
+
+
+class Board(Protocol):
+    """What takes the reports, and knows which epochs hold."""
+
+    def flush(self, flush: Flush) -> None:
+        """Hand over in one step. Raises QueueUnavailable."""
+
+    def current(self, tickets: Sequence[Ticket]) -> list[bool]:
+        """Whether each delivery is still the one its lanes wait for. Raises QueueUnavailable."""
+
+
+@dataclass(slots=True)
+class _Open:
+    errand: DeliveryErrand
+    told_done: int = 0
+    told_at: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Final:
+    """The end of one attempt, on its way to ingest; `flushed` hears whether it got there."""
+
+    ticket: Ticket
+    report: Report
+    keep: dict[str, bytes] = field(default_factory=dict)
+    give_up_at: float
+    flushed: Callable[[bool], None]
+
+
+class Reporter:
+    """Started once per worker process; every method but the thread's own may be called from any thread."""
+
+    def __init__(self, board: Board, *, monotonic: Monotonic, lease_s: float) -> None:
+        self._board = board
+        self._monotonic = monotonic
+        self._lease_s = lease_s
+        self._changed = Condition()
+        self._open: dict[str, _Open] = {}
+        self._finals: list[_Final] = []
+        self._stopping = False
+        self._epochs_at = 0.0
+        self._thread = Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        """Begin to flush."""
+        self._thread.start()
+
+    def stop(self, budget_s: float) -> None:
+        """Flush what waits and end; blocks for at most `budget_s`."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join(budget_s)
+
+    def opened(self, errand: DeliveryErrand) -> None:
+        """The errand is about to be submitted: report its progress and watch its epochs."""
+        with self._changed:
+            idle = not self._open
+            self._open[errand.ticket.id] = _Open(errand, told_at=self._monotonic())
+            if idle:
+                self._changed.notify()
+
+    def ended(self, errand: DeliveryErrand, flushed: Callable[[bool], None]) -> None:
+        """The errand came to its end; `flushed` is called on the reporter's thread."""
+        keep = {}
+        if isinstance(errand.verdict, RetryAt):
+            key = payload_key(errand.ticket.id, errand.ticket.attempt + 1)
+            keep[key] = encode_batches([errand.batches[errand.done]])
+        self.tell(errand.ticket, errand.report(), flushed, keep)
+
+    def tell(
+        self, ticket: Ticket, report: Report, flushed: Callable[[bool], None], keep: dict[str, bytes] | None = None
+    ) -> None:
+        """Send the last report of an attempt."""
+        final = _Final(
+            ticket=ticket,
+            report=report,
+            keep=keep or {},
+            give_up_at=self._monotonic() + self._lease_s,
+            flushed=flushed,
+        )
+        with self._changed:
+            self._open.pop(ticket.id, None)
+            self._finals.append(final)
+            self._changed.notify()
+
+    def stop_all(self) -> None:
+        """Let every open errand end after the request under way (drain)."""
+        with self._changed:
+            for entry in self._open.values():
+                entry.errand.stopped = True
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._finals and not self._stopping:
+                    self._changed.wait(PROGRESS_INTERVAL_S if self._open else None)
+                finals, self._finals = self._finals, []
+                open_errands = list(self._open.values())
+                if self._stopping and not finals:
+                    return
+            try:
+                self._flush(finals, open_errands)
+                finals = []
+                self._check_epochs([entry.errand for entry in open_errands])
+            except QueueUnavailable as error:
+                self._keep(finals, error)
+            except Exception:  # noqa: BLE001 - the top of the thread: a bug must not leave every task waiting
+                _log.exception("report_failed", deliveries=[final.ticket.id for final in finals])
+                _answer(finals, reached=False)
+
+    def _flush(self, finals: list[_Final], open_errands: list[_Open]) -> None:
+        now = self._monotonic()
+        reports: defaultdict[str, list[Report]] = defaultdict(list)
+        told = []
+        for final in finals:
+            reports[final.ticket.reply].append(final.report)
+        for entry in open_errands:
+            if entry.errand.done != entry.told_done or now - entry.told_at >= HEARTBEAT_S:
+                report = entry.errand.progress()
+                reports[entry.errand.ticket.reply].append(report)
+                told.append((entry, report.done))
+        if not reports:
+            return
+        self._board.flush(
+            Flush(
+                reports=reports,
+                drop=[payload_key(final.ticket.id, final.ticket.attempt) for final in finals],
+                keep={key: payload for final in finals for key, payload in final.keep.items()},
+            )
+        )
+        for entry, done in told:
+            entry.told_done, entry.told_at = done, now
+            entry.errand.lease_end = now + self._lease_s
+        _answer(finals, reached=True)
+
+    def _check_epochs(self, errands: list[DeliveryErrand]) -> None:
+        now = self._monotonic()
+        if not errands or now - self._epochs_at < EPOCH_INTERVAL_S:
+            return
+        self._epochs_at = now
+        for errand, current in zip(errands, self._board.current([e.ticket for e in errands]), strict=True):
+            if not current:
+                errand.stopped = True
+
+    def _keep(self, finals: list[_Final], error: QueueUnavailable) -> None:
+        now = self._monotonic()
+        lost = [final for final in finals if final.give_up_at <= now]
+        _log.warning("reports_delayed", code=error.code, detail=error.detail, waiting=len(finals), given_up=len(lost))
+        _answer(lost, reached=False)
+        with self._changed:
+            self._finals[:0] = [final for final in finals if final.give_up_at > now]
+            if not self._stopping:
+                self._changed.wait(RETRY_FLUSH_S)
+
+
+def _answer(finals: list[_Final], *, reached: bool) -> None:
+    for final in finals:
+        final.flushed(reached)

@@ -1,0 +1,52 @@
+"""The one task: `webhookd.deliver` takes a parcel of tickets."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from celery import Celery, Task
+from celery.exceptions import Reject
+from kombu.exceptions import KombuError, OperationalError
+
+from webhookd import logs
+from webhookd.errors import Unavailable
+from webhookd.flow.ticket import Ticket, describe, ticket_from_wire, ticket_to_wire
+from workers.desk import Desk
+from workers.queues import DELIVER, RETRY
+
+BACK_OFF_S = 2.0
+"""How long a parcel waits when the database or Redis is away; nothing of it is claimed yet."""
+
+_log = logs.get(__name__)
+
+
+def register(app: Celery, desk: Callable[[], Desk]) -> None:
+    """Make the application able to work on parcels; `desk` answers the process' desk, started."""
+
+    def deliver(task: Task, parcel: list[dict[str, Any]]) -> None:
+        tickets = [ticket_from_wire(wire) for wire in parcel]
+        try:
+            desk().deliver(tickets, lambda ticket, wait_s: _retry(task, ticket, wait_s))
+        except Unavailable as error:
+            _log.warning("parcel_delayed", code=error.code, detail=error.detail, deliveries=[t.id for t in tickets])
+            raise task.retry(exc=error, countdown=BACK_OFF_S) from error
+
+    app.task(bind=True, name=DELIVER, max_retries=None)(deliver)
+
+
+def _retry(task: Task, ticket: Ticket, wait_s: float) -> None:
+    """Publish the failed batch's retry. A publish that fails is unknown: the lease in ingest covers it."""
+    try:
+        task.retry(
+            args=[[ticket_to_wire(ticket)]],
+            kwargs={},
+            countdown=wait_s,
+            queue=RETRY,
+            throw=False,
+            task_id=str(uuid4()),
+            argsrepr=describe([ticket]),
+        )
+    except Reject as error:
+        raise Reject(error.reason, requeue=True) from error
+    except (KombuError, OperationalError) as error:
+        _log.warning("retry_unpublished", delivery=ticket.id, subscription=ticket.subscription, detail=str(error))
