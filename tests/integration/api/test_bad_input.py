@@ -98,6 +98,7 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("source.0.jmes_filters", "a", "source[0].jmes_filters", "Not a valid list"),
     ("source.0.jmes_filters", [7], "source[0].jmes_filters[0]", "Not a valid string"),
     ("source.0.jmes_filters", ["a", "b =="], "source[0].jmes_filters[1]", "position"),
+    ("source.0.jmes_filters", ["no_such(a)"], "source[0].jmes_filters[0]", "no_such"),
     ("source.0.jmes_filters", [""], "source[0].jmes_filters[0]", ""),
     ("source.0.jmes_filters", ["a" * 5000], "source[0].jmes_filters[0]", ""),
     ("source.0.jmes_filters", ["[" * 3000], "source[0].jmes_filters[0]", ""),
@@ -279,6 +280,14 @@ JUNK: list[object] = [
     {"": ""},
     {"\ud800": {}},
     [{}] * 30,
+    # Values that are right in one place or another, so that some mutations reach the store.
+    "orders",
+    "no",
+    "earliest",
+    "a.b[?c].d | [0]",
+    "https://b\u00fccher.example/\u00fc?q=\u00fc",
+    ["X-Api-Key: ****"],
+    7,
 ]
 
 
