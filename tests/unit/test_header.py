@@ -59,6 +59,7 @@ def test_what_is_no_header_is_refused(text: str) -> None:
         "CONTENT-LENGTH",
         "Content-Type",
         "Content-Encoding",
+        "Accept-Encoding",
         "Transfer-Encoding",
         "Connection",
         "Keep-Alive",

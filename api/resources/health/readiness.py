@@ -31,7 +31,7 @@ class Readiness:
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
         wait(asked.values(), timeout=self._deadline_s)
-        return {name: answer.done() and answer.result() for name, answer in asked.items()}
+        return {name: answer.done() and _well(name, answer) for name, answer in asked.items()}
 
     def _ask(self, name: str, check: Check) -> Future[bool]:
         before = self._asked.get(name)
@@ -47,6 +47,13 @@ def checks_of(services: Services) -> dict[str, Check]:
         "queue": services.announcements.ping,
         "kafka": lambda: services.brokers.ping(DEADLINE_S),
     }
+
+
+def _well(name: str, answer: Future[bool]) -> bool:
+    if error := answer.exception():
+        _log.error("check_failed", system=name, code="internal", exc_info=error)
+        return False
+    return answer.result()
 
 
 def _answers(name: str, check: Check) -> bool:

@@ -2,21 +2,17 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any
 
-import jmespath
-from jmespath.exceptions import JMESPathError, ParseError
 from marshmallow import ValidationError
 
 from webhookd.errors import InvalidFilter, InvalidInput
+from webhookd.flow.filters import matcher
 from webhookd.flow.header import parse_header
-
-FILTER_CHARACTERS: Final = 4096
+from webhookd.flow.target import Target
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_URL = re.compile(r"[\x21-\x7e]+")
 
 
 def name(value: str) -> None:
@@ -56,30 +52,12 @@ def headers_differ(headers: list[str]) -> None:
 
 def check_url(value: str) -> None:
     """Raise InvalidInput for a destination that cannot be called."""
-    if not _URL.fullmatch(value):
-        raise InvalidInput("is not a URL: only printable ASCII, without spaces", field="url")
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidInput(f"is not a URL: {error}", field="url") from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise InvalidInput("is not an http:// or https:// URL with a host", field="url")
-    if "@" in parts.netloc or parts.fragment:
-        raise InvalidInput("must not hold a login or a fragment", field="url")
+    Target.parse(value)
 
 
 def check_filter(expression: str) -> None:
-    """Raise InvalidFilter for a filter that is no JMESPath expression within bounds."""
-    if len(expression) > FILTER_CHARACTERS:
-        raise InvalidFilter(f"is longer than {FILTER_CHARACTERS} characters")
-    try:
-        jmespath.compile(expression)
-    except ParseError as error:
-        position = error.lex_position
-        raise InvalidFilter(f"is not JMESPath at position {position}", position=position) from error
-    except (JMESPathError, RecursionError, ValueError) as error:
-        raise InvalidFilter("is not JMESPath") from error
+    """Raise InvalidFilter, which names the position, for what cannot be used as a filter."""
+    matcher.check(expression)
 
 
 def topics_differ(sources: list[dict[str, str]]) -> None:
@@ -100,5 +78,7 @@ def _complain(field: str, mistakes: dict[int, Any]) -> None:
 def _as_validation_error(check: Callable[[str], object], value: str) -> None:
     try:
         check(value)
+    except InvalidFilter as error:
+        raise ValidationError(f"is not a usable filter at position {error.position}: {error}") from error
     except InvalidInput as error:
         raise ValidationError(str(error)) from error

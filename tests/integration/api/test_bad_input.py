@@ -3,14 +3,19 @@
 import copy
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from api.application import create_app
 from tests.harness.subscriptions import document
+from webhookd.edges.announcements import Announcer
+from webhookd.settings import Settings
+from webhookd.store.database import Database
+from webhookd.testing.memory_offsets import MemoryOffsets
 
 PATH = "/1/Subscription"
 JSON = "application/json"
@@ -93,6 +98,7 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("source.0.jmes_filters", "a", "source[0].jmes_filters", "Not a valid list"),
     ("source.0.jmes_filters", [7], "source[0].jmes_filters[0]", "Not a valid string"),
     ("source.0.jmes_filters", ["a", "b =="], "source[0].jmes_filters[1]", "position"),
+    ("source.0.jmes_filters", ["no_such(a)"], "source[0].jmes_filters[0]", "no_such"),
     ("source.0.jmes_filters", [""], "source[0].jmes_filters[0]", ""),
     ("source.0.jmes_filters", ["a" * 5000], "source[0].jmes_filters[0]", ""),
     ("source.0.jmes_filters", ["[" * 3000], "source[0].jmes_filters[0]", ""),
@@ -236,6 +242,18 @@ def test_bad_pages_are_refused(client: FlaskClient, query: str) -> None:
     assert assert_shape(client.get(f"{PATH}?{query}"))["status"] == 422
 
 
+def test_what_nobody_thought_of_is_hidden(settings: Settings, database: Database) -> None:
+    class Broken(MemoryOffsets):
+        def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
+            raise ZeroDivisionError(f"internals of {topics} within {timeout_s}")
+
+    app = create_app(settings, database=database, kafka_offsets=Broken(), announcer=Announcer("memory://"))
+    answer = app.test_client().post(PATH, json=document())
+    body = assert_shape(answer)
+    assert (body["status"], body["code"]) == (500, "internal")
+    assert "internals" not in answer.text
+
+
 SEEDS = range(400)
 JUNK: list[object] = [
     None,
@@ -262,6 +280,14 @@ JUNK: list[object] = [
     {"": ""},
     {"\ud800": {}},
     [{}] * 30,
+    # Values that are right in one place or another, so that some mutations reach the store.
+    "orders",
+    "no",
+    "earliest",
+    "a.b[?c].d | [0]",
+    "https://b\u00fccher.example/\u00fc?q=\u00fc",
+    ["X-Api-Key: ****"],
+    7,
 ]
 
 

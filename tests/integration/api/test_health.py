@@ -55,6 +55,13 @@ def test_a_system_that_hangs_is_asked_by_one_thread_only() -> None:
     assert (answers, len(asked)) == ([{"slow": False, "quick": True}] * 3, 1)
 
 
+def test_a_check_that_breaks_counts_as_failed() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    assert Readiness({"broken": broken, "well": lambda: None}).ask() == {"broken": False, "well": True}
+
+
 def test_a_missing_store_is_unavailable_not_broken(settings: Settings, kafka: MemoryOffsets) -> None:
     answer = nobody_there(settings, kafka).test_client().get("/1/Subscription")
     assert (answer.status_code, answer.get_json()["code"], answer.headers["Retry-After"]) == (

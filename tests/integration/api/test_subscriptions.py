@@ -11,8 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
+from api.application import create_app
 from tests.harness.subscriptions import OTHER_ID, document
-from webhookd.edges.announcements import Listener
+from webhookd.edges.announcements import Announcer, Listener
+from webhookd.settings import Settings
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
@@ -157,11 +159,25 @@ def test_an_added_topic_begins_at_its_end(client: FlaskClient, database: Databas
     assert kafka.committed[f"webhooks-{created['id']}"] == {"orders": {0: 5, 1: 7}, "refunds": {0: 9}}
 
 
-def test_an_added_topic_is_left_to_ingest_where_it_is_reading(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_an_added_topic_is_left_to_ingest_where_it_is_reading(
+    client: FlaskClient, database: Database, kafka: MemoryOffsets
+) -> None:
     created = create(client)
-    kafka.occupied.add(f"webhooks-{created['id']}")
+    group = f"webhooks-{created['id']}"
+    kafka.occupied.add(group)
+    kafka.ends["refunds"] = {0: 9}
     created["source"].append({"topic": "refunds"})
     assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+    with database.transaction() as session:
+        stored = subscriptions.find(session, created["id"])
+    assert (stored.sources[1].start_offsets, kafka.committed[group]) == ({0: 9}, {"orders": {0: 5, 1: 7}})
+
+
+def test_a_lost_announcement_does_not_stop_a_change(
+    settings: Settings, database: Database, kafka: MemoryOffsets
+) -> None:
+    app = create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("redis://127.0.0.1:1/0"))
+    create(app.test_client())
 
 
 def test_an_added_topic_without_brokers_changes_nothing(client: FlaskClient, kafka: MemoryOffsets) -> None:
