@@ -116,8 +116,8 @@ class Intake:
         return bool(messages)
 
     def reread(self, lane: Lane, offset: int) -> None:
-        """Go back to `offset`, where the lane's watermark is."""
-        if offset == UNREAD or self.closed:
+        """Go back to `offset`, where the lane's watermark is; a lane that is not ours any more stays as it is."""
+        if offset == UNREAD or not self._owns(lane):
             return
         try:
             self.reader.reposition(lane.partition, offset)
@@ -129,7 +129,8 @@ class Intake:
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
-        self._pause(lane)
+        if self._owns(lane):
+            self._pause(lane)
 
     def release(self, lane: Lane) -> None:
         """Read again for a probe."""
@@ -183,6 +184,9 @@ class Intake:
         positions = {lane.partition: lane.ledger.watermark for lane in self.route.lanes.values()}
         known = {partition: offset for partition, offset in positions.items() if offset != UNREAD}
         self._services.in_background(lambda: self.reader.close(known))
+
+    def _owns(self, lane: Lane) -> bool:
+        return not self.closed and self.route.lanes.get((lane.partition.topic, lane.partition.number)) is lane
 
     def _take(self, messages: Sequence[Message], now: float) -> None:
         by_lane: dict[tuple[str | None, int | None], list[Message]] = {}
