@@ -123,7 +123,7 @@ class Lane:
             ledger.accept(offset)
             wait(Fragment(offset, text, now))
             size += len(text)
-        if offset >= seen:
+        if offset >= max(seen, 0):
             ledger.read(offset)
         self.bytes_held += size
         return dropped, undecodable

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol, cast
 
 from confluent_kafka import KafkaException, Message
@@ -95,7 +94,6 @@ class Intake:
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
         self._active_at = services.monotonic()
-        self._revoked: list[Lane] = []
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,
@@ -123,8 +121,8 @@ class Intake:
         return bool(messages)
 
     def reread(self, lane: Lane, offset: int) -> None:
-        """Go back to `offset`, where the lane's watermark is."""
-        if offset == UNREAD or self.closed or self.route.lanes.get(lane.place) is not lane:
+        """Go back to `offset`, where the lane's watermark is; a lane that is not ours any more stays as it is."""
+        if offset == UNREAD or not self._owns(lane):
             return
         try:
             self.reader.reposition(lane.partition, offset)
@@ -138,7 +136,8 @@ class Intake:
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
-        self._pause(lane)
+        if self._owns(lane):
+            self._pause(lane)
 
     def release(self, lane: Lane) -> None:
         """Read again for a probe."""
@@ -193,6 +192,9 @@ class Intake:
         known = {partition: offset for partition, offset in positions.items() if offset != UNREAD}
         self._services.in_background(lambda: self.reader.close(known))
 
+    def _owns(self, lane: Lane) -> bool:
+        return not self.closed and self.route.lanes.get(lane.place) is lane
+
     def _take(self, messages: Sequence[Message], now: float) -> None:
         by_lane: dict[tuple[str | None, int | None], list[Message]] = {}
         for message in messages:
@@ -245,11 +247,9 @@ class Intake:
         """Commit what is settled, then forget the lanes: another member reads on from there."""
         positions = {}
         for partition in partitions:
-            lane, others = self.route.close_lane(partition)
+            lane = self.route.close_lane(partition)
             if lane is not None and lane.ledger.watermark != UNREAD:
                 positions[partition] = lane.ledger.watermark
-            for other, offset in others:
-                self._services.call(partial(self.reread, other, offset))
         if positions and not self.closed:
             self.reader.commit(positions)
         _log.info("revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])

@@ -21,7 +21,7 @@ from webhookd.clock import Monotonic, WallClock
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.delivery import Delivery
+from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.dispatches import Dispatches, Effect, due_probes
 from webhookd.flow.report import Report
 from webhookd.flow.subscription import Subscription
@@ -154,9 +154,9 @@ class IngestLoop:
         self._touched.pop(subscription_id, None)
         self._publisher.revoke([lane.slot for lane in intake.route.lanes.values()])
         self._say(intake)
-        intake.close()
         for lane in intake.route.lanes.values():
             lane.delivery = None
+        intake.close()  # from here on its lanes are the background's, which closes them one by one
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
 
     def saw_topics(self, partitions: Mapping[str, int]) -> None:
@@ -307,7 +307,8 @@ class IngestLoop:
 
     def _republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            delivery.due_at = self.monotonic() + 1.0
+            if delivery.stage is Stage.QUEUED:  # a publish that failed may have arrived, and its lease runs
+                delivery.due_at = self.monotonic() + 1.0
 
     def _commit(self) -> None:
         for intake in self.intakes.values():
