@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     retry_time_scale: float = Field(
         default=1.0, gt=0, description="multiplies every wait between attempts and probes; below 1 to try things out"
     )
-    response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; the rest is not read")
+    response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; more is read and dropped")
     worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
     egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")

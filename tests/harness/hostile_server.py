@@ -107,6 +107,11 @@ class Peer:
 Script = Callable[[Peer], None]
 
 
+def answering(*responses: bytes) -> Script:
+    """A script that answers request after request on every connection, and then closes it."""
+    return lambda peer: peer.answer(*responses)
+
+
 class HostileServer:
     """Listens while the context lasts and runs the script for each connection, which is closed after it.
 

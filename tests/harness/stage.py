@@ -14,11 +14,11 @@ from webhookd.edges.exchange.limits import Limits
 from webhookd.edges.exchange.lookups import Resolver
 from webhookd.edges.exchange.loop import ExchangeLoop
 from webhookd.edges.exchange.trust import client_context
-from webhookd.flow.outcome import Outcome
+from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
 from webhookd.flow.target import Target, request_head
 from webhookd.settings import Settings
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 4.0  # less than a hostile server has, so that its giving up saves no test
 
 QUICK = Limits(sweep_interval_s=0.01, connect_timeout_s=0.3, lookup_timeout_s=0.2)
 LOOPBACK = ("127.0.0.0/8",)
@@ -68,6 +68,18 @@ def post(target: Target, body: bytes = b"{}") -> bytes:
     """A whole request."""
     head = request_head(target, [], "application/json")
     return head + b"webhook-id: m1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def response(outcome: Outcome) -> Response:
+    """The outcome, which must be a response."""
+    assert isinstance(outcome, Response), outcome
+    return outcome
+
+
+def code(outcome: Outcome) -> FailureCode:
+    """Why the exchange failed, which it must have."""
+    assert isinstance(outcome, Failure), outcome
+    return outcome.code
 
 
 class Stage:

@@ -58,6 +58,11 @@ class Dispatches:
         """How many deliveries are in flight."""
         return len(self._in_flight)
 
+    @property
+    def under_way(self) -> int:
+        """How many deliveries a worker has, or is about to get; those that wait for a retry may wait long."""
+        return sum(delivery.stage is not Stage.RETRYING for delivery in self._in_flight.values())
+
     def __getitem__(self, delivery_id: str) -> Delivery:
         """Raises KeyError for a delivery that is settled or was given up."""
         return self._in_flight[delivery_id]

@@ -54,15 +54,18 @@ class Route:
         return lane
 
     def close_lane(self, partition: Partition) -> Lane | None:
-        """The partition was revoked: nothing more is dispatched, settled or committed for it."""
+        """The partition was revoked: nothing more is dispatched or committed for it.
+
+        Its own delivery is forgotten. A mixed one becomes overdue and is given up by the next sweep, not here: the
+        other lanes' rewind and the seek in Kafka that belongs to it must not have a poll's records between them.
+        """
         lane = self.lanes.pop((partition.topic, partition.number), None)
         if lane is not None and lane.delivery is not None:
-            self.abandon(lane.delivery)
+            if len(lane.delivery.lanes) == 1:
+                lane.rewind(self._new_token())
+            else:
+                lane.delivery.expire()
         return lane
-
-    def abandon(self, delivery: Delivery) -> list[tuple[Lane, int]]:
-        """Give up a delivery whose fate is unknown: its lanes take a new epoch and answer where to read again."""
-        return [(lane, lane.rewind(self._new_token())) for lane in delivery.lanes if lane.delivery is delivery]
 
     def ready(self, now: float) -> list[Delivery]:
         """Every delivery that can leave now; its lanes are occupied from here on."""

@@ -4,9 +4,8 @@ import hashlib
 import threading
 from dataclasses import replace
 
-from tests.contract.exchange.test_exchange_responses import answering, code, response
-from tests.harness.hostile_server import OK, Peer
-from tests.harness.stage import QUICK, Stage, comes_true, post
+from tests.harness.hostile_server import OK, Peer, answering
+from tests.harness.stage import QUICK, Stage, code, comes_true, post, response
 from webhookd.flow.outcome import Failure, FailureCode
 
 BIG = b"0123456789abcdef" * (6 * 1024 * 1024 // 16)
@@ -26,6 +25,18 @@ def test_reset_stale_connection_is_replaced_unnoticed(stage: Stage) -> None:
 
     played = stage.exchange(script, times=2)
     assert [response(outcome).status for outcome in played.outcomes] == [200, 200]
+
+
+def test_stale_connection_is_no_second_answer(stage: Stage) -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.request())
+        peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    played = stage.exchange(script, times=20)
+    assert [response(outcome).status for outcome in played.outcomes] == [204] * 20
+    assert len([request for request in seen if request]) == 20, "what counts as delivered has been received"
 
 
 def test_stale_connection_is_replaced_only_once(stage: Stage) -> None:
@@ -137,6 +148,29 @@ def test_next_errand_takes_the_idle_connection(stage: Stage) -> None:
     for _ in range(3):
         assert response(stage.submit(loop, stage.target(server)).wait()[0]).status == 200
     assert server.accepted == 1
+
+
+def test_latest_idle_connection_is_taken_first(stage: Stage) -> None:
+    together = threading.Barrier(2)
+    used: list[int] = []
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        together.wait(5)
+        peer.send(OK)
+        while peer.request():
+            used.append(peer.number)
+            peer.send(OK)
+
+    loop = stage.loop()
+    target = stage.target(stage.serve(script))
+    for errand in [stage.submit(loop, target) for _ in range(2)]:
+        errand.wait()
+    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    for _ in range(4):
+        stage.submit(loop, target).wait()
+        assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert len(set(used)) == 1
 
 
 def test_idle_connection_is_closed_in_time(stage: Stage) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.exchange.test_exchange_responses import answering, code, response
-from tests.harness.hostile_server import OK, HostileServer, Peer
-from tests.harness.stage import QUICK, Authority, Stage, post
+from tests.harness.hostile_server import OK, HostileServer, Peer, answering
+from tests.harness.stage import LOOPBACK, QUICK, Authority, Stage, code, post, response
 from webhookd.edges.exchange.lookups import Resolver, resolve
 from webhookd.flow.outcome import Failure, FailureCode, Outcome
 from webhookd.flow.target import Target
@@ -92,6 +91,14 @@ def test_next_address_follows_a_refused_connection(plain_stage: Stage) -> None:
     server = plain_stage.serve(answering(OK))
     loop = plain_stage.loop(resolver=finding("127.0.0.7", "127.0.0.1"))
     assert response(plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]).status == 200
+
+
+def test_address_that_fails_at_once_makes_way(plain_stage: Stage) -> None:
+    server = plain_stage.serve(answering(OK))
+    broadcast = "255.255.255.255"  # the kernel refuses to connect to it without a packet
+    loop = plain_stage.loop(resolver=finding(broadcast, "127.0.0.1"), allow=(*LOOPBACK, broadcast))
+    assert response(plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]).status == 200
+    assert code(plain_stage.submit(loop, plain_stage.target(server, broadcast)).wait()[0]) is FailureCode.CONNECT_FAILED
 
 
 def test_only_few_addresses_are_tried(plain_stage: Stage) -> None:
@@ -202,10 +209,11 @@ def test_unknown_authority_is_refused(tls_stage: Stage, tmp_path: Path) -> None:
 
 def test_certificate_for_another_host_is_refused(tls_stage: Stage) -> None:
     server = tls_stage.serve(answering(OK), tls_stage.authority.context("other.test"))
-    loop = tls_stage.loop(resolver=finding("127.0.0.1"))
+    loop = tls_stage.loop(resolver=finding("127.0.0.1", "127.0.0.1"))
     failure = tls_stage.submit(loop, tls_stage.target(server, "endpoint.test")).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
     assert "endpoint.test" in detail(failure)
+    assert server.accepted == 1
 
 
 def test_old_tls_versions_are_refused(tls_stage: Stage) -> None:

@@ -35,7 +35,7 @@ def gunicorn(migrated_url: str) -> Iterator[int]:
     """The port of a running `webhookd api`; it must stop by itself when told to."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(  # noqa: S603  # this interpreter, running the lines above
+    process = subprocess.Popen(  # this interpreter, running the lines above
         [sys.executable, "-c", SERVE, migrated_url, f"127.0.0.1:{port}"],
         stderr=subprocess.PIPE,
         text=True,
