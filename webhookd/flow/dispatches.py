@@ -57,6 +57,11 @@ class Dispatches:
         """How many deliveries are in flight."""
         return len(self._in_flight)
 
+    @property
+    def being_sent(self) -> int:
+        """How many a worker has, or is about to take: those that wait for their retry are not worth waiting for."""
+        return sum(d.current and d.stage is not Stage.RETRYING for d in self._in_flight.values())
+
     def __getitem__(self, delivery_id: str) -> Delivery:
         """Raises KeyError for a delivery that is settled or was given up."""
         return self._in_flight[delivery_id]

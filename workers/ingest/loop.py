@@ -338,7 +338,7 @@ class IngestLoop:
     def _drain(self, until: float) -> None:
         """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
         self._dispatching = False
-        if len(self._dispatches) and self.monotonic() < until:
+        if self._dispatches.being_sent and self.monotonic() < until:
             self._at(self.monotonic() + SWEEP_S, lambda: self._drain(until))
             return
         for subscription_id in list(self.intakes):
