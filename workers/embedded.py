@@ -4,6 +4,7 @@ start   returns when the worker consumes its queues
 stop    is Celery's own remote `shutdown`, heard by the worker's thread like any message; running tasks end first
 """
 
+import logging
 import os
 from threading import Event, Thread
 from typing import Any
@@ -54,6 +55,8 @@ class EmbeddedWorker:
     def stop(self, budget_s: float) -> None:
         """Take no more tasks and wait for those that run; blocks for at most about `budget_s`."""
         if self._ready.is_set() and self.alive:
+            # Celery warns of a shutdown that somebody else asked for; this one is ours.
+            logging.getLogger("celery.worker.control").setLevel(logging.ERROR)
             self._app.control.shutdown(destination=[self._name])
             self._thread.join(budget_s)
         self._app.close()

@@ -47,6 +47,10 @@ class Offsets:
         self._count += 1
         return True
 
+    def ends(self) -> dict[PartitionKey, int]:
+        """One past the highest offset of each partition."""
+        return {key: marks.rfind(1) + 1 for key, marks in self._marks.items()}
+
     def minus(self, other: "Offsets") -> int:
         """How many of these the other does not hold."""
         return sum(_missing(marks, other._marks.get(key, b"")) for key, marks in self._marks.items())  # noqa: SLF001 - its own class
