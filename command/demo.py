@@ -1,10 +1,10 @@
 """`webhookd demo`: a topic of orders delivered to three subscriptions in this one process, and checked.
 
-    start      cluster, receiver, API, three subscriptions, worker, ingest
-    opening    an order in each partition, until the first of them have arrived everywhere
-    flow       orders for the time asked for, never further ahead than the cluster keeps
-    closing    until everything has arrived and is committed
-    table      what came of it; the exit code says whether anything was lost
+start      cluster, receiver, API, three subscriptions, worker, ingest
+opening    an order in each partition, until the first of them have arrived everywhere
+flow       orders for the time asked for, never further ahead than the cluster keeps
+closing    until everything has arrived and is committed
+table      what came of it; the exit code says whether anything was lost
 """
 
 import sys
@@ -67,12 +67,9 @@ def _play(place: Path, seconds: float, interruption: Interruption) -> bool:
     began = clock.monotonic()
     try:
         with Stage(place) as stage, Picture(stage, clock.monotonic) as picture:
-            run = Run(stage, picture, interruption)
-            run.opening()
-            picture.say(f"first delivery {clock.monotonic() - began:.1f} s after the start")
-            run.flow(seconds)
-            run.closing()
-            filtered = run.filtered()
+            filtered = Run(stage, picture, interruption).whole(
+                seconds, lambda: picture.say(f"first delivery {clock.monotonic() - began:.1f} s after the start")
+            )
             if interruption.came:
                 picture.say("interrupted")
                 return False
@@ -90,7 +87,14 @@ class Run:
         self._picture = picture
         self._interruption = interruption
 
-    def opening(self) -> None:
+    def whole(self, seconds: float, first_delivered: Callable[[], None]) -> dict[str, int]:
+        """All acts; answers how many records each subscription's filter dropped."""
+        self.opening(first_delivered)
+        self.flow(seconds)
+        self.closing()
+        return self.filtered()
+
+    def opening(self, first_delivered: Callable[[], None]) -> None:
         """One order a partition, which every subscription wants; not measured: it also waits for the consumers."""
         plays = self._stage.plays
         for play in plays:
@@ -98,6 +102,8 @@ class Run:
         for partition in range(self._stage.partitions):
             self._stage.orders.produce(partition, large_german=True)
         until = clock.monotonic() + OPENING_S
+        if self._until(lambda: any(play.tally.requests for play in plays), lambda: until):
+            first_delivered()
         self._until(lambda: len(self._stage.orders.all) > 0 and self._behind() == 0, lambda: until)
         for play in plays:
             play.tally.measuring = True
@@ -116,6 +122,8 @@ class Run:
 
     def closing(self) -> None:
         """Wait for all deliveries, and for their commits."""
+        if self._interruption.came:
+            return
         self._stage.orders.finish(STALLED_S)
         last = [clock.monotonic(), self._behind()]
 
@@ -146,13 +154,19 @@ class Run:
     def _behind(self) -> int:
         return max(play.behind for play in self._stage.plays)
 
-    def _until(self, done: Callable[[], bool], give_up_at: Callable[[], float]) -> None:
-        """Look every tick; a time that is up leaves the verdict to the table."""
-        while not done() and clock.monotonic() < give_up_at() and not self._interruption.wait(TICK_S):
+    def _until(self, done: Callable[[], bool], give_up_at: Callable[[], float]) -> bool:
+        """Look every tick; answers whether it is done. A time that is up leaves the verdict to the table."""
+        while not self._interruption.came:
+            if done():
+                return True
+            if clock.monotonic() >= give_up_at():
+                return False
             if not self._stage.service.alive:
                 raise Stalled("the worker has ended")
+            self._interruption.wait(TICK_S)
             self._stage.orders.serve()
             self._picture.refresh()
+        return False
 
 
 def _show_log(log: Path) -> None:

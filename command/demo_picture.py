@@ -73,7 +73,9 @@ class Picture(AbstractContextManager["Picture"]):
         if self._live is not None:
             self._live.update("", refresh=True)
         self._console.print(table)
-        self.say("p50 and p99: from an order's timestamp to its arrival at the endpoint; a batch waits until it is full.")
+        self.say(
+            "p50 and p99: from an order's timestamp to its arrival at the endpoint; a batch waits until it is full."
+        )
         return self._verdict(plays)
 
     def _verdict(self, plays: list[Play]) -> bool:

@@ -80,7 +80,9 @@ class Stage(AbstractContextManager["Stage"]):
     def committed(self, play: Play) -> bool:
         """Whether the group's offsets in Kafka are past every record."""
         ends = self.orders.all.ends()
-        places = [TopicPartition(topic, number) for topic, number in ends]  # the mock cluster answers only what is named
+        places = [
+            TopicPartition(topic, number) for topic, number in ends
+        ]  # the mock cluster answers only what is named
         request = [ConsumerGroupTopicPartitions(f"webhooks-{play.id}", places)]
         try:
             answer = self._admin.list_consumer_group_offsets(request)[request[0].group_id].result(ASK_S)
@@ -95,7 +97,9 @@ class Stage(AbstractContextManager["Stage"]):
         self.orders = Orders(cluster.producer)
         receiver = CheckingReceiver([_path(name) for name in SUBSCRIPTIONS])
         exits.callback(receiver.stop)
-        self._admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers}, logger=logging.getLogger("librdkafka"))
+        self._admin = AdminClient(
+            {"bootstrap.servers": cluster.bootstrap_servers}, logger=logging.getLogger("librdkafka")
+        )
         self.service = EmbeddedService(_settings(cluster.bootstrap_servers, self._directory))
         exits.callback(self.service.stop, DRAIN_S)
         self._api = Management(self.service.api_url)

@@ -48,7 +48,7 @@ class Interruption:
 
 @contextmanager
 def leaving_quietly() -> Iterator[None]:
-    """While a command's modules are imported nothing has been started yet: Ctrl-C ends the process without a traceback."""
+    """While a command's modules are imported nothing has been started: Ctrl-C ends the process, and says nothing."""
     before = signal.signal(signal.SIGINT, lambda number, _frame: os._exit(128 + number))
     yield
     signal.signal(signal.SIGINT, before)

@@ -24,11 +24,13 @@ class Management:
 
     def register(self, document: Mapping[str, Any]) -> Document:
         """Create a subscription; nothing produced after this returns is missed."""
-        return self._ask("POST", "/1/Subscription", document)
+        created: Document = self._ask("POST", "/1/Subscription", document)
+        return created
 
     def change(self, id_: str, document: Mapping[str, Any]) -> Document:
         """Replace a subscription."""
-        return self._ask("PUT", f"/1/Subscription/{id_}", document)
+        changed: Document = self._ask("PUT", f"/1/Subscription/{id_}", document)
+        return changed
 
     def subscriptions(self) -> list[Document]:
         """The first page of all subscriptions."""
@@ -37,7 +39,8 @@ class Management:
 
     def status(self, id_: str) -> Document:
         """How a subscription is doing."""
-        return self._ask("GET", f"/1/Subscription/{id_}/Status")
+        status: Document = self._ask("GET", f"/1/Subscription/{id_}/Status")
+        return status
 
     def close(self) -> None:
         """Close the connection."""

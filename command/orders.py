@@ -9,6 +9,9 @@ from webhookd.testing.tally import Offsets
 
 TOPIC = "orders"
 FILTER = "country == 'DE' && total >= `100`"
+ANYWHERE = -1
+"""librdkafka's word for the partition that the key says."""
+
 COUNTRIES = ("DE", "FR", "NL", "US", "IN", "BR")
 
 _encode = msgspec.json.Encoder().encode
@@ -24,7 +27,7 @@ class Orders:
         self.large_german = Offsets()
         self.failed = 0
 
-    def produce(self, partition: int | None = None, *, large_german: bool = False) -> None:
+    def produce(self, partition: int = ANYWHERE, *, large_german: bool = False) -> None:
         """Send one order on its way, to the partition of its customer if not told otherwise."""
         number = self._number
         self._number += 1
@@ -37,13 +40,12 @@ class Orders:
             "total": total,
             "items": [{"sku": f"sku-{number % 61:02}", "quantity": 1 + number % 4}],
         }
-        place = {} if partition is None else {"partition": partition}
         self._producer.produce(
             TOPIC,
             _encode(order),
-            order["customer"],
+            str(order["customer"]),
+            partition,
             on_delivery=partial(self._produced, country == "DE" and total >= 100),
-            **place,
         )
 
     def serve(self, timeout_s: float = 0.0) -> None:

@@ -8,7 +8,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Sequence
-from typing import BinaryIO
+from io import BufferedIOBase
 
 import msgspec
 
@@ -100,7 +100,7 @@ class _Connection(socketserver.StreamRequestHandler):
             return  # the client, or `stop`, has hung up
 
 
-def _read_request(stream: BinaryIO) -> tuple[str, bytes] | None:
+def _read_request(stream: BufferedIOBase) -> tuple[str, bytes] | None:
     """The path and the body of the next request; None at the end of the connection."""
     words = stream.readline(4096).split()
     if len(words) != 3:

@@ -20,7 +20,10 @@ class TopicWatch:
     """One thread; `saw` is called on it with the partition counts of every topic there is."""
 
     def __init__(self, bootstrap_servers: str, saw: Callable[[Mapping[str, int]], None]) -> None:
-        config = {"bootstrap.servers": bootstrap_servers, "client.id": "webhookd-topics"}
+        config: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap_servers,
+            "client.id": "webhookd-topics",
+        }
         self._client = AdminClient(config, logger=_library_log)
         self._saw = saw
         self._stop = Event()
