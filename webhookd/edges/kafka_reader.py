@@ -37,6 +37,7 @@ class Listener:
     assigned: Callable[[Sequence[Partition]], None]
     revoked: Callable[[Sequence[Partition]], None]
     unpositioned: Callable[[Partition], None]
+    uncommitted: Callable[[Sequence[Partition]], None]
     failed: Callable[[str, str], None]
 
 
@@ -54,7 +55,10 @@ class KafkaReader:
         fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
         self._listener = listener
-        config = _config(bootstrap_servers, group, protocol) | {"fetch.wait.max.ms": round(fetch_wait_s * 1000)}
+        config = _config(bootstrap_servers, group, protocol) | {
+            "fetch.wait.max.ms": round(fetch_wait_s * 1000),
+            "on_commit": self._on_commit,
+        }
         self._consumer = Consumer(config, logger=_library_log)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
@@ -113,6 +117,12 @@ class KafkaReader:
         else:
             self._listener.failed(error.name().lower().lstrip("_"), error.str())
         return True
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        failed = [p for p in partitions if error is not None or p.error is not None]
+        if failed:
+            _log.warning("commit_failed", code="kafka_unavailable", detail=str(error or failed[0].error))
+            self._listener.uncommitted([Partition(p.topic, p.partition) for p in failed])
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])

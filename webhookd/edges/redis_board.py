@@ -12,10 +12,13 @@ from typing import Any, cast
 import msgspec
 import redis
 
+from webhookd import logs
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
 from webhookd.flow.report import Kind, Report, decode, encode
 from webhookd.flow.ticket import Ticket
+
+_log = logs.get(__name__)
 
 PAYLOAD_TTL_S = 9000
 """Outlives the longest countdown (1 h) and a redelivery after the visibility timeout on top of it."""
@@ -192,7 +195,11 @@ def _verdict(answer: list[bytes]) -> bytes | Denied:
 
 
 def _decode(fields: dict[bytes, bytes]) -> list[Report]:
-    if b"s" in fields:
-        started = _granted.decode(fields[b"s"])
-        return [Report(Kind.STARTED, delivery, attempt) for delivery, attempt in started]
-    return decode(fields[b"r"])
+    try:
+        if b"s" in fields:
+            started = _granted.decode(fields[b"s"])
+            return [Report(Kind.STARTED, delivery, attempt) for delivery, attempt in started]
+        return decode(fields[b"r"])
+    except (msgspec.MsgspecError, KeyError) as error:
+        _log.warning("report_unreadable", code="report_unreadable", detail=str(error))  # another version's
+        return []

@@ -53,15 +53,17 @@ class Route:
         self.lanes[partition.topic, partition.number] = lane
         return lane
 
-    def close_lane(self, partition: Partition) -> Lane | None:
-        """The partition was revoked: nothing more is dispatched, settled or committed for it."""
-        lane = self.lanes.pop((partition.topic, partition.number), None)
-        if lane is not None and lane.delivery is not None:
-            self.abandon(lane.delivery)
-        return lane
+    def close_lane(self, partition: Partition) -> tuple[Lane | None, list[tuple[Lane, int]]]:
+        """The partition was revoked: nothing more is dispatched, settled or committed for it.
 
-    def abandon(self, delivery: Delivery) -> list[tuple[Lane, int]]:
-        """Give up a delivery whose fate is unknown: its lanes take a new epoch and answer where to read again."""
+        Answers its lane, and which other lanes of a mixed delivery have to be read again from where.
+        """
+        lane = self.lanes.pop((partition.topic, partition.number), None)
+        if lane is None or lane.delivery is None:
+            return lane, []
+        return lane, [(other, offset) for other, offset in self._abandon(lane.delivery) if other is not lane]
+
+    def _abandon(self, delivery: Delivery) -> list[tuple[Lane, int]]:
         return [(lane, lane.rewind(self._new_token())) for lane in delivery.lanes if lane.delivery is delivery]
 
     def ready(self, now: float) -> list[Delivery]:

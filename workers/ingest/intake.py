@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, cast
 
 from confluent_kafka import KafkaException, Message
@@ -13,7 +14,7 @@ from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.lane import Lane, LaneState
+from webhookd.flow.lane import Lane
 from webhookd.flow.lane import Message as Record
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.position import Partition
@@ -51,12 +52,12 @@ class Services(Protocol):
 
 @dataclass(slots=True)
 class Counters:
-    """Records, in this process' life."""
+    """Records since the subscription was made; `filter_errors` those of earlier runs only."""
 
-    read: int = 0
     delivered: int = 0
     filtered: int = 0
     dead_lettered: int = 0
+    filter_errors: int = 0
 
 
 @dataclass(slots=True)
@@ -79,11 +80,11 @@ class Intake:
         throttle: Throttle,
         services: Services,
         open_reader: Callable[[Listener], KafkaReader],
+        previous: Condition | None,
     ) -> None:
         self.route = route
         self.subscription = route.subscription
-        self.counters = Counters()
-        self.vitals = Vitals(since=services.wall_clock())
+        self.counters, self.vitals = _resumed(previous, services.wall_clock())
         self.fold = ActivityFold()
         self.throttle = throttle
         self.changed = True
@@ -96,7 +97,13 @@ class Intake:
         self._active_at = services.monotonic()
         self._revoked: list[Lane] = []
         self.reader = open_reader(
-            Listener(assigned=self._assigned, revoked=self._lost, unpositioned=self._unpositioned, failed=self._failed)
+            Listener(
+                assigned=self._assigned,
+                revoked=self._lost,
+                unpositioned=self._unpositioned,
+                uncommitted=self._uncommitted,
+                failed=self._failed,
+            )
         )
 
     def poll(self, now: float, pause_s: float) -> bool:
@@ -117,15 +124,17 @@ class Intake:
 
     def reread(self, lane: Lane, offset: int) -> None:
         """Go back to `offset`, where the lane's watermark is."""
-        if offset == UNREAD or self.closed:
+        if offset == UNREAD or self.closed or self.route.lanes.get(lane.place) is not lane:
             return
         try:
             self.reader.reposition(lane.partition, offset)
             if lane.paused:
                 self.reader.pause(lane.partition)
         except KafkaException as error:
-            # The partition is being taken from us: whoever gets it begins at what was committed.
             _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.key, detail=str(error))
+            self._services.call_later(ASK_AGAIN_S, lambda: self.reread(lane, offset))
+        else:
+            lane.adrift = False
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
@@ -172,7 +181,7 @@ class Intake:
             topics=tuple(TopicCondition(topic=t, partitions=n) for t, n in self.vitals.topics.items()),
             delivered=self.counters.delivered,
             filtered=self.counters.filtered,
-            filter_errors=sum(matcher.errors for matcher in errors),
+            filter_errors=self.counters.filter_errors + sum(matcher.errors for matcher in errors),
             last_filter_error=errors[-1].last_error if errors else "",
             dead_lettered=self.counters.dead_lettered,
         )
@@ -194,12 +203,11 @@ class Intake:
                 by_lane[place] = [message]
         for (topic, number), taken in by_lane.items():
             lane = self.route.lanes.get((topic or "", -1 if number is None else number))
-            if lane is not None:
+            if lane is not None and not lane.adrift:
                 records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
                 dropped, letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
                 self._bury(lane, letters)
-        self.counters.read += len(messages)
         self.changed = True
 
     def _bury(self, lane: Lane, letters: list[DeadLetter]) -> None:
@@ -235,11 +243,23 @@ class Intake:
 
     def _lost(self, partitions: Sequence[Partition]) -> None:
         """Commit what is settled, then forget the lanes: another member reads on from there."""
-        closed = [lane for p in partitions if (lane := self.route.close_lane(p)) is not None]
-        positions = {lane.partition: lane.ledger.watermark for lane in closed if lane.ledger.watermark != UNREAD}
+        positions = {}
+        for partition in partitions:
+            lane, others = self.route.close_lane(partition)
+            if lane is not None and lane.ledger.watermark != UNREAD:
+                positions[partition] = lane.ledger.watermark
+            for other, offset in others:
+                self._services.call(partial(self.reread, other, offset))
         if positions and not self.closed:
             self.reader.commit(positions)
         _log.info("revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
+
+    def _uncommitted(self, partitions: Sequence[Partition]) -> None:
+        """The commit did not get there: the next one says it again."""
+        for partition in partitions:
+            lane = self.route.lanes.get((partition.topic, partition.number))
+            if lane is not None:
+                lane.committed = UNREAD
 
     def _failed(self, code: str, detail: str) -> None:
         _log.warning("kafka_error", subscription=self.subscription.id, code=code, detail=detail)
@@ -272,6 +292,14 @@ class Intake:
         self.reread(lane, offset)
 
 
-def held_lanes(intake: Intake) -> list[Lane]:
-    """The lanes that wait for their probe."""
-    return [lane for lane in intake.route.lanes.values() if lane.state is LaneState.HELD]
+def _resumed(previous: Condition | None, now: float) -> tuple[Counters, Vitals]:
+    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again."""
+    if previous is None:
+        return Counters(), Vitals(since=now)
+    counters = Counters(
+        delivered=previous.delivered,
+        filtered=previous.filtered,
+        dead_lettered=previous.dead_lettered,
+        filter_errors=previous.filter_errors,
+    )
+    return counters, Vitals(health=previous.health, reason=previous.reason, since=previous.since)
