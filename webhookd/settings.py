@@ -25,6 +25,10 @@ class Settings(BaseSettings):
         default="auto",
         description="consumer (KIP-848) where the brokers have it, classic cooperative-sticky where not",
     )
+    kafka_fetch_wait_s: float = Field(
+        default=0.2,
+        description="how long a broker holds an empty fetch; also how long a partition may stall behind a full one",
+    )
     kafka_ask_timeout_s: float = Field(default=5.0, description="how long the API waits for the brokers before a 503")
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0", description="broker, payloads and reports; memory:// is embedded"

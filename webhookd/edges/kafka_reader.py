@@ -20,7 +20,7 @@ from webhookd import logs
 from webhookd.flow.position import Partition
 
 POLL_RECORDS = 2000
-FETCH_WAIT_MS = 200
+FETCH_WAIT_S = 0.2
 """How long a broker holds an empty fetch. A partition whose queue is full is left out of the fetch of the others, so
 this is also how long it may stall; and a thousand idle consumers ask so often."""
 
@@ -45,12 +45,21 @@ class KafkaReader:
     """A member of the group `group`, subscribed to `topics`."""
 
     def __init__(
-        self, bootstrap_servers: str, group: str, topics: Sequence[str], protocol: str, listener: Listener
+        self,
+        bootstrap_servers: str,
+        group: str,
+        topics: Sequence[str],
+        protocol: str,
+        listener: Listener,
+        *,
+        fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
         self._listener = listener
-        self._consumer = Consumer(
-            _config(bootstrap_servers, group, protocol) | {"on_commit": self._on_commit}, logger=_library_log
-        )
+        config = _config(bootstrap_servers, group, protocol) | {
+            "fetch.wait.max.ms": round(fetch_wait_s * 1000),
+            "on_commit": self._on_commit,
+        }
+        self._consumer = Consumer(config, logger=_library_log)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -136,7 +145,6 @@ def _config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]
         "allow.auto.create.topics": False,
         "queued.min.messages": 20_000,
         "queued.max.messages.kbytes": QUEUE_KBYTES,
-        "fetch.wait.max.ms": FETCH_WAIT_MS,
         "fetch.queue.backoff.ms": 10,
         "topic.metadata.refresh.interval.ms": 10_000,
         "reconnect.backoff.max.ms": 2_000,

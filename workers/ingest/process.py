@@ -145,6 +145,7 @@ class IngestProcess:
             subscription.consumer_group,
             list(matchers),
             self._group_protocol,
+            fetch_wait_s=settings.kafka_fetch_wait_s,
         )
         lane_bytes = min(settings.lane_buffer_bytes, settings.process_buffer_bytes // (len(loop.intakes) + 1))
         return Intake(
