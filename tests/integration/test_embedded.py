@@ -7,6 +7,7 @@ cluster; queue and board are the embedded ones, which is what is tested here.
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def api(service: EmbeddedService) -> Iterator[Management]:
     client.close()
 
 
-def options(url: str, **changes: object) -> Options:
+def options(url: str = "https://example.com/", **changes: object) -> Options:
     usual: dict[str, object] = {
         "topics": [TOPIC],
         "url": url,
@@ -132,9 +133,9 @@ def test_unchanged_options_change_nothing(service: EmbeddedService, api: Managem
         ({"url": "ftp://x"}, "--url"),
     ],
 )
-def test_refused_option_is_named(api: Management, changes: dict[str, object], option: str) -> None:
+def test_refused_option_is_named(api: Management, changes: dict[str, Any], option: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        register(api, options("https://example.com/", **changes))
+        register(api, options(**changes))
     assert refused.value.field == option
 
 
