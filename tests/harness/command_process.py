@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATIENCE_S = 60.0
+PATIENCE_S = 45.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,7 +24,7 @@ class CommandProcess:
         self._ended = False
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-u", *python, "-m", "command.main", *arguments],
+            [sys.executable, "-u", "-X", "faulthandler", *python, "-m", "command.main", *arguments],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,
@@ -65,7 +65,13 @@ class CommandProcess:
 
     def wait(self) -> int:
         """Its exit code, once it has ended and everything it said was read."""
-        code = self._process.wait(PATIENCE_S)
+        try:
+            code = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # faulthandler says where each thread is
+            self._process.wait(PATIENCE_S)
+            self._reader.join(PATIENCE_S)
+            raise AssertionError(f"has not ended:\n{self.output}") from None
         self._reader.join(PATIENCE_S)
         return code
 
