@@ -31,7 +31,8 @@ def register(app: Celery, desk: Callable[[], Desk]) -> None:
             _log.warning("parcel_delayed", code=error.code, detail=error.detail, deliveries=[t.id for t in tickets])
             raise task.retry(exc=error, countdown=BACK_OFF_S) from error
 
-    app.task(bind=True, name=DELIVER, max_retries=None)(deliver)
+    # Not shared: Celery would hand this application's desk to every later one of the same process.
+    app.task(bind=True, name=DELIVER, max_retries=None, shared=False)(deliver)
 
 
 def _retry(task: Task, ticket: Ticket, wait_s: float) -> None:
