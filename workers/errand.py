@@ -3,7 +3,7 @@
 stops when                                    reported as
 every batch is acknowledged                   FINISHED
 its time budget is used up                    FINISHED, the rest goes back to the lane
-its lanes have another epoch, or we drain     FINISHED likewise
+its lanes have another epoch, or we drain     FINISHED likewise; a request we broke off is nobody's failure
 its lease ran out unrenewed                   FINISHED likewise
 an exchange failed and may be tried again     RETRY
 an exchange failed for the last time          EXHAUSTED
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from webhookd.clock import Monotonic, WallClock
 from webhookd.flow.judge import DELIVERED, Delivered, RetryAt, acknowledged, code_of, judge
-from webhookd.flow.outcome import Outcome, Response
+from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
 from webhookd.flow.report import Exchange, Kind, Report
 from webhookd.flow.subscription import Retry
 from webhookd.flow.target import Target
@@ -90,6 +90,8 @@ class DeliveryErrand:
         elif acknowledged(outcome):
             self.done += 1
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
+        elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
+            self.stopped = True
         else:
             self._failed(outcome)
             self._end(now)
