@@ -86,6 +86,10 @@ class Recorder:
                 _log.warning("store_unavailable", code=error.code, detail=error.detail)
                 if self._pause():
                     return
+            except Exception:  # noqa: BLE001 - the top of the thread: a row that cannot be written must not end it
+                _log.exception("record_failed")
+                if self._pause():
+                    return
 
     def _pause(self) -> bool:
         """Wait a little; answers whether to give up, which is only when the process stops."""
