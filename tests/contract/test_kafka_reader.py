@@ -166,3 +166,19 @@ def test_last_member_hears_that_it_leaves(join: Join, topic: str) -> None:
     member.until_read(10)
     member.close({})
     assert Partition(topic, 0) in member.revoked
+
+
+@on_real
+def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -> None:
+    topic = cluster.create(2)
+    member = join([topic])
+    member.until(lambda: len(member.assigned) == 2)
+    for partition in list(member.assigned):
+        member.reader.pause(partition)
+    another = join([topic])
+    another.until(lambda: len(another.assigned) == 1, member)
+    (moved,) = another.assigned
+    another.close({})
+    member.until(lambda: member.assigned[2:] == [moved])
+    cluster.produce(topic, 3, moved.number)
+    member.until_read(3)
