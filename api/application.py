@@ -4,6 +4,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.extensions import openapi, problems
+from api.extensions.documents import discard_body
 from api.ports import EXTENSION, Announcements, Brokers, Services
 from api.resources.health import routes as health
 from api.resources.health.readiness import Readiness, checks_of
@@ -18,7 +19,6 @@ from webhookd.store.database import Database
 def create_app(settings: Settings, *, database: Database, kafka_offsets: Brokers, announcer: Announcements) -> Flask:
     """The API over these collaborators; connects to nothing before the first request."""
     app = Flask("webhookd", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.api_body_bytes
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
     # An address with one slash too many is unknown, not somewhere else.
@@ -26,6 +26,7 @@ def create_app(settings: Settings, *, database: Database, kafka_offsets: Brokers
     services = Services(settings=settings, database=database, brokers=kafka_offsets, announcements=announcer)
     app.extensions[EXTENSION] = services
     app.extensions[health.EXTENSION] = Readiness(checks_of(services))
+    app.after_request(discard_body)
     problems.register(app)
     documented = openapi.register(app)
     for routes in (subscription, status, health):

@@ -51,6 +51,8 @@ class ApiServer(BaseApplication):
             "keepalive": 5,
             "logger_class": Plainly,
             "preload_app": False,
+            # gunicorn's own remote control, a socket in the user's home.
+            "control_socket_disable": True,
             "proc_name": "webhookd-api",
         }
         for name, value in options.items():

@@ -1,12 +1,43 @@
 """`webhookd`: the commands, and what they have in common."""
 
+from importlib import import_module
+
 import click
 
-from command.serving import api, flower, ingest, migrate, worker
+from command.interruption import leaving_quietly
 from webhookd import __version__
 
+MODULES = {
+    "api": "command.serving",
+    "demo": "command.demo",
+    "flower": "command.serving",
+    "ingest": "command.serving",
+    "migrate": "command.serving",
+    "run": "command.run",
+    "worker": "command.serving",
+}
+"""Where each command is defined, under its own name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class Commands(click.Group):
+    """Imports a command when it is asked for: what one needs costs the others nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands there are."""
+        del ctx
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None when there is none."""
+        del ctx
+        if cmd_name not in MODULES:
+            return None
+        with leaving_quietly():
+            found: click.Command = getattr(import_module(MODULES[cmd_name]), cmd_name)
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="webhookd")
 def main() -> None:
     r"""Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
@@ -19,9 +50,6 @@ def main() -> None:
     The service's processes read their settings from WEBHOOKD_… environment variables; `webhookd settings` lists them.
     """
 
-
-for command in (api, flower, ingest, migrate, worker):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main()

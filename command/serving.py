@@ -1,15 +1,13 @@
 """The processes of the service, one command each; the same lines stand in the Procfile and in docker-compose.yml."""
 
 import os
-import signal
-import sys
-from threading import Event
-from types import FrameType
 
 import click
 from celery import signals
 
 from api.server import serve
+from command.interpreter import share_between_threads
+from command.interruption import Interruption
 from webhookd import logs
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
@@ -19,14 +17,11 @@ from workers.ingest.process import IngestProcess
 from workers.process import WorkerProcess
 from workers.queues import QUEUES
 
-SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may hold the interpreter while another waits; the default of 5 ms is a delivery's whole latency."""
-
 
 def _settings() -> Settings:
     settings = Settings()
     logs.configure(settings.log_format, settings.log_level)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    share_between_threads()
     return settings
 
 
@@ -49,18 +44,10 @@ def ingest() -> None:
     settings = _settings()
     edges = build_edges(settings)
     process = IngestProcess(settings, edges, build_celery(settings))
-    stop = Event()
-
-    def on_signal(_signal: int, _frame: FrameType | None) -> None:
-        # The first signal drains; a second one ends the process at once, which loses nothing.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
+    # The first signal drains; a second one ends the process at once, which loses nothing.
+    interruption = Interruption()
     process.start()
-    stop.wait()
+    interruption.wait()
     process.stop()
     edges.close()
 

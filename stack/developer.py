@@ -37,8 +37,8 @@ def up(broker_count: int) -> int:
     try:
         with _only_one(), Session() as session:
             environment = _start(session, broker_count)
-            ENVIRONMENT_FILE.write_text(environment)
             print(environment, end="", flush=True)
+            ENVIRONMENT_FILE.write_text(environment)
             signal.pause()
     except NotStarted as reason:
         print(f"stack: {reason}", flush=True)
@@ -50,10 +50,11 @@ def up(broker_count: int) -> int:
 
 def up_detached(broker_count: int) -> int:
     """The same in the background: comes back when everything answers."""
-    STATE.mkdir(parents=True, exist_ok=True)
     if is_locked(OWNER_FILE):
         print("stack: already up; `make down` stops it")
         return 0
+    STATE.mkdir(parents=True, exist_ok=True)
+    ENVIRONMENT_FILE.unlink(missing_ok=True)  # of one that was killed: its presence says that all is up
     with LOG_FILE.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "stack", "up", "--brokers", str(broker_count)],
@@ -63,16 +64,24 @@ def up_detached(broker_count: int) -> int:
             cwd=ROOT,
             start_new_session=True,
         )
+    try:
+        return _report(process)
+    except KeyboardInterrupt:
+        process.terminate()
+        return 128 + signal.SIGINT
+
+
+def _report(process: "subprocess.Popen[bytes]") -> int:
+    """Wait until it is up or has given up; say what it said."""
     deadline = time.monotonic() + UP_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        if ENVIRONMENT_FILE.exists():
-            print(LOG_FILE.read_text(), end="")
-            print(f"stack: up; `. {ENVIRONMENT_FILE.relative_to(ROOT)}` tells webhookd, `make down` stops it")
-            return 0
+    while process.poll() is None and not ENVIRONMENT_FILE.exists() and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL_S)
-    process.terminate()
     print(LOG_FILE.read_text(), end="")
-    return 1
+    if not ENVIRONMENT_FILE.exists():
+        process.terminate()
+        return 1
+    print(f"stack: up; `. {ENVIRONMENT_FILE.relative_to(ROOT)}` tells webhookd, `make down` stops it")
+    return 0
 
 
 def down() -> int:

@@ -66,7 +66,7 @@ class KafkaCluster:
         return [child.pid for child in self._children.values()]
 
     def wait_ready(self) -> None:
-        """Block until the metadata that a client is given names every broker that was started."""
+        """Block until every broker that was started answers by itself, and names all of them in its metadata."""
         until_ready("kafka", self._answers, self._children.values(), READY_TIMEOUT_S)
 
     def kill_broker(self, node_id: int, number: signal.Signals = signal.SIGKILL) -> None:
@@ -87,11 +87,16 @@ class KafkaCluster:
             child.stop()
 
     def _answers(self) -> bool:
-        client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        return all(self._known_to(self._brokers[node_id]) >= set(self._children) for node_id in self._children)
+
+    @staticmethod
+    def _known_to(broker: Broker) -> set[int]:
+        """The brokers one broker knows of; its neighbours still name it for a while after its death."""
+        client = AdminClient({"bootstrap.servers": f"127.0.0.1:{broker.port}", "log_level": 0})
         try:
-            return set(client.list_topics(timeout=ASK_TIMEOUT_S).brokers) >= set(self._children)
+            return set(client.list_topics(timeout=ASK_TIMEOUT_S).brokers)
         except KafkaException:
-            return False
+            return set()
 
 
 def start(directory: Path, ports: Sequence[int], options: KafkaOptions | None = None) -> KafkaCluster:
@@ -122,13 +127,14 @@ def _spawn(broker: Broker) -> Child:
 def _write_properties(directory: Path, ports: Sequence[int], options: KafkaOptions) -> dict[int, Path]:
     written = {}
     for node_id in range(1, options.brokers + 1):
-        settings = _broker_settings(directory / str(node_id), node_id, ports, options)
+        settings = broker_settings(directory / str(node_id), node_id, ports, options)
         written[node_id] = directory / f"broker-{node_id}.properties"
         written[node_id].write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     return written
 
 
-def _broker_settings(data: Path, node_id: int, ports: Sequence[int], options: KafkaOptions) -> dict[str, str]:
+def broker_settings(data: Path, node_id: int, ports: Sequence[int], options: KafkaOptions) -> dict[str, str]:
+    """What one broker is told: with three of them everything is kept three times and two must have it."""
     count = options.brokers
     controllers = ports[count : 2 * count]
     replicas = str(min(count, 3))

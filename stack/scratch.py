@@ -16,10 +16,11 @@ YOUNG_S = 60.0
 
 
 @contextmanager
-def scratch_directory() -> Iterator[Path]:
+def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
     """A new directory outside the checkout: Postgres runs as another user, who may not be let in there."""
-    _sweep(Path(tempfile.gettempdir()))
-    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+    place = parent or Path(tempfile.gettempdir())
+    _sweep(place)
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     directory.chmod(0o711)
     with (directory / OWNER).open("w") as owner:
         fcntl.flock(owner, fcntl.LOCK_EX)

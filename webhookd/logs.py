@@ -6,6 +6,7 @@ through the standard library's logging and look the same.
 
 import logging
 import sys
+from typing import TextIO
 
 import msgspec
 import structlog
@@ -19,18 +20,19 @@ _SHARED: list[Processor] = [
 ]
 
 
-def configure(log_format: LogFormat, level: str) -> None:
-    """Send every log line of this process, the libraries' included, to stderr in one format."""
+def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -> None:
+    """Send every log line of this process, the libraries' included, to stderr (or `stream`) in one format."""
+    stream = stream or sys.stderr
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*_SHARED, structlog.processors.format_exc_info, _renderer(log_format)],
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
+        logger_factory=structlog.BytesLoggerFactory(stream.buffer)
         if log_format == "json"
-        else structlog.PrintLoggerFactory(sys.stderr),
+        else structlog.PrintLoggerFactory(stream),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],

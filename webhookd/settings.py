@@ -25,6 +25,10 @@ class Settings(BaseSettings):
         default="auto",
         description="consumer (KIP-848) where the brokers have it, classic cooperative-sticky where not",
     )
+    kafka_fetch_wait_s: float = Field(
+        default=0.2,
+        description="how long a broker holds an empty fetch; also how long a partition may stall behind a full one",
+    )
     kafka_ask_timeout_s: float = Field(default=5.0, description="how long the API waits for the brokers before a 503")
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0", description="broker, payloads and reports; memory:// is embedded"
@@ -57,9 +61,12 @@ class Settings(BaseSettings):
 
     # Delivery
     request_deadline_s: float = Field(default=15.0, description="one HTTP exchange in total, connect to last byte")
-    response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; the rest is not read")
+    retry_time_scale: float = Field(
+        default=1.0, gt=0, description="multiplies every wait between attempts and probes; below 1 to try things out"
+    )
+    response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; more is read and dropped")
     worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
-    egress_ca_file: Path | None = Field(default=None, description="CA bundle that endpoints are verified against")
+    egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")
 
     # Retention

@@ -10,7 +10,7 @@ The order, and what a crash in between costs:
 """
 
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import msgspec
@@ -95,12 +95,20 @@ class Desk:
             answers = self._claims.claim([ticket for ticket, _ in known])
             waiting += self._submit(known, answers, ended)
         for _ in range(waiting):
-            errand = ended.get()
+            errand = self._next(ended)
             if errand is None:
                 continue
             _log_end(errand)
             if isinstance(errand.verdict, RetryAt):
                 publish_retry(_next_attempt(errand), errand.verdict.wait_s)
+
+    def _next(self, ended: "SimpleQueue[DeliveryErrand | None]") -> DeliveryErrand | None:
+        """The next errand that ended. One that never does (a fault in the exchange loop) must not keep the thread."""
+        try:
+            return ended.get(timeout=self._bounds.longest_s)
+        except Empty:
+            _log.error("errand_lost", code="errand_lost")
+            return None
 
     def _refuse(self, tickets: list[Ticket], ended: "SimpleQueue[DeliveryErrand | None]") -> int:
         """Stale tickets never go; ingest is told."""

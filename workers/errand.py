@@ -41,6 +41,12 @@ class Bounds:
     budget_s: float
     deadline_s: float
     lease_s: float
+    retry_time_scale: float = 1.0
+
+    @property
+    def longest_s(self) -> float:
+        """When even the slowest errand has ended and was reported, or given up."""
+        return self.budget_s + self.deadline_s + 2 * self.lease_s + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,7 @@ class DeliveryErrand:
         self.stopped = False
         self.verdict: Delivered | RetryAt | None = DELIVERED
         self._plan = plan
+        self._time_scale = bounds.retry_time_scale
         self._clocks = clocks
         self._ended = ended
         self._began = clocks.monotonic()
@@ -91,7 +98,7 @@ class DeliveryErrand:
             self.done += 1
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
         elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
-            self.stopped = True
+            self.stopped = True  # our own stop is no failure of the endpoint's: what was not answered goes back
         else:
             self._failed(outcome)
             self._end(now)
@@ -152,6 +159,7 @@ class DeliveryErrand:
             probe=self.ticket.probe,
             chance=self._clocks.chance(),
             wall_now=self._clocks.wall(),
+            time_scale=self._time_scale,
         )
         self.verdict = verdict if isinstance(verdict, RetryAt) else None
 

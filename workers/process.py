@@ -63,6 +63,7 @@ class WorkerProcess:
                 budget_s=2 * settings.delivery_target_s,
                 deadline_s=settings.request_deadline_s,
                 lease_s=settings.lease_s,
+                retry_time_scale=settings.retry_time_scale,
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
         )

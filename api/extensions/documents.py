@@ -6,24 +6,32 @@ not, and Postgres cannot store NUL characters. None of these gets past here.
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
-from flask import Request
+from flask import Request, Response, current_app, request
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import ClientDisconnected
 
-from api.extensions.problems import FieldError, InvalidDocument, NotJson, NotJsonType
+from api.extensions.problems import FieldError, InvalidDocument, NotJson, NotJsonType, TooLarge
+from api.ports import services_of
+from webhookd import logs
 
-UNSTORABLE = "has a NUL character or half of a surrogate pair"
+CHUNK_BYTES: Final = 64 * 1024
+DISCARD_BYTES: Final = 16 * 1024 * 1024
+"""A body of up to so much still gets its answer; beyond, the connection is closed on it."""
+UNSTORABLE: Final = "has a NUL character or half of a surrogate pair"
+
+_log = logs.get(__name__)
 
 
 class StrictParser(FlaskParser):
     """What reads the arguments of every route."""
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002  # webargs' own signature
-        """The body as JSON; raises NotJsonType, NotJson, or InvalidDocument for strings nobody could store."""
+        """The body as JSON; raises NotJsonType, TooLarge, NotJson, or InvalidDocument for strings nobody can store."""
         _must_be_json(req)
-        document = parse_json(req.get_data(cache=False))
+        document = parse_json(_body(req, services_of(current_app).settings.api_body_bytes))
         bad = [FieldError(path, UNSTORABLE) for path, text in _strings(document) if not _storable(text)]
         if bad:
             raise InvalidDocument(bad)
@@ -67,6 +75,30 @@ def flatten(messages: Any, path: str = "") -> Iterator[FieldError]:  # noqa: ANN
             yield from flatten(inner, path)
     else:
         yield FieldError(path, str(messages))
+
+
+def discard_body(response: Response) -> Response:
+    """Read what is left of the body before the answer: closing on a client that still sends would lose the answer."""
+    try:
+        left = DISCARD_BYTES
+        while left > 0 and (chunk := request.stream.read(CHUNK_BYTES)):
+            left -= len(chunk)
+    except (ClientDisconnected, OSError) as error:
+        _log.debug("client_left", path=request.path, error=str(error))
+    return response
+
+
+def _body(req: Request, limit_bytes: int) -> bytes:
+    """The whole body; with or without a length, never more than the limit is kept."""
+    if (req.content_length or 0) > limit_bytes:
+        raise TooLarge
+    chunks, size = [], 0
+    while chunk := req.stream.read(CHUNK_BYTES):
+        size += len(chunk)
+        if size > limit_bytes:
+            raise TooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _must_be_json(req: Request) -> None:

@@ -36,8 +36,6 @@ KNOWN: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not answer that method."),
     408: ("too_slow", "The request did not arrive in time."),
-    413: ("too_large", "The body is too large."),
-    415: ("unsupported_media_type", "The body must be sent as application/json."),
 }
 """Code and message of the errors that Flask raises."""
 
@@ -97,8 +95,15 @@ class NotJsonType(WebhookdError):
     code = "unsupported_media_type"
 
 
+class TooLarge(WebhookdError):
+    """The body is too large."""
+
+    code = "too_large"
+
+
 STATUS: Final[tuple[tuple[type[WebhookdError], HTTPStatus], ...]] = (
     (NotJson, HTTPStatus.BAD_REQUEST),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (NotJsonType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotFound, HTTPStatus.NOT_FOUND),

@@ -65,6 +65,7 @@ class Member:
         self.assigned: list[Partition] = []
         self.revoked: list[Partition] = []
         self.unpositioned: list[Partition] = []
+        self.uncommitted: list[Partition] = []
         self.failed: list[str] = []
         self.messages: list[Message] = []
         self._begin = begin
@@ -73,6 +74,7 @@ class Member:
             assigned=self.assigned.extend,
             revoked=self.revoked.extend,
             unpositioned=self.unpositioned.append,
+            uncommitted=self.uncommitted.extend,
             failed=lambda code, _detail: self.failed.append(code),
         )
         self.reader = KafkaReader(cluster.bootstrap_servers, group, topics, protocol, listener)

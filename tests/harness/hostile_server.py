@@ -26,12 +26,17 @@ class Peer:
         self._stopping = stopping
         self._buffer = b""
 
+    @property
+    def resumed(self) -> bool:
+        """Whether the client came with a TLS session from before."""
+        return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.session_reused)
+
     def request(self) -> bytes:
         """The next whole request; empty when the client has closed."""
         head = self.request_head()
         found = _LENGTH.search(head)
         length = int(found.group(1)) if found else 0
-        while len(self._buffer) < length and self._receive():
+        while len(self._buffer) < length and self.hear():
             pass
         body, self._buffer = self._buffer[:length], self._buffer[length:]
         return head + body
@@ -39,7 +44,7 @@ class Peer:
     def request_head(self) -> bytes:
         """The head of the next request, leaving its body unread; empty when the client has closed."""
         while b"\r\n\r\n" not in self._buffer:
-            if not self._receive():
+            if not self.hear():
                 return b""
         head, end, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head + end
@@ -87,18 +92,24 @@ class Peer:
         """Close the sending half only."""
         self._sock.shutdown(socket.SHUT_WR)
 
+    def hear(self) -> bool:
+        """Wait for whatever comes next; false when the client has closed."""
+        piece = self._sock.recv(65536)
+        self._buffer += piece
+        return bool(piece)
+
     def reset(self) -> None:
         """Close with an RST."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
 
-    def _receive(self) -> bool:
-        piece = self._sock.recv(65536)
-        self._buffer += piece
-        return bool(piece)
-
 
 Script = Callable[[Peer], None]
+
+
+def answering(*responses: bytes) -> Script:
+    """A script that answers request after request on every connection, and then closes it."""
+    return lambda peer: peer.answer(*responses)
 
 
 class HostileServer:

@@ -57,12 +57,13 @@ class HandReader:
 
 
 class HandServices:
-    """Calls at once what an ingest process would call later; dead letters wait until the test says `committed`."""
+    """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.monotonic: Monotonic = lambda: self.now
         self.wall_clock: WallClock = lambda: self.now
+        self.later: list[tuple[float, Callable[[], None]]] = []
         self.buried: list[tuple[Sequence[DeadLetter], Callable[[], None]]] = []
 
     def call(self, action: Callable[[], None]) -> None:
@@ -70,9 +71,8 @@ class HandServices:
         action()
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """At once."""
-        self.now += delay_s
-        action()
+        """When the test says so."""
+        self.later.append((delay_s, action))
 
     def in_background(self, action: Callable[[], None]) -> None:
         """At once."""

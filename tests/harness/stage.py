@@ -3,22 +3,22 @@
 import contextlib
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 import trustme
 
 from tests.harness.hostile_server import HostileServer, Script
-from webhookd.edges.exchange.exchange import Errand
 from webhookd.edges.exchange.limits import Limits
 from webhookd.edges.exchange.lookups import Resolver
 from webhookd.edges.exchange.loop import ExchangeLoop
-from webhookd.flow.outcome import Outcome
+from webhookd.edges.exchange.trust import client_context
+from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
 from webhookd.flow.target import Target, request_head
 from webhookd.settings import Settings
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 4.0  # less than a hostile server has, so that its giving up saves no test
 
 QUICK = Limits(sweep_interval_s=0.01, connect_timeout_s=0.3, lookup_timeout_s=0.2)
 LOOPBACK = ("127.0.0.0/8",)
@@ -31,6 +31,7 @@ class Authority:
         self._authority = trustme.CA()
         self.file = folder / "authority.pem"
         self._authority.cert_pem.write_to_path(self.file)
+        self.trusting = client_context(self.file)  # for all loops of a run: reading the system's takes a while
 
     def context(self, *names: str) -> ssl.SSLContext:
         """A server's context with a certificate for these names."""
@@ -69,6 +70,18 @@ def post(target: Target, body: bytes = b"{}") -> bytes:
     return head + b"webhook-id: m1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
+def response(outcome: Outcome) -> Response:
+    """The outcome, which must be a response."""
+    assert isinstance(outcome, Response), outcome
+    return outcome
+
+
+def code(outcome: Outcome) -> FailureCode:
+    """Why the exchange failed, which it must have."""
+    assert isinstance(outcome, Failure), outcome
+    return outcome.code
+
+
 class Stage:
     """Starts servers and loops, and stops them all when the context is left."""
 
@@ -97,10 +110,8 @@ class Stage:
         self, limits: Limits = QUICK, *, resolver: Resolver | None = None, allow: tuple[str, ...] = LOOPBACK
     ) -> ExchangeLoop:
         """A loop that runs, and trusts the stage's authority."""
-        settings = Settings.model_validate(
-            {"egress_allow": allow, "egress_ca_file": self.authority.file, "response_bytes": 1024}
-        )
-        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _nobody)
+        settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024})
+        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _nobody, context=self.authority.trusting)
         loop.start()
         self._exits.callback(loop.stop, 0.0)
         return loop
@@ -108,7 +119,7 @@ class Stage:
     def submit(self, loop: ExchangeLoop, target: Target, *requests: bytes, deadline_s: float = 5.0) -> Recorder:
         """An errand under way: these requests, or a single small one."""
         errand = Recorder(target, requests or [post(target)], deadline_s)
-        _submit(loop, errand)
+        loop.submit(errand)
         return errand
 
     def exchange(self, script: Script, *requests: bytes, deadline_s: float = 5.0, times: int = 1) -> "Played":
@@ -127,20 +138,11 @@ class Played:
         self.server = server
 
 
-def when(loop: ExchangeLoop, connections: int) -> bool:
-    """Whether the loop comes to have exactly so many connections before patience ends."""
+def comes_true(loop: ExchangeLoop, condition: Callable[[], bool]) -> bool:
+    """Whether a condition holds on the loop's thread before patience ends."""
     reached = threading.Event()
-
-    def look() -> None:
-        if loop.connections == connections:
-            reached.set()
-
-    loop.every(0.005, look)
+    loop.every(0.005, lambda: reached.set() if condition() else None)
     return reached.wait(_PATIENCE_S)
-
-
-def _submit(loop: ExchangeLoop, errand: Errand) -> None:
-    loop.submit(errand)
 
 
 def _nobody(host: str, port: int) -> list[str]:

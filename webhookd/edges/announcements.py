@@ -22,6 +22,8 @@ from webhookd.errors import QueueUnavailable
 EXCHANGE: Final = "webhookd.subscriptions"
 SEND_TIMEOUT_S: Final = 0.4
 """For each step on the socket; connecting is tried twice, so a Redis that is away costs at most about a second."""
+TURN_TIMEOUT_S: Final = 0.5
+"""How long one announcement waits for another's to end: threads do not queue up behind a Redis that is away."""
 SUBSCRIBE_S: Final = 0.05
 """How long the first drain lasts, which subscribes and hears that confirmed."""
 LOOK_UP_S: Final = 0.5
@@ -50,12 +52,15 @@ class Announcer:
 
     def announce(self, subscription_id: str, version: int) -> None:
         """Tell every listener; raises QueueUnavailable after about a second at most."""
-        with self._one_at_a_time:
-            try:
-                self._publish({"id": subscription_id, "version": version})
-            except _ERRORS as error:
-                self._forget_connection()
-                raise QueueUnavailable(str(error)) from error
+        if not self._one_at_a_time.acquire(timeout=TURN_TIMEOUT_S):
+            raise QueueUnavailable("another announcement is waiting for the broker")
+        try:
+            self._publish({"id": subscription_id, "version": version})
+        except _ERRORS as error:
+            self._forget_connection()
+            raise QueueUnavailable(str(error)) from error
+        finally:
+            self._one_at_a_time.release()
 
     def ping(self) -> None:
         """Have the broker answer on a connection of its own; raises QueueUnavailable."""

@@ -20,7 +20,7 @@ from webhookd import logs
 from webhookd.flow.position import Partition
 
 POLL_RECORDS = 2000
-FETCH_WAIT_MS = 200
+FETCH_WAIT_S = 0.2
 """How long a broker holds an empty fetch. A partition whose queue is full is left out of the fetch of the others, so
 this is also how long it may stall; and a thousand idle consumers ask so often."""
 
@@ -37,6 +37,7 @@ class Listener:
     assigned: Callable[[Sequence[Partition]], None]
     revoked: Callable[[Sequence[Partition]], None]
     unpositioned: Callable[[Partition], None]
+    uncommitted: Callable[[Sequence[Partition]], None]
     failed: Callable[[str, str], None]
 
 
@@ -44,10 +45,21 @@ class KafkaReader:
     """A member of the group `group`, subscribed to `topics`."""
 
     def __init__(
-        self, bootstrap_servers: str, group: str, topics: Sequence[str], protocol: str, listener: Listener
+        self,
+        bootstrap_servers: str,
+        group: str,
+        topics: Sequence[str],
+        protocol: str,
+        listener: Listener,
+        *,
+        fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
         self._listener = listener
-        self._consumer = Consumer(_config(bootstrap_servers, group, protocol), logger=_library_log)
+        config = _config(bootstrap_servers, group, protocol) | {
+            "fetch.wait.max.ms": round(fetch_wait_s * 1000),
+            "on_commit": self._on_commit,
+        }
+        self._consumer = Consumer(config, logger=_library_log)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -106,6 +118,12 @@ class KafkaReader:
             self._listener.failed(error.name().lower().lstrip("_"), error.str())
         return True
 
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        failed = [p for p in partitions if error is not None or p.error is not None]
+        if failed:
+            _log.warning("commit_failed", code="kafka_unavailable", detail=str(error or failed[0].error))
+            self._listener.uncommitted([Partition(p.topic, p.partition) for p in failed])
+
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])
 
@@ -129,7 +147,6 @@ def _config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]
         "allow.auto.create.topics": False,
         "queued.min.messages": 20_000,
         "queued.max.messages.kbytes": QUEUE_KBYTES,
-        "fetch.wait.max.ms": FETCH_WAIT_MS,
         "fetch.queue.backoff.ms": 10,
         "topic.metadata.refresh.interval.ms": 10_000,
         "reconnect.backoff.max.ms": 2_000,

@@ -18,6 +18,8 @@ from webhookd.flow.board import Denied, Flush, Offer, payload_key
 from webhookd.flow.report import Kind, Report, decode, encode
 from webhookd.flow.ticket import Ticket
 
+_log = logs.get(__name__)
+
 PAYLOAD_TTL_S = 9000
 """Outlives the longest countdown (1 h) and a redelivery after the visibility timeout on top of it."""
 

@@ -21,7 +21,7 @@ class TopicCondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What ingest last wrote about a subscription; counters are of this ingest process' life.
+    """What ingest last wrote about a subscription; the counters go on from there when it starts again.
 
     `reason` is a failure code, empty when healthy; `since` the time of the last change of `health`, seconds since
     the epoch.

@@ -31,6 +31,7 @@ class Leases:
     claim_timeout_s: float
     lease_s: float
     request_deadline_s: float
+    retry_time_scale: float = 1.0
 
 
 @dataclass(slots=True)
@@ -56,6 +57,11 @@ class Dispatches:
     def __len__(self) -> int:
         """How many deliveries are in flight."""
         return len(self._in_flight)
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries a worker has, or is about to get; those that wait for a retry may wait long."""
+        return sum(delivery.stage is not Stage.RETRYING for delivery in self._in_flight.values())
 
     def __getitem__(self, delivery_id: str) -> Delivery:
         """Raises KeyError for a delivery that is settled or was given up."""
@@ -143,7 +149,8 @@ class Dispatches:
         for lane in delivery.lanes:
             lane.state = LaneState.HELD
             lane.alone = True
-            lane.probe_at = now + retry.probe_wait_s(lane.failed_probes, self._chance())
+            wait_s = retry.probe_wait_s(lane.failed_probes, self._chance()) * self._leases.retry_time_scale
+            lane.probe_at = now + wait_s
             lane.failed_probes += 1
             effect.held.append(lane)
 

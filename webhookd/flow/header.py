@@ -13,6 +13,7 @@ HEADER_BYTES: Final = 8 * 1024
 
 OURS: Final = frozenset(
     {
+        "accept-encoding",
         "connection",
         "content-encoding",
         "content-length",
@@ -27,7 +28,7 @@ OURS: Final = frozenset(
         "upgrade",
     }
 )
-"""Names that decide how the request is framed and routed, or what its body is."""
+"""Names that decide how the request is framed and routed, what its body is, or that the answer is not compressed."""
 
 OUR_PREFIXES: Final = ("proxy-", "webhook-")
 

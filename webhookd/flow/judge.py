@@ -44,7 +44,16 @@ def acknowledged(outcome: Outcome) -> bool:
     return type(outcome) is Response and 200 <= outcome.status < 300
 
 
-def judge(outcome: Outcome, policy: Retry, *, failures: int, probe: bool, chance: float, wall_now: float) -> Verdict:
+def judge(
+    outcome: Outcome,
+    policy: Retry,
+    *,
+    failures: int,
+    probe: bool,
+    chance: float,
+    wall_now: float,
+    time_scale: float = 1.0,
+) -> Verdict:
     """The verdict on one exchange; `failures` counts this batch's failures in a row, this one not included."""
     if acknowledged(outcome):
         return DELIVERED
@@ -52,7 +61,8 @@ def judge(outcome: Outcome, policy: Retry, *, failures: int, probe: bool, chance
     if probe or failures >= policy.max_retries:
         return Refused(code)
     asked_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
-    return RetryAt(retry.wait_s(policy.algorithm, failures + 1, chance, asked_s), code)
+    wait_s = retry.wait_s(policy.algorithm, failures + 1, chance) * time_scale
+    return RetryAt(max(wait_s, min(asked_s or 0.0, retry.LONGEST_RETRY_AFTER_S)), code)
 
 
 def code_of(outcome: Outcome) -> str:

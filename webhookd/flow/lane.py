@@ -73,6 +73,7 @@ class Lane:
         self.subscription_id = subscription_id
         self.partition = partition
         self.key = str(partition)
+        self.place = (partition.topic, partition.number)
         self.slot = f"{subscription_id}/{partition}"
         self.epoch = epoch
         self.pace = pace
@@ -86,6 +87,7 @@ class Lane:
         self.probe_at = 0.0
         self.paused = False
         self.alone = False
+        self.adrift = False
         self.committed = -1
         self._envelope = Envelope(partition.topic, partition.number)
         self._identity = LaneIdentity(subscription_id, partition.topic, partition.number)
@@ -161,12 +163,16 @@ class Lane:
             self.ledger.read(offset - 1)
 
     def rewind(self, epoch: str) -> int:
-        """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is)."""
+        """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is).
+
+        The lane is adrift until its consumer is there: what arrives meanwhile lies beyond a gap and must not be taken.
+        """
         self.epoch = epoch
         self.waiting.clear()
         self.returned.clear()
         self.bytes_held = 0
         self.delivery = None
+        self.adrift = self.ledger.seen != UNREAD
         return self.ledger.rewind()
 
     def _dead_letter(self, message: Message, offset: int, error: UndecodableRecord) -> DeadLetter:

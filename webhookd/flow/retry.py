@@ -20,15 +20,13 @@ LONGEST_RETRY_AFTER_S = 3600.0
 FIRST_PROBE_S = 30.0
 
 
-def wait_s(algorithm: RetryAlgorithm, failures: int, chance: float, retry_after_s: float | None = None) -> float:
+def wait_s(algorithm: RetryAlgorithm, failures: int, chance: float) -> float:
     """Seconds to wait after the `failures`-th failure in a row (1 is the first); `chance` is in [0, 1)."""
     if algorithm is RetryAlgorithm.FIXED_TIME:
         base = FIXED_WAIT_S
     else:
         base = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (failures - 1))
-    jittered = base * (1 + JITTER * (2 * chance - 1))
-    asked = min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S)
-    return max(jittered, asked)
+    return base * (1 + JITTER * (2 * chance - 1))
 
 
 def probe_wait_s(failed_probes: int, chance: float) -> float:

@@ -20,6 +20,7 @@ MAX_URL_CHARS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _UNPRINTABLE_OR_SPACE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")  # no scope: a scoped address is nobody else's endpoint
 # Underscores are no host name's, but compose files and internal DNS are full of them.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -98,8 +99,8 @@ def _host(parts: SplitResult) -> str:
     host = (parts.hostname or "").lower()
     if not host:
         _refuse("the host is missing")
-    if "[" in parts.netloc:
-        return _ipv6(host)
+    if "[" in parts.netloc or "]" in parts.netloc:
+        return _ipv6(host, parts.netloc)
     if not host.isascii():
         host = _idna(host)
     labels = host.removesuffix(".").split(".")
@@ -108,13 +109,13 @@ def _host(parts: SplitResult) -> str:
     return host
 
 
-def _ipv6(host: str) -> str:
+def _ipv6(host: str, netloc: str) -> str:
+    if not _BRACKETED.fullmatch(netloc):
+        _refuse("the host is not an IPv6 address")
     try:
         address = IPv6Address(host)
     except AddressValueError:
         _refuse("the host is not an IPv6 address")
-    if address.scope_id:
-        _refuse("a scoped address is nobody else's endpoint")
     return address.compressed
 
 

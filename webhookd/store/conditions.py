@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webhookd.flow.condition import Condition, Health, TopicCondition
@@ -23,9 +24,16 @@ def write(session: Session, conditions: Sequence[Condition]) -> None:
 
 def read(session: Session, subscription_id: str) -> Condition | None:
     """The subscription's condition; None as long as ingest has not written one."""
-    row = session.get(ConditionRow, subscription_id)
-    if row is None:
-        return None
+    return read_all(session, [subscription_id]).get(subscription_id)
+
+
+def read_all(session: Session, ids: Sequence[str]) -> dict[str, Condition]:
+    """The conditions of these subscriptions, as far as ingest has written them."""
+    rows = session.scalars(select(ConditionRow).where(ConditionRow.subscription_id.in_(ids)))
+    return {row.subscription_id: _from_row(row) for row in rows}
+
+
+def _from_row(row: ConditionRow) -> Condition:
     return Condition(
         subscription_id=row.subscription_id,
         health=Health(row.health),

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.errors import StoreUnavailable
+from webhookd.flow.condition import Condition
 from webhookd.flow.ownership import owner
 from webhookd.flow.subscription import Subscription
-from webhookd.store import members, subscriptions
+from webhookd.store import conditions, members, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 
@@ -22,8 +23,8 @@ _log = logs.get(__name__)
 class Runs(Protocol):
     """Who starts and stops what this process owns; called on the control thread."""
 
-    def run(self, id_: str, version: int, found: Loaded) -> None:
-        """Run this version, or say why it cannot be."""
+    def run(self, id_: str, version: int, found: Loaded, previous: Condition | None) -> None:
+        """Run this version, or say why it cannot be; `previous` is its condition as last written."""
 
     def leave(self, id_: str) -> None:
         """It is deleted, or another process' now."""
@@ -94,10 +95,11 @@ class Control:
             ours = {id_: v for id_, v in versions.items() if owner(id_, alive) == self._member_id}
             changed = {id_: version for id_, version in ours.items() if self._known.get(id_) != version}
             loaded = subscriptions.load(session, list(changed)) if changed else {}
+            before = conditions.read_all(session, list(loaded)) if loaded else {}
         for id_ in [id_ for id_ in self._known if id_ not in ours]:
             del self._known[id_]
             self._runs.leave(id_)
         for id_, found in loaded.items():
             version = found.version if isinstance(found, Subscription) else changed[id_]
             self._known[id_] = version
-            self._runs.run(id_, version, found)
+            self._runs.run(id_, version, found, before.get(id_))

@@ -13,7 +13,7 @@ from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.lane import Lane, LaneState
+from webhookd.flow.lane import Lane
 from webhookd.flow.lane import Message as Record
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.position import Partition
@@ -76,12 +76,12 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Counters:
-    """Records, in this process' life."""
+    """Records since the subscription was made; `filter_errors` those of earlier runs only."""
 
-    read: int = 0
     delivered: int = 0
     filtered: int = 0
     dead_lettered: int = 0
+    filter_errors: int = 0
 
 
 @dataclass(slots=True)
@@ -104,11 +104,11 @@ class Intake:
         throttle: Throttle,
         services: Services,
         open_reader: Callable[[Listener], Reader],
+        previous: Condition | None,
     ) -> None:
         self.route = route
         self.subscription = route.subscription
-        self.counters = Counters()
-        self.vitals = Vitals(since=services.wall_clock())
+        self.counters, self.vitals = _resumed(previous, services.wall_clock())
         self.fold = ActivityFold()
         self.throttle = throttle
         self.changed = True
@@ -119,9 +119,14 @@ class Intake:
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
         self._active_at = services.monotonic()
-        self._revoked: list[Lane] = []
         self.reader = open_reader(
-            Listener(assigned=self._assigned, revoked=self._lost, unpositioned=self._unpositioned, failed=self._failed)
+            Listener(
+                assigned=self._assigned,
+                revoked=self._lost,
+                unpositioned=self._unpositioned,
+                uncommitted=self._uncommitted,
+                failed=self._failed,
+            )
         )
 
     def poll(self, now: float, pause_s: float) -> bool:
@@ -149,8 +154,10 @@ class Intake:
             if lane.paused:
                 self.reader.pause(lane.partition)
         except KafkaException as error:
-            # The partition is being taken from us: whoever gets it begins at what was committed.
             _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.key, detail=str(error))
+            self._services.call_later(ASK_AGAIN_S, lambda: self.reread(lane, offset))
+        else:
+            lane.adrift = False
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
@@ -198,7 +205,7 @@ class Intake:
             topics=tuple(TopicCondition(topic=t, partitions=n) for t, n in self.vitals.topics.items()),
             delivered=self.counters.delivered,
             filtered=self.counters.filtered,
-            filter_errors=sum(matcher.errors for matcher in errors),
+            filter_errors=self.counters.filter_errors + sum(matcher.errors for matcher in errors),
             last_filter_error=errors[-1].last_error if errors else "",
             dead_lettered=self.counters.dead_lettered,
         )
@@ -211,7 +218,7 @@ class Intake:
         self._services.in_background(lambda: self.reader.close(known))
 
     def _owns(self, lane: Lane) -> bool:
-        return not self.closed and self.route.lanes.get((lane.partition.topic, lane.partition.number)) is lane
+        return not self.closed and self.route.lanes.get(lane.place) is lane
 
     def _take(self, messages: Sequence[Message], now: float) -> None:
         by_lane: dict[tuple[str | None, int | None], list[Message]] = {}
@@ -223,12 +230,11 @@ class Intake:
                 by_lane[place] = [message]
         for (topic, number), taken in by_lane.items():
             lane = self.route.lanes.get((topic or "", -1 if number is None else number))
-            if lane is not None:
+            if lane is not None and not lane.adrift:
                 records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
                 dropped, letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
                 self._bury(lane, letters)
-        self.counters.read += len(messages)
         self.changed = True
 
     def _bury(self, lane: Lane, letters: list[DeadLetter]) -> None:
@@ -264,11 +270,21 @@ class Intake:
 
     def _lost(self, partitions: Sequence[Partition]) -> None:
         """Commit what is settled, then forget the lanes: another member reads on from there."""
-        closed = [lane for p in partitions if (lane := self.route.close_lane(p)) is not None]
-        positions = {lane.partition: lane.ledger.watermark for lane in closed if lane.ledger.watermark != UNREAD}
+        positions = {}
+        for partition in partitions:
+            lane = self.route.close_lane(partition)
+            if lane is not None and lane.ledger.watermark != UNREAD:
+                positions[partition] = lane.ledger.watermark
         if positions and not self.closed:
             self.reader.commit(positions)
         _log.info("revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
+
+    def _uncommitted(self, partitions: Sequence[Partition]) -> None:
+        """The commit did not get there: the next one says it again."""
+        for partition in partitions:
+            lane = self.route.lanes.get((partition.topic, partition.number))
+            if lane is not None:
+                lane.committed = UNREAD
 
     def _failed(self, code: str, detail: str) -> None:
         _log.warning("kafka_error", subscription=self.subscription.id, code=code, detail=detail)
@@ -305,6 +321,14 @@ class Intake:
         self.reread(lane, offset)
 
 
-def held_lanes(intake: Intake) -> list[Lane]:
-    """The lanes that wait for their probe."""
-    return [lane for lane in intake.route.lanes.values() if lane.state is LaneState.HELD]
+def _resumed(previous: Condition | None, now: float) -> tuple[Counters, Vitals]:
+    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again."""
+    if previous is None:
+        return Counters(), Vitals(since=now)
+    counters = Counters(
+        delivered=previous.delivered,
+        filtered=previous.filtered,
+        dead_lettered=previous.dead_lettered,
+        filter_errors=previous.filter_errors,
+    )
+    return counters, Vitals(health=previous.health, reason=previous.reason, since=previous.since)

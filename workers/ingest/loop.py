@@ -19,7 +19,7 @@ from threading import Thread
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.flow.activity_fold import ActivityFold
-from webhookd.flow.condition import Health
+from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.dispatches import Dispatches, Effect, due_probes
@@ -66,7 +66,7 @@ class IngestLoop:
         dispatches: Dispatches,
         publisher: Publisher,
         recorder: Recorder,
-        open_intake: Callable[[Subscription, "IngestLoop"], Intake],
+        open_intake: Callable[[Subscription, Condition | None, "IngestLoop"], Intake],
         never_joined: Callable[[], None],
         commit_interval_s: float,
     ) -> None:
@@ -135,10 +135,13 @@ class IngestLoop:
 
     # What runs on the loop's thread.
 
-    def start_with(self, subscription: Subscription) -> None:
-        """Run a subscription, in place of an older version of it."""
-        self.drop(subscription.id)
-        intake = self._open_intake(subscription, self)
+    def start_with(self, subscription: Subscription, previous: Condition | None) -> None:
+        """Run a subscription, in place of an older version of it; `previous` is its condition before this process."""
+        running = self.intakes.get(subscription.id)
+        if running is not None:
+            previous = running.condition()
+            self.drop(subscription.id)
+        intake = self._open_intake(subscription, previous, self)
         self.intakes[subscription.id] = intake
         self._poll_at(intake)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
@@ -188,8 +191,8 @@ class IngestLoop:
             try:
                 if intake.poll(now, pause_s):
                     self._touched[intake.subscription.id] = intake
-            except Exception as error:  # noqa: BLE001 - whatever ails one consumer, the others keep their turn
-                self._rebuild(intake, repr(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
+                self._rebuild(intake, error)
             self._poll_at(intake)
 
     def _poll_at(self, intake: Intake) -> None:
@@ -200,11 +203,16 @@ class IngestLoop:
         if not self._touched or self._publisher.waiting or now < self._next_parcel_at:
             return
         outgoing = []
-        for intake in self._touched.values():
-            for delivery in intake.route.ready(now):
+        touched, self._touched = self._touched, {}
+        for intake in touched.values():
+            try:
+                ready = intake.route.ready(now)
+            except Exception as error:  # noqa: BLE001 - likewise
+                self._rebuild(intake, error)
+                continue
+            for delivery in ready:
                 self._dispatches.published(delivery, now)
                 outgoing.append(self._outgoing(delivery))
-        self._touched.clear()
         if outgoing:
             self._recent_lanes.update(lane.slot for out in outgoing for lane in out.delivery.lanes)
             self._next_parcel_at = now + self._pause_s()
@@ -318,9 +326,11 @@ class IngestLoop:
         if calls:
             self._recorder.happened(activity_rows(intake.subscription, calls))
 
-    def _rebuild(self, intake: Intake, detail: str) -> None:
-        """The consumer is beyond use: leave it, and join the group again."""
-        _log.error("consumer_failed", code="kafka_unavailable", subscription=intake.subscription.id, detail=detail)
+    def _rebuild(self, intake: Intake, error: Exception) -> None:
+        """The consumer, or what was read, is beyond use: leave it, and join the group again from what is committed."""
+        _log.error("intake_failed", code="intake_failed", subscription=intake.subscription.id, detail=repr(error))
+        if intake.joined:
+            intake.become(Health.UNHEALTHY, "intake_failed")
         if not intake.joined:
             self._never_joined()
         intake.poll_at = self.monotonic() + REBUILD_S
@@ -328,12 +338,12 @@ class IngestLoop:
 
     def _restart(self, intake: Intake) -> None:
         if self.intakes.get(intake.subscription.id) is intake:
-            self.start_with(intake.subscription)
+            self.start_with(intake.subscription, None)
 
     def _drain(self, until: float) -> None:
         """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
         self._dispatching = False
-        if len(self._dispatches) and self.monotonic() < until:
+        if self._dispatches.under_way and self.monotonic() < until:
             self._at(self.monotonic() + SWEEP_S, lambda: self._drain(until))
             return
         for subscription_id in list(self.intakes):

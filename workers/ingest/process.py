@@ -97,7 +97,7 @@ class IngestProcess:
         self._recorder.stop(5.0)
         _log.info("ingest_stopped", member=self.member_id)
 
-    def run(self, id_: str, version: int, found: Loaded) -> None:
+    def run(self, id_: str, version: int, found: Loaded, previous: Condition | None) -> None:
         """Run this version of a subscription; one that cannot be used is unhealthy with the reason."""
         match found:
             case UnusableSubscription():
@@ -105,7 +105,7 @@ class IngestProcess:
             case Subscription(active=False):
                 self.leave(id_)
             case _:
-                self.loop.call(partial(self._start, found))
+                self.loop.call(partial(self._start, found, previous))
 
     def leave(self, id_: str) -> None:
         """Stop running it."""
@@ -120,9 +120,9 @@ class IngestProcess:
             self._group_protocol = "classic"
             _log.warning("group_protocol_fell_back", group_protocol=self._group_protocol)
 
-    def _start(self, subscription: Subscription) -> None:
+    def _start(self, subscription: Subscription, previous: Condition | None) -> None:
         try:
-            self.loop.start_with(subscription)
+            self.loop.start_with(subscription, previous)
         except UnusableSubscription as error:
             self._refuse(subscription.id, subscription.version, error)
 
@@ -132,7 +132,7 @@ class IngestProcess:
         condition = Condition(subscription_id=id_, health=Health.UNHEALTHY, reason=error.code, since=clock.wall_clock())
         self._recorder.condition(condition)
 
-    def _open_intake(self, subscription: Subscription, loop: IngestLoop) -> Intake:
+    def _open_intake(self, subscription: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
         settings = self._settings
         try:
             matchers = {source.topic: Matcher(source.jmes_filters) for source in subscription.sources}
@@ -145,6 +145,7 @@ class IngestProcess:
             subscription.consumer_group,
             list(matchers),
             self._group_protocol,
+            fetch_wait_s=settings.kafka_fetch_wait_s,
         )
         lane_bytes = min(settings.lane_buffer_bytes, settings.process_buffer_bytes // (len(loop.intakes) + 1))
         return Intake(
@@ -153,6 +154,7 @@ class IngestProcess:
             Throttle(max(lane_bytes, settings.delivery_bytes // 4)),
             loop,
             open_reader,
+            previous,
         )
 
     def _read_reports(self) -> None:
@@ -177,4 +179,5 @@ def _leases(settings: Settings) -> Leases:
         claim_timeout_s=settings.claim_timeout_s,
         lease_s=settings.lease_s,
         request_deadline_s=settings.request_deadline_s,
+        retry_time_scale=settings.retry_time_scale,
     )

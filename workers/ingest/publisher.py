@@ -11,8 +11,6 @@ from threading import Thread
 from typing import Protocol
 
 from celery import Celery
-from kombu.exceptions import KombuError, OperationalError
-from redis import RedisError
 
 from webhookd import logs
 from webhookd.errors import QueueUnavailable
@@ -58,7 +56,13 @@ class Publisher:
         self._unknown = unknown
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="publisher", daemon=True)
-        self.waiting = 0
+        self._begun = 0  # written by the loop's thread only
+        self._ended = 0  # written by the publisher's thread only
+
+    @property
+    def waiting(self) -> int:
+        """How many calls of `publish` are not through yet."""
+        return self._begun - self._ended
 
     def start(self) -> None:
         """Begin to publish."""
@@ -71,7 +75,7 @@ class Publisher:
 
     def publish(self, outgoing: Sequence[Outgoing]) -> None:
         """Send these on their way; `unknown` hears of those that may not have left."""
-        self.waiting += 1
+        self._begun += 1
         self._jobs.put(lambda: self._publish(outgoing))
 
     def revoke(self, slots: Sequence[str]) -> None:
@@ -93,13 +97,13 @@ class Publisher:
                 for parcel in _parcels(offers):
                     self._send(parcel)
                 sent += len(offers)
-        except (QueueUnavailable, KombuError, OperationalError, RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the deliveries' fate is unknown
             _log.warning(
                 "publish_failed", code=QueueUnavailable.code, detail=str(error), deliveries=len(outgoing) - sent
             )
             self._unknown([out.delivery for out in outgoing[sent:]])
         finally:
-            self.waiting -= 1
+            self._ended += 1
 
     def _send(self, parcel: Sequence[Ticket]) -> None:
         self._app.send_task(

@@ -86,8 +86,8 @@ class Recorder:
                 _log.warning("store_unavailable", code=error.code, detail=error.detail)
                 if self._pause():
                     return
-            except Exception:  # noqa: BLE001 - the top of the thread: a row that cannot be written must not end it
-                _log.exception("record_failed")
+            except Exception:  # noqa: BLE001 - the top of the thread: what cannot be written must not end all writing
+                _log.exception("recorder_failed")
                 if self._pause():
                     return
 
@@ -139,5 +139,7 @@ class Recorder:
         if now - self._purged_at < PURGE_INTERVAL_S:
             return
         with self._database.transaction() as session:
-            activity.purge(session, now - self._retention_s)
-        self._purged_at = now
+            purged = activity.purge(session, now - self._retention_s)
+        if purged < activity.PURGE_ROWS:
+            # Otherwise there is more: the next round goes on.
+            self._purged_at = now

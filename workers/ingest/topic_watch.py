@@ -1,5 +1,6 @@
 """How many partitions each topic has: asked of the cluster every few seconds, for the status."""
 
+import logging
 from collections.abc import Callable, Mapping
 from threading import Event, Thread
 
@@ -12,13 +13,18 @@ INTERVAL_S = 2.0
 TIMEOUT_S = 5.0
 
 _log = logs.get(__name__)
+_library_log = logging.getLogger("librdkafka")
 
 
 class TopicWatch:
     """One thread; `saw` is called on it with the partition counts of every topic there is."""
 
     def __init__(self, bootstrap_servers: str, saw: Callable[[Mapping[str, int]], None]) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap_servers, "client.id": "webhookd-topics"})
+        config: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap_servers,
+            "client.id": "webhookd-topics",
+        }
+        self._client = AdminClient(config, logger=_library_log)
         self._saw = saw
         self._stop = Event()
         self._thread = Thread(target=self._run, name="topic-watch", daemon=True)

@@ -19,7 +19,8 @@ _log = logs.get(__name__)
 class Readiness:
     """Asks the systems on threads of its own, made on first use; one that hangs is asked by one thread only."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
+    def __init__(self, checks: Mapping[str, Check], *, deadline_s: float = DEADLINE_S) -> None:
+        self._deadline_s = deadline_s
         self._checks = checks
         self._pool = ThreadPoolExecutor(max_workers=len(checks), thread_name_prefix="readiness")
         self._asked: dict[str, Future[bool]] = {}
@@ -29,8 +30,8 @@ class Readiness:
         """Which systems answered within the deadline."""
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
-        wait(asked.values(), timeout=DEADLINE_S)
-        return {name: answer.done() and answer.result() for name, answer in asked.items()}
+        wait(asked.values(), timeout=self._deadline_s)
+        return {name: answer.done() and _well(name, answer) for name, answer in asked.items()}
 
     def _ask(self, name: str, check: Check) -> Future[bool]:
         before = self._asked.get(name)
@@ -46,6 +47,13 @@ def checks_of(services: Services) -> dict[str, Check]:
         "queue": services.announcements.ping,
         "kafka": lambda: services.brokers.ping(DEADLINE_S),
     }
+
+
+def _well(name: str, answer: Future[bool]) -> bool:
+    if error := answer.exception():
+        _log.error("check_failed", system=name, code="internal", exc_info=error)
+        return False
+    return answer.result()
 
 
 def _answers(name: str, check: Check) -> bool:

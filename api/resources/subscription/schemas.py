@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validates
+from marshmallow import Schema, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from api.resources.subscription import checks
@@ -44,9 +44,9 @@ class WebhookSchema(Schema):
         },
     )
 
-    @validates("headers")
-    def _headers_differ(self, value: list[str], data_key: str) -> None:  # noqa: ARG002  # marshmallow's own signature
-        checks.headers_differ(value)
+    @validates_schema
+    def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:
+        checks.headers_differ(data["headers"])
 
 
 class DestinationSchema(Schema):
@@ -130,9 +130,9 @@ class SubscriptionSchema(Schema):
         metadata={"description": "Only in lists: why the stored configuration cannot be used. PUT repairs it."},
     )
 
-    @validates("source")
-    def _topics_differ(self, value: list[dict[str, object]], data_key: str) -> None:  # noqa: ARG002  # marshmallow's own signature
-        checks.topics_differ(value)
+    @validates_schema
+    def _topics_differ(self, data: dict[str, list[dict[str, str]]], **_options: object) -> None:
+        checks.topics_differ(data["source"])
 
 
 class PageSchema(Schema):

@@ -4,9 +4,8 @@ import hashlib
 import threading
 from dataclasses import replace
 
-from tests.contract.exchange.test_exchange_responses import answering, code, response
-from tests.harness.hostile_server import OK, Peer
-from tests.harness.stage import QUICK, Stage, post, when
+from tests.harness.hostile_server import OK, Peer, answering
+from tests.harness.stage import QUICK, Stage, code, comes_true, post, response
 from webhookd.flow.outcome import Failure, FailureCode
 
 BIG = b"0123456789abcdef" * (6 * 1024 * 1024 // 16)
@@ -26,6 +25,18 @@ def test_reset_stale_connection_is_replaced_unnoticed(stage: Stage) -> None:
 
     played = stage.exchange(script, times=2)
     assert [response(outcome).status for outcome in played.outcomes] == [200, 200]
+
+
+def test_stale_connection_is_no_second_answer(stage: Stage) -> None:
+    seen: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        seen.append(peer.request())
+        peer.send(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    played = stage.exchange(script, times=20)
+    assert [response(outcome).status for outcome in played.outcomes] == [204] * 20
+    assert len([request for request in seen if request]) == 20, "what counts as delivered has been received"
 
 
 def test_stale_connection_is_replaced_only_once(stage: Stage) -> None:
@@ -80,6 +91,23 @@ def test_big_body_leaves_in_parts(stage: Stage) -> None:
     assert digests == [hashlib.sha256(BIG).hexdigest()]
 
 
+def test_big_body_on_stale_connection_is_sent_anew(stage: Stage) -> None:
+    digests: list[str] = []
+
+    def script(peer: Peer) -> None:
+        if peer.number == 0:
+            peer.answer(OK)
+            return
+        peer.request_head()
+        digests.append(peer.body_digest(len(BIG)))
+        peer.send(OK)
+
+    target = stage.target(stage.serve(script))
+    outcomes = stage.submit(stage.loop(), target, post(target), post(target, BIG)).wait()
+    assert [response(outcome).status for outcome in outcomes] == [200, 200]
+    assert digests == [hashlib.sha256(BIG).hexdigest()]
+
+
 def test_answer_before_body_was_read_counts(stage: Stage) -> None:
     def script(peer: Peer) -> None:
         peer.request_head()
@@ -122,16 +150,39 @@ def test_next_errand_takes_the_idle_connection(stage: Stage) -> None:
     assert server.accepted == 1
 
 
+def test_latest_idle_connection_is_taken_first(stage: Stage) -> None:
+    together = threading.Barrier(2)
+    used: list[int] = []
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        together.wait(5)
+        peer.send(OK)
+        while peer.request():
+            used.append(peer.number)
+            peer.send(OK)
+
+    loop = stage.loop()
+    target = stage.target(stage.serve(script))
+    for errand in [stage.submit(loop, target) for _ in range(2)]:
+        errand.wait()
+    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    for _ in range(4):
+        stage.submit(loop, target).wait()
+        assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert len(set(used)) == 1
+
+
 def test_idle_connection_is_closed_in_time(stage: Stage) -> None:
     loop = stage.loop(replace(QUICK, idle_timeout_s=0.05))
     stage.submit(loop, stage.target(stage.serve(answering(OK, OK)))).wait()
-    assert when(loop, connections=0)
+    assert comes_true(loop, lambda: loop.connections == 0)
 
 
 def test_idle_connection_closed_by_server_is_forgotten(stage: Stage) -> None:
     loop = stage.loop()
     stage.submit(loop, stage.target(stage.serve(answering(OK)))).wait()
-    assert when(loop, connections=0)
+    assert comes_true(loop, lambda: loop.connections == 0)
 
 
 def test_idle_connection_that_talks_is_closed(stage: Stage) -> None:
@@ -143,7 +194,7 @@ def test_idle_connection_that_talks_is_closed(stage: Stage) -> None:
 
     loop = stage.loop()
     stage.submit(loop, stage.target(stage.serve(script))).wait()
-    assert when(loop, connections=0)
+    assert comes_true(loop, lambda: loop.connections == 0)
 
 
 def test_idle_connections_are_bounded_per_origin(stage: Stage) -> None:
@@ -159,7 +210,7 @@ def test_idle_connections_are_bounded_per_origin(stage: Stage) -> None:
     target = stage.target(stage.serve(script))
     for errand in [stage.submit(loop, target) for _ in range(3)]:
         errand.wait()
-    assert when(loop, connections=1)
+    assert comes_true(loop, lambda: loop.connections == 1)
 
 
 def test_idle_connections_are_bounded_in_total(stage: Stage) -> None:
@@ -167,6 +218,6 @@ def test_idle_connections_are_bounded_in_total(stage: Stage) -> None:
     servers = [stage.serve(answering(OK, OK)) for _ in range(3)]
     for server in servers:
         stage.submit(loop, stage.target(server)).wait()
-    assert when(loop, connections=2)
+    assert comes_true(loop, lambda: loop.connections == 2)
     stage.submit(loop, stage.target(servers[0])).wait()
     assert servers[0].accepted == 2, "the longest idle connection is the one that made room"

@@ -2,30 +2,15 @@
 
 import pytest
 
-from tests.harness.hostile_server import OK, Peer, Script
-from tests.harness.stage import Stage
-from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
+from tests.harness.hostile_server import OK, Peer, Script, answering
+from tests.harness.stage import Stage, code, response
+from webhookd.flow.outcome import Failure, FailureCode
 
 CHUNKED = (
     b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3;x=y\r\ncde\r\n0\r\nTrailer: t\r\n\r\n"
 )
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-
-
-def answering(*responses: bytes) -> Script:
-    """A script that answers request after request on every connection."""
-    return lambda peer: peer.answer(*responses)
-
-
-def response(outcome: Outcome) -> Response:
-    assert isinstance(outcome, Response), outcome
-    return outcome
-
-
-def code(outcome: Outcome) -> FailureCode:
-    assert isinstance(outcome, Failure), outcome
-    return outcome.code
 
 
 def test_hands_over_status_head_and_body(stage: Stage) -> None:
@@ -204,7 +189,7 @@ def test_oversize_head_dripped_is_too_large(plain_stage: Stage) -> None:
 
 @pytest.mark.parametrize("junk", [b"GARBAGE", OK, b"HT"], ids=["garbage", "second-response", "half-a-word"])
 def test_junk_behind_response_costs_the_connection(stage: Stage, junk: bytes) -> None:
-    played = stage.exchange(answering(OK + junk), times=2)
+    played = stage.exchange(answering(OK + junk, b"HTTP/1.1 500 Mixed Up\r\nContent-Length: 0\r\n\r\n"), times=2)
     assert [(response(outcome).status, response(outcome).body) for outcome in played.outcomes] == [(200, b"ok")] * 2
     assert played.server.accepted == 2
 

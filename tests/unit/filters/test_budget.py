@@ -10,6 +10,7 @@ import pytest
 from webhookd.errors import FilterTooCostly
 from webhookd.flow.filters.budget import BUILT_SHIFT, SCANNED_SHIFT, STEPS, Budget
 from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.filters.projections import flattened
 
 STAGES = 25
 DOUBLED = " | ".join(["[@, @]"] * 22)
@@ -26,13 +27,17 @@ BOMBS: dict[str, tuple[str, object]] = {
     "comparison of shared objects": (" == ".join(["(" + " | ".join(["{a: @, b: @}"] * 15) + ")"] * 2), 1),
     "search for shared parts": (f"contains([({DOUBLED})], ({DOUBLED}))", 1),
     "sum of a doubled array": (" | ".join(["[@, @][]"] * STAGES) + " | sum(@)", 1),
-    "many scans of a long string": ("items[*].contains(@, 'y')", {"items": ["z" * 200] * STEPS}),
-    "a long string reversed often": ("[" + ", ".join(["reverse(a)"] * 50) + "]", {"a": LONG}),
+    "long texts searched": ("items[?contains(@, 'y')]", {"items": [LONG[:5000]] * 2000}),
+    "arrays searched often": ("items[?contains(@, 'y')]", {"items": [[1] * 500] * 300}),
+    "a long string reversed": ("reverse(a)", {"a": LONG}),
     "a long string compared often": ("items[?@ == @]", {"items": [LONG[:5000]] * 2000}),
     "a long string ordered often": ("items[?@ <= @]", {"items": [LONG[:5000]] * 2000}),
     "a long prefix compared often": ("items[?starts_with(@, @)]", {"items": [LONG[:5000]] * 2000}),
     "long keys sorted": ("sort_by(items, &@)", {"items": [LONG[:5000]] * 2000}),
     "long strings sorted": ("sort(items)", {"items": [LONG[:5000]] * 2000}),
+    "maximum of long strings": ("[a, b] | " + " | ".join(["[@, @][]"] * 9) + " | max(@)", {"a": LONG, "b": LONG}),
+    "long separators joined": ("join(a, items)", {"a": LONG[:5000], "items": [""] * 5000}),
+    "a large array searched often": ("contains(items, a)", {"items": [[1] * 500] * 300, "a": [1] * 499 + [2]}),
     "a heavy projection": ("items[*].[@, @, @, @, @, @, @, @, @, @]", {"items": [1] * 5000}),
     "a heavy map": ("map(&[@, @, @, @, @, @, @, @, @, @], items)", {"items": [1] * 5000}),
     "a heavy condition": ("items[?a && b && c && d && e && f && g]", {"items": [1] * 5000}),
@@ -56,6 +61,7 @@ HONEST: dict[str, tuple[str, object]] = {
     "a large array of scalars": ("contains(items, 'y')", {"items": ["x"] * 10_000 + ["y"]}),
     "the text of a small record": ("contains(to_string(@), 'y')", {"items": [{"a": "y"}] * 100}),
     "a sum over a thousand items": ("sum(items[*].a) == `1000`", {"items": [{"a": 1}] * 1000}),
+    "two arrays of different length": ("a != b", {"a": [1] * STEPS, "b": [1] * (STEPS + 1)}),
     "two large equal objects": ("a == b", {"a": {"x": list(range(5000))}, "b": {"x": list(range(5000))}}),
 }
 
@@ -101,6 +107,13 @@ def test_strings_cost_by_their_length() -> None:
     budget.spend_whole("x" * 10_000, BUILT_SHIFT)
     assert scanned == 1 + (10_000 >> SCANNED_SHIFT)
     assert STEPS - budget.left == 1 + (10_000 >> BUILT_SHIFT)
+
+
+def test_flattening_is_charged_before_it_builds() -> None:
+    shared = [1] * (STEPS // 2)
+    flatten = flattened(lambda value: value, Budget())
+    with pytest.raises(FilterTooCostly):
+        flatten([shared, shared])
 
 
 def test_last_step_may_be_spent() -> None:

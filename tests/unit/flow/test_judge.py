@@ -59,5 +59,10 @@ def test_retry_after_is_honoured() -> None:
     assert judged(answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 77")) == RetryAt(77.0, "http_503")
 
 
+def test_retry_after_is_a_lower_bound_and_at_most_an_hour() -> None:
+    assert judged(answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 1")) == RetryAt(5.0, "http_503")
+    assert judged(answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 999999")) == RetryAt(3600.0, "http_503")
+
+
 def test_failure_is_not_an_acknowledgement() -> None:
     assert not acknowledged(silence())

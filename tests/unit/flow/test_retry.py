@@ -1,4 +1,4 @@
-"""When a failed batch is tried again: worked values, jitter, and `Retry-After`."""
+"""When a failed batch is tried again: worked values and jitter."""
 
 import pytest
 
@@ -25,15 +25,6 @@ def test_fixed_stays_at_half_a_minute() -> None:
 def test_jitter_stays_within_a_fifth(algorithm: RetryAlgorithm, base_s: float) -> None:
     assert wait_s(algorithm, 1, 0.0) == pytest.approx(0.8 * base_s)
     assert wait_s(algorithm, 1, ALMOST_ONE) == pytest.approx(1.2 * base_s)
-
-
-def test_retry_after_is_a_lower_bound() -> None:
-    assert wait_s(FIXED, 1, MIDDLE, 100.0) == 100.0
-    assert wait_s(FIXED, 1, MIDDLE, 1.0) == 30.0
-
-
-def test_retry_after_is_bounded_by_an_hour() -> None:
-    assert wait_s(FIXED, 1, MIDDLE, 1e9) == LONGEST_RETRY_AFTER_S == 3600.0
 
 
 def test_longest_wait_fits_the_visibility_timeout() -> None:

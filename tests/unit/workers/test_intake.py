@@ -7,7 +7,7 @@ from tests.harness.lanes import LIMITS, TOPIC, tokens
 from tests.harness.readers import HandReader, HandServices
 from tests.harness.subscriptions import subscription
 from webhookd.edges.kafka_reader import Listener
-from webhookd.flow.condition import Health
+from webhookd.flow.condition import Condition, Health
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Effect
 from webhookd.flow.filters.matcher import Matcher
@@ -25,14 +25,19 @@ GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
 class Scene:
     """An intake of one topic with a filter, and its consumer; two partitions are assigned."""
 
-    def __init__(self, size: int = 10) -> None:
+    def __init__(self, size: int = 10, previous: Condition | None = None) -> None:
         source = Source(topic=TOPIC, jmes_filters=("total > `100`",), start_offsets={0: 5})
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
         matchers = {TOPIC: Matcher(source.jmes_filters)}
         self.readers: list[HandReader] = []
         self.services = HandServices()
         self.intake = Intake(
-            Route(subscribed, matchers, LIMITS, tokens("route")), matchers, Throttle(10_000), self.services, self._open
+            Route(subscribed, matchers, LIMITS, tokens("route")),
+            matchers,
+            Throttle(10_000),
+            self.services,
+            self._open,
+            previous,
         )
         self.reader.listener.assigned([ZERO, ONE])
 
@@ -69,7 +74,7 @@ def test_matching_records_wait_in_their_lanes() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, SMALL, GOOD)
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 2]
-    assert (scene.intake.counters.read, scene.intake.counters.filtered) == (3, 1)
+    assert scene.intake.condition().filtered == 1
 
 
 def test_filtered_records_are_committed() -> None:
@@ -238,9 +243,31 @@ def test_condition_counts_filter_errors() -> None:
     assert (condition.filter_errors, condition.last_filter_error) == (0, "")
 
 
-def test_partition_being_taken_away_stops_no_reread() -> None:
+def test_reposition_that_failed_is_tried_again() -> None:
     scene = Scene()
-    scene.reads(ZERO, GOOD)
+    scene.reads(ZERO, GOOD, GOOD)
     scene.reader.gone.add(ZERO)
-    scene.intake.reread(scene.lane(), 0)
-    assert scene.reader.asked == []
+    scene.intake.reread(scene.lane(), scene.lane().rewind("next"))
+    scene.reads(ZERO, GOOD, at=2)
+    scene.reader.gone.clear()
+    ((_, again),) = scene.services.later
+    again()
+    scene.reads(ZERO, GOOD, GOOD)
+    assert scene.reader.asked == [("reposition", ZERO, 0)]
+    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+
+
+def test_commit_that_failed_is_said_again() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.intake.watermarks()
+    scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)])
+    assert scene.intake.watermarks() == {ZERO: 1}
+
+
+def test_condition_goes_on_where_it_was() -> None:
+    was = Condition(subscription_id="s", health=Health.UNHEALTHY, reason="http_500", since=7.0, delivered=5, filtered=6)
+    scene = Scene(previous=was)
+    scene.reads(ZERO, SMALL)
+    now = scene.intake.condition()
+    assert (now.health, now.reason, now.since, now.delivered, now.filtered) == (was.health, "http_500", 7.0, 5, 7)

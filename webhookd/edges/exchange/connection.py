@@ -11,13 +11,11 @@ import socket
 import ssl
 from typing import Protocol
 
-from webhookd.edges.exchange.limits import Limits
+from webhookd.edges.exchange.limits import Limits, Origin
 from webhookd.edges.exchange.readiness import IN, OUT, Readiness
 from webhookd.edges.exchange.response_reader import ResponseReader
+from webhookd.edges.exchange.trust import Trust
 from webhookd.flow.outcome import FailureCode
-
-Origin = tuple[bool, str, int]
-"""TLS or not, host and port: what makes one connection as good as another."""
 
 # The whole of a TLS record (16 kB) fits, so nothing stays behind in OpenSSL where epoll does not see it. It is also
 # all that one connection may take of the loop's time before the others have their turn.
@@ -49,12 +47,12 @@ class Connection:
     """
 
     __slots__ = (
-        "_address", "_context", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "busy",
+        "_address", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "_trust", "busy",
         "holder", "idle_since_s", "origin", "reader", "unsent", "used",
     )  # fmt: skip
 
     def __init__(
-        self, holder: Holder, readiness: Readiness, limits: Limits, origin: Origin, context: ssl.SSLContext | None
+        self, holder: Holder, readiness: Readiness, limits: Limits, origin: Origin, trust: Trust | None
     ) -> None:
         self.holder = holder
         self.origin = origin
@@ -63,7 +61,7 @@ class Connection:
         self.used = False
         self.idle_since_s = 0.0
         self._readiness = readiness
-        self._context = context
+        self._trust = trust
         self._open = False
         self.unsent = False
         self._request = b""
@@ -132,15 +130,17 @@ class Connection:
                 code = _CONNECT_CODES.get(reason, FailureCode.CONNECT_FAILED)
                 self.holder.broke(self, code, errno.errorcode.get(reason, str(reason)))
                 return
-        if self._context is None or self._shake_hands(self._context):
+        if self._trust is None or self._shake_hands(self._trust):
             self._recv, self._send = self._sock.recv, self._sock.send
             self._open = True
             self._readiness.change(self._fd, IN)
             self.holder.done(self)
 
-    def _shake_hands(self, context: ssl.SSLContext) -> bool:
+    def _shake_hands(self, trust: Trust) -> bool:
         try:
-            self._secured(context).do_handshake()
+            if not isinstance(self._sock, ssl.SSLSocket):
+                self._sock = trust.secured(self._sock, self.origin)
+            self._sock.do_handshake()
         except ssl.SSLWantReadError:
             self._readiness.change(self._fd, IN)
         except ssl.SSLWantWriteError:
@@ -152,12 +152,6 @@ class Connection:
         else:
             return True
         return False
-
-    def _secured(self, context: ssl.SSLContext) -> ssl.SSLSocket:
-        if not isinstance(self._sock, ssl.SSLSocket):
-            name = self.origin[1].removesuffix(".")
-            self._sock = context.wrap_socket(self._sock, server_hostname=name, do_handshake_on_connect=False)
-        return self._sock
 
     def _read(self) -> bool:
         """Read once; whether that ended the exchange or the connection."""
@@ -186,7 +180,10 @@ class Connection:
 
     def _answered(self) -> None:
         self.busy = False
-        self.used = True
+        if not self.used:
+            self.used = True
+            if self._trust is not None and isinstance(self._sock, ssl.SSLSocket):
+                self._trust.remember(self._sock, self.origin)
         self.holder.done(self)
 
     def _write(self) -> None:

@@ -1,6 +1,5 @@
 """From a target to an open connection: look-up, guard, then the addresses one after another."""
 
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,6 +10,7 @@ from webhookd.edges.exchange.connection import Connection
 from webhookd.edges.exchange.limits import Limits
 from webhookd.edges.exchange.lookups import Found, Lookups, Soon
 from webhookd.edges.exchange.readiness import Readiness
+from webhookd.edges.exchange.trust import Trust
 from webhookd.flow.address import Network, refusal
 from webhookd.flow.outcome import FailureCode
 from webhookd.flow.target import Target
@@ -35,7 +35,7 @@ class Line:
     soon: Soon
     clock: Monotonic
     limits: Limits
-    context: ssl.SSLContext
+    trust: Trust
     allowed: Sequence[Network]
 
 
@@ -121,11 +121,11 @@ class Dial:
 
     def _connect(self) -> None:
         target = self._target
-        context = self._line.context if target.tls else None
+        trust = self._line.trust if target.tls else None
         while self._addresses:
             address = self._addresses.pop(0)
             connection = Connection(
-                self, self._line.readiness, self._line.limits, (target.tls, target.host, target.port), context
+                self, self._line.readiness, self._line.limits, (target.tls, target.host, target.port), trust
             )
             try:
                 connection.connect(address, target.port)

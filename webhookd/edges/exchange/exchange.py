@@ -18,11 +18,11 @@ class Errand(Protocol):
 
     @property
     def target(self) -> Target:
-        """Where all its requests go."""
+        """Where all its requests go; asked once."""
 
     @property
     def deadline_s(self) -> float:
-        """How long one exchange may take in total, look-up and dialling included."""
+        """How long one exchange may take in total, look-up and dialling included; asked once."""
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
         """The whole next request, or None when the errand is finished.
@@ -67,12 +67,13 @@ class Exchanges:
 class Exchange:
     """One errand's request that is out, and how it fares."""
 
-    __slots__ = ("_advance", "_connection", "_dial", "_errand", "_request", "_shared", "_started_s")
+    __slots__ = ("_advance", "_connection", "_deadline_s", "_dial", "_request", "_shared", "_started_s", "_target")
 
     def __init__(self, shared: Exchanges, errand: Errand) -> None:
         self._shared = shared
-        self._errand = errand
         self._advance: Callable[[Outcome | None], bytes | None] = errand.advance
+        self._target = errand.target
+        self._deadline_s = errand.deadline_s
         self._connection: Connection | None = None
         self._dial: Dial | None = None
         self._request = b""
@@ -122,7 +123,7 @@ class Exchange:
 
     def check(self, now: float) -> None:
         """Fail when the deadline has passed; otherwise let the dial look at its own time."""
-        if now - self._started_s >= self._errand.deadline_s:
+        if now - self._started_s >= self._deadline_s:
             self.fail(self._dial.phase_code if self._dial else FailureCode.TIMEOUT, "no answer in time")
         elif self._dial is not None:
             self._dial.check(now)
@@ -139,7 +140,7 @@ class Exchange:
         try:
             return self._advance(outcome)
         except Exception:  # noqa: BLE001  # foreign code: the loop outlives its errands
-            _log.exception("errand_failed", host=self._errand.target.host)
+            _log.exception("errand_failed", host=self._target.host)
             return None
 
     def _go_on(self, request: bytes | None) -> None:
@@ -152,7 +153,7 @@ class Exchange:
         if self._shared.closing:
             self.fail(FailureCode.SHUTDOWN, "the process is stopping")
             return
-        target = self._errand.target
+        target = self._target
         connection = self._shared.pool.take((target.tls, target.host, target.port))
         if connection is None:
             self._dial_anew()
@@ -160,7 +161,7 @@ class Exchange:
             self._send_on(connection)
 
     def _dial_anew(self) -> None:
-        self._dial = Dial(self._shared.line, self._errand.target, self)
+        self._dial = Dial(self._shared.line, self._target, self)
         self._dial.begin()
 
     def _send_on(self, connection: Connection) -> None:

@@ -1,6 +1,9 @@
-"""The bounds of an exchange loop that no operator has to choose."""
+"""The bounds of an exchange loop that no operator has to choose, and what they count by."""
 
 from dataclasses import dataclass
+
+Origin = tuple[bool, str, int]
+"""TLS or not, host and port: what makes one connection as good as another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

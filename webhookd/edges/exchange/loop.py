@@ -1,5 +1,6 @@
 """The thread on which all HTTP exchanges of a process take place."""
 
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from webhookd.edges.exchange.limits import Limits
 from webhookd.edges.exchange.lookups import Lookups, Resolver, resolve
 from webhookd.edges.exchange.pool import IdlePool
 from webhookd.edges.exchange.readiness import Readiness
-from webhookd.edges.exchange.trust import client_context
+from webhookd.edges.exchange.trust import Trust, client_context
 from webhookd.flow.address import parse_networks
 from webhookd.settings import Settings
 
@@ -35,7 +36,8 @@ class ExchangeLoop:
 
     `submit`, `every`, `start` and `stop` are for any thread. A deadline fires up to `sweep_interval_s` late. The
     thread outlives whatever an errand or a callback raises: that is logged. Nothing survives a crash of the process;
-    whoever submits must know what to do about an errand that never finished.
+    whoever submits must know what to do about an errand that never finished. Without a `context` the one that the
+    settings describe is made, which reads files and raises what `client_context` raises.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class ExchangeLoop:
         limits: Limits | None = None,
         clock: Monotonic = monotonic,
         resolver: Resolver = resolve,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         limits = replace(limits or Limits(), response_bytes=settings.response_bytes)
         self._clock = clock
@@ -57,7 +60,7 @@ class ExchangeLoop:
             soon=self._soon,
             clock=clock,
             limits=limits,
-            context=client_context(settings.egress_ca_file),
+            trust=Trust(context or client_context(settings.egress_ca_file)),
             allowed=parse_networks(settings.egress_allow),
         )
         self._exchanges = Exchanges(line, self._pool)

@@ -1,7 +1,7 @@
 """Open connections that nobody needs just now."""
 
-from webhookd.edges.exchange.connection import Connection, Origin
-from webhookd.edges.exchange.limits import Limits
+from webhookd.edges.exchange.connection import Connection
+from webhookd.edges.exchange.limits import Limits, Origin
 from webhookd.flow.outcome import FailureCode
 
 

@@ -88,7 +88,7 @@ class ResponseReader:
         if self._junk or self.fault:
             return
         self.status = self._parser.get_status_code()
-        head, _, rest = self._arrived.partition(_END_OF_HEAD)
+        head, _, rest = self._arrived.lstrip(b"\r\n").partition(_END_OF_HEAD)  # the parser skips blank lines too
         if self.status >= 200:
             self.head, rest = head, b""
         self._arrived = rest

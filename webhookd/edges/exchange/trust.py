@@ -1,9 +1,14 @@
-"""Whom a TLS connection trusts."""
+"""Whom a TLS connection trusts, and what is remembered of those it trusted."""
 
+import socket
 import ssl
 from pathlib import Path
 
 import certifi
+
+from webhookd.edges.exchange.limits import Origin
+
+_SESSIONS_KEPT = 1024  # some 2 kB each
 
 
 def client_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -22,3 +27,32 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+class Trust:
+    """Puts TLS on connected sockets, and keeps each origin's latest session so that the next handshake is short.
+
+    A session stands for a certificate that was verified for this very origin; servers let it expire.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._sessions: dict[Origin, ssl.SSLSession] = {}
+
+    def secured(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
+        """The socket with TLS on it, the handshake still to be done; host name and SNI are the origin's."""
+        return self._context.wrap_socket(
+            sock,
+            server_hostname=origin[1].removesuffix("."),
+            do_handshake_on_connect=False,
+            session=self._sessions.pop(origin, None),  # used once, so that a bad one fails once
+        )
+
+    def remember(self, sock: ssl.SSLSocket, origin: Origin) -> None:
+        """Keep the session; to be called after a response, since TLS 1.3 hands out tickets after the handshake."""
+        session = sock.session
+        if session is None or not session.has_ticket:
+            return
+        if len(self._sessions) >= _SESSIONS_KEPT:
+            del self._sessions[next(iter(self._sessions))]
+        self._sessions[origin] = session

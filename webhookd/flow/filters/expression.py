@@ -31,7 +31,6 @@ _Token: TypeAlias = Any
 
 _OPENING = frozenset({"lparen", "lbracket", "lbrace", "filter"})
 _CLOSING = frozenset({"rparen", "rbracket", "rbrace"})
-_PREFIX = frozenset({"not", "expref"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +81,11 @@ def _explained(error: JMESPathError, length: int) -> InvalidFilter:
 
 
 def _check_nesting(tokens: list[_Token]) -> None:
-    """Refuse what would drive the library's recursive parser deep: brackets, and runs of `!` and `&`."""
-    depth = run = 0
+    """Refuse brackets in brackets, which leave no trace in the tree; what else nests is seen there."""
+    depth = 0
     for token in tokens:
-        run = run + 1 if token["type"] in _PREFIX else 0
         depth += (token["type"] in _OPENING) - (token["type"] in _CLOSING)
-        if depth + run > DEPTH:
+        if depth > DEPTH:
             raise InvalidFilter(f"the expression nests deeper than {DEPTH} levels", position=token["start"])
 
 

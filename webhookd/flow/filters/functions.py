@@ -94,7 +94,6 @@ def _charge_join(budget: Budget, given: list[Value]) -> None:
 def _charge_contains(budget: Budget, given: list[Value]) -> None:
     """Each element is compared with what is searched, which costs no more than walking the latter."""
     subject, search = given
-    budget.spend_surface(subject)
     if subject.__class__ is list:
         before = budget.left
         budget.spend_whole(search)
@@ -109,8 +108,6 @@ _CHARGES: dict[str, _Charge] = {
     "sort": _charge_wholes,
     "max": _charge_wholes,
     "min": _charge_wholes,
-    "sum": _charge_wholes,
-    "avg": _charge_wholes,
 }
 
 

@@ -1,0 +1,33 @@
+"""A line a second for whoever looks on: what the subscription's status says."""
+
+import click
+
+from command.management import Management
+from webhookd.errors import Unavailable
+
+
+class Progress:
+    """Asks the API; says nothing twice."""
+
+    def __init__(self, api: Management, id_: str, *, shown: bool) -> None:
+        self._api = api
+        self._id = id_
+        self._shown = shown
+        self._before = ""
+
+    def show(self) -> None:
+        """Print a line if something has changed."""
+        if not self._shown:
+            return
+        try:
+            status = self._api.status(self._id)
+        except Unavailable:
+            return  # the next second tries again
+        counters = status["counters"]
+        counts = ", ".join(f"{counters[name]:,} {name.replace('_', '-')}" for name in ("delivered", "filtered"))
+        dead = f", {counters['dead_lettered']:,} dead-lettered" if counters["dead_lettered"] else ""
+        reason = f" ({status['reason']})" if status["reason"] else ""
+        line = f"{status['status']}{reason}: {counts}{dead}"
+        if line != self._before:
+            self._before = line
+            click.echo(f"{status['timestamp'][11:19]}  {line}")

@@ -1,0 +1,150 @@
+"""`webhookd run`: one subscription against a Kafka of one's own, all of webhookd in this one process.
+
+check       the URL's address, the networks, Kafka               a line and exit code 2 or 1, before anything is kept
+lock        the state directory                                  one process at a time
+register    over the API: created, changed, or as it was          nothing produced from here on is missed
+run         until SIGINT or SIGTERM                               then what is being sent is settled and committed
+"""
+
+import sys
+from contextlib import ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+
+import click
+
+from command.embedded import EmbeddedService
+from command.interpreter import share_between_threads
+from command.interruption import Interruption
+from command.kafka_cluster import KafkaCluster, look_at
+from command.management import Management
+from command.progress import Progress
+from command.registration import Options, register
+from command.state import StateDirectory
+from webhookd import logs
+from webhookd.edges.exchange.lookups import resolve
+from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
+from webhookd.flow.address import parse_networks, refusal
+from webhookd.flow.target import Target
+from webhookd.settings import Settings
+
+DRAIN_S = 20.0
+PROGRESS_S = 1.0
+
+
+@click.command()
+@click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="Your Kafka.")
+@click.option("--topic", "topics", required=True, multiple=True, help="What to read; give it again for another topic.")
+@click.option("--url", required=True, help="Where to POST the records.")
+@click.option("--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all hold.")
+@click.option("--batch-size", type=click.IntRange(1, 1000), default=1, show_default=True, help="Records in a request.")
+@click.option(
+    "--batch-interval",
+    type=click.IntRange(1, 300),
+    default=1,
+    show_default=True,
+    help="Seconds a batch may take to fill.",
+)
+@click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice(["earliest", "latest"]),
+    help="Where to begin with a topic that was not read before; latest if not given.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("webhookd-state"),
+    show_default=True,
+    help="A directory of this command's own; made if missing, one process at a time.",
+)
+@click.option(
+    "--allow", multiple=True, metavar="NETWORK", help="A network the URL may lie in besides the internet (CIDR)."
+)
+def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: object) -> None:
+    """Deliver topics of your Kafka to one URL, from this one process.
+
+    How far it is stands in Kafka, as the committed offsets of a consumer group; the state directory knows which group.
+    So stop it and start it again as you like, with the same options or with others: it goes on where it was. Records
+    are delivered at least once, in the order of their partition.
+
+    Ctrl-C or SIGTERM ends it when what is being sent is settled. Exits with 2 when an option is wrong, with 1 when
+    Kafka cannot be reached or another process runs on the same state. WEBHOOKD_… settings apply.
+    """
+    interruption = Interruption()
+    share_between_threads()
+    try:
+        _run(Options.of(options), _settings(bootstrap_servers, allow, state), state, interruption)
+    except InvalidInput as error:
+        click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
+        sys.exit(2)
+    except WebhookdError as error:
+        click.echo(f"webhookd run: {error}", err=True)
+        sys.exit(1)
+
+
+def _run(options: Options, settings: Settings, state: Path, interruption: Interruption) -> None:
+    on_terminal = sys.stdout.isatty()
+    level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
+    logs.configure("text" if on_terminal else settings.log_format, level)
+    _check_address(options.url, settings)
+    cluster = look_at(settings.kafka_bootstrap_servers)
+    with ExitStack() as exits:
+        directory = exits.enter_context(StateDirectory(state))
+        directory.belongs_to(cluster.id)
+        service = EmbeddedService(settings)
+        exits.callback(service.stop, DRAIN_S)
+        api = Management(service.api_url)
+        exits.callback(api.close)
+        id_ = register(api, options)
+        service.start()
+        _announce(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
+        _until_interrupted(service, Progress(api, id_, shown=on_terminal), interruption)
+        click.echo("stopping: what is being sent is settled and committed; a second signal ends at once")
+
+
+def _until_interrupted(service: EmbeddedService, progress: Progress, interruption: Interruption) -> None:
+    while not interruption.wait(PROGRESS_S):
+        if not service.alive:
+            raise QueueUnavailable("the worker has ended; the log says why")
+        progress.show()
+
+
+def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Settings:
+    """The service's settings from the environment, with the edges of one process."""
+    settings = Settings(
+        kafka_bootstrap_servers=bootstrap_servers,
+        redis_url="memory://",
+        database_url=StateDirectory(state).database_url,
+    )
+    try:
+        parse_networks(allow)
+    except ValueError as error:
+        raise InvalidInput(str(error), field="--allow") from error
+    return settings.model_copy(update={"egress_allow": (*settings.egress_allow, *allow)})
+
+
+def _check_address(url: str, settings: Settings) -> None:
+    """Say at once what the guard would say to every request. A name that cannot be resolved now may be later."""
+    try:
+        target = Target.parse(url)
+    except InvalidInput as error:
+        raise InvalidInput(str(error), field="--url") from error
+    try:
+        addresses = [ip_address(found) for found in resolve(target.host, target.port)]
+    except OSError as error:
+        click.echo(f"webhookd run: {target.host} cannot be resolved at the moment: {error}", err=True)
+        return
+    allowed = parse_networks(settings.egress_allow)
+    reasons = [refusal(address, allowed) for address in addresses]
+    if reasons and all(reasons):
+        where = f"{addresses[0]} is not on the public internet ({reasons[0]})"
+        raise InvalidInput(f"{where}: --allow {addresses[0]} lets requests go there", field="--url")
+
+
+def _announce(options: Options, cluster: KafkaCluster, status_url: str) -> None:
+    for topic in options.topics:
+        if topic not in cluster.topics:
+            click.echo(f"topic {topic} does not exist yet; it is read as soon as it does")
+    click.echo(f"delivering {', '.join(options.topics)} to {options.url}; status: {status_url}")

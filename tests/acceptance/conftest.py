@@ -1,0 +1,43 @@
+"""One running service for the scenarios that leave it whole; those that kill something start their own."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.harness.databases import new_database
+from tests.harness.pipeline import Pipeline
+
+QUICK = {"WEBHOOKD_RETRY_TIME_SCALE": "0.02"}
+"""Waits a fiftieth as long as users have: 0.1 s before the first retry, 0.6 s before the first probe."""
+
+
+class Starts(Protocol):
+    """What starts a service of a test's own."""
+
+    def __call__(self, **settings: str) -> AbstractContextManager[Pipeline]:
+        """With these settings (environment variables) besides the usual."""
+
+
+@pytest.fixture(scope="session")
+def start_pipeline(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Starts:
+    @contextmanager
+    def start(**settings: str) -> Iterator[Pipeline]:
+        folder: Path = tmp_path_factory.mktemp("pipeline")
+        with (
+            new_database("postgres", folder) as database,
+            Pipeline(
+                folder, kafka=kafka_bootstrap, redis=redis_url, database=database, settings={**QUICK, **settings}
+            ) as pipeline,
+        ):
+            yield pipeline
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def pipeline(start_pipeline: Starts) -> Iterator[Pipeline]:
+    with start_pipeline() as running:
+        yield running

@@ -1,0 +1,58 @@
+"""What is lost when something dies: nothing. Oracles as in test_delivery.py."""
+
+import json
+
+from tests.acceptance.conftest import Starts
+from tests.harness.receiver import Receiver
+
+SHORT_LEASE = {"WEBHOOKD_LEASE_S": "2", "WEBHOOKD_REQUEST_DEADLINE_S": "3", "WEBHOOKD_CLAIM_TIMEOUT_S": "3"}
+RECORDS = 20_000
+
+
+def records(count: int) -> list[bytes]:
+    return [json.dumps({"n": n, "pad": "x" * 100}).encode() for n in range(count)]
+
+
+def test_killed_worker_loses_nothing(start_pipeline: Starts) -> None:
+    with start_pipeline(**SHORT_LEASE) as pipeline, Receiver() as receiver:
+        topic = pipeline.topic()
+        pipeline.produce(topic, records(RECORDS))
+        id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
+        receiver.wait_for_records(RECORDS // 5)
+        pipeline.kill("worker")
+        assert receiver.records < RECORDS
+        pipeline.start("worker")
+        receiver.wait_for_records(RECORDS)
+        pipeline.wait_committed(id_, topic)
+        assert receiver.out_of_order == 0
+
+
+def test_killed_ingest_loses_nothing(start_pipeline: Starts) -> None:
+    with (
+        start_pipeline(**SHORT_LEASE, WEBHOOKD_KAFKA_GROUP_PROTOCOL="classic") as pipeline,
+        Receiver() as receiver,
+    ):
+        topic = pipeline.topic()
+        pipeline.produce(topic, records(RECORDS))
+        id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
+        receiver.wait_for_records(RECORDS // 5)
+        pipeline.kill("ingest")
+        pipeline.start("ingest")
+        receiver.wait_for_records(RECORDS)
+        pipeline.wait_committed(id_, topic)
+        assert receiver.out_of_order == 0
+
+
+def test_terminated_processes_stop_by_themselves(start_pipeline: Starts) -> None:
+    with start_pipeline() as pipeline, Receiver() as receiver:
+        topic = pipeline.topic()
+        pipeline.produce(topic, records(RECORDS))
+        id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
+        receiver.wait_for_records(RECORDS // 5)
+        assert pipeline.terminate("ingest") == 0
+        assert pipeline.terminate("worker") == 0
+        pipeline.start("worker")
+        pipeline.start("ingest")
+        receiver.wait_for_records(RECORDS)
+        pipeline.wait_committed(id_, topic)
+        assert receiver.out_of_order == 0

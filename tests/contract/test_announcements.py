@@ -1,0 +1,149 @@
+"""One suite for announcements over memory and over a real Redis."""
+
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from kombu.connection import Connection
+from kombu.entity import Exchange
+from kombu.messaging import Producer
+
+from tests.harness.services import required_service
+from webhookd import clock
+from webhookd.edges.announcements import EXCHANGE, Announcer, Listener
+from webhookd.errors import QueueUnavailable
+
+WAIT_S = 10.0
+PREFIX = "webhookd-test:"
+
+Heard = queue.Queue[tuple[str, int]]
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where announcements travel."""
+    return "memory://" if request.param == "memory" else required_service("redis")
+
+
+@pytest.fixture
+def announcer(url: str) -> Iterator[Announcer]:
+    """One sender."""
+    opened = Announcer(url, key_prefix=PREFIX)
+    yield opened
+    opened.close()
+
+
+class Listening:
+    """A listener on a thread of its own, and what it heard."""
+
+    def __init__(self, url: str) -> None:
+        self.heard: Heard = queue.Queue()
+        self._stop = threading.Event()
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=Listener(url, key_prefix=PREFIX).run,
+            args=(lambda id_, version: self.heard.put((id_, version)), self._stop),
+            kwargs={"listening": ready},
+        )
+        self._thread.start()
+        assert ready.wait(WAIT_S)
+
+    def next(self) -> tuple[str, int]:
+        """What is heard next."""
+        return self.heard.get(timeout=WAIT_S)
+
+    def stop(self) -> None:
+        """Stop, and prove that it does."""
+        self._stop.set()
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def listening(url: str) -> Iterator[Listening]:
+    """One listener."""
+    started = Listening(url)
+    yield started
+    started.stop()
+
+
+def test_a_listener_hears_what_is_announced(announcer: Announcer, listening: Listening) -> None:
+    announcer.announce("one", 1)
+    announcer.announce("two", 7)
+    assert [listening.next(), listening.next()] == [("one", 1), ("two", 7)]
+
+
+def test_every_listener_hears_each_announcement(url: str, announcer: Announcer, listening: Listening) -> None:
+    other = Listening(url)
+    announcer.announce("one", 1)
+    assert (listening.next(), other.next()) == (("one", 1), ("one", 1))
+    other.stop()
+
+
+def test_announcing_without_listeners_is_fine(announcer: Announcer) -> None:
+    announcer.announce("nobody", 1)
+
+
+def test_threads_share_one_announcer(announcer: Announcer, listening: Listening) -> None:
+    threads = [threading.Thread(target=announcer.announce, args=(f"s{number}", number)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert {listening.next() for _ in threads} == {(f"s{number}", number) for number in range(8)}
+
+
+def test_a_closed_announcer_opens_again(announcer: Announcer, listening: Listening) -> None:
+    announcer.announce("one", 1)
+    announcer.close()
+    announcer.announce("two", 2)
+    assert [listening.next(), listening.next()] == [("one", 1), ("two", 2)]
+
+
+def test_what_is_no_announcement_is_passed_over(url: str, announcer: Announcer, listening: Listening) -> None:
+    options = {} if url == "memory://" else {"global_keyprefix": PREFIX, "fanout_prefix": True, "fanout_patterns": True}
+    with Connection(url, transport_options=options) as connection:
+        exchange = Exchange(EXCHANGE, type="fanout", durable=False, delivery_mode="transient")
+        producer = Producer(connection.channel(), exchange=exchange)
+        producer.publish({"id": 7}, serializer="json")
+        producer.publish("words", serializer="json")
+    announcer.announce("one", 1)
+    assert listening.next() == ("one", 1)
+
+
+def test_a_broker_that_answers_can_be_pinged(announcer: Announcer) -> None:
+    announcer.ping()
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never says a word, as a frozen one does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_redis_that_says_nothing_is_given_up_on(silent_port: int) -> None:
+    announcer = Announcer(f"redis://127.0.0.1:{silent_port}/0")
+    before = clock.monotonic()
+    with pytest.raises(QueueUnavailable):
+        announcer.announce("one", 1)
+    assert clock.monotonic() - before < 3.0
+
+
+def test_a_redis_nobody_runs_is_unavailable() -> None:
+    announcer = Announcer("redis://127.0.0.1:1/0")
+    for ask in (announcer.ping, lambda: announcer.announce("one", 1)):
+        with pytest.raises(QueueUnavailable):
+            ask()
+
+
+def test_a_listener_without_broker_still_stops() -> None:
+    stop = threading.Event()
+    listener = Listener("redis://127.0.0.1:1/0")
+    thread = threading.Thread(target=listener.run, args=(lambda *_: None, stop))
+    thread.start()
+    stop.set()
+    thread.join(WAIT_S)
+    assert not thread.is_alive()

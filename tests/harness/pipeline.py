@@ -1,0 +1,207 @@
+"""The whole service as real processes on real parts: api, ingest and workers started as a user would."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Self
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from stack.ports import free_ports
+from webhookd.store.migrating import upgrade
+
+PATIENCE_S = 60.0
+LOOK_AGAIN_S = 0.05
+
+
+def until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Ask another process again and again until it says so; raises AssertionError when it does not in time."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience_s} s: {what}")
+        time.sleep(LOOK_AGAIN_S)
+
+
+class Pipeline:
+    """A context in which the service runs; everything is stopped at its end."""
+
+    def __init__(self, folder: Path, *, kafka: str, redis: str, database: str, settings: dict[str, str]) -> None:
+        self._folder = folder
+        self._bootstrap = kafka
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._port = free_ports(1)[0]
+        self._environment = {
+            **os.environ,
+            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "WEBHOOKD_REDIS_URL": redis,
+            "WEBHOOKD_REDIS_KEY_PREFIX": f"test-{uuid.uuid4().hex}:",
+            "WEBHOOKD_DATABASE_URL": database,
+            "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
+            "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+            **settings,
+        }
+        self.database = database
+        self.admin = AdminClient({"bootstrap.servers": kafka})
+        self._producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5})
+
+    def __enter__(self) -> Self:
+        """Migrate, then start the API, one ingest process and one worker for both queues."""
+        upgrade(self.database)
+        for name in ("api", "ingest", "worker"):
+            self.start(name)
+        until(lambda: self._answers("/ready"), "the API is ready")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all, the hard way where asking does not help."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for name in list(self._processes):
+            self._end(name)
+
+    def start(self, name: str) -> None:
+        """Start a process again, or another one under its command's name."""
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "command.main", name], env=self._environment, stdout=log, stderr=log
+            )
+
+    def kill(self, name: str) -> None:
+        """`kill -9`."""
+        self._processes[name].kill()
+        self._processes[name].wait(PATIENCE_S)
+
+    def terminate(self, name: str) -> int:
+        """SIGTERM; answers the exit code."""
+        self._processes[name].terminate()
+        return self._processes[name].wait(PATIENCE_S)
+
+    def log(self, name: str) -> str:
+        """What a process has logged."""
+        return (self._folder / f"{name}.log").read_text()
+
+    def wait_logged(self, name: str, event: str, id_: str, version: int) -> None:
+        """Wait until a process has logged this event of this version of a subscription."""
+        wanted = [f'"event":"{event}"', f'"subscription":"{id_}"', f'"version":{version},']
+
+        def logged() -> bool:
+            return any(all(part in line for part in wanted) for line in self.log(name).splitlines())
+
+        until(logged, f"{event} of version {version}")
+
+    def topic(self, partitions: int = 4, name: str = "") -> str:
+        """Make a topic of its own; answers its name."""
+        name = name or f"orders-{uuid.uuid4().hex[:12]}"
+        self.admin.create_topics([NewTopic(name, partitions, 1)])[name].result(PATIENCE_S)
+        return name
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions."""
+        self.admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(PATIENCE_S)
+        self._producer = Producer({"bootstrap.servers": self._bootstrap})  # the old one knows the old number
+
+    def produce(self, topic: str, values: Iterable[bytes | None], partitions: int = 4) -> None:
+        """Write values round robin over the partitions, and wait until Kafka has them."""
+        for index, value in enumerate(values):
+            self._producer.produce(topic, value, key=f"key-{index}".encode(), partition=index % partitions)
+            self._producer.poll(0)
+        assert self._producer.flush(PATIENCE_S) == 0
+
+    def subscribe(self, url: str, topic: str, *, start: str = "latest", **changes: Any) -> str:  # noqa: ANN401 - JSON
+        """Register a subscription over the API; answers its id."""
+        body = subscription_body(url, topic, start, **changes)
+        answer = self.ask("POST", "/1/Subscription", body)
+        return str(answer["id"])
+
+    def status(self, id_: str) -> dict[str, Any]:
+        """The subscription's status."""
+        return self.ask("GET", f"/1/Subscription/{id_}/Status")
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """One request to the API; raises urllib.error.HTTPError for an answer that is an error."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._port}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:  # noqa: S310 - likewise
+            text = response.read()
+        answer: dict[str, Any] = json.loads(text) if text else {}
+        return answer
+
+    def committed(self, id_: str, topic: str) -> dict[int, int]:
+        """The committed offsets of a subscription's group, by partition."""
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"webhooks-{id_}"})
+        try:
+            found = consumer.committed(self._partitions(topic), timeout=10)
+            return {place.partition: place.offset for place in found}
+        finally:
+            consumer.close()
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """The end offsets of a topic, by partition."""
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "ends"})
+        try:
+            places = self._partitions(topic)
+            return {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        finally:
+            consumer.close()
+
+    def wait_committed(self, id_: str, topic: str) -> None:
+        """Wait until the group's committed offsets are the topic's end offsets."""
+        ends = self.ends(topic)
+        until(lambda: self.committed(id_, topic) == ends, f"committed is {ends}")
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        found = self.admin.list_topics(topic, timeout=10).topics[topic]
+        return [TopicPartition(topic, number) for number in found.partitions]
+
+    def _answers(self, path: str) -> bool:
+        if self._processes["api"].poll() is not None:
+            raise AssertionError(self.log("api"))
+        try:
+            self.ask("GET", path)
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+    def _end(self, name: str) -> None:
+        process = self._processes.pop(name)
+        try:
+            process.wait(PATIENCE_S / 2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(PATIENCE_S)
+
+
+def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, headers, active."""
+    return {
+        "name": changes.get("name", "test"),
+        "active": changes.get("active", "yes"),
+        "destination": {"kind": "webhook", "webhook": {"url": url, "headers": changes.get("headers", [])}},
+        "source": [{"topic": topic, "start": start, "jmes_filters": changes.get("filters", [])}],
+        "configuration": {
+            "batching": {
+                "max_batch_size": changes.get("size", 1),
+                "max_batch_interval_seconds": changes.get("interval", 1),
+            },
+            "retry": {
+                "max_retries": changes.get("retries", 5),
+                "retry_algorithm": changes.get("algorithm", "exponential_backoff"),
+            },
+        },
+    }

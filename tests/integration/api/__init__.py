@@ -1,0 +1,1 @@
+"""The API through Flask, over SQLite and the shipped fakes."""

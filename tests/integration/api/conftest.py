@@ -1,0 +1,58 @@
+"""The API of one test: SQLite in a file, Kafka's offsets and announcements in memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.application import create_app
+from tests.harness.databases import empty, new_database
+from webhookd.edges.announcements import Announcer
+from webhookd.settings import Settings
+from webhookd.store import migrating
+from webhookd.store.database import Database
+from webhookd.testing.memory_offsets import MemoryOffsets
+
+
+@pytest.fixture(scope="session")
+def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated SQLite file of this session."""
+    folder: Path = tmp_path_factory.mktemp("api")
+    with new_database("sqlite", folder) as url:
+        migrating.upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """The database without a row."""
+    opened = Database(migrated_url)
+    empty(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def kafka() -> MemoryOffsets:
+    """Kafka with one topic."""
+    return MemoryOffsets({"orders": {0: 5, 1: 7}})
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The defaults, with a body limit that a test can exceed quickly."""
+    return Settings(redis_url="memory://", api_body_bytes=20_000)
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database, kafka: MemoryOffsets) -> Flask:
+    """The application under test."""
+    return create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("memory://"))
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """What sends the requests; an error inside the application is answered as to a real client."""
+    return app.test_client()

@@ -1,0 +1,107 @@
+"""The API on real Kafka, Redis and Postgres, as `build` puts it together: nothing is doubled."""
+
+import queue
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from flask import Flask
+
+from api.application import build
+from tests.harness.databases import new_database
+from tests.harness.services import required_service
+from tests.harness.subscriptions import document
+from webhookd.edges.announcements import Listener
+from webhookd.settings import Settings
+from webhookd.store import migrating
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.postgres]
+
+PATH = "/1/Subscription"
+WAIT_S = 20.0
+
+
+@pytest.fixture
+def real_settings(tmp_path: Path) -> Iterator[Settings]:
+    """Settings that name real services, with a database and a key prefix of their own."""
+    kafka, redis = required_service("kafka"), required_service("redis")
+    with new_database("postgres", tmp_path) as url:
+        migrating.upgrade(url)
+        yield Settings(
+            kafka_bootstrap_servers=kafka,
+            kafka_ask_timeout_s=WAIT_S,
+            redis_url=redis,
+            redis_key_prefix=f"test-{uuid.uuid4().hex}:",
+            database_url=url,
+        )
+
+
+@pytest.fixture
+def real_app(real_settings: Settings) -> Flask:
+    """The application as production builds it."""
+    return build(real_settings)
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic with three records."""
+    name = f"orders-{uuid.uuid4().hex}"
+    producer = Producer({"bootstrap.servers": required_service("kafka"), "linger.ms": 0})
+    for _ in range(3):
+        producer.produce(name, b"{}", partition=0)
+    assert producer.flush(WAIT_S) == 0
+    return name
+
+
+def test_a_subscription_begins_where_its_topic_ended(real_app: Flask, real_settings: Settings, topic: str) -> None:
+    created = real_app.test_client().post(PATH, json=document("source.0.topic", topic))
+    assert created.status_code == 201, created.text
+    reader = Consumer(
+        {
+            "bootstrap.servers": real_settings.kafka_bootstrap_servers,
+            "group.id": f"webhooks-{created.get_json()['id']}",
+        }
+    )
+    [position] = reader.committed([TopicPartition(topic, 0)], timeout=WAIT_S)
+    reader.close()
+    assert position.offset == 3
+
+
+def test_every_system_is_ready(real_app: Flask) -> None:
+    answer = real_app.test_client().get("/ready")
+    assert (answer.status_code, set(answer.get_json()["checks"].values())) == (200, {"ok"})
+
+
+def test_a_created_subscription_is_announced(real_app: Flask, real_settings: Settings, topic: str) -> None:
+    heard: queue.Queue[tuple[str, int]] = queue.Queue()
+    stop, ready = threading.Event(), threading.Event()
+    listener = Listener(real_settings.redis_url, key_prefix=real_settings.redis_key_prefix)
+    listening = threading.Thread(
+        target=listener.run,
+        args=(lambda id_, version: heard.put((id_, version)), stop),
+        kwargs={"listening": ready},
+    )
+    listening.start()
+    assert ready.wait(WAIT_S)
+    created = real_app.test_client().post(PATH, json=document("source.0.topic", topic)).get_json()
+    assert heard.get(timeout=WAIT_S) == (created["id"], 1)
+    stop.set()
+    listening.join(WAIT_S)
+
+
+def test_a_removed_subscription_leaves_no_group(real_app: Flask, real_settings: Settings, topic: str) -> None:
+    client = real_app.test_client()
+    created = client.post(PATH, json=document("source.0.topic", topic)).get_json()
+    assert client.delete(f"{PATH}/{created['id']}").status_code == 204
+    reader = Consumer(
+        {
+            "bootstrap.servers": real_settings.kafka_bootstrap_servers,
+            "group.id": f"webhooks-{created['id']}",
+        }
+    )
+    [position] = reader.committed([TopicPartition(topic, 0)], timeout=WAIT_S)
+    reader.close()
+    assert position.offset < 0

@@ -1,0 +1,138 @@
+"""The API behind its two servers: gunicorn in a process of its own, and a thread for the embedded default."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from flask import Flask
+
+from api.server import serve_embedded
+from tests.harness.subscriptions import document
+
+WAIT_S = 20.0
+PATH = "/1/Subscription"
+JSON = {"Content-Type": "application/json"}
+
+SERVE = """
+import sys
+from api.server import serve
+from webhookd.settings import Settings
+serve(Settings(database_url=sys.argv[1], api_bind=sys.argv[2], redis_url="memory://",
+               kafka_bootstrap_servers="127.0.0.1:1", kafka_ask_timeout_s=0.2, api_body_bytes=20000))
+"""
+
+
+@pytest.fixture(scope="module")
+def gunicorn(migrated_url: str) -> Iterator[int]:
+    """The port of a running `webhookd api`; it must stop by itself when told to."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(  # this interpreter, running the lines above
+        [sys.executable, "-c", SERVE, migrated_url, f"127.0.0.1:{port}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stderr is not None
+    with closing(process.stderr) as lines:
+        # gunicorn says so once a worker process runs; connections wait in the backlog from then on.
+        assert any("Booting worker" in line for line in lines)
+        swallow = threading.Thread(target=lines.read)
+        swallow.start()
+        yield port
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_S) == 0
+        swallow.join(WAIT_S)
+
+
+@pytest.fixture
+def embedded(app: Flask) -> Iterator[int]:
+    """The port of the API in a thread of this process."""
+    server = serve_embedded(app)
+    yield server.port
+    server.stop()
+
+
+@pytest.fixture(params=["gunicorn", "embedded"])
+def connection(request: pytest.FixtureRequest) -> Iterator[http.client.HTTPConnection]:
+    """A kept-alive connection to each server."""
+    port: int = request.getfixturevalue(request.param)
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)) as opened:
+        yield opened
+
+
+def ask(
+    connection: http.client.HTTPConnection, method: str, path: str, **sent: object
+) -> tuple[int, dict[str, object]]:
+    connection.request(method, path, **sent)  # type: ignore[arg-type]  # body and headers, as http.client takes them
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def test_a_server_answers_and_keeps_the_connection(connection: http.client.HTTPConnection) -> None:
+    assert ask(connection, "GET", "/health") == (200, {"status": "ok"})
+    kept = connection.sock
+    assert ask(connection, "GET", "/nothing")[0] == 404
+    assert ask(connection, "POST", PATH, body=b"{", headers=JSON)[0] == 400
+    assert connection.sock is kept
+
+
+def test_a_body_without_length_is_read_whole(connection: http.client.HTTPConnection) -> None:
+    body = json.dumps(document("name", 7)).encode()
+    status, answer = ask(connection, "POST", PATH, body=iter([body[:10], body[10:]]), headers=JSON)
+    assert (status, answer["errors"]) == (422, [{"field": "name", "reason": "Not a valid string."}])
+
+
+@pytest.mark.parametrize("size", [20_001, 5_000_000])
+def test_a_body_too_large_gets_its_answer(connection: http.client.HTTPConnection, size: int) -> None:
+    status, answer = ask(connection, "POST", PATH, body=b" " * size, headers=JSON)
+    assert (status, answer["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("chunks", [3, 100])
+def test_a_body_too_large_without_length_gets_its_answer(connection: http.client.HTTPConnection, chunks: int) -> None:
+    status, answer = ask(connection, "POST", PATH, body=iter([b" " * 10_000] * chunks), headers=JSON)
+    assert (status, answer["code"]) == (413, "too_large")
+
+
+def test_a_body_nobody_reads_does_not_spoil_the_next_request(connection: http.client.HTTPConnection) -> None:
+    assert ask(connection, "POST", "/nothing", body=b" " * 300_000, headers=JSON)[0] == 404
+    assert ask(connection, "POST", PATH, body=b"<" * 19_000, headers={"Content-Type": "text/xml"})[0] == 415
+    assert ask(connection, "GET", "/health") == (200, {"status": "ok"})
+
+
+def test_gunicorn_says_which_system_is_missing(gunicorn: int) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", gunicorn, timeout=WAIT_S)) as connection:
+        status, answer = ask(connection, "GET", "/ready")
+        assert (status, answer["checks"]) == (503, {"database": "ok", "queue": "ok", "kafka": "failed"})
+        status, answer = ask(connection, "POST", PATH, body=json.dumps(document()), headers=JSON)
+    assert (status, answer["code"]) == (503, "kafka_unavailable")
+
+
+def test_a_stopped_server_frees_its_port(app: Flask) -> None:
+    server = serve_embedded(app)
+    server.stop()
+    with socket.create_server(("127.0.0.1", server.port)):
+        pass
+
+
+def test_the_openapi_document_names_every_address(app: Flask) -> None:
+    described = app.test_client().get("/openapi.json").get_json()
+    assert described["info"]["title"] == "webhookd"
+    assert set(described["paths"]) == {
+        PATH,
+        f"{PATH}/{{subscription_id}}",
+        f"{PATH}/{{subscription_id}}/Status",
+        "/health",
+        "/ready",
+    }
+    error = described["components"]["schemas"]["Error"]["properties"]
+    assert set(error) == {"code", "status", "message", "errors"}

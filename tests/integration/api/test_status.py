@@ -1,0 +1,150 @@
+"""What a status says, from what the API and ingest have stored."""
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from tests.harness.subscriptions import document
+from webhookd.flow.activity import Activity, Event
+from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.position import Partition
+from webhookd.store import activity, conditions, dead_letters
+from webhookd.store.database import Database
+from webhookd.store.tables import SubscriptionRow
+
+
+@pytest.fixture
+def created(client: FlaskClient) -> dict[str, Any]:
+    """A registered subscription."""
+    answer: dict[str, Any] = client.post("/1/Subscription", json=document()).get_json()
+    return answer
+
+
+def status(client: FlaskClient, created: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = client.get(f"/1/Subscription/{created['id']}/Status").get_json()
+    return answer
+
+
+def test_a_new_subscription_is_healthy_and_active(client: FlaskClient, created: dict[str, Any]) -> None:
+    shown = status(client, created)
+    assert shown["timestamp"].endswith("Z")
+    assert {name: shown[name] for name in ("id", "kind", "name", "active", "payload_url", "status", "reason")} == {
+        "id": created["id"],
+        "kind": "WebhookStatus",
+        "name": "orders to the shop",
+        "active": "yes",
+        "payload_url": "https://example.com/hook",
+        "status": "healthy",
+        "reason": "",
+    }
+    assert [event["event"] for event in shown["recent_activity"]] == ["active"]
+
+
+def test_switching_off_and_on_is_recorded_once_each(client: FlaskClient, created: dict[str, Any]) -> None:
+    path = f"/1/Subscription/{created['id']}"
+    for active in ("no", "no", "yes", "yes"):
+        assert client.put(path, json=created | {"active": active}).status_code == 200
+    events = [event["event"] for event in status(client, created)["recent_activity"]]
+    assert events == ["active", "inactive", "active"]
+
+
+def test_a_subscription_that_is_off_is_inactive(
+    client: FlaskClient, created: dict[str, Any], database: Database
+) -> None:
+    client.put(f"/1/Subscription/{created['id']}", json=created | {"active": "no"})
+    with database.transaction() as session:
+        conditions.write(session, [Condition(subscription_id=created["id"], health=Health.UNHEALTHY, reason="x")])
+    shown = status(client, created)
+    assert (shown["active"], shown["status"], shown["reason"]) == ("no", "inactive", "")
+
+
+def test_a_condition_is_shown_with_topics_and_counters(
+    client: FlaskClient, created: dict[str, Any], database: Database
+) -> None:
+    condition = Condition(
+        subscription_id=created["id"],
+        health=Health.UNHEALTHY,
+        reason="retries_exhausted",
+        since=1_700_000_000.0,
+        topics=(TopicCondition(topic="orders", partitions=4),),
+        delivered=10,
+        filtered=5,
+        filter_errors=1,
+        last_filter_error="not a number",
+    )
+    with database.transaction() as session:
+        conditions.write(session, [condition])
+    shown = status(client, created)
+    assert (shown["status"], shown["reason"], shown["since"]) == (
+        "unhealthy",
+        "retries_exhausted",
+        "2023-11-14T22:13:20.000Z",
+    )
+    assert shown["topics"] == [{"topic": "orders", "partitions": 4}]
+    assert shown["counters"] == {
+        "delivered": 10,
+        "filtered": 5,
+        "filter_errors": 1,
+        "last_filter_error": "not a number",
+        "dead_lettered": 0,
+    }
+
+
+def test_calls_are_shown_newest_first(client: FlaskClient, created: dict[str, Any], database: Database) -> None:
+    calls = [
+        Activity(
+            subscription_id=created["id"],
+            at=4_000_000_000.0 + at,
+            event=Event.API_CALL,
+            calls=at,
+            request="POST https://example.com/hook",
+            request_headers=("X-Api-Key: ****",),
+            response_code=200,
+            response_body="ok",
+            response_headers=("Server: nginx",),
+        )
+        for at in (1, 2)
+    ]
+    with database.transaction() as session:
+        activity.append(session, calls)
+    newest, older, _active = status(client, created)["recent_activity"]
+    assert older["calls"] == 1
+    assert newest == {
+        "timestamp": "2096-10-02T07:06:42.000Z",
+        "event": "api_call",
+        "calls": 2,
+        "request": "POST https://example.com/hook",
+        "request_headers": ["X-Api-Key: ****"],
+        "response_code": 200,
+        "response_body": "ok",
+        "response_headers": ["Server: nginx"],
+        "error": "",
+    }
+
+
+def test_dead_letters_are_counted(client: FlaskClient, created: dict[str, Any], database: Database) -> None:
+    letter = DeadLetter(
+        subscription_id=created["id"],
+        partition=Partition("orders", 0),
+        offset=1,
+        timestamp_ms=0,
+        key=None,
+        value=b"{",
+        headers=(),
+        cause="not_json",
+    )
+    with database.transaction() as session:
+        dead_letters.append(session, [letter])
+    assert status(client, created)["counters"]["dead_lettered"] == 1
+
+
+def test_a_damaged_row_is_unhealthy_with_the_reason(
+    client: FlaskClient, created: dict[str, Any], database: Database
+) -> None:
+    with database.transaction() as session:
+        session.execute(update(SubscriptionRow).values(max_batch_size=0))
+    shown = status(client, created)
+    assert (shown["status"], shown["reason"]) == ("unhealthy", "unusable_configuration")

@@ -1,0 +1,308 @@
+"""Registering, showing, changing and removing subscriptions over HTTP.
+
+Real: Flask, the routes, SQLite. Doubled: Kafka's offsets and the announcements, by the shipped fakes.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import update
+
+from api.application import create_app
+from tests.harness.subscriptions import OTHER_ID, document
+from webhookd.edges.announcements import Announcer, Listener
+from webhookd.settings import Settings
+from webhookd.store import subscriptions
+from webhookd.store.database import Database
+from webhookd.store.tables import SubscriptionRow
+from webhookd.testing.memory_offsets import MemoryOffsets
+
+PATH = "/1/Subscription"
+
+
+def create(client: FlaskClient, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    answer = client.post(PATH, json=body or document())
+    assert answer.status_code == 201, answer.text
+    created: dict[str, Any] = answer.get_json()
+    return created
+
+
+def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
+    answer = client.post(PATH, json=document())
+    assert answer.status_code == 201
+    assert answer.headers["Location"] == f"{PATH}/{answer.get_json()['id']}"
+    assert answer.get_json() == {
+        "id": answer.get_json()["id"],
+        "kind": "Webhook",
+        "name": "orders to the shop",
+        "active": "yes",
+        "destination": {
+            "kind": "webhook",
+            "webhook": {"url": "https://example.com/hook", "headers": ["X-Api-Key: ****"]},
+        },
+        "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],
+        "configuration": {
+            "batching": {"max_batch_size": 1, "max_batch_interval_seconds": 1},
+            "retry": {"max_retries": 5, "retry_algorithm": "exponential_backoff"},
+            "alerting": {"alert_channel": "email", "alert_emails": []},
+        },
+    }
+
+
+def test_what_was_created_is_shown_the_same(client: FlaskClient) -> None:
+    created = create(client)
+    assert client.get(f"{PATH}/{created['id']}").get_json() == created
+
+
+def test_every_configured_value_is_kept(client: FlaskClient) -> None:
+    configuration = {
+        "batching": {"max_batch_size": 1000, "max_batch_interval_seconds": 300},
+        "retry": {"max_retries": 0, "retry_algorithm": "fixed_time"},
+        "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},
+    }
+    assert create(client, document("configuration", configuration))["configuration"] == configuration
+
+
+def test_the_brokers_are_asked_before_the_answer(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    with database.transaction() as session:
+        stored = subscriptions.find(session, created["id"])
+    assert kafka.committed == {f"webhooks-{created['id']}": {"orders": {0: 5, 1: 7}}}
+    assert stored.sources[0].start_offsets == {0: 5, 1: 7}
+
+
+def test_earliest_leaves_the_group_at_the_beginning(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    created = create(client, document("source.0.start", "earliest"))
+    assert (created["source"][0]["start"], kafka.committed) == ("earliest", {})
+
+
+def test_a_topic_that_does_not_exist_yet_is_accepted(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    create(client, document("source.0.topic", "tomorrow"))
+    assert kafka.committed == {}
+
+
+def test_brokers_that_do_not_answer_leave_nothing_behind(
+    client: FlaskClient, database: Database, kafka: MemoryOffsets
+) -> None:
+    kafka.away = True
+    answer = client.post(PATH, json=document())
+    with database.transaction() as session:
+        left = subscriptions.versions(session)
+    assert (answer.status_code, answer.get_json()["code"], left) == (503, "kafka_unavailable", {})
+
+
+def test_secrets_never_leave(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    created = create(client)
+    path = f"{PATH}/{created['id']}"
+    answers = [client.get(path), client.get(PATH), client.get(f"{path}/Status"), client.put(path, json=created)]
+    assert not [answer.text for answer in answers if "secret" in answer.text]
+    assert "secret" not in caplog.text
+
+
+def test_a_masked_header_keeps_its_value(client: FlaskClient, database: Database) -> None:
+    created = create(client)
+    created["destination"]["webhook"]["headers"] = ["x-api-key: ****", "X-New: 1"]
+    assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+    with database.transaction() as session:
+        stored = subscriptions.find(session, created["id"])
+    assert stored.destination.headers == (("x-api-key", "secret"), ("X-New", "1"))
+
+
+def test_a_masked_header_with_nothing_to_keep_is_refused(client: FlaskClient) -> None:
+    created = create(client)
+    created["destination"]["webhook"]["headers"].append("X-Other: ****")
+    answer = client.put(f"{PATH}/{created['id']}", json=created)
+    assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "destination.webhook.headers[1]")
+
+
+def test_a_masked_header_cannot_be_registered(client: FlaskClient) -> None:
+    answer = client.post(PATH, json=document("destination.webhook.headers", ["X-Api-Key: ****"]))
+    assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "destination.webhook.headers[0]")
+
+
+def test_put_replaces_the_whole_document(client: FlaskClient) -> None:
+    created = create(client, document("configuration.batching.max_batch_size", 100))
+    replaced = client.put(f"{PATH}/{created['id']}", json=document("name", "renamed"))
+    assert (replaced.get_json()["name"], replaced.get_json()["configuration"]["batching"]["max_batch_size"]) == (
+        "renamed",
+        1,
+    )
+    assert client.get(f"{PATH}/{created['id']}").get_json() == replaced.get_json()
+
+
+def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    kafka.ends["orders"] = {0: 50, 1: 70}
+    assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+    with database.transaction() as session:
+        stored = subscriptions.find(session, created["id"])
+    assert (stored.version, stored.sources[0].start_offsets) == (2, {0: 5, 1: 7})
+
+
+def test_a_change_without_new_topics_needs_no_brokers(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    kafka.away = True
+    assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+
+
+def test_an_added_topic_begins_at_its_end(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    kafka.ends = {"orders": {0: 50}, "refunds": {0: 9}}
+    created["source"].append({"topic": "refunds"})
+    assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+    with database.transaction() as session:
+        stored = subscriptions.find(session, created["id"])
+    assert [source.start_offsets for source in stored.sources] == [{0: 5, 1: 7}, {0: 9}]
+    assert kafka.committed[f"webhooks-{created['id']}"] == {"orders": {0: 5, 1: 7}, "refunds": {0: 9}}
+
+
+def test_an_added_topic_is_left_to_ingest_where_it_is_reading(
+    client: FlaskClient, database: Database, kafka: MemoryOffsets
+) -> None:
+    created = create(client)
+    group = f"webhooks-{created['id']}"
+    kafka.occupied.add(group)
+    kafka.ends["refunds"] = {0: 9}
+    created["source"].append({"topic": "refunds"})
+    assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+    with database.transaction() as session:
+        stored = subscriptions.find(session, created["id"])
+    assert (stored.sources[1].start_offsets, kafka.committed[group]) == ({0: 9}, {"orders": {0: 5, 1: 7}})
+
+
+def test_a_lost_announcement_does_not_stop_a_change(
+    settings: Settings, database: Database, kafka: MemoryOffsets
+) -> None:
+    app = create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("redis://127.0.0.1:1/0"))
+    create(app.test_client())
+
+
+def test_an_added_topic_without_brokers_changes_nothing(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    kafka.away = True
+    answer = client.put(f"{PATH}/{created['id']}", json=created | {"source": [{"topic": "refunds"}]})
+    assert answer.status_code == 503
+    assert client.get(f"{PATH}/{created['id']}").get_json() == created
+
+
+def test_the_start_of_a_topic_being_read_is_fixed(client: FlaskClient) -> None:
+    created = create(client)
+    created["source"][0]["start"] = "earliest"
+    answer = client.put(f"{PATH}/{created['id']}", json=created)
+    assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "source[0].start")
+
+
+def test_another_id_than_the_one_in_the_path_is_refused(client: FlaskClient) -> None:
+    created = create(client)
+    answer = client.put(f"{PATH}/{created['id']}", json=created | {"id": OTHER_ID})
+    assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "id")
+
+
+def test_an_id_cannot_be_chosen(client: FlaskClient) -> None:
+    answer = client.post(PATH, json=document("id", OTHER_ID))
+    assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "id")
+
+
+def test_a_removed_subscription_is_gone(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    removed = client.delete(f"{PATH}/{created['id']}")
+    assert (removed.status_code, removed.data, kafka.committed) == (204, b"", {})
+    for path in (f"{PATH}/{created['id']}", f"{PATH}/{created['id']}/Status"):
+        assert client.get(path).status_code == 404
+
+
+def test_a_group_that_is_being_read_does_not_stop_the_removal(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    kafka.occupied.add(f"webhooks-{created['id']}")
+    assert client.delete(f"{PATH}/{created['id']}").status_code == 204
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete"])
+@pytest.mark.parametrize("id_", [OTHER_ID, "1", "Status", "%00"])
+def test_what_does_not_exist_is_not_found(client: FlaskClient, method: str, id_: str) -> None:
+    answer = client.open(f"{PATH}/{id_}", method=method, json=document())
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "not_found")
+
+
+def test_the_list_holds_every_subscription(client: FlaskClient) -> None:
+    created = [create(client, document("name", f"number {number}")) for number in range(3)]
+    answer = client.get(PATH)
+    assert answer.get_json() == sorted(created, key=lambda item: str(item["id"]))
+    assert "Link" not in answer.headers
+
+
+def test_pages_link_to_the_next(client: FlaskClient) -> None:
+    ids = sorted(create(client)["id"] for _ in range(3))
+    first = client.get(f"{PATH}?limit=2")
+    assert first.headers["Link"] == f'<{PATH}?after={ids[1]}&limit=2>; rel="next"'
+    second = client.get(f"{PATH}?after={ids[1]}&limit=2")
+    assert [item["id"] for item in [*first.get_json(), *second.get_json()]] == ids
+
+
+def test_of_two_changes_at_one_moment_one_conflicts(client: FlaskClient, database: Database) -> None:
+    created = create(client)
+    kafka_asked = created | {"source": [*created["source"], {"topic": "refunds"}]}
+
+    class Meanwhile(MemoryOffsets):
+        def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
+            with database.transaction() as session:
+                session.execute(update(SubscriptionRow).values(version=SubscriptionRow.version + 1))
+            return super().end_offsets(topics, timeout_s)
+
+    services = client.application.extensions["webhookd"]
+    client.application.extensions["webhookd"] = type(services)(
+        settings=services.settings,
+        database=database,
+        brokers=Meanwhile(),
+        announcements=services.announcements,
+    )
+    answer = client.put(f"{PATH}/{created['id']}", json=kafka_asked)
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "conflict")
+
+
+def damage(database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(update(SubscriptionRow).values(sources=[]))
+
+
+def test_a_damaged_row_is_listed_with_its_reason(client: FlaskClient, database: Database) -> None:
+    created = create(client)
+    damage(database)
+    [listed] = client.get(PATH).get_json()
+    assert listed == {"id": created["id"], "kind": "Webhook", "unusable": "sources: not a list of topics"}
+    answer = client.get(f"{PATH}/{created['id']}")
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "unusable_configuration")
+
+
+def test_a_damaged_row_is_repaired_without_moving_its_group(
+    client: FlaskClient, database: Database, kafka: MemoryOffsets
+) -> None:
+    created = create(client)
+    damage(database)
+    kafka.ends["orders"] = {0: 50}
+    assert client.put(f"{PATH}/{created['id']}", json=document()).status_code == 200
+    assert kafka.committed == {f"webhooks-{created['id']}": {"orders": {0: 5, 1: 7}}}
+
+
+def test_changes_are_announced_with_their_version(client: FlaskClient) -> None:
+    heard: list[tuple[str, int]] = []
+    stop, ready, three = threading.Event(), threading.Event(), threading.Event()
+
+    def hear(id_: str, version: int) -> None:
+        heard.append((id_, version))
+        if len(heard) == 3:
+            three.set()
+
+    listening = threading.Thread(target=Listener("memory://").run, args=(hear, stop), kwargs={"listening": ready})
+    listening.start()
+    assert ready.wait(5)
+    created = create(client)
+    client.put(f"{PATH}/{created['id']}", json=created)
+    client.delete(f"{PATH}/{created['id']}")
+    assert three.wait(5)
+    stop.set()
+    listening.join()
+    assert heard == [(created["id"], 1), (created["id"], 2), (created["id"], 3)]

@@ -1,0 +1,35 @@
+"""How a status is put together."""
+
+from api.resources.status.picture import Facts, draw, iso
+from webhookd.flow.condition import Condition, Health
+from webhookd.store.subscriptions import Outline
+
+
+def facts(*, active: bool = True, usable: bool = True, condition: Condition | None = None) -> Facts:
+    outline = Outline(id="s", version=1, name="n", active=active, url="https://example.com/")
+    return Facts(outline=outline, usable=usable, condition=condition, activities=(), dead_letters=0)
+
+
+def test_times_are_iso_8601_in_utc() -> None:
+    assert iso(1_700_000_000.5) == "2023-11-14T22:13:20.500Z"
+
+
+def test_healthy_until_ingest_says_otherwise() -> None:
+    drawn = draw(facts(), now=0.0)
+    assert (drawn["status"], drawn["since"], drawn["topics"]) == ("healthy", None, [])
+
+
+def test_unhealthy_comes_with_its_reason() -> None:
+    condition = Condition(subscription_id="s", health=Health.UNHEALTHY, reason="timeout", since=1.0)
+    drawn = draw(facts(condition=condition), now=0.0)
+    assert (drawn["status"], drawn["reason"]) == ("unhealthy", "timeout")
+
+
+def test_switched_off_counts_more_than_health() -> None:
+    condition = Condition(subscription_id="s", health=Health.UNHEALTHY, reason="timeout")
+    assert draw(facts(active=False, usable=False, condition=condition), now=0.0)["status"] == "inactive"
+
+
+def test_a_configuration_that_cannot_be_used_is_unhealthy() -> None:
+    drawn = draw(facts(usable=False), now=0.0)
+    assert (drawn["status"], drawn["reason"]) == ("unhealthy", "unusable_configuration")

@@ -1,0 +1,120 @@
+"""An endpoint that checks what it is sent: HTTP/1.1 with kept-alive connections, a thread for each.
+
+It answers 204 to what it has counted, 404 to a path it was not told of and 400 to what is not webhookd's. Whatever was
+answered 204 has been counted before.
+"""
+
+import socket
+import socketserver
+import threading
+from collections.abc import Sequence
+from io import BufferedIOBase
+
+import msgspec
+
+from webhookd import clock
+from webhookd.clock import WallClock
+from webhookd.testing.tally import Body, Tally
+
+_Request = socket.socket | tuple[bytes, socket.socket]
+
+_decode = msgspec.json.Decoder(Body).decode
+
+
+class CheckingReceiver:
+    """Listens on loopback from the start; `tallies` by path, `changed` is notified of every request."""
+
+    def __init__(self, paths: Sequence[str], *, wall_clock: WallClock = clock.wall_clock) -> None:
+        self.tallies = {path: Tally() for path in paths}
+        self.changed = threading.Condition()
+        self._wall_clock = wall_clock
+        self._server = _Server(self)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="receiver", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port and every connection."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def count(self, path: str, body: bytes) -> int:
+        """Count one request; answers the status."""
+        tally = self.tallies.get(path)
+        if tally is None:
+            return 404
+        try:
+            messages = _decode(body).messages
+        except msgspec.DecodeError:
+            return 400
+        with self.changed:
+            tally.take(messages, self._wall_clock())
+            self.changed.notify_all()
+        return 204
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """Knows its open connections, so that closing it ends their threads."""
+
+    daemon_threads = False
+    block_on_close = True
+    request_queue_size = 128
+
+    def __init__(self, receiver: CheckingReceiver) -> None:
+        self.receiver = receiver
+        self._open: dict[int, socket.socket] = {}
+        super().__init__(("127.0.0.1", 0), _Connection)
+
+    def process_request(self, request: _Request, client_address: object) -> None:
+        """Serve a connection on a thread of its own."""
+        if isinstance(request, socket.socket):
+            self._open[id(request)] = request
+        super().process_request(request, client_address)
+
+    def close_request(self, request: _Request) -> None:
+        """The connection is served."""
+        self._open.pop(id(request), None)
+        super().close_request(request)
+
+    def server_close(self) -> None:
+        """Close the port, hang up, and wait for the threads."""
+        for connection in list(self._open.values()):
+            _hang_up(connection)
+        super().server_close()
+
+
+class _Connection(socketserver.StreamRequestHandler):
+    """Requests one after another until the client is gone."""
+
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def handle(self) -> None:
+        """Serve the connection."""
+        try:
+            while (request := _read_request(self.rfile)) is not None:
+                status = self.server.receiver.count(*request)
+                self.request.sendall(b"HTTP/1.1 %d Counted\r\nContent-Length: 0\r\n\r\n" % status)
+        except OSError:
+            return  # the client, or `stop`, has hung up
+
+
+def _read_request(stream: BufferedIOBase) -> tuple[str, bytes] | None:
+    """The path and the body of the next request; None at the end of the connection."""
+    words = stream.readline(4096).split()
+    if len(words) != 3:
+        return None
+    length = 0
+    while (line := stream.readline(16384)) not in {b"\r\n", b""}:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+    return words[1].decode("ascii", "replace"), stream.read(length)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the other side was first

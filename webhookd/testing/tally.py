@@ -1,0 +1,107 @@
+"""What one endpoint has received: folded by topic, partition and offset, in which order, and how late."""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+PartitionKey = tuple[str, int]
+
+
+class Received(msgspec.Struct, frozen=True):
+    """What a receiver needs to know of one element of `messages`."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The body of one request."""
+
+    messages: list[Received]
+
+
+class Offsets:
+    """A set of offsets per partition, a byte each: an endless run fits in memory."""
+
+    def __init__(self) -> None:
+        self._marks: defaultdict[PartitionKey, bytearray] = defaultdict(bytearray)
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many offsets it holds."""
+        return self._count
+
+    def add(self, partition: PartitionKey, offset: int) -> bool:
+        """Add one; answers whether it is new."""
+        marks = self._marks[partition]
+        if offset >= len(marks):
+            marks.extend(bytes(offset + 1024 - len(marks)))
+        if marks[offset]:
+            return False
+        marks[offset] = 1
+        self._count += 1
+        return True
+
+    def ends(self) -> dict[PartitionKey, int]:
+        """One past the highest offset of each partition."""
+        return {key: marks.rfind(1) + 1 for key, marks in self._marks.items()}
+
+    def minus(self, other: "Offsets") -> int:
+        """How many of these the other does not hold."""
+        return sum(_missing(marks, other._marks.get(key, b"")) for key, marks in self._marks.items())  # noqa: SLF001 - its own class
+
+
+def _missing(marks: Sequence[int], others: Sequence[int]) -> int:
+    shared = sum(1 for mine, theirs in zip(marks, others, strict=False) if mine and not theirs)
+    return shared + sum(marks[len(others) :])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """From a record's timestamp to its arrival; None while nothing was measured."""
+
+    p50_s: float | None
+    p99_s: float | None
+
+
+class Tally:
+    """Not thread-safe: the receiver counts one request at a time."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.delivered = Offsets()
+        self.duplicates = 0
+        self.out_of_order = 0
+        self.measuring = True
+        self._highest: dict[PartitionKey, int] = {}
+        self._late_s = array("f")
+
+    def take(self, messages: Sequence[Received], now: float) -> None:
+        """Count one request; `now` is in seconds since the epoch."""
+        self.requests += 1
+        for message in messages:
+            partition = (message.topic, message.partition)
+            if not self.delivered.add(partition, message.offset):
+                self.duplicates += 1
+                continue
+            if message.offset < self._highest.get(partition, -1):
+                self.out_of_order += 1
+            self._highest[partition] = max(message.offset, self._highest.get(partition, -1))
+            if self.measuring:
+                self._late_s.append(now - message.timestamp / 1000)
+
+    def latency(self) -> Latency:
+        """The percentiles up to now."""
+        ordered = sorted(self._late_s)
+        if not ordered:
+            return Latency(p50_s=None, p99_s=None)
+        return Latency(p50_s=ordered[len(ordered) // 2], p99_s=ordered[len(ordered) * 99 // 100])
+
+
+Tallies = Mapping[str, Tally]
+"""By the path that was posted to."""
