@@ -263,15 +263,11 @@ class IngestLoop:
         if effect.held and report is not None and report.failure is not None:
             intake.become(Health.UNHEALTHY, report.failure.error)
         elif effect.delivered and not effect.held:
-            self._healthy_again(intake)
+            intake.become(Health.HEALTHY)
+        if effect.recovered:
+            _hasten_probes(intake)
         if effect.freed:
             self._touched[intake.subscription.id] = intake
-
-    def _healthy_again(self, intake: Intake) -> None:
-        if intake.vitals.health is Health.UNHEALTHY:
-            intake.become(Health.HEALTHY)
-            for lane in intake.route.lanes.values():
-                lane.probe_at = 0.0  # the endpoint answers again: the other held lanes need not wait
 
     def _sweep(self) -> None:
         now = self.monotonic()
@@ -374,6 +370,15 @@ def _fold(fold: ActivityFold, report: Report, calls: int) -> None:
         fold.succeeded(calls, report.success)
     if report.failure is not None:
         fold.failed(report.failure)
+
+
+def _hasten_probes(intake: Intake) -> None:
+    """A probe succeeded, so the endpoint answers again, and the other held lanes need not wait.
+
+    A success of a lane that never failed does not say so: a poisonous batch beside it would be probed all the time.
+    """
+    for lane in intake.route.lanes.values():
+        lane.probe_at = 0.0
 
 
 def _logged(action: Callable[[], None]) -> None:
