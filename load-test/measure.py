@@ -41,13 +41,13 @@ def usage(roots: Roots) -> Usage:
     )
 
 
-def wait_until(reached: Callable[[], bool], timeout_s: float) -> bool:
+def wait_until(reached: Callable[[], bool], timeout_s: float, interval_s: float = LOOK_INTERVAL_S) -> bool:
     """Look again and again; whether it came true in time."""
     deadline = time.monotonic() + timeout_s
     while not reached():
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_INTERVAL_S)
+        time.sleep(interval_s)
     return True
 
 
