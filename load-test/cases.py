@@ -13,7 +13,7 @@ from pathlib import Path
 from empty_task import round_trips_ms
 from generate import PAID_EVERY
 from measure import Usage, wait_until
-from publish import Trickle, create_topics
+from publish import Trickle, backlog, create_topics
 from rig import LOGS, ROOT, Pipeline, Rig
 from table import Row
 
@@ -149,10 +149,11 @@ def latency(bench: Bench) -> list[Row]:
 
 def workers(bench: Bench) -> list[Row]:
     """1, 2 and 4 worker processes of 16 threads against endpoints that take 200 ms."""
-    rig, threads, delay_s, topic = bench.rig, 16, 0.2, "slow"
-    create_topics(rig.kafka.address, {topic: 96})
+    rig, threads, delay_s, topic, lanes = bench.rig, 16, 0.2, "slow", 96
+    create_topics(rig.kafka.address, {topic: lanes})
+    backlog(rig.kafka.address, topic, lanes, int(lanes * (bench.seconds + START_TIMEOUT_S) / delay_s))
     rows: list[Row] = []
-    with Trickle(rig.kafka.address, {topic: 96}, 2000.0), rig.receiver(delay_s) as receiver:
+    with rig.receiver(delay_s) as receiver:
         for count in (1, 2, 4):
             url = f"{receiver.url}workers-{count}"
             with rig.pipeline(count, threads) as pipeline, rig.subscription(url, topic):

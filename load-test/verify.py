@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -24,10 +24,16 @@ class Marks:
         return {place.partition: answer.result(ASK_TIMEOUT_S).offset for place, answer in answers.items()}
 
     def committed(self, subscription: str) -> dict[int, int]:
-        """The committed offset of each partition in a subscription's group; -1 where there is none."""
+        """The committed offset of each partition in a subscription's group; -1 where there is none.
+
+        {} while the broker cannot say: its coordinator is being loaded when it is asked for the first time.
+        """
         asked = ConsumerGroupTopicPartitions(f"webhooks-{subscription}", self._places)
         answer = self._client.list_consumer_group_offsets([asked], request_timeout=ASK_TIMEOUT_S)
-        found = answer[asked.group_id].result(ASK_TIMEOUT_S).topic_partitions or []
+        try:
+            found = answer[asked.group_id].result(ASK_TIMEOUT_S).topic_partitions or []
+        except KafkaException:
+            return {}
         return {place.partition: max(-1, place.offset) for place in found}
 
 
