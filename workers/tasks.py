@@ -38,7 +38,7 @@ def register(app: Celery, desk: Callable[[], Delivers]) -> None:
             _log.warning("parcel_delayed", code=error.code, detail=error.detail, deliveries=[t.id for t in tickets])
             raise task.retry(exc=error, countdown=BACK_OFF_S, argsrepr=describe(tickets)) from error
 
-    # Not shared: Celery would give the task, and with it this desk, to every other application of the process.
+    # Not shared: Celery would hand this application's desk to every later one of the same process.
     app.task(bind=True, name=DELIVER, max_retries=None, shared=False)(deliver)
 
 
