@@ -11,6 +11,8 @@ from typing import Protocol
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from api.ports import Brokers
 from tests.harness.services import required_service
@@ -39,11 +41,16 @@ class Broker:
     """A cluster that speaks Kafka's protocol."""
 
     servers: str
+    creates: bool = True
+    """Whether topics must be made first; the mock cluster cannot, and makes them on use."""
 
     def __post_init__(self) -> None:
         self.brokers: Brokers = KafkaOffsets(self.servers)
 
     def produce(self, topic: str, records: int) -> None:
+        if self.creates:
+            admin = AdminClient({"bootstrap.servers": self.servers})
+            admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(TIMEOUT_S)
         producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 0})
         for _ in range(records):
             producer.produce(topic, b"{}", partition=0)
@@ -86,7 +93,7 @@ def cluster(request: pytest.FixtureRequest) -> Cluster:
         case "memory":
             return Memory()
         case "mock":
-            return Broker(request.getfixturevalue("mock_cluster"))
+            return Broker(request.getfixturevalue("mock_cluster"), creates=False)
         case _:
             return Broker(required_service("kafka"))
 

@@ -25,9 +25,7 @@ class MemoryBoard:
             for offer in offers:
                 ticket = offer.ticket
                 self._payloads[payload_key(ticket.id, ticket.attempt)] = offer.payload
-                for slot, epoch in zip(ticket.slots(), ticket.lanes.values(), strict=True):
-                    if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ticket.id):
-                        self._slots[slot] = (epoch, ticket.id, 0)
+                self._occupy(ticket)
 
     def claim(self, tickets: Sequence[Ticket]) -> list[bytes | Denied]:
         """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
@@ -82,6 +80,11 @@ class MemoryBoard:
     def _holds(self, ticket: Ticket) -> bool:
         held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ticket.slots())
         return all(pair == (epoch, ticket.id) for pair, epoch in zip(held, ticket.lanes.values(), strict=True))
+
+    def _occupy(self, ticket: Ticket) -> None:
+        for slot, epoch in zip(ticket.slots(), ticket.lanes.values(), strict=True):
+            if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ticket.id):
+                self._slots[slot] = (epoch, ticket.id, 0)
 
     def _claim(self, ticket: Ticket) -> bytes | Denied:
         if not self._holds(ticket):

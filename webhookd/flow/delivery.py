@@ -9,6 +9,7 @@ RETRYING    the retry's claim        countdown + claim_timeout + lease      like
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
 from webhookd.flow.lane import Lane
 from webhookd.flow.ticket import Batch, Ticket, encode_batches
@@ -48,6 +49,11 @@ class Delivery:
     def current(self) -> bool:
         """Whether its lanes still wait for it; a delivery of an older epoch is only history."""
         return all(lane.delivery is self for lane in self.lanes)
+
+    def expire(self) -> None:
+        """Let it be overdue, and never published again: one of its lanes is another process' now."""
+        self.stage = Stage.CLAIMED
+        self.due_at = -inf
 
     def ticket(self, reply: str) -> Ticket:
         """What travels in the task; `reply` names the ingest process' reports."""

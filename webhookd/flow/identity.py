@@ -30,12 +30,13 @@ class LaneIdentity:
 
 
 def mixed(subscription_id: str, parts: Sequence[tuple[str, int, Sequence[int]]]) -> str:
-    """The id of a batch of several lanes' records, in the order they stand in the body."""
+    """The id of a batch of several lanes' records, in the order they stand in the body.
+
+    With one lane it is what LaneIdentity says: leftovers of a lane may be cut as its own batch the next time.
+    """
     digest = blake2b(subscription_id.encode() + b"\0", digest_size=_DIGEST_BYTES)
-    for topic, partition, offsets in parts:
-        digest.update(_lane(topic, partition))
-        digest.update(array("q", offsets).tobytes())
-        digest.update(b"\0")
+    lanes = [_lane(topic, partition) + array("q", offsets).tobytes() for topic, partition, offsets in parts]
+    digest.update(b"\0".join(lanes))
     return "msg_" + digest.hexdigest()
 
 

@@ -53,18 +53,19 @@ class Route:
         self.lanes[partition.topic, partition.number] = lane
         return lane
 
-    def close_lane(self, partition: Partition) -> tuple[Lane | None, list[tuple[Lane, int]]]:
-        """The partition was revoked: nothing more is dispatched, settled or committed for it.
+    def close_lane(self, partition: Partition) -> Lane | None:
+        """The partition was revoked: nothing more is dispatched or committed for it.
 
-        Answers its lane, and which other lanes of a mixed delivery have to be read again from where.
+        Its own delivery is forgotten. A mixed one becomes overdue and is given up by the next sweep, not here: the
+        other lanes' rewind and the seek in Kafka that belongs to it must not have a poll's records between them.
         """
         lane = self.lanes.pop((partition.topic, partition.number), None)
-        if lane is None or lane.delivery is None:
-            return lane, []
-        return lane, [(other, offset) for other, offset in self._abandon(lane.delivery) if other is not lane]
-
-    def _abandon(self, delivery: Delivery) -> list[tuple[Lane, int]]:
-        return [(lane, lane.rewind(self._new_token())) for lane in delivery.lanes if lane.delivery is delivery]
+        if lane is not None and lane.delivery is not None:
+            if len(lane.delivery.lanes) == 1:
+                lane.rewind(self._new_token())
+            else:
+                lane.delivery.expire()
+        return lane
 
     def ready(self, now: float) -> list[Delivery]:
         """Every delivery that can leave now; its lanes are occupied from here on."""

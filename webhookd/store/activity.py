@@ -7,8 +7,8 @@ subscription cannot push its failures out of sight, or fill the disk.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, insert, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import CursorResult, delete, insert, select, union_all
+from sqlalchemy.orm import Session, aliased
 
 from webhookd.flow.activity import Activity, Event
 from webhookd.store.subscriptions import hold
@@ -16,6 +16,8 @@ from webhookd.store.tables import ActivityRow
 
 RECENT = 50
 RECENT_ROUTINE = 20
+PURGE_ROWS = 20_000
+"""Deleted in about a quarter of a second, during which SQLite lets nobody else write."""
 
 
 def append(session: Session, activities: Sequence[Activity]) -> None:
@@ -34,15 +36,30 @@ def recent(session: Session, subscription_id: str) -> list[Activity]:
     return [_from_row(row) for row in rows[:RECENT]]
 
 
-def purge(session: Session, older_than: float) -> int:
-    """Delete what happened before that moment, and successful calls nobody will be shown; answers how many."""
-    place = func.row_number().over(
-        partition_by=ActivityRow.subscription_id,
-        order_by=(ActivityRow.at.desc(), ActivityRow.id.desc()),
+def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> int:
+    """Delete what happened before that moment, and successful calls nobody will be shown; answers how many.
+
+    Not more than `limit` rows at once: a statement that takes too long is cut off by the database, and would be again
+    the next time. As long as the answer is `limit` there is more to purge, in further transactions.
+    """
+    other = aliased(ActivityRow)
+    last_shown = (
+        select(other.at)
+        .where(other.subscription_id == ActivityRow.subscription_id, other.routine)
+        .order_by(other.at.desc())
+        .offset(RECENT_ROUTINE - 1)
+        .limit(1)
+        .scalar_subquery()
     )
-    ranked = select(ActivityRow.id, place.label("place")).where(ActivityRow.routine).subquery()
-    surplus = select(ranked.c.id).where(ranked.c.place > RECENT_ROUTINE)
-    result = session.execute(delete(ActivityRow).where(or_(ActivityRow.at < older_than, ActivityRow.id.in_(surplus))))
+    expired = select(ActivityRow.id).where(ActivityRow.at < older_than)
+    # Each row once: what is both would count against the limit twice.
+    surplus = select(ActivityRow.id).where(
+        ActivityRow.routine,
+        ActivityRow.at >= older_than,
+        ActivityRow.at < last_shown,
+    )
+    doomed = union_all(expired, surplus).limit(limit).subquery()
+    result = session.execute(delete(ActivityRow).where(ActivityRow.id.in_(select(doomed.c.id))))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 

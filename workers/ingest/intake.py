@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol, cast
 
 from confluent_kafka import KafkaException, Message
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.edges.kafka_reader import KafkaReader, Listener
+from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
@@ -50,6 +49,31 @@ class Services(Protocol):
         """Put records aside; `committed` runs on the ingest loop's thread."""
 
 
+class Reader(Protocol):
+    """A member of the subscription's consumer group, as edges.kafka_reader has it."""
+
+    def poll(self) -> list[Message]:
+        """What has arrived; returns at once. Raises KafkaException when the consumer is beyond use."""
+
+    def reposition(self, partition: Partition, offset: int) -> None:
+        """Read on from exactly `offset`."""
+
+    def pause(self, partition: Partition) -> None:
+        """Stop fetching."""
+
+    def resume(self, partition: Partition) -> None:
+        """Fetch again."""
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Ask for a commit and return."""
+
+    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
+        """The committed offset, the first and the end offset. Blocks; any thread."""
+
+    def close(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit a last time and leave the group. Blocks."""
+
+
 @dataclass(slots=True)
 class Counters:
     """Records since the subscription was made; `filter_errors` those of earlier runs only."""
@@ -79,7 +103,7 @@ class Intake:
         matchers: Mapping[str, Matcher],
         throttle: Throttle,
         services: Services,
-        open_reader: Callable[[Listener], KafkaReader],
+        open_reader: Callable[[Listener], Reader],
         previous: Condition | None,
     ) -> None:
         self.route = route
@@ -95,7 +119,6 @@ class Intake:
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
         self._active_at = services.monotonic()
-        self._revoked: list[Lane] = []
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,
@@ -123,8 +146,8 @@ class Intake:
         return bool(messages)
 
     def reread(self, lane: Lane, offset: int) -> None:
-        """Go back to `offset`, where the lane's watermark is."""
-        if offset == UNREAD or self.closed or self.route.lanes.get(lane.place) is not lane:
+        """Go back to `offset`, where the lane's watermark is; a lane that is not ours any more stays as it is."""
+        if offset == UNREAD or not self._owns(lane):
             return
         try:
             self.reader.reposition(lane.partition, offset)
@@ -138,7 +161,8 @@ class Intake:
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
-        self._pause(lane)
+        if self._owns(lane):
+            self._pause(lane)
 
     def release(self, lane: Lane) -> None:
         """Read again for a probe."""
@@ -193,6 +217,9 @@ class Intake:
         known = {partition: offset for partition, offset in positions.items() if offset != UNREAD}
         self._services.in_background(lambda: self.reader.close(known))
 
+    def _owns(self, lane: Lane) -> bool:
+        return not self.closed and self.route.lanes.get(lane.place) is lane
+
     def _take(self, messages: Sequence[Message], now: float) -> None:
         by_lane: dict[tuple[str | None, int | None], list[Message]] = {}
         for message in messages:
@@ -245,11 +272,9 @@ class Intake:
         """Commit what is settled, then forget the lanes: another member reads on from there."""
         positions = {}
         for partition in partitions:
-            lane, others = self.route.close_lane(partition)
+            lane = self.route.close_lane(partition)
             if lane is not None and lane.ledger.watermark != UNREAD:
                 positions[partition] = lane.ledger.watermark
-            for other, offset in others:
-                self._services.call(partial(self.reread, other, offset))
         if positions and not self.closed:
             self.reader.commit(positions)
         _log.info("revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
@@ -288,6 +313,10 @@ class Intake:
         if lost:
             self.become(Health.UNHEALTHY, "records_lost")
             _log.error("records_lost", subscription=self.subscription.id, lane=lane.key, count=lost, until=offset)
+        if offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
+            self.release(lane)
+            self.route.close_lane(partition)
+            lane = self.route.open_lane(partition)
         lane.begin(offset)
         self.reread(lane, offset)
 

@@ -21,7 +21,7 @@ from webhookd.clock import Monotonic, WallClock
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.delivery import Delivery
+from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.dispatches import Dispatches, Effect, due_probes
 from webhookd.flow.report import Report
 from webhookd.flow.subscription import Subscription
@@ -164,9 +164,9 @@ class IngestLoop:
         self._touched.pop(subscription_id, None)
         self._publisher.revoke([lane.slot for lane in intake.route.lanes.values()])
         self._say(intake)
-        intake.close()
         for lane in intake.route.lanes.values():
             lane.delivery = None
+        intake.close()  # from here on its lanes are the background's, which closes them one by one
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
 
     def saw_topics(self, partitions: Mapping[str, int]) -> None:
@@ -273,15 +273,11 @@ class IngestLoop:
         if effect.held and report is not None and report.failure is not None:
             intake.become(Health.UNHEALTHY, report.failure.error)
         elif effect.delivered and not effect.held:
-            self._healthy_again(intake)
+            intake.become(Health.HEALTHY)
+        if effect.recovered:
+            _hasten_probes(intake)
         if effect.freed:
             self._touched[intake.subscription.id] = intake
-
-    def _healthy_again(self, intake: Intake) -> None:
-        if intake.vitals.health is Health.UNHEALTHY:
-            intake.become(Health.HEALTHY)
-            for lane in intake.route.lanes.values():
-                lane.probe_at = 0.0  # the endpoint answers again: the other held lanes need not wait
 
     def _sweep(self) -> None:
         now = self.monotonic()
@@ -317,7 +313,8 @@ class IngestLoop:
 
     def _republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            delivery.due_at = self.monotonic() + 1.0
+            if delivery.stage is Stage.QUEUED:  # a publish that failed may have arrived, and its lease runs
+                delivery.due_at = self.monotonic() + 1.0
 
     def _commit(self) -> None:
         for intake in self.intakes.values():
@@ -383,6 +380,15 @@ def _fold(fold: ActivityFold, report: Report, calls: int) -> None:
         fold.succeeded(calls, report.success)
     if report.failure is not None:
         fold.failed(report.failure)
+
+
+def _hasten_probes(intake: Intake) -> None:
+    """A probe succeeded, so the endpoint answers again, and the other held lanes need not wait.
+
+    A success of a lane that never failed does not say so: a poisonous batch beside it would be probed all the time.
+    """
+    for lane in intake.route.lanes.values():
+        lane.probe_at = 0.0
 
 
 def _logged(action: Callable[[], None]) -> None:

@@ -139,5 +139,7 @@ class Recorder:
         if now - self._purged_at < PURGE_INTERVAL_S:
             return
         with self._database.transaction() as session:
-            activity.purge(session, now - self._retention_s)
-        self._purged_at = now
+            purged = activity.purge(session, now - self._retention_s)
+        if purged < activity.PURGE_ROWS:
+            # Otherwise there is more: the next round goes on.
+            self._purged_at = now

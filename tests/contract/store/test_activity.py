@@ -108,3 +108,12 @@ def test_purging_keeps_every_failure_but_only_shown_successes(database: Database
         purged = activity.purge(session, 0.0)
         left = session.scalar(select(func.count()).select_from(ActivityRow))
     assert (purged, left) == (10, 90)
+
+
+def test_purging_in_parts_comes_to_the_same_end(database: Database) -> None:
+    append(database, *(failure(float(at)) for at in range(5)), *(success(float(at)) for at in range(1, 31)))
+    purged: list[int] = []
+    while not purged or purged[-1] == 4:
+        with database.transaction() as session:
+            purged.append(activity.purge(session, 5.0, limit=4))
+    assert (purged, len(recent(database))) == ([4, 4, 4, 3], 20)

@@ -1,0 +1,117 @@
+"""Builders for the core: records as Kafka hands them over, lanes and routes that hold them, reports about them."""
+
+import itertools
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.harness.subscriptions import ID, subscription
+from webhookd.errors import UndecodableRecord
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.dispatches import Dispatches, Leases
+from webhookd.flow.lane import Lane
+from webhookd.flow.pace import Pace
+from webhookd.flow.position import Partition
+from webhookd.flow.report import Exchange, Kind, Report
+from webhookd.flow.route import Limits, Route
+from webhookd.flow.subscription import Batching
+
+TOPIC = "orders"
+LIMITS = Limits(delivery_bytes=4 * 1024 * 1024, delivery_target_s=0.25)
+LEASES = Leases(claim_timeout_s=10.0, lease_s=5.0, request_deadline_s=15.0)
+FAILED = Exchange(0.0, "msg_0", 500, error="http_500")
+MIDDLE = 0.5
+"""The chance that means no jitter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a test says Kafka handed over."""
+
+    at: int
+    body: bytes | None = b'{"n":1}'
+    name: bytes | None = None
+    pairs: tuple[tuple[str, bytes | None], ...] = ()
+
+    def offset(self) -> int | None:
+        return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 1_700_000_000_000 + self.at
+
+    def key(self) -> bytes | None:
+        return self.name
+
+    def value(self) -> bytes | None:
+        return self.body
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        return list(self.pairs) or None
+
+
+class Wanting:
+    """A matcher told by the values themselves: `drop` is dropped, `bad` cannot be decoded, the rest is wanted."""
+
+    def matches(self, value: bytes | None) -> bool:
+        if value == b'"bad"':
+            raise UndecodableRecord("not_json", "as the test says")
+        return value != b'"drop"'
+
+
+WANTED = Wanting()
+
+
+def records(*offsets: int, size_bytes: int = 0) -> list[Record]:
+    """Records that everybody wants, each at least so large."""
+    return [Record(offset, b'"%b"' % (b"x" * size_bytes) if size_bytes else b'{"n":1}') for offset in offsets]
+
+
+def tokens(of: str) -> Callable[[], str]:
+    """Tokens that differ, and are the same in every run."""
+    numbers = itertools.count(1)
+    return lambda: f"{of}{next(numbers)}"
+
+
+def lane(number: int = 0) -> Lane:
+    """A lane that has read nothing."""
+    return Lane(ID, Partition(TOPIC, number), epoch="epoch", pace=Pace(LIMITS.delivery_target_s))
+
+
+def route(lanes: int = 1, *, size: int = 1, interval_s: float = 1.0, limits: Limits = LIMITS) -> Route:
+    """A route with so many open lanes of one topic."""
+    batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s)
+    made = Route(subscription(batching=batching), {TOPIC: WANTED}, limits, tokens("route"))
+    for number in range(lanes):
+        made.open_lane(Partition(TOPIC, number))
+    return made
+
+
+def lane_of(of: Route, number: int = 0) -> Lane:
+    """One of its lanes."""
+    return of.lanes[TOPIC, number]
+
+
+def fill(into: Route, number: int, offsets: Iterable[int], now: float = 0.0) -> None:
+    """Records that everybody wants arrive in one lane."""
+    lane_of(into, number).take(records(*offsets), WANTED, now)
+
+
+def dispatches(chance: float = MIDDLE) -> Dispatches:
+    """Nothing in flight yet."""
+    return Dispatches(LEASES, tokens("again"), lambda: chance)
+
+
+def about(delivery: Delivery, kind: Kind, done: int = 0, **facts: Any) -> Report:  # noqa: ANN401  # a report's fields
+    """A report of the attempt that is under way."""
+    return Report(kind, delivery.id, delivery.attempt, done, **facts)
+
+
+def offsets_in(body: bytes) -> list[tuple[int, int]]:
+    """Partition and offset of each record in a request's body, in its order."""
+    return [(message["partition"], message["offset"]) for message in json.loads(body)["messages"]]
+
+
+def offsets_of(delivery: Delivery) -> list[list[int]]:
+    """The offsets of each batch of a delivery of one lane."""
+    return [[offset for _, offset in offsets_in(batch.body)] for batch in delivery.batches]

@@ -1,0 +1,1 @@
+"""The core decides: each rule of the delivery protocol, fed by hand and told the time."""

@@ -1,0 +1,54 @@
+"""Successes fold into one row a flush; failures keep a row each."""
+
+from webhookd.flow.activity_fold import FAILURES_HELD, ActivityFold, Call
+from webhookd.flow.report import Exchange
+
+
+def exchange(name: str) -> Exchange:
+    return Exchange(1.0, name, 200)
+
+
+def test_nothing_folds_to_nothing() -> None:
+    assert ActivityFold().flush() == []
+
+
+def test_successes_fold_into_the_last() -> None:
+    fold = ActivityFold()
+    fold.succeeded(3, exchange("a"))
+    fold.succeeded(4, exchange("b"))
+    assert fold.flush() == [Call(exchange("b"), 7, succeeded=True)]
+
+
+def test_failures_keep_rows_of_their_own() -> None:
+    fold = ActivityFold()
+    fold.failed(exchange("a"))
+    fold.succeeded(1, exchange("b"))
+    fold.failed(exchange("c"))
+    assert [(call.exchange.webhook_id, call.succeeded) for call in fold.flush()] == [
+        ("a", False),
+        ("c", False),
+        ("b", True),
+    ]
+
+
+def test_flush_begins_anew() -> None:
+    fold = ActivityFold()
+    fold.succeeded(1, exchange("a"))
+    fold.failed(exchange("b"))
+    fold.flush()
+    assert fold.flush() == []
+
+
+def test_successes_wait_for_an_example() -> None:
+    fold = ActivityFold()
+    fold.succeeded(5, None)
+    assert fold.flush() == []
+    fold.succeeded(1, exchange("a"))
+    assert fold.flush() == [Call(exchange("a"), 6, succeeded=True)]
+
+
+def test_failures_are_bounded() -> None:
+    fold = ActivityFold()
+    for _ in range(FAILURES_HELD + 10):
+        fold.failed(exchange("a"))
+    assert len(fold.flush()) == FAILURES_HELD

@@ -1,0 +1,68 @@
+"""What an exchange means for its batch: the table in the docstring of `judge`."""
+
+import pytest
+
+from tests.harness.lanes import MIDDLE
+from webhookd.flow.judge import DELIVERED, Refused, RetryAt, Verdict, acknowledged, judge
+from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
+from webhookd.flow.subscription import Retry
+
+THREE = Retry(max_retries=3)
+
+
+def answer(status: int, head: bytes = b"HTTP/1.1 200 OK") -> Response:
+    return Response(status=status, head=head, body=b"", elapsed_s=0.0)
+
+
+def silence(code: FailureCode = FailureCode.TIMEOUT) -> Failure:
+    return Failure(code=code, detail="", elapsed_s=0.0, sent=True)
+
+
+def judged(outcome: Outcome, failures: int = 0, *, probe: bool = False, policy: Retry = THREE) -> Verdict:
+    return judge(outcome, policy, failures=failures, probe=probe, chance=MIDDLE, wall_now=0.0)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+@pytest.mark.parametrize("failures", [0, 3, 9])
+def test_any_2xx_is_delivered(status: int, failures: int) -> None:
+    assert judged(answer(status), failures) is DELIVERED
+
+
+@pytest.mark.parametrize("status", [199, 300, 301, 304, 400, 404, 410, 429, 500, 503])
+def test_any_other_answer_is_tried_again(status: int) -> None:
+    assert judged(answer(status)) == RetryAt(5.0, f"http_{status}")
+
+
+@pytest.mark.parametrize("code", FailureCode)
+def test_no_answer_is_tried_again(code: FailureCode) -> None:
+    assert judged(silence(code)) == RetryAt(5.0, code.value)
+
+
+@pytest.mark.parametrize(("failures", "verdict"), [(2, RetryAt(20.0, "timeout")), (3, Refused("timeout"))])
+def test_last_retry_is_the_last(failures: int, verdict: Verdict) -> None:
+    assert judged(silence(), failures) == verdict
+
+
+def test_no_retries_means_one_attempt() -> None:
+    assert judged(silence(), policy=Retry(max_retries=0)) == Refused("timeout")
+
+
+def test_probe_is_never_retried() -> None:
+    assert judged(answer(500), probe=True) == Refused("http_500")
+
+
+def test_probe_that_succeeds_is_delivered() -> None:
+    assert judged(answer(200), probe=True) is DELIVERED
+
+
+def test_retry_after_is_honoured() -> None:
+    assert judged(answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 77")) == RetryAt(77.0, "http_503")
+
+
+def test_retry_after_is_a_lower_bound_and_at_most_an_hour() -> None:
+    assert judged(answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 1")) == RetryAt(5.0, "http_503")
+    assert judged(answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 999999")) == RetryAt(3600.0, "http_503")
+
+
+def test_failure_is_not_an_acknowledgement() -> None:
+    assert not acknowledged(silence())

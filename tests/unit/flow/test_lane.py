@@ -1,0 +1,156 @@
+"""What a lane takes in, cuts and gives back, and that its bytes add up."""
+
+import json
+import random
+
+import pytest
+
+from tests.harness.lanes import WANTED, Record, lane, offsets_in, records
+from webhookd.flow.delivery import take_back
+from webhookd.flow.ledger import UNREAD
+
+MUCH = 1 << 30
+
+
+def test_filtered_records_settle_at_once() -> None:
+    one = lane()
+    dropped, letters = one.take([Record(3, b'"drop"'), Record(9, b'"drop"')], WANTED, 0.0)
+    assert (dropped, letters, one.ledger.watermark, one.bytes_held) == (2, [], 10, 0)
+
+
+def test_undecodable_record_is_set_aside_whole() -> None:
+    one = lane(2)
+    _, (letter,) = one.take([Record(4, b'"bad"', b"k", (("h", b"v"),))], WANTED, 0.0)
+    assert (letter.offset, letter.partition.number, letter.value, letter.key) == (4, 2, b'"bad"', b"k")
+    assert (letter.headers, letter.cause, letter.timestamp_ms) == ((("h", b"v"),), "not_json", 1_700_000_000_004)
+    assert (one.ledger.watermark, one.ledger.aside_count, len(one.waiting)) == (4, 1, 0)
+
+
+def test_undecodable_record_lets_others_go_on() -> None:
+    one = lane()
+    one.take([Record(4, b'"bad"'), *records(5)], WANTED, 0.0)
+    assert [fragment.offset for fragment in one.waiting] == [5]
+    one.settle(1, 0)
+    assert one.ledger.watermark == 4
+
+
+def test_records_seen_before_are_passed_over() -> None:
+    one = lane()
+    one.take(records(1, 2, 3), WANTED, 0.0)
+    one.take(records(2, 3, 4), WANTED, 0.0)
+    assert [fragment.offset for fragment in one.waiting] == [1, 2, 3, 4]
+
+
+def test_old_records_alone_change_nothing() -> None:
+    one = lane()
+    one.take(records(1, 2, 3), WANTED, 0.0)
+    held = one.bytes_held
+    assert one.take([*records(1), Record(2, b'"drop"')], WANTED, 0.0) == (0, [])
+    assert (one.ledger.seen, one.bytes_held) == (4, held)
+
+
+def test_taking_nothing_leaves_an_unread_lane_unread() -> None:
+    one = lane()
+    one.take([], WANTED, 0.0)
+    assert (one.ledger.seen, one.ledger.watermark) == (UNREAD, UNREAD)
+
+
+def test_tombstone_is_delivered_as_null() -> None:
+    one = lane()
+    one.take([Record(0, None)], WANTED, 0.0)
+    assert json.loads(one.waiting[0].text)["value"] is None
+
+
+def test_reading_begins_where_it_is_told() -> None:
+    one = lane()
+    one.begin(50)
+    assert one.ledger.watermark == 50
+
+
+def test_beginning_again_does_not_move_a_lane() -> None:
+    one = lane()
+    one.take(records(7), WANTED, 0.0)
+    one.begin(50)
+    assert (one.ledger.seen, one.ledger.watermark) == (8, 7)
+
+
+def test_cut_takes_the_oldest_first() -> None:
+    one = lane()
+    one.take(records(1, 2, 3), WANTED, 0.0)
+    batch = one.cut(2, MUCH)
+    assert (offsets_in(batch.body), batch.records) == ([(0, 1), (0, 2)], 2)
+    assert [fragment.offset for fragment in one.waiting] == [3]
+
+
+def test_cut_keeps_the_byte_bound() -> None:
+    one = lane()
+    one.take(records(1, 2, 3, 4, size_bytes=1000), WANTED, 0.0)
+    assert one.cut(100, 2000).records == 2
+
+
+def test_cut_takes_at_least_one_however_large() -> None:
+    one = lane()
+    one.take(records(1, 2, size_bytes=1000), WANTED, 0.0)
+    assert one.cut(100, 10).records == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_settling_every_batch_frees_every_byte(size: int) -> None:
+    one = lane()
+    one.take(records(*range(20)), WANTED, 0.0)
+    batches = [one.cut(size, MUCH) for _ in range(-(-20 // size))]
+    assert one.bytes_held == sum(len(batch.body) for batch in batches)
+    for batch in batches:
+        one.settle(batch.records, len(batch.body))
+    assert (one.bytes_held, one.ledger.open_count, one.ledger.watermark) == (0, 0, 20)
+
+
+def test_returned_batches_are_still_held() -> None:
+    one = lane()
+    one.take(records(1, 2, 3), WANTED, 0.0)
+    batches = [one.cut(1, MUCH), one.cut(1, MUCH)]
+    held = one.bytes_held
+    take_back(one, batches)
+    assert one.bytes_held == held
+    assert list(one.returned) == batches
+
+
+def test_tail_returns_ahead_of_what_was_returned() -> None:
+    one = lane()
+    one.take(records(1, 2, 3), WANTED, 0.0)
+    first, second, third = (one.cut(1, MUCH) for _ in range(3))
+    take_back(one, [third])
+    take_back(one, [first, second])
+    assert list(one.returned) == [first, second, third]
+
+
+def test_rewind_forgets_and_takes_a_new_epoch() -> None:
+    one = lane()
+    one.take(records(1, 2, 3), WANTED, 0.0)
+    take_back(one, [one.cut(1, MUCH)])
+    assert one.rewind("another") == 1
+    assert (one.epoch, one.bytes_held, len(one.waiting), len(one.returned)) == ("another", 0, 0, 0)
+
+
+def test_records_read_again_are_taken_after_a_rewind() -> None:
+    one = lane()
+    one.take(records(1, 2, 3), WANTED, 0.0)
+    one.settle(1, 0)
+    assert one.rewind("another") == 2
+    one.take(records(2, 3), WANTED, 0.0)
+    assert [fragment.offset for fragment in one.waiting] == [2, 3]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_bytes_add_up_over_a_random_life(seed: int) -> None:
+    chance, one, offset = random.Random(seed), lane(), 0  # noqa: S311  # seeded on purpose
+    for _ in range(100):
+        count = chance.randint(0, 6)
+        one.take(records(*range(offset, offset + count), size_bytes=chance.randint(1, 90)), WANTED, 0.0)
+        offset += count
+        if one.waiting:
+            batch = one.cut(chance.randint(1, 4), chance.choice((50, MUCH)))
+            one.settle(batch.records, len(batch.body))
+        if chance.random() < 0.05:
+            offset = max(0, one.rewind("next"))
+        assert one.bytes_held == sum(len(fragment.text) for fragment in one.waiting)

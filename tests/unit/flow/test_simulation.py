@@ -1,0 +1,223 @@
+"""The whole protocol in one thread: random records, filters, outcomes, losses and rebalances, with a moved clock.
+
+Oracle: a model that knows every record's fate. Each step checks that the watermark covers only what was delivered,
+filtered or buried, and that first deliveries are in order; at the end everything is settled.
+"""
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, dispatches, offsets_in, route
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.dispatches import Effect, due_probes
+from webhookd.flow.lane import Lane
+from webhookd.flow.ledger import UNREAD
+from webhookd.flow.position import Partition
+from webhookd.flow.report import Kind, Report
+from webhookd.flow.ticket import Batch, Ticket
+
+STEP_S = 0.5
+FATES = (b'{"n":1}', b'{"n":1}', b'{"n":1}', b'"drop"', b'"bad"')
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a worker gets: the ticket, and the payload as it was when it was published."""
+
+    ticket: Ticket
+    batches: tuple[Batch, ...]
+
+
+@dataclass(slots=True)
+class Topic:
+    """One partition: its records, how far it was read and what became of each record."""
+
+    log: list[Record]
+    reading: int = 0
+    committed: int = 0
+    done: set[int] = field(default_factory=set)
+    newest: int = -1
+
+    def settled_below(self, watermark: int) -> bool:
+        return all(record.at in self.done for record in self.log if record.at < watermark)
+
+    @property
+    def end(self) -> int:
+        return self.log[-1].at + 1
+
+
+class World:
+    """Kafka, ingest and workers, advanced step by step."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)  # noqa: S311  # seeded on purpose
+        self.now = 0.0
+        self.calm = False
+        self.route = route(
+            0, size=self.chance.choice((1, 1, 3, 10)), interval_s=self.chance.choice((0.5, 2.0)), limits=LIMITS
+        )
+        self.flying = dispatches()
+        self.topics = {number: Topic(self._log()) for number in range(self.chance.randint(1, 4))}
+        for number in self.topics:
+            self.route.open_lane(Partition(TOPIC, number))
+        self.queue: deque[Task] = deque()
+        self.claimed: set[tuple[str, int]] = set()
+        self.letters: list[tuple[Lane, int]] = []
+
+    def step(self) -> None:
+        self.now += STEP_S
+        self._read()
+        self._bury()
+        for delivery in self.route.ready(self.now):
+            self._publish(delivery)
+        for _ in range(len(self.queue)):
+            self._work(self.queue.popleft())
+        self._sweep()
+        if not self.calm and self.chance.random() < 0.05:
+            self._rebalance()
+        self._check()
+
+    @property
+    def settled(self) -> bool:
+        return not len(self.flying) and all(
+            max(lane.ledger.watermark, topic.committed) == topic.end and not lane.bytes_held
+            for lane, topic in zip(self.route.lanes.values(), self.topics.values(), strict=True)
+        )
+
+    def _log(self) -> list[Record]:
+        offset, log = 0, []
+        for _ in range(self.chance.randint(20, 120)):
+            offset += self.chance.choice((1, 1, 1, 2, 17))  # compaction leaves gaps
+            log.append(Record(offset, self.chance.choice(FATES)))
+        return log
+
+    def _read(self) -> None:
+        for lane in self.route.lanes.values():
+            topic = self.topics[lane.partition.number]
+            count = self.chance.randint(0, 12)
+            taken = [record for record in topic.log if record.at >= topic.reading][:count]
+            if taken:
+                _, letters = lane.take(taken, WANTED, self.now)
+                topic.reading = taken[-1].at + 1
+                topic.done.update(record.at for record in taken if record.body == b'"drop"')
+                self.letters.extend((lane, letter.offset) for letter in letters)
+
+    def _bury(self) -> None:
+        if self.calm or self.chance.random() < 0.5:
+            for lane, offset in self.letters:
+                lane.ledger.settle_aside(offset)
+                self.topics[lane.partition.number].done.add(offset)
+            self.letters.clear()
+
+    def _publish(self, delivery: Delivery) -> None:
+        self.flying.published(delivery, self.now)
+        if self.calm or self.chance.random() < 0.9:  # or the task is lost on its way
+            self.queue.append(Task(delivery.ticket("ingest"), tuple(delivery.batches)))
+
+    def _work(self, task: Task) -> None:
+        ticket = task.ticket
+        current = all(
+            self.route.lanes[TOPIC, int(key.partition("/")[2])].epoch == epoch for key, epoch in ticket.lanes.items()
+        )
+        if (ticket.id, ticket.attempt) in self.claimed:
+            return
+        if not current:
+            self._tell(Report(Kind.STALE, ticket.id, ticket.attempt))
+            return
+        self.claimed.add((ticket.id, ticket.attempt))
+        self._tell(Report(Kind.STARTED, ticket.id, ticket.attempt))
+        self._send(task)
+
+    def _send(self, task: Task) -> None:
+        """Some batches arrive; how it ends is up to chance, and so is whether ingest hears of it."""
+        ticket, count = task.ticket, len(task.batches)
+        ends = (Kind.FINISHED,) if self.calm else (Kind.FINISHED, Kind.FINISHED, Kind.RETRY, Kind.EXHAUSTED, None)
+        end = self.chance.choice(ends)
+        done = self.chance.randint(0, count - 1 if end in {Kind.RETRY, Kind.EXHAUSTED} else count)
+        done = count if self.calm else done
+        for index in range(done):
+            self._deliver(task.batches[index])
+            if self.chance.random() < 0.3:
+                self._tell(Report(Kind.PROGRESS, ticket.id, ticket.attempt, index + 1))
+        if end is None:  # killed
+            return
+        failure = FAILED if end in {Kind.RETRY, Kind.EXHAUSTED} else None
+        wait_s = 5.0 if end is Kind.RETRY else 0.0
+        report = Report(end, ticket.id, ticket.attempt, done, 0.01, wait_s, failure=failure)
+        for _ in range(self.chance.choice((1, 1, 1, 2)) if self.calm or self.chance.random() < 0.9 else 0):
+            self._tell(report)
+        if end is Kind.RETRY:
+            self._retry(task, done)
+
+    def _retry(self, task: Task, done: int) -> None:
+        again = Ticket(
+            id=task.ticket.id,
+            subscription=task.ticket.subscription,
+            version=1,
+            lanes=task.ticket.lanes,
+            attempt=task.ticket.attempt + 1,
+            records=task.batches[done].records,
+            batches=1,
+            reply="ingest",
+        )
+        self.queue.append(Task(again, (task.batches[done],)))
+
+    def _deliver(self, batch: Batch) -> None:
+        for number, offset in offsets_in(batch.body):
+            topic = self.topics[number]
+            if offset not in topic.done:
+                assert offset > topic.newest, "a record overtook another"
+                topic.newest = offset
+            topic.done.add(offset)
+
+    def _tell(self, report: Report) -> None:
+        self._apply(self.flying.report(report, self.now))
+
+    def _apply(self, effect: Effect) -> None:
+        for lane, offset in effect.reread:
+            if self.route.lanes.get((TOPIC, lane.partition.number)) is lane and offset != UNREAD:
+                self.topics[lane.partition.number].reading = offset
+
+    def _sweep(self) -> None:
+        unclaimed, lost = self.flying.overdue(self.now)
+        for delivery in unclaimed:
+            self._publish(delivery)
+        for delivery in lost:
+            effect = Effect()
+            self.flying.give_up(delivery, effect)
+            self._apply(effect)
+        due_probes(self.route.lanes.values(), self.now)
+
+    def _rebalance(self) -> None:
+        """One partition is taken away, committed, and comes back as a new lane."""
+        number = self.chance.choice(sorted(self.topics))
+        topic = self.topics[number]
+        closed = self.route.close_lane(Partition(TOPIC, number))
+        assert closed is not None
+        topic.committed = max(topic.committed, closed.ledger.watermark)
+        topic.reading = topic.committed
+        self.route.open_lane(Partition(TOPIC, number))
+        self.route.lanes = dict(sorted(self.route.lanes.items()))
+
+    def _check(self) -> None:
+        for lane in self.route.lanes.values():
+            topic = self.topics[lane.partition.number]
+            assert topic.settled_below(lane.ledger.watermark), "the watermark passed an unsettled record"
+            assert lane.bytes_held >= 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nothing_is_lost_and_order_is_kept(seed: int) -> None:
+    world = World(seed)
+    for _ in range(300):
+        world.step()
+    world.calm = True
+    for _ in range(5000):
+        world.step()
+        if world.settled:
+            break
+    assert world.settled
+    assert all(topic.settled_below(topic.end) for topic in world.topics.values())
