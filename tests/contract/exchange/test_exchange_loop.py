@@ -178,8 +178,3 @@ def test_loop_that_never_started_can_stop() -> None:
     loop.submit(errand)
     loop.stop(1.0)
     assert code(errand.wait()[0]) is FailureCode.SHUTDOWN
-
-
-def test_unusable_authority_file_is_told_at_once() -> None:
-    with pytest.raises(FileNotFoundError):
-        ExchangeLoop(Settings.model_validate({"egress_ca_file": "/nonexistent/ca.pem"}))
