@@ -3,8 +3,6 @@
 import threading
 from dataclasses import replace
 
-import pytest
-
 from tests.harness.hostile_server import OK, Peer, answering
 from tests.harness.stage import QUICK, Recorder, Stage, code, comes_true, post, response
 from webhookd.edges.exchange.loop import ExchangeLoop
