@@ -127,11 +127,16 @@ def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Se
 
 
 def _check_address(url: str, settings: Settings) -> None:
-    """Say at once what the guard would say to every request. A name that cannot be resolved now may be later."""
+    """Say at once what the guard would say to every request. A name that cannot be resolved now may be later.
+
+    An egress proxy resolves names elsewhere, so with one nothing is said before the first request.
+    """
     try:
         target = Target.parse(url)
     except InvalidInput as error:
         raise InvalidInput(str(error), field="--url") from error
+    if settings.egress_proxy is not None:
+        return
     try:
         addresses = [ip_address(found) for found in resolve(target.host, target.port)]
     except OSError as error:

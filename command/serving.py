@@ -9,6 +9,7 @@ from api.server import serve
 from command.interpreter import share_between_threads
 from command.interruption import Interruption
 from webhookd import logs
+from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
 from workers.application import build_celery
@@ -62,7 +63,10 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     """Post deliveries: a Celery worker for first attempts, retries or both."""
     settings = _settings()
     edges = build_edges(settings)
-    process = WorkerProcess(settings, edges)
+    try:
+        process = WorkerProcess(settings, edges)
+    except UnusableSetting as error:
+        raise click.ClickException(str(error)) from None
     names = queue or tuple(QUEUES)
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: process.stop(settings.request_deadline_s), weak=False)

@@ -8,6 +8,7 @@
     ├── UndecodableRecord       a Kafka record that cannot be passed on; goes to the dead letters
     ├── FilterTooCostly         a filter's evaluation ran out of its budget; never leaves the matcher
     ├── UnusableSubscription    a stored row that no subscription can be made of
+    ├── UnusableSetting         a setting that no work can begin with; carries its name
     └── Unavailable             an outside system did not answer in time
         ├── KafkaUnavailable
         ├── QueueUnavailable
@@ -82,6 +83,16 @@ class UnusableSubscription(WebhookdError):
     """The stored configuration cannot be used."""
 
     code = "unusable_configuration"
+
+
+class UnusableSetting(WebhookdError):
+    """The setting cannot be used."""
+
+    code = "unusable_setting"
+
+    def __init__(self, detail: str = "", *, setting: str = "") -> None:
+        super().__init__(f"WEBHOOKD_{setting.upper()}: {detail}")
+        self.setting = setting
 
 
 class Unavailable(WebhookdError):

@@ -71,6 +71,18 @@ class Settings(BaseSettings):
     worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
     egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")
+    egress_proxy: SecretStr | None = Field(
+        default=None,
+        description="http://[user:password@]host:port: every connection to an endpoint is a CONNECT through this "
+        "proxy. It resolves host names, so it is what must refuse those that lead inside (as smokescreen does); "
+        "addresses written in a URL are judged here as well, and its own is not",
+    )
+    egress_client_cert_file: Path | None = Field(
+        default=None, description="certificate (PEM, chain included) shown to endpoints that ask for one"
+    )
+    egress_client_key_file: Path | None = Field(
+        default=None, description="its private key (PEM, unencrypted), unless the certificate's file holds it"
+    )
 
     # Retention
     activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity is kept")

@@ -20,14 +20,17 @@ _log = logs.get(__name__)
 
 
 class WorkerProcess:
-    """One exchange loop, one reporter and one desk for all task threads."""
+    """One exchange loop, one reporter and one desk for all task threads.
+
+    Raises UnusableSetting when the settings describe no way to the endpoints.
+    """
 
     def __init__(self, settings: Settings, edges: Edges) -> None:
         self._settings = settings
         self._edges = edges
         self._lock = Lock()
         self._desk: Desk | None = None
-        self._exchanges: ExchangeLoop | None = None
+        self._exchanges = ExchangeLoop(settings)  # not started, but what is wrong with its settings is said now
         self._reporter: Reporter | None = None
         self.app: Celery = build_celery(settings)
         register(self.app, self.desk)
@@ -42,7 +45,7 @@ class WorkerProcess:
     def stop(self, budget_s: float) -> None:
         """End the requests under way within the budget and report; tasks end by themselves after that."""
         with self._lock:
-            if self._reporter is None or self._exchanges is None:
+            if self._reporter is None:
                 return
             self._reporter.stop_all()
             self._exchanges.stop(budget_s)
@@ -50,7 +53,6 @@ class WorkerProcess:
 
     def _open(self) -> Desk:
         settings = self._settings
-        self._exchanges = ExchangeLoop(settings)
         self._reporter = Reporter(self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s)
         self._exchanges.start()
         self._reporter.start()

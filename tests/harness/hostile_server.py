@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+import select
 import socket
 import ssl
 import struct
@@ -10,6 +11,8 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+
+from cryptography.x509 import DNSName, SubjectAlternativeName, load_der_x509_certificate
 
 _PATIENCE_S = 5.0  # a script that waits longer has failed
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -30,6 +33,15 @@ class Peer:
     def resumed(self) -> bool:
         """Whether the client came with a TLS session from before."""
         return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.session_reused)
+
+    @property
+    def client_names(self) -> list[str]:
+        """The DNS names in the certificate that the client has shown."""
+        shown = self._sock.getpeercert(binary_form=True) if isinstance(self._sock, ssl.SSLSocket) else None
+        if shown is None:
+            return []
+        extension = load_der_x509_certificate(shown).extensions.get_extension_for_class(SubjectAlternativeName)
+        return extension.value.get_values_for_type(DNSName)
 
     def request(self) -> bytes:
         """The next whole request; empty when the client has closed."""
@@ -97,6 +109,18 @@ class Peer:
         piece = self._sock.recv(65536)
         self._buffer += piece
         return bool(piece)
+
+    def relay(self, port: int) -> None:
+        """Pass bytes on between the client and a port of this machine, until the client closes."""
+        with socket.create_connection(("127.0.0.1", port), _PATIENCE_S) as beyond:
+            beyond.sendall(self._buffer)
+            other = {self._sock: beyond, beyond: self._sock}
+            while self._sock in other:
+                for sock in select.select(list(other), [], [], _PATIENCE_S)[0]:
+                    piece = sock.recv(65536)
+                    other[sock].sendall(piece)
+                    if not piece:
+                        other.pop(sock).shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Close with an RST."""

@@ -4,6 +4,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +25,15 @@ QUICK = Limits(sweep_interval_s=0.01, connect_timeout_s=0.3, lookup_timeout_s=0.
 LOOPBACK = ("127.0.0.0/8",)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The files of a client's certificate."""
+
+    cert: Path
+    key: Path
+    both: Path
+
+
 class Authority:
     """A certificate authority made for this run, and the file that names it."""
 
@@ -38,6 +48,22 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._authority.issue_cert(*names).configure_cert(context)
         return context
+
+    def demanding(self, *names: str) -> ssl.SSLContext:
+        """The same of a server that wants a certificate of this authority from its clients too."""
+        context = self.context(*names)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.file)
+        return context
+
+    def identity(self, folder: Path, name: str) -> Identity:
+        """A client's certificate and key, in files of their own and in one."""
+        issued = self._authority.issue_cert(name)
+        made = Identity(cert=folder / f"{name}.crt", key=folder / f"{name}.key", both=folder / f"{name}.pem")
+        issued.cert_chain_pems[0].write_to_path(made.cert)
+        issued.private_key_pem.write_to_path(made.key)
+        issued.private_key_and_cert_chain_pem.write_to_path(made.both)
+        return made
 
 
 class Recorder:
@@ -97,21 +123,32 @@ class Stage:
         self._exits.close()
 
     def serve(self, script: Script, context: ssl.SSLContext | None = None) -> HostileServer:
-        """A server that is up."""
+        """A server that is up, and speaks as the stage does (or as the context says)."""
         if self.tls and context is None:
             context = self.authority.context("127.0.0.1")
         return self._exits.enter_context(HostileServer(script, context))
+
+    def proxy(self, script: Script) -> HostileServer:
+        """A proxy that is up; it always speaks plainly."""
+        return self._exits.enter_context(HostileServer(script))
 
     def target(self, server: HostileServer, host: str = "127.0.0.1") -> Target:
         """Where that server is."""
         return Target.parse(f"{'https' if self.tls else 'http'}://{host}:{server.port}/hook")
 
     def loop(
-        self, limits: Limits = QUICK, *, resolver: Resolver | None = None, allow: tuple[str, ...] = LOOPBACK
+        self,
+        limits: Limits = QUICK,
+        *,
+        resolver: Resolver | None = None,
+        allow: tuple[str, ...] = LOOPBACK,
+        proxy: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> ExchangeLoop:
-        """A loop that runs, and trusts the stage's authority."""
-        settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024})
-        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _nobody, context=self.authority.trusting)
+        """A loop that runs, and trusts the stage's authority unless it is given a context."""
+        settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy})
+        context = context or self.authority.trusting
+        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _nobody, context=context)
         loop.start()
         self._exits.callback(loop.stop, 0.0)
         return loop

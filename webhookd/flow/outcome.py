@@ -17,6 +17,8 @@ class FailureCode(StrEnum):
     CONNECT_REFUSED = "connect_refused"
     CONNECT_TIMEOUT = "connect_timeout"
     CONNECT_FAILED = "connect_failed"
+    PROXY_REFUSED = "proxy_refused"
+    PROXY_FAILED = "proxy_failed"
     TLS_FAILED = "tls_failed"
     TIMEOUT = "timeout"
     CONNECTION_RESET = "connection_reset"

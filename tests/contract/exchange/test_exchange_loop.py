@@ -3,8 +3,6 @@
 import threading
 from dataclasses import replace
 
-import pytest
-
 from tests.harness.hostile_server import OK, Peer, answering
 from tests.harness.stage import QUICK, Recorder, Stage, code, comes_true, post, response
 from webhookd.edges.exchange.loop import ExchangeLoop
@@ -178,8 +176,3 @@ def test_loop_that_never_started_can_stop() -> None:
     loop.submit(errand)
     loop.stop(1.0)
     assert code(errand.wait()[0]) is FailureCode.SHUTDOWN
-
-
-def test_unusable_authority_file_is_told_at_once() -> None:
-    with pytest.raises(FileNotFoundError):
-        ExchangeLoop(Settings.model_validate({"egress_ca_file": "/nonexistent/ca.pem"}))

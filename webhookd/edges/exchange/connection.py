@@ -1,6 +1,6 @@
 """One connection to one origin, from its first SYN to its close, as events on its file descriptor drive it.
 
-    connecting ─▶ shaking hands (TLS) ─▶ open: idle ◀─▶ exchanging ─▶ closed
+    connecting ─▶ tunnelling (proxy) ─▶ shaking hands (TLS) ─▶ open: idle ◀─▶ exchanging ─▶ closed
 
 It knows bytes and readiness; what an answer or a break means for whoever waits is its holder's to decide.
 """
@@ -15,7 +15,9 @@ from webhookd.edges.exchange.limits import Limits, Origin
 from webhookd.edges.exchange.readiness import IN, OUT, Readiness
 from webhookd.edges.exchange.response_reader import ResponseReader
 from webhookd.edges.exchange.trust import Trust
+from webhookd.edges.exchange.tunnel import Tunnel
 from webhookd.flow.outcome import FailureCode
+from webhookd.flow.proxy import Barred, Opened
 
 # The whole of a TLS record (16 kB) fits, so nothing stays behind in OpenSSL where epoll does not see it. It is also
 # all that one connection may take of the loop's time before the others have their turn.
@@ -47,12 +49,18 @@ class Connection:
     """
 
     __slots__ = (
-        "_address", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "_trust", "busy",
-        "holder", "idle_since_s", "origin", "reader", "unsent", "used",
+        "_address", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "_trust",
+        "_tunnel", "busy", "holder", "idle_since_s", "origin", "reader", "unsent", "used",
     )  # fmt: skip
 
     def __init__(
-        self, holder: Holder, readiness: Readiness, limits: Limits, origin: Origin, trust: Trust | None
+        self,
+        holder: Holder,
+        readiness: Readiness,
+        limits: Limits,
+        origin: Origin,
+        trust: Trust | None,
+        tunnel: Tunnel | None,
     ) -> None:
         self.holder = holder
         self.origin = origin
@@ -62,13 +70,14 @@ class Connection:
         self.idle_since_s = 0.0
         self._readiness = readiness
         self._trust = trust
+        self._tunnel = tunnel
         self._open = False
         self.unsent = False
         self._request = b""
         self._sent = 0
 
     def connect(self, address: str, port: int) -> None:
-        """Begin to dial exactly this address; raises OSError when that fails at once."""
+        """Begin to dial exactly this address (with a tunnel the proxy's); raises OSError when that fails at once."""
         self._address = (address, port)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._sock: socket.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -122,19 +131,37 @@ class Connection:
         return self.busy and self.used and not self.reader.begun
 
     def _open_further(self) -> None:
-        if not isinstance(self._sock, ssl.SSLSocket):
-            reason = self._sock.connect_ex(self._address)  # asking again survives an event too many
-            if reason in _STILL_CONNECTING:
-                return
-            if reason not in _CONNECTED:
-                code = _CONNECT_CODES.get(reason, FailureCode.CONNECT_FAILED)
-                self.holder.broke(self, code, errno.errorcode.get(reason, str(reason)))
-                return
+        if not self._connected() or not self._tunnelled():
+            return
         if self._trust is None or self._shake_hands(self._trust):
             self._recv, self._send = self._sock.recv, self._sock.send
             self._open = True
             self._readiness.change(self._fd, IN)
             self.holder.done(self)
+
+    def _connected(self) -> bool:
+        if isinstance(self._sock, ssl.SSLSocket) or (self._tunnel is not None and self._tunnel.asked):
+            return True
+        reason = self._sock.connect_ex(self._address)  # asking again survives an event too many
+        if reason in _CONNECTED:
+            return True
+        if reason not in _STILL_CONNECTING:
+            code = _CONNECT_CODES.get(reason, FailureCode.CONNECT_FAILED)
+            self.holder.broke(self, code, errno.errorcode.get(reason, str(reason)))
+        return False
+
+    def _tunnelled(self) -> bool:
+        if self._tunnel is None:
+            return True
+        match self._tunnel.further(self._sock):
+            case Opened():
+                self._tunnel = None
+                return True
+            case Barred(code, detail):
+                self.holder.broke(self, code, detail)
+            case None:
+                self._readiness.change(self._fd, self._tunnel.awaited)
+        return False
 
     def _shake_hands(self, trust: Trust) -> bool:
         try:
@@ -159,6 +186,9 @@ class Connection:
             data = self._recv(READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
+        except ssl.SSLError as error:
+            # With TLS 1.3 a server says only now what it thinks of the client's certificate.
+            return self._ended(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
         except OSError as error:
             return self._ended(str(error))
         if not data:
@@ -171,11 +201,11 @@ class Connection:
         self._answered()
         return True
 
-    def _ended(self, detail: str) -> bool:
+    def _ended(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
         if self.busy and self.reader.end():
             self._answered()
         else:
-            self.holder.broke(self, FailureCode.CONNECTION_RESET, detail)
+            self.holder.broke(self, code, detail)
         return True
 
     def _answered(self) -> None:

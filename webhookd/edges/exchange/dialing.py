@@ -1,5 +1,12 @@
-"""From a target to an open connection: look-up, guard, then the addresses one after another."""
+"""From a target to an open connection: look-up, guard, then the addresses one after another.
 
+way        looked up            judged by the guard                 dialled
+direct     the endpoint's name  each address found, and literals    the address that was judged
+by proxy   the proxy's name     literals only, before anything      the proxy; it resolves the endpoint's name
+"""
+
+import contextlib
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,9 +18,17 @@ from webhookd.edges.exchange.limits import Limits
 from webhookd.edges.exchange.lookups import Found, Lookups, Soon
 from webhookd.edges.exchange.readiness import Readiness
 from webhookd.edges.exchange.trust import Trust
+from webhookd.edges.exchange.tunnel import Tunnel
 from webhookd.flow.address import Network, refusal
 from webhookd.flow.outcome import FailureCode
+from webhookd.flow.proxy import Proxy
 from webhookd.flow.target import Target
+
+# What befalls a dial before the proxy has been reached is not the endpoint's doing.
+_PROXYS_OWN = {
+    FailureCode.DNS_FAILED, FailureCode.CONNECT_REFUSED, FailureCode.CONNECT_TIMEOUT, FailureCode.CONNECT_FAILED,
+}  # fmt: skip
+_ANSWERS = {FailureCode.TLS_FAILED, FailureCode.PROXY_REFUSED}
 
 
 class Caller(Protocol):
@@ -37,12 +52,14 @@ class Line:
     limits: Limits
     trust: Trust
     allowed: Sequence[Network]
+    proxy: Proxy | None
 
 
 class Dial:
     """One attempt to open a connection. The address that the guard has judged is the address that is dialled.
 
-    A refused or silent address makes way for the next; a failed handshake does not, since that is an answer.
+    A refused or silent address makes way for the next; a failed handshake or a proxy's no does not, since that is
+    an answer.
     """
 
     def __init__(self, line: Line, target: Target, caller: Caller) -> None:
@@ -51,6 +68,9 @@ class Dial:
         self._caller = caller
         self._since_s = line.clock()
         self._connection: Connection | None = None
+        self._tunnel: Tunnel | None = None
+        self._endpoint = _literal(target.host)
+        self._hop: Proxy | Target = line.proxy or target
         self._addresses: list[str] = []
         self._reason = (FailureCode.DNS_FAILED, "the name has no address")
         self._over = False
@@ -58,15 +78,20 @@ class Dial:
     @property
     def phase_code(self) -> FailureCode:
         """The failure it would be, were it to end now for lack of time."""
-        return FailureCode.CONNECT_TIMEOUT if self._connection else FailureCode.DNS_FAILED
+        code = FailureCode.CONNECT_TIMEOUT if self._connection else FailureCode.DNS_FAILED
+        return FailureCode.PROXY_FAILED if self._short_of_proxy else code
 
     def begin(self) -> None:
         """Set out; the caller hears of it later."""
-        host = self._target.host
-        if _is_address(host):
-            self._try([host])
+        by_proxy = self._line.proxy is not None
+        if by_proxy and self._endpoint is not None and not self._allows(self._endpoint):
+            self._line.soon(self._give_up)
+            return
+        hop = _literal(self._hop.host) if by_proxy else self._endpoint
+        if hop is not None:
+            self._try([hop])
         else:
-            self._line.lookups.ask(host, self._target.port, self._found)
+            self._line.lookups.ask(self._hop.host, self._hop.port, self._found)
 
     def check(self, now: float) -> None:
         """Lose patience with a look-up or an address that takes too long."""
@@ -92,7 +117,7 @@ class Dial:
 
     def broke(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # of Holder
         """The address did not work out."""
-        if code is FailureCode.TLS_FAILED:
+        if code in _ANSWERS:
             self._addresses.clear()
         self._next(code, detail)
 
@@ -106,12 +131,19 @@ class Dial:
 
     def _try(self, found: Sequence[str]) -> None:
         for text in found[: self._line.limits.addresses_tried]:
-            reason = refusal(ip_address(text), self._line.allowed)
-            if reason is None:
+            if self._line.proxy is not None or self._allows(text):
                 self._addresses.append(text)
-            else:
-                self._reason = (FailureCode.ADDRESS_REFUSED, f"{text} is {reason}")
         self._connect()
+
+    def _allows(self, text: str) -> bool:
+        reason = refusal(ip_address(text), self._line.allowed)
+        if reason is not None:
+            self._reason = (FailureCode.ADDRESS_REFUSED, f"{text} is {reason}")
+        return reason is None
+
+    @property
+    def _short_of_proxy(self) -> bool:
+        return self._line.proxy is not None and not (self._tunnel is not None and self._tunnel.asked)
 
     def _next(self, code: FailureCode, detail: str) -> None:
         self._reason = (code, detail)
@@ -120,15 +152,11 @@ class Dial:
         self._connect()
 
     def _connect(self) -> None:
-        target = self._target
-        trust = self._line.trust if target.tls else None
         while self._addresses:
             address = self._addresses.pop(0)
-            connection = Connection(
-                self, self._line.readiness, self._line.limits, (target.tls, target.host, target.port), trust
-            )
+            connection = self._new_connection()
             try:
-                connection.connect(address, target.port)
+                connection.connect(address, self._hop.port)
             except OSError as error:
                 refused = isinstance(error, ConnectionRefusedError)
                 code = FailureCode.CONNECT_REFUSED if refused else FailureCode.CONNECT_FAILED
@@ -139,15 +167,27 @@ class Dial:
             return
         self._line.soon(self._give_up)
 
+    def _new_connection(self) -> Connection:
+        line, target = self._line, self._target
+        if line.proxy is not None:
+            self._tunnel = Tunnel(line.proxy, self._endpoint or target.host, target.port, line.limits.head_bytes)
+        origin = (target.tls, target.host, target.port)
+        return Connection(self, line.readiness, line.limits, origin, line.trust if target.tls else None, self._tunnel)
+
     def _give_up(self) -> None:
-        if not self._over:
-            self._over = True
-            self._caller.not_dialled(*self._reason)
+        if self._over:
+            return
+        self._over = True
+        code, detail = self._reason
+        if self._short_of_proxy and code in _PROXYS_OWN:
+            code, detail = FailureCode.PROXY_FAILED, f"the proxy: {detail}"
+        self._caller.not_dialled(code, detail)
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _literal(host: str) -> str | None:
+    """The address that a host spells out, in whatever of the ways resolvers read (0x7f.1); None for a name."""
+    with contextlib.suppress(ValueError):
+        return ip_address(host).compressed
+    with contextlib.suppress(OSError):
+        return socket.inet_ntoa(socket.inet_aton(host.removesuffix(".")))
+    return None

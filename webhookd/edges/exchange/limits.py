@@ -18,7 +18,7 @@ class Limits:
     drained_bytes: int = 256 * 1024  # read of a body past that, to save the connection; then it is closed instead
     head_bytes: int = 16 * 1024  # of a response's head; more is a failure
     interim_responses: int = 8  # 1xx before the answer; more is a failure
-    connect_timeout_s: float = 5.0  # one address, handshake included; then the next address
+    connect_timeout_s: float = 5.0  # one address, proxy and handshake included; then the next address
     lookup_timeout_s: float = 5.0  # getaddrinfo itself knows no bound
     lookup_threads: int = 16  # a host that hangs holds one of them
     addresses_tried: int = 4  # of those one name has

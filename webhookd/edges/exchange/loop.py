@@ -16,7 +16,9 @@ from webhookd.edges.exchange.lookups import Lookups, Resolver, resolve
 from webhookd.edges.exchange.pool import IdlePool
 from webhookd.edges.exchange.readiness import Readiness
 from webhookd.edges.exchange.trust import Trust, client_context
-from webhookd.flow.address import parse_networks
+from webhookd.errors import UnusableSetting
+from webhookd.flow.address import Network, parse_networks
+from webhookd.flow.proxy import Proxy
 from webhookd.settings import Settings
 
 _STOP_GRACE_S = 2.0  # for callbacks and errands to return, past the budget
@@ -37,7 +39,7 @@ class ExchangeLoop:
     `submit`, `every`, `start` and `stop` are for any thread. A deadline fires up to `sweep_interval_s` late. The
     thread outlives whatever an errand or a callback raises: that is logged. Nothing survives a crash of the process;
     whoever submits must know what to do about an errand that never finished. Without a `context` the one that the
-    settings describe is made, which reads files and raises what `client_context` raises.
+    settings describe is made, which reads files. Raises UnusableSetting for what no request could be sent with.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class ExchangeLoop:
             soon=self._soon,
             clock=clock,
             limits=limits,
-            trust=Trust(context or client_context(settings.egress_ca_file)),
-            allowed=parse_networks(settings.egress_allow),
+            trust=Trust(context or _context(settings)),
+            allowed=_allowed(settings),
+            proxy=_proxy(settings),
         )
         self._exchanges = Exchanges(line, self._pool)
         self._inbox: deque[Callable[[], None]] = deque()
@@ -184,3 +187,22 @@ class ExchangeLoop:
             call()
         except Exception:  # noqa: BLE001  # top of the loop
             _log.exception("callback_failed")
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
+    return client_context(settings.egress_ca_file, settings.egress_client_cert_file, settings.egress_client_key_file)
+
+
+def _allowed(settings: Settings) -> tuple[Network, ...]:
+    try:
+        return parse_networks(settings.egress_allow)
+    except ValueError as error:
+        raise UnusableSetting(str(error), setting="egress_allow") from error
+
+
+def _proxy(settings: Settings) -> Proxy | None:
+    if settings.egress_proxy is None:
+        return None
+    proxy = Proxy.parse(settings.egress_proxy.get_secret_value())
+    _log.info("egress_by_proxy", host=proxy.host, port=proxy.port)
+    return proxy
