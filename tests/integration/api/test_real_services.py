@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from flask import Flask
 
 from api.application import build
@@ -49,6 +51,8 @@ def real_app(real_settings: Settings) -> Flask:
 def topic() -> str:
     """A topic with three records."""
     name = f"orders-{uuid.uuid4().hex}"
+    admin = AdminClient({"bootstrap.servers": required_service("kafka")})
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(WAIT_S)
     producer = Producer({"bootstrap.servers": required_service("kafka"), "linger.ms": 0})
     for _ in range(3):
         producer.produce(name, b"{}", partition=0)
