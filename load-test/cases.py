@@ -23,9 +23,15 @@ BACKLOG_PARTITIONS = 4
 WARM_UP_S = 1.5
 """From the first request on: deliveries grow to the endpoint's pace within two or three of them."""
 
+BUFFERS_FILL_S = 10.0
+"""With many lanes ingest reads ahead for so long before reading and delivering are in balance."""
+
 START_TIMEOUT_S = 30.0
 RUN_TIMEOUT_S = 120.0
 FLOOR_TIMEOUT_S = 60.0
+PRODUCER_LINGER_MS = 5.0
+"""The default of Kafka's own producer; without it the broker spends a core on a sparse trickle."""
+
 LAST_SHARE = 0.92
 """Of the backlog: the lanes run dry at different moments, so the end is no steady state."""
 
@@ -52,6 +58,7 @@ class Backlog:
     filters: tuple[str, ...] = ()
     reads: int = 1
     subscriptions: int = 1
+    warm_up_s: float = WARM_UP_S
     tls: bool = False
 
     def run(self, bench: Bench) -> list[Row]:
@@ -74,7 +81,7 @@ class Backlog:
         """From the end of the warm-up until the time is up or little is left."""
         rig = bench.rig
         _must(wait_until(lambda: rig.nginx_requests() > before, START_TIMEOUT_S), f"{self.name}: no request came")
-        time.sleep(WARM_UP_S)
+        time.sleep(self.warm_up_s)
         start, sent = pipeline.usage(rig.services), rig.nginx_requests()
         until = start.at + bench.seconds
         last = before + int(total * LAST_SHARE)
@@ -104,7 +111,7 @@ def sparse(bench: Bench) -> list[Row]:
         before = rig.nginx_requests()
         ids = list(pool.map(lambda topic: rig.subscribe(rig.nginx.address, topic), topics))
         try:
-            with Trickle(rig.kafka.address, topics, lanes * per_lane_s) as trickle:
+            with Trickle(rig.kafka.address, topics, lanes * per_lane_s, linger_ms=PRODUCER_LINGER_MS) as trickle:
                 flowing = wait_until(lambda: rig.nginx_requests() - before >= 10 * lanes, START_TIMEOUT_S)
                 _must(flowing, "sparse: the lanes do not flow")
                 time.sleep(2 * WARM_UP_S)
@@ -183,7 +190,7 @@ CASES: Mapping[str, Callable[[Bench], list[Row]]] = {
         name="filter keeps 10 %", target=0.25, each="record", filters=("status == 'paid'",), reads=PAID_EVERY
     ).run,
     "https": Backlog(name="HTTPS, batch 1", target=1.1, tls=True).run,
-    "fan-out": Backlog(name="10 on one topic", subscriptions=10).run,
+    "fan-out": Backlog(name="10 on one topic", subscriptions=10, warm_up_s=BUFFERS_FILL_S).run,
     "sparse": sparse,
     "latency": latency,
     "workers": workers,

@@ -25,6 +25,9 @@ SETTLE_S = 60.0
 """As long as the promise says: "idle for a minute"."""
 
 JOIN_TIMEOUT_S = 180.0
+JOINING_PER_S = 30.0
+"""Records that show who has joined; each goes to ten subscriptions."""
+
 FIRST_TOPICS = 40
 FIRST_PER_S = 4.0
 CPU_LIMIT, MEMORY_LIMIT_MB, LATE_LIMIT_MS = 0.5, 1500.0, 250.0
@@ -70,7 +73,7 @@ def _registered(rig: Rig, receiver: Receiver, topics: list[str]) -> Iterator[Non
 
 def _measure(rig: Rig, pipeline: Pipeline, receiver: Receiver, load: tuple[dict[str, int], float]) -> int:
     topics, seconds = load
-    with Trickle(rig.kafka.address, topics, 10.0 * len(topics)) as trickle:
+    with Trickle(rig.kafka.address, topics, JOINING_PER_S) as trickle:
         flowing = wait_until(lambda: len(receiver.report()["received_ends"]) >= PER_TOPIC * len(topics), JOIN_TIMEOUT_S)
     print(f"every subscription has joined and delivered: {flowing}", flush=True)
     wait_until(lambda: receiver.report()["requests"] >= PER_TOPIC * trickle.produced, JOIN_TIMEOUT_S)

@@ -56,11 +56,16 @@ def _produce(producer: Producer, topic: str, value: bytes, partition: int) -> No
 
 
 class Trickle:
-    """A context: while it lasts, `per_s` records a second go to the topics' partitions, all in turn."""
+    """A context: while it lasts, `per_s` records a second go to the topics' partitions, all in turn.
 
-    def __init__(self, bootstrap_servers: str, partitions: Mapping[str, int], per_s: float) -> None:
+    With `linger_ms` the records of that long share a request to the broker, which is what most producers do.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, partitions: Mapping[str, int], per_s: float, *, linger_ms: float = 0.0
+    ) -> None:
         self.produced = 0
-        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0})
+        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": linger_ms})
         self._places = [(topic, number) for topic, count in partitions.items() for number in range(count)]
         random.Random(0).shuffle(self._places)
         self._per_s = per_s

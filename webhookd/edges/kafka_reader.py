@@ -12,6 +12,7 @@ Everything is called from the ingest loop's thread; the callbacks run inside `po
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -25,6 +26,8 @@ FETCH_WAIT_S = 0.2
 this is also how long it may stall; and a thousand idle consumers ask so often."""
 
 QUEUE_KBYTES = 4096
+
+_error = methodcaller("error")
 
 _log = logs.get(__name__)
 _library_log = logging.getLogger("librdkafka")
@@ -67,7 +70,7 @@ class KafkaReader:
     def poll(self) -> list[Message]:
         """What has arrived, errors excluded; returns at once. Raises KafkaException when the consumer is beyond use."""
         messages = self._consumer.consume(POLL_RECORDS, 0)
-        if messages and any(message.error() is not None for message in messages):
+        if any(map(_error, messages)):
             return [message for message in messages if not self._is_error(message)]
         return messages
 

@@ -1,6 +1,7 @@
 """One subscription at work in this process: its consumer, its lanes, its counters and its health."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -221,14 +222,7 @@ class Intake:
         return not self.closed and self.route.lanes.get(lane.place) is lane
 
     def _take(self, messages: Sequence[Message], now: float) -> None:
-        by_lane: dict[tuple[str | None, int | None], list[Message]] = {}
-        for message in messages:
-            place = (message.topic(), message.partition())
-            if place in by_lane:
-                by_lane[place].append(message)
-            else:
-                by_lane[place] = [message]
-        for (topic, number), taken in by_lane.items():
+        for (topic, number), taken in self._by_lane(messages):
             lane = self.route.lanes.get((topic or "", -1 if number is None else number))
             if lane is not None and not lane.adrift:
                 records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
@@ -236,6 +230,19 @@ class Intake:
                 self.counters.filtered += dropped
                 self._bury(lane, letters)
         self.changed = True
+
+    def _by_lane(self, messages: Sequence[Message]) -> Iterable[tuple[tuple[str | None, int | None], list[Message]]]:
+        """The messages of each lane in their order; with one topic, as most have, it need not be asked of each."""
+        by_number: defaultdict[int | None, list[Message]] = defaultdict(list)
+        by_place: defaultdict[tuple[str | None, int | None], list[Message]] = defaultdict(list)
+        if len(self._sources) == 1:
+            for message in messages:
+                by_number[message.partition()].append(message)
+            topic = messages[0].topic()
+            return [((topic, number), taken) for number, taken in by_number.items()]
+        for message in messages:
+            by_place[message.topic(), message.partition()].append(message)
+        return by_place.items()
 
     def _bury(self, lane: Lane, letters: list[DeadLetter]) -> None:
         if not letters:

@@ -23,6 +23,6 @@ class Limits:
     lookup_threads: int = 16  # a host that hangs holds one of them
     addresses_tried: int = 4  # of those one name has
     idle_timeout_s: float = 30.0  # shorter than what balancers usually grant (60 s)
-    idle_per_origin: int = 64  # connections kept for the next errand
-    idle_total: int = 512
+    idle_per_origin: int = 256  # connections kept for the next errand: as many as a parcel may need at once
+    idle_total: int = 1024
     sweep_interval_s: float = 0.05  # how late a deadline may fire

@@ -25,8 +25,10 @@ class IdlePool:
         kept = self._by_origin.get(origin)
         if not kept:
             return None
-        connection = kept[-1]
-        self._forget(connection)
+        connection = kept.pop()
+        del self._by_age[connection]
+        if not kept:
+            del self._by_origin[origin]
         return connection
 
     def give(self, connection: Connection, now: float) -> None:
