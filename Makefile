@@ -8,10 +8,10 @@ BIN  := $(VENV)/bin
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports pytest up down bench lock clean
+.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
 	@exec $(BIN)/webhookd demo --seconds $(SECONDS)
@@ -49,8 +49,17 @@ up: $(VENV)/test ## Kafka, Redis and Postgres to play with, in the background (B
 down: $(VENV)/test ## stop what `make up` started
 	@exec $(BIN)/python -m stack down
 
-bench: $(VENV)/test ## the benchmark table (load-test/)
-	@exec $(BIN)/python load-test/bench.py
+# The scripts in load-test/ use the checkout's own packages, the stack included.
+LOAD_TEST = PYTHONPATH=$(CURDIR) $(BIN)/python load-test
+
+bench: $(VENV)/test ## the benchmark table (CASES="batch-1 filter"; load-test/bench.py)
+	@exec env $(LOAD_TEST)/bench.py $(CASES)
+
+bench-idle: $(VENV)/test ## what a thousand idle subscriptions cost
+	@exec env $(LOAD_TEST)/idle.py
+
+bench-million: $(VENV)/test ## a million records arrive: all, in order, also when a worker is killed
+	@exec env $(LOAD_TEST)/million.py
 
 # With the oldest Python there is (make lock PYTHON=…): some packages are needed there only, and harmless elsewhere.
 lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows, anew
@@ -71,9 +80,10 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # The project's build needs no network: setuptools is in the lock.
+# Nothing is compiled ahead (a third of the time to the demo's first delivery): Python does what it imports.
 $(VENV)/runtime: requirements.lock setup.cfg pyproject.toml | $(VENV)/bin/python
 	@echo "== requirements.lock"
-	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-compile --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

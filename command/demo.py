@@ -7,7 +7,6 @@ closing    until everything has arrived and is committed
 table      what came of it; the exit code says whether anything was lost
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,7 +58,7 @@ def demo(seconds: float) -> None:
             good = _play(Path(place), seconds, interruption)
         if not good and not interruption.came:
             _show_log(log)
-    sys.exit(interruption.exit_code or int(not good))
+    interruption.leave(interruption.exit_code or int(not good))
 
 
 def _play(place: Path, seconds: float, interruption: Interruption) -> bool:

@@ -6,9 +6,11 @@ The handler writes to a pipe and nothing else: a lock or a condition may be held
 import os
 import select
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,6 +40,13 @@ class Interruption:
         if not self.came:
             select.select([self._reader], [], [], timeout_s)
         return self.came
+
+    @staticmethod
+    def leave(exit_code: int) -> NoReturn:
+        """End the process, after all was stopped and said: a consumer that Kafka does not let go must not hold it."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
 
     def _heard(self, number: int, _frame: FrameType | None) -> None:
         for each in SIGNALS:

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 
 from webhookd.errors import KafkaUnavailable
 
-ASK_S = 8.0
+ASK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

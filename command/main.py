@@ -14,6 +14,7 @@ MODULES = {
     "ingest": "command.serving",
     "migrate": "command.serving",
     "run": "command.run",
+    "settings": "command.serving",
     "worker": "command.serving",
 }
 """Where each command is defined, under its own name."""

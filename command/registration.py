@@ -10,6 +10,7 @@ from webhookd.errors import InvalidInput
 NAME = "webhookd run"
 
 OPTIONS = {
+    "destination": "--url",
     "url": "--url",
     "headers": "--header",
     "topic": "--topic",

@@ -78,10 +78,11 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
         _run(Options.of(options), _settings(bootstrap_servers, allow, state), state, interruption)
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
-        sys.exit(2)
+        interruption.leave(2)
     except WebhookdError as error:
         click.echo(f"webhookd run: {error}", err=True)
-        sys.exit(1)
+        interruption.leave(1)
+    interruption.leave(0)
 
 
 def _run(options: Options, settings: Settings, state: Path, interruption: Interruption) -> None:

@@ -18,10 +18,13 @@ from workers.ingest.process import IngestProcess
 from workers.process import WorkerProcess
 from workers.queues import QUEUES
 
+_log = logs.get(__name__)
+
 
 def _settings() -> Settings:
     settings = Settings()
     logs.configure(settings.log_format, settings.log_level)
+    _log.info("settings", **settings.shown())
     share_between_threads()
     return settings
 
@@ -85,14 +88,22 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
 def flower(arguments: tuple[str, ...]) -> None:
     """Watch workers and tasks in a browser (Flower); ARGUMENTS are Flower's own.
 
-    Listens on loopback, and changes nothing: remote actions are off. With a login (`--basic-auth=user:password` or
-    `--auth=…`) it listens on every address, and `--read_only=false` allows actions.
+    Listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login; its remote actions are off
+    unless `--read_only=false` is among the arguments.
     """
     settings = _settings()
-    guarded = any(a.startswith(("--basic-auth", "--basic_auth", "--auth")) for a in arguments)
-    address = "" if guarded else "127.0.0.1"
-    app = WorkerProcess(settings, build_edges(settings)).app
-    app.start(["flower", f"--address={address}", "--read_only=true", *arguments])
+    login = settings.flower_login.get_secret_value()
+    # The login goes by the environment: arguments are for every user of the machine to read.
+    os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
+    address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
+    build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
+
+
+@click.command()
+def settings() -> None:
+    """List the environment variables that the processes read, with their values here and what they are for."""
+    for name, value in Settings().shown().items():
+        click.echo(f"WEBHOOKD_{name.upper()}={value}\n    {Settings.model_fields[name].description}")
 
 
 def _keep_logging(**_: object) -> None:

@@ -35,6 +35,7 @@ http {{
         listen 127.0.0.1:{http_port} backlog=4096;
         listen 127.0.0.1:{https_port} ssl backlog=4096;
         location / {{ return 200; }}
+        location = /status {{ stub_status; }}
     }}
 }}
 """
@@ -58,6 +59,11 @@ class NginxServer:
     def https_url(self) -> str:
         """Where it answers over TLS; verify against `certificate`."""
         return f"https://127.0.0.1:{self.https_port}/"
+
+    @property
+    def status_url(self) -> str:
+        """Where it says how many requests it has had; asking counts as one."""
+        return f"{self.address}status"
 
     def wait_ready(self) -> None:
         """Block until it accepts connections on both ports."""

@@ -4,11 +4,14 @@ Read once, at the start of a process, from `WEBHOOKD_…` environment variables;
 and `webhookd run`) builds the same object with other edges. What goes wrong is said before any work starts.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+@")
 
 LogFormat = Literal["json", "text"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
@@ -87,8 +90,15 @@ class Settings(BaseSettings):
     # Processes
     api_bind: str = Field(default="127.0.0.1:8080", description="where gunicorn listens")
     api_body_bytes: int = Field(default=256 * 1024, description="the largest request body the API reads")
+    flower_login: SecretStr = Field(
+        default=SecretStr(""), description="user:password for Flower; without one it listens on loopback only"
+    )
     log_format: LogFormat = Field(default="json", description="json, or text for people")
     log_level: str = Field(default="info", description="debug shows each attempt")
+
+    def shown(self) -> dict[str, str]:
+        """Every setting as text, with passwords masked: for logs and people."""
+        return {name: _PASSWORD.sub(r"\1****@", str(getattr(self, name))) for name in type(self).model_fields}
 
     @property
     def embedded(self) -> bool:

@@ -22,7 +22,6 @@ from webhookd.flow.outcome import Outcome
 from webhookd.flow.report import Kind, Report
 from webhookd.flow.target import Target
 from webhookd.flow.ticket import Ticket, decode_batches
-from workers.directory import Directory
 from workers.errand import Bounds, Clocks, DeliveryErrand, Plan
 from workers.reporter import Reporter
 
@@ -30,6 +29,13 @@ _log = logs.get(__name__)
 
 PublishRetry = Callable[[Ticket, float], None]
 """Publishes one ticket with a countdown in seconds."""
+
+
+class Plans(Protocol):
+    """What says where the requests of a ticket go."""
+
+    def plans(self, tickets: list[Ticket]) -> list[Plan | None]:
+        """The plan of each, None for a stale one. Raises StoreUnavailable."""
 
 
 class Claims(Protocol):
@@ -62,7 +68,7 @@ class Desk:
     def __init__(
         self,
         *,
-        directory: Directory,
+        directory: Plans,
         claims: Claims,
         exchanges: Exchanges,
         reporter: Reporter,

@@ -27,6 +27,8 @@ class EmbeddedWorker:
         self._app = app
         self._ready = Event()
         self._name = f"embedded@{os.getpid()}-{id(self):x}"
+        # The pool's threads look the task up in the default application, as in any worker process.
+        app.set_default()
         app.finalize()
         self._controller: Any = app.WorkController(
             hostname=self._name,

@@ -3,7 +3,7 @@
 stops when                                    reported as
 every batch is acknowledged                   FINISHED
 its time budget is used up                    FINISHED, the rest goes back to the lane
-its lanes have another epoch, or we drain     FINISHED likewise
+its lanes have another epoch, or we drain     FINISHED likewise; a request we broke off is nobody's failure
 its lease ran out unrenewed                   FINISHED likewise
 an exchange failed and may be tried again     RETRY
 an exchange failed for the last time          EXHAUSTED

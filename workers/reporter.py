@@ -69,6 +69,7 @@ class Reporter:
         self._open: dict[str, _Open] = {}
         self._finals: list[_Final] = []
         self._stopping = False
+        self._over = False
         self._epochs_at = 0.0
         self._thread = Thread(target=self._run, name="reporter", daemon=True)
 
@@ -102,7 +103,7 @@ class Reporter:
     def tell(
         self, ticket: Ticket, report: Report, flushed: Callable[[bool], None], keep: dict[str, bytes] | None = None
     ) -> None:
-        """Send the last report of an attempt."""
+        """Send the last report of an attempt; after `stop` it reaches nobody, and its lease runs out."""
         final = _Final(
             ticket=ticket,
             report=report,
@@ -112,8 +113,11 @@ class Reporter:
         )
         with self._changed:
             self._open.pop(ticket.id, None)
-            self._finals.append(final)
-            self._changed.notify()
+            if not self._over:
+                self._finals.append(final)
+                self._changed.notify()
+                return
+        _answer([final], reached=False)
 
     def stop_all(self) -> None:
         """Let every open errand end after the request under way (drain)."""
@@ -129,6 +133,7 @@ class Reporter:
                 finals, self._finals = self._finals, []
                 open_errands = list(self._open.values())
                 if self._stopping and not finals:
+                    self._over = True
                     return
             try:
                 self._flush(finals, open_errands)
@@ -181,8 +186,7 @@ class Reporter:
         _answer(lost, reached=False)
         with self._changed:
             self._finals[:0] = [final for final in finals if final.give_up_at > now]
-            if not self._stopping:
-                self._changed.wait(RETRY_FLUSH_S)
+            self._changed.wait(RETRY_FLUSH_S)
 
 
 def _answer(finals: list[_Final], *, reached: bool) -> None:

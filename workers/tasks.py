@@ -1,7 +1,7 @@
 """The one task: `webhookd.deliver` takes a parcel of tickets."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from celery import Celery, Task
@@ -11,7 +11,7 @@ from kombu.exceptions import KombuError, OperationalError
 from webhookd import logs
 from webhookd.errors import Unavailable
 from webhookd.flow.ticket import Ticket, describe, ticket_from_wire, ticket_to_wire
-from workers.desk import Desk
+from workers.desk import PublishRetry
 from workers.queues import DELIVER, RETRY
 
 BACK_OFF_S = 2.0
@@ -20,7 +20,14 @@ BACK_OFF_S = 2.0
 _log = logs.get(__name__)
 
 
-def register(app: Celery, desk: Callable[[], Desk]) -> None:
+class Delivers(Protocol):
+    """What works on parcels."""
+
+    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
+        """Returns when all is reported. Raises Unavailable before anything was claimed."""
+
+
+def register(app: Celery, desk: Callable[[], Delivers]) -> None:
     """Make the application able to work on parcels; `desk` answers the process' desk, started."""
 
     def deliver(task: Task, parcel: list[dict[str, Any]]) -> None:
@@ -29,9 +36,10 @@ def register(app: Celery, desk: Callable[[], Desk]) -> None:
             desk().deliver(tickets, lambda ticket, wait_s: _retry(task, ticket, wait_s))
         except Unavailable as error:
             _log.warning("parcel_delayed", code=error.code, detail=error.detail, deliveries=[t.id for t in tickets])
-            raise task.retry(exc=error, countdown=BACK_OFF_S) from error
+            raise task.retry(exc=error, countdown=BACK_OFF_S, argsrepr=describe(tickets)) from error
 
-    app.task(bind=True, name=DELIVER, max_retries=None)(deliver)
+    # Not shared: Celery would hand this application's desk to every later one of the same process.
+    app.task(bind=True, name=DELIVER, max_retries=None, shared=False)(deliver)
 
 
 def _retry(task: Task, ticket: Ticket, wait_s: float) -> None:

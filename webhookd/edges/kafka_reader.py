@@ -127,10 +127,12 @@ class KafkaReader:
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])
 
-    def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.resume(partitions)  # librdkafka keeps a pause for the day when the partition comes back
         self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
 
-    def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.resume(partitions)
         self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
 
 

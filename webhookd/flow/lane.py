@@ -9,7 +9,9 @@ PROBING    yes    one batch, one attempt      it succeeds → FLOWING, it fails 
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from webhookd.errors import UndecodableRecord
 from webhookd.flow.dead_letter import DeadLetter
@@ -58,8 +60,11 @@ class Matching(Protocol):
         """Whether all filters say yes. Raises UndecodableRecord for what is not JSON in UTF-8."""
 
 
-class Fragment(NamedTuple):
-    """A rendered record that waits for its batch; `read_at` is monotonic seconds."""
+class Fragment(msgspec.Struct, frozen=True, gc=False):
+    """A rendered record that waits for its batch; `read_at` is monotonic seconds.
+
+    Unknown to the garbage collector, which would otherwise walk over all that wait again and again.
+    """
 
     offset: int
     text: bytes
@@ -135,9 +140,9 @@ class Lane:
     def cut(self, records: int, size_bytes: int) -> Batch:
         """One batch of the first waiting records, as many as both bounds allow and at least one."""
         if records == 1:
-            offset, text, _ = self.waiting.popleft()
+            fragment = self.waiting.popleft()
             self.bytes_held += overhead_bytes(1)
-            return Batch(self._identity.of((offset,)), 1, body((text,)))
+            return Batch(self._identity.of((fragment.offset,)), 1, body((fragment.text,)))
         fragments = self.take_fragments(records, size_bytes)
         count = len(fragments)
         self.bytes_held += overhead_bytes(count)

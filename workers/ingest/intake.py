@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, Message
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.edges.kafka_reader import KafkaReader, Listener
+from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
@@ -49,6 +49,31 @@ class Services(Protocol):
         """Put records aside; `committed` runs on the ingest loop's thread."""
 
 
+class Reader(Protocol):
+    """A member of the subscription's consumer group, as edges.kafka_reader has it."""
+
+    def poll(self) -> list[Message]:
+        """What has arrived; returns at once. Raises KafkaException when the consumer is beyond use."""
+
+    def reposition(self, partition: Partition, offset: int) -> None:
+        """Read on from exactly `offset`."""
+
+    def pause(self, partition: Partition) -> None:
+        """Stop fetching."""
+
+    def resume(self, partition: Partition) -> None:
+        """Fetch again."""
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Ask for a commit and return."""
+
+    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
+        """The committed offset, the first and the end offset. Blocks; any thread."""
+
+    def close(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit a last time and leave the group. Blocks."""
+
+
 @dataclass(slots=True)
 class Counters:
     """Records since the subscription was made; `filter_errors` those of earlier runs only."""
@@ -78,7 +103,7 @@ class Intake:
         matchers: Mapping[str, Matcher],
         throttle: Throttle,
         services: Services,
-        open_reader: Callable[[Listener], KafkaReader],
+        open_reader: Callable[[Listener], Reader],
         previous: Condition | None,
     ) -> None:
         self.route = route
@@ -288,6 +313,10 @@ class Intake:
         if lost:
             self.become(Health.UNHEALTHY, "records_lost")
             _log.error("records_lost", subscription=self.subscription.id, lane=lane.key, count=lost, until=offset)
+        if offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
+            self.release(lane)
+            self.route.close_lane(partition)
+            lane = self.route.open_lane(partition)
         lane.begin(offset)
         self.reread(lane, offset)
 

@@ -10,7 +10,7 @@ Everything that other threads have to say arrives as a call in the inbox; nothin
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -39,6 +39,10 @@ LONGEST_PAUSE_S = 0.05
 """Between two parcels, and between two looks at a consumer, the loop pauses for a quarter of a millisecond for each
 lane that dispatched in the last second: with few lanes everything leaves at once, with hundreds of sparse ones a
 task carries many of them (a task costs as much as dozens of deliveries)."""
+
+LEAVE_S = 10.0
+"""How long a stop waits for the last commits: with the brokers away each blocks for 45 s. What is not committed is
+delivered again."""
 
 RECORD_S = 1.0
 REBUILD_S = 1.0
@@ -82,6 +86,7 @@ class IngestLoop:
         self._commit_interval_s = commit_interval_s
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._background = ThreadPoolExecutor(8, thread_name_prefix="ingest-background")
+        self._pending: set[Future[None]] = set()
         self._touched: dict[str, Intake] = {}
         self._polls: list[tuple[float, int, Intake]] = []
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -107,7 +112,10 @@ class IngestLoop:
         until = self.monotonic() + budget_s
         self.call(lambda: self._drain(until))
         self._thread.join(budget_s + 1.0)
-        self._background.shutdown(wait=True, cancel_futures=False)
+        _, unfinished = wait(list(self._pending), LEAVE_S)
+        self._background.shutdown(wait=False)
+        if unfinished:
+            _log.warning("groups_not_left", code="kafka_unavailable", count=len(unfinished))
 
     def call(self, action: Callable[[], None]) -> None:
         """Run on the loop's thread, soon."""
@@ -119,7 +127,9 @@ class IngestLoop:
 
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
-        self._background.submit(_logged, action)
+        pending = self._background.submit(_logged, action)
+        self._pending.add(pending)
+        pending.add_done_callback(self._pending.discard)
 
     def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
         """Put records aside; `committed` runs on the loop's thread."""
@@ -263,15 +273,11 @@ class IngestLoop:
         if effect.held and report is not None and report.failure is not None:
             intake.become(Health.UNHEALTHY, report.failure.error)
         elif effect.delivered and not effect.held:
-            self._healthy_again(intake)
+            intake.become(Health.HEALTHY)
+        if effect.recovered:
+            _hasten_probes(intake)
         if effect.freed:
             self._touched[intake.subscription.id] = intake
-
-    def _healthy_again(self, intake: Intake) -> None:
-        if intake.vitals.health is Health.UNHEALTHY:
-            intake.become(Health.HEALTHY)
-            for lane in intake.route.lanes.values():
-                lane.probe_at = 0.0  # the endpoint answers again: the other held lanes need not wait
 
     def _sweep(self) -> None:
         now = self.monotonic()
@@ -350,9 +356,9 @@ class IngestLoop:
         if self._dispatches.under_way and self.monotonic() < until:
             self._at(self.monotonic() + SWEEP_S, lambda: self._drain(until))
             return
+        self._running = False
         for subscription_id in list(self.intakes):
             self.drop(subscription_id)
-        self._running = False
 
     def _pause_s(self) -> float:
         lanes = max(self._lane_count, len(self._recent_lanes))
@@ -374,6 +380,15 @@ def _fold(fold: ActivityFold, report: Report, calls: int) -> None:
         fold.succeeded(calls, report.success)
     if report.failure is not None:
         fold.failed(report.failure)
+
+
+def _hasten_probes(intake: Intake) -> None:
+    """A probe succeeded, so the endpoint answers again, and the other held lanes need not wait.
+
+    A success of a lane that never failed does not say so: a poisonous batch beside it would be probed all the time.
+    """
+    for lane in intake.route.lanes.values():
+        lane.probe_at = 0.0
 
 
 def _logged(action: Callable[[], None]) -> None:

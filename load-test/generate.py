@@ -1,0 +1,18 @@
+"""The records that are delivered: JSON of exactly 300 bytes, every tenth of them paid."""
+
+RECORD_BYTES = 300
+PAID_EVERY = 10
+"""The filter case keeps one record in so many."""
+
+_TEMPLATE = (
+    b'{"id":"%012d","type":"order.updated","status":"%b","sent_ns":"%019d","created_at":"2026-11-24T01:59:00Z",'
+    b'"customer":{"id":48213,"country":"NL","tier":"gold"},"total":149.95,"currency":"EUR",'
+    b'"items":[{"sku":"A-1","quantity":2},{"sku":"B-7","quantity":1}],"note":"'
+)
+_STATUS = (b"paid", *[b"open"] * (PAID_EVERY - 1))
+_NOTE = b"x" * (RECORD_BYTES - len(_TEMPLATE % (0, b"open", 0)) - 2)
+
+
+def record(number: int, sent_ns: int = 0) -> bytes:
+    """The record of this number; `sent_ns` is when it is produced, for who measures its way."""
+    return b'%b%b"}' % (_TEMPLATE % (number, _STATUS[number % PAID_EVERY], sent_ns), _NOTE)

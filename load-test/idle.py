@@ -1,0 +1,109 @@
+"""What a thousand idle subscriptions cost, against a real broker.
+
+    python load-test/idle.py [--subscriptions 1000] [--seconds 30]
+
+Registers the subscriptions over the API, ten on each topic of one partition, leaves them alone, and measures ingest's
+CPU and memory and the broker's. Then one record goes to a topic after another that has been idle for a minute: how
+late is the first record of an idle subscription?
+"""
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from measure import wait_until
+from publish import Trickle, create_topics
+from rig import Pipeline, Receiver, Rig
+from stack.interruption import Interrupted, raise_on_signals
+
+PER_TOPIC = 10
+SETTLE_S = 60.0
+"""As long as the promise says: "idle for a minute"."""
+
+JOIN_TIMEOUT_S = 180.0
+FIRST_TOPICS = 40
+FIRST_PER_S = 4.0
+CPU_LIMIT, MEMORY_LIMIT_MB, LATE_LIMIT_MS = 0.5, 1500.0, 250.0
+FILES_EACH = 20
+"""Open files of one consumer: three connections, and what wakes its threads."""
+
+
+def main() -> int:
+    """Measure; answers the exit code, 1 when a limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--subscriptions", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    arguments = parser.parse_args()
+    _allow_files(arguments.subscriptions * FILES_EACH)
+    raise_on_signals()
+    try:
+        with Rig() as rig, rig.receiver() as receiver:
+            topics = {f"idle-{number}": 1 for number in range(arguments.subscriptions // PER_TOPIC)}
+            create_topics(rig.kafka.address, topics)
+            with rig.pipeline() as pipeline, _registered(rig, receiver, list(topics)):
+                return _measure(rig, pipeline, receiver, (topics, arguments.seconds))
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+
+
+def _allow_files(wanted: int) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most < wanted:
+        print(f"only {most} open files are allowed (ulimit -Hn); {wanted} may be needed", flush=True)
+
+
+@contextmanager
+def _registered(rig: Rig, receiver: Receiver, topics: list[str]) -> Iterator[None]:
+    """The subscriptions; they end with the pipeline and are not deleted one by one."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        wanted = [(topic, f"{receiver.url}{number}") for topic in topics for number in range(PER_TOPIC)]
+        list(pool.map(lambda one: rig.subscribe(one[1], one[0], start="latest"), wanted))
+    print(f"registered {len(wanted)} subscriptions in {time.monotonic() - began:.0f} s", flush=True)
+    yield
+
+
+def _measure(rig: Rig, pipeline: Pipeline, receiver: Receiver, load: tuple[dict[str, int], float]) -> int:
+    topics, seconds = load
+    with Trickle(rig.kafka.address, topics, 10.0 * len(topics)) as trickle:
+        flowing = wait_until(lambda: len(receiver.report()["received_ends"]) >= PER_TOPIC * len(topics), JOIN_TIMEOUT_S)
+    print(f"every subscription has joined and delivered: {flowing}", flush=True)
+    wait_until(lambda: receiver.report()["requests"] >= PER_TOPIC * trickle.produced, JOIN_TIMEOUT_S)
+    time.sleep(SETTLE_S)
+    start = pipeline.usage(rig.services)
+    time.sleep(seconds)
+    end = pipeline.usage(rig.services)
+    cores = {name: (end.cpu_s[name] - start.cpu_s[name]) / (end.at - start.at) for name in end.cpu_s}
+    memory_mb = {name: size / 1e6 for name, size in end.resident_bytes.items()}
+    for name, share in cores.items():
+        print(f"{name:10}{share:6.2f} cores{memory_mb[name]:8.0f} MB", flush=True)
+    late_ms = _first_records(rig, receiver, list(topics)[:FIRST_TOPICS])
+    held = cores["ingest"] <= CPU_LIMIT and memory_mb["ingest"] <= MEMORY_LIMIT_MB and late_ms <= LATE_LIMIT_MS
+    print(
+        f"limits: ingest {CPU_LIMIT} cores, {MEMORY_LIMIT_MB:.0f} MB, {LATE_LIMIT_MS:.0f} ms: {'held' if held else '!'}"
+    )
+    return 0 if held and flowing else 1
+
+
+def _first_records(rig: Rig, receiver: Receiver, topics: list[str]) -> float:
+    """The 99th percentile of how late they are, in milliseconds."""
+    receiver.reset()
+    with Trickle(rig.kafka.address, dict.fromkeys(topics, 1), FIRST_PER_S):
+        time.sleep(len(topics) / FIRST_PER_S)
+    wait_until(lambda: receiver.report()["requests"] >= PER_TOPIC * len(topics), JOIN_TIMEOUT_S)
+    seen = receiver.report()
+    print(
+        f"first records of {seen['timed']} idle subscriptions, append to receiver: p50 {seen['p50_ms']:.0f} ms, "
+        f"p99 {seen['p99_ms']:.0f} ms, latest {seen['max_ms']:.0f} ms",
+        flush=True,
+    )
+    return float(seen["p99_ms"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

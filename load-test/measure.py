@@ -1,0 +1,71 @@
+"""What processes cost: CPU time and resident memory out of /proc, with all their children."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+LOOK_INTERVAL_S = 0.02
+
+Roots = Mapping[str, Sequence[int]]
+"""Process ids by the name under which they and their children are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    parent: int
+    cpu_s: float
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """CPU seconds since their start and resident bytes now, by name."""
+
+    at: float
+    cpu_s: Mapping[str, float]
+    resident_bytes: Mapping[str, int]
+
+
+def usage(roots: Roots) -> Usage:
+    """What the processes have used up to now."""
+    table = dict(_processes())
+    families = {name: _family(pids, table) for name, pids in roots.items()}
+    return Usage(
+        at=time.monotonic(),
+        cpu_s={name: sum(p.cpu_s for p in family) for name, family in families.items()},
+        resident_bytes={name: sum(p.resident_bytes for p in family) for name, family in families.items()},
+    )
+
+
+def wait_until(reached: Callable[[], bool], timeout_s: float, interval_s: float = LOOK_INTERVAL_S) -> bool:
+    """Look again and again; whether it came true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not reached():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(interval_s)
+    return True
+
+
+def _processes() -> Iterator[tuple[int, _Process]]:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        cpu_s = (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        yield int(path.parent.name), _Process(int(fields[1]), cpu_s, int(fields[21]) * PAGE_BYTES)
+
+
+def _family(pids: Iterable[int], table: Mapping[int, _Process]) -> list[_Process]:
+    wanted = set(pids)
+    grown = True
+    while grown:
+        born = {pid for pid, process in table.items() if process.parent in wanted} - wanted
+        wanted |= born
+        grown = bool(born)
+    return [table[pid] for pid in wanted if pid in table]

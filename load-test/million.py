@@ -1,0 +1,141 @@
+"""The proof: a million records arrive, all of them, in order, and once unless something is killed.
+
+    python load-test/million.py [--records 1000000]
+
+Four runs over one topic of four partitions: to nginx; to a checking receiver, in batches of 100 and of 1; and once more
+with `kill -9` of the worker in the middle. Each ends when the committed offsets are the end offsets, and says what
+arrived; exits 1 when a record is missing or out of order anywhere, or came twice though nothing was killed.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from measure import wait_until
+from publish import backlog, create_topics
+from rig import Pipeline, Rig
+from stack.interruption import Interrupted, raise_on_signals
+from verify import Marks, received
+
+TOPIC, PARTITIONS = "million", 4
+RUN_TIMEOUT_S = 240.0
+KILL_TIMEOUT_S = 60.0
+ASK_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What one run came to."""
+
+    name: str
+    held: bool
+    elapsed_s: float
+    findings: str
+
+    def __str__(self) -> str:
+        return f"{'held  ' if self.held else 'BROKEN'} {self.name}: {self.findings}; {self.elapsed_s:.1f} s"
+
+
+class Million:
+    """The topic, and what is asked of it."""
+
+    def __init__(self, rig: Rig, records: int) -> None:
+        self._rig = rig
+        self._records = records
+        create_topics(rig.kafka.address, {TOPIC: PARTITIONS})
+        backlog(rig.kafka.address, TOPIC, PARTITIONS, records)
+        self._marks = Marks(rig.kafka.address, TOPIC, PARTITIONS)
+        self._ends = self._marks.ends()
+
+    def to_nginx(self) -> Proof:
+        """One request a record, counted by nginx."""
+        rig, began = self._rig, time.monotonic()
+        before = rig.nginx_requests()
+        with rig.pipeline(), rig.subscription(rig.nginx.address, TOPIC) as id_:
+            all_committed = self._all_committed(id_)
+        requests = rig.nginx_requests() - before
+        findings = f"{requests:,} requests for {self._records:,} records; {self._said(all_committed)}"
+        return self._proof("nginx, batch 1", all_committed and requests == self._records, began, findings)
+
+    def to_receiver(self, batch: int) -> Proof:
+        """Every offset checked, nothing killed."""
+        return self._checked(
+            f"checking receiver, batch {batch}", batch, lambda _pipeline, _seen: None, duplicates=False
+        )
+
+    def with_a_kill(self) -> Proof:
+        """Every offset checked; the worker is killed half-way and another one started."""
+
+        def kill(pipeline: Pipeline, seen: Callable[[], dict[str, Any]]) -> None:
+            if not wait_until(lambda: seen()["records"] * 2 > self._records, KILL_TIMEOUT_S):
+                raise RuntimeError("the middle was never reached")
+            pipeline.workers[0].send(signal.SIGKILL)
+            pipeline.restart_worker()
+
+        return self._checked("worker killed in the middle, batch 1", 1, kill, duplicates=True)
+
+    def _checked(
+        self,
+        name: str,
+        batch: int,
+        meanwhile: Callable[[Pipeline, Callable[[], dict[str, Any]]], None],
+        *,
+        duplicates: bool,
+    ) -> Proof:
+        rig, began = self._rig, time.monotonic()
+        with rig.receiver() as receiver:
+            with rig.pipeline() as pipeline, rig.subscription(receiver.url, TOPIC, batch=batch) as id_:
+                meanwhile(pipeline, receiver.report)
+                all_committed = self._all_committed(id_)
+            seen = receiver.report()
+        whole = received(seen) == self._ends and not seen["missing"]
+        once = not seen["duplicates"] and not seen["rewinds"]
+        findings = (
+            f"{seen['records']:,} records in {seen['requests']:,} requests; {seen['missing']} gaps, "
+            f"{seen['duplicates']:,} duplicates, {seen['rewinds']} steps back; {self._said(all_committed)}"
+        )
+        return self._proof(name, all_committed and whole and (once or duplicates), began, findings)
+
+    def _all_committed(self, id_: str) -> bool:
+        return wait_until(lambda: self._marks.committed(id_) == self._ends, RUN_TIMEOUT_S, interval_s=ASK_INTERVAL_S)
+
+    def _said(self, all_committed: bool) -> str:  # noqa: FBT001 - the answer of the line above
+        return f"committed offsets {'equal' if all_committed else 'DO NOT EQUAL'} the end offsets"
+
+    def _proof(self, name: str, held: bool, began: float, findings: str) -> Proof:  # noqa: FBT001 - a field of it
+        return Proof(name=name, held=held, elapsed_s=time.monotonic() - began, findings=findings)
+
+
+def main() -> int:
+    """Run all four; answers the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    raise_on_signals()
+    try:
+        with Rig() as rig:
+            print(f"producing {arguments.records:,} records", flush=True)
+            million = Million(rig, arguments.records)
+            runs = (
+                million.to_nginx,
+                lambda: million.to_receiver(100),
+                lambda: million.to_receiver(1),
+                million.with_a_kill,
+            )
+            proofs = [_shown(run()) for run in runs]
+            return 0 if all(proof.held for proof in proofs) else 1
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+
+
+def _shown(proof: Proof) -> Proof:
+    print(proof, flush=True)
+    return proof
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""What a load test runs on: Kafka, Redis, Postgres, nginx and the real commands, started and stopped here."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from redis import Redis
+
+from measure import Roots, Usage, usage
+from stack.child import Child, spawn
+from stack.kafka import KafkaOptions
+from stack.ports import free_ports
+from stack.session import Session
+from stack.waiting import until_ready
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / ".state" / "load-test"
+"""One file for each process of the last run; the services' own logs go with their data."""
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 15.0
+ASK_TIMEOUT_S = 30.0
+BROKER = KafkaOptions(heap_mb=1024, warmed_up=True)
+"""As a broker in service runs: it shares the machine with what is measured."""
+
+NGINX_COUNT = re.compile(r"^ \d+ \d+ (\d+)", re.MULTILINE)
+
+
+class Rig:
+    """A context: the services, a migrated database and the API; ingest and workers come with each `pipeline`.
+
+    Use it from the main thread.
+    """
+
+    def __init__(self) -> None:
+        self._exits = ExitStack()
+        self._asked_nginx = 0
+        self._api = f"127.0.0.1:{free_ports(1)[0]}"
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(LOGS, ignore_errors=True)
+        LOGS.mkdir(parents=True)
+        with ExitStack() as undo:
+            session = undo.enter_context(Session())
+            self.kafka = session.start_kafka(BROKER)
+            self.redis = session.start_redis()
+            self.postgres = session.start_postgres()
+            self.nginx = session.start_nginx()
+            session.wait_ready()
+            self.environment = self._environment(self.postgres.create_database("load_test"))
+            self._command("migrate").must_succeed("webhookd migrate")
+            self.api = self._command("api")
+            undo.callback(self.api.stop, STOP_TIMEOUT_S)
+            until_ready("webhookd api", self._api_answers, [self.api], START_TIMEOUT_S)
+            self._exits = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    @contextmanager
+    def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator["Pipeline"]:
+        """One ingest and some worker processes; when they have stopped, Redis is empty again."""
+        pipeline = Pipeline(self._command, workers, threads)
+        try:
+            yield pipeline
+        finally:
+            pipeline.stop()
+            with Redis.from_url(self.redis.address) as redis:
+                redis.flushdb()
+
+    @contextmanager
+    def receiver(self, delay_s: float = 0.0) -> Iterator["Receiver"]:
+        """A checking receiver; see receive.py."""
+        port = free_ports(1)[0]
+        script = [
+            sys.executable,
+            str(ROOT / "load-test" / "receive.py"),
+            "--port",
+            str(port),
+            "--delay-s",
+            str(delay_s),
+        ]
+        child = spawn(script, log_file=LOGS / "receiver.log")
+        receiver = Receiver(f"http://127.0.0.1:{port}/", child)
+        try:
+            until_ready("receiver", receiver.answers, [child], START_TIMEOUT_S)
+            yield receiver
+        finally:
+            child.stop()
+
+    @contextmanager
+    def subscription(self, url: str, topic: str, **wishes: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON document's parts
+        """A subscription over the API, deleted at the end; see `document` for the wishes."""
+        id_ = self.subscribe(url, topic, **wishes)
+        try:
+            yield id_
+        finally:
+            self.unsubscribe(id_)
+
+    def subscribe(self, url: str, topic: str, **wishes: Any) -> str:  # noqa: ANN401 - a JSON document's parts
+        """Register a subscription over the API; answers its id."""
+        answer = requests.post(self._subscriptions, json=document(url, topic, **wishes), timeout=ASK_TIMEOUT_S)
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def unsubscribe(self, id_: str) -> None:
+        """Delete a subscription over the API."""
+        requests.delete(f"{self._subscriptions}/{id_}", timeout=ASK_TIMEOUT_S).raise_for_status()
+
+    def nginx_requests(self) -> int:
+        """How many requests nginx has had, without those that asked for this."""
+        said = requests.get(self.nginx.status_url, timeout=ASK_TIMEOUT_S).text
+        self._asked_nginx += 1
+        found = NGINX_COUNT.search(said)
+        if found is None:
+            raise ValueError(f"nginx does not count: {said}")
+        return int(found[1]) - self._asked_nginx
+
+    @property
+    def services(self) -> Roots:
+        """The services' processes."""
+        return {
+            "kafka": self.kafka.pids,
+            "redis": [self.redis.child.pid],
+            "postgres": [self.postgres.child.pid],
+            "nginx": [self.nginx.child.pid],
+        }
+
+    @property
+    def _subscriptions(self) -> str:
+        return f"http://{self._api}/1/Subscription"
+
+    def _api_answers(self) -> bool:
+        try:
+            return requests.get(f"http://{self._api}/ready", timeout=ASK_TIMEOUT_S).ok
+        except requests.ConnectionError:
+            return False
+
+    def _command(self, *arguments: str, log: str = "") -> Child:
+        log_file = LOGS / f"{log or arguments[0]}.log"
+        command = [sys.executable, "-m", "command.main", *arguments]
+        return spawn(command, log_file=log_file, environment=self.environment, leash_signal=signal.SIGTERM)
+
+    def _environment(self, database_url: str) -> Mapping[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}
+        return {
+            **inherited,
+            "PYTHONPATH": str(ROOT),
+            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
+            "WEBHOOKD_REDIS_URL": self.redis.address,
+            "WEBHOOKD_DATABASE_URL": database_url,
+            "WEBHOOKD_API_BIND": self._api,
+            "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+            "WEBHOOKD_EGRESS_CA_FILE": str(self.nginx.certificate),
+        }
+
+
+class Pipeline:
+    """An ingest process and its workers."""
+
+    def __init__(self, command: Callable[..., Child], workers: int, threads: int | None) -> None:
+        self._command = command
+        self._threads = () if threads is None else ("--threads", str(threads))
+        self.ingest = command("ingest")
+        self.workers = [self._start_worker(number) for number in range(workers)]
+
+    def restart_worker(self) -> None:
+        """Start a new worker in the first one's place, once that has ended."""
+        self.workers[0].wait()
+        self.workers[0] = self._start_worker(0)
+
+    def stop(self) -> None:
+        """End all of them."""
+        children = [*self.workers, self.ingest]
+        for child in children:
+            child.send(signal.SIGTERM)
+        for child in children:
+            child.stop(STOP_TIMEOUT_S)
+
+    def usage(self, services: Roots) -> Usage:
+        """What ingest, the workers and the services have used up to now."""
+        ours = {"ingest": [self.ingest.pid], "worker": [worker.pid for worker in self.workers]}
+        return usage({**ours, **services})
+
+    def _start_worker(self, number: int) -> Child:
+        return self._command("worker", *self._threads, log=f"worker-{number}")
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A running checking receiver."""
+
+    url: str
+    child: Child
+
+    def report(self) -> dict[str, Any]:
+        """What it has seen; see receive.py."""
+        return self._ask("report")
+
+    def reset(self) -> dict[str, Any]:
+        """The same, and from now on it counts anew."""
+        return self._ask("reset")
+
+    def answers(self) -> bool:
+        """Whether it is up."""
+        try:
+            return bool(self.report())
+        except requests.ConnectionError:
+            return False
+
+    def _ask(self, what: str) -> dict[str, Any]:
+        answer = requests.get(self.url + what, timeout=ASK_TIMEOUT_S)
+        known: dict[str, Any] = answer.json()
+        return known
+
+
+def document(
+    url: str, topic: str, *, batch: int = 1, filters: Sequence[str] = (), start: str = "earliest"
+) -> dict[str, Any]:
+    """A subscription as the API takes it."""
+    return {
+        "name": f"load test of {topic}",
+        "destination": {"kind": "webhook", "webhook": {"url": url}},
+        "source": [{"topic": topic, "jmes_filters": list(filters), "start": start}],
+        "configuration": {"batching": {"max_batch_size": batch, "max_batch_interval_seconds": 1}},
+    }

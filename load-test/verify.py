@@ -1,0 +1,43 @@
+"""Whether everything arrived: committed offsets against end offsets, and what a checking receiver saw."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+ASK_TIMEOUT_S = 10.0
+
+
+class Marks:
+    """The offsets of one topic as the broker has them."""
+
+    def __init__(self, bootstrap_servers: str, topic: str, partitions: int) -> None:
+        self._places = [TopicPartition(topic, number) for number in range(partitions)]
+        self._client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
+
+    def ends(self) -> dict[int, int]:
+        """The end offset of each partition."""
+        asked = {place: OffsetSpec.latest() for place in self._places}
+        answers = self._client.list_offsets(asked, request_timeout=ASK_TIMEOUT_S)
+        return {place.partition: answer.result(ASK_TIMEOUT_S).offset for place, answer in answers.items()}
+
+    def committed(self, subscription: str) -> dict[int, int]:
+        """The committed offset of each partition in a subscription's group; -1 where there is none.
+
+        {} while the broker cannot say: its coordinator is being loaded when it is asked for the first time.
+        """
+        asked = ConsumerGroupTopicPartitions(f"webhooks-{subscription}", self._places)
+        answer = self._client.list_consumer_group_offsets([asked], request_timeout=ASK_TIMEOUT_S)
+        try:
+            found = answer[asked.group_id].result(ASK_TIMEOUT_S).topic_partitions or []
+        except KafkaException:
+            return {}
+        return {place.partition: max(-1, place.offset) for place in found}
+
+
+def received(seen: Mapping[str, Any]) -> dict[int, int]:
+    """How far a checking receiver got in each partition; only what it had from offset 0 on counts."""
+    lanes: Mapping[str, tuple[int, int]] = seen["received_ends"]
+    return {int(name.rpartition(" ")[2]): high for name, (first, high) in lanes.items() if first == 0}

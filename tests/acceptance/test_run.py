@@ -1,0 +1,109 @@
+"""`webhookd run` against a real Kafka: delivers, resumes after whatever death, refuses what it must.
+
+Oracles: the receiver's record of topic, partition and offset; committed and end offsets, asked of the broker; exit
+codes and the lines it prints. Nothing is doubled.
+"""
+
+import json
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.harness.command_process import CommandProcess
+from tests.harness.pipeline import Pipeline
+from tests.harness.receiver import Receiver
+
+ALLOWED = ("--allow", "127.0.0.0/8")
+CLASSIC = {"WEBHOOKD_KAFKA_GROUP_PROTOCOL": "classic", "WEBHOOKD_LOG_LEVEL": "warning"}
+"""A member that was killed holds its partitions for 10 s there, and for 45 s under the new protocol."""
+
+
+@pytest.fixture
+def kafka(kafka_bootstrap: str, tmp_path: Path) -> Pipeline:
+    """The pipeline's view of Kafka alone: it is never entered, so none of its processes run."""
+    return Pipeline(tmp_path, kafka=kafka_bootstrap, redis="", database="", settings={})
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def orders(count: int) -> list[bytes]:
+    return [json.dumps({"number": number}).encode() for number in range(count)]
+
+
+def group_of(state: Path, line: str) -> str:
+    """The subscription's id, from the address of its status."""
+    assert (state / "webhookd.db").exists()
+    return line.rpartition("/Subscription/")[2].split("/")[0]
+
+
+def arguments(kafka_bootstrap: str, topic: str, url: str, state: Path) -> tuple[str, ...]:
+    where = ("--bootstrap-servers", kafka_bootstrap, "--topic", topic, "--url", url, "--state", str(state))
+    return ("run", *where, *ALLOWED)
+
+
+def test_run_resumes_after_kill_and_stop(kafka: Pipeline, kafka_bootstrap: str, state: Path) -> None:
+    topic = kafka.topic()
+    with Receiver() as receiver:
+        command = (*arguments(kafka_bootstrap, topic, receiver.url, state), "--from", "earliest")
+        kafka.produce(topic, orders(500))
+        with CommandProcess(*command, environment=CLASSIC) as first:
+            receiver.wait_for_records(100)
+            assert first.interrupt(signal.SIGKILL) == -signal.SIGKILL
+        kafka.produce(topic, orders(500))
+        with CommandProcess(*command, environment=CLASSIC) as second:
+            id_ = group_of(state, second.wait_for("status:"))
+            receiver.wait_for_records(1000)
+            assert second.interrupt(signal.SIGTERM) == 0
+            assert kafka.committed(id_, topic) == kafka.ends(topic)
+        repeated = receiver.repeats
+        kafka.produce(topic, orders(100))
+        with CommandProcess(*command, environment=CLASSIC) as third:
+            assert group_of(state, third.wait_for("status:")) == id_
+            receiver.wait_for_records(1100)
+            assert third.interrupt() == 0
+            assert third.left_behind() == []
+        assert receiver.repeats == repeated
+        assert receiver.out_of_order == 0
+
+
+def test_second_process_on_the_state_is_refused(kafka: Pipeline, kafka_bootstrap: str, state: Path) -> None:
+    command = arguments(kafka_bootstrap, kafka.topic(), "https://192.0.2.1/", state)
+    with CommandProcess(*command, "--allow", "192.0.2.0/24", environment=CLASSIC) as first:
+        first.wait_for("status:")
+        with CommandProcess(*command, "--allow", "192.0.2.0/24", environment=CLASSIC) as second:
+            assert second.wait() == 1
+            assert "another process" in second.output
+        assert first.interrupt() == 0
+
+
+def test_other_cluster_on_the_state_is_refused(kafka: Pipeline, kafka_bootstrap: str, state: Path) -> None:
+    state.mkdir()
+    (state / "cluster").write_text("another-cluster")
+    with CommandProcess(*arguments(kafka_bootstrap, kafka.topic(), "http://127.0.0.1:1/", state)) as run:
+        assert run.wait() == 2
+        assert "--state" in run.output
+
+
+WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
+    "url": (("--url", "ftp://host/", *ALLOWED), 2, "--url"),
+    "private address": (("--url", "http://127.0.0.1:1/"), 2, "--allow 127.0.0.1"),
+    "network": (("--url", "http://127.0.0.1:1/", "--allow", "somewhere"), 2, "--allow"),
+    "batch size": (("--url", "http://127.0.0.1:1/", "--batch-size", "0"), 2, "--batch-size"),
+    "no broker": (("--url", "http://127.0.0.1:1/", *ALLOWED), 1, "no Kafka answers at 127.0.0.1:9"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_one_line(name: str, state: Path) -> None:
+    options, code, said = WRONG[name]
+    command = ("run", "--bootstrap-servers", "127.0.0.1:9", "--topic", "orders", "--state", str(state), *options)
+    with CommandProcess(*command) as run:
+        assert run.wait() == code
+        assert said in run.output.splitlines()[-1]
+        assert "Traceback" not in run.output
+    assert not state.exists()

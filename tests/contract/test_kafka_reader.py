@@ -1,0 +1,184 @@
+"""The Kafka reader against a real cluster, with both group protocols, and against librdkafka's mock.
+
+Oracle: the offsets that the records carry, and what another member of the group reads afterwards.
+"""
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.harness.clusters import PATIENCE_S, Cluster, Member, open_cluster
+from webhookd.flow.position import Partition
+
+QUIET_S = 0.6
+"""Longer than a fetch waits at the broker."""
+
+Join = Callable[..., Member]
+
+
+REAL = [
+    pytest.param(("real", "consumer"), marks=pytest.mark.kafka, id="real-consumer"),
+    pytest.param(("real", "classic"), marks=pytest.mark.kafka, id="real-classic"),
+]
+MOCK = pytest.param(("mock", "classic"), id="mock-classic")
+
+on_real = pytest.mark.parametrize("kind", REAL, indirect=True, scope="module")
+"""For what the embedded default does not rest on: the mock takes three seconds for an assignment, ten for a leave."""
+
+
+@pytest.fixture(params=[*REAL, MOCK], scope="module")
+def kind(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Which cluster, and which group protocol."""
+    cluster, protocol = request.param
+    return cluster, protocol
+
+
+@pytest.fixture(scope="module")
+def cluster(kind: tuple[str, str]) -> Iterator[Cluster]:
+    """The cluster."""
+    with open_cluster(kind[0]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def topic(cluster: Cluster) -> str:
+    """A topic with ten records in its first partition."""
+    made = cluster.create()
+    cluster.produce(made, 10)
+    return made
+
+
+@pytest.fixture
+def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
+    """Makes members of one group, and has them leave at the end."""
+    group, members = f"test-{uuid.uuid4().hex}", []
+
+    def joined(topics: list[str] | None = None, begin: int | None = 0) -> Member:
+        members.append(Member(cluster, group, topics or [topic], kind[1], begin))
+        return members[-1]
+
+    yield joined
+    for member in members:
+        with member:
+            pass
+
+
+def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
+    member = join(begin=None)
+    first = Partition(topic, 0)
+    member.until(lambda: first in member.unpositioned)
+    assert (first in member.assigned, member.messages) == (True, [])
+    assert member.reader.bounds(first, PATIENCE_S) == (None, 0, 10)
+    member.reader.reposition(first, 4)
+    member.until_read(6)
+    assert member.offsets == [4, 5, 6, 7, 8, 9]
+
+
+def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topic: str) -> None:
+    cluster.produce(topic, 3000)
+    member, chance = join(), random.Random(7)  # noqa: S311  # seeded on purpose
+    member.until_read(1)
+    for _ in range(8):
+        offset, count = chance.randrange(2900), chance.choice((1, 100))
+        member.messages.clear()
+        member.reader.reposition(Partition(topic, 0), offset)
+        member.until_read(count)
+        assert member.offsets == list(range(offset, offset + len(member.messages)))
+
+
+@on_real
+def test_paused_partition_stays_where_it_is(cluster: Cluster, join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.reader.pause(first)
+    cluster.produce(topic, 5)
+    member.look_for(QUIET_S)
+    assert len(member.messages) == 10
+    member.reader.resume(first)
+    member.until_read(15)
+    assert member.offsets == list(range(15))
+
+
+@on_real
+def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.messages.clear()
+    member.reader.pause(first)
+    member.reader.reposition(first, 3)
+    member.reader.pause(first)
+    member.look_for(QUIET_S)
+    assert member.messages == []
+    member.reader.resume(first)
+    member.until_read(7)
+    assert member.offsets == list(range(3, 10))
+
+
+def test_next_member_resumes_after_a_commit(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.reader.commit({first: 6})
+    member.until(lambda: member.reader.bounds(first, PATIENCE_S)[0] == 6)
+    member.close({})
+    another = join()
+    another.until_read(4)
+    assert (another.offsets, first in another.unpositioned) == ([6, 7, 8, 9], False)
+
+
+@on_real
+def test_closing_commits(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.close({first: 8})
+    another = join()
+    another.until_read(2)
+    assert another.offsets == [8, 9]
+
+
+@on_real
+def test_position_beyond_the_end_is_said(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.close({first: 1000})
+    another = join(begin=None)
+    another.until(lambda: first in another.unpositioned)
+    assert (another.reader.bounds(first, PATIENCE_S), another.messages) == ((1000, 0, 10), [])
+
+
+@on_real
+def test_second_member_takes_over_some_partitions(cluster: Cluster, join: Join) -> None:
+    topic = cluster.create(4)
+    for partition in range(4):
+        cluster.produce(topic, 1, partition)
+    member = join([topic])
+    member.until_read(4)
+    another = join([topic])
+    another.until(lambda: len(another.assigned) == 2, member)
+    assert sorted(member.revoked) == sorted(another.assigned)
+    assert len(set(member.revoked)) == 2
+
+
+@on_real
+def test_last_member_hears_that_it_leaves(join: Join, topic: str) -> None:
+    member = join()
+    member.until_read(10)
+    member.close({})
+    assert Partition(topic, 0) in member.revoked
+
+
+@on_real
+def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -> None:
+    topic = cluster.create(2)
+    member = join([topic])
+    member.until(lambda: len(member.assigned) == 2)
+    for partition in list(member.assigned):
+        member.reader.pause(partition)
+    another = join([topic])
+    another.until(lambda: len(another.assigned) == 1, member)
+    (moved,) = another.assigned
+    another.close({})
+    member.until(lambda: member.assigned[2:] == [moved])
+    cluster.produce(topic, 3, moved.number)
+    member.until_read(3)

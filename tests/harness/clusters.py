@@ -1,0 +1,125 @@
+"""Kafka clusters for tests: the real one, and librdkafka's mock; topics of a test's own on either."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+from typing import Self
+
+from confluent_kafka import Message, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tests.harness.services import required_service
+from webhookd import clock
+from webhookd.edges.kafka_reader import KafkaReader, Listener
+from webhookd.flow.position import Partition
+
+_log = logging.getLogger("librdkafka")
+
+PATIENCE_S = 30.0
+LOOK_AGAIN_S = 0.01
+
+
+class Cluster:
+    """Somewhere to produce to; `create` makes a topic whose name nobody else has."""
+
+    def __init__(self, bootstrap_servers: str, *, real: bool) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self.real = real
+        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0}, logger=_log)
+
+    def create(self, partitions: int = 1) -> str:
+        """A new topic; the mock makes its topics by itself, with four partitions, when they are produced to."""
+        topic = f"test-{uuid.uuid4().hex}"
+        if self.real:
+            admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+            admin.create_topics([NewTopic(topic, num_partitions=partitions)])[topic].result(PATIENCE_S)
+        return topic
+
+    def produce(self, topic: str, count: int, partition: int = 0) -> None:
+        """So many more records, acknowledged before this returns."""
+        for number in range(count):
+            self._producer.produce(topic, b'{"n":%d}' % number, partition=partition)
+        assert self._producer.flush(PATIENCE_S) == 0
+
+
+@contextmanager
+def open_cluster(kind: str) -> Iterator[Cluster]:
+    """The `real` cluster that tests were given, or a `mock` that lives as long as the context."""
+    if kind == "real":
+        yield Cluster(required_service("kafka"), real=True)
+        return
+    host = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused"})
+    (broker,) = host.list_topics(timeout=PATIENCE_S).brokers.values()
+    yield Cluster(f"{broker.host}:{broker.port}", real=False)
+
+
+class Member:
+    """A group member that keeps all it hears; `begin` says where a partition without a position begins."""
+
+    def __init__(
+        self, cluster: Cluster, group: str, topics: Sequence[str], protocol: str, begin: int | None = 0
+    ) -> None:
+        self.assigned: list[Partition] = []
+        self.revoked: list[Partition] = []
+        self.unpositioned: list[Partition] = []
+        self.uncommitted: list[Partition] = []
+        self.failed: list[str] = []
+        self.messages: list[Message] = []
+        self._begin = begin
+        self._closed = False
+        listener = Listener(
+            assigned=self.assigned.extend,
+            revoked=self.revoked.extend,
+            unpositioned=self.unpositioned.append,
+            uncommitted=self.uncommitted.extend,
+            failed=lambda code, _detail: self.failed.append(code),
+        )
+        self.reader = KafkaReader(cluster.bootstrap_servers, group, topics, protocol, listener)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._closed:
+            self.reader.close({})
+
+    def close(self, offsets: dict[Partition, int]) -> None:
+        """Leave the group with a last commit."""
+        self._closed = True
+        self.reader.close(offsets)
+
+    @property
+    def offsets(self) -> list[int]:
+        """The offsets of all records, as they came."""
+        return [message.offset() or 0 for message in self.messages]
+
+    def look(self) -> None:
+        """Poll once, and put each partition without a position where the test wants it."""
+        told = len(self.unpositioned)
+        self.messages += self.reader.poll()
+        for partition in self.unpositioned[told:]:
+            if self._begin is not None:
+                self.reader.reposition(partition, self._begin)
+
+    def until(self, condition: Callable[[], bool], *others: "Member") -> None:
+        """Poll, together with others, until it holds."""
+        deadline, pause = clock.monotonic() + PATIENCE_S, Event()
+        while not condition():
+            assert clock.monotonic() < deadline, "it never came true"
+            for member in (self, *others):
+                member.look()
+            pause.wait(LOOK_AGAIN_S)
+
+    def until_read(self, count: int) -> None:
+        """Poll until it has read so many records."""
+        self.until(lambda: len(self.messages) >= count)
+
+    def look_for(self, seconds: float) -> None:
+        """Poll for a while, to see that something does not happen."""
+        deadline, pause = clock.monotonic() + seconds, Event()
+        while clock.monotonic() < deadline:
+            self.look()
+            pause.wait(LOOK_AGAIN_S)

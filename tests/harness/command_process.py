@@ -1,0 +1,105 @@
+"""One `webhookd` command as a process of its own, in a session of its own, so that whatever it leaves can be found."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PATIENCE_S = 45.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class CommandProcess:
+    """Runs inside the context; at its end it is killed if it still runs. Output and errors are one text."""
+
+    def __init__(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, python: tuple[str, ...] = ()
+    ) -> None:
+        self._lines: list[str] = []
+        self._ended = False
+        self._changed = threading.Condition()
+        self._process = subprocess.Popen(
+            [sys.executable, "-u", "-X", "faulthandler", *python, "-m", "command.main", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to read what it says."""
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(PATIENCE_S)
+        self._reader.join(PATIENCE_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    @property
+    def output(self) -> str:
+        """What it has said so far."""
+        with self._changed:
+            return "".join(self._lines)
+
+    def wait_for(self, text: str) -> str:
+        """The first line that contains `text`; raises AssertionError when it ends or time is up before."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or any(text in line for line in self._lines), PATIENCE_S)
+            found = [line for line in self._lines if text in line]
+        assert found, f"never said {text!r}:\n{self.output}"
+        return found[0]
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended and everything it said was read."""
+        try:
+            code = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # faulthandler says where each thread is
+            self._process.wait(PATIENCE_S)
+            self._reader.join(PATIENCE_S)
+            raise AssertionError(f"has not ended:\n{self.output}") from None
+        self._reader.join(PATIENCE_S)
+        return code
+
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Signal it; answers its exit code."""
+        self._process.send_signal(number)
+        return self.wait()
+
+    def left_behind(self) -> list[int]:
+        """The processes of its session that run."""
+        return [pid for pid in _process_ids() if _session_of(pid) == self._process.pid]
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            with self._changed:
+                self._lines.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+
+def _process_ids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0

@@ -1,0 +1,83 @@
+"""A consumer that reads what a test hands it, and the services of an ingest process that does as it is told."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from webhookd.clock import Monotonic, WallClock
+from webhookd.edges.kafka_reader import Listener
+from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.position import Partition
+
+
+class HandReader:
+    """Keeps what it is asked for; `arrived` are the messages of the coming polls."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.arrived: deque[list[Message]] = deque()
+        self.asked: list[tuple[str, Partition, int]] = []
+        self.committed: list[Mapping[Partition, int]] = []
+        self.closed: list[Mapping[Partition, int]] = []
+        self.gone: set[Partition] = set()
+        self.known: tuple[int | None, int, int] = (None, 0, 0)
+
+    def poll(self) -> list[Message]:
+        """The next messages."""
+        return self.arrived.popleft() if self.arrived else []
+
+    def reposition(self, partition: Partition, offset: int) -> None:
+        """Note it; refused, as librdkafka does it, for a partition that is `gone`."""
+        if partition in self.gone:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.asked.append(("reposition", partition, offset))
+
+    def pause(self, partition: Partition) -> None:
+        """Note it."""
+        self.asked.append(("pause", partition, 0))
+
+    def resume(self, partition: Partition) -> None:
+        """Note it."""
+        self.asked.append(("resume", partition, 0))
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Note it."""
+        self.committed.append(dict(offsets))
+
+    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
+        """What the test says."""
+        assert partition.number >= 0
+        assert timeout_s > 0
+        return self.known
+
+    def close(self, offsets: Mapping[Partition, int]) -> None:
+        """Note it."""
+        self.closed.append(dict(offsets))
+
+
+class HandServices:
+    """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.monotonic: Monotonic = lambda: self.now
+        self.wall_clock: WallClock = lambda: self.now
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.buried: list[tuple[Sequence[DeadLetter], Callable[[], None]]] = []
+
+    def call(self, action: Callable[[], None]) -> None:
+        """At once."""
+        action()
+
+    def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """When the test says so."""
+        self.later.append((delay_s, action))
+
+    def in_background(self, action: Callable[[], None]) -> None:
+        """At once."""
+        action()
+
+    def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+        """Keep them."""
+        self.buried.append((letters, committed))

@@ -1,0 +1,197 @@
+"""What becomes of a parcel: claimed, sent, reported, and the failed batch published again."""
+
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+
+import pytest
+
+from tests.harness.errands import (
+    OK,
+    PATIENCE_S,
+    ForgetfulBoard,
+    Hands,
+    answer,
+    batches_of,
+    hear,
+    plan,
+    silence,
+    ticket,
+)
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.board import Offer
+from webhookd.flow.outcome import FailureCode, Outcome
+from webhookd.flow.report import Kind
+from webhookd.flow.subscription import Retry
+from webhookd.flow.ticket import Ticket, decode_batches, encode_batches
+from workers.desk import Desk, Errand
+from workers.errand import Plan
+from workers.reporter import Reporter
+
+
+class Endpoint:
+    """Sends at once, and answers as it was told to: outcomes by the request's body, OK for the others."""
+
+    def __init__(self, told: dict[bytes, Outcome]) -> None:
+        self.told = told
+        self.received: list[bytes] = []
+        self.on_request: Callable[[], None] = lambda: None
+
+    def submit(self, errand: Errand) -> None:
+        request = errand.advance(None)
+        while request is not None:
+            body = Hands.body_of(request)
+            self.received.append(body)
+            self.on_request()
+            request = errand.advance(self.told.get(body, OK))
+
+
+class Known:
+    """The plans of every subscription but those forgotten."""
+
+    def __init__(self, retry: Retry) -> None:
+        self.forgotten: set[str] = set()
+        self._plan = plan(retry)
+
+    def plans(self, tickets: list[Ticket]) -> list[Plan | None]:
+        return [None if one.subscription in self.forgotten else self._plan for one in tickets]
+
+
+class Scene:
+    """A desk among fakes; `retries` are the published ones."""
+
+    def __init__(self, told: dict[bytes, Outcome] | None = None, retry: Retry | None = None) -> None:
+        hands = Hands()
+        self.board = ForgetfulBoard()
+        self.endpoint = Endpoint(told or {})
+        self.known = Known(retry or Retry())
+        self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=0.0)
+        self.retries: SimpleQueue[tuple[Ticket, float]] = SimpleQueue()
+        self.desk = Desk(
+            directory=self.known,
+            claims=self.board,
+            exchanges=self.endpoint,
+            reporter=self.reporter,
+            bounds=hands.bounds,
+            clocks=hands.clocks,
+        )
+
+    def offered(self, id_: str = "d1", batches: int = 3) -> Ticket:
+        one = ticket(id_, lane=f"orders/{id_}", count=batches)
+        self.board.offer([Offer(one, encode_batches(batches_of(batches)))])
+        return one
+
+    def deliver(self, *tickets: Ticket) -> None:
+        self.desk.deliver(list(tickets), lambda one, wait_s: self.retries.put((one, wait_s)))
+
+    def ends(self, count: int) -> list[tuple[str, Kind, int]]:
+        """The last reports of the attempts, claims left out."""
+        reports = hear(self.board, count)
+        return [(report.delivery, report.kind, report.done) for report in reports if report.kind is not Kind.STARTED]
+
+
+Build = Callable[..., Scene]
+
+
+@pytest.fixture
+def build() -> Iterator[Build]:
+    """Builds scenes whose reporter runs until the end."""
+    scenes: list[Scene] = []
+
+    def built(told: dict[bytes, Outcome] | None = None, retry: Retry | None = None) -> Scene:
+        scenes.append(Scene(told, retry))
+        scenes[-1].reporter.start()
+        return scenes[-1]
+
+    yield built
+    for scene in scenes:
+        scene.reporter.stop(PATIENCE_S)
+
+
+def test_delivery_is_sent_and_reported(build: Build) -> None:
+    scene = build()
+    scene.deliver(scene.offered())
+    assert scene.endpoint.received == [b"body-0", b"body-1", b"body-2"]
+    assert scene.ends(2) == [("d1", Kind.FINISHED, 3)]
+
+
+def test_every_delivery_of_a_parcel_is_reported(build: Build) -> None:
+    scene = build()
+    scene.deliver(*(scene.offered(f"d{number}", batches=1) for number in range(3)))
+    assert scene.ends(4) == [(f"d{number}", Kind.FINISHED, 1) for number in range(3)]
+
+
+def test_second_copy_of_a_task_sends_nothing(build: Build) -> None:
+    scene = build()
+    one = scene.offered()
+    scene.deliver(one)
+    scene.deliver(one)
+    assert len(scene.endpoint.received) == 3
+
+
+@pytest.mark.parametrize("how", ["forgotten", "revoked"])
+def test_stale_delivery_never_goes(build: Build, how: str) -> None:
+    scene = build()
+    one = scene.offered()
+    if how == "forgotten":
+        scene.known.forgotten.add("s1")
+    else:
+        scene.board.revoke(one.slots())
+    scene.deliver(one)
+    assert (scene.endpoint.received, scene.ends(1)) == ([], [("d1", Kind.STALE, 0)])
+
+
+def test_stale_delivery_does_not_stop_its_parcel(build: Build) -> None:
+    scene = build()
+    gone, good = scene.offered("d1"), scene.offered("d2")
+    scene.board.revoke(gone.slots())
+    scene.deliver(gone, good)
+    assert sorted(scene.ends(3)) == [("d1", Kind.STALE, 0), ("d2", Kind.FINISHED, 3)]
+
+
+def test_retry_carries_the_failed_batch_only(build: Build) -> None:
+    scene = build({b"body-1": answer(503)})
+    scene.deliver(scene.offered())
+    again, wait_s = scene.retries.get(timeout=PATIENCE_S)
+    assert (again.attempt, again.batches, again.records, wait_s) == (1, 1, 1, 5.0)
+    (payload,) = scene.board.claim([again])
+    assert isinstance(payload, bytes)
+    assert decode_batches(payload) == batches_of(3)[1:2]
+
+
+def test_ingest_hears_of_a_retry_before_it_is_published(build: Build) -> None:
+    scene = build({b"body-1": answer(503)})
+    seen: list[bool] = []
+    one = scene.offered()
+    scene.desk.deliver([one], lambda _ticket, _wait_s: seen.append(len(scene.ends(2)) == 1))
+    assert seen == [True]
+
+
+def test_retry_of_a_retry_goes_on_counting(build: Build) -> None:
+    scene = build({b"body-1": answer(503)})
+    scene.deliver(scene.offered())
+    again, _ = scene.retries.get(timeout=PATIENCE_S)
+    scene.deliver(again)
+    once_more, wait_s = scene.retries.get(timeout=PATIENCE_S)
+    assert (once_more.attempt, wait_s, scene.endpoint.received[-2:]) == (2, 10.0, [b"body-1", b"body-1"])
+
+
+def test_exhausted_delivery_is_not_published_again(build: Build) -> None:
+    scene = build({b"body-1": silence(FailureCode.TIMEOUT)}, Retry(max_retries=0))
+    scene.deliver(scene.offered())
+    assert (scene.ends(2), scene.retries.empty()) == ([("d1", Kind.EXHAUSTED, 1)], True)
+
+
+def test_retry_nobody_heard_of_is_not_published(build: Build) -> None:
+    scene = build({b"body-0": answer(503)})
+    scene.endpoint.on_request = scene.board.leave
+    scene.deliver(scene.offered())
+    assert (scene.endpoint.received, scene.retries.empty()) == ([b"body-0"], True)
+
+
+def test_nothing_is_sent_unclaimed(build: Build) -> None:
+    scene = build()
+    one = scene.offered()
+    scene.board.leave()
+    with pytest.raises(QueueUnavailable):
+        scene.deliver(one)
+    assert scene.endpoint.received == []

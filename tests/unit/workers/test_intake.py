@@ -1,0 +1,273 @@
+"""One subscription at work: what it reads, pauses, commits and gives back, with a consumer in the test's hand."""
+
+import pytest
+from confluent_kafka import Message
+
+from tests.harness.lanes import LIMITS, TOPIC, tokens
+from tests.harness.readers import HandReader, HandServices
+from tests.harness.subscriptions import subscription
+from webhookd.edges.kafka_reader import Listener
+from webhookd.flow.condition import Condition, Health
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.dispatches import Dispatches, Effect
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.lane import Lane, LaneState
+from webhookd.flow.position import Partition
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import Batching, Source
+from webhookd.flow.throttle import Throttle
+from workers.ingest.intake import Intake
+
+ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
+
+
+class Scene:
+    """An intake of one topic with a filter, and its consumer; two partitions are assigned."""
+
+    def __init__(self, size: int = 10, previous: Condition | None = None) -> None:
+        source = Source(topic=TOPIC, jmes_filters=("total > `100`",), start_offsets={0: 5})
+        subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
+        matchers = {TOPIC: Matcher(source.jmes_filters)}
+        self.readers: list[HandReader] = []
+        self.services = HandServices()
+        self.intake = Intake(
+            Route(subscribed, matchers, LIMITS, tokens("route")),
+            matchers,
+            Throttle(10_000),
+            self.services,
+            self._open,
+            previous,
+        )
+        self.reader.listener.assigned([ZERO, ONE])
+
+    def _open(self, listener: Listener) -> HandReader:
+        self.readers.append(HandReader(listener))
+        return self.readers[-1]
+
+    @property
+    def reader(self) -> HandReader:
+        return self.readers[-1]
+
+    def lane(self, partition: Partition = ZERO) -> Lane:
+        return self.intake.route.lanes[partition.topic, partition.number]
+
+    def reads(self, partition: Partition, *values: bytes, at: int = 0) -> None:
+        """These values arrive in a partition, from an offset on."""
+        self.reader.arrived.append(
+            [
+                Message(topic=TOPIC, partition=partition.number, offset=at + n, value=value, timestamp=(1, 0))
+                for n, value in enumerate(values)
+            ]
+        )
+        self.intake.poll(self.services.now, 0.001)
+
+    def mixed(self) -> Delivery:
+        """A delivery of one record of each lane."""
+        self.reads(ZERO, GOOD)
+        self.reads(ONE, GOOD, at=7)
+        (delivery,) = self.intake.route.ready(self.services.now + 99.0)
+        return delivery
+
+
+def test_matching_records_wait_in_their_lanes() -> None:
+    scene = Scene()
+    scene.reads(ZERO, GOOD, SMALL, GOOD)
+    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 2]
+    assert scene.intake.condition().filtered == 1
+
+
+def test_filtered_records_are_committed() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, SMALL)
+    assert scene.intake.watermarks() == {ZERO: 2}
+
+
+def test_watermarks_are_asked_for_once() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.intake.watermarks()
+    assert scene.intake.watermarks() == {}
+
+
+def test_dead_letter_settles_once_it_is_safe() -> None:
+    scene = Scene()
+    scene.reads(ZERO, BAD, SMALL)
+    assert scene.intake.watermarks() == {ZERO: 0}
+    ((letters, committed),) = scene.services.buried
+    committed()
+    assert ([letter.offset for letter in letters], scene.intake.watermarks()) == ([0], {ZERO: 2})
+    assert scene.intake.condition().dead_lettered == 1
+
+
+def test_records_of_a_partition_not_ours_are_dropped() -> None:
+    scene = Scene()
+    scene.reader.listener.revoked([ZERO])
+    scene.reads(ZERO, GOOD)
+    assert [*scene.intake.route.lanes] == [(TOPIC, 1)]
+
+
+def test_revoked_partition_commits_what_is_settled() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, GOOD, GOOD)
+    scene.reader.listener.revoked([ZERO, ONE])
+    assert scene.reader.committed == [{ZERO: 1}]
+
+
+def test_revoked_partition_that_was_not_read_commits_nothing() -> None:
+    scene = Scene()
+    scene.reader.listener.revoked([ZERO])
+    assert scene.reader.committed == []
+
+
+def test_losing_a_lane_of_a_mix_skips_nothing_in_the_other() -> None:
+    scene = Scene()
+    delivery = scene.mixed()
+    scene.reader.listener.revoked([ZERO])
+    scene.reads(ONE, GOOD, at=8)
+    assert (scene.intake.watermarks(), delivery.lanes[1].ledger.open_count) == ({ONE: 7}, 2)
+
+
+def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: Dispatches) -> None:
+    scene = Scene()
+    delivery = scene.mixed()
+    dispatches.published(delivery, 0.0)
+    scene.reader.listener.revoked([ZERO])
+    _, (lost,) = dispatches.overdue(0.0)
+    effect = Effect()
+    dispatches.give_up(lost, effect)
+    for lane, offset in effect.reread:
+        scene.intake.reread(lane, offset)
+    assert scene.reader.asked == [("reposition", ONE, 7)]
+
+
+def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
+    scene = Scene()
+    old = scene.lane()
+    scene.reads(ZERO, GOOD)
+    scene.reader.listener.revoked([ZERO])
+    scene.reader.listener.assigned([ZERO])
+    scene.intake.reread(old, 0)
+    scene.intake.hold(old)
+    assert scene.reader.asked == []
+
+
+def test_held_lane_stops_reading_until_its_probe() -> None:
+    scene = Scene()
+    scene.lane().state = LaneState.HELD
+    scene.intake.hold(scene.lane())
+    scene.intake.reread(scene.lane(), 3)
+    scene.intake.release(scene.lane())
+    assert [call for call, _, _ in scene.reader.asked] == ["pause", "reposition", "pause", "resume"]
+
+
+def test_unread_lane_is_not_repositioned() -> None:
+    scene = Scene()
+    scene.intake.reread(scene.lane(), scene.lane().rewind("next"))
+    assert scene.reader.asked == []
+
+
+@pytest.mark.parametrize(
+    ("known", "begins"), [((None, 0, 90), 5), ((42, 0, 90), 42), ((None, 8, 90), 8), ((95, 2, 90), 2)]
+)
+def test_partition_without_a_position_begins_where_it_should(known: tuple[int | None, int, int], begins: int) -> None:
+    scene = Scene()
+    scene.reader.known = known
+    scene.reader.listener.unpositioned(ZERO)
+    assert scene.reader.asked == [("reposition", ZERO, begins)]
+    assert scene.intake.watermarks() == {ZERO: begins}
+
+
+def test_lost_records_make_the_subscription_unhealthy() -> None:
+    scene = Scene()
+    scene.reader.known = (3, 8, 90)
+    scene.reader.listener.unpositioned(ZERO)
+    condition = scene.intake.condition()
+    assert (condition.health, condition.reason, condition.since) == (Health.UNHEALTHY, "records_lost", 100.0)
+
+
+def test_topic_made_again_is_read_from_its_beginning() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, SMALL, SMALL, at=50)
+    scene.intake.watermarks()
+    scene.reader.known = (53, 0, 2)
+    scene.reader.listener.unpositioned(ZERO)
+    scene.reads(ZERO, GOOD, GOOD)
+    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+    assert scene.intake.watermarks() == {ZERO: 0}
+
+
+def test_large_lane_is_paused_and_resumed() -> None:
+    scene = Scene(size=1)
+    scene.reads(ZERO, *[GOOD] * 100)
+    assert scene.reader.asked == [("pause", ZERO, 0)]
+    lane = scene.lane()
+    while lane.waiting:
+        batch = lane.cut(1, 1)
+        lane.settle(1, len(batch.body))
+    scene.reads(ONE, SMALL)
+    assert scene.reader.asked[1:] == [("resume", ZERO, 0)]
+
+
+def test_idle_consumer_is_looked_at_more_rarely() -> None:
+    scene = Scene()
+    waits = []
+    for idle_s in (0.0, 0.1, 0.4, 60.0):
+        scene.intake.poll(scene.services.now + idle_s, 0.001)
+        waits.append(scene.intake.poll_at - scene.services.now - idle_s)
+    assert waits == pytest.approx([0.001, 0.025, 0.1, 0.2])
+
+
+def test_closing_commits_every_lane_that_was_read() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, GOOD)
+    scene.intake.close()
+    assert scene.reader.closed == [{ZERO: 1}]
+
+
+def test_closed_intake_commits_and_seeks_no_more() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, GOOD)
+    lane = scene.lane()
+    scene.intake.close()
+    scene.reader.listener.revoked([ZERO, ONE])
+    scene.intake.reread(lane, 0)
+    assert (scene.reader.committed, scene.reader.asked) == ([], [])
+
+
+def test_condition_counts_filter_errors() -> None:
+    scene = Scene()
+    scene.intake.saw_topics({TOPIC: 2, "other": 9})
+    condition = scene.intake.condition()
+    assert [(topic.topic, topic.partitions) for topic in condition.topics] == [(TOPIC, 2)]
+    assert (condition.filter_errors, condition.last_filter_error) == (0, "")
+
+
+def test_reposition_that_failed_is_tried_again() -> None:
+    scene = Scene()
+    scene.reads(ZERO, GOOD, GOOD)
+    scene.reader.gone.add(ZERO)
+    scene.intake.reread(scene.lane(), scene.lane().rewind("next"))
+    scene.reads(ZERO, GOOD, at=2)
+    scene.reader.gone.clear()
+    ((_, again),) = scene.services.later
+    again()
+    scene.reads(ZERO, GOOD, GOOD)
+    assert scene.reader.asked == [("reposition", ZERO, 0)]
+    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+
+
+def test_commit_that_failed_is_said_again() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.intake.watermarks()
+    scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)])
+    assert scene.intake.watermarks() == {ZERO: 1}
+
+
+def test_condition_goes_on_where_it_was() -> None:
+    was = Condition(subscription_id="s", health=Health.UNHEALTHY, reason="http_500", since=7.0, delivered=5, filtered=6)
+    scene = Scene(previous=was)
+    scene.reads(ZERO, SMALL)
+    now = scene.intake.condition()
+    assert (now.health, now.reason, now.since, now.delivered, now.filtered) == (was.health, "http_500", 7.0, 5, 7)

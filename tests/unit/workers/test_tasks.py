@@ -1,0 +1,94 @@
+"""What the task puts back into the queues, on kombu's in-memory transport."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.exceptions import Retry
+
+from tests.harness.errands import ticket
+from webhookd.errors import StoreUnavailable
+from webhookd.flow.ticket import Ticket, describe, ticket_from_wire, ticket_to_wire
+from webhookd.settings import Settings
+from workers.application import build_celery
+from workers.queues import DELIVER, FIRST, RETRY
+from workers.tasks import register
+
+PublishRetry = Callable[[Ticket, float], None]
+
+
+class AwayDesk:
+    """A desk whose database does not answer."""
+
+    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:  # noqa: ARG002  # it never gets there
+        raise StoreUnavailable
+
+
+class FailingDesk:
+    """A desk whose deliveries all fail for now."""
+
+    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
+        for one in tickets:
+            publish_retry(ticket(one.id, attempt=one.attempt + 1), 30.0)
+
+
+class Broker:
+    """An application over an in-memory broker, and what lies in its queues."""
+
+    def __init__(self) -> None:
+        self.app: Celery = build_celery(Settings.model_validate({"redis_url": "memory://"}))
+
+    def run(self, desk: AwayDesk | FailingDesk, parcel: list[Ticket], queue: str) -> None:
+        """Run the task as a worker would that took it from the queue."""
+        register(self.app, lambda: desk)
+        task = self.app.tasks[DELIVER]
+        wires = [ticket_to_wire(one) for one in parcel]
+        origin = {"exchange": "", "routing_key": queue, "priority": 0, "redelivered": False}
+        task.push_request(id="task-1", called_directly=False, delivery_info=origin, args=[wires], kwargs={}, retries=0)
+        try:
+            task.run(wires)
+        finally:
+            task.pop_request()
+
+    def queued(self, queue: str) -> list[tuple[dict[str, Any], list[Ticket]]]:
+        """The headers and tickets of the tasks in a queue, which is empty afterwards."""
+        found = []
+        with self.app.connection_for_read() as connection:
+            while message := connection.default_channel.basic_get(queue, no_ack=True):
+                (wires,) = json.loads(message.body)[0]
+                found.append((message.headers, [ticket_from_wire(wire) for wire in wires]))
+        return found
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """A broker with empty queues."""
+    made = Broker()
+    yield made
+    for queue in (FIRST, RETRY):
+        made.queued(queue)
+    made.app.close()
+
+
+@pytest.mark.parametrize("queue", [FIRST, RETRY])
+def test_parcel_waits_in_the_queue_it_came_from(broker: Broker, queue: str) -> None:
+    parcel = [ticket("d1"), ticket("d2")]
+    with pytest.raises(Retry):
+        broker.run(AwayDesk(), parcel, queue)
+    ((headers, again),) = broker.queued(queue)
+    assert (again, bool(headers["eta"]), headers["argsrepr"]) == (parcel, True, describe(parcel))
+
+
+def test_failed_delivery_goes_to_the_retry_queue(broker: Broker) -> None:
+    broker.run(FailingDesk(), [ticket("d1")], FIRST)
+    ((headers, again),) = broker.queued(RETRY)
+    assert (again, broker.queued(FIRST)) == ([ticket("d1", attempt=1)], [])
+    assert (bool(headers["eta"]), headers["argsrepr"]) == (True, describe(again))
+
+
+def test_each_retry_is_a_task_of_its_own(broker: Broker) -> None:
+    broker.run(FailingDesk(), [ticket("d1"), ticket("d2")], FIRST)
+    tasks = broker.queued(RETRY)
+    assert len({headers["id"] for headers, _ in tasks} - {"task-1"}) == 2
