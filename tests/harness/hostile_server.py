@@ -116,16 +116,20 @@ class Peer:
             beyond.sendall(self._buffer)
             other = {self._sock: beyond, beyond: self._sock}
             while self._sock in other:
-                for sock in select.select(list(other), [], [], _PATIENCE_S)[0]:
-                    piece = sock.recv(65536)
-                    other[sock].sendall(piece)
-                    if not piece:
-                        other.pop(sock).shutdown(socket.SHUT_WR)
+                ready, _, _ = select.select(list(other), [], [], _PATIENCE_S)
+                for sock in [sock for sock in ready if not _passed_on(sock, other[sock])]:
+                    other.pop(sock).shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Close with an RST."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
+
+
+def _passed_on(sock: socket.socket, other: socket.socket) -> bool:
+    piece = sock.recv(65536)
+    other.sendall(piece)
+    return bool(piece)
 
 
 Script = Callable[[Peer], None]

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -155,6 +156,21 @@ def test_silent_proxy_times_out(stage: Stage) -> None:
     assert comes_true(loop, lambda: loop.connections == 0)
 
 
+def test_waiting_for_the_proxy_takes_no_turns(plain_stage: Stage) -> None:
+    asked = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.request_head()
+        asked.set()
+        peer.wait_closed()
+
+    loop = plain_stage.loop(replace(QUICK, connect_timeout_s=60.0), proxy=url(plain_stage.proxy(script)))
+    plain_stage.submit(loop, Target.parse("http://e.test/"))
+    assert asked.wait(5)
+    assert comes_true(loop, lambda: loop.connections == 1)
+    assert loop._readiness.poll(0.0) == []
+
+
 def test_dripping_proxy_meets_the_deadline(plain_stage: Stage) -> None:
     def script(peer: Peer) -> None:
         peer.request_head()
@@ -190,6 +206,19 @@ def test_unknown_name_of_the_proxy_is_its_failure(plain_stage: Stage) -> None:
     assert "nobody looks up proxy.test:3128" in detail(failure)
 
 
+def test_hanging_lookup_of_the_proxy_is_its_failure(plain_stage: Stage) -> None:
+    release = threading.Event()
+
+    def resolver(host: str, port: int) -> list[str]:
+        release.wait(5)
+        raise OSError(f"{host}:{port} hangs")
+
+    loop = plain_stage.loop(replace(QUICK, lookup_timeout_s=60.0), proxy="http://proxy.test:3128", resolver=resolver)
+    failure = plain_stage.submit(loop, Target.parse("http://e.test/"), deadline_s=0.1).wait()[0]
+    release.set()
+    assert code(failure) is FailureCode.PROXY_FAILED
+
+
 def test_proxys_addresses_are_tried_in_turn(stage: Stage) -> None:
     script = ScriptedProxy()
     place = ("proxy.test", stage.proxy(script).port)
@@ -200,6 +229,27 @@ def test_proxys_addresses_are_tried_in_turn(stage: Stage) -> None:
     )
     assert response(stage.submit(loop, target).wait()[0]).status == 200
     assert len(script.asked) == 1
+
+
+def test_refusal_is_asked_for_only_once(plain_stage: Stage) -> None:
+    script = ScriptedProxy(b"HTTP/1.1 403 No\r\n\r\n")
+    port = plain_stage.proxy(script).port
+    loop = plain_stage.loop(proxy=f"http://proxy.test:{port}", resolver=lambda *_: ["127.0.0.1"] * 3)
+    assert code(plain_stage.submit(loop, Target.parse("http://e.test/")).wait()[0]) is FailureCode.PROXY_REFUSED
+    assert len(script.asked) == 1
+
+
+def test_broken_proxy_makes_way_for_the_next(plain_stage: Stage) -> None:
+    script = ScriptedProxy()
+
+    def broken_at_first(peer: Peer) -> None:
+        if peer.number:
+            script(peer)
+
+    port = plain_stage.proxy(broken_at_first).port
+    loop = plain_stage.loop(proxy=f"http://proxy.test:{port}", resolver=lambda *_: ["127.0.0.1"] * 2)
+    target = plain_stage.target(endpoint(plain_stage, answering(OK)), NAME)
+    assert response(plain_stage.submit(loop, target).wait()[0]).status == 200
 
 
 def test_closed_tunnel_is_replaced_unnoticed(stage: Stage) -> None:

@@ -9,7 +9,9 @@ class IdlePool:
     """Keeps connections for the next errand: the last one given is the first one taken, so that the others can age.
 
     Bounded per origin and in total (the longest idle one makes room), and in time. Holds what it keeps: a
-    connection that the other side closes meanwhile leaves by itself.
+    connection that the other side closes meanwhile leaves by itself, and so does one on which a response comes that
+    nobody asked for. One that comes when the next request is out is taken for its answer: HTTP/1.1 cannot tell. A look
+    at each connection that is taken would narrow that gap by microseconds, and cost 2 µs.
     """
 
     def __init__(self, limits: Limits) -> None:

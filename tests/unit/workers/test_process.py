@@ -1,0 +1,19 @@
+"""A worker process before its first task."""
+
+from pathlib import Path
+
+import pytest
+
+from webhookd.errors import UnusableSetting
+from webhookd.settings import Settings
+from workers.edges import build_edges
+from workers.process import WorkerProcess
+
+
+def test_unusable_proxy_is_told_before_any_task(tmp_path: Path) -> None:
+    embedded = {"redis_url": "memory://", "database_url": f"sqlite:///{tmp_path}/webhookd.db"}
+    settings = Settings.model_validate({**embedded, "egress_proxy": "socks5://user:secret@proxy:1080"})
+    edges = build_edges(settings)
+    with pytest.raises(UnusableSetting, match="EGRESS_PROXY"):
+        WorkerProcess(settings, edges)
+    edges.close()
