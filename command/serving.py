@@ -25,15 +25,11 @@ _log = logs.get(__name__)
 def _settings() -> Settings:
     settings = Settings()
     logs.configure(settings.log_format, settings.log_level)
-<<<<<<< HEAD
     _log.info("settings", **settings.shown())
     share_between_threads()
-=======
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     # What was imported stays: a full collection that walks over it stops every thread for some 50 ms.
     gc.collect()
     gc.freeze()
->>>>>>> refs/heads/bench
     return settings
 
 
