@@ -13,10 +13,11 @@ from confluent_kafka.cimpl import NewTopic
 from flask import Flask
 
 from api.application import build
+from api.ports import EXTENSION, Services
 from tests.harness.databases import new_database
 from tests.harness.services import required_service
 from tests.harness.subscriptions import document
-from webhookd.edges.announcements import Listener
+from webhookd.edges.announcements import Announcer, Listener
 from webhookd.settings import Settings
 from webhookd.store import migrating
 
@@ -42,9 +43,14 @@ def real_settings(tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def real_app(real_settings: Settings) -> Flask:
+def real_app(real_settings: Settings) -> Iterator[Flask]:
     """The application as production builds it."""
-    return build(real_settings)
+    app = build(real_settings)
+    yield app
+    services: Services = app.extensions[EXTENSION]
+    services.database.close()
+    assert isinstance(services.announcements, Announcer)
+    services.announcements.close()
 
 
 @pytest.fixture
