@@ -96,9 +96,9 @@ def _measure(rig: Rig, pipeline: Pipeline, receiver: Receiver, load: tuple[dict[
 def _first_records(rig: Rig, receiver: Receiver, topics: list[str]) -> float:
     """The 99th percentile of how late they are, in milliseconds."""
     receiver.reset()
-    with Trickle(rig.kafka.address, dict.fromkeys(topics, 1), FIRST_PER_S):
+    with Trickle(rig.kafka.address, dict.fromkeys(topics, 1), FIRST_PER_S) as trickle:
         time.sleep(len(topics) / FIRST_PER_S)
-    wait_until(lambda: receiver.report()["requests"] >= PER_TOPIC * len(topics), JOIN_TIMEOUT_S)
+    wait_until(lambda: receiver.report()["requests"] >= PER_TOPIC * trickle.produced, JOIN_TIMEOUT_S)
     seen = receiver.report()
     print(
         f"first records of {seen['timed']} idle subscriptions, append to receiver: p50 {seen['p50_ms']:.0f} ms, "
