@@ -29,7 +29,7 @@ class Settings(BaseSettings):
         description="consumer (KIP-848) where the brokers have it, classic cooperative-sticky where not",
     )
     kafka_fetch_wait_s: float = Field(
-        default=0.2,
+        default=0.4,
         description="how long a broker holds an empty fetch; also how long a partition may stall behind a full one",
     )
     kafka_ask_timeout_s: float = Field(default=5.0, description="how long the API waits for the brokers before a 503")
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     )
     control_read_interval_s: float = Field(default=1.0, description="how often changed subscriptions are looked for")
     lane_buffer_bytes: int = Field(
-        default=16 * 1024 * 1024, description="rendered bytes waiting in one lane; then a pause"
+        default=8 * 1024 * 1024, description="rendered bytes waiting in one lane; then a pause"
     )
     process_buffer_bytes: int = Field(
         default=512 * 1024 * 1024, description="rendered bytes waiting in one ingest process"

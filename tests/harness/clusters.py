@@ -73,6 +73,7 @@ class Member:
         listener = Listener(
             assigned=self.assigned.extend,
             revoked=self.revoked.extend,
+            lost=self.revoked.extend,
             unpositioned=self.unpositioned.append,
             uncommitted=self.uncommitted.extend,
             failed=lambda code, _detail: self.failed.append(code),

@@ -21,7 +21,7 @@ from webhookd import logs
 from webhookd.flow.position import Partition
 
 POLL_RECORDS = 2000
-FETCH_WAIT_S = 0.2
+FETCH_WAIT_S = 0.4
 """How long a broker holds an empty fetch. A partition whose queue is full is left out of the fetch of the others, so
 this is also how long it may stall; and a thousand idle consumers ask so often."""
 
@@ -39,6 +39,7 @@ class Listener:
 
     assigned: Callable[[Sequence[Partition]], None]
     revoked: Callable[[Sequence[Partition]], None]
+    lost: Callable[[Sequence[Partition]], None]
     unpositioned: Callable[[Partition], None]
     uncommitted: Callable[[Sequence[Partition]], None]
     failed: Callable[[str, str], None]
@@ -136,7 +137,7 @@ class KafkaReader:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.resume(partitions)
-        self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
+        self._listener.lost([Partition(p.topic, p.partition) for p in partitions])
 
 
 def _config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 import redis
 from redis.connection import PythonRespSerializer
 
-from webhookd import logs
+from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
 from webhookd.flow.report import Kind, Report, decode, encode
@@ -30,6 +30,8 @@ seventh of what a batch of 100 costs ingest."""
 
 STREAM_TTL_S = 3600
 """The reports of an ingest process that died are forgotten after so long."""
+
+TRIM_INTERVAL_S = 1.0
 
 STREAM_LENGTH = 100_000
 """Flushes kept for an ingest process that does not read; older ones only cost a lease."""
@@ -108,6 +110,7 @@ class RedisBoard:
             health_check_interval=10,
             command_packer=PythonRespSerializer(COPIED_BYTES, _encoded),
         )
+        self._trim_at = 0.0
         self._slots = f"{prefix}slots"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
@@ -164,7 +167,7 @@ class RedisBoard:
     def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one.
 
-        What was read is trimmed by the next call.
+        What was read is trimmed about once a second.
         """
         with _answering:
             stream = self._reports + reply
@@ -176,7 +179,9 @@ class RedisBoard:
                 return [], after
             found = [report for _, fields in entries for report in _decode(fields)]
             last = entries[-1][0]
-            self._redis.xtrim(stream, minid=last)
+            if clock.monotonic() >= self._trim_at:
+                self._redis.xtrim(stream, minid=last)
+                self._trim_at = clock.monotonic() + TRIM_INTERVAL_S
             return found, last.decode()
 
     def revoke(self, slots: Sequence[str]) -> None:

@@ -18,3 +18,8 @@ class DeadLetter:
     headers: tuple[tuple[str, bytes | None], ...]
     cause: str
     detail: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """What holding it in memory costs, about."""
+        return len(self.key or b"") + len(self.value or b"") + 200

@@ -18,7 +18,10 @@ from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.report import Kind, Report
 
 SLOW_EXCHANGE_S = 0.05
-"""A lane whose exchanges take longer travels alone: it would keep the others' task open."""
+"""A lane whose exchanges take longer, twice in a row, travels alone: it would keep the others' task open."""
+
+STALE_PAUSE_S = 0.5
+"""Between a worker's "stale" and the next dispatch: while one cannot read the database, the two may not agree."""
 
 LONGEST_CLAIM_WAIT_S = 300.0
 """A delivery that nobody claims is published again at doubling intervals, up to this one."""
@@ -96,6 +99,8 @@ class Dispatches:
                 self._exhausted(delivery, effect, now)
             case Kind.STALE:
                 self.give_up(delivery, effect)
+                for lane in delivery.lanes:
+                    lane.rest_until = now + STALE_PAUSE_S
         return effect
 
     def overdue(self, now: float) -> tuple[list[Delivery], list[Delivery]]:
@@ -182,7 +187,8 @@ def _measure(delivery: Delivery, report: Report) -> None:
     if report.kind not in {Kind.FINISHED, Kind.RETRY} or not report.done:
         return
     for lane in delivery.lanes:
-        lane.alone = report.failure is not None or report.sending_s > SLOW_EXCHANGE_S * report.done
+        lane.slow = lane.slow + 1 if report.sending_s > SLOW_EXCHANGE_S * report.done else 0
+        lane.alone = report.failure is not None or lane.slow > 1
         if delivery.shares is None:
             lane.pace.measured(report.done, report.sending_s)
 

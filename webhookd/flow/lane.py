@@ -26,6 +26,11 @@ if TYPE_CHECKING:  # a lane knows its delivery, and the delivery its lanes
     from webhookd.flow.delivery import Delivery
 
 
+_UNREADABLE = (UndecodableRecord, SystemError, ValueError)
+"""What one record can make its reading raise: confluent-kafka answers a header name that is not UTF-8 with a
+SystemError. The record is put aside; anything else is a fault of ours and stops the subscription."""
+
+
 class LaneState(Enum):
     """Whether a lane reads and dispatches; see the table above."""
 
@@ -86,12 +91,15 @@ class Lane:
         self.waiting: deque[Fragment] = deque()
         self.returned: deque[Batch] = deque()
         self.bytes_held = 0
+        self.aside_bytes = 0
         self.delivery: Delivery | None = None
         self.state = LaneState.FLOWING
         self.failed_probes = 0
         self.probe_at = 0.0
         self.paused = False
         self.alone = False
+        self.slow = 0
+        self.rest_until = 0.0
         self.adrift = False
         self.committed = -1
         self._envelope = Envelope(partition.topic, partition.number)
@@ -115,16 +123,18 @@ class Lane:
             offset = message.offset() or 0
             if offset < seen:
                 continue
-            value = message.value()
             try:
+                value = message.value()
                 if not matches(value):
                     dropped += 1
                     continue
-            except UndecodableRecord as error:
+                text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
+            except _UNREADABLE as error:
+                letter = self._dead_letter(message, offset, error)
                 ledger.set_aside(offset)
-                undecodable.append(self._dead_letter(message, offset, error))
+                undecodable.append(letter)
+                self.aside_bytes += letter.size_bytes
                 continue
-            text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
             ledger.accept(offset)
             wait(Fragment(offset, text, now))
             size += len(text)
@@ -162,6 +172,11 @@ class Lane:
         self.ledger.settle(records)
         self.bytes_held = max(0, self.bytes_held - size)
 
+    def settle_aside(self, letter: DeadLetter) -> None:
+        """The letter's row is committed; one that was forgotten since (read again) changes nothing."""
+        if self.ledger.settle_aside(letter.offset):
+            self.aside_bytes = max(0, self.aside_bytes - letter.size_bytes)
+
     def begin(self, offset: int) -> None:
         """Reading begins at `offset`, which may be committed as it is: everything below is not ours."""
         if self.ledger.seen == UNREAD:
@@ -175,12 +190,16 @@ class Lane:
         self.epoch = epoch
         self.waiting.clear()
         self.returned.clear()
-        self.bytes_held = 0
+        self.bytes_held = self.aside_bytes = 0
         self.delivery = None
         self.adrift = self.ledger.seen != UNREAD
         return self.ledger.rewind()
 
-    def _dead_letter(self, message: Message, offset: int, error: UndecodableRecord) -> DeadLetter:
+    def _dead_letter(self, message: Message, offset: int, error: Exception) -> DeadLetter:
+        try:
+            headers = tuple(message.headers() or ())
+        except _UNREADABLE:
+            headers = ()
         return DeadLetter(
             subscription_id=self.subscription_id,
             partition=self.partition,
@@ -188,7 +207,7 @@ class Lane:
             timestamp_ms=message.timestamp()[1],
             key=message.key(),
             value=message.value(),
-            headers=tuple(message.headers() or ()),
-            cause=error.cause,
-            detail=error.detail,
+            headers=headers,
+            cause=error.cause if isinstance(error, UndecodableRecord) else "unreadable",
+            detail=error.detail if isinstance(error, UndecodableRecord) else f"{type(error).__name__}",
         )

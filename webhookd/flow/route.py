@@ -72,7 +72,7 @@ class Route:
         deliveries = []
         leftovers = []
         for lane in self.lanes.values():
-            if not lane.free:
+            if not lane.free or lane.rest_until > now:
                 continue
             if lane.returned or (lane.waiting and lane.fills(self._size, self._limits.delivery_bytes)):
                 deliveries.append(self._own(lane))

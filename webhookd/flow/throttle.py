@@ -54,11 +54,13 @@ class Throttle:
             for lane in lanes
             if lane.paused
             and lane.state is not LaneState.HELD
-            and lane.bytes_held * 4 < self.lane_bytes
+            and (lane.bytes_held + lane.aside_bytes) * 4 < self.lane_bytes
             and lane.ledger.aside_count * 4 < ASIDE_LIMIT
         ]
 
     def _over(self, lane: Lane) -> bool:
         return (
-            lane.state is LaneState.HELD or lane.bytes_held > self.lane_bytes or lane.ledger.aside_count > ASIDE_LIMIT
+            lane.state is LaneState.HELD
+            or lane.bytes_held + lane.aside_bytes > self.lane_bytes
+            or lane.ledger.aside_count > ASIDE_LIMIT
         )

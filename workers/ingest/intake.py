@@ -3,18 +3,17 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import cast
 
 from confluent_kafka import KafkaException, Message
 
 from webhookd import logs
-from webhookd.clock import Monotonic, WallClock
 from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.lane import Lane
+from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.lane import Message as Record
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.position import Partition
@@ -22,57 +21,21 @@ from webhookd.flow.route import Route
 from webhookd.flow.start import beginning
 from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
+from workers.ingest.ports import Reader, Services
 
 ASK_TIMEOUT_S = 5.0
 ASK_AGAIN_S = 1.0
+TURN_S = 0.02
+"""How long one subscription's records may keep the loop from the others'."""
+
+FIRST_SLICE = 32
+MOST_IN_A_SLICE = 2048
+"""Records between two looks at the clock; doubles while they are quick."""
+
 LONGEST_QUIET_S = 0.2
 """A consumer that has long been idle is looked at so often; its first record is at most so late."""
 
 _log = logs.get(__name__)
-
-
-class Services(Protocol):
-    """What an intake asks of the process around it."""
-
-    monotonic: Monotonic
-    wall_clock: WallClock
-
-    def call(self, action: Callable[[], None]) -> None:
-        """Run on the ingest loop's thread; from any thread."""
-
-    def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """Run on the ingest loop's thread after a while; from any thread."""
-
-    def in_background(self, action: Callable[[], None]) -> None:
-        """Run on a thread that may block."""
-
-    def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
-        """Put records aside; `committed` runs on the ingest loop's thread."""
-
-
-class Reader(Protocol):
-    """A member of the subscription's consumer group, as edges.kafka_reader has it."""
-
-    def poll(self) -> list[Message]:
-        """What has arrived; returns at once. Raises KafkaException when the consumer is beyond use."""
-
-    def reposition(self, partition: Partition, offset: int) -> None:
-        """Read on from exactly `offset`."""
-
-    def pause(self, partition: Partition) -> None:
-        """Stop fetching."""
-
-    def resume(self, partition: Partition) -> None:
-        """Fetch again."""
-
-    def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Ask for a commit and return."""
-
-    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
-        """The committed offset, the first and the end offset. Blocks; any thread."""
-
-    def close(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit a last time and leave the group. Blocks."""
 
 
 @dataclass(slots=True)
@@ -115,7 +78,10 @@ class Intake:
         self.changed = True
         self.poll_at = 0.0
         self.closed = False
+        self.broken = False
         self.joined = False
+        self._unread: list[Message] = []
+        self._slice = FIRST_SLICE
         self._matchers = matchers
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
@@ -123,7 +89,8 @@ class Intake:
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,
-                revoked=self._lost,
+                revoked=self._revoked,
+                lost=self._lost,
                 unpositioned=self._unpositioned,
                 uncommitted=self._uncommitted,
                 failed=self._failed,
@@ -136,9 +103,9 @@ class Intake:
         if self.throttle.skips(lanes.values(), now):
             self.poll_at = now + pause_s
             return False
-        messages = self.reader.poll()
+        messages = self._unread or self.reader.poll()
         if messages:
-            self._take(messages, now)
+            self._take_for_a_while(messages, now)
             self._active_at = now
             self.poll_at = now
         else:
@@ -146,10 +113,27 @@ class Intake:
         self._throttle()
         return bool(messages)
 
+    def _take_for_a_while(self, messages: list[Message], now: float) -> None:
+        """Take what was read, in slices, and leave the rest for the next turn: filters may be slow."""
+        self._unread = messages
+        clock = self._services.monotonic
+        began = clock()
+        until = began + TURN_S
+        while self._unread and began < until:
+            part, self._unread = self._unread[: self._slice], self._unread[self._slice :]
+            self._take(part, now)
+            ended = clock()
+            if ended - began > TURN_S / 2:
+                self._slice = max(1, self._slice // 4)
+            else:
+                self._slice = min(MOST_IN_A_SLICE, self._slice * 2)
+            began = ended
+
     def reread(self, lane: Lane, offset: int) -> None:
         """Go back to `offset`, where the lane's watermark is; a lane that is not ours any more stays as it is."""
         if offset == UNREAD or not self._owns(lane):
             return
+        self._drop_unread(lane.partition)
         try:
             self.reader.reposition(lane.partition, offset)
             if lane.paused:
@@ -179,6 +163,27 @@ class Intake:
             if watermark > lane.committed:
                 moved[lane.partition] = lane.committed = watermark
         return moved
+
+    @property
+    def holds(self) -> bool:
+        """Whether any lane waits for its probe, or for the probe's answer."""
+        return any(lane.state is not LaneState.FLOWING for lane in self.route.lanes.values())
+
+    def delivered(self) -> None:
+        """A delivery succeeded: healthy again, unless another lane still waits for its endpoint to recover."""
+        if self.vitals.health is Health.UNHEALTHY and not self.holds:
+            self.become(Health.HEALTHY)
+
+    def commit(self) -> None:
+        """Ask Kafka to keep the watermarks that moved; one that does not get there is said again."""
+        moved = self.watermarks()
+        if not moved or self.broken:
+            return
+        try:
+            self.reader.commit(moved)
+        except (KafkaException, RuntimeError) as error:
+            _log.warning("commit_failed", subscription=self.subscription.id, detail=str(error))
+            self._uncommitted(list(moved))
 
     def become(self, health: Health, reason: str = "") -> None:
         """Change the health shown in the status."""
@@ -247,11 +252,10 @@ class Intake:
     def _bury(self, lane: Lane, letters: list[DeadLetter]) -> None:
         if not letters:
             return
-        epoch_ledger = lane.ledger
 
         def committed() -> None:
             for letter in letters:
-                epoch_ledger.settle_aside(letter.offset)
+                lane.settle_aside(letter)
             self.counters.dead_lettered += len(letters)
             self.changed = True
 
@@ -275,16 +279,31 @@ class Intake:
             self.route.open_lane(partition)
         _log.info("assigned", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
-    def _lost(self, partitions: Sequence[Partition]) -> None:
+    def _revoked(self, partitions: Sequence[Partition]) -> None:
         """Commit what is settled, then forget the lanes: another member reads on from there."""
         positions = {}
         for partition in partitions:
-            lane = self.route.close_lane(partition)
+            lane = self._forget(partition)
             if lane is not None and lane.ledger.watermark != UNREAD:
                 positions[partition] = lane.ledger.watermark
         if positions and not self.closed:
             self.reader.commit(positions)
         _log.info("revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
+
+    def _lost(self, partitions: Sequence[Partition]) -> None:
+        """The partitions were somebody else's before we knew: a commit now could take their position back."""
+        for partition in partitions:
+            self._forget(partition)
+        _log.warning("lost", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
+
+    def _forget(self, partition: Partition) -> Lane | None:
+        self._drop_unread(partition)
+        return self.route.close_lane(partition)
+
+    def _drop_unread(self, partition: Partition) -> None:
+        """What was read before the lane moved must not be taken after it."""
+        place = (partition.topic, partition.number)
+        self._unread = [m for m in self._unread if (m.topic(), m.partition()) != place]
 
     def _uncommitted(self, partitions: Sequence[Partition]) -> None:
         """The commit did not get there: the next one says it again."""
@@ -322,7 +341,7 @@ class Intake:
             _log.error("records_lost", subscription=self.subscription.id, lane=lane.key, count=lost, until=offset)
         if offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
             self.release(lane)
-            self.route.close_lane(partition)
+            self._forget(partition)
             lane = self.route.open_lane(partition)
         lane.begin(offset)
         self.reread(lane, offset)

@@ -10,14 +10,13 @@ Everything that other threads have to say arrives as a call in the inbox; nothin
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
 
 from webhookd import logs
-from webhookd.clock import Monotonic, WallClock
+from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dead_letter import DeadLetter
@@ -26,37 +25,26 @@ from webhookd.flow.dispatches import Dispatches, Effect, due_probes
 from webhookd.flow.report import Report
 from webhookd.flow.subscription import Subscription
 from workers.ingest.activity_rows import activity_rows
+from workers.ingest.background import Background
+from workers.ingest.cadence import (
+    INBOX_CALLS,
+    LEAVE_S,
+    LONGEST_PAUSE_S,
+    PAUSE_PER_LANE_S,
+    REBUILD_S,
+    RECORD_S,
+    SHORTEST_PAUSE_S,
+    START_AGAIN_S,
+    SWEEP_S,
+    Clocks,
+    LoopBounds,
+)
 from workers.ingest.intake import Intake
 from workers.ingest.publisher import Outgoing, Publisher
 from workers.ingest.recorder import Recorder
-
-SWEEP_S = 0.05
-"""How often time-outs, probes and leftovers are looked at."""
-
-SHORTEST_PAUSE_S = 0.001
-PAUSE_PER_LANE_S = 0.00025
-LONGEST_PAUSE_S = 0.05
-"""Between two parcels, and between two looks at a consumer, the loop pauses for a quarter of a millisecond for each
-lane that dispatched in the last second: with few lanes everything leaves at once, with hundreds of sparse ones a
-task carries many of them (a task costs as much as dozens of deliveries)."""
-
-LEAVE_S = 10.0
-"""How long a stop waits for the last commits: with the brokers away each blocks for 45 s. What is not committed is
-delivered again."""
-
-RECORD_S = 1.0
-REBUILD_S = 1.0
-INBOX_CALLS = 1000
+from workers.ingest.timers import Timers
 
 _log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clocks:
-    """Both clocks of the process."""
-
-    monotonic: Monotonic
-    wall: WallClock
 
 
 class IngestLoop:
@@ -65,31 +53,30 @@ class IngestLoop:
     def __init__(
         self,
         *,
-        reply: str,
+        bounds: LoopBounds,
         clocks: Clocks,
         dispatches: Dispatches,
         publisher: Publisher,
         recorder: Recorder,
         open_intake: Callable[[Subscription, Condition | None, "IngestLoop"], Intake],
         never_joined: Callable[[], None],
-        commit_interval_s: float,
     ) -> None:
         self.monotonic = clocks.monotonic
         self.wall_clock = clocks.wall
         self.intakes: dict[str, Intake] = {}
-        self._reply = reply
+        self._bounds = bounds
         self._dispatches = dispatches
         self._publisher = publisher
         self._recorder = recorder
         self._open_intake = open_intake
         self._never_joined = never_joined
-        self._commit_interval_s = commit_interval_s
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._background = ThreadPoolExecutor(8, thread_name_prefix="ingest-background")
-        self._pending: set[Future[None]] = set()
+        self._background = Background()
         self._touched: dict[str, Intake] = {}
+        self._attention: dict[str, Intake] = {}
+        self._wanted: dict[str, Subscription] = {}
         self._polls: list[tuple[float, int, Intake]] = []
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers = Timers(clocks.monotonic)
         self._order = count()
         self._recent_lanes: set[str] = set()
         self._lane_count = 0
@@ -102,9 +89,9 @@ class IngestLoop:
 
     def start(self) -> None:
         """Begin to read."""
-        self._every(SWEEP_S, self._sweep)
-        self._every(self._commit_interval_s, self._commit)
-        self._every(RECORD_S, self._record)
+        self._timers.every(SWEEP_S, self._sweep)
+        self._timers.every(self._bounds.commit_interval_s, self._commit)
+        self._timers.every(RECORD_S, self._record)
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
@@ -112,10 +99,9 @@ class IngestLoop:
         until = self.monotonic() + budget_s
         self.call(lambda: self._drain(until))
         self._thread.join(budget_s + 1.0)
-        _, unfinished = wait(list(self._pending), LEAVE_S)
-        self._background.shutdown(wait=False)
+        unfinished = self._background.stop(LEAVE_S)
         if unfinished:
-            _log.warning("groups_not_left", code="kafka_unavailable", count=len(unfinished))
+            _log.warning("groups_not_left", code="kafka_unavailable", count=unfinished)
 
     def call(self, action: Callable[[], None]) -> None:
         """Run on the loop's thread, soon."""
@@ -123,13 +109,11 @@ class IngestLoop:
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
         """Run on the loop's thread after a while."""
-        self.call(lambda: self._at(self.monotonic() + delay_s, action))
+        self.call(lambda: self._timers.at(self.monotonic() + delay_s, action))
 
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
-        pending = self._background.submit(_logged, action)
-        self._pending.add(pending)
-        pending.add_done_callback(self._pending.discard)
+        self._background.run(action)
 
     def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
         """Put records aside; `committed` runs on the loop's thread."""
@@ -151,17 +135,26 @@ class IngestLoop:
         if running is not None:
             previous = running.condition()
             self.drop(subscription.id)
-        intake = self._open_intake(subscription, previous, self)
+        self._wanted[subscription.id] = subscription
+        try:
+            intake = self._open_intake(subscription, previous, self)
+        except UnusableSubscription:
+            raise
+        except Exception as error:  # noqa: BLE001 - no consumer is to be had: it may be another time
+            self._start_later(subscription, previous, error)
+            return
         self.intakes[subscription.id] = intake
         self._poll_at(intake)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
 
     def drop(self, subscription_id: str) -> None:
         """Stop running a subscription; what it has in flight is stale from here on."""
+        self._wanted.pop(subscription_id, None)
         intake = self.intakes.pop(subscription_id, None)
         if intake is None:
             return
         self._touched.pop(subscription_id, None)
+        self._attention.pop(subscription_id, None)
         self._publisher.revoke([lane.slot for lane in intake.route.lanes.values()])
         self._say(intake)
         for lane in intake.route.lanes.values():
@@ -182,9 +175,9 @@ class IngestLoop:
                 _log.exception("ingest_turn_failed")
 
     def _turn(self) -> None:
+        self._listen()  # before the timers: a lease whose report is here already has not run out
         now = self.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+        self._timers.run_due(now)
         if self._dispatching:
             self._poll(now)
             self._dispatch()
@@ -196,11 +189,11 @@ class IngestLoop:
         while self._polls and self._polls[0][0] <= now:
             due.append(heapq.heappop(self._polls)[2])
         for intake in due:
-            if intake.closed:
+            if intake.closed or intake.broken:
                 continue
             try:
                 if intake.poll(now, pause_s):
-                    self._touched[intake.subscription.id] = intake
+                    self._touch(intake)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
                 self._rebuild(intake, error)
             self._poll_at(intake)
@@ -229,12 +222,12 @@ class IngestLoop:
             self._publisher.publish(outgoing)
 
     def _outgoing(self, delivery: Delivery) -> Outgoing:
-        return Outgoing(delivery, delivery.ticket(self._reply), any(lane.alone for lane in delivery.lanes))
+        return Outgoing(delivery, delivery.ticket(self._bounds.reply), any(lane.alone for lane in delivery.lanes))
 
     def _wait(self) -> None:
-        """Sleep until something is due or said; then listen to all that was said."""
+        """Sleep until something is due or said."""
         now = self.monotonic()
-        due = [self._timers[0][0]]
+        due = [self._timers.next_at()]
         if self._dispatching and self._polls:
             due.append(self._polls[0][0])
         if self._touched and not self._publisher.waiting:
@@ -242,12 +235,16 @@ class IngestLoop:
         until = min(due)
         if until > now:
             until = max(until, now + SHORTEST_PAUSE_S)  # many consumers' looks share one turn
-        try:
-            self._inbox.get(timeout=until - now)() if until > now else self._inbox.get_nowait()()
-            for _ in range(INBOX_CALLS):
-                self._inbox.get_nowait()()
-        except Empty:
-            pass
+        if until > now:
+            try:
+                self._inbox.get(timeout=until - now)()
+            except Empty:
+                return
+
+    def _listen(self) -> None:
+        """Hear all that was said."""
+        for _ in range(min(self._inbox.qsize(), INBOX_CALLS)):
+            self._inbox.get_nowait()()
 
     def _settle(self, reports: Sequence[Report]) -> None:
         now = self.monotonic()
@@ -273,11 +270,11 @@ class IngestLoop:
         if effect.held and report is not None and report.failure is not None:
             intake.become(Health.UNHEALTHY, report.failure.error)
         elif effect.delivered and not effect.held:
-            intake.become(Health.HEALTHY)
+            intake.delivered()
         if effect.recovered:
             _hasten_probes(intake)
         if effect.freed:
-            self._touched[intake.subscription.id] = intake
+            self._touch(intake)
 
     def _sweep(self) -> None:
         now = self.monotonic()
@@ -289,12 +286,18 @@ class IngestLoop:
             _log.info("published_again", deliveries=[delivery.id for delivery in unclaimed[:20]], count=len(unclaimed))
         for delivery in lost:
             self._give_up(delivery)
-        for intake in self.intakes.values():
+        for intake in list(self._attention.values()):
             for lane in due_probes(intake.route.lanes.values(), now):
                 intake.release(lane)
             due_at = intake.route.due_at()
             if due_at is not None and due_at <= now:
-                self._touched[intake.subscription.id] = intake
+                self._touch(intake)
+            elif due_at is None and not intake.holds:
+                self._attention.pop(intake.subscription.id, None)
+
+    def _touch(self, intake: Intake) -> None:
+        """There may be something to dispatch, now or when its time comes."""
+        self._touched[intake.subscription.id] = self._attention[intake.subscription.id] = intake
 
     def _give_up(self, delivery: Delivery) -> None:
         _log.warning(
@@ -318,14 +321,15 @@ class IngestLoop:
 
     def _commit(self) -> None:
         for intake in self.intakes.values():
-            moved = intake.watermarks()
-            if moved:
-                intake.reader.commit(moved)
+            intake.commit()
 
     def _record(self) -> None:
         self._lane_count = len(self._recent_lanes)
         self._recent_lanes.clear()
+        lanes = sum(len(intake.route.lanes) for intake in self.intakes.values())
+        share = min(self._bounds.lane_bytes, self._bounds.process_bytes // max(1, lanes))
         for intake in self.intakes.values():
+            intake.throttle.lane_bytes = share
             self._say(intake)
 
     def _say(self, intake: Intake) -> None:
@@ -338,23 +342,37 @@ class IngestLoop:
 
     def _rebuild(self, intake: Intake, error: Exception) -> None:
         """The consumer, or what was read, is beyond use: leave it, and join the group again from what is committed."""
+        if intake.broken:
+            return
+        intake.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
         _log.error("intake_failed", code="intake_failed", subscription=intake.subscription.id, detail=repr(error))
         if intake.joined:
             intake.become(Health.UNHEALTHY, "intake_failed")
-        if not intake.joined:
+        else:
             self._never_joined()
-        intake.poll_at = self.monotonic() + REBUILD_S
         self.call_later(REBUILD_S, lambda: self._restart(intake))
 
     def _restart(self, intake: Intake) -> None:
         if self.intakes.get(intake.subscription.id) is intake:
             self.start_with(intake.subscription, None)
 
+    def _start_later(self, subscription: Subscription, previous: Condition | None, error: Exception) -> None:
+        _log.error("start_failed", code="intake_failed", subscription=subscription.id, detail=repr(error))
+        before = previous or Condition(subscription_id=subscription.id, health=Health.HEALTHY)
+        self._recorder.condition(
+            replace(before, health=Health.UNHEALTHY, reason="intake_failed", since=self.wall_clock())
+        )
+        self.call_later(START_AGAIN_S, lambda: self._start_again(subscription, before))
+
+    def _start_again(self, subscription: Subscription, previous: Condition) -> None:
+        if self._wanted.get(subscription.id) is subscription:
+            self.start_with(subscription, previous)
+
     def _drain(self, until: float) -> None:
         """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
         self._dispatching = False
         if self._dispatches.under_way and self.monotonic() < until:
-            self._at(self.monotonic() + SWEEP_S, lambda: self._drain(until))
+            self._timers.at(self.monotonic() + SWEEP_S, lambda: self._drain(until))
             return
         self._running = False
         for subscription_id in list(self.intakes):
@@ -363,16 +381,6 @@ class IngestLoop:
     def _pause_s(self) -> float:
         lanes = max(self._lane_count, len(self._recent_lanes))
         return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, PAUSE_PER_LANE_S * lanes))
-
-    def _every(self, interval_s: float, action: Callable[[], None]) -> None:
-        def again() -> None:
-            self._at(self.monotonic() + interval_s, again)
-            action()
-
-        self._at(self.monotonic() + interval_s, again)
-
-    def _at(self, when: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._timers, (when, next(self._order), action))
 
 
 def _fold(fold: ActivityFold, report: Report, calls: int) -> None:
@@ -389,10 +397,3 @@ def _hasten_probes(intake: Intake) -> None:
     """
     for lane in intake.route.lanes.values():
         lane.probe_at = 0.0
-
-
-def _logged(action: Callable[[], None]) -> None:
-    try:
-        action()
-    except Exception:  # noqa: BLE001 - the top of a background thread; nobody looks at its future
-        _log.exception("background_failed")

@@ -8,6 +8,7 @@ stop    control, topics, loop (drains), reports, publisher, recorder
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Event, Thread
 
@@ -15,20 +16,23 @@ from celery import Celery
 
 from webhookd import clock, logs
 from webhookd.edges.kafka_reader import KafkaReader
-from webhookd.errors import InvalidFilter, QueueUnavailable, UnusableSubscription
+from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
+from webhookd.flow.envelope import CONTENT_TYPE
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.route import Limits, Route
 from webhookd.flow.subscription import Subscription
+from webhookd.flow.target import Target, request_head
 from webhookd.flow.throttle import Throttle
 from webhookd.settings import Settings
 from webhookd.store.subscriptions import Loaded
 from workers.edges import Edges
+from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.control import Control
 from workers.ingest.intake import Intake
-from workers.ingest.loop import Clocks, IngestLoop
+from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.topic_watch import TopicWatch
@@ -54,14 +58,18 @@ class IngestProcess:
         )
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
         self.loop = IngestLoop(
-            reply=self.member_id,
+            bounds=LoopBounds(
+                reply=self.member_id,
+                commit_interval_s=settings.commit_interval_s,
+                lane_bytes=settings.lane_buffer_bytes,
+                process_bytes=settings.process_buffer_bytes,
+            ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=Dispatches(_leases(settings), _new_token, random.random),
             publisher=self._publisher,
             recorder=self._recorder,
             open_intake=self._open_intake,
             never_joined=self._fall_back,
-            commit_interval_s=settings.commit_interval_s,
         )
         self._control = Control(
             edges.database,
@@ -101,7 +109,7 @@ class IngestProcess:
         """Run this version of a subscription; one that cannot be used is unhealthy with the reason."""
         match found:
             case UnusableSubscription():
-                self._refuse(id_, version, found)
+                self._refuse(id_, version, found, previous)
             case Subscription(active=False):
                 self.leave(id_)
             case _:
@@ -124,20 +132,22 @@ class IngestProcess:
         try:
             self.loop.start_with(subscription, previous)
         except UnusableSubscription as error:
-            self._refuse(subscription.id, subscription.version, error)
+            self._refuse(subscription.id, subscription.version, error, previous)
 
-    def _refuse(self, id_: str, version: int, error: UnusableSubscription) -> None:
+    def _refuse(self, id_: str, version: int, error: UnusableSubscription, previous: Condition | None) -> None:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
-        condition = Condition(subscription_id=id_, health=Health.UNHEALTHY, reason=error.code, since=clock.wall_clock())
-        self._recorder.condition(condition)
+        before = previous or Condition(subscription_id=id_, health=Health.HEALTHY)
+        self._recorder.condition(replace(before, health=Health.UNHEALTHY, reason=error.code, since=clock.wall_clock()))
 
     def _open_intake(self, subscription: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
         settings = self._settings
         try:
             matchers = {source.topic: Matcher(source.jmes_filters) for source in subscription.sources}
-        except InvalidFilter as error:
-            raise UnusableSubscription(f"filter: {error.detail}") from error
+            target = Target.parse(subscription.destination.url)
+            request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        except InvalidInput as error:
+            raise UnusableSubscription(error.detail) from error
         limits = Limits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
         open_reader: Callable[..., KafkaReader] = partial(
             KafkaReader,
@@ -147,11 +157,10 @@ class IngestProcess:
             self._group_protocol,
             fetch_wait_s=settings.kafka_fetch_wait_s,
         )
-        lane_bytes = min(settings.lane_buffer_bytes, settings.process_buffer_bytes // (len(loop.intakes) + 1))
         return Intake(
             Route(subscription, matchers, limits, _new_token),
             matchers,
-            Throttle(max(lane_bytes, settings.delivery_bytes // 4)),
+            Throttle(settings.lane_buffer_bytes),
             loop,
             open_reader,
             previous,
@@ -164,6 +173,10 @@ class IngestProcess:
                 reports, after = self._edges.board.reports(self.member_id, after, REPORT_WAIT_S)
             except QueueUnavailable as error:
                 _log.warning("reports_unreadable", code=error.code, detail=error.detail)
+                self._stopping.wait(BACK_OFF_S)
+                continue
+            except Exception:  # noqa: BLE001 - the top of the thread: without reports everything would be sent again
+                _log.exception("reports_failed")
                 self._stopping.wait(BACK_OFF_S)
                 continue
             if reports:

@@ -79,9 +79,10 @@ def test_each_record_starts_with_full_budget() -> None:
     assert [matcher.matches(value) for _ in range(5)] == [True] * 5
 
 
-def test_each_filter_has_its_own_budget() -> None:
+def test_filters_of_a_record_share_one_budget() -> None:
     value = json.dumps({"items": [{"a": 1}] * 5000}).encode()
-    assert Matcher(["items[?a]"] * 5).matches(value)
+    assert Matcher(["items[?a]"]).matches(value)
+    assert not Matcher(["items[?a]"] * 5).matches(value)
 
 
 def test_record_after_a_bomb_is_judged() -> None:

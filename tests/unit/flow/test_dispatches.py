@@ -4,9 +4,21 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.harness.lanes import FAILED, LEASES, TOPIC, about, dispatches, fill, lane_of, offsets_of, route
+from tests.harness.lanes import (
+    FAILED,
+    LEASES,
+    TOPIC,
+    WANTED,
+    about,
+    dispatches,
+    fill,
+    lane_of,
+    offsets_of,
+    records,
+    route,
+)
 from webhookd.flow.delivery import Delivery, Stage
-from webhookd.flow.dispatches import Dispatches, Effect, due_probes
+from webhookd.flow.dispatches import STALE_PAUSE_S, Dispatches, Effect, due_probes
 from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.position import Partition
 from webhookd.flow.report import Exchange, Kind
@@ -102,10 +114,22 @@ def test_quick_success_ends_travelling_alone() -> None:
     assert not at.lane.alone
 
 
-def test_slow_success_travels_alone() -> None:
+def test_slow_success_travels_alone_the_second_time() -> None:
     at = scene()
-    at.dispatches.report(about(at.delivery, Kind.FINISHED, 4, sending_s=0.4), 1.0)
-    assert at.lane.alone
+    at.dispatches.report(about(at.delivery, Kind.FINISHED, 1, sending_s=0.4), 1.0)
+    once = at.lane.alone
+    (again,) = at.route.ready(2.0)
+    at.dispatches.published(again, 2.0)
+    at.dispatches.report(about(again, Kind.FINISHED, 1, sending_s=0.4), 3.0)
+    assert (once, at.lane.alone) == (False, True)
+
+
+def test_stale_lane_rests_before_it_dispatches_again() -> None:
+    at = scene()
+    at.dispatches.report(about(at.delivery, Kind.STALE, 0), 1.0)
+    at.lane.take(records(0, 1, 2, 3), WANTED, 1.0)
+    assert at.route.ready(1.0 + STALE_PAUSE_S / 2) == []
+    assert len(at.route.ready(1.0 + STALE_PAUSE_S)) == 1
 
 
 def test_retry_that_succeeds_frees_the_tail() -> None:
@@ -307,7 +331,7 @@ def test_success_is_kept_out_of_the_pace_of_mixes() -> None:
     at = mixed_scene()
     before = at.lane.pace.batches()
     at.dispatches.report(about(at.delivery, Kind.FINISHED, 1, sending_s=8.0, success=Exchange(0.0, "m")), 9.0)
-    assert (at.lane.pace.batches(), at.lane.alone) == (before, True)
+    assert at.lane.pace.batches() == before
 
 
 def test_chance_spreads_the_probes() -> None:

@@ -154,3 +154,26 @@ def test_bytes_add_up_over_a_random_life(seed: int) -> None:
         if chance.random() < 0.05:
             offset = max(0, one.rewind("next"))
         assert one.bytes_held == sum(len(fragment.text) for fragment in one.waiting)
+
+
+class Unreadable(Record):
+    """A record whose header name is not UTF-8, as confluent-kafka answers it."""
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        raise SystemError("returned a result with an exception set")
+
+
+def test_record_that_cannot_be_read_is_put_aside_alone() -> None:
+    one = lane()
+    _, (letter,) = one.take([Record(0), Unreadable(1), Record(2)], WANTED, 0.0)
+    assert (letter.offset, letter.cause, letter.headers) == (1, "unreadable", ())
+    assert [fragment.offset for fragment in one.waiting] == [0, 2]
+
+
+def test_letters_are_held_in_bytes_until_their_row() -> None:
+    one = lane()
+    _, (letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
+    before = one.aside_bytes
+    one.settle_aside(letter)
+    one.settle_aside(letter)
+    assert (before, one.aside_bytes) == (letter.size_bytes, 0)

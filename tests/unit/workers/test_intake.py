@@ -16,7 +16,7 @@ from webhookd.flow.position import Partition
 from webhookd.flow.route import Route
 from webhookd.flow.subscription import Batching, Source
 from webhookd.flow.throttle import Throttle
-from workers.ingest.intake import Intake
+from workers.ingest.intake import FIRST_SLICE, Intake
 
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
@@ -28,7 +28,8 @@ class Scene:
     def __init__(self, size: int = 10, previous: Condition | None = None) -> None:
         source = Source(topic=TOPIC, jmes_filters=("total > `100`",), start_offsets={0: 5})
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
-        matchers = {TOPIC: Matcher(source.jmes_filters)}
+        self.matchers: dict[str, Matcher] = {TOPIC: Matcher(source.jmes_filters)}
+        matchers = self.matchers
         self.readers: list[HandReader] = []
         self.services = HandServices()
         self.intake = Intake(
@@ -61,6 +62,10 @@ class Scene:
             ]
         )
         self.intake.poll(self.services.now, 0.001)
+
+    def filters_by(self, matcher: Matcher) -> None:
+        """Another matcher from here on."""
+        self.matchers[TOPIC] = matcher
 
     def mixed(self) -> Delivery:
         """A delivery of one record of each lane."""
@@ -271,3 +276,52 @@ def test_condition_goes_on_where_it_was() -> None:
     scene.reads(ZERO, SMALL)
     now = scene.intake.condition()
     assert (now.health, now.reason, now.since, now.delivered, now.filtered) == (was.health, "http_500", 7.0, 5, 7)
+
+
+class Slow(Matcher):
+    """Takes a second a record, on the services' clock."""
+
+    def __init__(self, services: HandServices) -> None:
+        super().__init__(())
+        self.services = services
+
+    def matches(self, value: bytes | None) -> bool:
+        self.services.now += 1.0
+        return value is not None
+
+
+def test_slow_filters_leave_the_rest_for_the_next_turn() -> None:
+    scene = Scene()
+    scene.filters_by(Slow(scene.services))
+    scene.reads(ZERO, *[GOOD] * 100)
+    first = len(scene.lane().waiting)
+    scene.intake.poll(scene.services.now, 0.001)
+    assert (first, len(scene.lane().waiting)) == (FIRST_SLICE, FIRST_SLICE + FIRST_SLICE // 4)
+
+
+def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
+    scene = Scene()
+    scene.filters_by(Slow(scene.services))
+    scene.reads(ZERO, *[GOOD] * 100)
+    lane = scene.lane()
+    scene.intake.reread(lane, lane.rewind("another"))
+    scene.intake.poll(scene.services.now, 0.001)
+    assert (len(lane.waiting), scene.reader.asked[-1]) == (0, ("reposition", ZERO, 0))
+
+
+def test_held_lane_keeps_the_subscription_unhealthy() -> None:
+    scene = Scene()
+    scene.intake.become(Health.UNHEALTHY, "http_500")
+    scene.lane(ONE).state = LaneState.HELD
+    scene.intake.delivered()
+    held = scene.intake.condition().health
+    scene.lane(ONE).state = LaneState.FLOWING
+    scene.intake.delivered()
+    assert (held, scene.intake.condition().health) == (Health.UNHEALTHY, Health.HEALTHY)
+
+
+def test_lost_partition_is_not_committed() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.reader.listener.lost([ZERO])
+    assert (scene.reader.committed, (TOPIC, 0) in scene.intake.route.lanes) == ([], False)

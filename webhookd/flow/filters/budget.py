@@ -1,4 +1,4 @@
-"""What one evaluation of one expression may cost.
+"""What the filters of one subscription may cost on one record, all together.
 
 477 characters of JMESPath can build a string of 2.7 GB, others never end, because values that an expression builds
 share their parts and are walked as if they did not. A step is one node evaluated, or one element or key touched, in a
@@ -20,7 +20,7 @@ BUILT_SHIFT = 4
 
 
 class Budget:
-    """Steps that are left; `left` is set to STEPS before each evaluation."""
+    """Steps that are left; `left` is set to STEPS before each record."""
 
     __slots__ = ("left",)
 

@@ -86,8 +86,8 @@ class Matcher:
         return self._hold(self._partial, record)
 
     def _hold(self, filters: tuple[_Filter, ...], record: Value) -> bool:
+        self._budget.left = STEPS
         for one in filters:
-            self._budget.left = STEPS
             try:
                 result = one.evaluate(record)
             except _FAULTS as error:

@@ -1,0 +1,42 @@
+"""How often the ingest loop does what, and what it may hold."""
+
+from dataclasses import dataclass
+
+from webhookd.clock import Monotonic, WallClock
+
+SWEEP_S = 0.05
+"""How often time-outs, probes and leftovers are looked at."""
+
+SHORTEST_PAUSE_S = 0.001
+PAUSE_PER_LANE_S = 0.00025
+LONGEST_PAUSE_S = 0.05
+"""Between two parcels, and between two looks at a consumer, the loop pauses for a quarter of a millisecond for each
+lane that dispatched in the last second: with few lanes everything leaves at once, with hundreds of sparse ones a
+task carries many of them (a task costs as much as dozens of deliveries)."""
+
+LEAVE_S = 10.0
+"""How long a stop waits for the last commits: with the brokers away each blocks for 45 s. What is not committed is
+delivered again."""
+
+RECORD_S = 1.0
+REBUILD_S = 1.0
+START_AGAIN_S = 5.0
+INBOX_CALLS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """Both clocks of the process."""
+
+    monotonic: Monotonic
+    wall: WallClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopBounds:
+    """Under which name reports come back, how often watermarks are committed, and what may wait in memory."""
+
+    reply: str
+    commit_interval_s: float
+    lane_bytes: int
+    process_bytes: int
