@@ -1,0 +1,147 @@
+"""The ingest loop with consumers in the test's hand: one subscription's fault is nobody else's, and leaves no hole.
+
+Real: the loop's thread, intakes, routes and the publisher's thread on kombu's in-memory transport. Doubled: consumers.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+from confluent_kafka import Message
+
+from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
+from tests.harness.readers import HandReader
+from tests.harness.subscriptions import subscription
+from webhookd import clock
+from webhookd.edges.kafka_reader import Listener
+from webhookd.edges.memory_board import MemoryBoard
+from webhookd.flow.condition import Condition
+from webhookd.flow.dispatches import Dispatches
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.position import Partition
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import Subscription
+from webhookd.flow.throttle import Throttle
+from webhookd.settings import Settings
+from webhookd.store.database import Database
+from webhookd.store.migrating import upgrade
+from workers.application import build_celery
+from workers.ingest.cadence import Clocks, LoopBounds
+from workers.ingest.intake import Intake
+from workers.ingest.loop import IngestLoop
+from workers.ingest.publisher import Publisher
+from workers.ingest.recorder import Recorder
+
+PATIENCE_S = 20.0
+ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+
+
+class Faulty(Matcher):
+    """Fails on one value, in a way nobody foresaw."""
+
+    def matches(self, value: bytes | None) -> bool:
+        if value == b'"fault"':
+            raise AssertionError("a fault of ours")
+        return False
+
+
+class Watched(HandReader):
+    """Says when it is closed."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener)
+        self.gone_for_good = Event()
+
+    def close(self, offsets: Mapping[Partition, int]) -> None:
+        super().close(offsets)
+        self.gone_for_good.set()
+
+
+class Scene:
+    """A running loop; `readers` are the consumers it has opened, in their order."""
+
+    def __init__(self, folder: Path) -> None:
+        url = f"sqlite:///{folder / 'loop.db'}"
+        upgrade(url)
+        self.database = Database(url)
+        self.readers: list[Watched] = []
+        self.opened = Event()
+        self.refusals = 0
+        self.recorder = Recorder(self.database, retention_s=60.0, wall_clock=clock.wall_clock)
+        app = build_celery(Settings(redis_url="memory://", database_url=url))
+        self.publisher = Publisher(app, MemoryBoard(), unknown=lambda _: None)
+        self.loop = IngestLoop(
+            bounds=LoopBounds(reply="test", commit_interval_s=60.0, lane_bytes=10_000, process_bytes=10_000),
+            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
+            dispatches=Dispatches(LEASES, tokens("delivery"), lambda: 0.5),
+            publisher=self.publisher,
+            recorder=self.recorder,
+            open_intake=self._open,
+            never_joined=lambda: None,
+        )
+
+    def _open(self, subscribed: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
+        if self.refusals:
+            self.refusals -= 1
+            raise MemoryError("no more threads")
+        matchers = {TOPIC: Faulty(())}
+        route = Route(subscribed, matchers, LIMITS, tokens("route"))
+        intake = Intake(route, matchers, Throttle(10_000), loop, self._reader, previous)
+        self.opened.set()
+        return intake
+
+    def _reader(self, listener: Listener) -> Watched:
+        reader = Watched(listener)
+        self.readers.append(reader)
+        return reader
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    made.recorder.start()
+    made.publisher.start()
+    made.loop.start()
+    yield made
+    made.loop.stop(5.0)
+    made.publisher.stop(5.0)
+    made.recorder.stop(5.0)
+    made.database.close()
+
+
+def message(partition: Partition, offset: int, value: bytes) -> Message:
+    return Message(topic=TOPIC, partition=partition.number, offset=offset, value=value, timestamp=(1, 0))
+
+
+def test_failed_turn_leaves_no_hole(scene: Scene) -> None:
+    def begin() -> None:
+        scene.loop.start_with(subscription(), None)
+        (reader,) = scene.readers
+        reader.listener.assigned([ZERO, ONE])
+        reader.arrived.append([message(ZERO, 0, b'"fault"'), message(ONE, 50, b"1")])
+        reader.arrived.append([message(ONE, 60, b"1")])
+
+    scene.loop.call(begin)
+    assert scene.opened.wait(PATIENCE_S)
+    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
+    committed = [offsets.get(ONE, 0) for offsets in [*scene.readers[0].committed, *scene.readers[0].closed]]
+    assert max(committed) <= 50
+
+
+def test_start_that_fails_is_tried_again(scene: Scene) -> None:
+    scene.refusals = 1
+    scene.loop.call(lambda: scene.loop.start_with(subscription(), None))
+    assert scene.opened.wait(PATIENCE_S)
+
+
+def test_new_version_replaces_the_old_one(scene: Scene) -> None:
+    first = subscription()
+    scene.loop.call(lambda: scene.loop.start_with(first, None))
+    scene.loop.call(lambda: scene.loop.start_with(replace(first, version=first.version + 1), None))
+    heard = Event()
+    scene.loop.call(heard.set)
+    assert heard.wait(PATIENCE_S)
+    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
+    assert [intake.subscription.version for intake in scene.loop.intakes.values()] == [first.version + 1]
