@@ -17,7 +17,7 @@ from webhookd.flow.delivery import Delivery, Stage, take_back
 from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.report import Kind, Report
 
-SLOW_EXCHANGE_S = 0.05
+SLOW_EXCHANGE_S = 0.15
 """A lane whose exchanges take longer, twice in a row, travels alone: it would keep the others' task open."""
 
 STALE_PAUSE_S = 0.5

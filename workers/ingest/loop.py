@@ -24,21 +24,10 @@ from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.dispatches import Dispatches, Effect, due_probes
 from webhookd.flow.report import Report
 from webhookd.flow.subscription import Subscription
+from workers.ingest import cadence
 from workers.ingest.activity_rows import activity_rows
 from workers.ingest.background import Background
-from workers.ingest.cadence import (
-    INBOX_CALLS,
-    LEAVE_S,
-    LONGEST_PAUSE_S,
-    PAUSE_PER_LANE_S,
-    REBUILD_S,
-    RECORD_S,
-    SHORTEST_PAUSE_S,
-    START_AGAIN_S,
-    SWEEP_S,
-    Clocks,
-    LoopBounds,
-)
+from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.intake import Intake
 from workers.ingest.publisher import Outgoing, Publisher
 from workers.ingest.recorder import Recorder
@@ -89,9 +78,9 @@ class IngestLoop:
 
     def start(self) -> None:
         """Begin to read."""
-        self._timers.every(SWEEP_S, self._sweep)
+        self._timers.every(cadence.SWEEP_S, self._sweep)
         self._timers.every(self._bounds.commit_interval_s, self._commit)
-        self._timers.every(RECORD_S, self._record)
+        self._timers.every(cadence.RECORD_S, self._record)
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
@@ -99,7 +88,7 @@ class IngestLoop:
         until = self.monotonic() + budget_s
         self.call(lambda: self._drain(until))
         self._thread.join(budget_s + 1.0)
-        unfinished = self._background.stop(LEAVE_S)
+        unfinished = self._background.stop(cadence.LEAVE_S)
         if unfinished:
             _log.warning("groups_not_left", code="kafka_unavailable", count=unfinished)
 
@@ -218,7 +207,8 @@ class IngestLoop:
                 outgoing.append(self._outgoing(delivery))
         if outgoing:
             self._recent_lanes.update(lane.slot for out in outgoing for lane in out.delivery.lanes)
-            self._next_parcel_at = now + self._pause_s()
+            busy_s = min(cadence.LONGEST_PAUSE_S, cadence.PUBLICATIONS * self._publisher.took_s)
+            self._next_parcel_at = now + max(self._pause_s(), busy_s)
             self._publisher.publish(outgoing)
 
     def _outgoing(self, delivery: Delivery) -> Outgoing:
@@ -234,7 +224,7 @@ class IngestLoop:
             due.append(self._next_parcel_at)
         until = min(due)
         if until > now:
-            until = max(until, now + SHORTEST_PAUSE_S)  # many consumers' looks share one turn
+            until = max(until, now + cadence.SHORTEST_PAUSE_S)  # many consumers' looks share one turn
         if until > now:
             try:
                 self._inbox.get(timeout=until - now)()
@@ -243,7 +233,7 @@ class IngestLoop:
 
     def _listen(self) -> None:
         """Hear all that was said."""
-        for _ in range(min(self._inbox.qsize(), INBOX_CALLS)):
+        for _ in range(min(self._inbox.qsize(), cadence.INBOX_CALLS)):
             self._inbox.get_nowait()()
 
     def _settle(self, reports: Sequence[Report]) -> None:
@@ -350,7 +340,7 @@ class IngestLoop:
             intake.become(Health.UNHEALTHY, "intake_failed")
         else:
             self._never_joined()
-        self.call_later(REBUILD_S, lambda: self._restart(intake))
+        self.call_later(cadence.REBUILD_S, lambda: self._restart(intake))
 
     def _restart(self, intake: Intake) -> None:
         if self.intakes.get(intake.subscription.id) is intake:
@@ -362,7 +352,7 @@ class IngestLoop:
         self._recorder.condition(
             replace(before, health=Health.UNHEALTHY, reason="intake_failed", since=self.wall_clock())
         )
-        self.call_later(START_AGAIN_S, lambda: self._start_again(subscription, before))
+        self.call_later(cadence.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
     def _start_again(self, subscription: Subscription, previous: Condition) -> None:
         if self._wanted.get(subscription.id) is subscription:
@@ -372,7 +362,7 @@ class IngestLoop:
         """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
         self._dispatching = False
         if self._dispatches.under_way and self.monotonic() < until:
-            self._timers.at(self.monotonic() + SWEEP_S, lambda: self._drain(until))
+            self._timers.at(self.monotonic() + cadence.SWEEP_S, lambda: self._drain(until))
             return
         self._running = False
         for subscription_id in list(self.intakes):
@@ -380,7 +370,7 @@ class IngestLoop:
 
     def _pause_s(self) -> float:
         lanes = max(self._lane_count, len(self._recent_lanes))
-        return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, PAUSE_PER_LANE_S * lanes))
+        return min(cadence.LONGEST_PAUSE_S, max(cadence.SHORTEST_PAUSE_S, cadence.PAUSE_PER_LANE_S * lanes))
 
 
 def _fold(fold: ActivityFold, report: Report, calls: int) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from celery import Celery
 
-from webhookd import logs
+from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Offer
 from webhookd.flow.delivery import Delivery
@@ -58,6 +58,8 @@ class Publisher:
         self._thread = Thread(target=self._run, name="publisher", daemon=True)
         self._begun = 0  # written by the loop's thread only
         self._ended = 0  # written by the publisher's thread only
+        self.took_s = 0.0
+        """How long the last publication took: on a busy machine longer, and then fewer are worth more."""
 
     @property
     def waiting(self) -> int:
@@ -91,6 +93,7 @@ class Publisher:
 
     def _publish(self, outgoing: Sequence[Outgoing]) -> None:
         sent = 0
+        began = clock.monotonic()
         try:
             for offers in _in_calls([(out, Offer(out.ticket, out.delivery.payload())) for out in outgoing]):
                 self._board.offer([offer for _, offer in offers])
@@ -103,6 +106,7 @@ class Publisher:
             )
             self._unknown([out.delivery for out in outgoing[sent:]])
         finally:
+            self.took_s = clock.monotonic() - began
             self._ended += 1
 
     def _send(self, parcel: Sequence[Ticket]) -> None:
