@@ -77,8 +77,9 @@ class Database:
 
 
 def _engine(url: URL, *, pool_size: int, silence_s: float) -> Engine:
+    # Errors are logged, and parameters hold secrets and bodies: an error must not show them.
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, pool_timeout=POOL_WAIT_S, pool_size=pool_size)
+        engine = create_engine(url, pool_timeout=POOL_WAIT_S, pool_size=pool_size, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediately)
         return engine
@@ -88,6 +89,7 @@ def _engine(url: URL, *, pool_size: int, silence_s: float) -> Engine:
         pool_pre_ping=True,
         pool_timeout=POOL_WAIT_S,
         pool_size=pool_size,
+        hide_parameters=True,
         connect_args={**POSTGRES_OPTIONS, "connection_factory": _bounded(silence_s)},
     )
 
