@@ -53,7 +53,15 @@ class WorkerProcess:
 
     def _open(self) -> Desk:
         settings = self._settings
-        self._reporter = Reporter(self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s)
+        bounds = Bounds(
+            budget_s=2 * settings.delivery_target_s,
+            deadline_s=settings.request_deadline_s,
+            lease_s=settings.lease_s,
+            retry_time_scale=settings.retry_time_scale,
+        )
+        self._reporter = Reporter(
+            self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s, longest_s=bounds.longest_s
+        )
         self._exchanges.start()
         self._reporter.start()
         return Desk(
@@ -61,11 +69,6 @@ class WorkerProcess:
             claims=self._edges.board,
             exchanges=self._exchanges,
             reporter=self._reporter,
-            bounds=Bounds(
-                budget_s=2 * settings.delivery_target_s,
-                deadline_s=settings.request_deadline_s,
-                lease_s=settings.lease_s,
-                retry_time_scale=settings.retry_time_scale,
-            ),
+            bounds=bounds,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
         )

@@ -71,7 +71,7 @@ class Scene:
         self.board = ForgetfulBoard()
         self.endpoint = Endpoint(told or {})
         self.known = Known(retry or Retry())
-        self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=0.0)
+        self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=0.0, longest_s=PATIENCE_S)
         self.retries: SimpleQueue[tuple[Ticket, float]] = SimpleQueue()
         self.desk = Desk(
             directory=self.known,
