@@ -36,7 +36,7 @@ def test_an_error_leaves_nothing_behind(database: Database) -> None:
 
 
 def test_an_error_tells_no_parameter(database: Database) -> None:
-    secret = uuid.uuid4().hex
+    secret = uuid.uuid4().hex[:8]  # short: Postgres cuts the statement that it shows
     with pytest.raises(Exception, match="nowhere") as caught, database.transaction() as session:
         session.execute(text("INSERT INTO nowhere VALUES (:value)"), {"value": secret})
     assert secret not in f"{caught.value} {caught.value.__cause__}"
