@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 
 import click
 from celery import signals
@@ -19,7 +20,19 @@ from workers.ingest.process import IngestProcess
 from workers.process import WorkerProcess
 from workers.queues import QUEUES
 
+FILES = 1 << 20
+"""Open files asked for at most: a hard limit may be infinite, which no system grants as a soft one."""
+
 _log = logs.get(__name__)
+
+
+def open_many_files() -> None:
+    """Let this process open as many files as it may: a subscription's consumer alone needs some 20 descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        _log.info("open_files_raised", limit=most, before=soft)
 
 
 def _settings() -> Settings:
@@ -50,6 +63,7 @@ def api() -> None:
 def ingest() -> None:
     """Read Kafka for the active subscriptions, and dispatch what matches to the workers."""
     settings = _settings()
+    open_many_files()
     edges = build_edges(settings)
     process = IngestProcess(settings, edges, build_celery(settings))
     # The first signal drains; a second one ends the process at once, which loses nothing.
@@ -66,6 +80,7 @@ def ingest() -> None:
 def worker(queue: tuple[str, ...], threads: int | None) -> None:
     """Post deliveries: a Celery worker for first attempts, retries or both."""
     settings = _settings()
+    open_many_files()
     edges = build_edges(settings)
     try:
         process = WorkerProcess(settings, edges)

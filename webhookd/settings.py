@@ -11,10 +11,14 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+@")
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+(?=@)|([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
 LogFormat = Literal["json", "text"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found[1] or found[2]}****"
 
 
 class Settings(BaseSettings):
@@ -98,7 +102,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, str]:
         """Every setting as text, with passwords masked: for logs and people."""
-        return {name: _PASSWORD.sub(r"\1****@", str(getattr(self, name))) for name in type(self).model_fields}
+        return {name: _PASSWORD.sub(_masked, str(getattr(self, name))) for name in type(self).model_fields}
 
     @property
     def embedded(self) -> bool:

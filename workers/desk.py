@@ -1,7 +1,8 @@
 """Where a task's parcel becomes deliveries: look up, claim, send, report, and have the failed batch tried again.
 
 The order, and what a crash in between costs:
-    1. look up the plans    nothing is claimed yet: the same delivery is published again
+    1. look up the plans    nothing is claimed yet: the same delivery is published again; so is, alone, one of a
+                            parcel that would have to be read from a database that is away
     2. claim                from here on the lease runs: after it ingest dispatches what is not settled again
     3. send                 likewise; what was acknowledged and not reported is sent twice
     4. report               with the retry's payload, in one step
@@ -16,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from webhookd import logs
+from webhookd.errors import StoreUnavailable
 from webhookd.flow.board import Denied
 from webhookd.flow.judge import RetryAt
 from webhookd.flow.outcome import Outcome
@@ -24,6 +26,9 @@ from webhookd.flow.target import Target
 from webhookd.flow.ticket import Ticket, decode_batches
 from workers.errand import Bounds, Clocks, DeliveryErrand, Plan
 from workers.reporter import Reporter
+
+BACK_OFF_S = 2.0
+"""How long a delivery waits when the database or Redis is away; nothing of it is claimed yet."""
 
 _log = logs.get(__name__)
 
@@ -34,8 +39,8 @@ PublishRetry = Callable[[Ticket, float], None]
 class Plans(Protocol):
     """What says where the requests of a ticket go."""
 
-    def plans(self, tickets: list[Ticket]) -> list[Plan | None]:
-        """The plan of each, None for a stale one. Raises StoreUnavailable."""
+    def plans(self, tickets: list[Ticket]) -> list[Plan | StoreUnavailable | None]:
+        """The plan of each, None for a stale one, the error for one that cannot be read now."""
 
 
 class Claims(Protocol):
@@ -85,12 +90,14 @@ class Desk:
     def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
         """Send a parcel; returns when each of its deliveries was reported or given up.
 
-        Raises StoreUnavailable and QueueUnavailable before anything was claimed.
+        Raises StoreUnavailable (when no plan can be told) and QueueUnavailable before anything was claimed.
         """
-        plans = self._directory.plans(tickets)
-        known = [(ticket, plan) for ticket, plan in zip(tickets, plans, strict=True) if plan is not None]
+        found = list(zip(tickets, self._directory.plans(tickets), strict=True))
+        known = [(ticket, plan) for ticket, plan in found if isinstance(plan, Plan)]
+        # Before the claims: a publish that fails gives the whole parcel back, and nothing of it must be ours by then.
+        _put_off(found, publish_retry)
         ended: SimpleQueue[DeliveryErrand | None] = SimpleQueue()
-        waiting = self._refuse([t for t, plan in zip(tickets, plans, strict=True) if plan is None], ended)
+        waiting = self._refuse([ticket for ticket, plan in found if plan is None], ended)
         if known:
             answers = self._claims.claim([ticket for ticket, _ in known])
             waiting += self._submit(known, answers, ended)
@@ -150,6 +157,19 @@ class Desk:
         )
         self._reporter.opened(errand)
         self._exchanges.submit(errand)
+
+
+def _put_off(found: Sequence[tuple[Ticket, Plan | StoreUnavailable | None]], publish_retry: PublishRetry) -> None:
+    """Publish again, as the same attempts, the deliveries whose plans cannot be read; raises when that is all."""
+    unread = [(ticket, error) for ticket, error in found if isinstance(error, StoreUnavailable)]
+    if not unread:
+        return
+    error = unread[0][1]
+    if len(unread) == len(found):
+        raise error  # one task for the parcel, in the queue it came from
+    _log.warning("deliveries_delayed", code=error.code, detail=error.detail, deliveries=[t.id for t, _ in unread])
+    for ticket, _ in unread:
+        publish_retry(ticket, BACK_OFF_S)
 
 
 def _next_attempt(errand: DeliveryErrand) -> Ticket:

@@ -6,7 +6,7 @@ configuration once its new one is known here. Secrets stay in this process.
 
 from threading import Lock
 
-from webhookd.errors import InvalidInput, UnusableSubscription
+from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
 from webhookd.flow.envelope import CONTENT_TYPE
 from webhookd.flow.subscription import Subscription
 from webhookd.flow.target import Target, request_head
@@ -27,16 +27,19 @@ class Directory:
         self._lock = Lock()
         self._plans: dict[str, Plan] = {}
 
-    def plans(self, tickets: list[Ticket]) -> list[Plan | None]:
-        """The plan of each ticket, None for a stale one. Raises StoreUnavailable when one must be read and cannot."""
+    def plans(self, tickets: list[Ticket]) -> list[Plan | StoreUnavailable | None]:
+        """The plan of each ticket, None for a stale one, and the error itself for one that could not be read."""
         wanted = {t.subscription for t in tickets if self._version(t.subscription) < t.version}
-        if wanted:
-            self._load(sorted(wanted))
-        found = [self._plans.get(ticket.subscription) for ticket in tickets]
-        return [
-            plan if plan is not None and plan.version == ticket.version else None
-            for plan, ticket in zip(found, tickets, strict=True)
-        ]
+        try:
+            if wanted:
+                self._load(sorted(wanted))
+        except StoreUnavailable as error:
+            return [error if ticket.subscription in wanted else self._kept(ticket) for ticket in tickets]
+        return [self._kept(ticket) for ticket in tickets]
+
+    def _kept(self, ticket: Ticket) -> Plan | None:
+        plan = self._plans.get(ticket.subscription)
+        return plan if plan is not None and plan.version == ticket.version else None
 
     def _version(self, subscription_id: str) -> int:
         plan = self._plans.get(subscription_id)

@@ -12,6 +12,7 @@ an exchange failed for the last time          EXHAUSTED
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.flow.judge import DELIVERED, Delivered, RetryAt, acknowledged, code_of, judge
 from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
@@ -22,6 +23,8 @@ from webhookd.flow.ticket import Batch, Ticket
 
 SUCCESS_BODY_BYTES = 2048
 """What is kept of an acknowledgement's body: nobody debugs those, and every report carries one."""
+
+_log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +39,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long one errand may take: `budget_s` in all, `deadline_s` per exchange, `lease_s` without a report."""
+    """How long one errand may take: `budget_s` in all, `deadline_s` per exchange, `lease_s` without a report.
+
+    `log_attempts` has each exchange logged, for those who look for a fault.
+    """
 
     budget_s: float
     deadline_s: float
     lease_s: float
     retry_time_scale: float = 1.0
+    log_attempts: bool = False
 
     @property
     def longest_s(self) -> float:
@@ -80,6 +87,7 @@ class DeliveryErrand:
         self.verdict: Delivered | RetryAt | None = DELIVERED
         self._plan = plan
         self._time_scale = bounds.retry_time_scale
+        self._log_attempts = bounds.log_attempts
         self._clocks = clocks
         self._ended = ended
         self._began = clocks.monotonic()
@@ -92,6 +100,8 @@ class DeliveryErrand:
     def advance(self, outcome: Outcome | None) -> bytes | None:
         """The next request, or None at the end; `outcome` is the last one's, None before the first."""
         now = self._clocks.monotonic()
+        if self._log_attempts and outcome is not None:
+            self._log_attempt(outcome)
         if outcome is None:
             self._began, self._stop_at = now, now + (self._stop_at - self._began)
         elif acknowledged(outcome):
@@ -149,6 +159,19 @@ class DeliveryErrand:
     def _end(self, now: float) -> None:
         self.took_s = now - self._began
         self._ended(self)
+
+    def _log_attempt(self, outcome: Outcome) -> None:
+        ticket = self.ticket
+        _log.debug(
+            "attempt",
+            subscription=ticket.subscription,
+            lanes=list(ticket.lanes),
+            delivery=ticket.id,
+            attempt=ticket.attempt,
+            webhook_id=self.batches[self.done].webhook_id,
+            elapsed_s=round(outcome.elapsed_s, 6),
+            **({"status": outcome.status} if isinstance(outcome, Response) else {"code": str(outcome.code)}),
+        )
 
     def _failed(self, outcome: Outcome) -> None:
         self._failure = outcome

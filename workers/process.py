@@ -53,7 +53,10 @@ class WorkerProcess:
 
     def _open(self) -> Desk:
         settings = self._settings
-        self._reporter = Reporter(self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s)
+        bounds = bounds_of(settings)
+        self._reporter = Reporter(
+            self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s, longest_s=bounds.longest_s
+        )
         self._exchanges.start()
         self._reporter.start()
         return Desk(
@@ -61,11 +64,17 @@ class WorkerProcess:
             claims=self._edges.board,
             exchanges=self._exchanges,
             reporter=self._reporter,
-            bounds=Bounds(
-                budget_s=2 * settings.delivery_target_s,
-                deadline_s=settings.request_deadline_s,
-                lease_s=settings.lease_s,
-                retry_time_scale=settings.retry_time_scale,
-            ),
+            bounds=bounds,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
         )
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """What the settings grant one errand."""
+    return Bounds(
+        budget_s=2 * settings.delivery_target_s,
+        deadline_s=settings.request_deadline_s,
+        lease_s=settings.lease_s,
+        retry_time_scale=settings.retry_time_scale,
+        log_attempts=settings.log_level.lower() == "debug",
+    )

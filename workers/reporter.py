@@ -1,7 +1,8 @@
 """Brings the reports of a worker process to their ingest processes: one thread, one flush for everything that waits.
 
 Every 50 ms of sending it adds how far the open errands got, which renews their leases, and about every 100 ms it asks
-the board whether their epochs still hold. An end is flushed at once, and its task waits for that: the report comes
+the board whether their epochs still hold. An errand that is older than any can be was lost by the exchange loop: it is
+reported no more, so that its lease runs out. An end is flushed at once, and its task waits for that: the report comes
 before the acknowledgement of the task.
 """
 
@@ -43,8 +44,9 @@ class Board(Protocol):
 @dataclass(slots=True)
 class _Open:
     errand: DeliveryErrand
+    opened_at: float
+    told_at: float
     told_done: int = 0
-    told_at: float = 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,10 +63,11 @@ class _Final:
 class Reporter:
     """Started once per worker process; every method but the thread's own may be called from any thread."""
 
-    def __init__(self, board: Board, *, monotonic: Monotonic, lease_s: float) -> None:
+    def __init__(self, board: Board, *, monotonic: Monotonic, lease_s: float, longest_s: float) -> None:
         self._board = board
         self._monotonic = monotonic
         self._lease_s = lease_s
+        self._longest_s = longest_s
         self._changed = Condition()
         self._open: dict[str, _Open] = {}
         self._finals: list[_Final] = []
@@ -87,8 +90,8 @@ class Reporter:
     def opened(self, errand: DeliveryErrand) -> None:
         """The errand is about to be submitted: report its progress and watch its epochs."""
         with self._changed:
-            idle = not self._open
-            self._open[errand.ticket.id] = _Open(errand, told_at=self._monotonic())
+            idle, now = not self._open, self._monotonic()
+            self._open[errand.ticket.id] = _Open(errand, opened_at=now, told_at=now)
             if idle:
                 self._changed.notify()
 
@@ -131,12 +134,14 @@ class Reporter:
                 if not self._finals and not self._stopping:
                     self._changed.wait(PROGRESS_INTERVAL_S if self._open else None)
                 finals, self._finals = self._finals, []
+                now = self._monotonic()
+                self._drop_lost(now)
                 open_errands = list(self._open.values())
                 if self._stopping and not finals:
                     self._over = True
                     return
             try:
-                self._flush(finals, open_errands)
+                self._flush(finals, open_errands, now)
                 finals = []
                 self._check_epochs([entry.errand for entry in open_errands])
             except QueueUnavailable as error:
@@ -145,8 +150,13 @@ class Reporter:
                 _log.exception("report_failed", deliveries=[final.ticket.id for final in finals])
                 _answer(finals, reached=False)
 
-    def _flush(self, finals: list[_Final], open_errands: list[_Open]) -> None:
-        now = self._monotonic()
+    def _drop_lost(self, now: float) -> None:
+        for entry in [entry for entry in self._open.values() if now - entry.opened_at >= self._longest_s]:
+            ticket = self._open.pop(entry.errand.ticket.id).errand.ticket
+            entry.errand.stopped = True
+            _log.error("errand_lost", code="errand_lost", delivery=ticket.id, subscription=ticket.subscription)
+
+    def _flush(self, finals: list[_Final], open_errands: list[_Open], now: float) -> None:
         reports: defaultdict[str, list[Report]] = defaultdict(list)
         told = []
         for final in finals:

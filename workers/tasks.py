@@ -11,11 +11,8 @@ from kombu.exceptions import KombuError, OperationalError
 from webhookd import logs
 from webhookd.errors import Unavailable
 from webhookd.flow.ticket import Ticket, describe, ticket_from_wire, ticket_to_wire
-from workers.desk import PublishRetry
+from workers.desk import BACK_OFF_S, PublishRetry
 from workers.queues import DELIVER, RETRY
-
-BACK_OFF_S = 2.0
-"""How long a parcel waits when the database or Redis is away; nothing of it is claimed yet."""
 
 _log = logs.get(__name__)
 

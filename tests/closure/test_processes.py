@@ -3,6 +3,9 @@
 Oracle: the files themselves, read by parsers; no Docker engine is asked.
 """
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pytest
 import yaml
 
 from stack import kafka_jars
+from webhookd.store import members, migrating
+from webhookd.store.database import Database
 from workers.queues import FIRST, QUEUES, RETRY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +50,26 @@ def test_queues_are_the_two_declared() -> None:
 def test_service_says_how_it_is_healthy(name: str) -> None:
     check = SERVICES[name]["healthcheck"]
     assert check == {"disable": True} if name in ONE_SHOTS else check["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+@pytest.mark.parametrize("beating", [True, False])
+def test_ingest_is_healthy_while_its_heart_beats(tmp_path: Path, beating: bool) -> None:
+    url = f"sqlite:///{tmp_path}/webhookd.db"
+    migrating.upgrade(url)
+    database = Database(url)
+    if beating:
+        with database.transaction() as session:
+            members.beat(session, "member")
+    database.close()
+    _, _, *arguments = SERVICES["ingest"]["healthcheck"]["test"]
+    environment = {**os.environ, "WEBHOOKD_DATABASE_URL": url}
+    ended = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (ended.returncode == 0, b"no ingest process is heard of" in ended.stderr) == (beating, not beating)
+
+
+@pytest.mark.parametrize("name", ["ingest", "worker-first", "worker-retry"])
+def test_process_with_many_connections_may_open_files(name: str) -> None:
+    assert OURS[name]["ulimits"]["nofile"]["soft"] >= 65536
 
 
 @every_service

@@ -16,6 +16,7 @@ from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
 from workers.directory import Directory
+from workers.errand import Plan
 
 ID = ticket().subscription
 SECRET = b"X-Api-Key: secret\r\n"
@@ -45,13 +46,13 @@ def store_row(database: Database, **values: object) -> None:
 
 def test_plan_says_where_and_with_what(database: Database) -> None:
     (plan,) = Directory(database).plans([ticket()])
-    assert plan is not None
+    assert isinstance(plan, Plan)
     assert (plan.target.host, plan.version, SECRET in plan.head) == ("example.com", 1, True)
 
 
 def test_each_ticket_of_a_parcel_is_answered(database: Database) -> None:
     plans = Directory(database).plans([ticket("d1"), ticket("d2")])
-    assert [plan is not None for plan in plans] == [True, True]
+    assert [type(plan) for plan in plans] == [Plan, Plan]
 
 
 def test_ticket_of_an_older_version_is_stale(database: Database) -> None:
@@ -65,7 +66,7 @@ def test_newer_version_is_read_when_a_ticket_names_it(database: Database) -> Non
     store_row(database, version=2, url="https://example.org/new")
     newer = ticket_of(2)
     (plan, old) = directory.plans([newer, ticket()])
-    assert plan is not None
+    assert isinstance(plan, Plan)
     assert (plan.target.host, old) == ("example.org", None)
 
 
@@ -99,6 +100,26 @@ def test_known_plan_needs_no_database(database: Database, tmp_path: Path) -> Non
 
 def test_unknown_plan_says_that_the_database_is_away(tmp_path: Path) -> None:
     away = Database(f"sqlite:///{tmp_path / 'nowhere' / 'directory.db'}")
-    with pytest.raises(StoreUnavailable):
-        Directory(away).plans([ticket()])
+    (answer,) = Directory(away).plans([ticket()])
+    assert isinstance(answer, StoreUnavailable)
     away.close()
+
+
+def test_known_plan_does_not_wait_for_an_unknown_one(database: Database, tmp_path: Path) -> None:
+    directory = Directory(database)
+    (plan,) = directory.plans([ticket()])
+    database.close()
+    (tmp_path / "directory.db").rename(tmp_path / "elsewhere.db")
+    (tmp_path / "directory.db").mkdir()
+    known, unknown = directory.plans([ticket(), msgspec.structs.replace(ticket(), subscription="s2")])
+    assert isinstance(plan, Plan)
+    assert (known, type(unknown)) == (plan, StoreUnavailable)
+
+
+def test_ticket_older_than_an_unread_version_waits(database: Database, tmp_path: Path) -> None:
+    directory = Directory(database)
+    directory.plans([ticket()])
+    database.close()
+    (tmp_path / "directory.db").rename(tmp_path / "elsewhere.db")
+    (tmp_path / "directory.db").mkdir()
+    assert [type(answer) for answer in directory.plans([ticket(), ticket_of(2)])] == [StoreUnavailable] * 2

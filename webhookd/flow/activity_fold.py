@@ -1,11 +1,11 @@
-"""Folds a subscription's successful calls into one row a second; every failure keeps a row of its own."""
+"""Folds a subscription's successful calls into one row a second; failures keep rows of their own, up to a bound."""
 
 from dataclasses import dataclass
 
 from webhookd.flow.report import Exchange
 
 FAILURES_HELD = 1000
-"""Failures of one subscription between two flushes; a retry waits seconds, so only many lanes come near."""
+"""Rows of failures of one subscription between two flushes; a retry waits seconds, so only many lanes come near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class ActivityFold:
         self._last = last or self._last
 
     def failed(self, exchange: Exchange) -> None:
-        """One call failed."""
-        if len(self._failures) < FAILURES_HELD:
-            self._failures.append(Call(exchange, 1, succeeded=False))
+        """One call failed; past the bound it is counted in the last row, which shows the latest."""
+        before = self._failures.pop().calls if len(self._failures) >= FAILURES_HELD else 0
+        self._failures.append(Call(exchange, before + 1, succeeded=False))
 
     def flush(self) -> list[Call]:
         """The rows of this second, the folded success last; successes without an example wait for one."""

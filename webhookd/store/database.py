@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import psycopg2
 from psycopg2 import extensions
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -77,24 +77,35 @@ class Database:
 
 
 def _engine(url: URL, *, pool_size: int, silence_s: float) -> Engine:
+    # Errors are logged, and parameters hold secrets and bodies: an error must not show them.
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, pool_timeout=POOL_WAIT_S, pool_size=pool_size)
+        engine = create_engine(url, pool_timeout=POOL_WAIT_S, pool_size=pool_size, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediately)
         return engine
     extensions.set_wait_callback(_wait_for_answer)
-    return create_engine(
+    engine = create_engine(
         url,
         pool_pre_ping=True,
         pool_timeout=POOL_WAIT_S,
         pool_size=pool_size,
+        hide_parameters=True,
         connect_args={**POSTGRES_OPTIONS, "connection_factory": _bounded(silence_s)},
     )
+    event.listen(engine, "handle_error", _keep_first_line)
+    return engine
 
 
 def _cause(error: Exception) -> str:
     original = getattr(error, "orig", None) or error
     return str(original).strip().partition("\n")[0]
+
+
+def _keep_first_line(context: ExceptionContext) -> None:
+    # The driver writes parameters into the statement, and Postgres shows statement and row from the second line on.
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args:
+            error.args = (str(error.args[0]).partition("\n")[0], *error.args[1:])
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -1,11 +1,13 @@
 """Writes what ingest has to say to the database, in batches and off the hot path.
 
 Dead letters wait for the database for as long as it is away (their lanes are paused meanwhile); of conditions the
-latest is kept, of activity as much as fits.
+latest is kept, of activity as much as fits. What the database refuses for good holds up nothing else: dead letters go
+behind all others and are tried again, activity is dropped and counted.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Condition as Monitor
 from threading import Thread
 
@@ -43,6 +45,9 @@ class Recorder:
         self._activity: deque[Callable[[], list[Activity]]] = deque(maxlen=ACTIVITY_HELD)
         self._conditions: dict[str, Condition] = {}
         self._stopping = False
+        self._told_dropped = 0
+        self.activity_dropped = 0
+        """Additions to the activity log that were lost since the start: refused, or too many for the outage."""
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -65,6 +70,7 @@ class Recorder:
     def happened(self, rows: Callable[[], list[Activity]]) -> None:
         """Add to the activity log; `rows` renders them on the recorder's thread."""
         with self._changed:
+            self.activity_dropped += len(self._activity) == ACTIVITY_HELD
             self._activity.append(rows)
             self._changed.notify()
 
@@ -80,32 +86,68 @@ class Recorder:
                 self._changed.wait_for(lambda: self._stopping or self._letters or self._activity or self._conditions)
                 if self._stopping and not (self._letters or self._activity or self._conditions):
                     return
-            try:
-                self._write()
-            except StoreUnavailable as error:
-                _log.warning("store_unavailable", code=error.code, detail=error.detail)
-                if self._pause():
-                    return
-            except Exception:  # noqa: BLE001 - the top of the thread: what cannot be written must not end all writing
-                _log.exception("recorder_failed")
-                if self._pause():
-                    return
+            if not self._round() and self._pause():
+                return
+
+    def _round(self) -> bool:
+        """Write what waits; answers whether all of it was."""
+        try:
+            return self._write()
+        except StoreUnavailable as error:
+            _log.warning("store_unavailable", code=error.code, detail=error.detail)
+        except Exception:  # noqa: BLE001 - the top of the thread: what cannot be written must not end all writing
+            _log.exception("recorder_failed")
+        finally:
+            self._tell_dropped()
+        return False
+
+    def _tell_dropped(self) -> None:
+        with self._changed:
+            dropped, self._told_dropped = self.activity_dropped - self._told_dropped, self.activity_dropped
+        if dropped:
+            _log.warning("activity_dropped", additions=dropped)
 
     def _pause(self) -> bool:
         """Wait a little; answers whether to give up, which is only when the process stops."""
         with self._changed:
             return self._changed.wait_for(lambda: self._stopping, BACK_OFF_S)
 
-    def _write(self) -> None:
-        while self._letters:
-            letters, committed = self._letters[0]
-            with self._database.transaction() as session:
-                dead_letters.append(session, letters)
-            self._letters.popleft()
-            committed()
-        self._write_conditions()
+    def _write(self) -> bool:
+        letters = self._write_letters()
+        told = self._accepted(self._write_conditions, rows="conditions")
         self._write_activity()
         self._purge()
+        return letters and told
+
+    def _write_letters(self) -> bool:
+        accepted = True
+        for _ in range(len(self._letters)):
+            letters, committed = self._letters[0]
+            of = sorted({letter.subscription_id for letter in letters})
+            if self._accepted(partial(self._append, letters), rows="dead_letters", subscriptions=of):
+                self._letters.popleft()
+                committed()
+            else:
+                self._letters.rotate(-1)
+                accepted = False
+        return accepted
+
+    def _append(self, letters: list[DeadLetter]) -> None:
+        with self._database.transaction() as session:
+            dead_letters.append(session, letters)
+
+    def _accepted(self, write: Callable[[], None], **facts: object) -> bool:
+        """Whether the database took it. Raises StoreUnavailable."""
+        try:
+            write()
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with these rows is not wrong with the others
+            # One line of it: the others may show the row.
+            detail = f"{type(error).__name__}: {error}".partition("\n")[0]
+            _log.error("rows_refused", code="rows_refused", detail=detail, **facts)
+            return False
+        return True
 
     def _write_conditions(self) -> None:
         with self._changed:
@@ -121,18 +163,27 @@ class Recorder:
         while self._activity:
             with self._changed:
                 taken = [self._activity.popleft() for _ in range(min(len(self._activity), ROWS_A_WRITE))]
-            rows = [row for render in taken for row in render()]
             try:
-                with self._database.transaction() as session:
-                    activity.append(session, rows)
+                if not self._accepted(partial(self._log_activity, taken), rows="activity"):
+                    self._drop(len(taken))
             except StoreUnavailable:
                 self._give_back(taken)
                 raise
 
+    def _log_activity(self, taken: Sequence[Callable[[], list[Activity]]]) -> None:
+        rows = [row for render in taken for row in render()]
+        with self._database.transaction() as session:
+            activity.append(session, rows)
+
+    def _drop(self, additions: int) -> None:
+        with self._changed:
+            self.activity_dropped += additions
+
     def _give_back(self, taken: Sequence[Callable[[], list[Activity]]]) -> None:
         with self._changed:
-            room = ACTIVITY_HELD - len(self._activity)
-            self._activity.extendleft(reversed(taken[len(taken) - min(room, len(taken)) :]))
+            kept = min(ACTIVITY_HELD - len(self._activity), len(taken))
+            self.activity_dropped += len(taken) - kept
+            self._activity.extendleft(reversed(taken[len(taken) - kept :]))
 
     def _purge(self) -> None:
         now = self._wall_clock()

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -32,6 +33,13 @@ def test_an_error_leaves_nothing_behind(database: Database) -> None:
         fail()
     with database.transaction() as session:
         assert subscriptions.versions(session) == {}
+
+
+def test_an_error_tells_no_parameter(database: Database) -> None:
+    secret = uuid.uuid4().hex[:8]  # short: Postgres cuts the statement that it shows
+    with pytest.raises(Exception, match="nowhere") as caught, database.transaction() as session:
+        session.execute(text("INSERT INTO nowhere VALUES (:value)"), {"value": secret})
+    assert secret not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_a_database_that_answers_can_be_pinged(database: Database) -> None:

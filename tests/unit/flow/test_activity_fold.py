@@ -47,8 +47,10 @@ def test_successes_wait_for_an_example() -> None:
     assert fold.flush() == [Call(exchange("a"), 6, succeeded=True)]
 
 
-def test_failures_are_bounded() -> None:
+def test_failures_past_the_bound_are_counted() -> None:
     fold = ActivityFold()
-    for _ in range(FAILURES_HELD + 10):
-        fold.failed(exchange("a"))
-    assert len(fold.flush()) == FAILURES_HELD
+    for number in range(FAILURES_HELD + 10):
+        fold.failed(exchange(str(number)))
+    calls = fold.flush()
+    assert (len(calls), sum(call.calls for call in calls)) == (FAILURES_HELD, FAILURES_HELD + 10)
+    assert calls[-1] == Call(exchange(str(FAILURES_HELD + 9)), 11, succeeded=False)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
+import msgspec
 import pytest
 
 from tests.harness.errands import (
@@ -17,13 +18,13 @@ from tests.harness.errands import (
     silence,
     ticket,
 )
-from webhookd.errors import QueueUnavailable
+from webhookd.errors import QueueUnavailable, StoreUnavailable
 from webhookd.flow.board import Offer
 from webhookd.flow.outcome import FailureCode, Outcome
 from webhookd.flow.report import Kind
 from webhookd.flow.subscription import Retry
 from webhookd.flow.ticket import Ticket, decode_batches, encode_batches
-from workers.desk import Desk, Errand
+from workers.desk import BACK_OFF_S, Desk, Errand
 from workers.errand import Plan
 from workers.reporter import Reporter
 
@@ -46,14 +47,20 @@ class Endpoint:
 
 
 class Known:
-    """The plans of every subscription but those forgotten."""
+    """The plans of every subscription but those forgotten, which are stale, and those unread: the database is away."""
 
     def __init__(self, retry: Retry) -> None:
         self.forgotten: set[str] = set()
+        self.unread: set[str] = set()
         self._plan = plan(retry)
 
-    def plans(self, tickets: list[Ticket]) -> list[Plan | None]:
-        return [None if one.subscription in self.forgotten else self._plan for one in tickets]
+    def plans(self, tickets: list[Ticket]) -> list[Plan | StoreUnavailable | None]:
+        return [self._answer(one.subscription) for one in tickets]
+
+    def _answer(self, subscription: str) -> Plan | StoreUnavailable | None:
+        if subscription in self.unread:
+            return StoreUnavailable()
+        return None if subscription in self.forgotten else self._plan
 
 
 class Scene:
@@ -64,7 +71,7 @@ class Scene:
         self.board = ForgetfulBoard()
         self.endpoint = Endpoint(told or {})
         self.known = Known(retry or Retry())
-        self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=0.0)
+        self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=0.0, longest_s=PATIENCE_S)
         self.retries: SimpleQueue[tuple[Ticket, float]] = SimpleQueue()
         self.desk = Desk(
             directory=self.known,
@@ -75,8 +82,9 @@ class Scene:
             clocks=hands.clocks,
         )
 
-    def offered(self, id_: str = "d1", batches: int = 3) -> Ticket:
+    def offered(self, id_: str = "d1", batches: int = 3, subscription: str = "s1") -> Ticket:
         one = ticket(id_, lane=f"orders/{id_}", count=batches)
+        one = msgspec.structs.replace(one, subscription=subscription)
         self.board.offer([Offer(one, encode_batches(batches_of(batches)))])
         return one
 
@@ -195,3 +203,31 @@ def test_nothing_is_sent_unclaimed(build: Build) -> None:
     with pytest.raises(QueueUnavailable):
         scene.deliver(one)
     assert scene.endpoint.received == []
+
+
+def test_known_delivery_goes_while_the_database_is_away(build: Build) -> None:
+    scene = build()
+    unread, known = scene.offered("d1", subscription="s2"), scene.offered("d2")
+    scene.known.unread.add("s2")
+    scene.deliver(unread, known)
+    assert (len(scene.endpoint.received), scene.ends(2)) == (3, [("d2", Kind.FINISHED, 3)])
+    assert (scene.retries.get(timeout=PATIENCE_S), scene.retries.empty()) == ((unread, BACK_OFF_S), True)
+
+
+def test_unread_delivery_is_still_to_be_claimed(build: Build) -> None:
+    scene = build()
+    unread = scene.offered("d1", subscription="s2")
+    scene.known.unread.add("s2")
+    scene.deliver(unread, scene.offered("d2"))
+    again, _ = scene.retries.get(timeout=PATIENCE_S)
+    scene.known.unread.clear()
+    scene.deliver(again)
+    assert len(scene.endpoint.received) == 6
+
+
+def test_parcel_without_any_plan_is_given_back_whole(build: Build) -> None:
+    scene = build()
+    scene.known.unread.add("s1")
+    with pytest.raises(StoreUnavailable):
+        scene.deliver(scene.offered("d1"), scene.offered("d2"))
+    assert (scene.endpoint.received, scene.retries.empty()) == ([], True)

@@ -1,8 +1,9 @@
 """A delivery on the exchange loop, fed outcomes by hand under a clock that the test moves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.harness.errands import BOUNDS, OK, Hands, answer, silence
 from webhookd.flow.outcome import FailureCode, Outcome
@@ -202,3 +203,28 @@ def test_report_says_how_long_it_took() -> None:
     hands.now += 0.3
     errand.advance(OK)
     assert errand.report().sending_s == pytest.approx(0.3)
+
+
+def test_each_attempt_is_logged_when_asked() -> None:
+    hands = Hands()
+    hands.bounds = replace(hands.bounds, log_attempts=True)
+    errand = hands.errand(batches=2)
+    with capture_logs() as lines:
+        for outcome in (None, OK, silence(FailureCode.TIMEOUT)):
+            errand.advance(outcome)
+    same = {"event": "attempt", "log_level": "debug", "subscription": "s1", "delivery": "d1", "attempt": 0}
+    told = [{name: line[name] for name in line if name not in {"module", "lanes", *same}} for line in lines]
+    assert all(same.items() <= line.items() and line["lanes"] == ["orders/0"] for line in lines)
+    assert told == [
+        {"webhook_id": "msg_0", "elapsed_s": 0.01, "status": 200},
+        {"webhook_id": "msg_1", "elapsed_s": 0.01, "code": "timeout"},
+    ]
+
+
+def test_attempts_are_not_logged_unasked() -> None:
+    hands = Hands()
+    errand = hands.errand()
+    with capture_logs() as lines:
+        errand.advance(None)
+        errand.advance(OK)
+    assert lines == []

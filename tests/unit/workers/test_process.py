@@ -7,7 +7,7 @@ import pytest
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
 from workers.edges import build_edges
-from workers.process import WorkerProcess
+from workers.process import WorkerProcess, bounds_of
 
 
 def test_unusable_proxy_is_told_before_any_task(tmp_path: Path) -> None:
@@ -17,3 +17,8 @@ def test_unusable_proxy_is_told_before_any_task(tmp_path: Path) -> None:
     with pytest.raises(UnusableSetting, match="EGRESS_PROXY"):
         WorkerProcess(settings, edges)
     edges.close()
+
+
+@pytest.mark.parametrize(("level", "logged"), [("debug", True), ("DEBUG", True), ("info", False)])
+def test_debug_level_has_attempts_logged(level: str, logged: bool) -> None:
+    assert bounds_of(Settings.model_validate({"log_level": level})).log_attempts is logged

@@ -15,6 +15,7 @@ from workers.errand import DeliveryErrand
 from workers.reporter import HEARTBEAT_S, Reporter
 
 LEASE_S = 5.0
+LONGEST_S = 30.0
 
 
 class Desk:
@@ -23,7 +24,7 @@ class Desk:
     def __init__(self) -> None:
         self.hands = Hands(budget_s=1e6)
         self.board = ForgetfulBoard()
-        self.reporter = Reporter(self.board, monotonic=lambda: self.hands.now, lease_s=LEASE_S)
+        self.reporter = Reporter(self.board, monotonic=lambda: self.hands.now, lease_s=LEASE_S, longest_s=LONGEST_S)
         self.answers: SimpleQueue[bool] = SimpleQueue()
 
     def claimed(self, id_: str = "d1", batches: int = 3) -> DeliveryErrand:
@@ -113,6 +114,24 @@ def test_failed_flush_renews_no_lease(desk: Desk) -> None:
     for _ in range(3):
         desk.board.refusals.get(timeout=PATIENCE_S)
     assert errand.lease_end == lease_end
+
+
+def test_lost_errand_is_told_of_no_more(desk: Desk) -> None:
+    lost = desk.claimed("d1")
+    desk.reporter.opened(lost)
+    desk.hands.now += LONGEST_S
+    assert eventually_stopped(lost)
+    desk.reporter.opened(desk.claimed("d2"))
+    desk.hands.now += HEARTBEAT_S
+    told = [(report.delivery, report.kind) for report in hear(desk.board, 3)]
+    assert told == [("d1", Kind.STARTED), ("d2", Kind.STARTED), ("d2", Kind.PROGRESS)]
+
+
+def test_long_errand_is_told_of_until_it_is_lost(desk: Desk) -> None:
+    errand = desk.claimed()
+    desk.reporter.opened(errand)
+    desk.hands.now += LONGEST_S - HEARTBEAT_S
+    assert (hear(desk.board, 2)[1].kind, errand.stopped) == (Kind.PROGRESS, False)
 
 
 def test_another_epoch_stops_the_errand(desk: Desk) -> None:

@@ -20,7 +20,7 @@ class Limits:
     interim_responses: int = 8  # 1xx before the answer; more is a failure
     connect_timeout_s: float = 5.0  # one address, proxy and handshake included; then the next address
     lookup_timeout_s: float = 5.0  # getaddrinfo itself knows no bound
-    lookup_threads: int = 16  # a host that hangs holds one of them
+    lookup_threads: int = 64  # made when they are needed; a host that hangs holds one of them
     addresses_tried: int = 4  # of those one name has
     idle_timeout_s: float = 30.0  # shorter than what balancers usually grant (60 s)
     idle_per_origin: int = 256  # connections kept for the next errand: as many as a parcel may need at once

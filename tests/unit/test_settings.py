@@ -1,0 +1,21 @@
+"""What people and logs get to see of the settings."""
+
+import pytest
+
+from webhookd.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:s3cret@host:6379/0", "redis://:****@host:6379/0"),
+        ("redis://user:s3cret@host:6379/0", "redis://user:****@host:6379/0"),
+        ("redis://host:6379/0?password=s3cret", "redis://host:6379/0?password=****"),
+        ("redis://host:6379/0?db=1&password=s3cret&ssl=1", "redis://host:6379/0?db=1&password=****&ssl=1"),
+        ("redis://user:s3cret@host/0?Password=s3cret", "redis://user:****@host/0?Password=****"),
+        ("redis://host/0?sslpassword=s3cret", "redis://host/0?sslpassword=****"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+    ],
+)
+def test_passwords_in_urls_are_masked(url: str, shown: str) -> None:
+    assert Settings.model_validate({"redis_url": url}).shown()["redis_url"] == shown
