@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -19,9 +20,15 @@ TICK_S = 0.002
 """How often a trickle looks what is due: a record is produced at most so late."""
 
 
+@cache
+def _admin(bootstrap_servers: str) -> AdminClient:
+    """Kept until the end: librdkafka 2.16 has crashed while one that had just created topics was destroyed."""
+    return AdminClient({"bootstrap.servers": bootstrap_servers})
+
+
 def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
     """Create topics, and wait until they are there."""
-    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    client = _admin(bootstrap_servers)
     asked = client.create_topics([NewTopic(name, count) for name, count in partitions.items()], request_timeout=60)
     for future in asked.values():
         future.result(TOPIC_TIMEOUT_S)
@@ -29,7 +36,7 @@ def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None
 
 def delete_topics(bootstrap_servers: str, names: Sequence[str]) -> None:
     """Delete topics: their records need the room."""
-    client = AdminClient({"bootstrap.servers": bootstrap_servers})
+    client = _admin(bootstrap_servers)
     for future in client.delete_topics(list(names)).values():
         future.result(TOPIC_TIMEOUT_S)
 

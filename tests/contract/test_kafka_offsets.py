@@ -11,10 +11,10 @@ from typing import Protocol
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from api.ports import Brokers
+from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.kafka_offsets import KafkaOffsets
@@ -49,7 +49,7 @@ class Broker:
 
     def produce(self, topic: str, records: int) -> None:
         if self.creates:
-            admin = AdminClient({"bootstrap.servers": self.servers})
+            admin = admin_of(self.servers)
             admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(TIMEOUT_S)
         producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 0})
         for _ in range(records):

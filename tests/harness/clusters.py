@@ -8,9 +8,9 @@ from threading import Event
 from typing import Self
 
 from confluent_kafka import Message, Producer
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.kafka_reader import KafkaReader, Listener
@@ -34,7 +34,7 @@ class Cluster:
         """A new topic; the mock makes its topics by itself, with four partitions, when they are produced to."""
         topic = f"test-{uuid.uuid4().hex}"
         if self.real:
-            admin = AdminClient({"bootstrap.servers": self.bootstrap_servers})
+            admin = admin_of(self.bootstrap_servers)
             admin.create_topics([NewTopic(topic, num_partitions=partitions)])[topic].result(PATIENCE_S)
         return topic
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from stack.ports import free_ports
+from tests.harness.kafka_admin import admin_of
 from webhookd.store.migrating import upgrade
 
 PATIENCE_S = 60.0
@@ -52,7 +52,7 @@ class Pipeline:
             **settings,
         }
         self.database = database
-        self.admin = AdminClient({"bootstrap.servers": kafka})
+        self.admin = admin_of(kafka)
         self._producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5})
 
     def __enter__(self) -> Self:

@@ -7,10 +7,11 @@ import uuid
 
 import pytest
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from redis import Redis
 from sqlalchemy import create_engine, text
+
+from tests.harness.kafka_admin import admin_of
 
 DEADLINE_S = 20.0
 
@@ -18,7 +19,7 @@ DEADLINE_S = 20.0
 @pytest.mark.parametrize("group_protocol", ["classic", "consumer"])
 def test_kafka_hands_back_what_it_took(kafka_bootstrap: str, group_protocol: str) -> None:
     name = f"real-{uuid.uuid4()}"
-    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    admin = admin_of(kafka_bootstrap)
     admin.create_topics([NewTopic(name, num_partitions=1)])[name].result(DEADLINE_S)
     producer = Producer({"bootstrap.servers": kafka_bootstrap})
     producer.produce(name, b"value", partition=0)
@@ -43,7 +44,7 @@ def test_kafka_hands_back_what_it_took(kafka_bootstrap: str, group_protocol: str
 
 def test_kafka_makes_no_topic_unasked(kafka_bootstrap: str) -> None:
     name = f"unasked-{uuid.uuid4()}"
-    client = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    client = admin_of(kafka_bootstrap)
     client.list_topics(name, timeout=DEADLINE_S)
     assert name not in client.list_topics(timeout=DEADLINE_S).topics
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from flask import Flask
 
 from api.application import build
 from api.ports import EXTENSION, Services
 from tests.harness.databases import new_database
+from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from tests.harness.subscriptions import document
 from webhookd.edges.announcements import Announcer, Listener
@@ -57,7 +57,7 @@ def real_app(real_settings: Settings) -> Iterator[Flask]:
 def topic() -> str:
     """A topic with three records."""
     name = f"orders-{uuid.uuid4().hex}"
-    admin = AdminClient({"bootstrap.servers": required_service("kafka")})
+    admin = admin_of(required_service("kafka"))
     admin.create_topics([NewTopic(name, 1, 1)])[name].result(WAIT_S)
     producer = Producer({"bootstrap.servers": required_service("kafka"), "linger.ms": 0})
     for _ in range(3):

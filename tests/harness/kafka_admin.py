@@ -1,0 +1,15 @@
+"""One admin client per cluster for the whole test session.
+
+librdkafka 2.16 has crashed (in its main thread) while a client that had just created topics was destroyed: the
+clients of the tests live as long as the tests.
+"""
+
+from functools import cache
+
+from confluent_kafka.admin import AdminClient
+
+
+@cache
+def admin_of(bootstrap_servers: str) -> AdminClient:
+    """The client for these brokers."""
+    return AdminClient({"bootstrap.servers": bootstrap_servers})
