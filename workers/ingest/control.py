@@ -70,6 +70,7 @@ class Control:
         try:
             with self._database.transaction() as session:
                 members.leave(session, self._member_id)
+                members.forget(session)
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
 

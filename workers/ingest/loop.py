@@ -11,6 +11,7 @@ Everything that other threads have to say arrives as a call in the inbox; nothin
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -21,8 +22,8 @@ from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.delivery import Delivery, Stage
-from webhookd.flow.dispatches import Dispatches, Effect, due_probes
-from webhookd.flow.report import Report
+from webhookd.flow.dispatches import STALE_PAUSE_S, Dispatches, Effect, due_probes
+from webhookd.flow.report import Kind, Report
 from webhookd.flow.subscription import Subscription
 from workers.ingest import cadence
 from workers.ingest.activity_rows import activity_rows
@@ -249,6 +250,9 @@ class IngestLoop:
             if intake is not None and intake.subscription.version == delivery.version:
                 _fold(intake.fold, report, delivery.done - done)
                 self._apply(intake, effect, report)
+                if report.kind is Kind.STALE:
+                    # What is read again before its lanes have rested touches nothing: look once more when they have.
+                    self._timers.at(now + STALE_PAUSE_S, partial(self._touch_if_running, intake))
 
     def _apply(self, intake: Intake, effect: Effect, report: Report | None = None) -> None:
         intake.counters.delivered += effect.delivered
@@ -288,6 +292,10 @@ class IngestLoop:
     def _touch(self, intake: Intake) -> None:
         """There may be something to dispatch, now or when its time comes."""
         self._touched[intake.subscription.id] = self._attention[intake.subscription.id] = intake
+
+    def _touch_if_running(self, intake: Intake) -> None:
+        if self.intakes.get(intake.subscription.id) is intake:
+            self._touch(intake)
 
     def _give_up(self, delivery: Delivery) -> None:
         _log.warning(
