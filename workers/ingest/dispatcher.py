@@ -1,0 +1,91 @@
+"""When what is ready leaves, and what leaves together: the parcels of the ingest loop.
+
+A subscription is *touched* when there may be something to dispatch; what is touched is looked at once the last parcel
+is through and a pause is over (see cadence).
+"""
+
+from collections.abc import Callable, Sequence
+
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.dispatches import Dispatches
+from workers.ingest import cadence
+from workers.ingest.intake import Intake
+from workers.ingest.publisher import Outgoing, Publisher
+
+
+class Dispatcher:
+    """Owned by the ingest loop's thread. `failed` hears of an intake whose readiness cannot be told."""
+
+    def __init__(
+        self,
+        dispatches: Dispatches,
+        publisher: Publisher,
+        *,
+        reply: str,
+        failed: Callable[[Intake, Exception], None],
+    ) -> None:
+        self._dispatches = dispatches
+        self._publisher = publisher
+        self._reply = reply
+        self._failed = failed
+        self._touched: dict[str, Intake] = {}
+        self._recent_lanes: set[str] = set()
+        self._lane_count = 0
+        self._next_at = 0.0
+
+    @property
+    def due_at(self) -> float | None:
+        """When to dispatch next; None while there is nothing to, or the publisher is busy."""
+        return self._next_at if self._touched and not self._publisher.waiting else None
+
+    def touch(self, intake: Intake) -> None:
+        """There may be something to dispatch."""
+        self._touched[intake.subscription.id] = intake
+
+    def forget(self, intake: Intake) -> None:
+        """It is not run any more."""
+        self._touched.pop(intake.subscription.id, None)
+        self._publisher.revoke([lane.slot for lane in intake.route.lanes.values()])
+
+    def dispatch(self, now: float) -> None:
+        """Send on its way what is ready."""
+        if not self._touched or self._publisher.waiting or now < self._next_at:
+            return
+        outgoing = []
+        touched, self._touched = self._touched, {}
+        for intake in touched.values():
+            try:
+                ready = intake.route.ready(now)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
+                self._failed(intake, error)
+                continue
+            for delivery in ready:
+                self._dispatches.published(delivery, now)
+                outgoing.append(self._outgoing(delivery))
+        if outgoing:
+            self._recent_lanes.update(lane.slot for out in outgoing for lane in out.delivery.lanes)
+            busy_s = min(cadence.LONGEST_PAUSE_S, cadence.PUBLICATIONS * self._publisher.took_s)
+            self._next_at = now + max(self.pause_s(), busy_s)
+            self._publisher.publish(outgoing)
+
+    def publish_again(self, unclaimed: Sequence[Delivery], now: float) -> bool:
+        """Publish what nobody claimed, under the same ids; answers whether the publisher had time for it."""
+        if not unclaimed or self._publisher.waiting:
+            return False
+        for delivery in unclaimed:
+            self._dispatches.published(delivery, now)
+        self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])
+        return True
+
+    def pause_s(self) -> float:
+        """Between two parcels, and between two looks at a consumer."""
+        lanes = max(self._lane_count, len(self._recent_lanes))
+        return min(cadence.LONGEST_PAUSE_S, max(cadence.SHORTEST_PAUSE_S, cadence.PAUSE_PER_LANE_S * lanes))
+
+    def count_lanes(self) -> None:
+        """A second is over: the pauses follow the lanes that dispatched in it."""
+        self._lane_count = len(self._recent_lanes)
+        self._recent_lanes.clear()
+
+    def _outgoing(self, delivery: Delivery) -> Outgoing:
+        return Outgoing(delivery, delivery.ticket(self._reply), any(lane.alone for lane in delivery.lanes))

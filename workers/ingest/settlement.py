@@ -1,0 +1,143 @@
+"""What reports and silence do to deliveries, their lanes and their subscriptions."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from webhookd import logs
+from webhookd.clock import Monotonic
+from webhookd.flow.activity_fold import ActivityFold
+from webhookd.flow.condition import Health
+from webhookd.flow.delivery import Delivery, Stage
+from webhookd.flow.dispatches import STALE_PAUSE_S, Dispatches, Effect, due_probes
+from webhookd.flow.report import Kind, Report
+from workers.ingest.dispatcher import Dispatcher
+from workers.ingest.intake import Intake
+from workers.ingest.timers import Timers
+
+PUBLISH_AGAIN_S = 1.0
+"""After a publish that failed, which may have arrived all the same."""
+
+_log = logs.get(__name__)
+
+
+class Settlement:
+    """Owned by the ingest loop's thread; `intakes` are those that run, by subscription."""
+
+    def __init__(
+        self,
+        dispatches: Dispatches,
+        dispatcher: Dispatcher,
+        intakes: Mapping[str, Intake],
+        timers: Timers,
+        monotonic: Monotonic,
+    ) -> None:
+        self._dispatches = dispatches
+        self._dispatcher = dispatcher
+        self._intakes = intakes
+        self._timers = timers
+        self._monotonic = monotonic
+        self._attention: dict[str, Intake] = {}
+
+    def touch(self, intake: Intake) -> None:
+        """There may be something to dispatch, now or when its time comes."""
+        self._attention[intake.subscription.id] = intake
+        self._dispatcher.touch(intake)
+
+    def forget(self, intake: Intake) -> None:
+        """It is not run any more: what it has in flight is stale from here on."""
+        self._attention.pop(intake.subscription.id, None)
+        self._dispatcher.forget(intake)
+        for lane in intake.route.lanes.values():
+            lane.delivery = None
+
+    def settle(self, reports: Sequence[Report]) -> None:
+        """Apply reports in their order."""
+        now = self._monotonic()
+        for report in reports:
+            try:
+                delivery = self._dispatches[report.delivery]
+            except KeyError:
+                continue
+            done = delivery.done
+            effect = self._dispatches.report(report, now)
+            intake = self._intakes.get(delivery.subscription_id)
+            if intake is not None and intake.subscription.version == delivery.version:
+                _fold(intake.fold, report, delivery.done - done)
+                self._apply(intake, effect, report)
+                if report.kind is Kind.STALE:
+                    # What is read again before its lanes have rested touches nothing: look once more when they have.
+                    self._timers.at(now + STALE_PAUSE_S, partial(self._touch_if_running, intake))
+
+    def sweep(self) -> None:
+        """What is overdue: claims, leases, probes and leftovers."""
+        now = self._monotonic()
+        unclaimed, lost = self._dispatches.overdue(now)
+        if self._dispatcher.publish_again(unclaimed, now):
+            _log.info("published_again", deliveries=[delivery.id for delivery in unclaimed[:20]], count=len(unclaimed))
+        for delivery in lost:
+            self._give_up(delivery)
+        for intake in list(self._attention.values()):
+            for lane in due_probes(intake.route.lanes.values(), now):
+                intake.release(lane)
+            due_at = intake.route.due_at()
+            if due_at is not None and due_at <= now:
+                self.touch(intake)
+            elif due_at is None and not intake.holds:
+                self._attention.pop(intake.subscription.id, None)
+
+    def publish_again_soon(self, deliveries: Sequence[Delivery]) -> None:
+        """These may not have been published."""
+        for delivery in deliveries:
+            if delivery.stage is Stage.QUEUED:  # a publish that failed may have arrived, and its lease runs
+                delivery.due_at = self._monotonic() + PUBLISH_AGAIN_S
+
+    def _apply(self, intake: Intake, effect: Effect, report: Report | None = None) -> None:
+        intake.counters.delivered += effect.delivered
+        intake.changed = intake.changed or effect.delivered > 0
+        for lane, offset in effect.reread:
+            intake.reread(lane, offset)
+        for lane in effect.held:
+            intake.hold(lane)
+        if effect.held and report is not None and report.failure is not None:
+            intake.become(Health.UNHEALTHY, report.failure.error)
+        elif effect.delivered and not effect.held:
+            intake.delivered()
+        if effect.recovered:
+            _hasten_probes(intake)
+        if effect.freed:
+            self.touch(intake)
+
+    def _touch_if_running(self, intake: Intake) -> None:
+        if self._intakes.get(intake.subscription.id) is intake:
+            self.touch(intake)
+
+    def _give_up(self, delivery: Delivery) -> None:
+        _log.warning(
+            "lease_expired",
+            code="lease_expired",
+            subscription=delivery.subscription_id,
+            lanes=[lane.key for lane in delivery.lanes],
+            delivery=delivery.id,
+            attempt=delivery.attempt,
+        )
+        effect = Effect()
+        self._dispatches.give_up(delivery, effect)
+        intake = self._intakes.get(delivery.subscription_id)
+        if intake is not None:
+            self._apply(intake, effect)
+
+
+def _fold(fold: ActivityFold, report: Report, calls: int) -> None:
+    if calls or report.success is not None:
+        fold.succeeded(calls, report.success)
+    if report.failure is not None:
+        fold.failed(report.failure)
+
+
+def _hasten_probes(intake: Intake) -> None:
+    """A probe succeeded, so the endpoint answers again, and the other held lanes need not wait.
+
+    A success of a lane that never failed does not say so: a poisonous batch beside it would be probed all the time.
+    """
+    for lane in intake.route.lanes.values():
+        lane.probe_at = 0.0
