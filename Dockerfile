@@ -7,7 +7,7 @@ WORKDIR /src
 
 # The lock first: as long as it is the same, this layer is too.
 COPY requirements.lock ./
-RUN /opt/webhookd/bin/pip install --require-hashes -r requirements.lock
+RUN /opt/webhookd/bin/pip install --no-deps --require-hashes -r requirements.lock
 
 # setuptools is in the lock, so the build fetches nothing.
 COPY . .

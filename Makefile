@@ -83,13 +83,13 @@ $(VENV)/bin/python:
 # Nothing is compiled ahead (a third of the time to the demo's first delivery): Python does what it imports.
 $(VENV)/runtime: requirements.lock setup.cfg pyproject.toml | $(VENV)/bin/python
 	@echo "== requirements.lock"
-	@$(PIP) install --no-compile --require-hashes -r requirements.lock
+	@$(PIP) install --no-compile --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/test: requirements-test.lock $(VENV)/runtime
 	@echo "== requirements-test.lock"
-	@$(PIP) install --require-hashes -r requirements-test.lock
+	@$(PIP) install --no-deps --require-hashes -r requirements-test.lock
 	@touch $@
 
 # pip-tools lives apart: what it needs must not leak into the environment that is tested.
