@@ -5,6 +5,7 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
+from webhookd.flow.allowance import RETRYING_LIMIT
 from webhookd.flow.retry import LONGEST_RETRY_AFTER_S
 from webhookd.settings import Settings
 from workers.queues import FIRST, QUEUES
@@ -13,8 +14,9 @@ VISIBILITY_TIMEOUT_S = int(LONGEST_RETRY_AFTER_S + 1200)
 """A task unacknowledged for so long is delivered again. Below the longest countdown each retry would run several
 times; the claim would drop the copies, at a cost."""
 
-ETA_LIMIT = 10_000
-"""Retries that one worker holds in memory for their countdown."""
+ETA_LIMIT = 4 * RETRYING_LIMIT
+"""Retries that one worker holds in memory for their countdown, some 2 kB each. Beyond it a worker takes no more tasks
+from its queues, so it lies above what a few ingest processes let wait (flow/allowance.py)."""
 
 
 def build_celery(settings: Settings) -> Celery:

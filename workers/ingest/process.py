@@ -15,8 +15,10 @@ from threading import Event, Thread
 from celery import Celery
 
 from webhookd import clock, logs
+from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
@@ -31,6 +33,7 @@ from webhookd.store.subscriptions import Loaded
 from workers.edges import Edges
 from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.control import Control
+from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
 from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
@@ -57,17 +60,20 @@ class IngestProcess:
             edges.database, retention_s=settings.activity_retention_s, wall_clock=clock.wall_clock
         )
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
+        self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers))
         self.loop = IngestLoop(
             bounds=LoopBounds(
                 reply=self.member_id,
                 commit_interval_s=settings.commit_interval_s,
                 lane_bytes=settings.lane_buffer_bytes,
                 process_bytes=settings.process_buffer_bytes,
+                slots=Slots(first=settings.worker_threads, retry=settings.worker_threads),
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=Dispatches(_leases(settings), _new_token, random.random),
             publisher=self._publisher,
             recorder=self._recorder,
+            graveyard=self._graveyard,
             open_intake=self._open_intake,
             never_joined=self._fall_back,
         )
@@ -80,7 +86,9 @@ class IngestProcess:
             listen=edges.announcements.run,
         )
         self._topics = TopicWatch(
-            settings.kafka_bootstrap_servers, lambda seen: self.loop.call(partial(self.loop.saw_topics, seen))
+            settings.kafka_bootstrap_servers,
+            in_use=lambda: self.loop.topics_in_use,
+            saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
         )
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
 
@@ -88,6 +96,7 @@ class IngestProcess:
         """Start every thread; returns at once."""
         self._publisher.start()
         self._recorder.start()
+        self._graveyard.start()
         self.loop.start()
         self._reports.start()
         self._control.start()
@@ -103,6 +112,7 @@ class IngestProcess:
         self._reports.join(REPORT_WAIT_S + 5.0)
         self._publisher.stop(5.0)
         self._recorder.stop(5.0)
+        self._graveyard.stop(5.0)
         _log.info("ingest_stopped", member=self.member_id)
 
     def run(self, id_: str, version: int, found: Loaded, previous: Condition | None) -> None:
