@@ -4,6 +4,7 @@ import gc
 import os
 import resource
 import signal
+from threading import Timer
 
 import click
 from celery import signals
@@ -26,6 +27,9 @@ FILES = 1 << 20
 
 DEAF_EXIT_CODE = 70
 """EX_SOFTWARE: told apart from a stop that was asked for, so that "restart on failure" restarts."""
+
+CELERY_STOP_S = 5.0
+"""What Celery gets to acknowledge and put back tasks when their deliveries have ended; it needs some 0.1 s."""
 
 _log = logs.get(__name__)
 
@@ -124,6 +128,15 @@ def _stop(process: WorkerProcess, budget_s: float) -> None:
         signal.signal(number, signal.SIG_DFL)
     _log.info("worker_stopping", budget_s=budget_s)
     process.stop(budget_s)
+    end = Timer(CELERY_STOP_S, _leave_celery)
+    end.daemon = True
+    end.start()
+
+
+def _leave_celery() -> None:
+    """A Redis that does not answer holds Celery up for 5 s a task: what it could not put back, ingest's lease covers."""
+    _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
+    Interruption.leave(0)
 
 
 def _end_deaf(process: WorkerProcess, budget_s: float) -> None:

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         default=20.0,
         ge=0,
         description="what is in flight when ingest or a worker is told to stop gets so long to end; what is still open "
-        "then is cut and delivered again. The supervisor should wait 10 s longer before it kills",
+        "then is cut and delivered again. The supervisor should wait 15 s longer before it kills",
     )
     api_bind: str = Field(default="127.0.0.1:8080", description="where gunicorn listens")
     api_body_bytes: int = Field(default=256 * 1024, description="the largest request body the API reads")

@@ -20,6 +20,7 @@ from threading import Lock
 from typing import Any
 
 from celery import Celery, signals
+from celery.exceptions import Reject
 from celery.worker import state as celery_state
 
 from webhookd import clock, logs
@@ -39,6 +40,9 @@ from workers.watch import Post, Watch
 FLUSH_S = 5.0
 """What the last reports get when the budget is used up; a Redis that is slower costs a lease."""
 
+WITHDRAW_S = 1.0
+"""What withdrawing gets on top; a worker that could not is forgotten 10 s later."""
+
 _log = logs.get(__name__)
 
 
@@ -57,6 +61,7 @@ class WorkerProcess:
         self._reporter: Reporter | None = None
         self._occupation = Occupation(clock.monotonic)
         self._watch: Watch | None = None
+        self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self)
 
@@ -82,7 +87,13 @@ class WorkerProcess:
         self._watch.start()
 
     def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
-        """Work on a parcel, as the desk does; the process is the busier meanwhile."""
+        """Work on a parcel, as the desk does; the process is the busier meanwhile.
+
+        Raises Celery's Reject for one that a stop has overtaken: it goes back to its queue as it came. Its claim would
+        be reported by nobody, and cost a lease.
+        """
+        if self._stopping:
+            raise Reject("the worker is stopping", requeue=True)
         self._occupation.began()
         try:
             self.desk().deliver(tickets, publish_retry)
@@ -98,6 +109,7 @@ class WorkerProcess:
 
     def stop(self, budget_s: float) -> None:
         """End the requests under way within the budget and report; blocks for that, tasks end by themselves after."""
+        self._stopping = True
         if self._watch is not None:
             self._watch.stop()
         with self._lock:
@@ -106,7 +118,7 @@ class WorkerProcess:
                 self._exchanges.stop(budget_s)
                 self._reporter.stop(FLUSH_S)
         if self._watch is not None:
-            self._watch.join(FLUSH_S)
+            self._watch.join(WITHDRAW_S)
 
     def _took(self, sender: Any, request: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer and request
         if sender.app is self.app:
