@@ -1,10 +1,4 @@
-"""The faults that concern the whole service: what begins and ends each, for how long, and what it may cost.
-
-`recovery_s` is how long after its end a lane may stand still by the configured times, `why` says which ones; the
-machine's slowness is not in it (findings.SLACK_S). `disturbances` counts the moments at which work in flight may be
-sent again: as it begins, then until `aftershock_s` after its end; `amnesia_s` is how much of what was settled before
-may come back.
-"""
+"""The faults that concern the whole service: what begins and ends each, for how long, and what it may cost."""
 
 import random
 import signal
@@ -13,6 +7,7 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from tests.chaos.findings import Cost
 from tests.chaos.site import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 
 START_S = 5.0
@@ -32,19 +27,14 @@ Act = Callable[[Site, random.Random], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault. `stalls`: whether lanes may stand still for as long as it lasts."""
+    """One fault: it concerns a `part` of the whole, and lasts for so many seconds at least and at most."""
 
     name: str
     part: str
     begin: Act
     end: Act
     lasts_s: tuple[float, float]
-    recovery_s: float
-    why: str
-    disturbances: int = 1
-    amnesia_s: float = 0.0
-    aftershock_s: float = 0.0
-    stalls: bool = True
+    cost: Cost
 
 
 def _nothing(_site: Site, _chance: random.Random) -> None:
@@ -122,8 +112,10 @@ WORKER_KILLED = Fault(
     begin=_kill("worker"),
     end=_start("worker"),
     lasts_s=(0.5, 2.0),
-    recovery_s=LEASE_S + DEADLINE_S + START_S,
-    why="lease + request deadline + start of the next worker",
+    cost=Cost(
+        recovery_s=LEASE_S + DEADLINE_S + START_S,
+        why="lease + request deadline + start of the next worker",
+    ),
 )
 WORKER_FROZEN = Fault(
     name="worker SIGSTOP past its lease",
@@ -131,9 +123,11 @@ WORKER_FROZEN = Fault(
     begin=_freeze("worker"),
     end=_thaw("worker"),
     lasts_s=(6.0, 9.0),
-    recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
-    why="the freeze + lease + request deadline + claim",
-    disturbances=2,
+    cost=Cost(
+        recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
+        why="the freeze + lease + request deadline + claim",
+        disturbances=2,
+    ),
 )
 INGEST_KILLED = Fault(
     name="ingest kill -9",
@@ -141,8 +135,10 @@ INGEST_KILLED = Fault(
     begin=_kill("ingest"),
     end=_start("ingest"),
     lasts_s=(0.5, 2.0),
-    recovery_s=SESSION_S + MEMBER_S + START_S,
-    why="the group's session timeout + membership + start of the next process",
+    cost=Cost(
+        recovery_s=SESSION_S + MEMBER_S + START_S,
+        why="the group's session timeout + membership + start of the next process",
+    ),
 )
 INGEST_FROZEN = Fault(
     name="ingest SIGSTOP past its session",
@@ -150,9 +146,11 @@ INGEST_FROZEN = Fault(
     begin=_freeze("ingest"),
     end=_thaw("ingest"),
     lasts_s=(12.0, 14.0),
-    recovery_s=SESSION_S + MEMBER_S,
-    why="the freeze + joining the group again + membership",
-    disturbances=2,
+    cost=Cost(
+        recovery_s=SESSION_S + MEMBER_S,
+        why="the freeze + joining the group again + membership",
+        disturbances=2,
+    ),
 )
 REDIS_RESTARTED = Fault(
     name="Redis restart",
@@ -160,9 +158,11 @@ REDIS_RESTARTED = Fault(
     begin=lambda site, _chance: site.redis.stop(),
     end=_redis_starts,
     lasts_s=(1.0, 3.0),
-    recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
-    why="Celery's reconnect + lease + request deadline",
-    disturbances=2,
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="Celery's reconnect + lease + request deadline",
+        disturbances=2,
+    ),
 )
 REDIS_KILLED = Fault(
     name="Redis kill -9",
@@ -170,10 +170,12 @@ REDIS_KILLED = Fault(
     begin=lambda site, _chance: site.redis.kill(),
     end=_redis_starts,
     lasts_s=(0.5, 3.0),
-    recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
-    why="Celery's reconnect + lease + request deadline",
-    disturbances=2,
-    amnesia_s=2.0,  # appendfsync everysec: a claim, or the end of a delivery, may be forgotten
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="Celery's reconnect + lease + request deadline",
+        disturbances=2,
+        amnesia_s=2.0,  # appendfsync everysec: a claim, or the end of a delivery, may be forgotten
+    ),
 )
 REDIS_FLUSHED = Fault(
     name="Redis FLUSHALL",
@@ -181,8 +183,10 @@ REDIS_FLUSHED = Fault(
     begin=_flush_redis,
     end=_nothing,
     lasts_s=(0.0, 0.0),
-    recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
-    why="lease + request deadline + claim time-out",
+    cost=Cost(
+        recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
+        why="lease + request deadline + claim time-out",
+    ),
 )
 REDIS_FROZEN = Fault(
     name="Redis frozen 20 s",
@@ -190,9 +194,11 @@ REDIS_FROZEN = Fault(
     begin=lambda site, _chance: site.redis.child.freeze(),
     end=lambda site, _chance: site.redis.child.thaw(),
     lasts_s=(20.0, 20.0),
-    recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
-    why="the freeze + Celery's reconnect + lease + request deadline",
-    disturbances=2,
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="the freeze + Celery's reconnect + lease + request deadline",
+        disturbances=2,
+    ),
 )
 REDIS_FULL = Fault(
     name="Redis out of memory",
@@ -200,9 +206,11 @@ REDIS_FULL = Fault(
     begin=_limit_redis(1),
     end=_limit_redis(0),
     lasts_s=(5.0, 8.0),
-    recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
-    why="the shortage + Celery's reconnect + lease + request deadline",
-    disturbances=2,
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="the shortage + Celery's reconnect + lease + request deadline",
+        disturbances=2,
+    ),
 )
 POSTGRES_STOPPED = Fault(
     name="Postgres stopped for a minute",
@@ -210,10 +218,12 @@ POSTGRES_STOPPED = Fault(
     begin=lambda site, _chance: site.postgres.stop(),
     end=_postgres_starts,
     lasts_s=(60.0, 60.0),
-    recovery_s=MEMBER_S,
-    why="deliveries need no database; membership is read again",
-    disturbances=2,
-    stalls=False,
+    cost=Cost(
+        recovery_s=MEMBER_S,
+        why="deliveries need no database; membership is read again",
+        disturbances=2,
+        stalls=False,
+    ),
 )
 BROKER_KILLED = Fault(
     name="one of three brokers killed",
@@ -221,10 +231,12 @@ BROKER_KILLED = Fault(
     begin=_kill_broker,
     end=_brokers_start,
     lasts_s=(12.0, 15.0),
-    recovery_s=ELECTION_S,
-    why="the broker's session + elections, not the broker's return",
-    disturbances=2,
-    stalls=False,
+    cost=Cost(
+        recovery_s=ELECTION_S,
+        why="the broker's session + elections, not the broker's return",
+        disturbances=2,
+        stalls=False,
+    ),
 )
 BROKERS_RESTARTED = Fault(
     name="all brokers restarted",
@@ -232,9 +244,11 @@ BROKERS_RESTARTED = Fault(
     begin=_stop_brokers,
     end=_brokers_start,
     lasts_s=(1.0, 3.0),
-    recovery_s=ELECTION_S + SESSION_S,
-    why="the outage + elections + joining the groups again",
-    disturbances=2,
+    cost=Cost(
+        recovery_s=ELECTION_S + SESSION_S,
+        why="the outage + elections + joining the groups again",
+        disturbances=2,
+    ),
 )
 
 SERVICE_FAULTS = (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.harness.checking_receiver import Arrival, Arrivals, CheckingReceiver, LaneKey
-from tests.harness.commit_watch import CommitWatch
+from tests.harness.commit_watch import CommitHistory
 from tests.harness.load import Sent
 
 SLACK_S = 15.0
@@ -27,24 +27,38 @@ NOTICED_S = 0.5
 follows is the backlog being delivered."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a fault may cost.
+
+    `recovery_s` is how long after its end a lane may stand still by the configured times, `why` says which ones; the
+    machine's slowness is not in it (SLACK_S). `stalls`: whether lanes may stand still for as long as it lasts, too.
+    `disturbances` counts the moments at which work in flight may be sent again: as it begins, then until
+    `aftershock_s` after its end. `amnesia_s` is how much of what was settled before may come back.
+    """
+
+    recovery_s: float
+    why: str
+    stalls: bool = True
+    disturbances: int = 1
+    aftershock_s: float = 0.0
+    amnesia_s: float = 0.0
+
+
 @dataclass(slots=True, kw_only=True)
 class Mark:
-    """When a fault began and ended, and until when its effects were waited out (monotonic); see faults.Fault."""
+    """When a fault began and ended, and until when its effects were waited out (monotonic)."""
 
-    name: str
+    cost: Cost
     began_at: float
     ended_at: float = 0.0
     until_at: float = 0.0
-    recovery_s: float = 0.0
-    disturbances: int = 1
-    amnesia_s: float = 0.0
-    aftershock_s: float = 0.0
-    stalls: bool = True
 
     @property
     def longest_stall_s(self) -> float:
         """How long a lane may stand still because of it."""
-        return (self.ended_at - self.began_at if self.stalls else 0.0) + self.recovery_s + SLACK_S
+        lasted_s = self.ended_at - self.began_at if self.cost.stalls else 0.0
+        return lasted_s + self.cost.recovery_s + SLACK_S
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -55,7 +69,7 @@ class Watched:
     id: str
     receivers: Sequence[CheckingReceiver]
     wants: Callable[[int], bool]
-    commits: CommitWatch
+    commits: CommitHistory
     natural_s: float = 0.0
     """How long a record may wait when nothing is wrong: the batching interval."""
 
@@ -64,6 +78,9 @@ class Watched:
 
     marks: Sequence[Mark] | None = None
     """Instead of the scenario's: the faults that concern this subscription alone."""
+
+    deleted: bool = False
+    """Then nobody commits any more."""
 
     def wanted(self, sent: Mapping[int, Sent]) -> dict[int, Sent]:
         """Those of the load that it is to get."""
@@ -164,19 +181,19 @@ def _stall_bound_s(watched: Watched, marks: Sequence[Mark]) -> float:
     return max(longest, SLACK_S) + watched.natural_s
 
 
-def _resendable(mark: Mark, lanes: Mapping[LaneKey, Arrivals], commits: CommitWatch) -> int:
+def _resendable(mark: Mark, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
     """What this fault may have had sent again: what was in flight as it struck, and at its later disturbances."""
-    as_it_struck = _in_flight(lanes, commits, mark.began_at - mark.amnesia_s, mark.began_at + UNDER_WAY_S)
-    if mark.disturbances == 1:
+    as_it_struck = _in_flight(lanes, commits, mark.began_at - mark.cost.amnesia_s, mark.began_at + UNDER_WAY_S)
+    if mark.cost.disturbances == 1:
         return as_it_struck
-    over_at = mark.ended_at + mark.aftershock_s
+    over_at = mark.ended_at + mark.cost.aftershock_s
     times = commits.times(mark.began_at, over_at)
     counted = (_in_flight(lanes, commits, at, min(at + UNDER_WAY_S, over_at + NOTICED_S)) for at in times)
     later = max(counted, default=0)
-    return as_it_struck + (mark.disturbances - 1) * max(later, as_it_struck)
+    return as_it_struck + (mark.cost.disturbances - 1) * max(later, as_it_struck)
 
 
-def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitWatch, since: float, until: float) -> int:
+def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, since: float, until: float) -> int:
     """How many records had arrived by `until` that were not committed at `since`: at most those can come again."""
     count = 0
     for key, lane in lanes.items():
@@ -193,7 +210,7 @@ def _misplaced(wanted: Mapping[int, Sent], arrived: Mapping[int, tuple[LaneKey, 
             yield (*key, arrival.offset) != (record.topic, record.life, record.partition, record.offset)
 
 
-def _rewound(lanes: Mapping[LaneKey, Arrivals], commits: CommitWatch, marks: Sequence[Mark]) -> Iterator[str]:
+def _rewound(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, marks: Sequence[Mark]) -> Iterator[str]:
     """What came again from below the position that was committed when the fault struck."""
     for key, lane in lanes.items():
         for arrival in lane.again:
@@ -207,4 +224,4 @@ def _struck_at(marks: Sequence[Mark], at: float) -> float:
     """When the fault began whose effects a duplicate at `at` can be; `at` itself when there is none."""
     before = [mark for mark in marks if mark.began_at <= at]
     open_ = [mark for mark in before if mark.until_at >= at] or before[-1:]
-    return min((mark.began_at - mark.amnesia_s for mark in open_), default=at)
+    return min((mark.began_at - mark.cost.amnesia_s for mark in open_), default=at)

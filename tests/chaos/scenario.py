@@ -2,17 +2,18 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from tests.chaos.faults import Fault
-from tests.chaos.findings import SLACK_S, Finding, Mark, Watched, find
+from tests.chaos.findings import SLACK_S, Cost, Finding, Mark, Watched, find
 from tests.chaos.report import Report, Row
 from tests.chaos.site import Site
 from tests.harness.checking_receiver import CheckingReceiver
 from tests.harness.commit_watch import CommitWatch
 from tests.harness.load import SPARSE_EVERY, Load, Sent
+from tests.harness.pipeline import subscription_body
 
 PARTITIONS = 4
 PER_S = 200.0
@@ -46,6 +47,7 @@ class Scenario:
         self.site = site
         self.chance = random.Random(f"{report.seed}/{name}")  # noqa: S311  # seeded on purpose
         self.watched: list[Watched] = []
+        self.watches: list[CommitWatch] = []
         self.loads: list[Load] = []
         self.marks: list[Mark] = []
         self.rows_by_label = False
@@ -68,8 +70,8 @@ class Scenario:
             finally:
                 for load in self.loads:
                     load.stop()
-                for watched in self.watched:
-                    watched.commits.stop()
+                for watch in self.watches:
+                    watch.stop()
             problems += self._judge(problems)
             self._unsubscribe(problems)
         if kind is None and problems:
@@ -90,13 +92,18 @@ class Scenario:
     ) -> Watched:
         """A subscription with a receiver of its own."""
         receiver = self.receiver()
-        id_ = self.site.pipeline.subscribe(
-            receiver.url, self.topic, start="earliest", filters=list(filters), size=size, **changes
-        )
-        commits = CommitWatch(self.site.bootstrap, f"webhooks-{id_}", self.topic, PARTITIONS)
-        commits.start()
+        body = subscription_body(receiver.url, self.topic, "earliest", filters=list(filters), size=size, **changes)
+        id_ = str(self.site.pipeline.ask("POST", "/1/Subscription", body)["id"])
+        watch = CommitWatch(self.site.bootstrap, f"webhooks-{id_}", self.topic, PARTITIONS)
+        watch.start()
+        self.watches.append(watch)
         watched = Watched(
-            label=label, id=id_, receivers=[receiver], wants=wants, commits=commits, natural_s=1.0 if size > 1 else 0.0
+            label=label,
+            id=id_,
+            receivers=[receiver],
+            wants=wants,
+            commits=watch.history,
+            natural_s=1.0 if size > 1 else 0.0,
         )
         self.watched.append(watched)
         return watched
@@ -123,28 +130,26 @@ class Scenario:
 
     def suffer(self, fault: Fault) -> Mark:
         """Let a fault happen and the service recover from it, the load going on."""
-        mark = Mark(
-            name=fault.name,
-            began_at=time.monotonic(),
-            recovery_s=fault.recovery_s,
-            disturbances=fault.disturbances,
-            amnesia_s=fault.amnesia_s,
-            aftershock_s=fault.aftershock_s,
-            stalls=fault.stalls,
-        )
+        with self.marked(fault.cost) as mark:
+            fault.begin(self.site, self.chance)
+            self.site.pass_time(self.chance.uniform(*fault.lasts_s))
+            fault.end(self.site, self.chance)
+        return mark
+
+    @contextmanager
+    def marked(self, cost: Cost) -> Iterator[Mark]:
+        """What happens in the context may cost this; afterwards the service recovers, the load going on."""
+        mark = Mark(cost=cost, began_at=time.monotonic())
         self.marks.append(mark)
-        fault.begin(self.site, self.chance)
-        self.site.pass_time(self.chance.uniform(*fault.lasts_s))
-        fault.end(self.site, self.chance)
+        yield mark
         mark.ended_at = time.monotonic()
         self.recover(mark)
-        return mark
 
     def recover(self, mark: Mark) -> None:
         """Wait until records that were produced after the fault arrive everywhere."""
         self.site.pass_time(1.0)
         fresh = {n: s for n, s in self.sent().items() if s.at > mark.ended_at}
-        flows = self.site.supervised(lambda: self._lacking(fresh) == 0, mark.recovery_s + SLACK_S + CATCH_UP_S)
+        flows = self.site.supervised(lambda: self._lacking(fresh) == 0, mark.cost.recovery_s + SLACK_S + CATCH_UP_S)
         mark.until_at = time.monotonic()
         assert flows, f"{self._lacking(fresh)} records that came after the fault do not arrive"
         self.site.pass_time(self.chance.uniform(1.0, 2.0))
@@ -172,7 +177,7 @@ class Scenario:
         wrong = []
         for topic, life in {(load.topic, load.life) for load in self.loads if load.life == self._last_life(load)}:
             ends = self.site.pipeline.ends(topic)
-            for watched in self.watched:
+            for watched in [watched for watched in self.watched if not watched.deleted]:
                 found = {k.partition: o for k, o in watched.commits.now().items() if k[:2] == (topic, life)}
                 if any(found.get(number, 0) != end for number, end in ends.items()):
                     wrong.append(f"{watched.label}: committed {found}, the ends are {ends}")
@@ -199,7 +204,7 @@ class Scenario:
         if problems:
             self.site.close()
             return
-        for watched in self.watched:
+        for watched in [watched for watched in self.watched if not watched.deleted]:
             self.site.pipeline.ask("DELETE", f"/1/Subscription/{watched.id}")
 
 

@@ -51,7 +51,7 @@ class Site:
         self._kafka = kafka
         self._postgres = postgres
         self._folder = folder
-        self._new_database = new_database
+        self.new_database = new_database
         self._running = ExitStack()
         self._pipeline: Pipeline | None = None
         self._settings: Mapping[str, str] = {}
@@ -87,7 +87,7 @@ class Site:
                 folder,
                 kafka=self.bootstrap,
                 redis=self.redis.address,
-                database=self._new_database(),
+                database=self.new_database(),
                 settings={**SETTINGS, **settings},
             )
             self._pipeline = self._running.enter_context(pipeline)

@@ -1,10 +1,8 @@
 """Endpoints that misbehave side by side, one subscription each, beside one that must not notice."""
 
-import time
-
 import pytest
 
-from tests.chaos.findings import Mark
+from tests.chaos.findings import Cost
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
 from tests.chaos.site import DEADLINE_S, LONGEST_PROBE_S, Site
@@ -20,6 +18,7 @@ FAULTS = (
 )
 LASTS_S = 60.0
 PER_S = 100.0
+COST = Cost(recovery_s=LONGEST_PROBE_S + DEADLINE_S, why="as long as they fail + the longest wait for a probe")
 HEALTHY_STALL_S = DEADLINE_S
 """Whoever had to wait for another's endpoint would wait for its request deadline at least."""
 
@@ -32,17 +31,10 @@ def test_failing_receivers_lose_nothing_and_harm_nobody(site: Site, report: Repo
         healthy = scenario.subscribe("healthy beside them")
         failing = {fault: scenario.subscribe(fault.value) for fault in FAULTS}
         scenario.load(PER_S)
-        mark = Mark(
-            name="receivers fail",
-            began_at=time.monotonic(),
-            recovery_s=LONGEST_PROBE_S + DEADLINE_S,
-        )
         healthy.marks, healthy.stall_bound_s = [], HEALTHY_STALL_S
-        scenario.marks.append(mark)
-        for fault, watched in failing.items():
-            watched.receivers[0].behave(fault)
-        site.pass_time(LASTS_S * scenario.chance.uniform(0.9, 1.1))
-        for watched in failing.values():
-            watched.receivers[0].behave(Behaviour.ANSWER)
-        mark.ended_at = time.monotonic()
-        scenario.recover(mark)
+        with scenario.marked(COST):
+            for fault, watched in failing.items():
+                watched.receivers[0].behave(fault)
+            site.pass_time(LASTS_S * scenario.chance.uniform(0.9, 1.1))
+            for watched in failing.values():
+                watched.receivers[0].behave(Behaviour.ANSWER)

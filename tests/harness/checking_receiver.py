@@ -103,6 +103,14 @@ class CheckingReceiver:
         elif self._listener is None:
             self._listen()
 
+    def remember(self, messages: list[dict[str, Any]], at: float) -> None:
+        """These are about to be acknowledged."""
+        with self._lock:
+            for message in messages:
+                value = message["value"]
+                lane = self._lanes[LaneKey(message["topic"], value["life"], message["partition"])]
+                lane.note(Arrival(at, message["offset"], value["n"]))
+
     def lanes(self) -> dict[LaneKey, Arrivals]:
         """A copy of what has arrived so far."""
         with self._lock:
@@ -160,7 +168,7 @@ class CheckingReceiver:
         """Whether the connection may be used again."""
         match self._behaviour:
             case Behaviour.ANSWER:
-                self._remember(json.loads(body)["messages"])
+                self.remember(json.loads(body)["messages"], time.monotonic())
                 sock.sendall(OK)
             case Behaviour.ERROR:
                 sock.sendall(ERROR)
@@ -180,14 +188,6 @@ class CheckingReceiver:
             case Behaviour.REFUSE:
                 return False
         return True
-
-    def _remember(self, messages: list[dict[str, Any]]) -> None:
-        now = time.monotonic()
-        with self._lock:
-            for message in messages:
-                value = message["value"]
-                lane = self._lanes[LaneKey(message["topic"], value["life"], message["partition"])]
-                lane.note(Arrival(now, message["offset"], value["n"]))
 
 
 def _drip(sock: socket.socket) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -25,31 +26,27 @@ class Step(NamedTuple):
     offset: int
 
 
-class CommitWatch:
-    """Samples one group from `start` to `stop`; `backwards` names each step back within one life of the topic."""
+class CommitHistory:
+    """What was seen of one group; `backwards` names each step back within one life of the topic."""
 
-    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int) -> None:
-        self.partitions = partitions
+    def __init__(self) -> None:
         self.backwards: list[str] = []
         self.life = 1
-        self._topic = topic
-        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
         self._steps: defaultdict[LaneKey, list[Step]] = defaultdict(list)
         self._times: list[float] = []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="commit-watch", daemon=True)
 
-    def start(self) -> None:
-        """Begin to ask."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._stopping.set()
-        self._thread.join(2 * ASK_TIMEOUT_S)
+    def note(self, topic: str, offsets: Mapping[int, int], life: int, now: float) -> None:
+        """The offsets by partition, as answered now to a question asked in that life."""
+        self._times.append(now)
+        for partition, offset in offsets.items():
+            steps = self._steps[LaneKey(topic, life, partition)]
+            if steps and offset < steps[-1].offset and life == self.life:
+                self.backwards.append(f"{topic}/{partition}: {steps[-1].offset} → {offset}")
+            if not steps or offset != steps[-1].offset:
+                steps.append(Step(now, offset))
 
     def committed(self, lane: LaneKey, at: float) -> int:
-        """What was committed at that time at least, 0 for nothing; the truth may have been up to a second ahead."""
+        """What was committed at that time at least, 0 for nothing; the truth may have been a moment ahead."""
         steps = self._steps.get(lane, [])
         index = bisect_right(steps, at, key=lambda step: step.at)
         return steps[index - 1].offset if index else 0
@@ -62,25 +59,39 @@ class CommitWatch:
         """When it was asked, and answered, within these bounds."""
         return [at for at in self._times if since <= at <= until]
 
+
+class CommitWatch:
+    """Samples one group from `start` to `stop`; a topic that grows or is made again is said."""
+
+    def __init__(self, bootstrap: str, group: str, topic: str, partitions: int) -> None:
+        self.partitions = partitions
+        self.history = CommitHistory()
+        self._topic = topic
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="commit-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopping.set()
+        self._thread.join(2 * ASK_TIMEOUT_S)
+
+    def ask(self) -> dict[int, int]:
+        """The committed offsets now, by partition; without those that have none. Raises KafkaException."""
+        wanted = [TopicPartition(self._topic, number) for number in range(self.partitions)]
+        places = self._consumer.committed(wanted, timeout=ASK_TIMEOUT_S)
+        return {place.partition: place.offset for place in places if place.error is None and place.offset >= 0}
+
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
-            life = self.life
-            wanted = [TopicPartition(self._topic, number) for number in range(self.partitions)]
+            life = self.history.life
             try:
-                places = self._consumer.committed(wanted, timeout=ASK_TIMEOUT_S)
+                offsets = self.ask()
             except KafkaException:
                 continue  # the brokers are away
-            self._note(places, life)
+            self.history.note(self._topic, offsets, life, time.monotonic())
         self._consumer.close()
-
-    def _note(self, places: list[TopicPartition], life: int) -> None:
-        now = time.monotonic()
-        self._times.append(now)
-        for place in places:
-            if place.error is not None or place.offset < 0:
-                continue
-            steps = self._steps[LaneKey(place.topic, life, place.partition)]
-            if steps and place.offset < steps[-1].offset and life == self.life:
-                self.backwards.append(f"{place.topic}/{place.partition}: {steps[-1].offset} → {place.offset}")
-            if not steps or place.offset != steps[-1].offset:
-                steps.append(Step(now, place.offset))

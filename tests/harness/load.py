@@ -1,5 +1,6 @@
 """A steady load of numbered records; what counts is what Kafka has acknowledged."""
 
+import contextlib
 import json
 import random
 import threading
@@ -7,7 +8,7 @@ import time
 from itertools import count
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 TICK_S = 0.02
 FLUSH_S = 120.0
@@ -36,7 +37,7 @@ class Load:
         self.life = life
         self.partitions = partitions
         self.sent: dict[int, Sent] = {}
-        self.began_at = self.ended_at = 0.0
+        self.began_at = 0.0
         self._per_s = per_s
         self._chance = random.Random(seed)  # noqa: S311  # seeded on purpose
         self._producer = Producer(
@@ -64,15 +65,22 @@ class Load:
         if not self._stopping.is_set():
             self._stopping.set()
             self._thread.join(FLUSH_S)
-            self.ended_at = time.monotonic()
             assert self._producer.flush(FLUSH_S) == 0, "Kafka has not acknowledged the load"
+
+    def grow(self, partitions: int) -> None:
+        """Produce to so many partitions from now on; the topic has them already."""
+        deadline = time.monotonic() + FLUSH_S
+        while len(self._producer.list_topics(self.topic, timeout=5).topics[self.topic].partitions) < partitions:
+            assert time.monotonic() < deadline, "the topic has not grown"
+        self.partitions = partitions
 
     def _run(self) -> None:
         produced = 0
         while not self._stopping.wait(TICK_S):
             due = int((time.monotonic() - self.began_at) * self._per_s)
             while produced < due:
-                self._produce()
+                with contextlib.suppress(KafkaException):  # this client does not know a new partition yet
+                    self._produce()
                 produced += 1
             self._producer.poll(0)
 
