@@ -32,7 +32,7 @@ class Service:
     def start_another(self) -> None:
         """Another worker, which consumes when this returns, and is the next test's."""
         self.worker = f"worker-{uuid.uuid4().hex}"
-        self.pipeline.start(self.worker, "worker")
+        self.pipeline.start(self.worker)
         until(lambda: "webhookd.first" in self.pipeline.log(self.worker), "Celery says what it consumes")
 
     def begin_stop(self, worker: str) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from typing import Any, Self
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from stack.child import Child, spawn
 from stack.ports import free_ports
 from tests.harness.kafka_admin import admin_of
 from webhookd.store.migrating import upgrade
@@ -39,7 +39,7 @@ class Pipeline:
     def __init__(self, folder: Path, *, kafka: str, redis: str, database: str, settings: dict[str, str]) -> None:
         self._folder = folder
         self._bootstrap = kafka
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Child] = {}
         self._port = free_ports(1)[0]
         self._environment = {
             **os.environ,
@@ -66,39 +66,46 @@ class Pipeline:
     def __exit__(self, *_: object) -> None:
         """Stop all, the hard way where asking does not help."""
         for process in self._processes.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for name in list(self._processes):
-            self._end(name)
+            process.send(signal.SIGTERM)
+            process.thaw()
+        for process in self._processes.values():
+            process.stop(PATIENCE_S / 2)
+        self._processes.clear()
 
-    def start(self, name: str, command: str = "") -> None:
-        """Start a process again, or another one under a name of its own; the command is the name unless given."""
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "command.main", command or name], env=self._environment, stdout=log, stderr=log
-            )
+    def start(self, name: str) -> None:
+        """Start a process again, or another one: `ingest` and `ingest-2` run the same command."""
+        command = [sys.executable, "-m", "command.main", name.partition("-")[0]]
+        self._processes[name] = spawn(command, log_file=self._folder / f"{name}.log", environment=self._environment)
 
     def kill(self, name: str) -> None:
         """`kill -9`."""
         self._processes[name].kill()
-        self._processes[name].wait(PATIENCE_S)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP."""
+        self._processes[name].freeze()
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self._processes[name].thaw()
+
+    def runs(self, name: str) -> bool:
+        """Whether such a process was started and has not ended."""
+        return name in self._processes and self._processes[name].exit_code is None
 
     def terminate(self, name: str) -> int:
         """SIGTERM; answers the exit code."""
         self.send_term(name)
         return self.exit_code(name)
 
-    def runs(self, name: str) -> bool:
-        """Whether a process has not ended."""
-        return self._processes[name].poll() is None
-
     def send_term(self, name: str) -> None:
         """SIGTERM, without waiting for what comes of it."""
-        self._processes[name].terminate()
+        self._processes[name].send(signal.SIGTERM)
 
     def exit_code(self, name: str) -> int:
         """Wait for the end of a process; answers its exit code."""
-        return self._processes[name].wait(PATIENCE_S)
+        until(lambda: self._processes[name].exit_code is not None, f"{name} has ended")
+        return self._processes[name].exit_code or 0
 
     def log(self, name: str) -> str:
         """What a process has logged."""
@@ -116,7 +123,7 @@ class Pipeline:
     def topic(self, partitions: int = 4, name: str = "") -> str:
         """Make a topic of its own; answers its name."""
         name = name or f"orders-{uuid.uuid4().hex[:12]}"
-        self.admin.create_topics([NewTopic(name, partitions, 1)])[name].result(PATIENCE_S)
+        self.admin.create_topics([NewTopic(name, partitions)])[name].result(PATIENCE_S)
         return name
 
     def grow(self, topic: str, partitions: int) -> None:
@@ -182,21 +189,13 @@ class Pipeline:
         return [TopicPartition(topic, number) for number in found.partitions]
 
     def _answers(self, path: str) -> bool:
-        if self._processes["api"].poll() is not None:
+        if self._processes["api"].exit_code is not None:
             raise AssertionError(self.log("api"))
         try:
             self.ask("GET", path)
         except (urllib.error.URLError, OSError):
             return False
         return True
-
-    def _end(self, name: str) -> None:
-        process = self._processes.pop(name)
-        try:
-            process.wait(PATIENCE_S / 2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(PATIENCE_S)
 
 
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
