@@ -131,7 +131,7 @@ def test_second_signal_is_obeyed_at_once_and_loses_nothing(service: Service, hel
     stopped = service.worker
     service.begin_stop(stopped)
     began = clock.monotonic()
-    assert service.pipeline.terminate(stopped) == -signal.SIGTERM
+    assert service.pipeline.terminate(stopped) == 128 + signal.SIGTERM
     assert clock.monotonic() - began < 1.0
     service.start_another()
     held.arrives()

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from stack.child import Child, spawn
 from stack.ports import free_ports
 from tests.harness.kafka_admin import admin_of
+from webhookd.flow.memo import decode
 from webhookd.store.migrating import upgrade
 
 PATIENCE_S = 60.0
@@ -38,7 +39,7 @@ class Pipeline:
 
     def __init__(self, folder: Path, *, kafka: str, redis: str, database: str, settings: dict[str, str]) -> None:
         self._folder = folder
-        self._bootstrap = kafka
+        self.bootstrap = kafka
         self._processes: dict[str, Child] = {}
         self._port = free_ports(1)[0]
         self._environment = {
@@ -129,7 +130,7 @@ class Pipeline:
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions."""
         self.admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(PATIENCE_S)
-        self._producer = Producer({"bootstrap.servers": self._bootstrap})  # the old one knows the old number
+        self._producer = Producer({"bootstrap.servers": self.bootstrap})  # the old one knows the old number
 
     def produce(self, topic: str, values: Iterable[bytes | None], partitions: int = 4) -> None:
         """Write values round robin over the partitions, and wait until Kafka has them."""
@@ -163,16 +164,25 @@ class Pipeline:
 
     def committed(self, id_: str, topic: str) -> dict[int, int]:
         """The committed offsets of a subscription's group, by partition."""
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"webhooks-{id_}"})
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
         try:
             found = consumer.committed(self._partitions(topic), timeout=10)
             return {place.partition: place.offset for place in found}
         finally:
             consumer.close()
 
+    def failures_committed(self, id_: str, topic: str) -> int:
+        """How many failed attempts the committed mark of partition 0 remembers."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
+        try:
+            (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
+            return decode(found.metadata).failures
+        finally:
+            consumer.close()
+
     def ends(self, topic: str) -> dict[int, int]:
         """The end offsets of a topic, by partition."""
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "ends"})
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends"})
         try:
             places = self._partitions(topic)
             return {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
@@ -199,7 +209,7 @@ class Pipeline:
 
 
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, headers, active."""
+    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, retry, headers, active."""
     return {
         "name": changes.get("name", "test"),
         "active": changes.get("active", "yes"),
@@ -213,6 +223,7 @@ def subscription_body(url: str, topic: str, start: str = "latest", **changes: An
             "retry": {
                 "max_retries": changes.get("retries", 5),
                 "retry_algorithm": changes.get("algorithm", "exponential_backoff"),
+                **changes.get("retry", {}),
             },
         },
     }

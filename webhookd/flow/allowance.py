@@ -12,10 +12,13 @@ A *slot* is a thread of a live worker; several ingest processes share them evenl
 lane, in Kafka, and is looked at again at the next sweep.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from sys import maxsize
 
 from webhookd.flow.lane import Lane
+from webhookd.flow.queues import FIRST, RETRY
+from webhookd.flow.worker_state import WorkerState
 
 RETRYING_LIMIT = 10_000
 FEWEST = 4
@@ -39,6 +42,13 @@ class Slots:
     def failing(self) -> int:
         """How many failing deliveries may be under way."""
         return max(FEWEST, self.retry // (2 * self.ingests))
+
+
+def slots_of(workers: Iterable[WorkerState], ingests: int) -> Slots:
+    """The slots of these workers by the queues they take from; `ingests` processes are alive."""
+    alive = list(workers)
+    first, retry = (sum(worker.slots for worker in alive if queue in worker.queues) for queue in (FIRST, RETRY))
+    return Slots(first=first, retry=retry, ingests=max(1, ingests))
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """An ingest process: what it is made of, and the order in which it starts and stops.
 
-start   publisher, recorder, loop, reports, control, topics      who is called is there before who calls
-stop    control, topics, loop (drains), reports, publisher, recorder
+start   publisher, recorder, graveyard, loop, reports, control, topics, slots   who is called is there before who calls
+stop    control, topics, slots, loop (drains), reports, publisher, recorder, graveyard
         nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
 """
 
@@ -38,6 +38,7 @@ from workers.ingest.intake import Intake
 from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
+from workers.ingest.slot_watch import SlotWatch
 from workers.ingest.topic_watch import TopicWatch
 
 REPORT_WAIT_S = 0.5
@@ -90,6 +91,7 @@ class IngestProcess:
             in_use=lambda: self.loop.topics_in_use,
             saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
         )
+        self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
 
     def start(self) -> None:
@@ -101,12 +103,14 @@ class IngestProcess:
         self._reports.start()
         self._control.start()
         self._topics.start()
+        self._slots.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
     def stop(self, budget_s: float = DRAIN_S) -> None:
         """Drain within the budget; nothing is lost when it is too short."""
         self._control.stop()
         self._topics.stop()
+        self._slots.stop()
         self.loop.stop(budget_s)
         self._stopping.set()
         self._reports.join(REPORT_WAIT_S + 5.0)

@@ -1,9 +1,11 @@
 """How many lanes may be in flight: of one subscription, and of all that fail."""
 
 from tests.harness.lanes import dispatches, fill, lane_of, route
-from webhookd.flow.allowance import FEWEST, Allowance, Slots
+from webhookd.flow.allowance import FEWEST, Allowance, Slots, slots_of
 from webhookd.flow.lane import PROVEN_S
+from webhookd.flow.queues import FIRST, RETRY
 from webhookd.flow.route import Route
+from webhookd.flow.worker_state import WorkerState
 
 
 def full(lanes: int, size: int = 1) -> Route:
@@ -22,6 +24,16 @@ def test_slots_are_shared_between_ingest_processes() -> None:
 def test_few_slots_still_let_something_flow() -> None:
     slots = Slots(first=1, retry=1, ingests=9)
     assert (slots.of_subscription, slots.failing) == (FEWEST, FEWEST)
+
+
+def test_slots_are_those_of_the_workers_that_take_from_a_queue() -> None:
+    def worker(slots: int, *queues: str) -> WorkerState:
+        return WorkerState(
+            id=str(slots), queues=queues, slots=slots, busy=0, since_began_s=None, since_ended_s=None, started_at=0.0
+        )
+
+    workers = [worker(1, FIRST), worker(20, RETRY), worker(300, FIRST, RETRY)]
+    assert slots_of(workers, 2) == Slots(first=301, retry=320, ingests=2)
 
 
 def test_subscription_has_no_more_lanes_in_flight_than_allowed() -> None:
