@@ -9,8 +9,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
 .PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
-	bench-isolation chaos chaos-soak \
-	lock clean
+	bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +64,9 @@ bench-million: $(VENV)/test ## a million records arrive: all, in order, also whe
 
 # Every scenario on one stack of its own (tests/chaos); the table and every process' log stay in .state/chaos.
 CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(SEED),--seed $(SEED))
+
+bench-isolation: $(VENV)/test ## what a hundred endpoints that hang cost ten that answer
+	@exec env $(LOAD_TEST)/isolation.py
 
 bench-takeover: $(VENV)/test ## how long a subscription stands still when its ingest starts, stops or dies
 	@exec env $(LOAD_TEST)/takeover.py

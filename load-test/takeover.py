@@ -3,9 +3,9 @@
     python load-test/takeover.py [--rounds 3]
 
 Two ingest processes, one subscription of four partitions with a trickle of 20 records a second, a broker with Kafka's
-own defaults (`group.initial.rebalance.delay.ms` 3 s, `group.consumer.session.timeout.ms` 45 s). A stall is the longest time
-between two arrivals at the receiver around the event; median over the rounds. It decided the default of
-WEBHOOKD_KAFKA_GROUP_PROTOCOL.
+own defaults (a delay of 3 s before a classic group's first rebalance, 45 s until a consumer group's member is lost).
+A stall is the longest time between two arrivals at the receiver around the event; median over the rounds. It decided
+the default of WEBHOOKD_KAFKA_GROUP_PROTOCOL.
 """
 
 import argparse
@@ -84,8 +84,14 @@ class Ingests:
         self._running.pop(name).send(number)
         self.start()
 
+    def wait_started(self) -> None:
+        """Wait until both run and know of each other."""
+        if not wait_until(lambda: all(self._knows_two(name) for name in self._running), TIMEOUT_S):
+            raise TimeoutError("the ingest processes do not find each other")
+
     def wait_shared(self) -> None:
-        """Wait until both are members: the one that reads has given up none of it lately."""
+        """Wait until both run and one of them reads."""
+        self.wait_started()
         if not wait_until(lambda: any(self._reads(name) for name in self._running), TIMEOUT_S):
             raise TimeoutError("nobody reads")
 
@@ -93,6 +99,11 @@ class Ingests:
         """End all of them."""
         for child in self._running.values():
             child.stop()
+
+    @staticmethod
+    def _knows_two(name: str) -> bool:
+        events = [line for line in (LOGS / f"{name}.log").read_text().splitlines() if '"event":"slots"' in line]
+        return bool(events) and '"ingests":2' in events[-1]
 
     @staticmethod
     def _reads(name: str) -> bool:
@@ -121,6 +132,7 @@ def measure(rig: Rig, protocol: str, rounds: int) -> dict[str, list[float]]:
     with rig.receiver() as receiver, ingests(rig) as running, Trickle(rig.kafka.address, {topic: PARTITIONS}, PER_S):
         arrivals = Arrivals(receiver)
         for _ in range(rounds):
+            running.wait_started()
             id_ = rig.subscribe(receiver.url, topic, start="latest")
             stalls["start"].append(arrivals.stall_s(lambda: None))
             for name, number in (("SIGTERM", signal.SIGTERM), ("kill -9", signal.SIGKILL)):

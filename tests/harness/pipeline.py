@@ -41,12 +41,14 @@ class Pipeline:
         self._folder = folder
         self.bootstrap = kafka
         self._processes: dict[str, Child] = {}
+        self.redis = redis
+        self.redis_prefix = f"test-{uuid.uuid4().hex}:"
         self._port = free_ports(1)[0]
         self._environment = {
             **os.environ,
             "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka,
             "WEBHOOKD_REDIS_URL": redis,
-            "WEBHOOKD_REDIS_KEY_PREFIX": f"test-{uuid.uuid4().hex}:",
+            "WEBHOOKD_REDIS_KEY_PREFIX": self.redis_prefix,
             "WEBHOOKD_DATABASE_URL": database,
             "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',

@@ -40,6 +40,9 @@ MOST_IN_A_SLICE = 2048
 LONGEST_QUIET_S = 0.2
 """A consumer that has long been idle is looked at so often; its first record is at most so late."""
 
+TOPIC_MISSING = "topic_missing"
+"""A topic of the subscription does not exist, yet or any more: nothing of it can be delivered."""
+
 _log = logs.get(__name__)
 
 
@@ -159,8 +162,8 @@ class Intake:
         return any(lane.state is not LaneState.FLOWING for lane in self.route.lanes.values())
 
     def delivered(self) -> None:
-        """A delivery succeeded: healthy again, unless another lane still waits for its endpoint to recover."""
-        if self.vitals.health is Health.UNHEALTHY and not self.holds:
+        """A delivery succeeded: healthy again, unless a lane waits for its endpoint or the topic is missing."""
+        if self.vitals.health is Health.UNHEALTHY and not self.holds and self.vitals.reason != TOPIC_MISSING:
             self.become(Health.HEALTHY)
 
     def commit(self) -> None:
@@ -190,6 +193,10 @@ class Intake:
     def saw_topics(self, topics: Topics) -> None:
         """What the cluster says about the topics by now."""
         self.changed |= self.vitals.saw_topics(topics.partitions, self._sources)
+        if self.vitals.missing and self.vitals.health is Health.HEALTHY:
+            self.become(Health.UNHEALTHY, TOPIC_MISSING)
+        elif not self.vitals.missing and self.vitals.reason == TOPIC_MISSING:
+            self.become(Health.HEALTHY)
         self._positions.saw_topics(topics.ids)
         for lane in list(self.route.lanes.values()):
             if lane.known and not self.closed:

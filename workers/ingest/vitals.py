@@ -89,6 +89,11 @@ class Vitals:
             dead_lettered=self.counters.dead_lettered,
         )
 
+    @property
+    def missing(self) -> bool:
+        """Whether a topic does not exist, as far as the cluster was asked."""
+        return 0 in self.topics.values()
+
     def saw_topics(self, partitions: Mapping[str, int], sources: Collection[str]) -> bool:
         """How many partitions each topic has by now; answers whether that is news."""
         topics = {topic: partitions.get(topic, 0) for topic in sources}

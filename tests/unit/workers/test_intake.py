@@ -432,3 +432,13 @@ def test_lost_partition_is_not_committed() -> None:
     scene.reads(ZERO, SMALL)
     scene.reader.listener.lost([ZERO])
     assert (scene.reader.commits, (TOPIC, 0) in scene.intake.route.lanes) == ([], False)
+
+
+def test_missing_topic_makes_unhealthy_until_it_is_there() -> None:
+    scene = Scene()
+    scene.intake.saw_topics(Topics(partitions={}, ids={}))
+    scene.intake.delivered()
+    without = scene.intake.condition()
+    scene.intake.saw_topics(Topics(partitions={TOPIC: 1}, ids={}))
+    assert (without.health, without.reason) == (Health.UNHEALTHY, "topic_missing")
+    assert scene.intake.condition().health is Health.HEALTHY
