@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     kafka_group_protocol: GroupProtocol = Field(
         default="classic",
         description="classic: a killed ingest process' partitions are read again after 10 s, a stopped one's after 5; "
-        "consumer (KIP-848, brokers from 4.0): after the broker's 45 s, and 0.5; auto: consumer, classic where it fails",
+        "consumer (KIP-848, brokers from 4.0): after the broker's 45 s, and 0.5; auto: consumer, or classic if need be",
     )
     kafka_fetch_wait_s: float = Field(
         default=0.4,
