@@ -120,6 +120,7 @@ def test_unreadable_worker_does_not_hide_the_others(redis_board: RedisBoard, red
     with Redis.from_url(redis_url) as client:
         stamp = client.hget(f"{prefix}workers", worker().id).partition(b"|")[0]
         client.hset(f"{prefix}workers", "other", stamp + b"|of another version")
+        client.hset(f"{prefix}workers", "third", b"neither")
     assert alive(redis_board) == [worker()]
 
 
