@@ -8,6 +8,7 @@ from kombu import Exchange, Queue
 from webhookd.flow.allowance import RETRYING_LIMIT
 from webhookd.flow.retry import LONGEST_RETRY_AFTER_S
 from webhookd.settings import Settings
+from workers.broker import PromptAMQP
 from workers.queues import FIRST, QUEUES
 
 VISIBILITY_TIMEOUT_S = int(LONGEST_RETRY_AFTER_S + 1200)
@@ -21,9 +22,8 @@ from its queues, so it lies above what a few ingest processes let wait (flow/all
 
 def build_celery(settings: Settings) -> Celery:
     """An application over the settings' broker; connects to nothing."""
-    app = Celery(
-        "webhookd", broker="memory://localhost/" if settings.embedded else settings.redis_url, set_as_current=False
-    )
+    broker = "memory://localhost/" if settings.embedded else settings.redis_url
+    app = Celery("webhookd", broker=broker, set_as_current=False, amqp=PromptAMQP)
     app.conf.update(
         task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES.values()],
         task_default_queue=FIRST,
