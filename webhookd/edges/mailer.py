@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -29,6 +30,8 @@ from webhookd.settings import Settings
 
 STEP_S = 10.0
 """Connecting, and each answer of the server. A mail takes some ten steps, less than its claim (store/alerts.py)."""
+
+_POLICY = SMTP.clone(cte_type="7bit")  # not every server takes more
 
 _Refusals = Mapping[str, tuple[int, bytes]]
 
@@ -46,7 +49,7 @@ class Mailer:
             raise UnusableSetting("is needed with a mail server", setting="mail_from")
         try:
             sender = Address(addr_spec=settings.mail_from)
-        except ValueError as error:
+        except (ValueError, MessageError) as error:
             raise UnusableSetting(f"is not an address: {error}", setting="mail_from") from error
         self._sender = sender.addr_spec
         self._domain = sender.domain or "localhost"
@@ -70,12 +73,12 @@ class Mailer:
             server.noop()
 
     def _message(self, mail: Mail) -> EmailMessage:
-        message = EmailMessage(policy=SMTP)
+        message = EmailMessage(policy=_POLICY)
         try:
             message["From"] = self._sender
             message["To"] = ", ".join(mail.recipients)
             message["Subject"] = mail.subject
-        except ValueError as error:
+        except (ValueError, LookupError, MessageError) as error:
             raise MailRefused(f"a header cannot be written: {error}") from error
         message["Date"] = format_datetime(datetime.fromtimestamp(mail.created_at, UTC))
         message["Message-ID"] = f"<{mail.token}@{self._domain}>"
@@ -101,7 +104,7 @@ class Mailer:
             server = self._connect()
             try:
                 yield server
-            except (smtplib.SMTPException, OSError):
+            except BaseException:
                 server.close()
                 raise
             _leave(server)
@@ -129,9 +132,20 @@ class Mailer:
         return server
 
 
-def build_mailer(settings: Settings) -> Mailer | None:
-    """The mailer of the settings; None when they name no mail server. Raises UnusableSetting."""
-    return Mailer(settings) if settings.smtp_host else None
+class Nowhere:
+    """Where mails go without a mail server: it refuses each, so that the outbox closes it and the log says so."""
+
+    def send(self, mail: Mail) -> tuple[str, ...]:
+        """Raises MailRefused."""
+        raise MailRefused(f"WEBHOOKD_SMTP_HOST is not set: {mail.token} is not sent")
+
+    def ping(self) -> None:
+        """Nobody is asked."""
+
+
+def build_mailer(settings: Settings) -> Mailer | Nowhere:
+    """Where the settings send mails. Raises UnusableSetting."""
+    return Mailer(settings) if settings.smtp_host else Nowhere()
 
 
 def _to_try_again(refusals: _Refusals, mail: Mail) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> No
 
 
 def addressees(session: Session, ids: Sequence[str]) -> dict[str, Addressee]:
-    """Whom alerts about these subscriptions are for: those deleted are absent, one that is unusable may have no address."""
+    """Whom alerts about these subscriptions are for; the deleted are absent, an unusable one may have no address."""
     loaded = subscriptions.load(session, ids)
     return {
         id_: addressee(found) if isinstance(found, Subscription) else _salvaged(session, id_)

@@ -1,6 +1,7 @@
 """A mail server in memory, behind the same two questions as the real one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Condition
 
 from webhookd.errors import MailRefused, MailUnavailable
@@ -30,8 +31,9 @@ class MemoryMailer:
         again = tuple(recipient for recipient in mail.recipients if recipient in self.busy)
         if len(again) == len(mail.recipients):
             raise MailUnavailable
+        taken = tuple(recipient for recipient in mail.recipients if recipient not in self.busy | self.refused)
         with self._changed:
-            self.sent.append(mail)
+            self.sent += [replace(mail, recipients=taken)] if taken else []
             self._changed.notify_all()
         return again
 

@@ -19,6 +19,7 @@ from webhookd.flow.condition import Condition
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.store import activity, conditions, dead_letters
 from webhookd.store.database import Database
+from workers.ingest import alerting
 
 ACTIVITY_HELD = 20_000
 """Rows kept while the database is away; the oldest go first."""
@@ -155,7 +156,10 @@ class Recorder:
         if not latest:
             return
         with self._database.transaction() as session:
+            # What they make due is lost with them or with neither.
+            raised = alerting.raise_due(session, list(latest.values()), self._wall_clock())
             conditions.write(session, list(latest.values()))
+        alerting.log(raised)
         with self._changed:
             self._conditions = {id_: now for id_, now in self._conditions.items() if latest.get(id_) is not now}
 
