@@ -28,7 +28,8 @@ class Delivery:
     """The batches stay here until they are acknowledged, so that an undelivered tail can go back to its lane.
 
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
-    `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `due_at` is monotonic.
+    `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `due_at` and
+    `asked_at`, when a worker was first asked for this attempt, are monotonic.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Delivery:
     done: int = 0
     publications: int = 0
     due_at: float = 0.0
+    asked_at: float = inf
 
     @property
     def current(self) -> bool:

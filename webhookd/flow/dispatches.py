@@ -11,6 +11,7 @@ STALE       ends: the worker found another epoch, or none         rewind
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from webhookd.flow import retry
 from webhookd.flow.delivery import Delivery, Stage, take_back
@@ -66,6 +67,11 @@ class Dispatches:
         """How many deliveries a worker has, or is about to get; those that wait for a retry may wait long."""
         return sum(delivery.stage is not Stage.RETRYING for delivery in self._in_flight.values())
 
+    @property
+    def oldest_at(self) -> float:
+        """Since when the oldest delivery has had no answer (one that waits for a retry has); infinity without any."""
+        return min((delivery.asked_at for delivery in self._in_flight.values()), default=inf)
+
     def __getitem__(self, delivery_id: str) -> Delivery:
         """Raises KeyError for a delivery that is settled or was given up."""
         return self._in_flight[delivery_id]
@@ -75,6 +81,7 @@ class Dispatches:
         wait_s = self._leases.claim_timeout_s * 2.0**delivery.publications
         delivery.publications = min(delivery.publications + 1, 10)
         delivery.due_at = now + min(wait_s, LONGEST_CLAIM_WAIT_S)
+        delivery.asked_at = min(delivery.asked_at, now)
         self._in_flight[delivery.id] = delivery
 
     def report(self, report: Report, now: float) -> Effect:
@@ -132,6 +139,7 @@ class Dispatches:
         _return_tail(delivery, delivery.done + 1)
         slack_s = self._leases.claim_timeout_s + self._leases.lease_s + self._leases.request_deadline_s
         delivery.due_at = now + wait_s + slack_s
+        delivery.asked_at = now + wait_s
         for lane in delivery.lanes:
             lane.alone = True
 

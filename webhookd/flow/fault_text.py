@@ -38,6 +38,9 @@ MEANING: Mapping[str, tuple[str, str]] = {
 }
 """By code: what it means, and what to do."""
 
+UNKNOWN = ("A part of the system does not work.", "Look at /health and at the log.")
+"""Of a code that only another version of webhookd knows."""
+
 KINDS = {Word.FAILING: Kind.FAULT, Word.STILL_FAILING: Kind.FAULT_REMINDER, Word.RECOVERED: Kind.FAULT_OVER}
 
 
@@ -59,7 +62,7 @@ def remembered(code: str, spell: Spell) -> Fault:
 
 def _there(word: Word, fault: Fault, now: float) -> Text:
     still = "still " if word is Word.STILL_FAILING else ""
-    meaning, to_do = MEANING[fault.code]
+    meaning, to_do = MEANING.get(fault.code, UNKNOWN)
     detail = one_line(fault.detail, DETAIL_CHARACTERS)
     lines = [
         meaning,

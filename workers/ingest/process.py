@@ -1,7 +1,7 @@
 """An ingest process: what it is made of, and the order in which it starts and stops.
 
-start   publisher, recorder, loop, reports, control, topics      who is called is there before who calls
-stop    control, topics, loop (drains), reports, publisher, recorder
+start   publisher, recorder, loop, reports, control, topics, vigil      who is called is there before who calls
+stop    control, topics, loop (drains), reports, publisher, recorder, vigil
         nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
 """
 
@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from celery import Celery
@@ -28,6 +29,7 @@ from webhookd.flow.target import Target, request_head
 from webhookd.flow.throttle import Throttle
 from webhookd.settings import Settings
 from webhookd.store.subscriptions import Loaded
+from webhookd.store.system import Vitals
 from workers.edges import Edges
 from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.control import Control
@@ -36,10 +38,12 @@ from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.topic_watch import TopicWatch
+from workers.ingest.vigil import Vigil
 
 REPORT_WAIT_S = 0.5
 BACK_OFF_S = 0.5
 DRAIN_S = 20.0
+VITALS_S = 1.0
 
 _log = logs.get(__name__)
 
@@ -56,6 +60,7 @@ class IngestProcess:
         self._recorder = Recorder(
             edges.database, retention_s=settings.activity_retention_s, wall_clock=clock.wall_clock
         )
+        self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
         self.loop = IngestLoop(
             bounds=LoopBounds(
@@ -65,7 +70,7 @@ class IngestProcess:
                 process_bytes=settings.process_buffer_bytes,
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=Dispatches(_leases(settings), _new_token, random.random),
+            dispatches=self._dispatches,
             publisher=self._publisher,
             recorder=self._recorder,
             open_intake=self._open_intake,
@@ -83,6 +88,7 @@ class IngestProcess:
             settings.kafka_bootstrap_servers, lambda seen: self.loop.call(partial(self.loop.saw_topics, seen))
         )
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
+        self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals)
 
     def start(self) -> None:
         """Start every thread; returns at once."""
@@ -92,6 +98,7 @@ class IngestProcess:
         self._reports.start()
         self._control.start()
         self._topics.start()
+        self._vigil.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
     def stop(self, budget_s: float = DRAIN_S) -> None:
@@ -103,6 +110,7 @@ class IngestProcess:
         self._reports.join(REPORT_WAIT_S + 5.0)
         self._publisher.stop(5.0)
         self._recorder.stop(5.0)
+        self._vigil.stop(5.0)
         _log.info("ingest_stopped", member=self.member_id)
 
     def run(self, id_: str, version: int, found: Loaded, previous: Condition | None) -> None:
@@ -118,6 +126,15 @@ class IngestProcess:
     def leave(self, id_: str) -> None:
         """Stop running it."""
         self.loop.call(partial(self.loop.drop, id_))
+
+    def _vitals(self) -> Vitals | None:
+        """How this process is, as the loop's thread says; None when it does not say so in time."""
+        answers: SimpleQueue[Vitals] = SimpleQueue()
+        self.loop.call(lambda: answers.put(_vitals_of(self._dispatches)))
+        try:
+            return answers.get(timeout=VITALS_S)
+        except Empty:
+            return None
 
     def _unknown(self, deliveries: Sequence[Delivery]) -> None:
         self.loop.unknown(deliveries)
@@ -185,6 +202,11 @@ class IngestProcess:
 
 def _new_token() -> str:
     return secrets.token_hex(8)
+
+
+def _vitals_of(dispatches: Dispatches) -> Vitals:
+    oldest_s = max(0.0, clock.monotonic() - dispatches.oldest_at)
+    return Vitals(deliveries_in_flight=len(dispatches), oldest_unanswered_s=oldest_s)
 
 
 def _leases(settings: Settings) -> Leases:
