@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     )
     response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; more is read and dropped")
     worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
+    worker_deaf_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="a worker with room that takes none of the tasks waiting in its queue for so long ends itself with "
+        "exit code 70, to be started again",
+    )
     egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")
     egress_proxy: SecretStr | None = Field(
@@ -111,6 +117,12 @@ class Settings(BaseSettings):
     activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity and alerts are kept")
 
     # Processes
+    stop_budget_s: float = Field(
+        default=20.0,
+        ge=0,
+        description="what is in flight when ingest or a worker is told to stop gets so long to end; what is still open "
+        "then is cut and delivered again. The supervisor should wait 15 s longer before it kills",
+    )
     api_bind: str = Field(default="127.0.0.1:8080", description="where gunicorn listens")
     api_body_bytes: int = Field(default=256 * 1024, description="the largest request body the API reads")
     flower_login: SecretStr = Field(
