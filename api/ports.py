@@ -6,6 +6,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 

@@ -6,6 +6,7 @@ Nothing of webhookd's inside and no header values: these mails go to the subscri
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 
 from webhookd.flow.addressee import Addressee
 from webhookd.flow.condition import Condition, Health, LostRange
@@ -107,7 +108,7 @@ def on_deactivation(addressee: Addressee, reason: str, condition: Condition | No
 
 
 def moment(at: float) -> str:
-    """A time for people, in UTC; the year one where there is none that makes sense."""
+    """A time for people, in UTC."""
     try:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
@@ -116,6 +117,8 @@ def moment(at: float) -> str:
 
 def length(seconds: float) -> str:
     """A length of time for people."""
+    if not isfinite(seconds):
+        return "unknown"
     whole = max(0, int(seconds))
     if whole < 120:
         return f"{whole} s"

@@ -6,24 +6,13 @@ Consumers that are merely too slow begin a task now and then; a request deadline
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+
+from webhookd.flow.worker_state import WorkerState
 
 STALLED_S = 30.0
 
 
-class Worker(Protocol):
-    """What has to be known of a worker process."""
-
-    @property
-    def queues(self) -> tuple[str, ...]:
-        """The queues it takes tasks from."""
-
-    @property
-    def since_began_s(self) -> float | None:
-        """How long ago it began a task; None before the first."""
-
-
-def unattended(waiting: Mapping[str, int], workers: Iterable[Worker]) -> list[str]:
+def unattended(waiting: Mapping[str, int], workers: Iterable[WorkerState]) -> list[str]:
     """The queues that no worker consumes."""
     consumed = {queue for worker in workers for queue in worker.queues}
     return sorted(set(waiting) - consumed)
@@ -36,7 +25,7 @@ class Stalls:
         self._after_s = after_s
         self._waiting_since: dict[str, float] = {}
 
-    def look(self, waiting: Mapping[str, int], workers: Iterable[Worker], now: float) -> dict[str, int]:
+    def look(self, waiting: Mapping[str, int], workers: Iterable[WorkerState], now: float) -> dict[str, int]:
         """The queues that have stalled, and how many tasks wait in each; `now` is monotonic.
 
         A queue without consumers is not stalled: that is another fault.
@@ -53,6 +42,10 @@ class Stalls:
                 stalled[queue] = tasks
         return stalled
 
-    def _began_since(self, queue: str, workers: Iterable[Worker], age_s: float) -> bool:
-        ages = [worker.since_began_s for worker in workers if queue in worker.queues]
-        return any(age is not None and age < min(age_s, self._after_s) for age in ages)
+    def _began_since(self, queue: str, workers: Iterable[WorkerState], age_s: float) -> bool:
+        ages = [
+            worker.since_began_s + worker.silent_s
+            for worker in workers
+            if queue in worker.queues and worker.since_began_s is not None
+        ]
+        return any(age < min(age_s, self._after_s) for age in ages)

@@ -46,7 +46,16 @@ class Sends(Protocol):
 class Mailing:
     """One thread; `mailer` is where mails go."""
 
-    def __init__(self, database: Database, mailer: Sends, *, retention_s: float, clocks: Clocks) -> None:
+    def __init__(
+        self,
+        database: Database,
+        mailer: Sends,
+        *,
+        retention_s: float,
+        clocks: Clocks,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
+        self._interval_s = interval_s
         self._database = database
         self._mailer = mailer
         self._retention_s = retention_s
@@ -87,7 +96,7 @@ class Mailing:
             self._wake.clear()
             for step in (self._send_direct, self._keep_books, self._send_outbox):
                 self._take(step)
-            self._wake.wait(INTERVAL_S)
+            self._wake.wait(self._interval_s)
 
     def _take(self, step: Callable[[], None]) -> None:
         try:

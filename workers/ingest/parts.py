@@ -10,7 +10,8 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import NoWorkers, QueueStalled, Unavailable
-from webhookd.flow.stall import Stalls, Worker, unattended
+from webhookd.flow.stall import Stalls, unattended
+from webhookd.flow.worker_state import WorkerState
 
 DEADLINE_S = 6.0
 """Above the longest socket timeout of a part (Redis: 5 s), so that it is the part's own word that is heard."""
@@ -53,7 +54,7 @@ class Parts:
 class Board(Protocol):
     """What the board says of workers and queues."""
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerState]:
         """The workers that are alive. Raises QueueUnavailable."""
 
     def queues(self) -> dict[str, int]:

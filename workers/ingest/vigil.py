@@ -6,13 +6,20 @@ from functools import partial
 from webhookd import clock
 from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.mailer import build_mailer
-from webhookd.errors import KafkaUnavailable, MailUnavailable, QueueUnavailable, StoreUnavailable
+from webhookd.errors import (
+    KafkaUnavailable,
+    MailUnavailable,
+    NoWorkers,
+    QueueStalled,
+    QueueUnavailable,
+    StoreUnavailable,
+)
 from webhookd.settings import Settings
 from webhookd.store.system import Vitals
 from workers.edges import Edges
 from workers.ingest.cadence import Clocks
 from workers.ingest.mailing import Mailing
-from workers.ingest.parts import Check, Parts
+from workers.ingest.parts import Check, Parts, WorkerChecks
 from workers.ingest.system_watch import SystemWatch
 
 KAFKA_S = 3.0
@@ -53,9 +60,12 @@ class Vigil:
 
 def _checks(settings: Settings, edges: Edges, mailing: Mailing) -> dict[str, Check]:
     kafka = KafkaOffsets(settings.kafka_bootstrap_servers)
+    workers = WorkerChecks(edges.board, clock.monotonic)
     return {
         KafkaUnavailable.code: partial(kafka.ping, KAFKA_S),
         QueueUnavailable.code: edges.board.ping,
         StoreUnavailable.code: edges.database.ping,
+        NoWorkers.code: workers.attended,
+        QueueStalled.code: workers.flowing,
         MailUnavailable.code: mailing.check,
     }

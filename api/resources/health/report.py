@@ -58,7 +58,7 @@ class Asked(Generic[Answer]):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"health-{code}")
         self._asked: Future[Answer] | None = None
 
-    def begin(self) -> "Future[Answer]":
+    def begin(self) -> Future[Answer]:
         """Ask, unless the last time is still unanswered."""
         if self._asked is None or self._asked.done():
             self._asked = self._pool.submit(self._ask)
@@ -96,10 +96,12 @@ class Report:
             return self._kept
 
     def _ask(self) -> dict[str, Any]:
-        asked = (self._stored.begin(), self._boarded.begin())
-        wait(asked, self._deadline_s)
+        asked_store, asked_board = self._stored.begin(), self._boarded.begin()
+        both: list[Future[Any]] = [asked_store, asked_board]
+        wait(both, self._deadline_s)
         own: dict[str, str] = {}
-        stored, boarded = _heard(asked[0], self._stored.code, own), _heard(asked[1], self._boarded.code, own)
+        stored = _heard(asked_store, self._stored.code, own)
+        boarded = _heard(asked_board, self._boarded.code, own)
         if stored is not None and not stored.ingest_alive:
             own[NO_INGEST] = "no ingest process has been heard of lately"
         return self._drawn(stored, boarded, own)
@@ -107,9 +109,11 @@ class Report:
     def _drawn(self, stored: Stored | None, boarded: Boarded | None, own: Mapping[str, str]) -> dict[str, Any]:
         now = self._wall_clock()
         self._since = {code: self._since.get(code, now) for code in own}
-        faults = [_fault(code, self._since[code], detail, HERE) for code, detail in own.items()]
-        for seen in stored.faults if stored is not None else ():
-            faults.append(_fault(seen.fault.code, seen.fault.since, seen.fault.detail, seen.member_id))
+        own_faults = [_fault(code, self._since[code], detail, HERE) for code, detail in own.items()]
+        reported = stored.faults if stored is not None else ()
+        faults = own_faults + [
+            _fault(seen.fault.code, seen.fault.since, seen.fault.detail, seen.member_id) for seen in reported
+        ]
         vitals = stored.vitals if stored is not None else None
         return {
             "status": "degraded" if faults else "ok",
