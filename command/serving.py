@@ -137,7 +137,7 @@ def _stop(process: WorkerProcess, budget_s: float) -> None:
 
 
 def _leave_celery() -> None:
-    """A Redis that does not answer holds Celery up for 5 s a task: what it could not put back, ingest's lease covers."""
+    """A Redis that does not answer holds Celery up for 5 s a task; what is not put back, ingest's lease covers."""
     _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
     Interruption.leave(0)
 

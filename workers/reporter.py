@@ -83,7 +83,7 @@ class Reporter:
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Flush what waits and end; blocks for at most `budget_s`. What has not reached the board by then is given up."""
+        """Flush what waits and end; blocks for at most `budget_s`, and gives up what has not reached the board then."""
         with self._changed:
             self._stopping = True
             self._give_up_by = self._monotonic() + budget_s

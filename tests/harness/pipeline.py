@@ -71,11 +71,11 @@ class Pipeline:
         for name in list(self._processes):
             self._end(name)
 
-    def start(self, name: str) -> None:
-        """Start a process again, or another one under its command's name."""
+    def start(self, name: str, command: str = "") -> None:
+        """Start a process again, or another one under a name of its own; the command is the name unless given."""
         with (self._folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "command.main", name], env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", "command.main", command or name], env=self._environment, stdout=log, stderr=log
             )
 
     def kill(self, name: str) -> None:
@@ -85,7 +85,19 @@ class Pipeline:
 
     def terminate(self, name: str) -> int:
         """SIGTERM; answers the exit code."""
+        self.send_term(name)
+        return self.exit_code(name)
+
+    def runs(self, name: str) -> bool:
+        """Whether a process has not ended."""
+        return self._processes[name].poll() is None
+
+    def send_term(self, name: str) -> None:
+        """SIGTERM, without waiting for what comes of it."""
         self._processes[name].terminate()
+
+    def exit_code(self, name: str) -> int:
+        """Wait for the end of a process; answers its exit code."""
         return self._processes[name].wait(PATIENCE_S)
 
     def log(self, name: str) -> str:

@@ -23,6 +23,7 @@ from webhookd.flow.position import Partition
 from webhookd.flow.report import Kind, Report
 from webhookd.flow.route import Route
 from webhookd.flow.subscription import Batching, Destination, Subscription
+from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
@@ -78,6 +79,10 @@ class Ingest:
             for report in reports:
                 if (report.delivery, report.kind) == (delivery.id, kind):
                     return report
+
+    def workers(self) -> list[WorkerState]:
+        """The workers that are announced."""
+        return self._board.workers()
 
     def raw(self) -> dict[str, bytes]:
         """Everything under our prefix in Redis, as it lies there."""
