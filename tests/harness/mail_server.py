@@ -11,7 +11,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Self
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,7 @@ class MailServer:
     def wait(self, reached: Callable[[list[Received]], bool], timeout_s: float = PATIENCE_S) -> None:
         """Wait until what was received is as wanted."""
         with self.changed:
-            subjects = [str(mail.message["Subject"]) for mail in self.received]
-            assert self.changed.wait_for(lambda: reached(self.received), timeout_s), f"received only: {subjects}"
+            assert self.changed.wait_for(lambda: reached(self.received), timeout_s), f"received: {self.subjects()}"
 
     def subjects(self) -> list[str]:
         """Of all that was received, in order."""

@@ -52,6 +52,7 @@ class Mailer:
         except (ValueError, MessageError) as error:
             raise UnusableSetting(f"is not an address: {error}", setting="mail_from") from error
         self._sender = sender.addr_spec
+        # Also what this side calls itself: looking that up could wait for a name server without a bound.
         self._domain = sender.domain or "localhost"
         self._settings = settings
         self._step_s = step_s
@@ -115,12 +116,11 @@ class Mailer:
 
     def _connect(self) -> smtplib.SMTP:
         settings = self._settings
+        host, port, name = settings.smtp_host, settings.smtp_port, self._domain
         if settings.smtp_security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                settings.smtp_host, settings.smtp_port, timeout=self._step_s, context=self._context
-            )
+            server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, name, timeout=self._step_s, context=self._context)
         else:
-            server = smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=self._step_s)
+            server = smtplib.SMTP(host, port, name, timeout=self._step_s)
         try:
             if settings.smtp_security == "starttls":
                 server.starttls(context=self._context)

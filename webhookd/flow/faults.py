@@ -2,15 +2,18 @@
 
 a part's answer                what it means
 well                           no fault; one that was said is over
-a failure, for less than 5 s   nothing yet: a restart, a lost packet
-a failure, for 5 s or longer   a fault, since the first look that failed
+a failure, for less than 5 s   nothing yet: a lost packet, a restart (workers take longer to start: 15 s)
+a failure, for longer          a fault, since the first look that failed
 none (it could not be asked)   nothing: what was last known stays
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from webhookd.errors import NoWorkers
+
 LASTING_S = 5.0
+LONGER_S = {NoWorkers.code: 15.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,7 @@ class Changes:
 class Faults:
     """What one process knows of the parts; told of each look in order."""
 
-    def __init__(self, lasting_s: float = LASTING_S) -> None:
-        self._lasting_s = lasting_s
+    def __init__(self) -> None:
         self._failing: dict[str, Fault] = {}
         self.standing: dict[str, Fault] = {}
         """The faults that are, by code."""
@@ -60,7 +62,7 @@ class Faults:
             # A clock that was set back must not keep a fault from being said.
             since = min(first.since, now)
             self._failing[code] = fault = replace(first, detail=detail, since=since)
-            if now - since < self._lasting_s:
+            if now - since < LONGER_S.get(code, LASTING_S):
                 continue
             if code not in self.standing:
                 began.append(fault)

@@ -56,6 +56,12 @@ def test_clock_set_back_keeps_no_fault_from_being_said() -> None:
     assert len(faults.saw({CODE: "away"}, NOW - 7200.0 + LASTING_S).began) == 1
 
 
+def test_missing_workers_get_the_time_to_start() -> None:
+    faults = Faults()
+    began = [faults.saw({"no_workers": "none"}, NOW + at).began for at in (0.0, 2 * LASTING_S, 14.0, 15.0)]
+    assert [len(found) for found in began] == [0, 0, 0, 1]
+
+
 @pytest.mark.parametrize("code", MEANING)
 def test_each_fault_has_the_code_of_its_exception(code: str) -> None:
     assert code in {kind.code for kind in errors.Unavailable.__subclasses__()}
