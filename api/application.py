@@ -57,5 +57,5 @@ def build(settings: Settings) -> Flask:
         database=Database(settings.database_url),
         kafka_offsets=KafkaOffsets(settings.kafka_bootstrap_servers),
         announcer=Announcer(settings.redis_url, key_prefix=settings.redis_key_prefix),
-        board=RedisBoard(settings.redis_url, settings.redis_key_prefix),
+        board=None if settings.embedded else RedisBoard(settings.redis_url, settings.redis_key_prefix),
     )
