@@ -42,6 +42,7 @@ class EmbeddedService:
             database=self._edges.database,
             kafka_offsets=KafkaOffsets(settings.kafka_bootstrap_servers),
             announcer=self._announcer,
+            board=self._edges.board,
         )
         self._api = serve_embedded(app)
         self.api_url = f"http://127.0.0.1:{self._api.port}"

@@ -74,7 +74,10 @@ def ingest() -> None:
     settings = _settings()
     open_many_files()
     edges = build_edges(settings)
-    process = IngestProcess(settings, edges, build_celery(settings))
+    try:
+        process = IngestProcess(settings, edges, build_celery(settings))
+    except UnusableSetting as error:
+        raise click.ClickException(str(error)) from None
     # The first signal drains; a second one ends the process at once, which loses nothing.
     interruption = Interruption()
     process.start()

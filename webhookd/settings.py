@@ -15,6 +15,7 @@ _PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+(?=@)|([?&](?:ssl)?password=)[^&]*",
 
 LogFormat = Literal["json", "text"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
 def _masked(found: re.Match[str]) -> str:
@@ -95,8 +96,26 @@ class Settings(BaseSettings):
         default=None, description="its private key (PEM, unencrypted), unless the certificate's file holds it"
     )
 
+    # Alerts
+    smtp_host: str = Field(
+        default="", description="the mail server; without one alerts are recorded and logged, and not sent"
+    )
+    smtp_port: int = Field(default=587, description="587 is usual for starttls, 465 for tls, 25 for none")
+    smtp_security: SmtpSecurity = Field(
+        default="starttls", description="starttls, tls from the first byte, or none; never less than what is set"
+    )
+    smtp_ca_file: Path | None = Field(
+        default=None, description="CA bundle the mail server's certificate may come from, besides the system's"
+    )
+    smtp_user: str = Field(default="", description="login at the mail server; none when empty")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="its password")
+    mail_from: str = Field(default="", description="the sender's address; needed with a mail server")
+    operator_emails: tuple[str, ...] = Field(
+        default=(), description="who is told of faults of the system: brokers, Redis, database, workers, mail server"
+    )
+
     # Retention
-    activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity is kept")
+    activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity and alerts are kept")
 
     # Processes
     stop_budget_s: float = Field(

@@ -31,18 +31,11 @@ def upgrade() -> None:
         _add_columns(table)
     _create_administration()
     _create_alerts()
-    op.create_table(
-        "faults",
-        sa.Column("code", sa.String(60), primary_key=True),
-        sa.Column("member_id", sa.String(200), primary_key=True),
-        sa.Column("detail", sa.Text(), nullable=False),
-        sa.Column("since", sa.Float(), nullable=False),
-        sa.Column("seen_at", sa.Float(), nullable=False),
-    )
+    _create_faults()
 
 
 def downgrade() -> None:
-    for table in ("faults", "spells", "alerts", "dropped_groups", "administration"):
+    for table in ("vitals", "faults", "spells", "alerts", "dropped_groups", "administration"):
         op.drop_table(table)
     for table, column, _, _ in reversed(_ADDED):
         with op.batch_alter_table(table) as batch:
@@ -97,7 +90,27 @@ def _create_alerts() -> None:
         "spells",
         sa.Column("subject_key", sa.String(100), primary_key=True),
         sa.Column("began_at", sa.Float(), nullable=False),
-        sa.Column("reminders", sa.Integer(), nullable=False),
-        sa.Column("remind_at", sa.Float(), nullable=False),
+        sa.Column("ended_at", sa.Float(), nullable=False),
+        sa.Column("told", sa.Boolean(), nullable=False),
+        sa.Column("mails", sa.Integer(), nullable=False),
+        sa.Column("speak_at", sa.Float(), nullable=False),
     )
-    op.create_index("ix_spells_remind_at", "spells", ["remind_at"])
+    op.create_index("ix_spells_speak_at", "spells", ["speak_at"])
+
+
+def _create_faults() -> None:
+    op.create_table(
+        "faults",
+        sa.Column("code", sa.String(60), primary_key=True),
+        sa.Column("member_id", sa.String(200), primary_key=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
+        sa.Column("seen_at", sa.Float(), nullable=False),
+    )
+    op.create_table(
+        "vitals",
+        sa.Column("member_id", sa.String(200), primary_key=True),
+        sa.Column("deliveries_in_flight", sa.Integer(), nullable=False),
+        sa.Column("oldest_unanswered_s", sa.Float(), nullable=False),
+        sa.Column("seen_at", sa.Float(), nullable=False),
+    )

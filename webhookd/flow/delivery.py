@@ -31,8 +31,8 @@ class Delivery:
 
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
     `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
-    the first batch that failed before this delivery was made. `due_at` and `began_at` are monotonic; `turn` is its
-    place among the publications to `queue`.
+    the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
+    for this attempt, are monotonic; `turn` is its place among the publications to `queue`.
     """
 
     id: str
@@ -51,8 +51,8 @@ class Delivery:
     publications: int = 0
     queue: str = ""
     turn: int = 0
-    began_at: float = 0.0
     due_at: float = 0.0
+    asked_at: float = inf
 
     @property
     def current(self) -> bool:

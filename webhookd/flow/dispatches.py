@@ -97,10 +97,9 @@ class Dispatches:
         return sum(delivery.stage in flying and delivery.failing for delivery in self._in_flight.values())
 
     @property
-    def oldest_at(self) -> float | None:
-        """When the oldest delivery that waits for an answer was dispatched (monotonic); None when none does."""
-        flying = (Stage.QUEUED, Stage.CLAIMED)
-        return min((d.began_at for d in self._in_flight.values() if d.stage in flying), default=None)
+    def oldest_at(self) -> float:
+        """Since when the oldest delivery has had no answer (one that waits for a retry has); infinity without any."""
+        return min((delivery.asked_at for delivery in self._in_flight.values()), default=inf)
 
     def __getitem__(self, delivery_id: str) -> Delivery:
         """Raises KeyError for a delivery that is settled or was given up."""
@@ -108,12 +107,11 @@ class Dispatches:
 
     def published(self, delivery: Delivery, now: float) -> None:
         """It is on its way, for the first time or again under the same id."""
-        if not delivery.publications:
-            delivery.began_at = now
         wait_s = self._leases.claim_timeout_s * 2.0**delivery.publications
         delivery.publications = min(delivery.publications + 1, 10)
         delivery.due_at = now + min(wait_s, LONGEST_CLAIM_WAIT_S)
         delivery.turn = self._turns.next(delivery.queue)
+        delivery.asked_at = min(delivery.asked_at, now)
         self._in_flight[delivery.id] = delivery
 
     def report(self, report: Report, now: float) -> Effect:
@@ -213,6 +211,7 @@ class Dispatches:
         _return_tail(delivery, delivery.done + 1)
         slack_s = self._leases.claim_timeout_s + self._leases.lease_s + self._leases.request_deadline_s
         delivery.due_at = now + report.wait_s + slack_s
+        delivery.asked_at = now + report.wait_s
         for lane in delivery.lanes:
             lane.alone = True
             lane.failures = failures
@@ -246,7 +245,7 @@ class Dispatches:
         if delivery.dead_letters:
             batch = delivery.batches[delivery.done]
             _return_tail(delivery, delivery.done + 1)
-            delivery.stage, delivery.due_at = Stage.BURYING, inf
+            delivery.stage, delivery.due_at, delivery.asked_at = Stage.BURYING, inf, inf
             effect.burial = Burial(delivery=delivery, batch=batch, failure=failure, attempts=attempts)
             return
         self.give_up(delivery, effect)

@@ -182,7 +182,10 @@ class DroppedGroupRow(Table):
 
 
 class AlertRow(Table):
-    """The outbox: one mail that is to be sent, or was. Outlives its subscription, so it points at none."""
+    """The outbox: one mail that is to be sent, or was. Outlives its subscription, so it points at none.
+
+    `next_try_at` is NULL when it is not to be tried (again); `sent_at` is NULL until the mail server took it.
+    """
 
     __tablename__ = "alerts"
 
@@ -200,18 +203,20 @@ class AlertRow(Table):
 
 
 class SpellRow(Table):
-    """A spell of failure somebody was told of: when it began, and when they are reminded."""
+    """A spell of failure that people were told of (flow/spell.py); `subject_key` says of what."""
 
     __tablename__ = "spells"
 
     subject_key: Mapped[str] = mapped_column(String(100), primary_key=True)
     began_at: Mapped[float] = mapped_column(Float)
-    reminders: Mapped[int] = mapped_column(Integer)
-    remind_at: Mapped[float] = mapped_column(Float, index=True)
+    ended_at: Mapped[float] = mapped_column(Float)
+    told: Mapped[bool] = mapped_column(Boolean)
+    mails: Mapped[int] = mapped_column(Integer)
+    speak_at: Mapped[float] = mapped_column(Float, index=True)
 
 
 class FaultRow(Table):
-    """A fault of the system that a process sees, by its code; gone when it is over."""
+    """A fault of the system that a process sees, by its code; `seen_at` is by the database's clock."""
 
     __tablename__ = "faults"
 
@@ -219,4 +224,15 @@ class FaultRow(Table):
     member_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     detail: Mapped[str] = mapped_column(AnyText)
     since: Mapped[float] = mapped_column(Float)
+    seen_at: Mapped[float] = mapped_column(Float)
+
+
+class VitalsRow(Table):
+    """What an ingest process has in flight, and for how long its oldest delivery has had no answer."""
+
+    __tablename__ = "vitals"
+
+    member_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    deliveries_in_flight: Mapped[int] = mapped_column(Integer)
+    oldest_unanswered_s: Mapped[float] = mapped_column(Float)
     seen_at: Mapped[float] = mapped_column(Float)

@@ -7,6 +7,7 @@ behind all others and are tried again, activity is dropped and counted.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Condition as Monitor
 from threading import Thread
@@ -15,11 +16,13 @@ from webhookd import logs
 from webhookd.clock import WallClock
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.activity import Activity, Event
+from webhookd.flow.alert import Alert
 from webhookd.flow.condition import Condition
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.subscription import Subscription
 from webhookd.store import activity, conditions, dead_letters, subscriptions
 from webhookd.store.database import Database
+from workers.ingest import alerting
 
 ACTIVITY_HELD = 20_000
 """Rows kept while the database is away; the oldest go first."""
@@ -168,21 +171,24 @@ class Recorder:
         if not latest:
             return
         with self._database.transaction() as session:
+            # What they make due is lost with them or with neither.
+            raised = alerting.raise_due(session, list(latest.values()), self._wall_clock())
             conditions.write(session, list(latest.values()))
+        alerting.log(raised)
         with self._changed:
             self._conditions = {id_: now for id_, now in self._conditions.items() if latest.get(id_) is not now}
 
     def _write_inactive(self) -> None:
         for id_, (subscription, reason) in list(self._inactive.items()):
+            now, raised = self._wall_clock(), list[Alert]()
             with self._database.transaction() as session:
                 if subscriptions.deactivate(session, subscription, reason):
-                    activity.append(session, [self._turned_off(id_, reason)])
+                    activity.append(session, [_turned_off(id_, reason, now)])
+                    raised = alerting.deactivated(session, replace(subscription, inactive_reason=reason), now)
+            alerting.log(raised)
             _log.warning("subscription_deactivated", code=reason, subscription=id_, version=subscription.version)
             with self._changed:
                 self._inactive.pop(id_, None)
-
-    def _turned_off(self, id_: str, reason: str) -> Activity:
-        return Activity(subscription_id=id_, at=self._wall_clock(), event=Event.INACTIVE, succeeded=False, error=reason)
 
     def _write_activity(self) -> None:
         while self._activity:
@@ -219,3 +225,7 @@ class Recorder:
         if purged < activity.PURGE_ROWS:
             # Otherwise there is more: the next round goes on.
             self._purged_at = now
+
+
+def _turned_off(id_: str, reason: str, now: float) -> Activity:
+    return Activity(subscription_id=id_, at=now, event=Event.INACTIVE, succeeded=False, error=reason)
