@@ -66,7 +66,7 @@ class WorkerProcess:
         register(self.app, lambda: self)
 
     def start(self, *, queues: Sequence[str], slots: int, deaf: Callable[[], None]) -> None:
-        """Announce a worker of these queues, and watch over it; `deaf` is called when it goes deaf to one."""
+        """Announce a worker that consumes these queues, and watch over it; `deaf` is called when it is."""
         post = Post(
             worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
             queues=tuple(queues),
