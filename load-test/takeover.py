@@ -153,12 +153,16 @@ def main() -> int:
         with Rig(BROKER) as rig:
             print("| protocol | event | stall, median | of |\n|---|---|---|---|", flush=True)
             for protocol in PROTOCOLS:
-                for event, stalls in measure(rig, protocol, arguments.rounds).items():
-                    shown = ", ".join(f"{stall:.1f}" for stall in stalls)
-                    print(f"| {protocol} | {event} | {statistics.median(stalls):.1f} s | {shown} |", flush=True)
+                _show(protocol, measure(rig, protocol, arguments.rounds))
     except Interrupted as interrupted:
         return interrupted.exit_code
     return 0
+
+
+def _show(protocol: str, measured: dict[str, list[float]]) -> None:
+    for event, stalls in measured.items():
+        shown = ", ".join(f"{stall:.1f}" for stall in stalls)
+        print(f"| {protocol} | {event} | {statistics.median(stalls):.1f} s | {shown} |", flush=True)
 
 
 if __name__ == "__main__":

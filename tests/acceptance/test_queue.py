@@ -34,6 +34,10 @@ class Queues:
         """How many tasks wait."""
         return sum(self.redis.llen(name) for name in self.names)
 
+    def tasks(self) -> list[tuple[str, bytes]]:
+        """The tasks that wait, each with its queue."""
+        return [(name, task) for name in self.names for task in self.redis.lrange(name, 0, -1)]
+
     def bytes_held(self) -> int:
         """What all of webhookd's keys take in Redis' memory."""
         return sum(self.redis.memory_usage(key) or 0 for key in self.redis.scan_iter(f"{self.prefix}*"))
@@ -48,13 +52,12 @@ def doubling(queues: Queues) -> Iterator[list[bytes]]:
 
     def double() -> None:
         while not stop.wait(LOOK_S):
-            for name in queues.names:
-                for task in queues.redis.lrange(name, 0, -1):
-                    id_ = json.loads(task)["headers"]["id"]
-                    if id_ not in seen:
-                        seen.add(id_)
-                        queues.redis.lpush(name, task)
-                        copies.append(task)
+            for name, task in queues.tasks():
+                id_ = json.loads(task)["headers"]["id"]
+                if id_ not in seen:
+                    seen.add(id_)
+                    queues.redis.lpush(name, task)
+                    copies.append(task)
 
     thread = threading.Thread(target=double, daemon=True)
     thread.start()

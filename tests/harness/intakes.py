@@ -1,0 +1,97 @@
+"""An intake of one topic with a filter, and its consumer in the test's hand."""
+
+from collections.abc import Mapping
+
+from confluent_kafka import Message
+
+from tests.harness.lanes import LIMITS, TOPIC, tokens
+from tests.harness.readers import HandReader, HandServices
+from tests.harness.subscriptions import subscription
+from webhookd.edges.kafka_reader import Listener
+from webhookd.flow.condition import Condition
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.lane import Lane
+from webhookd.flow.memo import decode, encode
+from webhookd.flow.position import Mark, Partition
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import Batching, Source
+from webhookd.flow.throttle import Throttle
+from workers.ingest.intake import Intake
+
+ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
+
+
+class Scene:
+    """An intake of one topic with a filter, and its consumer; two partitions are assigned."""
+
+    def __init__(
+        self,
+        size: int = 10,
+        previous: Condition | None = None,
+        *,
+        committed: Mark | None = None,
+        topic_id: str = "",
+    ) -> None:
+        source = Source(topic=TOPIC, jmes_filters=("total > `100`",), start_offsets={0: 5}, topic_id=topic_id)
+        subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
+        self.matchers: dict[str, Matcher] = {TOPIC: Matcher(source.jmes_filters)}
+        matchers = self.matchers
+        self.readers: list[HandReader] = []
+        self.services = HandServices()
+        self.intake = Intake(
+            Route(subscribed, matchers, LIMITS, tokens("route")),
+            matchers,
+            Throttle(10_000),
+            self.services,
+            self._open,
+            previous,
+        )
+        self.reader.mark = committed
+        self.reader.listener.assigned([ZERO, ONE])
+
+    def _open(self, listener: Listener) -> HandReader:
+        self.readers.append(HandReader(listener))
+        return self.readers[-1]
+
+    @property
+    def reader(self) -> HandReader:
+        return self.readers[-1]
+
+    def lane(self, partition: Partition = ZERO) -> Lane:
+        return self.intake.route.lanes[partition.topic, partition.number]
+
+    def reads(self, partition: Partition, *values: bytes, at: int = 0) -> None:
+        """These values arrive in a partition, from an offset on."""
+        self.reader.arrived.append(
+            [
+                Message(topic=TOPIC, partition=partition.number, offset=at + n, value=value, timestamp=(1, 0))
+                for n, value in enumerate(values)
+            ]
+        )
+        self.intake.poll(self.services.now, 0.001)
+
+    def committable(self) -> dict[Partition, int]:
+        """The offsets that are to be committed since the last time."""
+        return offsets(self.intake.marks())
+
+    def filters_by(self, matcher: Matcher) -> None:
+        """Another matcher from here on."""
+        self.matchers[TOPIC] = matcher
+
+    def mixed(self) -> Delivery:
+        """A delivery of one record of each lane."""
+        self.reads(ZERO, GOOD)
+        self.reads(ONE, GOOD, at=7)
+        (delivery,) = self.intake.route.ready(self.services.now + 99.0)
+        return delivery
+
+
+def offsets(marks: Mapping[Partition, Mark]) -> dict[Partition, int]:
+    return {partition: mark.offset for partition, mark in marks.items()}
+
+
+def decoded(mark: Mark) -> Mark:
+    """The mark as it comes back out of Kafka."""
+    return Mark(mark.offset, decode(encode(mark.memo)))
