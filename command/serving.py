@@ -4,8 +4,10 @@ import gc
 import os
 import resource
 import signal
+import sys
 from collections.abc import Sequence
 from threading import Timer
+from typing import Any
 
 import click
 from celery import signals
@@ -93,7 +95,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     """Post deliveries: a Celery worker for first attempts, retries or both.
 
     SIGTERM and SIGINT stop it in order and within WEBHOOKD_STOP_BUDGET_S; a second one ends it at once. Neither loses
-    anything. Exit code 70: it had gone deaf to its queue and wants to be started again.
+    anything. Exit code 70: it had gone deaf to its queue, 1: Celery could not go on (Redis was killed under it, say);
+    either way it wants to be started again.
     """
     settings = _settings()
     open_many_files()
@@ -104,6 +107,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
         raise click.ClickException(str(error)) from None
     names = queue or tuple(QUEUES)
     slots = threads or settings.worker_threads
+    controllers: list[Any] = []
+    signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _stop(process, settings.stop_budget_s), weak=False)
     # Not before: a start that takes long, on a busy machine, is not deafness, and has no slots to announce.
@@ -119,6 +124,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
             "--without-gossip",
         ]
     )
+    # Celery's command drops what it ended with.
+    sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
 def _watch(process: WorkerProcess, names: Sequence[str], slots: int, budget_s: float) -> None:
