@@ -8,7 +8,8 @@ BIN  := $(VENV)/bin
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million lock clean
+.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
+	bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +61,24 @@ bench-idle: $(VENV)/test ## what a thousand idle subscriptions cost
 
 bench-million: $(VENV)/test ## a million records arrive: all, in order, also when a worker is killed
 	@exec env $(LOAD_TEST)/million.py
+
+# Every scenario on one stack of its own (tests/chaos); the table and every process' log stay in .state/chaos.
+CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(SEED),--seed $(SEED))
+
+bench-isolation: $(VENV)/test ## what a hundred endpoints that hang cost ten that answer
+	@exec env $(LOAD_TEST)/isolation.py
+
+bench-takeover: $(VENV)/test ## how long a subscription stands still when its ingest starts, stops or dies
+	@exec env $(LOAD_TEST)/takeover.py
+
+chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
+	@mkdir -p .state/chaos
+	@exec $(CHAOS) --chaos
+
+chaos-soak: SECONDS = 600
+chaos-soak: $(VENV)/test ## all those faults mixed at random (SECONDS=600 SEED=n)
+	@mkdir -p .state/chaos
+	@exec $(CHAOS) --soak $(SECONDS)
 
 # With the oldest Python there is (make lock PYTHON=…): some packages are needed there only, and harmless elsewhere.
 lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows, anew

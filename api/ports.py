@@ -17,6 +17,9 @@ class Brokers(Protocol):
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         """Where each topic ends; {} for one that does not exist."""
 
+    def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
+        """The UUID of each topic that exists, as far as the brokers tell."""
+
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
         """Commit into a group without members; Conflict when it has some."""
 

@@ -4,6 +4,7 @@ import gc
 import os
 import resource
 import signal
+from collections.abc import Sequence
 from threading import Timer
 
 import click
@@ -105,9 +106,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     slots = threads or settings.worker_threads
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _stop(process, settings.stop_budget_s), weak=False)
-    process.start(
-        queues=[QUEUES[name] for name in names], slots=slots, deaf=lambda: _end_deaf(process, settings.stop_budget_s)
-    )
+    # Not before: a start that takes long, on a busy machine, is not deafness, and has no slots to announce.
+    signals.worker_ready.connect(lambda **_: _watch(process, names, slots, settings.stop_budget_s), weak=False)
     process.app.worker_main(
         [
             "worker",
@@ -119,6 +119,11 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
             "--without-gossip",
         ]
     )
+
+
+def _watch(process: WorkerProcess, names: Sequence[str], slots: int, budget_s: float) -> None:
+    """What begins when Celery consumes the queues."""
+    process.start(queues=[QUEUES[name] for name in names], slots=slots, deaf=lambda: _end_deaf(process, budget_s))
 
 
 def _stop(process: WorkerProcess, budget_s: float) -> None:

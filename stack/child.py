@@ -52,9 +52,23 @@ class Child:
         if self._process.poll() is None:
             self._signal_group(number)
 
+    def freeze(self) -> None:
+        """Let no thread of the group run until `thaw`; its sockets stay open and silent."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on from where it was."""
+        self.send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End the whole group at once, and wait for that."""
+        self._signal_group(signal.SIGKILL)
+        self._process.wait()
+
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Ask it to stop, wait, then kill it and what is left of its group."""
+        """Ask it to stop (also when it is frozen), wait, then kill it and what is left of its group."""
         self.send(self._stop_signal)
+        self.thaw()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
         self._signal_group(signal.SIGKILL)

@@ -75,6 +75,15 @@ class KafkaCluster:
         child.send(number)
         child.wait()
 
+    def signal_broker(self, node_id: int, number: signal.Signals) -> None:
+        """Send a broker a signal and do not wait for what it does."""
+        self._children[node_id].send(number)
+
+    @property
+    def missing(self) -> list[int]:
+        """The brokers that were killed and not started again."""
+        return sorted(set(self._brokers) - set(self._children))
+
     def start_broker(self, node_id: int) -> None:
         """Start a killed broker again, on its data and its port; does not wait for it."""
         self._children[node_id] = _spawn(self._brokers[node_id])

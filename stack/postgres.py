@@ -4,7 +4,7 @@ import os
 import pwd
 import shutil
 import signal
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -29,12 +29,13 @@ SETTINGS = {
 """A crash of the machine may lose this database, and nobody minds: it is gone after the run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresServer:
-    """A Postgres that was asked to start; the address is the superuser's SQLAlchemy URL."""
+    """A Postgres that was asked to start; it may be stopped and started again. The address is its superuser's URL."""
 
-    address: str
-    child: Child
+    def __init__(self, address: str, launch: Callable[[], Child]) -> None:
+        self.address = address
+        self._launch = launch
+        self.child = launch()
 
     def wait_ready(self) -> None:
         """Block until it answers a query."""
@@ -49,6 +50,10 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop it without waiting for its clients."""
         self.child.stop()
+
+    def start_again(self) -> None:
+        """Start it on its data and its port after `stop`; does not wait for it."""
+        self.child = self._launch()
 
     def _answers(self) -> bool:
         try:
@@ -67,14 +72,18 @@ def start(directory: Path, port: int) -> PostgresServer:
     data = directory / "data"
     _initialise(initdb, data, user)
     settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    child = spawn(
-        [initdb.with_name("postgres"), "-D", data, "-p", str(port), *settings],
-        log_file=directory / "postgres.log",
-        user=user,
-        stop_signal=signal.SIGINT,
-        leash_signal=signal.SIGQUIT,
-    )
-    return PostgresServer(address=f"postgresql+psycopg2://{ROLE}@127.0.0.1:{port}/postgres", child=child)
+    command: list[str | Path] = [initdb.with_name("postgres"), "-D", data, "-p", str(port), *settings]
+
+    def launch() -> Child:
+        return spawn(
+            command,
+            log_file=directory / "postgres.log",
+            user=user,
+            stop_signal=signal.SIGINT,
+            leash_signal=signal.SIGQUIT,
+        )
+
+    return PostgresServer(f"postgresql+psycopg2://{ROLE}@127.0.0.1:{port}/postgres", launch)
 
 
 def _unprivileged_user() -> str:

@@ -1,6 +1,6 @@
 """Redis as webhookd wants it: nothing evicted, append-only file."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from redis import Redis
@@ -13,12 +13,13 @@ from stack.waiting import until_ready
 READY_TIMEOUT_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RedisServer:
-    """A Redis that was asked to start; the address is its URL."""
+    """A Redis that was asked to start; it may be killed, frozen and started again. The address is its URL."""
 
-    address: str
-    child: Child
+    def __init__(self, address: str, launch: Callable[[], Child]) -> None:
+        self.address = address
+        self._launch = launch
+        self.child = launch()
 
     def wait_ready(self) -> None:
         """Block until it answers a PING."""
@@ -27,6 +28,14 @@ class RedisServer:
     def stop(self) -> None:
         """Stop it and wait for its end."""
         self.child.stop()
+
+    def kill(self) -> None:
+        """End it at once: what it had not written to its file is lost."""
+        self.child.kill()
+
+    def start_again(self) -> None:
+        """Start it on its data and its port after `stop` or `kill`; does not wait for it."""
+        self.child = self._launch()
 
     def _answers(self) -> bool:
         try:
@@ -50,5 +59,5 @@ def start(directory: Path, port: int) -> RedisServer:
         "daemonize": "no",
     }
     options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
-    child = spawn([server, *options], log_file=directory / "redis.log")
-    return RedisServer(address=f"redis://127.0.0.1:{port}/0", child=child)
+    command: list[str | Path] = [server, *options]
+    return RedisServer(f"redis://127.0.0.1:{port}/0", lambda: spawn(command, log_file=directory / "redis.log"))

@@ -1,6 +1,7 @@
 """What every test stands on: a wiped environment, markers by what a test asks for, and the real services."""
 
 import os
+import random
 import signal
 
 import pytest
@@ -8,6 +9,17 @@ import pytest
 from tests.harness.services import SERVICES, required_service
 
 FIXTURE_OF_SERVICE = {"kafka": "kafka_bootstrap", "redis": "redis_url", "postgres": "postgres_url"}
+
+
+LONG = {"chaos": "--chaos", "soak": "--soak"}
+"""Markers of tests that take minutes, and the option that asks for them."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make chaos` and `make chaos-soak` ask for."""
+    parser.addoption("--chaos", action="store_true", help="run the scenarios of tests/chaos on a stack of their own")
+    parser.addoption("--soak", type=int, default=0, metavar="SECONDS", help="mix all faults for so long")
+    parser.addoption("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of the scenarios")
 
 
 def pytest_configure() -> None:
@@ -19,8 +31,12 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the services whose fixtures it asks for, so that `-m 'not kafka'` does what it says."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, and mark each test with the services it asks for: `-m 'not kafka'` then works."""
+    left_out = {marker for marker, option in LONG.items() if not config.getoption(option)}
+    dropped = [item for item in items if any(item.get_closest_marker(marker) for marker in left_out)]
+    items[:] = [item for item in items if item not in dropped]
+    config.hook.pytest_deselected(items=dropped)
     for item in items:
         for service in SERVICES:
             if FIXTURE_OF_SERVICE[service] in getattr(item, "fixturenames", ()):

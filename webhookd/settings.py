@@ -30,8 +30,9 @@ class Settings(BaseSettings):
     # Outside systems
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
     kafka_group_protocol: GroupProtocol = Field(
-        default="auto",
-        description="consumer (KIP-848) where the brokers have it, classic cooperative-sticky where not",
+        default="classic",
+        description="classic: a killed ingest process' partitions are read again after 10 s, a stopped one's after 5; "
+        "consumer (KIP-848, brokers from 4.0): after the broker's 45 s, and 0.5; auto: consumer, or classic if need be",
     )
     kafka_fetch_wait_s: float = Field(
         default=0.4,

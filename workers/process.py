@@ -1,6 +1,6 @@
 """A worker process: the desk behind its tasks, started with the first of them, and the watch over it.
 
-    start   watch                               the worker is announced
+    start   watch                               the worker is announced, once it consumes its queues
             reporter, exchanges, desk           with the first task
     stop    watch                               withdrawn: ingest counts its slots no more
             errands end after their request     what they have not sent goes back to their lanes
@@ -66,7 +66,7 @@ class WorkerProcess:
         register(self.app, lambda: self)
 
     def start(self, *, queues: Sequence[str], slots: int, deaf: Callable[[], None]) -> None:
-        """Announce a worker for these queues, and watch over it; `deaf` is called when it takes no tasks any more."""
+        """Announce a worker that consumes these queues, and watch over it; `deaf` is called when it is."""
         post = Post(
             worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
             queues=tuple(queues),

@@ -32,7 +32,7 @@ class Service:
     def start_another(self) -> None:
         """Another worker, which consumes when this returns, and is the next test's."""
         self.worker = f"worker-{uuid.uuid4().hex}"
-        self.pipeline.start(self.worker, "worker")
+        self.pipeline.start(self.worker)
         until(lambda: "webhookd.first" in self.pipeline.log(self.worker), "Celery says what it consumes")
 
     def begin_stop(self, worker: str) -> None:
@@ -131,7 +131,7 @@ def test_second_signal_is_obeyed_at_once_and_loses_nothing(service: Service, hel
     stopped = service.worker
     service.begin_stop(stopped)
     began = clock.monotonic()
-    assert service.pipeline.terminate(stopped) == -signal.SIGTERM
+    assert service.pipeline.terminate(stopped) == 128 + signal.SIGTERM
     assert clock.monotonic() - began < 1.0
     service.start_another()
     held.arrives()

@@ -6,79 +6,22 @@ Redis can do (lose everything, be away) is asked of Redis alone.
 
 import socket
 import threading
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from redis import Redis
 
-from tests.harness.services import required_service
+from tests.harness.boards import Board, lose_everything
 from webhookd import clock
-from webhookd.edges.memory_board import MemoryBoard
 from webhookd.edges.redis_board import RedisBoard
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
-from webhookd.flow.queues import FIRST, RETRY
 from webhookd.flow.report import Kind, Report
 from webhookd.flow.ticket import Ticket
-from webhookd.flow.worker_state import WorkerState
-from webhookd.settings import Settings
-from workers.application import build_celery
 
-Board = MemoryBoard | RedisBoard
 PATIENCE_S = 5.0
 REPLY = "ingest-1"
-SILENCE_S = 0.3
-
-
-@pytest.fixture
-def prefix() -> str:
-    """What every key of this test starts with."""
-    return f"board-test:{uuid.uuid4().hex}:"
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def board(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
-    """A board that holds nothing."""
-    if request.param == "memory":
-        yield MemoryBoard()
-        return
-    url = required_service("redis")
-    made = RedisBoard(url, prefix)
-    yield made
-    made.close()
-    lose_everything(url, prefix)
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def forgetful(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
-    """A board that takes a worker for gone after a blink."""
-    if request.param == "memory":
-        yield MemoryBoard(worker_silence_s=SILENCE_S)
-        return
-    url = required_service("redis")
-    made = RedisBoard(url, prefix, worker_silence_s=SILENCE_S)
-    yield made
-    made.close()
-    lose_everything(url, prefix)
-
-
-@pytest.fixture
-def redis_board(redis_url: str, prefix: str) -> Iterator[RedisBoard]:
-    """The board in Redis, for what only Redis can do."""
-    made = RedisBoard(redis_url, prefix)
-    yield made
-    made.close()
-    lose_everything(redis_url, prefix)
-
-
-def lose_everything(url: str, prefix: str) -> None:
-    """As after a FLUSHALL, for this test's keys."""
-    with Redis.from_url(url) as client:
-        for key in list(client.scan_iter(f"{prefix}*", count=1000)):
-            client.delete(key)
 
 
 def ticket(id_: str = "d1", *, epoch: str = "e1", attempt: int = 0, lanes: tuple[str, ...] = ("orders/0",)) -> Ticket:
@@ -105,23 +48,6 @@ def claimed(board: Board, one: Ticket) -> bytes | Denied:
 
 def heard(board: Board, after: str = "0", reply: str = REPLY) -> tuple[list[Report], str]:
     return board.reports(reply, after, PATIENCE_S)
-
-
-def worker(id_: str = "host.1.a", *, busy: int = 3, began_s: float | None = 0.5) -> WorkerState:
-    return WorkerState(
-        id=id_,
-        queues=(FIRST, RETRY),
-        slots=256,
-        busy=busy,
-        since_began_s=began_s,
-        since_ended_s=None,
-        started_at=1_700_000_000.5,
-    )
-
-
-def alive(board: Board) -> list[WorkerState]:
-    """The workers, as they announced themselves."""
-    return [replace(one, silent_s=0.0) for one in board.workers()]
 
 
 def finished(id_: str) -> Report:
@@ -357,56 +283,6 @@ def test_of_many_copies_exactly_one_wins(board: Board) -> None:
             assert sorted(map(str, answers)) == sorted([str(b"payload"), *[str(Denied.TAKEN)] * (copies - 1)])
 
 
-def test_announced_worker_is_alive_as_it_said(board: Board) -> None:
-    board.announce(worker())
-    (found,) = board.workers()
-    assert 0.0 <= found.silent_s < PATIENCE_S
-    assert replace(found, silent_s=0.0) == worker()
-
-
-def test_last_announcement_of_a_worker_counts(board: Board) -> None:
-    board.announce(worker(busy=1, began_s=None))
-    board.announce(worker(busy=256, began_s=7.25))
-    assert alive(board) == [worker(busy=256, began_s=7.25)]
-
-
-def test_workers_are_listed_by_id(board: Board) -> None:
-    for id_ in ("c", "a", "b"):
-        board.announce(worker(id_))
-    assert [one.id for one in board.workers()] == ["a", "b", "c"]
-
-
-def test_withdrawn_worker_is_gone_at_once(board: Board) -> None:
-    board.announce(worker("a"))
-    board.announce(worker("b"))
-    board.withdraw("a")
-    board.withdraw("unknown")
-    assert alive(board) == [worker("b")]
-
-
-def test_nobody_is_there_before_an_announcement(board: Board) -> None:
-    assert board.workers() == []
-
-
-def test_silent_worker_is_gone_and_another_is_not(forgetful: Board) -> None:
-    deadline = clock.monotonic() + PATIENCE_S
-    forgetful.announce(worker("silent"))
-    assert [one.id for one in forgetful.workers()] == ["silent"]
-    while "silent" in [one.id for one in forgetful.workers()]:
-        assert clock.monotonic() < deadline
-        forgetful.announce(worker("speaks"))
-    assert [one.id for one in forgetful.workers()] == ["speaks"]
-
-
-def test_silence_is_told_in_seconds(forgetful: Board) -> None:
-    forgetful.announce(worker())
-    silences = [0.0]
-    while found := forgetful.workers():
-        silences.append(found[0].silent_s)
-    assert silences == sorted(silences)
-    assert SILENCE_S / 2 < silences[-1] <= SILENCE_S
-
-
 def test_ping_answers(board: Board) -> None:
     board.ping()
 
@@ -443,38 +319,10 @@ def test_everything_in_redis_is_forgotten_in_time(redis_board: RedisBoard, redis
     redis_board.offer([Offer(ticket(), b"payload")])
     redis_board.claim([ticket()])
     redis_board.flush(Flush(reports={"ingest-2": [finished("d1")]}, keep={"d1.1": b"again"}))
-    redis_board.announce(worker())
     with Redis.from_url(redis_url, decode_responses=True) as client:
         left_s = {key.removeprefix(prefix): client.ttl(key) for key in client.scan_iter(f"{prefix}*", count=1000)}
     assert {key for key, seconds in left_s.items() if seconds == -1} == {"slots"}
-    assert {"workers", "payload:d1.0", "payload:d1.1", "reports:ingest-1", "reports:ingest-2"} < left_s.keys()
-
-
-def test_worker_is_there_again_after_redis_lost_everything(
-    redis_board: RedisBoard, redis_url: str, prefix: str
-) -> None:
-    redis_board.announce(worker())
-    lose_everything(redis_url, prefix)
-    assert redis_board.workers() == []
-    redis_board.announce(worker())
-    assert alive(redis_board) == [worker()]
-
-
-def test_unreadable_worker_does_not_hide_the_others(redis_board: RedisBoard, redis_url: str, prefix: str) -> None:
-    redis_board.announce(worker())
-    with Redis.from_url(redis_url) as client:
-        stamp = client.hget(f"{prefix}workers", worker().id).partition(b"|")[0]
-        client.hset(f"{prefix}workers", "other", stamp + b"|of another version")
-    assert alive(redis_board) == [worker()]
-
-
-def test_depth_is_what_celery_published(redis_board: RedisBoard, redis_url: str, prefix: str) -> None:
-    assert redis_board.queues() == {FIRST: 0, RETRY: 0}
-    settings = Settings.model_validate({"redis_url": redis_url, "redis_key_prefix": prefix})
-    with build_celery(settings) as app:
-        for queue in (FIRST, RETRY, FIRST):
-            app.send_task("of.nobody", queue=queue)
-    assert redis_board.queues() == {FIRST: 2, RETRY: 1}
+    assert {"payload:d1.0", "payload:d1.1", "reports:ingest-1", "reports:ingest-2"} < left_s.keys()
 
 
 def _ask_everything(away: RedisBoard) -> Iterator[None]:
@@ -497,18 +345,6 @@ def _ask_everything(away: RedisBoard) -> Iterator[None]:
         away.revoke(["s1/orders/0"])
     yield
     with pytest.raises(QueueUnavailable):
-        away.announce(worker())
-    yield
-    with pytest.raises(QueueUnavailable):
-        away.withdraw("host.1.a")
-    yield
-    with pytest.raises(QueueUnavailable):
-        away.workers()
-    yield
-    with pytest.raises(QueueUnavailable):
-        away.queues()
-    yield
-    with pytest.raises(QueueUnavailable):
         away.ping()
 
 
@@ -517,6 +353,6 @@ def test_redis_that_is_away_is_said_soon(prefix: str) -> None:
         port = listener.getsockname()[1]
     away = RedisBoard(f"redis://127.0.0.1:{port}/0", prefix)
     began = clock.monotonic()
-    assert len(list(_ask_everything(away))) == 10
+    assert len(list(_ask_everything(away))) == 6
     assert clock.monotonic() - began < PATIENCE_S
     away.close()

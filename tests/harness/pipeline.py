@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 import urllib.error
@@ -16,8 +15,10 @@ from typing import Any, Self
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from stack.child import Child, spawn
 from stack.ports import free_ports
 from tests.harness.kafka_admin import admin_of
+from webhookd.flow.memo import decode
 from webhookd.store.migrating import upgrade
 
 PATIENCE_S = 60.0
@@ -38,14 +39,16 @@ class Pipeline:
 
     def __init__(self, folder: Path, *, kafka: str, redis: str, database: str, settings: dict[str, str]) -> None:
         self._folder = folder
-        self._bootstrap = kafka
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.bootstrap = kafka
+        self._processes: dict[str, Child] = {}
+        self.redis = redis
+        self.redis_prefix = f"test-{uuid.uuid4().hex}:"
         self._port = free_ports(1)[0]
         self._environment = {
             **os.environ,
             "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka,
             "WEBHOOKD_REDIS_URL": redis,
-            "WEBHOOKD_REDIS_KEY_PREFIX": f"test-{uuid.uuid4().hex}:",
+            "WEBHOOKD_REDIS_KEY_PREFIX": self.redis_prefix,
             "WEBHOOKD_DATABASE_URL": database,
             "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
@@ -66,39 +69,46 @@ class Pipeline:
     def __exit__(self, *_: object) -> None:
         """Stop all, the hard way where asking does not help."""
         for process in self._processes.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for name in list(self._processes):
-            self._end(name)
+            process.send(signal.SIGTERM)
+            process.thaw()
+        for process in self._processes.values():
+            process.stop(PATIENCE_S / 2)
+        self._processes.clear()
 
-    def start(self, name: str, command: str = "") -> None:
-        """Start a process again, or another one under a name of its own; the command is the name unless given."""
-        with (self._folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "command.main", command or name], env=self._environment, stdout=log, stderr=log
-            )
+    def start(self, name: str) -> None:
+        """Start a process again, or another one: `ingest` and `ingest-2` run the same command."""
+        command = [sys.executable, "-m", "command.main", name.partition("-")[0]]
+        self._processes[name] = spawn(command, log_file=self._folder / f"{name}.log", environment=self._environment)
 
     def kill(self, name: str) -> None:
         """`kill -9`."""
         self._processes[name].kill()
-        self._processes[name].wait(PATIENCE_S)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP."""
+        self._processes[name].freeze()
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self._processes[name].thaw()
+
+    def runs(self, name: str) -> bool:
+        """Whether such a process was started and has not ended."""
+        return name in self._processes and self._processes[name].exit_code is None
 
     def terminate(self, name: str) -> int:
         """SIGTERM; answers the exit code."""
         self.send_term(name)
         return self.exit_code(name)
 
-    def runs(self, name: str) -> bool:
-        """Whether a process has not ended."""
-        return self._processes[name].poll() is None
-
     def send_term(self, name: str) -> None:
         """SIGTERM, without waiting for what comes of it."""
-        self._processes[name].terminate()
+        self._processes[name].send(signal.SIGTERM)
 
     def exit_code(self, name: str) -> int:
         """Wait for the end of a process; answers its exit code."""
-        return self._processes[name].wait(PATIENCE_S)
+        until(lambda: self._processes[name].exit_code is not None, f"{name} has ended")
+        return self._processes[name].exit_code or 0
 
     def log(self, name: str) -> str:
         """What a process has logged."""
@@ -116,13 +126,13 @@ class Pipeline:
     def topic(self, partitions: int = 4, name: str = "") -> str:
         """Make a topic of its own; answers its name."""
         name = name or f"orders-{uuid.uuid4().hex[:12]}"
-        self.admin.create_topics([NewTopic(name, partitions, 1)])[name].result(PATIENCE_S)
+        self.admin.create_topics([NewTopic(name, partitions)])[name].result(PATIENCE_S)
         return name
 
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions."""
         self.admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(PATIENCE_S)
-        self._producer = Producer({"bootstrap.servers": self._bootstrap})  # the old one knows the old number
+        self._producer = Producer({"bootstrap.servers": self.bootstrap})  # the old one knows the old number
 
     def produce(self, topic: str, values: Iterable[bytes | None], partitions: int = 4) -> None:
         """Write values round robin over the partitions, and wait until Kafka has them."""
@@ -156,16 +166,25 @@ class Pipeline:
 
     def committed(self, id_: str, topic: str) -> dict[int, int]:
         """The committed offsets of a subscription's group, by partition."""
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"webhooks-{id_}"})
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
         try:
             found = consumer.committed(self._partitions(topic), timeout=10)
             return {place.partition: place.offset for place in found}
         finally:
             consumer.close()
 
+    def failures_committed(self, id_: str, topic: str) -> int:
+        """How many failed attempts the committed mark of partition 0 remembers."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
+        try:
+            (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
+            return decode(found.metadata).failures
+        finally:
+            consumer.close()
+
     def ends(self, topic: str) -> dict[int, int]:
         """The end offsets of a topic, by partition."""
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "ends"})
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends"})
         try:
             places = self._partitions(topic)
             return {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
@@ -182,7 +201,7 @@ class Pipeline:
         return [TopicPartition(topic, number) for number in found.partitions]
 
     def _answers(self, path: str) -> bool:
-        if self._processes["api"].poll() is not None:
+        if self._processes["api"].exit_code is not None:
             raise AssertionError(self.log("api"))
         try:
             self.ask("GET", path)
@@ -190,17 +209,9 @@ class Pipeline:
             return False
         return True
 
-    def _end(self, name: str) -> None:
-        process = self._processes.pop(name)
-        try:
-            process.wait(PATIENCE_S / 2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(PATIENCE_S)
-
 
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, headers, active."""
+    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, retry, headers, active."""
     return {
         "name": changes.get("name", "test"),
         "active": changes.get("active", "yes"),
@@ -214,6 +225,7 @@ def subscription_body(url: str, topic: str, start: str = "latest", **changes: An
             "retry": {
                 "max_retries": changes.get("retries", 5),
                 "retry_algorithm": changes.get("algorithm", "exponential_backoff"),
+                **changes.get("retry", {}),
             },
         },
     }

@@ -30,7 +30,7 @@ from webhookd.store.database import Database
 from workers.application import build_celery
 from workers.ingest.publisher import Outgoing, Publisher
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 BODY = b"the-body-of-the-record"
 SECRET = "the-value-of-the-header"
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.hostile_server import OK
+from tests.harness.pipeline import until
 from tests.harness.subscriptions import ID
 from tests.harness.worker_stage import BODY, PATIENCE_S, SECRET, Endpoint, Ingest, WorkerStage, worker_stage
 from webhookd.flow.report import Kind
@@ -50,6 +51,19 @@ def test_running_delivery_shows_no_body_and_no_secret(ingest: Ingest, endpoint: 
     ((shown,),) = (task["args"][0] for task in tasks)
     assert (shown["subscription"], [*shown["lanes"]], shown["records"]) == (ID, [delivery.lanes[0].key], 7)
     assert (SECRET in json.dumps(tasks), BODY.decode() in json.dumps(tasks)) == (False, False)
+
+
+def test_running_delivery_makes_its_worker_busy(ingest: Ingest, endpoint: Endpoint) -> None:
+    (before,) = ingest.workers()
+    delivery = ingest.publish(1)
+    endpoint.requests.get(timeout=PATIENCE_S)
+    until(lambda: [worker.busy for worker in ingest.workers()] == [1], "the worker has said so")
+    endpoint.answers.put(OK)
+    ingest.hear_of(delivery, Kind.FINISHED)
+    until(lambda: [worker.busy for worker in ingest.workers()] == [0], "and that it is not any more")
+    (after,) = ingest.workers()
+    assert (after.id, after.queues, after.slots) == (before.id, (FIRST,), 4)
+    assert (after.since_began_s or 0.0) >= (after.since_ended_s or 0.0) > 0.0
 
 
 def test_redis_holds_bodies_in_payloads_only(ingest: Ingest, endpoint: Endpoint) -> None:

@@ -100,8 +100,8 @@ local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local said, alive = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #said, 2 do
-  local mark = string.find(said[i + 1], '|', 1, true)
-  local silent_ms = now_ms - tonumber(string.sub(said[i + 1], 1, mark - 1))
+  local mark = string.find(said[i + 1], '|', 1, true) or 1
+  local silent_ms = now_ms - (tonumber(string.sub(said[i + 1], 1, mark - 1)) or 0)
   if math.abs(silent_ms) > tonumber(ARGV[1]) then
     redis.call('HDEL', KEYS[1], said[i])
   else

@@ -27,8 +27,3 @@ class WorkerState:
     since_ended_s: float | None
     started_at: float
     silent_s: float = 0.0
-
-    @property
-    def free(self) -> int:
-        """How many more tasks it would work on at once."""
-        return max(0, self.slots - self.busy)

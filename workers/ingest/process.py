@@ -1,7 +1,8 @@
 """An ingest process: what it is made of, and the order in which it starts and stops.
 
-start   publisher, recorder, loop, reports, control, topics, vigil      who is called is there before who calls
-stop    control, topics, loop (drains), reports, publisher, recorder, vigil
+start   publisher, recorder, graveyard, loop, reports, control, topics, slots, vigil
+        who is called is there before who calls
+stop    control, topics, slots, loop (drains), reports, publisher, recorder, graveyard, vigil
         nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
 """
 
@@ -16,8 +17,10 @@ from threading import Event, Thread
 from celery import Celery
 
 from webhookd import clock, logs
+from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
@@ -33,10 +36,12 @@ from webhookd.store.system import Vitals
 from workers.edges import Edges
 from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.control import Control
+from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
 from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
+from workers.ingest.slot_watch import SlotWatch
 from workers.ingest.topic_watch import TopicWatch
 from workers.ingest.vigil import Vigil
 
@@ -62,17 +67,20 @@ class IngestProcess:
         )
         self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
+        self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers))
         self.loop = IngestLoop(
             bounds=LoopBounds(
                 reply=self.member_id,
                 commit_interval_s=settings.commit_interval_s,
                 lane_bytes=settings.lane_buffer_bytes,
                 process_bytes=settings.process_buffer_bytes,
+                slots=Slots(first=settings.worker_threads, retry=settings.worker_threads),
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=self._dispatches,
             publisher=self._publisher,
             recorder=self._recorder,
+            graveyard=self._graveyard,
             open_intake=self._open_intake,
             never_joined=self._fall_back,
         )
@@ -85,8 +93,11 @@ class IngestProcess:
             listen=edges.announcements.run,
         )
         self._topics = TopicWatch(
-            settings.kafka_bootstrap_servers, lambda seen: self.loop.call(partial(self.loop.saw_topics, seen))
+            settings.kafka_bootstrap_servers,
+            in_use=lambda: self.loop.topics_in_use,
+            saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
         )
+        self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
         self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals)
 
@@ -94,10 +105,12 @@ class IngestProcess:
         """Start every thread; returns at once."""
         self._publisher.start()
         self._recorder.start()
+        self._graveyard.start()
         self.loop.start()
         self._reports.start()
         self._control.start()
         self._topics.start()
+        self._slots.start()
         self._vigil.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
@@ -105,11 +118,13 @@ class IngestProcess:
         """Drain within the budget; nothing is lost when it is too short."""
         self._control.stop()
         self._topics.stop()
+        self._slots.stop()
         self.loop.stop(budget_s)
         self._stopping.set()
         self._reports.join(REPORT_WAIT_S + 5.0)
         self._publisher.stop(5.0)
         self._recorder.stop(5.0)
+        self._graveyard.stop(5.0)
         self._vigil.stop(5.0)
         _log.info("ingest_stopped", member=self.member_id)
 

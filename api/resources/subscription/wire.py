@@ -56,7 +56,13 @@ def parse(document: Document, identity: Identity) -> Subscription:
             dead_letter_topic=retry["dead_letter_topic"] or "",
         ),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
+        inactive_reason=_inactive_reason(document, identity.stored),
     )
+
+
+def _inactive_reason(document: Document, stored: Subscription | None) -> str:
+    """What switched it off stays said until its owner switches it on again."""
+    return stored.inactive_reason if stored and document["active"] == "no" else ""
 
 
 def render(subscription: Subscription) -> dict[str, Any]:

@@ -1,0 +1,267 @@
+"""The faults that concern the whole service: what begins and ends each, for how long, and what it may cost."""
+
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis import Redis
+
+from tests.chaos.findings import Cost
+from tests.chaos.site import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
+
+START_S = 5.0
+"""A process imports and connects."""
+
+RECONNECT_S = 16.0
+"""Celery's consumer notices a lost Redis and has it back."""
+
+ELECTION_S = 25.0
+"""The controller fences a killed broker after 9 s, then leaders and coordinators move, and clients look again."""
+
+BROKER_STOP_S = 3.0
+"""What brokers get to stop in order; the last of them cannot: it misses the quorum."""
+
+Act = Callable[[Site, random.Random], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault: it concerns a `part` of the whole, and lasts for so many seconds at least and at most."""
+
+    name: str
+    part: str
+    begin: Act
+    end: Act
+    lasts_s: tuple[float, float]
+    cost: Cost
+
+
+def _nothing(_site: Site, _chance: random.Random) -> None:
+    """It is over as soon as it has begun."""
+
+
+def _kill(name: str) -> Act:
+    def act(site: Site, _chance: random.Random) -> None:
+        site.down.add(name)
+        site.pipeline.kill(name)
+
+    return act
+
+
+def _start(name: str) -> Act:
+    def act(site: Site, _chance: random.Random) -> None:
+        site.pipeline.start(name)
+        site.down.discard(name)
+
+    return act
+
+
+def _freeze(name: str) -> Act:
+    return lambda site, _chance: site.pipeline.freeze(name)
+
+
+def _thaw(name: str) -> Act:
+    return lambda site, _chance: site.pipeline.thaw(name)
+
+
+def _redis_starts(site: Site, _chance: random.Random) -> None:
+    site.redis.start_again()
+    site.redis.wait_ready()
+
+
+def _flush_redis(site: Site, _chance: random.Random) -> None:
+    with Redis.from_url(site.redis.address) as client:
+        client.flushall()
+
+
+def _limit_redis(bytes_: int) -> Act:
+    def act(site: Site, _chance: random.Random) -> None:
+        with Redis.from_url(site.redis.address) as client:
+            client.config_set("maxmemory", bytes_)
+
+    return act
+
+
+def _postgres_starts(site: Site, _chance: random.Random) -> None:
+    site.postgres.start_again()
+    site.postgres.wait_ready()
+
+
+def _kill_broker(site: Site, chance: random.Random) -> None:
+    site.kafka.kill_broker(chance.randint(1, 3))
+
+
+def _stop_brokers(site: Site, _chance: random.Random) -> None:
+    for node_id in (1, 2, 3):
+        site.kafka.signal_broker(node_id, signal.SIGTERM)
+    site.pass_time(BROKER_STOP_S)
+    for node_id in (1, 2, 3):
+        site.kafka.kill_broker(node_id, signal.SIGKILL)
+
+
+def _brokers_start(site: Site, _chance: random.Random) -> None:
+    for node_id in site.kafka.missing:
+        site.kafka.start_broker(node_id)
+    site.kafka.wait_ready()
+
+
+WORKER_KILLED = Fault(
+    name="worker kill -9",
+    part="worker",
+    begin=_kill("worker"),
+    end=_start("worker"),
+    lasts_s=(0.5, 2.0),
+    cost=Cost(
+        recovery_s=LEASE_S + DEADLINE_S + START_S,
+        why="lease + request deadline + start of the next worker",
+    ),
+)
+WORKER_FROZEN = Fault(
+    name="worker SIGSTOP past its lease",
+    part="worker",
+    begin=_freeze("worker"),
+    end=_thaw("worker"),
+    lasts_s=(6.0, 9.0),
+    cost=Cost(
+        recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
+        why="the freeze + lease + request deadline + claim",
+        disturbances=2,
+    ),
+)
+INGEST_KILLED = Fault(
+    name="ingest kill -9",
+    part="ingest",
+    begin=_kill("ingest"),
+    end=_start("ingest"),
+    lasts_s=(0.5, 2.0),
+    cost=Cost(
+        recovery_s=SESSION_S + MEMBER_S + START_S,
+        why="the group's session timeout + membership + start of the next process",
+    ),
+)
+INGEST_FROZEN = Fault(
+    name="ingest SIGSTOP past its session",
+    part="ingest",
+    begin=_freeze("ingest"),
+    end=_thaw("ingest"),
+    lasts_s=(12.0, 14.0),
+    cost=Cost(
+        recovery_s=SESSION_S + MEMBER_S,
+        why="the freeze + joining the group again + membership",
+        disturbances=2,
+    ),
+)
+REDIS_RESTARTED = Fault(
+    name="Redis restart",
+    part="redis",
+    begin=lambda site, _chance: site.redis.stop(),
+    end=_redis_starts,
+    lasts_s=(1.0, 3.0),
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="Celery's reconnect + lease + request deadline",
+        disturbances=2,
+    ),
+)
+REDIS_KILLED = Fault(
+    name="Redis kill -9",
+    part="redis",
+    begin=lambda site, _chance: site.redis.kill(),
+    end=_redis_starts,
+    lasts_s=(0.5, 3.0),
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="Celery's reconnect + lease + request deadline",
+        disturbances=2,
+        amnesia_s=2.0,  # appendfsync everysec: a claim, or the end of a delivery, may be forgotten
+    ),
+)
+REDIS_FLUSHED = Fault(
+    name="Redis FLUSHALL",
+    part="redis",
+    begin=_flush_redis,
+    end=_nothing,
+    lasts_s=(0.0, 0.0),
+    cost=Cost(
+        recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
+        why="lease + request deadline + claim time-out",
+    ),
+)
+REDIS_FROZEN = Fault(
+    name="Redis frozen 20 s",
+    part="redis",
+    begin=lambda site, _chance: site.redis.child.freeze(),
+    end=lambda site, _chance: site.redis.child.thaw(),
+    lasts_s=(20.0, 20.0),
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="the freeze + Celery's reconnect + lease + request deadline",
+        disturbances=2,
+    ),
+)
+REDIS_FULL = Fault(
+    name="Redis out of memory",
+    part="redis",
+    begin=_limit_redis(1),
+    end=_limit_redis(0),
+    lasts_s=(5.0, 8.0),
+    cost=Cost(
+        recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+        why="the shortage + Celery's reconnect + lease + request deadline",
+        disturbances=2,
+    ),
+)
+POSTGRES_STOPPED = Fault(
+    name="Postgres stopped for a minute",
+    part="postgres",
+    begin=lambda site, _chance: site.postgres.stop(),
+    end=_postgres_starts,
+    lasts_s=(60.0, 60.0),
+    cost=Cost(
+        recovery_s=MEMBER_S,
+        why="deliveries need no database; membership is read again",
+        disturbances=2,
+        stalls=False,
+    ),
+)
+BROKER_KILLED = Fault(
+    name="one of three brokers killed",
+    part="kafka",
+    begin=_kill_broker,
+    end=_brokers_start,
+    lasts_s=(12.0, 15.0),
+    cost=Cost(
+        recovery_s=ELECTION_S,
+        why="the broker's session + elections, not the broker's return",
+        disturbances=2,
+        stalls=False,
+    ),
+)
+BROKERS_RESTARTED = Fault(
+    name="all brokers restarted",
+    part="kafka",
+    begin=_stop_brokers,
+    end=_brokers_start,
+    lasts_s=(1.0, 3.0),
+    cost=Cost(
+        recovery_s=ELECTION_S + SESSION_S,
+        why="the outage + elections + joining the groups again",
+        disturbances=2,
+    ),
+)
+
+SERVICE_FAULTS = (
+    WORKER_KILLED,
+    WORKER_FROZEN,
+    INGEST_KILLED,
+    INGEST_FROZEN,
+    REDIS_RESTARTED,
+    REDIS_KILLED,
+    REDIS_FLUSHED,
+    REDIS_FROZEN,
+    REDIS_FULL,
+    POSTGRES_STOPPED,
+    BROKER_KILLED,
+    BROKERS_RESTARTED,
+)

@@ -1,0 +1,227 @@
+"""What a receiver's record says, held against what Kafka has acknowledged and what was committed.
+
+lost         a record that Kafka acknowledged and the receiver never got
+disorder     a record that came for the first time after a later one of its lane
+duplicates   records that came again; the bound is what was in flight at each fault (`_in_flight`)
+rewound      a record that came again although it was committed before the fault began
+stall        the longest time for which a lane had a record and nothing new arrived from it
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.harness.checking_receiver import Arrival, Arrivals, CheckingReceiver, LaneKey
+from tests.harness.commit_watch import CommitHistory
+from tests.harness.load import Sent
+
+SLACK_S = 15.0
+"""What a busy machine may add to any bound that is made of configured times."""
+
+UNDER_WAY_S = 1.5
+"""A delivery that was under way when the fault struck goes on for so long: its time budget (0.5 s), the look at the
+epochs (0.1 s), the request, and some time for the machine."""
+
+NOTICED_S = 0.5
+"""What goes on after the end of a fault until its own disturbance (a thawed process, say) has had its effect; what
+follows is the backlog being delivered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a fault may cost.
+
+    `recovery_s` is how long after its end a lane may stand still by the configured times, `why` says which ones; the
+    machine's slowness is not in it (SLACK_S). `stalls`: whether lanes may stand still for as long as it lasts, too.
+    `disturbances` counts the moments at which work in flight may be sent again: as it begins, then until
+    `aftershock_s` after its end. `amnesia_s` is how much of what was settled before may come back.
+    """
+
+    recovery_s: float
+    why: str
+    stalls: bool = True
+    disturbances: int = 1
+    aftershock_s: float = 0.0
+    amnesia_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Mark:
+    """When a fault began and ended, and until when its effects were waited out (monotonic)."""
+
+    cost: Cost
+    began_at: float
+    ended_at: float = 0.0
+    until_at: float = 0.0
+
+    @property
+    def longest_stall_s(self) -> float:
+        """How long a lane may stand still because of it."""
+        lasted_s = self.ended_at - self.began_at if self.cost.stalls else 0.0
+        return lasted_s + self.cost.recovery_s + SLACK_S
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Watched:
+    """One subscription in a scenario: what it is to get, what its receivers got, what its group has committed."""
+
+    label: str
+    id: str
+    receivers: Sequence[CheckingReceiver]
+    wants: Callable[[int], bool]
+    commits: CommitHistory
+    natural_s: float = 0.0
+    """How long a record may wait when nothing is wrong: the batching interval."""
+
+    stall_bound_s: float | None = None
+    """Instead of what follows from the marks."""
+
+    marks: Sequence[Mark] | None = None
+    """Instead of the scenario's: the faults that concern this subscription alone."""
+
+    deleted: bool = False
+    """Then nobody commits any more."""
+
+    def wanted(self, sent: Mapping[int, Sent]) -> dict[int, Sent]:
+        """Those of the load that it is to get."""
+        return {number: record for number, record in sent.items() if self.wants(number)}
+
+    def lacks(self, wanted: set[int]) -> int:
+        """How many of these none of its receivers has got."""
+        if len(self.receivers) == 1:
+            return self.receivers[0].lacks(wanted)
+        got = {n for receiver in self.receivers for lane in receiver.lanes().values() for n in lane.seen}
+        return len(wanted - got)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One subscription's figures, and in words what is wrong with them."""
+
+    label: str
+    records: int
+    lost: int
+    duplicates: int
+    duplicate_bound: int
+    stall_s: float
+    stall_bound_s: float
+    problems: tuple[str, ...]
+
+
+def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], since: float) -> Finding:
+    """Hold the records of one subscription against each other; stalls are counted from `since`, when all flowed."""
+    marks = marks if watched.marks is None else watched.marks
+    wanted = watched.wanted(sent)
+    lanes = _merged(watched.receivers)
+    arrived = {a.number: (key, a) for key, lane in lanes.items() for a in lane.first}
+    lost = [number for number in wanted if number not in arrived]
+    duplicates = sum(len(lane.again) for lane in lanes.values())
+    bound = sum(_resendable(mark, lanes, watched.commits) for mark in marks)
+    stall, stall_bound = longest_stall_s(lanes, sent, since), _stall_bound_s(watched, marks)
+    problems = {
+        f"{len(lost)} records lost, of {len(wanted)}: {sorted(lost)[:5]}…": bool(lost),
+        "records out of order": any(lane.backwards for lane in lanes.values()),
+        f"{duplicates} duplicates, at most {bound} were in flight": duplicates > bound,
+        f"a lane stood still for {stall:.1f} s, the bound is {stall_bound:.1f} s": stall > stall_bound,
+        "a record came under another position than Kafka gave it": any(_misplaced(wanted, arrived)),
+        "records arrived that no filter keeps": any(not watched.wants(number) for number in arrived),
+        f"committed offsets went backwards: {watched.commits.backwards}": bool(watched.commits.backwards),
+    }
+    rewound = list(_rewound(lanes, watched.commits, marks))
+    problems[f"sent again although committed before the fault: {len(rewound)}, {rewound[:3]}"] = bool(rewound)
+    return Finding(
+        label=watched.label,
+        records=len(wanted),
+        lost=len(lost),
+        duplicates=duplicates,
+        duplicate_bound=bound,
+        stall_s=stall,
+        stall_bound_s=stall_bound,
+        problems=tuple(problem for problem, found in problems.items() if found),
+    )
+
+
+def longest_stall_s(lanes: Mapping[LaneKey, Arrivals], sent: Mapping[int, Sent], since: float) -> float:
+    """From when a lane had a record that Kafka had acknowledged, and its previous one had arrived."""
+    longest = 0.0
+    for lane in lanes.values():
+        before = since
+        for arrival in lane.first:
+            if arrival.number in sent:
+                longest = max(longest, arrival.at - max(before, sent[arrival.number].at))
+            before = arrival.at
+    return longest
+
+
+def _merged(receivers: Sequence[CheckingReceiver]) -> dict[LaneKey, Arrivals]:
+    """What all of a subscription's receivers got, as if it had come to one."""
+    if len(receivers) == 1:
+        return receivers[0].lanes()
+    every: dict[LaneKey, list[Arrival]] = {}
+    for receiver in receivers:
+        for key, lane in receiver.lanes().items():
+            every.setdefault(key, []).extend([*lane.first, *lane.again])
+    merged = {key: Arrivals() for key in every}
+    for key, arrivals in every.items():
+        for arrival in sorted(arrivals):
+            merged[key].note(arrival)
+    return merged
+
+
+def _stall_bound_s(watched: Watched, marks: Sequence[Mark]) -> float:
+    """The longest of the faults' own bounds, where they overlap taken together."""
+    if watched.stall_bound_s is not None:
+        return watched.stall_bound_s
+    longest, since, until = 0.0, 0.0, 0.0
+    for mark in sorted(marks, key=lambda mark: mark.began_at):
+        if mark.began_at > until:
+            since = mark.began_at
+        until = max(until, mark.began_at + mark.longest_stall_s)
+        longest = max(longest, until - since)
+    return max(longest, SLACK_S) + watched.natural_s
+
+
+def _resendable(mark: Mark, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
+    """What this fault may have had sent again: what was in flight as it struck, and at its later disturbances."""
+    as_it_struck = _in_flight(lanes, commits, mark.began_at - mark.cost.amnesia_s, mark.began_at + UNDER_WAY_S)
+    if mark.cost.disturbances == 1:
+        return as_it_struck
+    over_at = mark.ended_at + mark.cost.aftershock_s
+    times = commits.times(mark.began_at, over_at)
+    counted = (_in_flight(lanes, commits, at, min(at + UNDER_WAY_S, over_at + NOTICED_S)) for at in times)
+    later = max(counted, default=0)
+    return as_it_struck + (mark.cost.disturbances - 1) * max(later, as_it_struck)
+
+
+def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, since: float, until: float) -> int:
+    """How many records had arrived by `until` that were not committed at `since`: at most those can come again."""
+    count = 0
+    for key, lane in lanes.items():
+        arrived = bisect_right(lane.first, until, key=lambda arrival: arrival.at)
+        settled = bisect_left(lane.first, commits.committed(key, since), key=lambda arrival: arrival.offset)
+        count += max(0, arrived - settled)
+    return count
+
+
+def _misplaced(wanted: Mapping[int, Sent], arrived: Mapping[int, tuple[LaneKey, Arrival]]) -> Iterator[bool]:
+    for number, record in wanted.items():
+        if number in arrived:
+            key, arrival = arrived[number]
+            yield (*key, arrival.offset) != (record.topic, record.life, record.partition, record.offset)
+
+
+def _rewound(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, marks: Sequence[Mark]) -> Iterator[str]:
+    """What came again from below the position that was committed when the fault struck."""
+    for key, lane in lanes.items():
+        for arrival in lane.again:
+            since = _struck_at(marks, arrival.at)
+            floor = commits.committed(key, since)
+            if arrival.offset < floor:
+                yield f"{key.topic}/{key.partition}@{arrival.offset} after {floor} was committed"
+
+
+def _struck_at(marks: Sequence[Mark], at: float) -> float:
+    """When the fault began whose effects a duplicate at `at` can be; `at` itself when there is none."""
+    before = [mark for mark in marks if mark.began_at <= at]
+    open_ = [mark for mark in before if mark.until_at >= at] or before[-1:]
+    return min((mark.began_at - mark.cost.amnesia_s for mark in open_), default=at)

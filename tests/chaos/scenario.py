@@ -1,0 +1,222 @@
+"""A scenario: subscriptions under load, faults, and the verdict on what arrived."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Self
+
+from tests.chaos.faults import Fault
+from tests.chaos.findings import SLACK_S, Cost, Finding, Mark, Watched, find
+from tests.chaos.report import Report, Row
+from tests.chaos.site import Site
+from tests.harness.checking_receiver import CheckingReceiver
+from tests.harness.commit_watch import CommitWatch
+from tests.harness.load import SPARSE_EVERY, Load, Sent
+from tests.harness.pipeline import subscription_body
+
+PARTITIONS = 4
+PER_S = 200.0
+CATCH_UP_S = 60.0
+"""What waited during an outage is delivered in this time, on a slow machine."""
+
+COMMITTED_WITHIN_S = 20.0
+CONNECTED_S = 60.0
+
+
+def everything(_number: int) -> bool:
+    """No filter."""
+    return True
+
+
+def half(number: int) -> bool:
+    """What the filter `half` keeps."""
+    return number % 2 == 0
+
+
+def sparse(number: int) -> bool:
+    """What the filter `sparse` keeps."""
+    return number % SPARSE_EVERY == 0
+
+
+class Scenario:
+    """A context: on leaving it, the load ends, everything is waited for and judged, and the report has its row."""
+
+    def __init__(self, name: str, site: Site, report: Report) -> None:
+        self.name = name
+        self.site = site
+        self.chance = random.Random(f"{report.seed}/{name}")  # noqa: S311  # seeded on purpose
+        self.watched: list[Watched] = []
+        self.watches: list[CommitWatch] = []
+        self.loads: list[Load] = []
+        self.marks: list[Mark] = []
+        self.rows_by_label = False
+        self.topic = ""
+        self._flowed_at = 0.0
+        self._report = report
+        self._exits = ExitStack()
+
+    def __enter__(self) -> Self:
+        """A topic of its own."""
+        self.site.restarts.clear()
+        self.topic = self.site.pipeline.topic(PARTITIONS)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        """Judge, also when something failed before: its figures say what."""
+        with self._exits:
+            try:
+                problems = self._conclude() if kind is None else [f"{type(error).__name__}: {error}"]
+            finally:
+                for load in self.loads:
+                    load.stop()
+                for watch in self.watches:
+                    watch.stop()
+            problems += self._judge(problems)
+            self._unsubscribe(problems)
+        if kind is None and problems:
+            raise AssertionError("\n".join(problems))
+
+    def receiver(self) -> CheckingReceiver:
+        """One more, closed with the scenario."""
+        return self._exits.enter_context(CheckingReceiver())
+
+    def subscribe(
+        self,
+        label: str,
+        *,
+        filters: Sequence[str] = (),
+        wants: Callable[[int], bool] = everything,
+        size: int = 1,
+        **changes: object,
+    ) -> Watched:
+        """A subscription with a receiver of its own."""
+        receiver = self.receiver()
+        body = subscription_body(receiver.url, self.topic, "earliest", filters=list(filters), size=size, **changes)
+        id_ = str(self.site.pipeline.ask("POST", "/1/Subscription", body)["id"])
+        watch = CommitWatch(self.site.bootstrap, f"webhooks-{id_}", self.topic, PARTITIONS)
+        watch.start()
+        self.watches.append(watch)
+        watched = Watched(
+            label=label,
+            id=id_,
+            receivers=[receiver],
+            wants=wants,
+            commits=watch.history,
+            natural_s=1.0 if size > 1 else 0.0,
+        )
+        self.watched.append(watched)
+        return watched
+
+    def three(self) -> list[Watched]:
+        """One of each kind: every record alone, batches of what a filter keeps, and one that gets little."""
+        return [
+            self.subscribe("each"),
+            self.subscribe("batches of 50", filters=["half"], wants=half, size=50),
+            self.subscribe("sparse", filters=["sparse"], wants=sparse),
+        ]
+
+    def load(self, per_s: float = PER_S, *, topic: str = "", life: int = 1) -> Load:
+        """Begin to produce, and wait until every subscription gets something."""
+        seed = f"{self._report.seed}/{self.name}/{len(self.loads)}"
+        load = Load(self.site.bootstrap, topic or self.topic, per_s=per_s, partitions=PARTITIONS, seed=seed, life=life)
+        self.loads.append(load)
+        load.start()
+        connected = self.site.supervised(lambda: all(w.receivers[0].count for w in self.watched), CONNECTED_S)
+        assert connected, "nothing arrives, before any fault"
+        self._flowed_at = self._flowed_at or time.monotonic()
+        self.site.pass_time(self.chance.uniform(2.0, 3.0))
+        return load
+
+    def suffer(self, fault: Fault) -> Mark:
+        """Let a fault happen and the service recover from it, the load going on."""
+        with self.marked(fault.cost) as mark:
+            fault.begin(self.site, self.chance)
+            self.site.pass_time(self.chance.uniform(*fault.lasts_s))
+            fault.end(self.site, self.chance)
+        return mark
+
+    @contextmanager
+    def marked(self, cost: Cost) -> Iterator[Mark]:
+        """What happens in the context may cost this; afterwards the service recovers, the load going on."""
+        mark = Mark(cost=cost, began_at=time.monotonic())
+        self.marks.append(mark)
+        yield mark
+        mark.ended_at = time.monotonic()
+        self.recover(mark)
+
+    def recover(self, mark: Mark) -> None:
+        """Wait until records that were produced after the fault arrive everywhere."""
+        self.site.pass_time(1.0)
+        fresh = {n: s for n, s in self.sent().items() if s.at > mark.ended_at}
+        flows = self.site.supervised(lambda: self._lacking(fresh) == 0, mark.cost.recovery_s + SLACK_S + CATCH_UP_S)
+        mark.until_at = time.monotonic()
+        assert flows, f"{self._lacking(fresh)} records that came after the fault do not arrive"
+        self.site.pass_time(self.chance.uniform(1.0, 2.0))
+
+    def sent(self) -> dict[int, Sent]:
+        """All that Kafka has acknowledged up to now."""
+        return {number: record for load in self.loads for number, record in list(load.sent.items())}
+
+    def _lacking(self, sent: dict[int, Sent]) -> int:
+        return sum(watched.lacks(set(watched.wanted(sent))) for watched in self.watched)
+
+    def _conclude(self) -> list[str]:
+        """End the load and wait for the rest, and for the commits."""
+        for load in self.loads:
+            load.stop()
+        sent = self.sent()
+        self.site.supervised(lambda: self._lacking(sent) == 0, CATCH_UP_S)
+        return [] if self.site.supervised(self._all_committed, COMMITTED_WITHIN_S) else [self._uncommitted()]
+
+    def _all_committed(self) -> bool:
+        return not self._uncommitted()
+
+    def _uncommitted(self) -> str:
+        """Which groups have not committed the end offsets; empty when all have."""
+        wrong = []
+        for topic, life in {(load.topic, load.life) for load in self.loads if load.life == self._last_life(load)}:
+            ends = self.site.pipeline.ends(topic)
+            for watched in [watched for watched in self.watched if not watched.deleted]:
+                found = {k.partition: o for k, o in watched.commits.now().items() if k[:2] == (topic, life)}
+                if any(found.get(number, 0) != end for number, end in ends.items()):
+                    wrong.append(f"{watched.label}: committed {found}, the ends are {ends}")
+        return "; ".join(wrong)
+
+    def _last_life(self, load: Load) -> int:
+        return max(other.life for other in self.loads if other.topic == load.topic)
+
+    def _judge(self, problems: Sequence[str]) -> list[str]:
+        """The findings into the report; answers what is wrong in words."""
+        sent = self.sent()
+        findings = [find(watched, sent, self.marks, self._flowed_at) for watched in self.watched]
+        if self.rows_by_label:
+            for finding in findings:
+                self._report.rows.append(_row(f"{self.name}: {finding.label}", [finding], problems))
+        elif findings:
+            self._report.rows.append(_row(self.name, findings, problems))
+        if self.site.restarts:
+            self._report.notes.append(f"{self.name}: ended by itself and was started again: {self.site.restarts}")
+        return [f"{finding.label}: {problem}" for finding in findings for problem in finding.problems]
+
+    def _unsubscribe(self, problems: Sequence[str]) -> None:
+        """Leave the service as it was; one in which something went wrong is not used again."""
+        if problems:
+            self.site.close()
+            return
+        for watched in [watched for watched in self.watched if not watched.deleted]:
+            self.site.pipeline.ask("DELETE", f"/1/Subscription/{watched.id}")
+
+
+def _row(name: str, findings: Sequence[Finding], problems: Sequence[str]) -> Row:
+    worst = max(findings, key=lambda finding: finding.stall_s - finding.stall_bound_s)
+    return Row(
+        scenario=name,
+        records=sum(finding.records for finding in findings),
+        lost=sum(finding.lost for finding in findings),
+        duplicates=sum(finding.duplicates for finding in findings),
+        duplicate_bound=sum(finding.duplicate_bound for finding in findings),
+        stall_s=worst.stall_s,
+        stall_bound_s=worst.stall_bound_s,
+        result="FAILED" if problems or any(finding.problems for finding in findings) else "passed",
+    )

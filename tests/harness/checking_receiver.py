@@ -1,0 +1,218 @@
+"""A receiver that can behave badly, and remembers of every record when it came, whether again and in which order.
+
+It answers 200 unless told otherwise. A record counts as arrived when its whole request was read and a whole 200 is
+about to be sent: what came in a request that was answered badly may, and must, come again.
+"""
+
+import contextlib
+import json
+import select
+import socket
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple, Self
+
+from stack.ports import free_ports
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+ERROR = b"HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n"
+LIMITED = b"HTTP/1.1 429 x\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+GONE = b"HTTP/1.1 410 x\r\nContent-Length: 0\r\n\r\n"
+HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of"
+DRIP_INTERVAL_S = 0.2
+
+
+class Behaviour(Enum):
+    """What the receiver does with a request."""
+
+    ANSWER = "answers"
+    ERROR = "answers 500"
+    LIMIT = "answers 429 with Retry-After"
+    GONE = "answers 410"
+    HANG = "hangs"
+    BREAK = "closes mid-response"
+    DRIP = "drips bytes"
+    REFUSE = "refuses connections"
+
+
+class LaneKey(NamedTuple):
+    """A partition of one life of a topic: one that was deleted and made again begins a new life."""
+
+    topic: str
+    life: int
+    partition: int
+
+
+class Arrival(NamedTuple):
+    """One record as it came; `number` is the load's own, `at` is monotonic."""
+
+    at: float
+    offset: int
+    number: int
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What came of one lane, in the order of arrival: for the first time, and again."""
+
+    first: list[Arrival] = field(default_factory=list)
+    again: list[Arrival] = field(default_factory=list)
+    backwards: int = 0
+    seen: set[int] = field(default_factory=set)
+
+    def note(self, arrival: Arrival) -> None:
+        """One more."""
+        if arrival.number in self.seen:
+            self.again.append(arrival)
+            return
+        if self.first and arrival.offset < self.first[-1].offset:
+            self.backwards += 1
+        self.seen.add(arrival.number)
+        self.first.append(arrival)
+
+
+class CheckingReceiver:
+    """An HTTP/1.1 server on 127.0.0.1, one thread a connection; a context."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lanes: defaultdict[LaneKey, Arrivals] = defaultdict(Arrivals)
+        self._behaviour = Behaviour.ANSWER
+        self._sockets: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        self._port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self._port}/hook"
+
+    def __enter__(self) -> Self:
+        """Begin to accept."""
+        self._listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close everything."""
+        self._close()
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """From now on; a request that hangs goes on hanging until its client gives up."""
+        self._behaviour = behaviour
+        if behaviour is Behaviour.REFUSE:
+            self._close()
+        elif self._listener is None:
+            self._listen()
+
+    def remember(self, messages: list[dict[str, Any]], at: float) -> None:
+        """These are about to be acknowledged."""
+        with self._lock:
+            for message in messages:
+                value = message["value"]
+                lane = self._lanes[LaneKey(message["topic"], value["life"], message["partition"])]
+                lane.note(Arrival(at, message["offset"], value["n"]))
+
+    def lanes(self) -> dict[LaneKey, Arrivals]:
+        """A copy of what has arrived so far."""
+        with self._lock:
+            return {
+                key: Arrivals([*lane.first], [*lane.again], lane.backwards, set(lane.seen))
+                for key, lane in self._lanes.items()
+            }
+
+    def lacks(self, wanted: set[int]) -> int:
+        """How many of these records have not arrived."""
+        with self._lock:
+            return len(wanted.difference(*(lane.seen for lane in self._lanes.values())))
+
+    @property
+    def count(self) -> int:
+        """How many records have arrived, those that came again included."""
+        with self._lock:
+            return sum(len(lane.first) + len(lane.again) for lane in self._lanes.values())
+
+    def _listen(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self._port), backlog=512)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _close(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
+            listener.close()
+        with self._lock:
+            sockets = list(self._sockets)
+        for sock in sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                self._sockets.add(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        buffer = bytearray()
+        with sock, contextlib.suppress(OSError):
+            while (body := _read(sock, buffer)) is not None and self._answer(sock, body):
+                pass
+        with self._lock:
+            self._sockets.discard(sock)
+
+    def _answer(self, sock: socket.socket, body: bytes) -> bool:
+        """Whether the connection may be used again."""
+        match self._behaviour:
+            case Behaviour.ANSWER:
+                self.remember(json.loads(body)["messages"], time.monotonic())
+                sock.sendall(OK)
+            case Behaviour.ERROR:
+                sock.sendall(ERROR)
+            case Behaviour.LIMIT:
+                sock.sendall(LIMITED)
+            case Behaviour.GONE:
+                sock.sendall(GONE)
+            case Behaviour.HANG:
+                sock.recv(1)  # nothing, when the client has had enough
+                return False
+            case Behaviour.BREAK:
+                sock.sendall(HALF)
+                return False
+            case Behaviour.DRIP:
+                _drip(sock)
+                return False
+            case Behaviour.REFUSE:
+                return False
+        return True
+
+
+def _drip(sock: socket.socket) -> None:
+    """A byte now and then, for ever: until the client closes."""
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while not select.select([sock], [], [], DRIP_INTERVAL_S)[0]:
+        sock.sendall(b"x")
+
+
+def _read(sock: socket.socket, buffer: bytearray) -> bytes | None:
+    """The body of the next request; None when the client has closed."""
+    while (end := buffer.find(b"\r\n\r\n")) < 0:
+        if not _more(sock, buffer):
+            return None
+    lines = bytes(buffer[:end]).lower().split(b"\r\n")
+    length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length"))
+    while len(buffer) < end + 4 + length:
+        if not _more(sock, buffer):
+            return None
+    body = bytes(buffer[end + 4 : end + 4 + length])
+    del buffer[: end + 4 + length]
+    return body
+
+
+def _more(sock: socket.socket, buffer: bytearray) -> bool:
+    data = sock.recv(262_144)
+    buffer += data
+    return bool(data)

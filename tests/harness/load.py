@@ -1,0 +1,111 @@
+"""A steady load of numbered records; what counts is what Kafka has acknowledged."""
+
+import contextlib
+import json
+import random
+import threading
+import time
+from itertools import count
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+TICK_S = 0.02
+FLUSH_S = 120.0
+NUMBERS = count()
+"""One sequence for all loads of a session: a number is a record, whatever its topic."""
+
+
+class Sent(NamedTuple):
+    """One record that Kafka has; `at` is when it said so (monotonic)."""
+
+    topic: str
+    life: int
+    partition: int
+    offset: int
+    at: float
+
+
+class Load:
+    """Produces to one topic from `start` to `stop`, at `per_s` records a second over its partitions.
+
+    `acks=all` and idempotent: Kafka holds each record once, also when brokers die meanwhile.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, *, per_s: float, partitions: int, seed: str, life: int = 1) -> None:
+        self.topic = topic
+        self.life = life
+        self.partitions = partitions
+        self.sent: dict[int, Sent] = {}
+        self.began_at = 0.0
+        self._per_s = per_s
+        self._chance = random.Random(seed)  # noqa: S311  # seeded on purpose
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "delivery.timeout.ms": 300_000,
+                "topic.metadata.refresh.interval.ms": 1000,
+                "reconnect.backoff.max.ms": 1000,
+                "log_level": 0,
+            }
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self.began_at = time.monotonic()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, when Kafka has acknowledged everything. Raises AssertionError when it does not."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._thread.join(FLUSH_S)
+            assert self._producer.flush(FLUSH_S) == 0, "Kafka has not acknowledged the load"
+
+    def grow(self, partitions: int) -> None:
+        """Produce to so many partitions from now on; the topic has them already."""
+        deadline = time.monotonic() + FLUSH_S
+        while len(self._producer.list_topics(self.topic, timeout=5).topics[self.topic].partitions) < partitions:
+            assert time.monotonic() < deadline, "the topic has not grown"
+        self.partitions = partitions
+
+    def _run(self) -> None:
+        produced = 0
+        while not self._stopping.wait(TICK_S):
+            due = int((time.monotonic() - self.began_at) * self._per_s)
+            while produced < due:
+                with contextlib.suppress(KafkaException):  # this client does not know a new partition yet
+                    self._produce()
+                produced += 1
+            self._producer.poll(0)
+
+    def _produce(self) -> None:
+        number = next(NUMBERS)
+        value = {
+            "n": number,
+            "life": self.life,
+            "half": number % 2 == 0,
+            "sparse": number % SPARSE_EVERY == 0,
+            "pad": "x" * 100,
+        }
+        self._producer.produce(
+            self.topic,
+            json.dumps(value),
+            key=f"key-{number % 1000}",
+            partition=self._chance.randrange(self.partitions),
+            on_delivery=lambda error, message: self._delivered(number, error, message),
+        )
+
+    def _delivered(self, number: int, error: KafkaError | None, message: Message) -> None:
+        partition, offset = message.partition(), message.offset()
+        if error is None and partition is not None and offset is not None:
+            self.sent[number] = Sent(self.topic, self.life, partition, offset, time.monotonic())
+
+
+SPARSE_EVERY = 40
+"""One record in so many matches the filter `sparse`."""
