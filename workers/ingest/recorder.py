@@ -129,8 +129,9 @@ class Recorder:
 
     def _write(self) -> bool:
         letters = self._write_letters()
-        told = self._write_conditions()
-        told &= self._accepted(self._write_inactive, rows="subscriptions")
+        # Before its condition, which would make another alert due for what one is to say.
+        told = self._accepted(self._write_inactive, rows="subscriptions")
+        told &= self._write_conditions()
         self._write_activity()
         self._purge()
         return letters and told
