@@ -94,6 +94,8 @@ def _create_alerts() -> None:
         sa.Column("told", sa.Boolean(), nullable=False),
         sa.Column("mails", sa.Integer(), nullable=False),
         sa.Column("speak_at", sa.Float(), nullable=False),
+        sa.Column("untold_ranges", sa.Integer(), nullable=False),
+        sa.Column("untold_records", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_spells_speak_at", "spells", ["speak_at"])
 

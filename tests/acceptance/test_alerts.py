@@ -92,6 +92,26 @@ def test_owner_hears_once_of_a_failure_and_of_its_end(
     assert str(recovered.message["Subject"]) == "[webhookd] paid orders has recovered"
 
 
+def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline: Starts) -> None:
+    port = free_ports(1)[0]
+    settings = {
+        "WEBHOOKD_SMTP_HOST": "127.0.0.1",
+        "WEBHOOKD_SMTP_PORT": str(port),
+        "WEBHOOKD_SMTP_SECURITY": "none",
+        "WEBHOOKD_MAIL_FROM": "webhookd@example.com",
+    }
+    with start_pipeline(**settings) as pipeline, Receiver(lambda _: status(500)) as receiver:
+        topic = pipeline.topic(1)
+        subscribed(pipeline, receiver.url, topic)
+        pipeline.produce(topic, [b"{}"], partitions=1)
+        until(lambda: '"event":"alert_raised"' in pipeline.log("ingest"), "the alert is raised")
+        pipeline.kill("ingest")
+        with MailServer(port=port) as server:
+            pipeline.start("ingest")
+            server.wait(lambda received: len(received) == 1)
+            assert server.received[0].recipients == ("owner@example.com",)
+
+
 def test_operators_hear_of_missing_workers_and_of_redis(
     kafka_bootstrap: str, mail_server: MailServer, mailing: dict[str, str], tmp_path: Path
 ) -> None:

@@ -90,6 +90,15 @@ def test_recorder_writes_condition_and_alert(database: Database) -> None:
     assert outbox(database) == ["unhealthy"]
 
 
+def test_endpoint_that_is_gone_is_one_mail(database: Database) -> None:
+    recorder = Recorder(database, retention_s=HOUR, wall_clock=clock.wall_clock)
+    recorder.condition(replace(UNHEALTHY, reason="http_410"))
+    recorder.deactivate(subscription(ID), "gone")
+    recorder.start()
+    recorder.stop(PATIENCE_S)
+    assert outbox(database) == ["deactivated"]
+
+
 def test_alert_is_rolled_back_with_its_condition(database: Database) -> None:
     refused = replace(UNHEALTHY, lag=2**70)
     with pytest.raises(OverflowError):

@@ -87,6 +87,16 @@ def test_letter_that_came_after_a_refused_one_is_kept(recorder: Recorder) -> Non
     recorder.stop(PATIENCE_S)
 
 
+def test_refused_condition_holds_up_no_other(database: Database, recorder: Recorder) -> None:
+    recorder.condition(Condition(subscription_id=ID, health=Health.HEALTHY, lag=REFUSED))
+    recorder.condition(Condition(subscription_id=OTHER_ID, health=Health.HEALTHY, lag=7))
+    recorder.start()
+    recorder.stop(PATIENCE_S)
+    with database.transaction() as session:
+        other = conditions.read(session, OTHER_ID)
+        assert (conditions.read(session, ID), other and other.lag) == (None, 7)
+
+
 def test_refused_activity_is_counted(database: Database, recorder: Recorder) -> None:
     recorder.happened(lambda: [call(REFUSED)])
     recorder.happened(lambda: [call(REFUSED)])

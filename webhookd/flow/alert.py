@@ -16,7 +16,8 @@ from enum import StrEnum
 
 from webhookd.flow import alert_text
 from webhookd.flow.addressee import Addressee
-from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.condition import Condition, Health
+from webhookd.flow.loss import Loss, loss_of
 from webhookd.flow.mail import Mail, token_of
 from webhookd.flow.spell import REMINDERS_S, Spell, Word, look
 
@@ -91,7 +92,7 @@ def due(
     if word is not None:
         text = alert_text.on_health(word, latest, addressee, lost, now)
         alerts = (write_alert(health, KINDS[word], addressee.emails, text, now),)
-    elif lost:
+    elif lost is not None:
         text = alert_text.on_loss(latest, addressee, lost)
         alerts = (write_alert(loss, Kind.RECORDS_LOST, addressee.emails, text, now),)
     return Due(spells={health: spell, loss: loss_spell}, alerts=alerts)
@@ -107,18 +108,35 @@ def deactivated(addressee: Addressee, reason: str, condition: Condition | None, 
 
 def _lost(
     before: Condition | None, latest: Condition, spell: Spell | None, now: float
-) -> tuple[Spell | None, tuple[LostRange, ...]]:
-    """The ranges to tell of now. Of a loss that was told, `began_at` is when the first untold range after it was."""
+) -> tuple[Spell | None, Loss | None]:
+    """The losses to tell of now. Of one that was told, `began_at` is when the first untold one after it was."""
     known = set(before.lost_ranges) if before is not None else set()
-    news = tuple(item for item in latest.lost_ranges if item not in known)
+    news = loss_of(item for item in latest.lost_ranges if item not in known)
     if spell is None:
-        return (Spell(began_at=now, speak_at=now + REMINDERS_S[0]), news) if news else (None, ())
-    if news and spell.told:
-        spell = replace(spell, told=False, began_at=min(item.at for item in news))
+        return (Spell(began_at=now, speak_at=now + REMINDERS_S[0]), news) if news else (None, None)
+    if news is not None:
+        spell = _with(news, spell)
     if now < spell.speak_at:
-        return spell, ()
+        return spell, None
     if spell.told:
-        return None, ()
+        return None, None
     wait_s = REMINDERS_S[min(spell.mails, len(REMINDERS_S) - 1)]
-    untold = tuple(item for item in latest.lost_ranges if item.at >= spell.began_at)
-    return replace(spell, told=True, mails=spell.mails + 1, speak_at=now + wait_s), untold
+    untold = Loss(
+        ranges=tuple(item for item in latest.lost_ranges if item.at >= spell.began_at),
+        count=spell.untold_ranges,
+        records=spell.untold_records,
+    )
+    told = replace(spell, told=True, untold_ranges=0, untold_records=0)
+    return replace(told, mails=spell.mails + 1, speak_at=now + wait_s), untold
+
+
+def _with(news: Loss, spell: Spell) -> Spell:
+    """The condition keeps only the newest ranges, so what is not told yet is counted."""
+    began_at = min(item.at for item in news.ranges)
+    return replace(
+        spell,
+        told=False,
+        began_at=began_at if spell.told else min(spell.began_at, began_at),
+        untold_ranges=spell.untold_ranges + news.count,
+        untold_records=spell.untold_records + news.records,
+    )

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from math import isfinite
 
 from webhookd.flow.addressee import Addressee
-from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.condition import Condition, Health
+from webhookd.flow.loss import Loss
 from webhookd.flow.mail import one_line
 from webhookd.flow.spell import Word
 from webhookd.flow.subscription import OnExhausted
@@ -28,6 +29,7 @@ PUT_ASIDE = (
 )
 STOPPED = "Nothing is read for this subscription until it can be used again; its position is kept."
 AGAIN = "webhookd goes on trying by itself; the position is kept."
+LOOKED_FOR = "A topic of this subscription does not exist. It is looked for, and read as soon as it is there."
 READ_ON = "Reading has gone on from the oldest records that the topic still holds."
 SWITCHED_OFF = "The subscription is switched off. Nothing is read and nothing is sent; its position is kept."
 
@@ -38,7 +40,8 @@ FIX_REFUSED = (
 )
 FIX_ADDRESS = "Check the host name in the subscription's URL, its DNS records and its certificate."
 FIX_CONFIGURATION = "Save the subscription again with a configuration that the API accepts."
-FIX_TOPIC = "Nothing, unless this goes on: then ask who runs webhookd."
+FIX_TOPIC = "Create the topic, or take it out of the subscription."
+FIX_INSIDE = "Nothing, unless this goes on: then ask who runs webhookd."
 FIX_LOSS = (
     "Find out whether the receiver needs these records and produce them again if so. A longer retention of the topic, "
     "or a faster endpoint, keeps it from happening again."
@@ -46,7 +49,11 @@ FIX_LOSS = (
 FIX_GONE = "If the endpoint is to receive again, change its URL or set the subscription active."
 
 ADDRESS = frozenset({"dns_failed", "address_refused", "tls_failed"})
-BEFORE_SENDING = {"unusable_configuration": (STOPPED, FIX_CONFIGURATION), "intake_failed": (AGAIN, FIX_TOPIC)}
+BEFORE_SENDING = {
+    "unusable_configuration": (STOPPED, FIX_CONFIGURATION),
+    "topic_missing": (LOOKED_FOR, FIX_TOPIC),
+    "intake_failed": (AGAIN, FIX_INSIDE),
+}
 """Failures that are not the endpoint's: what happens now, and what to do."""
 
 
@@ -58,7 +65,7 @@ class Text:
     body: str
 
 
-def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Sequence[LostRange], now: float) -> Text:
+def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Loss | None, now: float) -> Text:
     """It fails, it still does, or it has recovered."""
     if word is Word.RECOVERED:
         return _recovered(condition, addressee, lost)
@@ -79,13 +86,12 @@ def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Sequ
     )
 
 
-def on_loss(condition: Condition, addressee: Addressee, lost: Sequence[LostRange]) -> Text:
+def on_loss(condition: Condition, addressee: Addressee, lost: Loss) -> Text:
     """Records were gone from Kafka before they were read."""
-    count = sum(item.count for item in lost)
     facts = [*_who(addressee), ("behind", records(condition.lag))]
     opening = "Records of this subscription were no longer in Kafka when they were to be read. They are lost."
     return Text(
-        _subject(f"{one_line(addressee.name)} has lost up to {records(count)}"),
+        _subject(f"{one_line(addressee.name)} has lost up to {records(lost.records)}"),
         _body(opening, facts, _loss(lost), _next(READ_ON, FIX_LOSS)),
     )
 
@@ -132,7 +138,7 @@ def records(count: int) -> str:
     return f"{count:,} record{'' if count == 1 else 's'}"
 
 
-def _recovered(condition: Condition, addressee: Addressee, lost: Sequence[LostRange]) -> Text:
+def _recovered(condition: Condition, addressee: Addressee, lost: Loss | None) -> Text:
     facts = [*_who(addressee), ("recovered", moment(condition.since)), ("behind", records(condition.lag))]
     return Text(
         _subject(f"{one_line(addressee.name)} has recovered"),
@@ -146,6 +152,8 @@ def _advice(condition: Condition, addressee: Addressee) -> tuple[str, str]:
     if condition.reason == "records_lost":
         return READ_ON, FIX_LOSS
     happens = PUT_ASIDE if addressee.on_exhausted is OnExhausted.DEAD_LETTER else HELD
+    if condition.reason == "worker_lost":
+        return happens, FIX_INSIDE
     if condition.reason in ADDRESS:
         return happens, FIX_ADDRESS
     refused = condition.reason.startswith(("http_3", "http_4")) and condition.reason != "http_429"
@@ -161,16 +169,18 @@ def _answer(condition: Condition) -> list[tuple[str, str]]:
     return [("last answer", answer)] if answer and condition.health is Health.UNHEALTHY else []
 
 
-def _loss(lost: Sequence[LostRange]) -> list[str]:
-    if not lost:
+def _loss(lost: Loss | None) -> list[str]:
+    if lost is None:
         return []
+    shown = lost.ranges[-RANGES_SHOWN:]
     lines = [
         f"  {moment(item.at)}  {item.topic}[{item.partition}]  offsets {item.first} to {item.end - 1}, "
         f"up to {records(item.count)}"
-        for item in lost[:RANGES_SHOWN]
+        for item in shown
     ]
-    more = [f"  and {len(lost) - RANGES_SHOWN} more ranges"] if len(lost) > RANGES_SHOWN else []
-    return ["Lost, because the topic did not keep them long enough:", *lines, *more]
+    more = [f"  and {lost.count - len(shown)} more ranges before these"] if lost.count > len(shown) else []
+    opening = f"Up to {records(lost.records)} lost, because the topic did not keep them long enough:"
+    return [opening, *lines, *more]
 
 
 def _next(happens: str, to_do: str) -> list[str]:

@@ -36,7 +36,8 @@ class Spell:
     """A spell as it is kept between two looks; times are seconds since the epoch.
 
     `ended_at` is 0 while it lasts. `told`: the last mail said that it fails. `mails` counts those that did, and
-    `speak_at` is when the next one may.
+    `speak_at` is when the next one may. What was lost since the last mail about losses: `untold_records`, in
+    `untold_ranges`.
     """
 
     began_at: float
@@ -44,6 +45,8 @@ class Spell:
     told: bool = True
     mails: int = 1
     speak_at: float
+    untold_ranges: int = 0
+    untold_records: int = 0
 
 
 def look(spell: Spell | None, *, failing: bool, now: float) -> tuple[Spell | None, Word | None]:

@@ -57,7 +57,13 @@ def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Spell]:
     rows = session.scalars(select(SpellRow).where(which).order_by(SpellRow.subject_key).with_for_update())
     return {
         row.subject_key: Spell(
-            began_at=row.began_at, ended_at=row.ended_at, told=row.told, mails=row.mails, speak_at=row.speak_at
+            began_at=row.began_at,
+            ended_at=row.ended_at,
+            told=row.told,
+            mails=row.mails,
+            speak_at=row.speak_at,
+            untold_ranges=row.untold_ranges,
+            untold_records=row.untold_records,
         )
         for row in rows
     }

@@ -213,6 +213,8 @@ class SpellRow(Table):
     told: Mapped[bool] = mapped_column(Boolean)
     mails: Mapped[int] = mapped_column(Integer)
     speak_at: Mapped[float] = mapped_column(Float, index=True)
+    untold_ranges: Mapped[int] = mapped_column(Integer)
+    untold_records: Mapped[int] = mapped_column(BigInteger)
 
 
 class FaultRow(Table):

@@ -2,7 +2,7 @@
 
 Dead letters wait for the database for as long as it is away (their lanes are paused meanwhile); of conditions the
 latest is kept, of activity as much as fits. What the database refuses for good holds up nothing else: dead letters go
-behind all others and are tried again, activity is dropped and counted.
+behind all others and are tried again, so are conditions, activity is dropped and counted.
 """
 
 from collections import deque
@@ -129,8 +129,9 @@ class Recorder:
 
     def _write(self) -> bool:
         letters = self._write_letters()
-        told = self._accepted(self._write_conditions, rows="conditions")
-        told &= self._accepted(self._write_inactive, rows="subscriptions")
+        # Before its condition, which would make another alert due for what one is to say.
+        told = self._accepted(self._write_inactive, rows="subscriptions")
+        told &= self._write_conditions()
         self._write_activity()
         self._purge()
         return letters and told
@@ -165,18 +166,29 @@ class Recorder:
             return False
         return True
 
-    def _write_conditions(self) -> None:
+    def _write_conditions(self) -> bool:
         with self._changed:
             latest = dict(self._conditions)
         if not latest:
-            return
+            return True
+        if self._accepted(partial(self._overwrite, list(latest.values())), rows="conditions"):
+            written = latest
+        else:
+            written = {id_: found for id_, found in latest.items() if self._accepted_alone(found)}
+        with self._changed:
+            self._conditions = {id_: now for id_, now in self._conditions.items() if written.get(id_) is not now}
+        return len(written) == len(latest)
+
+    def _accepted_alone(self, condition: Condition) -> bool:
+        of = condition.subscription_id
+        return self._accepted(partial(self._overwrite, [condition]), rows="condition", subscription=of)
+
+    def _overwrite(self, latest: Sequence[Condition]) -> None:
         with self._database.transaction() as session:
             # What they make due is lost with them or with neither.
-            raised = alerting.raise_due(session, list(latest.values()), self._wall_clock())
-            conditions.write(session, list(latest.values()))
+            raised = alerting.raise_due(session, latest, self._wall_clock())
+            conditions.write(session, latest)
         alerting.log(raised)
-        with self._changed:
-            self._conditions = {id_: now for id_, now in self._conditions.items() if latest.get(id_) is not now}
 
     def _write_inactive(self) -> None:
         for id_, (subscription, reason) in list(self._inactive.items()):

@@ -167,7 +167,11 @@ def a_spell(began_at: float = NOW, **changes: float) -> Spell:
 
 
 def test_spell_is_kept_changed_and_removed(database: Database) -> None:
-    for after in (a_spell(), a_spell(ended_at=NOW + 1, told=False, mails=3), None):
+    for after in (
+        a_spell(),
+        a_spell(ended_at=NOW + 1, told=False, mails=3, untold_ranges=7, untold_records=2**40),
+        None,
+    ):
         with database.transaction() as session:
             assert spells.save(session, spells.lock(session, [KEY]), {KEY: after}) == set()
         with database.transaction() as session:

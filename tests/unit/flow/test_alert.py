@@ -100,6 +100,20 @@ def test_ranges_lost_soon_after_are_told_in_one_mail() -> None:
     assert ("offsets 0 to 9" in body, body.count("offsets ")) == (False, 9)
 
 
+def test_losses_that_the_condition_no_longer_shows_are_counted() -> None:
+    owner = Owner()
+    ranges: tuple[LostRange, ...] = ()
+    for first in range(0, 1000, 20):
+        ranges = (*ranges, lost(first, owner.now))[-20:]
+        owner.hear(replace(HEALTHY, lost_ranges=ranges))
+    owner.hear(replace(HEALTHY, lost_ranges=ranges), after_s=HOUR)
+    mail = owner.alerts[1].mail
+    assert mail.subject == "[webhookd] orders to the shop has lost up to 490 records"
+    assert (mail.body.count("offsets "), "and 29 more ranges before these" in mail.body) == (20, True)
+    owner.hear(replace(HEALTHY, lost_ranges=ranges), after_s=4 * HOUR)
+    assert len(owner.alerts) == 2
+
+
 def test_loss_that_turns_it_unhealthy_is_one_mail() -> None:
     owner = Owner()
     owner.hear(replace(UNHEALTHY, reason="records_lost", lost_ranges=(lost(5),)))
@@ -140,6 +154,8 @@ def test_text_says_what_its_owner_has_to_know() -> None:
         ("dns_failed", OnExhausted.PAUSE, "DNS records"),
         ("unusable_configuration", OnExhausted.PAUSE, "Save the subscription again"),
         ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
+        ("worker_lost", OnExhausted.PAUSE, "ask who runs webhookd"),
+        ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
         ("a_reason_of_later", OnExhausted.PAUSE, "answer with a 2xx"),
     ],
 )
