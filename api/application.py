@@ -6,6 +6,7 @@ from flask.json.provider import DefaultJSONProvider
 from api.extensions import openapi, problems
 from api.extensions.documents import discard_body
 from api.ports import EXTENSION, Announcements, Brokers, Services
+from api.resources.administration import routes as administration
 from api.resources.health import routes as health
 from api.resources.health.readiness import Readiness, checks_of
 from api.resources.status import routes as status
@@ -29,7 +30,7 @@ def create_app(settings: Settings, *, database: Database, kafka_offsets: Brokers
     app.after_request(discard_body)
     problems.register(app)
     documented = openapi.register(app)
-    for routes in (subscription, status, health):
+    for routes in (subscription, status, administration, health):
         documented.register_blueprint(routes.blueprint)
     return app
 

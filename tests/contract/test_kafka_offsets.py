@@ -24,10 +24,17 @@ from webhookd.testing.memory_offsets import MemoryOffsets
 TIMEOUT_S = 20.0
 
 
+class Answers(Brokers, Protocol):
+    """What the API asks, and what ingest asks besides."""
+
+    def delete_group(self, group: str, timeout_s: float) -> None:
+        """Delete a group without members; Conflict when it has some."""
+
+
 class Cluster(Protocol):
     """What the suite needs besides the questions: topics with records, groups with members, and a look at commits."""
 
-    brokers: Brokers
+    brokers: Answers
 
     def produce(self, topic: str, records: int) -> None:
         """Append records to partition 0."""
@@ -45,7 +52,7 @@ class Broker:
     """Whether topics must be made first; the mock cluster cannot, and makes them on use."""
 
     def __post_init__(self) -> None:
-        self.brokers: Brokers = KafkaOffsets(self.servers)
+        self.brokers: Answers = KafkaOffsets(self.servers)
 
     def produce(self, topic: str, records: int) -> None:
         if self.creates:
@@ -68,7 +75,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.fake = MemoryOffsets()
-        self.brokers: Brokers = self.fake
+        self.brokers: Answers = self.fake
 
     def produce(self, topic: str, records: int) -> None:
         self.fake.ends.setdefault(topic, {0: 0})[0] += records

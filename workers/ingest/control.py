@@ -10,6 +10,7 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.errors import StoreUnavailable
+from webhookd.flow.announcement import Announcement
 from webhookd.flow.condition import Condition
 from webhookd.flow.ownership import owner
 from webhookd.flow.subscription import Subscription
@@ -41,7 +42,7 @@ class Control:
         member_id: str,
         member_timeout_s: float,
         interval_s: float,
-        listen: Callable[[Callable[[str, int], None], Event], None],
+        listen: Callable[[Callable[[Announcement], None], Event], None],
     ) -> None:
         self._database = database
         self._runs = runs
@@ -74,7 +75,7 @@ class Control:
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
 
-    def _announced(self, _id: str, _version: int) -> None:
+    def _announced(self, _announcement: Announcement) -> None:
         self._wake.set()
 
     def _run(self) -> None:
