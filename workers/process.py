@@ -15,6 +15,10 @@ from workers.edges import Edges
 from workers.errand import Bounds, Clocks
 from workers.reporter import Reporter
 from workers.tasks import register
+from workers.watch import Watch
+
+STAND_STILL_S = 0.2
+"""How often an offline worker sees to it that nothing is under way."""
 
 _log = logs.get(__name__)
 
@@ -32,6 +36,7 @@ class WorkerProcess:
         self._desk: Desk | None = None
         self._exchanges = ExchangeLoop(settings)  # not started, but what is wrong with its settings is said now
         self._reporter: Reporter | None = None
+        self._watch: Watch | None = None
         self.app: Celery = build_celery(settings)
         register(self.app, self.desk)
 
@@ -45,11 +50,12 @@ class WorkerProcess:
     def stop(self, budget_s: float) -> None:
         """End the requests under way within the budget and report; tasks end by themselves after that."""
         with self._lock:
-            if self._reporter is None:
+            if self._reporter is None or self._watch is None:
                 return
             self._reporter.stop_all()
             self._exchanges.stop(budget_s)
             self._reporter.stop(budget_s)
+            self._watch.stop()
 
     def _open(self) -> Desk:
         settings = self._settings
@@ -57,16 +63,44 @@ class WorkerProcess:
         self._reporter = Reporter(
             self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s, longest_s=bounds.longest_s
         )
+        directory = Directory(self._edges.database)
+        self._watch = Watch(
+            self._edges.database,
+            directory,
+            Cutting(self._reporter, self._exchanges),
+            interval_s=settings.control_read_interval_s,
+            listen=self._edges.announcements.run,
+            monotonic=clock.monotonic,
+        )
         self._exchanges.start()
         self._reporter.start()
+        self._exchanges.every(STAND_STILL_S, self._watch.stand_still)
+        self._watch.start()  # it reads once before the first parcel is looked at
         return Desk(
-            directory=Directory(self._edges.database),
+            switch=self._watch,
+            directory=directory,
             claims=self._edges.board,
             exchanges=self._exchanges,
             reporter=self._reporter,
             bounds=bounds,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
         )
+
+
+class Cutting:
+    """What a process that must not send any more does with the deliveries it has under way."""
+
+    def __init__(self, reporter: Reporter, exchanges: ExchangeLoop) -> None:
+        self._reporter = reporter
+        self._exchanges = exchanges
+
+    def stop_all(self) -> None:
+        """Let every delivery end after the request under way."""
+        self._reporter.stop_all()
+
+    def cut(self) -> None:
+        """Break off the requests under way; both processes and endpoints go on."""
+        self._exchanges.cut()
 
 
 def bounds_of(settings: Settings) -> Bounds:

@@ -60,7 +60,7 @@ class Pipeline:
         upgrade(self.database)
         for name in ("api", "ingest", "worker"):
             self.start(name)
-        until(lambda: self._answers("/ready"), "the API is ready")
+        self.wait_ready()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,6 +70,10 @@ class Pipeline:
                 process.send_signal(signal.SIGTERM)
         for name in list(self._processes):
             self._end(name)
+
+    def wait_ready(self) -> None:
+        """Wait until the API answers, and all it needs."""
+        until(lambda: self._answers("/ready"), "the API is ready")
 
     def start(self, name: str) -> None:
         """Start a process again, or another one under its command's name."""

@@ -28,6 +28,8 @@ class Dispatcher:
         self._publisher = publisher
         self._reply = reply
         self._failed = failed
+        self.halted = False
+        """While webhookd is offline nothing leaves; what is ready waits."""
         self._touched: dict[str, Intake] = {}
         self._recent_lanes: set[str] = set()
         self._lane_count = 0
@@ -36,7 +38,7 @@ class Dispatcher:
     @property
     def due_at(self) -> float | None:
         """When to dispatch next; None while there is nothing to, or the publisher is busy."""
-        return self._next_at if self._touched and not self._publisher.waiting else None
+        return self._next_at if self._touched and not self.halted and not self._publisher.waiting else None
 
     def touch(self, intake: Intake) -> None:
         """There may be something to dispatch."""
@@ -49,7 +51,7 @@ class Dispatcher:
 
     def dispatch(self, now: float) -> None:
         """Send on its way what is ready."""
-        if not self._touched or self._publisher.waiting or now < self._next_at:
+        if self.halted or not self._touched or self._publisher.waiting or now < self._next_at:
             return
         outgoing = []
         touched, self._touched = self._touched, {}
@@ -70,7 +72,7 @@ class Dispatcher:
 
     def publish_again(self, unclaimed: Sequence[Delivery], now: float) -> bool:
         """Publish what nobody claimed, under the same ids; answers whether the publisher had time for it."""
-        if not unclaimed or self._publisher.waiting:
+        if self.halted or not unclaimed or self._publisher.waiting:
             return False
         for delivery in unclaimed:
             self._dispatches.published(delivery, now)

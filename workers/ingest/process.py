@@ -17,6 +17,7 @@ from celery import Celery
 from webhookd import clock, logs
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.flow.administration import SETTLE_S
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
@@ -118,6 +119,20 @@ class IngestProcess:
     def leave(self, id_: str) -> None:
         """Stop running it."""
         self.loop.call(partial(self.loop.drop, id_))
+
+    def go_offline(self, age_s: float) -> None:
+        """Stop everything: what is in flight may be settled until `SETTLE_S` after the switch."""
+        _log.warning("went_offline", age_s=round(age_s, 3))
+        self.loop.call(partial(self.loop.fall_asleep, max(0.0, SETTLE_S - age_s)))
+
+    def go_online(self) -> None:
+        """Go on from the committed positions."""
+        _log.warning("went_online")
+        self.loop.call(self._wake)
+
+    def _wake(self) -> None:
+        for subscription, condition in self.loop.wake():
+            self._start(subscription, condition)
 
     def _unknown(self, deliveries: Sequence[Delivery]) -> None:
         self.loop.unknown(deliveries)

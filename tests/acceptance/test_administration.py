@@ -1,0 +1,111 @@
+"""webhookd taken offline and back, and subscriptions deleted, while everything runs. Oracles as in test_delivery.py."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.conftest import Starts
+from tests.harness.pipeline import Pipeline, until
+from tests.harness.receiver import OK, Receiver, Request
+
+ASLEEP = '"event":"asleep"'
+PATH = "/1/EventNotificationAdmin"
+OFFLINE = {"status": "offline", "offline_message": "moving house"}
+ONLINE = {"status": "online"}
+STOPPED_S = 5.0
+"""Within so long after the switch everything stands still."""
+
+
+@pytest.fixture(scope="module")
+def pipeline(start_pipeline: Starts) -> Iterator[Pipeline]:
+    """One whose switch may be turned."""
+    with start_pipeline() as running:
+        yield running
+
+
+def numbers(count: int) -> list[bytes]:
+    return [json.dumps({"n": n, "pad": "x" * 100}).encode() for n in range(count)]
+
+
+def go_offline(pipeline: Pipeline) -> float:
+    """Turn the switch; answers how long it took until ingest had left every group."""
+    before, began = pipeline.log("ingest").count(ASLEEP), time.monotonic()
+    pipeline.ask("POST", PATH, OFFLINE)
+    until(lambda: pipeline.log("ingest").count(ASLEEP) > before, "ingest is asleep", STOPPED_S)
+    return time.monotonic() - began
+
+
+class Hanging:
+    """Answers the first request only when it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.let_go = threading.Event()
+
+    def answer(self, _request: Request) -> bytes:
+        if not self.asked.is_set():
+            self.asked.set()
+            self.let_go.wait(60.0)
+        return OK
+
+
+def test_offline_stops_all_within_five_seconds(pipeline: Pipeline) -> None:
+    topic, count = pipeline.topic(), 20_000
+    pipeline.produce(topic, numbers(count))
+    with Receiver() as receiver:
+        id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
+        receiver.wait_for_records(count // 10)
+        go_offline(pipeline)
+        assert pipeline.status(id_)["reason"] == "offline"
+        stopped = len(receiver.requests)
+        assert receiver.records < count
+        time.sleep(2.0)
+        assert len(receiver.requests) == stopped
+        pipeline.ask("POST", PATH, ONLINE)
+        receiver.wait_for_records(count)
+        pipeline.wait_committed(id_, topic)
+        assert (receiver.repeats, receiver.out_of_order) == (0, 0)
+        events = [event["event"] for event in pipeline.status(id_)["recent_activity"]]
+        assert [event for event in events if event != "api_call"] == ["active", "inactive", "active"]
+
+
+def test_hanging_request_is_cut_and_sent_again(pipeline: Pipeline) -> None:
+    topic, hanging = pipeline.topic(1), Hanging()
+    with Receiver(hanging.answer) as receiver:
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(3), partitions=1)
+        assert hanging.asked.wait(30.0)
+        assert go_offline(pipeline) > 3.0, "it had its four seconds"
+        pipeline.ask("POST", PATH, ONLINE)
+        receiver.wait_for_records(3)
+        pipeline.wait_committed(id_, topic)
+        hanging.let_go.set()
+        errors = [event["error"] for event in pipeline.status(id_)["recent_activity"] if event["event"] == "api_call"]
+        assert set(errors) == {""}, "the cut request is nobody's failure"
+
+
+def test_offline_survives_the_restart_of_everything(pipeline: Pipeline) -> None:
+    topic = pipeline.topic()
+    with Receiver() as receiver:
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(20))
+        receiver.wait_for_records(20)
+        go_offline(pipeline)
+        before = pipeline.log("ingest").count(ASLEEP)
+        for name in ("ingest", "worker", "api"):
+            pipeline.kill(name)
+            pipeline.start(name)
+        pipeline.wait_ready()
+        until(lambda: pipeline.log("ingest").count(ASLEEP) > before, "ingest knows again")
+        later = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(20))
+        time.sleep(2.0)
+        assert receiver.records == 20
+        assert [one["status"] for one in pipeline.ask("GET", PATH)["webhooks"]] == ["inactive", "inactive"]
+        pipeline.ask("POST", PATH, ONLINE)
+        receiver.wait_for_records(40)
+        pipeline.wait_committed(id_, topic)
+        pipeline.wait_committed(later, topic)
