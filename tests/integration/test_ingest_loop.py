@@ -70,7 +70,9 @@ class Scene:
         self.readers: list[Watched] = []
         self.opened = Event()
         self.refusals = 0
-        self.recorder = Recorder(self.database, retention_s=60.0, wall_clock=clock.wall_clock)
+        self.recorder = Recorder(
+            self.database, retention_s=60.0, dead_letter_retention_s=60.0, wall_clock=clock.wall_clock
+        )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = Publisher(app, MemoryBoard(), unknown=lambda _: None)
         self.dispatches = Dispatches(LEASES, tokens("delivery"), lambda: 0.5)

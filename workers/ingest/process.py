@@ -1,7 +1,7 @@
 """An ingest process: what it is made of, and the order in which it starts and stops.
 
-start   publisher, recorder, loop, reports, control, topics      who is called is there before who calls
-stop    control, topics, loop (drains), reports, publisher, recorder
+start   publisher, recorder, loop, reports, control, topics, upkeep      who is called is there before who calls
+stop    control, topics, loop (drains), upkeep, reports, publisher, recorder
         nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
 """
 
@@ -15,6 +15,7 @@ from threading import Event, Thread
 from celery import Celery
 
 from webhookd import clock, logs
+from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
 from webhookd.flow.administration import SETTLE_S
@@ -37,6 +38,7 @@ from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.topic_watch import TopicWatch
+from workers.ingest.upkeep import Upkeep
 
 REPORT_WAIT_S = 0.5
 BACK_OFF_S = 0.5
@@ -55,7 +57,10 @@ class IngestProcess:
         self.member_id = secrets.token_hex(8)
         self._stopping = Event()
         self._recorder = Recorder(
-            edges.database, retention_s=settings.activity_retention_s, wall_clock=clock.wall_clock
+            edges.database,
+            retention_s=settings.activity_retention_s,
+            dead_letter_retention_s=settings.dead_letter_retention_s,
+            wall_clock=clock.wall_clock,
         )
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
         self.loop = IngestLoop(
@@ -80,6 +85,14 @@ class IngestProcess:
             interval_s=settings.control_read_interval_s,
             listen=edges.announcements.run,
         )
+        self._upkeep = Upkeep(
+            edges.database,
+            KafkaOffsets(settings.kafka_bootstrap_servers),
+            member_id=self.member_id,
+            member_timeout_s=settings.ingest_member_timeout_s,
+            offsets_every_s=settings.offset_upkeep_s,
+            monotonic=clock.monotonic,
+        )
         self._topics = TopicWatch(
             settings.kafka_bootstrap_servers, lambda seen: self.loop.call(partial(self.loop.saw_topics, seen))
         )
@@ -93,6 +106,7 @@ class IngestProcess:
         self._reports.start()
         self._control.start()
         self._topics.start()
+        self._upkeep.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
     def stop(self, budget_s: float = DRAIN_S) -> None:
@@ -100,6 +114,7 @@ class IngestProcess:
         self._control.stop()
         self._topics.stop()
         self.loop.stop(budget_s)
+        self._upkeep.stop()
         self._stopping.set()
         self._reports.join(REPORT_WAIT_S + 5.0)
         self._publisher.stop(5.0)
