@@ -15,6 +15,7 @@ from webhookd.flow.ticket import Ticket
 from webhookd.settings import Settings
 from workers.application import build_celery
 from workers.ingest.publisher import Outgoing, Publisher
+from workers.queues import FIRST
 
 
 class Board(ForgetfulBoard):
@@ -44,7 +45,8 @@ class Scene:
         settings = Settings(redis_url="memory://", database_url=f"sqlite:///{folder}/none.db")
         self.board = Board()
         self.unknown: SimpleQueue[Delivery] = SimpleQueue()
-        self.publisher = Publisher(build_celery(settings), self.board, unknown=self._failed)
+        self.app = build_celery(settings)
+        self.publisher = Publisher(self.app, self.board, unknown=self._failed)
         self.publisher.start()
 
     def _failed(self, deliveries: Sequence[Delivery]) -> None:
@@ -71,6 +73,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path)
     yield made
     made.publisher.stop(PATIENCE_S)
+    with made.app.connection_for_write() as connection:
+        connection.default_channel.queue_purge(FIRST)  # the transport's memory outlives the application
+    made.app.close()
 
 
 def test_revoked_delivery_is_stale(scene: Scene) -> None:
