@@ -34,6 +34,9 @@ class Answers(Brokers, Protocol):
     def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are."""
 
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member for a moment."""
+
     def delete_group(self, group: str, timeout_s: float) -> None:
         """Delete a group without members; Conflict when it has some."""
 
@@ -221,6 +224,18 @@ def test_a_group_with_members_refuses_commit_and_deletion(topic: str, group: str
     member.close()
     cluster.brokers.commit_again(group, commits, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == commits
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_visit_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -> None:
+    cluster = Broker(required_service("kafka"))
+    cluster.produce(topic, 3)
+    wanted = {Partition(topic, 0): Committed(offset=2, metadata="text")}
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    cluster.brokers.visit(group, [topic], protocol, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)  # which members would not allow
 
 
 @pytest.mark.kafka

@@ -59,6 +59,7 @@ class Scene:
             member_id=member,
             member_timeout_s=3600.0,
             offsets_every_s=INTERVAL_S,
+            protocol=lambda: "classic",
             monotonic=lambda: self.now,
         )
 
@@ -147,6 +148,14 @@ def test_offsets_of_what_is_off_are_kept(scene: Scene) -> None:
     scene.keep_after_the_interval()
     assert scene.groups.kept == [GROUP]
     assert scene.groups.commits(GROUP, ["orders"], 1.0) == COMMITS
+    assert scene.groups.visits == [(GROUP, ("orders",), "classic")]
+
+
+def test_group_without_commits_is_not_visited(scene: Scene) -> None:
+    with scene.database.transaction() as session:
+        subscriptions.insert(session, subscription(active=False))
+    scene.keep_after_the_interval()
+    assert (scene.groups.kept, scene.groups.visits, scene.groups.committed) == ([GROUP], [], {})
 
 
 def test_offline_keeps_everybodys_offsets(scene: Scene) -> None:
@@ -183,7 +192,7 @@ def test_group_that_runs_again_is_left_alone(scene: Scene) -> None:
     scene.groups.occupied.add(GROUP)
     scene.keep_after_the_interval()
     scene.upkeep.keep_offsets()
-    assert scene.groups.kept == [GROUP]
+    assert (scene.groups.kept, scene.groups.visits) == ([GROUP], [])
 
 
 def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None:

@@ -24,6 +24,7 @@ from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock, logs
+from webhookd.edges.kafka_reader import member_config
 from webhookd.errors import Conflict, KafkaUnavailable
 from webhookd.flow.position import Committed, Partition
 
@@ -116,6 +117,24 @@ class KafkaOffsets:
         """Commit these as they are, texts included, into a group without members; Conflict when it has some."""
         places = [TopicPartition(p.topic, p.number, at.offset, at.metadata) for p, at in commits.items()]
         self._commit(group, places, timeout_s)
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member of a group for a moment; nothing is committed.
+
+        From when a classic group became empty brokers count how long they keep its offsets, whatever is committed
+        afterwards; of the consumer protocol's they count from each commit.
+        """
+        budget = _Budget(timeout_s)
+        joined = threading.Event()
+        consumer = Consumer(member_config(self._bootstrap_servers, group, protocol), logger=_log)
+        try:
+            consumer.subscribe(list(topics), on_assign=lambda *_: joined.set())
+            while not joined.is_set():
+                consumer.poll(min(ASK_AGAIN_S, budget.left_s()))
+        except KafkaException as error:
+            raise _translated(error) from error
+        finally:
+            consumer.close()
 
     def _commit(self, group: str, positions: list[TopicPartition], timeout_s: float) -> None:
         if not positions:

@@ -18,6 +18,7 @@ class MemoryOffsets:
         self.ends = ends or {}
         self.committed: dict[str, dict[str, dict[int, int]]] = {}
         self.metadata: dict[str, dict[Partition, str]] = {}
+        self.visits: list[tuple[str, tuple[str, ...], str]] = []
         self.occupied: set[str] = set()
         self.away = False
 
@@ -48,6 +49,11 @@ class MemoryOffsets:
         for place, at in commits.items():
             self.commit(group, {place.topic: {place.number: at.offset}}, timeout_s)
             self.metadata.setdefault(group, {})[place] = at.metadata
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member of a group for a moment; noted in `visits`."""
+        self._answer(timeout_s)
+        self.visits.append((group, tuple(topics), protocol))
 
     def delete_group(self, group: str, timeout_s: float) -> None:
         """Delete a group and its offsets; one with members raises Conflict."""

@@ -91,6 +91,7 @@ class IngestProcess:
             member_id=self.member_id,
             member_timeout_s=settings.ingest_member_timeout_s,
             offsets_every_s=settings.offset_upkeep_s,
+            protocol=lambda: self._group_protocol,
             monotonic=clock.monotonic,
         )
         self._topics = TopicWatch(

@@ -3,7 +3,8 @@
     of whom                            what                          how often
     a deleted subscription             its group is deleted          until Kafka has forgotten it for good
     one that is off, offline, unusable its offsets are committed     every few hours: brokers forget what an empty
-                                       again, as they are            group committed after a week
+                                       again, as they are, and it    group committed after a week, counted from the
+                                       is visited for a moment       commit, or (classic) from its last member
 
 Nothing here depends on who ran a subscription: a group whose members were killed empties at its session time-out. A
 frozen process that comes back joins its group again before it reads that the subscription is gone, so a dropped group
@@ -11,7 +12,7 @@ is deleted once more after two minutes.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Protocol
@@ -32,6 +33,9 @@ from webhookd.store.subscriptions import Loaded
 
 ROUND_S = 1.0
 ASK_S = 5.0
+VISIT_S = 20.0
+"""A first member of a classic group waits three seconds for others."""
+
 FIRST_OFFSETS_S = 60.0
 """After the start: a process that never lives for the whole interval must get round to it too."""
 
@@ -56,6 +60,9 @@ class Groups(Protocol):
 
     def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are; Conflict when the group has members."""
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member for a moment."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
         """Delete it, if it is there; Conflict when it has members."""
@@ -86,6 +93,7 @@ class Upkeep:
         member_id: str,
         member_timeout_s: float,
         offsets_every_s: float,
+        protocol: Callable[[], str],
         monotonic: Monotonic,
     ) -> None:
         self._database = database
@@ -93,6 +101,7 @@ class Upkeep:
         self._member_id = member_id
         self._member_timeout_s = member_timeout_s
         self._offsets_every_s = offsets_every_s
+        self._protocol = protocol
         self._monotonic = monotonic
         self._offsets_at = monotonic() + min(FIRST_OFFSETS_S, offsets_every_s)
         self._idle: deque[Idle] = deque()
@@ -163,8 +172,11 @@ class Upkeep:
         asked_at = self._monotonic()
         try:
             commits = self._groups.commits(idle.group, idle.topics, ASK_S)
-            if self._monotonic() - asked_at < FROZEN_S:
-                self._groups.commit_again(idle.group, commits, ASK_S)
+            if not commits or self._monotonic() - asked_at >= FROZEN_S:
+                return
+            self._groups.commit_again(idle.group, commits, ASK_S)
+            topics = sorted({partition.topic for partition in commits})
+            self._groups.visit(idle.group, topics, self._protocol(), VISIT_S)
         except Conflict:
             _log.debug("group_runs_again", group=idle.group)
         except KafkaUnavailable as error:
