@@ -6,6 +6,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from webhookd.flow.announcement import Announcement
 from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
 from webhookd.store.database import Database
@@ -23,9 +24,6 @@ class Brokers(Protocol):
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
         """Commit into a group without members; Conflict when it has some."""
 
-    def delete_group(self, group: str, timeout_s: float) -> None:
-        """Delete a group without members; Conflict when it has some."""
-
     def ping(self, timeout_s: float) -> None:
         """Have one broker answer."""
 
@@ -33,8 +31,8 @@ class Brokers(Protocol):
 class Announcements(Protocol):
     """Where changes are announced; every call raises QueueUnavailable within about a second."""
 
-    def announce(self, subscription_id: str, version: int) -> None:
-        """Tell every process that the subscription changed."""
+    def announce(self, announcement: Announcement) -> None:
+        """Tell every process what changed."""
 
     def ping(self) -> None:
         """Have the queue's broker answer."""

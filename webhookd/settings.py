@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     delivery_bytes: int = Field(default=4 * 1024 * 1024, description="the largest payload of one delivery")
     delivery_target_s: float = Field(default=0.25, description="a delivery is sized to take about so long")
     commit_interval_s: float = Field(default=1.0, description="how often watermarks are committed")
+    offset_upkeep_s: float = Field(
+        default=6 * 3600.0,
+        gt=0,
+        description="how often the offsets of subscriptions that do not run are committed again, as they are: far "
+        "below the brokers' offsets.retention.minutes",
+    )
     claim_timeout_s: float = Field(
         default=10.0, description="an unclaimed delivery is published again after this, then doubling"
     )
@@ -116,6 +122,9 @@ class Settings(BaseSettings):
 
     # Retention
     activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity and alerts are kept")
+    dead_letter_retention_s: float = Field(
+        default=30 * 86400.0, description="how long dead letters are kept, also those of deleted subscriptions"
+    )
 
     # Processes
     stop_budget_s: float = Field(

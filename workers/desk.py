@@ -1,6 +1,7 @@
 """Where a task's parcel becomes deliveries: look up, claim, send, report, and have the failed batch tried again.
 
 The order, and what a crash in between costs:
+    0. ask the switch       while webhookd is offline everything is stale; nothing is kept for later
     1. look up the plans    nothing is claimed yet: the same delivery is published again; so is, alone, one of a
                             parcel that would have to be read from a database that is away
     2. claim                from here on the lease runs: after it ingest dispatches what is not settled again
@@ -67,12 +68,21 @@ class Exchanges(Protocol):
         """Take an errand; returns at once."""
 
 
+class Switch(Protocol):
+    """What says whether webhookd is online."""
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing is to be sent."""
+
+
 class Desk:
     """Shared by every task thread of a worker process."""
 
     def __init__(
         self,
         *,
+        switch: Switch,
         directory: Plans,
         claims: Claims,
         exchanges: Exchanges,
@@ -80,6 +90,7 @@ class Desk:
         bounds: Bounds,
         clocks: Clocks,
     ) -> None:
+        self._switch = switch
         self._directory = directory
         self._claims = claims
         self._exchanges = exchanges
@@ -92,7 +103,8 @@ class Desk:
 
         Raises StoreUnavailable (when no plan can be told) and QueueUnavailable before anything was claimed.
         """
-        found = list(zip(tickets, self._directory.plans(tickets), strict=True))
+        plans = [None] * len(tickets) if self._switch.offline else self._directory.plans(tickets)
+        found = list(zip(tickets, plans, strict=True))
         known = [(ticket, plan) for ticket, plan in found if isinstance(plan, Plan)]
         # Before the claims: a publish that fails gives the whole parcel back, and nothing of it must be ours by then.
         _put_off(found, publish_retry)

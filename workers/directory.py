@@ -1,10 +1,13 @@
 """Which subscription a ticket is for: loaded from the database by id and version, and kept.
 
-A ticket's version decides: an older one than the database's is stale, so nothing queued leaves under an old
-configuration once its new one is known here. Secrets stay in this process.
+A ticket's version decides: an older one than the latest known here is stale, so nothing queued leaves under an old
+configuration. A later one is heard of in an announcement, found by comparing with the database about once a second,
+or named by a newer ticket. Secrets stay in this process.
 """
 
+from collections.abc import Mapping, Sequence
 from threading import Lock
+from typing import Any
 
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
 from webhookd.flow.envelope import CONTENT_TYPE
@@ -26,10 +29,32 @@ class Directory:
         self._database = database
         self._lock = Lock()
         self._plans: dict[str, Plan] = {}
+        self._latest: dict[str, int] = {}
+
+    def heard(self, subscription_id: str, version: int) -> None:
+        """It has this version by now: nothing leaves under an earlier one, whether or not the database can be read."""
+        with self._lock:
+            self._outdate(subscription_id, version)
+
+    def known(self) -> list[str]:
+        """The subscriptions whose plans are kept."""
+        with self._lock:
+            return list(self._plans)
+
+    def compare(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
+        """Forget the plans of those among `ids` that have another version by now, or none: they were deleted."""
+        with self._lock:
+            for id_ in ids:
+                plan = self._plans.get(id_)
+                if plan is not None and (version := versions.get(id_, plan.version + 1)) > plan.version:
+                    del self._plans[id_]
+                    self._outdate(id_, version)
 
     def plans(self, tickets: list[Ticket]) -> list[Plan | StoreUnavailable | None]:
         """The plan of each ticket, None for a stale one, and the error itself for one that could not be read."""
-        wanted = {t.subscription for t in tickets if self._version(t.subscription) < t.version}
+        wanted = {
+            t.subscription for t in tickets if self._version(t.subscription) < t.version and not self._outdated(t)
+        }
         try:
             if wanted:
                 self._load(sorted(wanted))
@@ -39,7 +64,16 @@ class Directory:
 
     def _kept(self, ticket: Ticket) -> Plan | None:
         plan = self._plans.get(ticket.subscription)
-        return plan if plan is not None and plan.version == ticket.version else None
+        if plan is None or plan.version != ticket.version or self._outdated(ticket):
+            return None
+        return plan
+
+    def _outdate(self, subscription_id: str, version: int) -> None:
+        _make_room(self._latest)
+        self._latest[subscription_id] = max(version, self._latest.get(subscription_id, 0))
+
+    def _outdated(self, ticket: Ticket) -> bool:
+        return ticket.version < self._latest.get(ticket.subscription, 0)
 
     def _version(self, subscription_id: str) -> int:
         plan = self._plans.get(subscription_id)
@@ -49,13 +83,18 @@ class Directory:
         with self._database.transaction() as session:
             loaded = subscriptions.load(session, ids)
         with self._lock:
-            if len(self._plans) + len(loaded) > KEPT:
-                for known in list(self._plans)[: KEPT // 2]:
-                    del self._plans[known]
+            _make_room(self._plans, len(loaded))
             for id_, found in loaded.items():
                 plan = None if isinstance(found, UnusableSubscription) else _plan(found)
                 if plan is not None and plan.version >= self._version(id_):
                     self._plans[id_] = plan
+
+
+def _make_room(kept: dict[str, Any], more: int = 1) -> None:
+    """What is forgotten here is found in the database again."""
+    if len(kept) + more > KEPT:
+        for id_ in list(kept)[: KEPT // 2]:
+            del kept[id_]
 
 
 def _plan(subscription: Subscription) -> Plan | None:

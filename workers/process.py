@@ -28,6 +28,7 @@ from webhookd.edges.exchange.loop import ExchangeLoop
 from webhookd.flow.ticket import Ticket
 from webhookd.settings import Settings
 from workers.application import ETA_LIMIT, build_celery
+from workers.control_watch import ControlWatch
 from workers.desk import Desk, PublishRetry
 from workers.directory import Directory
 from workers.edges import Edges
@@ -42,6 +43,9 @@ FLUSH_S = 5.0
 
 WITHDRAW_S = 1.0
 """What withdrawing gets on top; a worker that could not is forgotten 10 s later."""
+
+STAND_STILL_S = 0.2
+"""How often an offline worker sees to it that nothing is under way."""
 
 _log = logs.get(__name__)
 
@@ -61,6 +65,7 @@ class WorkerProcess:
         self._reporter: Reporter | None = None
         self._occupation = Occupation(clock.monotonic)
         self._watch: Watch | None = None
+        self._control: ControlWatch | None = None
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self)
@@ -113,10 +118,11 @@ class WorkerProcess:
         if self._watch is not None:
             self._watch.stop()
         with self._lock:
-            if self._reporter is not None:
+            if self._reporter is not None and self._control is not None:
                 self._reporter.stop_all()
                 self._exchanges.stop(budget_s)
                 self._reporter.stop(FLUSH_S)
+                self._control.stop()
         if self._watch is not None:
             self._watch.join(WITHDRAW_S)
 
@@ -130,16 +136,44 @@ class WorkerProcess:
         self._reporter = Reporter(
             self._edges.board, monotonic=clock.monotonic, lease_s=settings.lease_s, longest_s=bounds.longest_s
         )
+        directory = Directory(self._edges.database)
+        self._control = ControlWatch(
+            self._edges.database,
+            directory,
+            Cutting(self._reporter, self._exchanges),
+            interval_s=settings.control_read_interval_s,
+            listen=self._edges.announcements.run,
+            monotonic=clock.monotonic,
+        )
         self._exchanges.start()
         self._reporter.start()
+        self._exchanges.every(STAND_STILL_S, self._control.stand_still)
+        self._control.start()  # it reads once before the first parcel is looked at
         return Desk(
-            directory=Directory(self._edges.database),
+            switch=self._control,
+            directory=directory,
             claims=self._edges.board,
             exchanges=self._exchanges,
             reporter=self._reporter,
             bounds=bounds,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
         )
+
+
+class Cutting:
+    """What a process that must not send any more does with the deliveries it has under way."""
+
+    def __init__(self, reporter: Reporter, exchanges: ExchangeLoop) -> None:
+        self._reporter = reporter
+        self._exchanges = exchanges
+
+    def stop_all(self) -> None:
+        """Let every delivery end after the request under way."""
+        self._reporter.stop_all()
+
+    def cut(self) -> None:
+        """Break off the requests under way; both processes and endpoints go on."""
+        self._exchanges.cut()
 
 
 def bounds_of(settings: Settings) -> Bounds:

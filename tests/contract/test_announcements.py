@@ -14,11 +14,17 @@ from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.announcements import EXCHANGE, Announcer, Listener
 from webhookd.errors import QueueUnavailable
+from webhookd.flow.administration import Availability
+from webhookd.flow.announcement import AdministrationChanged, Announcement, SubscriptionChanged
 
 WAIT_S = 10.0
 PREFIX = "webhookd-test:"
 
-Heard = queue.Queue[tuple[str, int]]
+Heard = queue.Queue[Announcement]
+
+
+def changed(id_: str, version: int) -> Announcement:
+    return SubscriptionChanged(id=id_, version=version)
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
@@ -44,13 +50,13 @@ class Listening:
         ready = threading.Event()
         self._thread = threading.Thread(
             target=Listener(url, key_prefix=PREFIX).run,
-            args=(lambda id_, version: self.heard.put((id_, version)), self._stop),
+            args=(self.heard.put, self._stop),
             kwargs={"listening": ready},
         )
         self._thread.start()
         assert ready.wait(WAIT_S)
 
-    def next(self) -> tuple[str, int]:
+    def next(self) -> Announcement:
         """What is heard next."""
         return self.heard.get(timeout=WAIT_S)
 
@@ -70,36 +76,44 @@ def listening(url: str) -> Iterator[Listening]:
 
 
 def test_a_listener_hears_what_is_announced(announcer: Announcer, listening: Listening) -> None:
-    announcer.announce("one", 1)
-    announcer.announce("two", 7)
-    assert [listening.next(), listening.next()] == [("one", 1), ("two", 7)]
+    announcer.announce(changed("one", 1))
+    announcer.announce(changed("two", 7))
+    assert [listening.next(), listening.next()] == [changed("one", 1), changed("two", 7)]
+
+
+@pytest.mark.parametrize("status", Availability)
+def test_a_listener_hears_of_the_switch(announcer: Announcer, listening: Listening, status: Availability) -> None:
+    announcer.announce(AdministrationChanged(status=status))
+    assert listening.next() == AdministrationChanged(status=status)
 
 
 def test_every_listener_hears_each_announcement(url: str, announcer: Announcer, listening: Listening) -> None:
     other = Listening(url)
-    announcer.announce("one", 1)
-    assert (listening.next(), other.next()) == (("one", 1), ("one", 1))
+    announcer.announce(changed("one", 1))
+    assert (listening.next(), other.next()) == (changed("one", 1), changed("one", 1))
     other.stop()
 
 
 def test_announcing_without_listeners_is_fine(announcer: Announcer) -> None:
-    announcer.announce("nobody", 1)
+    announcer.announce(changed("nobody", 1))
 
 
 def test_threads_share_one_announcer(announcer: Announcer, listening: Listening) -> None:
-    threads = [threading.Thread(target=announcer.announce, args=(f"s{number}", number)) for number in range(8)]
+    threads = [
+        threading.Thread(target=announcer.announce, args=(changed(f"s{number}", number),)) for number in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(WAIT_S)
-    assert {listening.next() for _ in threads} == {(f"s{number}", number) for number in range(8)}
+    assert {listening.next() for _ in threads} == {changed(f"s{number}", number) for number in range(8)}
 
 
 def test_a_closed_announcer_opens_again(announcer: Announcer, listening: Listening) -> None:
-    announcer.announce("one", 1)
+    announcer.announce(changed("one", 1))
     announcer.close()
-    announcer.announce("two", 2)
-    assert [listening.next(), listening.next()] == [("one", 1), ("two", 2)]
+    announcer.announce(changed("two", 2))
+    assert [listening.next(), listening.next()] == [changed("one", 1), changed("two", 2)]
 
 
 def test_what_is_no_announcement_is_passed_over(url: str, announcer: Announcer, listening: Listening) -> None:
@@ -108,9 +122,10 @@ def test_what_is_no_announcement_is_passed_over(url: str, announcer: Announcer, 
         exchange = Exchange(EXCHANGE, type="fanout", durable=False, delivery_mode="transient")
         producer = Producer(connection.channel(), exchange=exchange)
         producer.publish({"id": 7}, serializer="json")
+        producer.publish({"administration": "asleep"}, serializer="json")
         producer.publish("words", serializer="json")
-    announcer.announce("one", 1)
-    assert listening.next() == ("one", 1)
+    announcer.announce(changed("one", 1))
+    assert listening.next() == changed("one", 1)
 
 
 def test_a_broker_that_answers_can_be_pinged(announcer: Announcer) -> None:
@@ -128,13 +143,13 @@ def test_a_redis_that_says_nothing_is_given_up_on(silent_port: int) -> None:
     announcer = Announcer(f"redis://127.0.0.1:{silent_port}/0")
     before = clock.monotonic()
     with pytest.raises(QueueUnavailable):
-        announcer.announce("one", 1)
+        announcer.announce(changed("one", 1))
     assert clock.monotonic() - before < 3.0
 
 
 def test_a_redis_nobody_runs_is_unavailable() -> None:
     announcer = Announcer("redis://127.0.0.1:1/0")
-    for ask in (announcer.ping, lambda: announcer.announce("one", 1)):
+    for ask in (announcer.ping, lambda: announcer.announce(changed("one", 1))):
         with pytest.raises(QueueUnavailable):
             ask()
 

@@ -6,7 +6,7 @@ must answer the same.
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,15 +20,32 @@ from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.errors import Conflict, KafkaUnavailable
+from webhookd.flow.position import Committed, Partition
 from webhookd.testing.memory_offsets import MemoryOffsets
 
 TIMEOUT_S = 20.0
 
 
+class Answers(Brokers, Protocol):
+    """What the API asks, and what ingest asks besides."""
+
+    def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
+        """What the group has committed in these topics."""
+
+    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these as they are."""
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member for a moment."""
+
+    def delete_group(self, group: str, timeout_s: float) -> None:
+        """Delete a group without members; Conflict when it has some."""
+
+
 class Cluster(Protocol):
     """What the suite needs besides the questions: topics with records, groups with members, and a look at commits."""
 
-    brokers: Brokers
+    brokers: Answers
 
     def produce(self, topic: str, records: int) -> None:
         """Append records to partition 0."""
@@ -46,7 +63,7 @@ class Broker:
     """Whether topics must be made first; the mock cluster cannot, and makes them on use."""
 
     def __post_init__(self) -> None:
-        self.brokers: Brokers = KafkaOffsets(self.servers)
+        self.brokers: Answers = KafkaOffsets(self.servers)
 
     def produce(self, topic: str, records: int) -> None:
         if self.creates:
@@ -69,7 +86,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.fake = MemoryOffsets()
-        self.brokers: Brokers = self.fake
+        self.brokers: Answers = self.fake
 
     def produce(self, topic: str, records: int) -> None:
         self.fake.ends.setdefault(topic, {0: 0})[0] += records
@@ -136,6 +153,28 @@ def test_committing_nothing_is_no_question(cluster: Cluster, group: str) -> None
     cluster.brokers.commit(group, {}, 0.0)
 
 
+def test_commits_come_back_with_their_texts(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 3)
+    wanted = {Partition(topic, 0): Committed(offset=2, metadata='{"r":[3,\u00e9]}')}
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
+    cluster.brokers.commit_again(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
+
+
+def test_commit_without_a_text_has_none(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 1)
+    cluster.brokers.commit(group, {topic: {0: 1}}, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == {Partition(topic, 0): Committed(offset=1)}
+
+
+def test_group_that_never_committed_stays_so(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 1)
+    commits = cluster.brokers.commits(group, [topic, f"{topic}-gone"], TIMEOUT_S)
+    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    assert (commits, cluster.committed(group, topic)) == ({}, None)
+
+
 def test_a_group_that_does_not_exist_can_be_deleted(cluster: Cluster, group: str) -> None:
     cluster.brokers.delete_group(group, TIMEOUT_S)
 
@@ -178,7 +217,26 @@ def test_a_group_with_members_refuses_commit_and_deletion(topic: str, group: str
         cluster.brokers.commit(group, {topic: {0: 0}}, TIMEOUT_S)
     with pytest.raises(Conflict):
         cluster.brokers.delete_group(group, TIMEOUT_S)
+    member.commit(offsets=[TopicPartition(topic, 0, 1, "text")], asynchronous=False)
+    commits = cluster.brokers.commits(group, [topic], TIMEOUT_S)
+    assert commits == {Partition(topic, 0): Committed(offset=1, metadata="text")}
+    with pytest.raises(Conflict):
+        cluster.brokers.commit_again(group, commits, TIMEOUT_S)
     member.close()
+    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == commits
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_visit_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -> None:
+    cluster = Broker(required_service("kafka"))
+    cluster.produce(topic, 3)
+    wanted = {Partition(topic, 0): Committed(offset=2, metadata="text")}
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    cluster.brokers.visit(group, [topic], protocol, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)  # which members would not allow
 
 
 @pytest.mark.kafka

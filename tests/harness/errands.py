@@ -6,7 +6,7 @@ from queue import SimpleQueue
 from tests.harness.lanes import MIDDLE
 from webhookd.edges.memory_board import MemoryBoard
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.board import Denied, Flush
+from webhookd.flow.board import Denied, Flush, Offer
 from webhookd.flow.outcome import Failure, FailureCode, Response
 from webhookd.flow.report import Report
 from webhookd.flow.subscription import Retry
@@ -126,6 +126,16 @@ class ForgetfulBoard(MemoryBoard):
         """As MemoryBoard, unless it is away."""
         self._answer("flush")
         super().flush(flush)
+
+    def offer(self, offers: Sequence[Offer]) -> None:
+        """As MemoryBoard, unless it is away."""
+        self._answer("offer")
+        super().offer(offers)
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        """As MemoryBoard, unless it is away."""
+        self._answer("revoke")
+        super().revoke(slots)
 
     def _answer(self, call: str) -> None:
         if self.away:

@@ -63,7 +63,7 @@ class Pipeline:
         upgrade(self.database)
         for name in ("api", "ingest", "worker"):
             self.start(name)
-        until(lambda: self._answers("/ready"), "the API is ready")
+        self.wait_ready()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,6 +74,10 @@ class Pipeline:
         for process in self._processes.values():
             process.stop(PATIENCE_S / 2)
         self._processes.clear()
+
+    def wait_ready(self) -> None:
+        """Wait until the API answers, and all it needs."""
+        until(lambda: self._answers("/ready"), "the API is ready")
 
     def start(self, name: str) -> None:
         """Start a process again, or another one: `ingest` and `ingest-2` run the same command."""

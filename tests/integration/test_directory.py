@@ -38,6 +38,13 @@ def version_of(version: int, url: str = "https://example.com/hook") -> Subscript
     return subscription(ID, version=version, destination=Destination(url=url, headers=(("X-Api-Key", "secret"),)))
 
 
+def lose(database: Database, folder: Path) -> None:
+    """The database is away from here on."""
+    database.close()
+    (folder / "directory.db").rename(folder / "elsewhere.db")
+    (folder / "directory.db").mkdir()
+
+
 def store_row(database: Database, **values: object) -> None:
     """Change the stored row behind everybody's back."""
     with database.transaction() as session:
@@ -108,9 +115,7 @@ def test_unknown_plan_says_that_the_database_is_away(tmp_path: Path) -> None:
 def test_known_plan_does_not_wait_for_an_unknown_one(database: Database, tmp_path: Path) -> None:
     directory = Directory(database)
     (plan,) = directory.plans([ticket()])
-    database.close()
-    (tmp_path / "directory.db").rename(tmp_path / "elsewhere.db")
-    (tmp_path / "directory.db").mkdir()
+    lose(database, tmp_path)
     known, unknown = directory.plans([ticket(), msgspec.structs.replace(ticket(), subscription="s2")])
     assert isinstance(plan, Plan)
     assert (known, type(unknown)) == (plan, StoreUnavailable)
@@ -119,7 +124,56 @@ def test_known_plan_does_not_wait_for_an_unknown_one(database: Database, tmp_pat
 def test_ticket_older_than_an_unread_version_waits(database: Database, tmp_path: Path) -> None:
     directory = Directory(database)
     directory.plans([ticket()])
-    database.close()
-    (tmp_path / "directory.db").rename(tmp_path / "elsewhere.db")
-    (tmp_path / "directory.db").mkdir()
+    lose(database, tmp_path)
     assert [type(answer) for answer in directory.plans([ticket(), ticket_of(2)])] == [StoreUnavailable] * 2
+
+
+def compared(directory: Directory, database: Database) -> None:
+    known = directory.known()
+    with database.transaction() as session:
+        versions = subscriptions.versions(session, known)
+    directory.compare(known, versions)
+
+
+def test_kept_plan_of_a_changed_subscription_is_stale(database: Database, tmp_path: Path) -> None:
+    directory = Directory(database)
+    directory.plans([ticket()])
+    store_row(database, version=2, active=False)
+    compared(directory, database)
+    lose(database, tmp_path)
+    assert directory.plans([ticket()]) == [None]
+
+
+def test_kept_plan_of_a_deleted_subscription_is_stale(database: Database, tmp_path: Path) -> None:
+    directory = Directory(database)
+    directory.plans([ticket()])
+    with database.transaction() as session:
+        subscriptions.delete(session, ID)
+    compared(directory, database)
+    lose(database, tmp_path)
+    assert (directory.plans([ticket()]), directory.known()) == ([None], [])
+
+
+def test_unchanged_plan_is_kept(database: Database, tmp_path: Path) -> None:
+    directory = Directory(database)
+    known = directory.plans([ticket()])
+    compared(directory, database)
+    lose(database, tmp_path)
+    assert directory.plans([ticket()]) == known
+
+
+def test_announced_version_counts_without_a_database(database: Database, tmp_path: Path) -> None:
+    directory = Directory(database)
+    directory.plans([ticket()])
+    lose(database, tmp_path)
+    directory.heard(ID, 2)
+    assert directory.plans([ticket()]) == [None]
+
+
+def test_older_announcement_changes_nothing(database: Database) -> None:
+    store_row(database, version=3)
+    directory = Directory(database)
+    directory.heard(ID, 3)
+    directory.heard(ID, 2)
+    (current, old) = directory.plans([ticket_of(3), ticket_of(2)])
+    assert (type(current), old) == (Plan, None)

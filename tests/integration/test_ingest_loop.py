@@ -3,23 +3,24 @@
 Real: the loop's thread, intakes, routes and the publisher's thread on kombu's in-memory transport. Doubled: consumers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
+from tests.harness.lanes import LEASES, LIMITS, TOPIC, WANTED, lane_of, records, tokens
 from tests.harness.readers import HandReader
-from tests.harness.subscriptions import subscription
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_reader import Listener
 from webhookd.edges.memory_board import MemoryBoard
 from webhookd.flow.allowance import Slots
-from webhookd.flow.condition import Condition
+from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dispatches import Dispatches
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.position import Mark, Partition
@@ -72,9 +73,12 @@ class Scene:
         self.readers: list[Watched] = []
         self.opened = Event()
         self.refusals = 0
-        self.recorder = Recorder(self.database, retention_s=60.0, wall_clock=clock.wall_clock)
+        self.recorder = Recorder(
+            self.database, retention_s=60.0, dead_letter_retention_s=60.0, wall_clock=clock.wall_clock
+        )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = Publisher(app, MemoryBoard(), unknown=lambda _: None)
+        self.dispatches = Dispatches(LEASES, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
             bounds=LoopBounds(
                 reply="test",
@@ -84,13 +88,24 @@ class Scene:
                 slots=Slots(first=64, retry=64),
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=Dispatches(LEASES, tokens("delivery"), lambda: 0.5),
+            dispatches=self.dispatches,
             publisher=self.publisher,
             recorder=self.recorder,
             graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1")),
             open_intake=self._open,
             never_joined=lambda: None,
         )
+
+    def until_read(self, partition: Partition, offset: int) -> None:
+        """Wait until a lane has settled all below this offset."""
+        pause, deadline = Event(), clock.monotonic() + PATIENCE_S
+        while self._watermark(partition) < offset:
+            assert clock.monotonic() < deadline, "it was never read"
+            pause.wait(0.005)
+
+    def _watermark(self, partition: Partition) -> int:
+        lanes = [lane for intake in self.loop.intakes.values() for lane in intake.route.lanes.values()]
+        return max((lane.ledger.watermark for lane in lanes if lane.partition == partition), default=-1)
 
     def _open(self, subscribed: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
         if self.refusals:
@@ -155,3 +170,64 @@ def test_new_version_replaces_the_old_one(scene: Scene) -> None:
     assert heard.wait(PATIENCE_S)
     assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
     assert [intake.subscription.version for intake in scene.loop.intakes.values()] == [first.version + 1]
+
+
+def on_the_loop(scene: Scene, action: Callable[[], None]) -> None:
+    """Run on the loop's thread, to its end."""
+    done = Event()
+    scene.loop.call(action)
+    scene.loop.call(done.set)
+    assert done.wait(PATIENCE_S)
+
+
+def woken(scene: Scene) -> list[tuple[str, int]]:
+    """What the loop answers that is to be started."""
+    found: list[tuple[str, int]] = []
+    on_the_loop(scene, lambda: found.extend((one.id, one.version) for one, _ in scene.loop.wake()))
+    return found
+
+
+def test_sleeping_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
+    def begin() -> None:
+        scene.loop.start_with(subscription(), None)
+        scene.readers[0].listener.assigned([ZERO])
+        scene.readers[0].arrived.append([message(ZERO, 7, b"1")])
+
+    on_the_loop(scene, begin)
+    scene.until_read(ZERO, 8)
+    on_the_loop(scene, lambda: scene.loop.fall_asleep(60.0))
+    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
+    assert [marks[ZERO].offset for marks in scene.readers[0].closed] == [8]
+    assert woken(scene) == [(ID, 1)]
+
+
+def test_sleeping_loop_starts_nothing_before_it_wakes(scene: Scene) -> None:
+    first, second = subscription(), subscription(OTHER_ID)
+    on_the_loop(scene, lambda: scene.loop.fall_asleep(0.0))
+    for change in (first, replace(first, version=2), second):
+        on_the_loop(scene, partial(scene.loop.start_with, change, None))
+    on_the_loop(scene, lambda: scene.loop.drop(OTHER_ID))
+    assert (scene.readers, woken(scene)) == ([], [(ID, 2)])
+
+
+def test_condition_survives_the_sleep(scene: Scene) -> None:
+    before = Condition(subscription_id=ID, health=Health.UNHEALTHY, reason="timeout", delivered=7)
+    on_the_loop(scene, lambda: scene.loop.start_with(subscription(), before))
+    on_the_loop(scene, lambda: scene.loop.fall_asleep(0.0))
+    found: list[Condition | None] = []
+    on_the_loop(scene, lambda: found.extend(condition for _, condition in scene.loop.wake()))
+    assert [(one.health, one.reason, one.delivered) for one in found if one] == [(Health.UNHEALTHY, "timeout", 7)]
+
+
+def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
+    def in_flight() -> None:
+        scene.loop.start_with(subscription(), None)
+        scene.readers[0].listener.assigned([ZERO])
+        route = scene.loop.intakes[ID].route
+        lane_of(route).take(records(0), WANTED, 0.0)
+        for delivery in route.ready(1e9):
+            scene.dispatches.published(delivery, clock.monotonic())
+
+    on_the_loop(scene, in_flight)
+    on_the_loop(scene, lambda: scene.loop.fall_asleep(60.0))
+    assert (woken(scene), list(scene.loop.intakes)) == ([], [ID])

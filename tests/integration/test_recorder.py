@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from sqlalchemy import update
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
@@ -19,6 +20,7 @@ from webhookd.flow.position import Partition
 from webhookd.store import activity as activity_log
 from webhookd.store import conditions, dead_letters, migrating, subscriptions
 from webhookd.store.database import Database
+from webhookd.store.tables import DeadLetterRow
 from workers.ingest.recorder import ACTIVITY_HELD, Recorder
 
 PATIENCE_S = 10.0
@@ -41,7 +43,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def recorder(database: Database) -> Recorder:
     """A recorder that was not started."""
-    return Recorder(database, retention_s=86400.0, wall_clock=clock.wall_clock)
+    return Recorder(database, retention_s=86400.0, dead_letter_retention_s=86400.0, wall_clock=clock.wall_clock)
 
 
 def letter(id_: str, offset: int = 7) -> DeadLetter:
@@ -110,3 +112,15 @@ def test_activity_past_the_bound_is_counted(recorder: Recorder) -> None:
     for _ in range(ACTIVITY_HELD + 3):
         recorder.happened(list)
     assert recorder.activity_dropped == 3
+
+
+def test_letters_past_their_retention_are_purged(database: Database, recorder: Recorder) -> None:
+    with database.transaction() as session:
+        dead_letters.append(session, [letter(ID), letter(OTHER_ID)])
+        old = update(DeadLetterRow).where(DeadLetterRow.subscription_id == ID)
+        session.execute(old.values(stored_at=DeadLetterRow.stored_at - 86400.0))
+    recorder.happened(lambda: [call()])
+    recorder.start()
+    recorder.stop(PATIENCE_S)
+    with database.transaction() as session:
+        assert (dead_letters.count(session, ID), dead_letters.count(session, OTHER_ID)) == (0, 1)

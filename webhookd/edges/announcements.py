@@ -1,4 +1,7 @@
-"""Changed subscriptions, announced to every process: a kombu fanout over Redis, or over this process' memory.
+"""Changes, announced to every process: a kombu fanout over Redis, or over this process' memory.
+
+    {"id": "…", "version": 7}        a subscription changed, or was deleted
+    {"administration": "offline"}    webhookd was switched
 
 An announcement only makes a change take effect sooner: it may be lost, and the periodic read of the database finds
 what it did not say. So the sender gives up after about a second, and the listener never does.
@@ -18,6 +21,8 @@ from redis import RedisError
 
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
+from webhookd.flow.administration import Availability
+from webhookd.flow.announcement import AdministrationChanged, Announcement, SubscriptionChanged
 
 EXCHANGE: Final = "webhookd.subscriptions"
 SEND_TIMEOUT_S: Final = 0.4
@@ -32,8 +37,8 @@ RECONNECT_S: Final = (0.1, 5.0)
 """The first and the longest wait before a listener connects again; it doubles between them."""
 QUEUE_EXPIRES_S: Final = 60.0
 
-OnChange = Callable[[str, int], None]
-"""Told the subscription's id and its version."""
+OnChange = Callable[[Announcement], None]
+"""Told what changed."""
 
 _ERRORS: Final = (OSError, OperationalError, KombuError, RedisError)
 
@@ -41,7 +46,7 @@ _log = logs.get(__name__)
 
 
 class Announcer:
-    """Says that a subscription changed. Connects on first use (not before a fork); used from any thread."""
+    """Says that something changed. Connects on first use (not before a fork); used from any thread."""
 
     def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
         self._redis_url = redis_url
@@ -50,12 +55,12 @@ class Announcer:
         self._connection: Connection | None = None
         self._one_at_a_time = threading.Lock()
 
-    def announce(self, subscription_id: str, version: int) -> None:
+    def announce(self, announcement: Announcement) -> None:
         """Tell every listener; raises QueueUnavailable after about a second at most."""
         if not self._one_at_a_time.acquire(timeout=TURN_TIMEOUT_S):
             raise QueueUnavailable("another announcement is waiting for the broker")
         try:
-            self._publish({"id": subscription_id, "version": version})
+            self._publish(_body(announcement))
         except _ERRORS as error:
             self._forget_connection()
             raise QueueUnavailable(str(error)) from error
@@ -94,7 +99,7 @@ class Announcer:
 
 
 class Listener:
-    """Hears of changed subscriptions, from the moment it is connected."""
+    """Hears of changes, from the moment it is connected."""
 
     def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
         self._redis_url = redis_url
@@ -143,10 +148,20 @@ def _drain(connection: Connection, for_s: float) -> None:
             return
 
 
+def _body(announcement: Announcement) -> dict[str, str | int]:
+    match announcement:
+        case SubscriptionChanged(id=id_, version=version):
+            return {"id": id_, "version": version}
+        case AdministrationChanged(status=status):
+            return {"administration": status.value}
+
+
 def _hear(body: object, on_change: OnChange) -> None:
     match body:
-        case {"id": str(subscription_id), "version": int(version)}:
-            on_change(subscription_id, version)
+        case {"id": str(id_), "version": int(version)}:
+            on_change(SubscriptionChanged(id=id_, version=version))
+        case {"administration": "online" | "offline" as status}:
+            on_change(AdministrationChanged(status=Availability(status)))
         case _:
             _log.warning("announcement_not_understood")
 

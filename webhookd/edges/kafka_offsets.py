@@ -1,4 +1,4 @@
-"""What the API asks Kafka: where topics end, and where a new consumer group begins.
+"""What is asked of Kafka beside reading: where topics end, what groups without members have committed.
 
 One admin client per process, made on first use: librdkafka does not survive a fork. Every call has one time budget
 for all its steps and raises KafkaUnavailable when that is used up. Works on librdkafka's mock cluster too, which
@@ -12,6 +12,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Final, TypeVar
 
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
@@ -23,8 +24,10 @@ from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock, logs
+from webhookd.edges.kafka_reader import member_config
 from webhookd.edges.kafka_topics import MOCK_CLUSTER, topic_ids
 from webhookd.errors import Conflict, KafkaUnavailable
+from webhookd.flow.position import Committed, Partition
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Offsets by topic and partition."""
@@ -85,7 +88,60 @@ class KafkaOffsets:
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit into a group without members; raises Conflict when it has some: only those may commit then."""
-        positions = [TopicPartition(topic, n, at) for topic, ends in offsets.items() for n, at in ends.items()]
+        self._commit(
+            group,
+            [TopicPartition(topic, n, at) for topic, ends in offsets.items() for n, at in ends.items()],
+            timeout_s,
+        )
+
+    def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
+        """What the group has committed in these topics; partitions without a commit are left out.
+
+        Asked through a consumer that joins nothing, one for each call: the admin client's own request for this takes
+        the process with it when a coordinator has moved (librdkafka 2.16).
+        """
+        budget = _Budget(timeout_s)
+        wanted = [TopicPartition(topic, n) for topic in topics for n in self._known_partitions(topic, budget)]
+        if not wanted:
+            return {}
+        consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_log)
+        try:
+            found = consumer.committed(wanted, timeout=budget.left_s())
+            _check(found)
+        except KafkaException as error:
+            raise _translated(error) from error
+        finally:
+            consumer.close()
+        return {
+            Partition(place.topic, place.partition): Committed(offset=place.offset, metadata=place.metadata or "")
+            for place in found
+            if place.offset >= 0
+        }
+
+    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these as they are, texts included, into a group without members; Conflict when it has some."""
+        places = [TopicPartition(p.topic, p.number, at.offset, at.metadata) for p, at in commits.items()]
+        self._commit(group, places, timeout_s)
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member of a group for a moment; nothing is committed.
+
+        From when a classic group became empty brokers count how long they keep its offsets, whatever is committed
+        afterwards; of the consumer protocol's they count from each commit.
+        """
+        budget = _Budget(timeout_s)
+        joined = threading.Event()
+        consumer = Consumer(member_config(self._bootstrap_servers, group, protocol), logger=_log)
+        try:
+            consumer.subscribe(list(topics), on_assign=lambda *_: joined.set())
+            while not joined.is_set():
+                consumer.poll(min(ASK_AGAIN_S, budget.left_s()))
+        except KafkaException as error:
+            raise _translated(error) from error
+        finally:
+            consumer.close()
+
+    def _commit(self, group: str, positions: list[TopicPartition], timeout_s: float) -> None:
         if not positions:
             return
         budget = _Budget(timeout_s)
@@ -111,18 +167,18 @@ class KafkaOffsets:
     def _client(self) -> AdminClient:
         with self._making:
             if self._made is None:
-                self._made = AdminClient(
-                    {
-                        "bootstrap.servers": self._bootstrap_servers,
-                        "allow.auto.create.topics": False,
-                        # A broker that was away is found again within a second, not ten.
-                        "reconnect.backoff.max.ms": 1000,
-                        "socket.connection.setup.timeout.ms": 3000,
-                        "log_level": 3,
-                    },
-                    logger=_log,
-                )
+                self._made = AdminClient(self._config(), logger=_log)
             return self._made
+
+    def _config(self) -> dict[str, str | int | float | bool]:
+        return {
+            "bootstrap.servers": self._bootstrap_servers,
+            "allow.auto.create.topics": False,
+            # A broker that was away is found again within a second, not ten.
+            "reconnect.backoff.max.ms": 1000,
+            "socket.connection.setup.timeout.ms": 3000,
+            "log_level": 3,
+        }
 
     def _until_settled(self, topic: str, budget: "_Budget") -> dict[int, int]:
         while True:
@@ -140,6 +196,15 @@ class KafkaOffsets:
         if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return []
         raise KafkaException(found.error)
+
+    def _known_partitions(self, topic: str, budget: "_Budget") -> list[int]:
+        while True:
+            try:
+                return self._partitions(topic, budget)
+            except KafkaException as error:
+                if _code(error) not in CHANGING:
+                    raise _translated(error) from error
+                budget.wait(error)
 
     def _ends_of(self, topic: str, partitions: Iterable[int], budget: "_Budget") -> dict[int, int]:
         wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}

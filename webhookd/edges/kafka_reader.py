@@ -60,7 +60,7 @@ class KafkaReader:
         fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
         self._listener = listener
-        config = _config(bootstrap_servers, group, protocol) | {
+        config = member_config(bootstrap_servers, group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
             "on_commit": self._on_commit,
         }
@@ -154,7 +154,8 @@ class KafkaReader:
         self._listener.lost([Partition(p.topic, p.partition) for p in partitions])
 
 
-def _config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:
+def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:
+    """What every member of a group is told: those of one group must agree on how partitions are assigned."""
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap_servers,
         "group.id": group,

@@ -34,6 +34,14 @@ class Bounds:
     end: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """What a group has committed in one partition: the offset, and the text beside it."""
+
+    offset: int
+    metadata: str = ""
+
+
 def next_offset(offset: int) -> int:
     """What Kafka wants committed once the record at `offset` is settled: the one place with a `+ 1`."""
     return offset + 1

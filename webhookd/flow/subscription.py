@@ -99,4 +99,9 @@ class Subscription:
     @property
     def consumer_group(self) -> str:
         """The Kafka consumer group that holds this subscription's offsets."""
-        return f"webhooks-{self.id}"
+        return consumer_group(self.id)
+
+
+def consumer_group(subscription_id: str) -> str:
+    """The name of a subscription's consumer group."""
+    return f"webhooks-{subscription_id}"

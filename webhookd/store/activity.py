@@ -7,12 +7,13 @@ subscription cannot push its failures out of sight, or fill the disk.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, insert, select, union_all
+from sqlalchemy import CursorResult, delete, insert, literal, select, union_all
 from sqlalchemy.orm import Session, aliased
 
+from webhookd import clock
 from webhookd.flow.activity import Activity, Event
 from webhookd.store.subscriptions import hold
-from webhookd.store.tables import ActivityRow
+from webhookd.store.tables import ActivityRow, SubscriptionRow
 
 RECENT = 50
 RECENT_ROUTINE = 20
@@ -26,6 +27,26 @@ def append(session: Session, activities: Sequence[Activity]) -> None:
     rows = [_to_row(activity) for activity in activities if activity.subscription_id in existing]
     if rows:
         session.execute(insert(ActivityRow), rows)
+
+
+def append_to_all(
+    session: Session, event: Event, *, reason: str = "", detail: str = "", active_only: bool = False
+) -> None:
+    """Add one state change to every subscription's log, or to those that their owners have switched on.
+
+    `detail` is for people: it stands where an answer's body would.
+    """
+    change = Activity(subscription_id="", at=clock.wall_clock(), event=event, error=reason, response_body=detail)
+    columns = {
+        name: SubscriptionRow.id if name == "subscription_id" else literal(value, ActivityRow.__table__.c[name].type)
+        for name, value in _to_row(change).items()
+    }
+    chosen = select(*columns.values()).order_by(SubscriptionRow.id)
+    if active_only:
+        chosen = chosen.where(SubscriptionRow.active)
+    # Held in the order of their ids, as by everyone else, so that none is deleted between reading and writing.
+    held = chosen.with_for_update(read=True, key_share=True)
+    session.execute(insert(ActivityRow).from_select(list(columns), held))
 
 
 def recent(session: Session, subscription_id: str) -> list[Activity]:

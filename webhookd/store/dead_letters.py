@@ -4,13 +4,16 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import CursorResult, delete, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from webhookd import clock
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.store.dialects import insert_new
 from webhookd.store.tables import DeadLetterRow
+
+PURGE_ROWS = 2_000
+"""Deleted in one statement: a dead letter may be a megabyte."""
 
 
 def append(session: Session, letters: Sequence[DeadLetter]) -> None:
@@ -24,6 +27,14 @@ def count(session: Session, subscription_id: str) -> int:
     """How many records of the subscription were put aside and are still kept."""
     query = select(func.count()).select_from(DeadLetterRow).where(DeadLetterRow.subscription_id == subscription_id)
     return session.scalar(query) or 0
+
+
+def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> int:
+    """Delete what was put aside before that moment, at most `limit` records at once; answers how many."""
+    columns = (DeadLetterRow.subscription_id, DeadLetterRow.topic, DeadLetterRow.partition, DeadLetterRow.offset)
+    doomed = select(*columns).where(DeadLetterRow.stored_at < older_than).order_by(DeadLetterRow.stored_at).limit(limit)
+    result = session.execute(delete(DeadLetterRow).where(tuple_(*columns).in_(doomed)))
+    return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def _to_row(letter: DeadLetter, stored_at: float) -> dict[str, Any]:

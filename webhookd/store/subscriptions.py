@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Select, select, update
+from sqlalchemy import CursorResult, Row, Select, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
@@ -35,9 +35,10 @@ class Outline:
     inactive_reason: str = ""
 
 
-def versions(session: Session) -> dict[str, int]:
-    """Every subscription's id and version: what a process compares with what it runs."""
-    rows = session.execute(select(SubscriptionRow.id, SubscriptionRow.version))
+def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
+    """Every subscription's id and version (or of these only): what a process compares with what it knows."""
+    query = select(SubscriptionRow.id, SubscriptionRow.version)
+    rows = session.execute(query if ids is None else query.where(SubscriptionRow.id.in_(ids)))
     return {row.id: row.version for row in rows}
 
 
@@ -63,17 +64,16 @@ def find(session: Session, id_: str) -> Subscription:
 
 def outline(session: Session, id_: str) -> Outline:
     """What is known of a subscription whether or not it can be used; raises NotFound."""
-    columns = (
-        SubscriptionRow.version,
-        SubscriptionRow.name,
-        SubscriptionRow.active,
-        SubscriptionRow.url,
-        SubscriptionRow.inactive_reason,
-    )
-    row = session.execute(select(*columns).where(SubscriptionRow.id == id_)).mappings().first()
+    row = session.execute(_outlines().where(SubscriptionRow.id == id_)).first()
     if row is None:
         raise NotFound(f"there is no subscription {id_}")
-    return Outline(id=id_, **row)
+    return _outline(row)
+
+
+def outlines(session: Session, *, after: str = "", limit: int) -> list[Outline]:
+    """Up to `limit` subscriptions whose ids follow `after`, usable or not, in the order of their ids."""
+    query = _outlines().where(SubscriptionRow.id > after).order_by(SubscriptionRow.id).limit(limit)
+    return [_outline(row) for row in session.execute(query)]
 
 
 def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Loaded]]:
@@ -154,6 +154,16 @@ def _usable(row: dict[Any, Any]) -> Loaded:
         return from_row(row)
     except UnusableSubscription as error:
         return error
+
+
+def _outline(row: Row[str, int, str, bool, str]) -> Outline:
+    return Outline(id=row.id, version=row.version, name=row.name, active=row.active, url=row.url)
+
+
+def _outlines() -> Select[str, int, str, bool, str]:
+    return select(
+        SubscriptionRow.id, SubscriptionRow.version, SubscriptionRow.name, SubscriptionRow.active, SubscriptionRow.url
+    )
 
 
 def _all_columns() -> Select[tuple[Any, ...]]:

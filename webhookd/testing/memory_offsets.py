@@ -1,21 +1,25 @@
 """Topics and consumer groups in memory, behind the same questions as the real Kafka."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from webhookd.edges.kafka_offsets import Offsets
 from webhookd.errors import Conflict, KafkaUnavailable
+from webhookd.flow.position import Committed, Partition
 
 
 class MemoryOffsets:
     """What KafkaOffsets answers, told by the test: `ends` and `occupied` are set, `committed` is read.
 
-    With `away` set every question is answered as if no broker could be reached.
+    The texts beside the offsets are in `metadata`. With `away` set every question is answered as if no broker could be
+    reached.
     """
 
     def __init__(self, ends: dict[str, dict[int, int]] | None = None) -> None:
         self.ends = ends or {}
         self.committed: dict[str, dict[str, dict[int, int]]] = {}
         self.ids: dict[str, str] = {}
+        self.metadata: dict[str, dict[Partition, str]] = {}
+        self.visits: list[tuple[str, tuple[str, ...], str]] = []
         self.occupied: set[str] = set()
         self.away = False
 
@@ -39,11 +43,30 @@ class MemoryOffsets:
         for topic, positions in offsets.items():
             kept.setdefault(topic, {}).update(positions)
 
+    def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
+        """What the group has committed in these topics."""
+        self._answer(timeout_s)
+        texts, kept = self.metadata.get(group, {}), self.committed.get(group, {})
+        places = {Partition(topic, n): at for topic in topics for n, at in kept.get(topic, {}).items()}
+        return {place: Committed(offset=at, metadata=texts.get(place, "")) for place, at in places.items()}
+
+    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these as they are; raises Conflict when the group has members."""
+        for place, at in commits.items():
+            self.commit(group, {place.topic: {place.number: at.offset}}, timeout_s)
+            self.metadata.setdefault(group, {})[place] = at.metadata
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member of a group for a moment; noted in `visits`."""
+        self._answer(timeout_s)
+        self.visits.append((group, tuple(topics), protocol))
+
     def delete_group(self, group: str, timeout_s: float) -> None:
         """Delete a group and its offsets; one with members raises Conflict."""
         self._answer(timeout_s)
         self._must_be_free(group)
         self.committed.pop(group, None)
+        self.metadata.pop(group, None)
 
     def ping(self, timeout_s: float) -> None:
         """Have one broker answer."""

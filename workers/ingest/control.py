@@ -1,4 +1,4 @@
-"""Which subscriptions this process runs: heartbeats, membership and changed rows, read from the database.
+"""Which subscriptions this process runs: heartbeats, membership, changed rows and the switch, read from the database.
 
 Once a second, and at once when a change is announced. While the database cannot be read, everything goes on as it
 was last known.
@@ -10,10 +10,12 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.errors import StoreUnavailable
+from webhookd.flow.administration import Administration
+from webhookd.flow.announcement import Announcement
 from webhookd.flow.condition import Condition
 from webhookd.flow.ownership import owner
 from webhookd.flow.subscription import Subscription
-from webhookd.store import conditions, members, subscriptions
+from webhookd.store import administration, conditions, members, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 
@@ -29,6 +31,12 @@ class Runs(Protocol):
     def leave(self, id_: str) -> None:
         """It is deleted, or another process' now."""
 
+    def go_offline(self, age_s: float) -> None:
+        """The switch was turned so long ago: stop everything, and start nothing before it is turned back."""
+
+    def go_online(self) -> None:
+        """Run again what is to be run."""
+
 
 class Control:
     """One thread that reads, and one that listens for announcements to make it read sooner."""
@@ -41,7 +49,7 @@ class Control:
         member_id: str,
         member_timeout_s: float,
         interval_s: float,
-        listen: Callable[[Callable[[str, int], None], Event], None],
+        listen: Callable[[Callable[[Announcement], None], Event], None],
     ) -> None:
         self._database = database
         self._runs = runs
@@ -51,6 +59,7 @@ class Control:
         self._known: dict[str, int] = {}
         self.alive_count = 1
         """How many ingest processes were alive at the last read, this one included."""
+        self._offline = False
         self._stop = Event()
         self._wake = Event()
         self._threads = [
@@ -76,7 +85,7 @@ class Control:
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
 
-    def _announced(self, _id: str, _version: int) -> None:
+    def _announced(self, _announcement: Announcement) -> None:
         self._wake.set()
 
     def _run(self) -> None:
@@ -93,6 +102,7 @@ class Control:
     def _read(self) -> None:
         with self._database.transaction() as session:
             members.beat(session, self._member_id)
+            switch = administration.read(session)
             alive = members.alive(session, self._member_timeout_s)
             versions = subscriptions.versions(session)
             ours = {id_: v for id_, v in versions.items() if owner(id_, alive) == self._member_id}
@@ -100,6 +110,7 @@ class Control:
             loaded = subscriptions.load(session, list(changed)) if changed else {}
             before = conditions.read_all(session, list(loaded)) if loaded else {}
         self.alive_count = len(alive)
+        self._follow(switch)
         for id_ in [id_ for id_ in self._known if id_ not in ours]:
             del self._known[id_]
             self._runs.leave(id_)
@@ -107,3 +118,12 @@ class Control:
             version = found.version if isinstance(found, Subscription) else changed[id_]
             self._known[id_] = version
             self._runs.run(id_, version, found, before.get(id_))
+
+    def _follow(self, switch: Administration) -> None:
+        if switch.offline == self._offline:
+            return
+        self._offline = switch.offline
+        if switch.offline:
+            self._runs.go_offline(switch.age_s)
+        else:
+            self._runs.go_online()

@@ -37,6 +37,8 @@ class Dispatcher:
         self.slots = slots
         """The threads of the live workers, and among how many ingest processes they are shared."""
         self._failing_room = slots.failing
+        self.halted = False
+        """While webhookd is offline nothing leaves; what is ready waits."""
         self._touched: dict[str, Intake] = {}
         self._recent_lanes: set[str] = set()
         self._lane_count = 0
@@ -45,7 +47,7 @@ class Dispatcher:
     @property
     def due_at(self) -> float | None:
         """When to dispatch next; None while there is nothing to, or the publisher is busy."""
-        return self._next_at if self._touched and not self._publisher.waiting else None
+        return self._next_at if self._touched and not self.halted and not self._publisher.waiting else None
 
     def touch(self, intake: Intake) -> None:
         """There may be something to dispatch."""
@@ -58,7 +60,7 @@ class Dispatcher:
 
     def dispatch(self, now: float) -> None:
         """Send on its way what is ready."""
-        if not self._touched or self._publisher.waiting or now < self._next_at:
+        if self.halted or not self._touched or self._publisher.waiting or now < self._next_at:
             return
         outgoing = []
         allowance = Allowance(lanes=self.slots.of_subscription, failing=self._failing_room)
@@ -82,7 +84,7 @@ class Dispatcher:
 
     def publish_again(self, unclaimed: Sequence[Delivery], now: float) -> bool:
         """Publish what nobody claimed, under the same ids; answers whether the publisher had time for it."""
-        if not unclaimed or self._publisher.waiting:
+        if self.halted or not unclaimed or self._publisher.waiting:
             return False
         for delivery in unclaimed:
             self._dispatches.published(delivery, now)

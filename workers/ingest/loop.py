@@ -73,6 +73,8 @@ class IngestLoop:
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._background = Background()
         self._wanted: dict[str, Subscription] = {}
+        self._asleep: dict[str, tuple[Subscription, Condition | None]] = {}
+        self._asleep_at: float | None = None
         self._polls: list[tuple[float, int, Intake]] = []
         self._timers = Timers(clocks.monotonic)
         self._dispatcher = Dispatcher(
@@ -164,6 +166,9 @@ class IngestLoop:
             previous = running.condition()
             self.drop(subscription.id)
         self._wanted[subscription.id] = subscription
+        if self._dispatcher.halted:
+            self._asleep[subscription.id] = (subscription, previous)
+            return
         try:
             intake = self._open_intake(subscription, previous, self)
         except UnusableSubscription:
@@ -181,6 +186,7 @@ class IngestLoop:
     def drop(self, subscription_id: str) -> None:
         """Stop running a subscription; what it has in flight is stale from here on."""
         self._wanted.pop(subscription_id, None)
+        self._asleep.pop(subscription_id, None)
         intake = self.intakes.pop(subscription_id, None)
         if intake is None:
             return
@@ -189,6 +195,35 @@ class IngestLoop:
         self._settlement.forget(intake)
         intake.close()  # from here on its lanes are the background's, which closes them one by one
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
+
+    def fall_asleep(self, settle_s: float) -> None:
+        """Dispatch nothing from here on; when what is in flight is settled, or in `settle_s`, leave every group.
+
+        What is to be run, or changed, meanwhile waits for `wake`.
+        """
+        self._dispatcher.halted = True
+        self._asleep_at = self.monotonic() + settle_s
+        self._sleep(self._asleep_at)
+
+    def wake(self) -> list[tuple[Subscription, Condition | None]]:
+        """Dispatch again; answers what is to be started, each with its condition as it was."""
+        self._dispatcher.halted = False
+        self._asleep_at = None
+        asleep, self._asleep = self._asleep, {}
+        return list(asleep.values())
+
+    def _sleep(self, until: float) -> None:
+        if self._asleep_at != until:
+            return  # woken, or told anew, meanwhile
+        if self._dispatches.under_way and self.monotonic() < until:
+            self._timers.at(self.monotonic() + cadence.SWEEP_S, lambda: self._sleep(until))
+            return
+        for intake in list(self.intakes.values()):
+            subscription, condition = intake.subscription, intake.condition()
+            self.drop(subscription.id)
+            self._wanted[subscription.id] = subscription
+            self._asleep[subscription.id] = (subscription, condition)
+        _log.warning("asleep", subscriptions=len(self._asleep))
 
     def saw_topics(self, topics: Topics) -> None:
         """What the cluster says about its topics."""

@@ -1,8 +1,8 @@
 """An ingest process: what it is made of, and the order in which it starts and stops.
 
-start   publisher, recorder, graveyard, loop, reports, control, topics, slots, vigil
+start   publisher, recorder, graveyard, loop, reports, control, topics, slots, vigil, upkeep
         who is called is there before who calls
-stop    control, topics, slots, loop (drains), reports, publisher, recorder, graveyard, vigil
+stop    control, topics, slots, loop (drains), upkeep, reports, publisher, recorder, graveyard, vigil
         nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
 """
 
@@ -18,8 +18,10 @@ from celery import Celery
 
 from webhookd import clock, logs
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
+from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.flow.administration import SETTLE_S
 from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.delivery import Delivery
@@ -43,6 +45,7 @@ from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.slot_watch import SlotWatch
 from workers.ingest.topic_watch import TopicWatch
+from workers.ingest.upkeep import Upkeep
 from workers.ingest.vigil import Vigil
 
 REPORT_WAIT_S = 0.5
@@ -63,7 +66,10 @@ class IngestProcess:
         self.member_id = secrets.token_hex(8)
         self._stopping = Event()
         self._recorder = Recorder(
-            edges.database, retention_s=settings.activity_retention_s, wall_clock=clock.wall_clock
+            edges.database,
+            retention_s=settings.activity_retention_s,
+            dead_letter_retention_s=settings.dead_letter_retention_s,
+            wall_clock=clock.wall_clock,
         )
         self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
@@ -92,6 +98,15 @@ class IngestProcess:
             interval_s=settings.control_read_interval_s,
             listen=edges.announcements.run,
         )
+        self._upkeep = Upkeep(
+            edges.database,
+            KafkaOffsets(settings.kafka_bootstrap_servers),
+            member_id=self.member_id,
+            member_timeout_s=settings.ingest_member_timeout_s,
+            offsets_every_s=settings.offset_upkeep_s,
+            protocol=lambda: self._group_protocol,
+            monotonic=clock.monotonic,
+        )
         self._topics = TopicWatch(
             settings.kafka_bootstrap_servers,
             in_use=lambda: self.loop.topics_in_use,
@@ -112,6 +127,7 @@ class IngestProcess:
         self._topics.start()
         self._slots.start()
         self._vigil.start()
+        self._upkeep.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
     def stop(self, budget_s: float = DRAIN_S) -> None:
@@ -120,6 +136,7 @@ class IngestProcess:
         self._topics.stop()
         self._slots.stop()
         self.loop.stop(budget_s)
+        self._upkeep.stop()
         self._stopping.set()
         self._reports.join(REPORT_WAIT_S + 5.0)
         self._publisher.stop(5.0)
@@ -141,6 +158,20 @@ class IngestProcess:
     def leave(self, id_: str) -> None:
         """Stop running it."""
         self.loop.call(partial(self.loop.drop, id_))
+
+    def go_offline(self, age_s: float) -> None:
+        """Stop everything: what is in flight may be settled until `SETTLE_S` after the switch."""
+        _log.warning("went_offline", age_s=round(age_s, 3))
+        self.loop.call(partial(self.loop.fall_asleep, max(0.0, SETTLE_S - age_s)))
+
+    def go_online(self) -> None:
+        """Go on from the committed positions."""
+        _log.warning("went_online")
+        self.loop.call(self._wake)
+
+    def _wake(self) -> None:
+        for subscription, condition in self.loop.wake():
+            self._start(subscription, condition)
 
     def _vitals(self) -> Vitals | None:
         """How this process is, as the loop's thread says; None when it does not say so in time."""

@@ -1,13 +1,14 @@
 """Publishes parcels off the ingest loop's thread: first the offer on the board, then the task.
 
 A publish that failed is unknown, not failed: the same delivery goes out again under the same id, and the claim makes
-sure that only one copy of it is sent.
+sure that only one copy of it is sent. A revocation that failed is tried again until it succeeds or its lane is offered
+anew: nothing that was queued under an old version may leave once Redis is back.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Protocol
 
@@ -25,6 +26,9 @@ ALONE_BYTES = 128 * 1024
 
 OFFER_BYTES = 8 * 1024 * 1024
 """Payloads sent to Redis in one call; more would hold up everyone else's."""
+
+REVOKE_AGAIN_S = 0.5
+"""After a revocation that Redis did not take."""
 
 _log = logs.get(__name__)
 
@@ -56,6 +60,7 @@ class Publisher:
         self._board = board
         self._unknown = unknown
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._unrevoked: set[str] = set()
         self._thread = Thread(target=self._run, name="publisher", daemon=True)
         self._begun = 0  # written by the loop's thread only
         self._ended = 0  # written by the publisher's thread only
@@ -82,15 +87,30 @@ class Publisher:
         self._jobs.put(lambda: self._publish(outgoing))
 
     def revoke(self, slots: Sequence[str]) -> None:
-        """Make what is queued for these lanes stale; best effort, the next epoch does the same."""
-        self._jobs.put(lambda: self._board.revoke(slots))
+        """Make what is queued for these lanes stale, as soon as Redis can be reached."""
+        if slots:
+            self._jobs.put(lambda: self._unrevoked.update(slots))
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                job()
-            except QueueUnavailable as error:
-                _log.warning("revoke_failed", code=error.code, detail=error.detail)
+        while (job := self._next()) is not None:
+            job()
+            self._revoke()
+
+    def _next(self) -> Callable[[], None] | None:
+        try:
+            return self._jobs.get(timeout=REVOKE_AGAIN_S if self._unrevoked else None)
+        except Empty:
+            return _nothing
+
+    def _revoke(self) -> None:
+        if not self._unrevoked:
+            return
+        try:
+            self._board.revoke(sorted(self._unrevoked))
+        except QueueUnavailable as error:
+            _log.warning("revoke_failed", code=error.code, detail=error.detail, lanes=len(self._unrevoked))
+        else:
+            self._unrevoked.clear()
 
     def _publish(self, outgoing: Sequence[Outgoing]) -> None:
         sent = 0
@@ -98,6 +118,8 @@ class Publisher:
         try:
             for offers in _in_calls([(out, Offer(out.ticket, out.delivery.payload())) for out in outgoing]):
                 self._board.offer([offer for _, offer in offers])
+                # Their slots hold the new epochs now: to revoke them would take what was just offered.
+                self._unrevoked.difference_update(slot for _, offer in offers for slot in offer.ticket.slots())
                 for queue, parcel in _parcels(offers):
                     self._send(queue, parcel)
                 sent += len(offers)
@@ -120,6 +142,10 @@ class Publisher:
             retry=False,
             ignore_result=True,
         )
+
+
+def _nothing() -> None:
+    """Only the revocations are due."""
 
 
 def _in_calls(offers: list[tuple[Outgoing, Offer]]) -> Iterator[list[tuple[Outgoing, Offer]]]:

@@ -39,9 +39,12 @@ Letters = tuple[list[DeadLetter], Callable[[], None]]
 class Recorder:
     """One thread; every method may be called from any other and returns at once."""
 
-    def __init__(self, database: Database, *, retention_s: float, wall_clock: WallClock) -> None:
+    def __init__(
+        self, database: Database, *, retention_s: float, dead_letter_retention_s: float, wall_clock: WallClock
+    ) -> None:
         self._database = database
         self._retention_s = retention_s
+        self._dead_letter_retention_s = dead_letter_retention_s
         self._wall_clock = wall_clock
         self._purged_at = 0.0
         self._changed = Monitor()
@@ -98,7 +101,8 @@ class Recorder:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._waiting)
+                # Also when nobody has anything to say for long: what is kept grows old.
+                self._changed.wait_for(lambda: self._stopping or self._waiting, PURGE_INTERVAL_S)
                 if self._stopping and not self._waiting:
                     return
             if not self._round() and self._pause():
@@ -234,7 +238,9 @@ class Recorder:
             return
         with self._database.transaction() as session:
             purged = activity.purge(session, now - self._retention_s)
-        if purged < activity.PURGE_ROWS:
+        with self._database.transaction() as session:
+            letters = dead_letters.purge(session, now - self._dead_letter_retention_s)
+        if purged < activity.PURGE_ROWS and letters < dead_letters.PURGE_ROWS:
             # Otherwise there is more: the next round goes on.
             self._purged_at = now
 

@@ -7,17 +7,25 @@ from typing import Any
 
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity
+from webhookd.flow.administration import OFFLINE_REASON, ONLINE, Administration
 from webhookd.flow.condition import Condition, Health, LostRange
 from webhookd.store.subscriptions import Outline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What is stored about one subscription; `condition` is None until ingest has looked at it."""
+class Standing:
+    """What decides how a subscription is doing; `condition` is None until ingest has looked at it."""
 
     outline: Outline
     usable: bool
     condition: Condition | None
+    administration: Administration = ONLINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts(Standing):
+    """What is stored about one subscription."""
+
     activities: Sequence[Activity]
     dead_letters: int
 
@@ -25,7 +33,8 @@ class Facts:
 def draw(facts: Facts, now: float) -> dict[str, Any]:
     """The status as it is answered at `now`, seconds since the epoch."""
     condition = facts.condition or Condition(subscription_id=facts.outline.id, health=Health.HEALTHY)
-    health, reason = _health(facts, condition)
+    health, reason = health_of(facts)
+    since = now - facts.administration.age_s if facts.administration.offline else condition.since
     return {
         "id": facts.outline.id,
         "kind": "WebhookStatus",
@@ -35,12 +44,12 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
         "timestamp": iso(now),
         "status": health,
         "reason": reason,
-        "since": iso(condition.since) if condition.since else None,
+        "since": iso(since) if since else None,
         "failing_since": iso(condition.failing_since) if condition.failing_since else None,
         "last_failure": condition.last_failure,
         "lag": condition.lag,
         "lost_ranges": [_lost(item) for item in condition.lost_ranges],
-        "topics": [{"topic": item.topic, "partitions": item.partitions} for item in condition.topics],
+        "topics": topics_of(facts),
         "counters": {
             "delivered": condition.delivered,
             "filtered": condition.filtered,
@@ -68,12 +77,23 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _health(facts: Facts, condition: Condition) -> tuple[str, str]:
-    if not facts.outline.active:
-        return "inactive", facts.outline.inactive_reason
-    if not facts.usable:
+def health_of(standing: Standing) -> tuple[str, str]:
+    """Status and reason, as they are shown."""
+    if standing.administration.offline:
+        return "inactive", OFFLINE_REASON
+    if not standing.outline.active:
+        return "inactive", standing.outline.inactive_reason
+    if not standing.usable:
         return Health.UNHEALTHY.value, UnusableSubscription.code
-    return condition.health.value, condition.reason
+    if standing.condition is None:
+        return Health.HEALTHY.value, ""
+    return standing.condition.health.value, standing.condition.reason
+
+
+def topics_of(standing: Standing) -> list[dict[str, Any]]:
+    """The topics as ingest last saw them."""
+    topics = standing.condition.topics if standing.condition else ()
+    return [{"topic": item.topic, "partitions": item.partitions} for item in topics]
 
 
 def _event(item: Activity) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from api.resources.status.picture import Facts, draw
 from api.resources.status.schemas import StatusSchema
 from webhookd import clock
 from webhookd.flow.subscription import Subscription
-from webhookd.store import activity, conditions, dead_letters, subscriptions
+from webhookd.store import activity, administration, conditions, dead_letters, subscriptions
 
 blueprint = StrictBlueprint(
     "status",
@@ -36,6 +36,7 @@ class Status(MethodView):
                 outline=subscriptions.outline(session, id_),
                 usable=isinstance(subscriptions.load(session, [id_]).get(id_), Subscription),
                 condition=conditions.read(session, id_),
+                administration=administration.read(session),
                 activities=activity.recent(session, id_),
                 dead_letters=dead_letters.count(session, id_),
             )

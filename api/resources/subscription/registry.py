@@ -2,7 +2,7 @@
 
     register   check → ask the brokers for the end offsets → commit them to the new group → insert → announce
     change     check → the same for topics that are new → replace → announce
-    remove     delete → announce → delete the group, if ingest has left it already
+    remove     delete, and note the group for ingest to delete once its members have left → announce
 
 The offsets come first: nothing produced after the answer may be missed, and brokers that do not answer leave nothing
 behind. They are stored in the row as well, which counts where the group holds none. The announcement comes last and
@@ -16,13 +16,12 @@ from dataclasses import replace
 from api.ports import Services
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
-from webhookd.errors import Conflict, InvalidInput, KafkaUnavailable, QueueUnavailable, UnusableSubscription
+from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, UnusableSubscription
 from webhookd.flow.activity import Activity, Event
-from webhookd.flow.subscription import Source, Start, Subscription
-from webhookd.store import activity, subscriptions
-
-DELETE_GROUP_S = 1.0
-"""Deleting a group is a courtesy; the broker forgets an empty one by itself."""
+from webhookd.flow.administration import OFFLINE_REASON, Administration
+from webhookd.flow.announcement import SubscriptionChanged
+from webhookd.flow.subscription import Source, Start, Subscription, consumer_group
+from webhookd.store import activity, administration, dropped_groups, subscriptions
 
 Commit = Callable[[str, dict[str, dict[int, int]], float], None]
 
@@ -38,7 +37,7 @@ def register(services: Services, document: Document) -> Subscription:
     subscription = _positioned(services, draft, new=_topics(draft), commit=services.brokers.commit)
     with services.database.transaction() as session:
         subscriptions.insert(session, subscription)
-        activity.append(session, [_turned(subscription)])
+        activity.append(session, [_turned(subscription, administration.read(session, hold=True))])
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
     _announce(services, subscription.id, subscription.version)
     return subscription
@@ -61,7 +60,7 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
     with services.database.transaction() as session:
         subscriptions.replace(session, subscription)
         if subscription.active != outline.active:
-            activity.append(session, [_turned(subscription)])
+            activity.append(session, [_turned(subscription, administration.read(session, hold=True))])
     _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
     _announce(services, id_, subscription.version)
     return subscription
@@ -72,12 +71,9 @@ def remove(services: Services, id_: str) -> None:
     with services.database.transaction() as session:
         version = subscriptions.outline(session, id_).version
         subscriptions.delete(session, id_)
+        dropped_groups.add(session, consumer_group(id_))
     _log.info("subscription_deleted", subscription=id_)
     _announce(services, id_, version + 1)
-    try:
-        services.brokers.delete_group(f"webhooks-{id_}", DELETE_GROUP_S)
-    except (Conflict, KafkaUnavailable) as error:
-        _log.info("group_kept", subscription=id_, code=error.code, error=str(error))
 
 
 def _stored(services: Services, id_: str) -> tuple[subscriptions.Outline, Subscription | None]:
@@ -130,17 +126,20 @@ def _nowhere(group: str, offsets: dict[str, dict[int, int]], timeout_s: float) -
     del group, offsets, timeout_s
 
 
-def _turned(subscription: Subscription) -> Activity:
+def _turned(subscription: Subscription, switch: Administration) -> Activity:
+    stopped = subscription.active and switch.offline
     return Activity(
         subscription_id=subscription.id,
         at=clock.wall_clock(),
-        event=Event.ACTIVE if subscription.active else Event.INACTIVE,
+        event=Event.ACTIVE if subscription.active and not stopped else Event.INACTIVE,
+        error=OFFLINE_REASON if stopped else "",
+        response_body=switch.offline_message if stopped else "",
     )
 
 
 def _announce(services: Services, id_: str, version: int) -> None:
     try:
-        services.announcements.announce(id_, version)
+        services.announcements.announce(SubscriptionChanged(id=id_, version=version))
     except QueueUnavailable as error:
         _log.warning("announcement_failed", subscription=id_, code=error.code, error=str(error))
 

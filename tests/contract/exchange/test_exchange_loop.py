@@ -161,6 +161,24 @@ def test_stop_ends_what_outlasts_the_budget(stage: Stage) -> None:
     assert (loop.open_exchanges, loop.connections) == (0, 0)
 
 
+def test_cut_breaks_off_what_is_open_and_goes_on(stage: Stage) -> None:
+    asked = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        asked.set()
+        peer.wait_closed()
+
+    loop = stage.loop()
+    errand = Insistent(stage.target(stage.serve(script)), [], 60.0)
+    loop.submit(errand)
+    assert asked.wait(PATIENCE_S)
+    loop.cut()
+    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert [code(outcome) for outcome in errand.outcomes] == [FailureCode.SHUTDOWN]
+    assert response(stage.submit(loop, stage.target(stage.serve(answering(OK)))).wait()[0]).status == 200
+
+
 def test_errand_after_stop_hears_of_it(plain_stage: Stage) -> None:
     loop = plain_stage.loop()
     loop.stop(0.0)

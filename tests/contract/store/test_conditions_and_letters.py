@@ -92,6 +92,18 @@ def test_a_tombstone_is_put_aside_as_one(database: Database) -> None:
     assert kept.value is None
 
 
+def test_old_letters_are_purged_in_slices(database: Database) -> None:
+    with database.transaction() as session:
+        dead_letters.append(session, [letter(number) for number in range(5)])
+        session.execute(update(DeadLetterRow).where(DeadLetterRow.offset < 3).values(stored_at=100.0))
+    purged = []
+    for _ in range(3):
+        with database.transaction() as session:
+            purged.append(dead_letters.purge(session, 101.0, limit=2))
+    with database.transaction() as session:
+        assert (purged, dead_letters.count(session, ID)) == ([2, 1, 0], 2)
+
+
 def test_members_are_alive_in_one_order(database: Database) -> None:
     with database.transaction() as session:
         for member in ("b", "a", "b"):

@@ -18,6 +18,7 @@ from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from tests.harness.subscriptions import document
 from webhookd.edges.announcements import Announcer, Listener
+from webhookd.flow.announcement import Announcement, SubscriptionChanged
 from webhookd.settings import Settings
 from webhookd.store import migrating
 
@@ -86,32 +87,17 @@ def test_every_system_is_ready(real_app: Flask) -> None:
 
 
 def test_a_created_subscription_is_announced(real_app: Flask, real_settings: Settings, topic: str) -> None:
-    heard: queue.Queue[tuple[str, int]] = queue.Queue()
+    heard: queue.Queue[Announcement] = queue.Queue()
     stop, ready = threading.Event(), threading.Event()
     listener = Listener(real_settings.redis_url, key_prefix=real_settings.redis_key_prefix)
     listening = threading.Thread(
         target=listener.run,
-        args=(lambda id_, version: heard.put((id_, version)), stop),
+        args=(heard.put, stop),
         kwargs={"listening": ready},
     )
     listening.start()
     assert ready.wait(WAIT_S)
     created = real_app.test_client().post(PATH, json=document("source.0.topic", topic)).get_json()
-    assert heard.get(timeout=WAIT_S) == (created["id"], 1)
+    assert heard.get(timeout=WAIT_S) == SubscriptionChanged(id=created["id"], version=1)
     stop.set()
     listening.join(WAIT_S)
-
-
-def test_a_removed_subscription_leaves_no_group(real_app: Flask, real_settings: Settings, topic: str) -> None:
-    client = real_app.test_client()
-    created = client.post(PATH, json=document("source.0.topic", topic)).get_json()
-    assert client.delete(f"{PATH}/{created['id']}").status_code == 204
-    reader = Consumer(
-        {
-            "bootstrap.servers": real_settings.kafka_bootstrap_servers,
-            "group.id": f"webhooks-{created['id']}",
-        }
-    )
-    [position] = reader.committed([TopicPartition(topic, 0)], timeout=WAIT_S)
-    reader.close()
-    assert position.offset < 0

@@ -1,6 +1,11 @@
 """How a status is put together."""
 
+from dataclasses import replace
+
+import pytest
+
 from api.resources.status.picture import Facts, draw, iso
+from webhookd.flow.administration import Administration, Availability
 from webhookd.flow.condition import Condition, Health
 from webhookd.store.subscriptions import Outline
 
@@ -28,6 +33,14 @@ def test_unhealthy_comes_with_its_reason() -> None:
 def test_switched_off_counts_more_than_health() -> None:
     condition = Condition(subscription_id="s", health=Health.UNHEALTHY, reason="timeout")
     assert draw(facts(active=False, usable=False, condition=condition), now=0.0)["status"] == "inactive"
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_offline_counts_more_than_everything(active: bool) -> None:
+    offline = Administration(status=Availability.OFFLINE, age_s=5.0)
+    condition = Condition(subscription_id="s", health=Health.UNHEALTHY, reason="timeout", since=1.0)
+    drawn = draw(replace(facts(active=active, condition=condition), administration=offline), now=8.0)
+    assert (drawn["status"], drawn["reason"], drawn["since"]) == ("inactive", "offline", iso(3.0))
 
 
 def test_a_configuration_that_cannot_be_used_is_unhealthy() -> None:

@@ -1,6 +1,7 @@
 """What becomes of a parcel: claimed, sent, reported, and the failed batch published again."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 import msgspec
@@ -63,6 +64,13 @@ class Known:
         return None if subscription in self.forgotten else self._plan
 
 
+@dataclass(slots=True)
+class Switch:
+    """Turned by the test."""
+
+    offline: bool = False
+
+
 class Scene:
     """A desk among fakes; `retries` are the published ones."""
 
@@ -71,9 +79,11 @@ class Scene:
         self.board = ForgetfulBoard()
         self.endpoint = Endpoint(told or {})
         self.known = Known(retry or Retry())
+        self.switch = Switch()
         self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=0.0, longest_s=PATIENCE_S)
         self.retries: SimpleQueue[tuple[Ticket, float]] = SimpleQueue()
         self.desk = Desk(
+            switch=self.switch,
             directory=self.known,
             claims=self.board,
             exchanges=self.endpoint,
@@ -120,6 +130,15 @@ def test_delivery_is_sent_and_reported(build: Build) -> None:
     scene.deliver(scene.offered())
     assert scene.endpoint.received == [b"body-0", b"body-1", b"body-2"]
     assert scene.ends(2) == [("d1", Kind.FINISHED, 3)]
+
+
+def test_offline_worker_refuses_without_sending(build: Build) -> None:
+    scene = build()
+    scene.switch.offline = True
+    scene.known.unread.add("s2")
+    scene.deliver(scene.offered("d1"), scene.offered("d2", subscription="s2"))
+    assert (scene.endpoint.received, scene.retries.empty()) == ([], True)
+    assert sorted(scene.ends(2)) == [("d1", Kind.STALE, 0), ("d2", Kind.STALE, 0)]
 
 
 def test_every_delivery_of_a_parcel_is_reported(build: Build) -> None:

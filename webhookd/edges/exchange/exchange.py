@@ -56,11 +56,15 @@ class Exchanges:
             exchange.check(now)
         self.pool.sweep(now)
 
+    def cut(self) -> None:
+        """Break off every exchange that is under way: what came of its request is unknown."""
+        for exchange in tuple(self.under_way):
+            exchange.fail(FailureCode.SHUTDOWN, "broken off by webhookd")
+
     def shut_down(self) -> None:
         """End every exchange now and close every connection."""
         self.closing = True
-        for exchange in tuple(self.under_way):
-            exchange.fail(FailureCode.SHUTDOWN, "the process is stopping")
+        self.cut()
         self.pool.close()
 
 

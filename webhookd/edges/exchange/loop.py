@@ -36,7 +36,7 @@ class _Timer:
 class ExchangeLoop:
     """Carries out errands, many at once, each a strict sequence of requests. One per process is enough.
 
-    `submit`, `every`, `start` and `stop` are for any thread. A deadline fires up to `sweep_interval_s` late. The
+    `submit`, `every`, `start`, `cut` and `stop` are for any thread. A deadline fires up to `sweep_interval_s` late. The
     thread outlives whatever an errand or a callback raises: that is logged. Nothing survives a crash of the process;
     whoever submits must know what to do about an errand that never finished. Without a `context` the one that the
     settings describe is made, which reads files. Raises UnusableSetting for what no request could be sent with.
@@ -98,6 +98,13 @@ class ExchangeLoop:
         """Have something called on the loop's thread again and again; it must not block."""
         timer = _Timer(interval_s=interval_s, due_s=self._clock() + interval_s, ring=callback)
         self._soon(partial(self._add_timer, timer))
+
+    def cut(self) -> None:
+        """Break off, soon, every exchange that is under way, as `shutdown`; returns at once.
+
+        The loop goes on, and takes whatever is submitted after this call.
+        """
+        self._soon(self._exchanges.cut)
 
     def stop(self, budget_s: float) -> None:
         """Let the exchanges under way end within the budget, fail the others as `shutdown`, and end the thread.

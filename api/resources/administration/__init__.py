@@ -1,0 +1,1 @@
+"""The switch that takes webhookd offline, and what stands behind it."""

@@ -1,0 +1,59 @@
+"""GET and POST of the switch that takes webhookd offline."""
+
+from typing import Any
+
+from flask import current_app
+from flask.views import MethodView
+
+from api.extensions.openapi import StrictBlueprint
+from api.ports import Services, services_of
+from api.resources.administration.overview import overview
+from api.resources.administration.schemas import AdministrationSchema, SwitchSchema
+from webhookd import clock, logs
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.administration import Availability
+from webhookd.flow.announcement import AdministrationChanged
+from webhookd.store import administration
+
+_log = logs.get(__name__)
+
+blueprint = StrictBlueprint(
+    "administration",
+    __name__,
+    url_prefix="/1/EventNotificationAdmin",
+    description="Every subscription stopped, or going on, at once",
+)
+
+
+@blueprint.route("")
+class Administration(MethodView):
+    """The switch, and every subscription."""
+
+    @blueprint.response(200, AdministrationSchema)
+    @blueprint.alt_response(503, description="the database cannot be reached")
+    def get(self) -> dict[str, Any]:
+        """Show whether webhookd is online, and how every subscription is doing."""
+        with services_of(current_app).database.transaction() as session:
+            return overview(session, clock.wall_clock())
+
+    @blueprint.arguments(SwitchSchema)
+    @blueprint.response(200, AdministrationSchema)
+    @blueprint.alt_response(503, description="the database cannot be reached; nothing was switched")
+    def post(self, document: dict[str, str]) -> dict[str, Any]:
+        """Stop every subscription within 5 s, or let all go on from where they are; as it is already is fine."""
+        services = services_of(current_app)
+        status = Availability(document["status"])
+        with services.database.transaction() as session:
+            administration.switch(session, status, document["offline_message"])
+            answer = overview(session, clock.wall_clock())
+        _log.warning("switched", status=status.value, offline_message=document["offline_message"])
+        _announce(services, status)
+        return answer
+
+
+def _announce(services: Services, status: Availability) -> None:
+    """Every process reads the switch about once a second, should this not get there."""
+    try:
+        services.announcements.announce(AdministrationChanged(status=status))
+    except QueueUnavailable as error:
+        _log.warning("announcement_failed", code=error.code, error=str(error))

@@ -1,0 +1,165 @@
+"""webhookd taken offline and back, and subscriptions deleted, while everything runs. Oracles as in test_delivery.py."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Starts
+from tests.harness.pipeline import Pipeline, until
+from tests.harness.receiver import OK, Receiver, Request, status
+
+ASLEEP = '"event":"asleep"'
+PATH = "/1/EventNotificationAdmin"
+OFFLINE = {"status": "offline", "offline_message": "moving house"}
+ONLINE = {"status": "online"}
+STOPPED_S = 8.0
+"""Everything stands still within five seconds of the switch; the rest is for a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def switchable(start_pipeline: Starts) -> Iterator[Pipeline]:
+    """One whose switch may be turned."""
+    with start_pipeline() as running:
+        yield running
+
+
+@pytest.fixture
+def pipeline(switchable: Pipeline) -> Iterator[Pipeline]:
+    """It is online when a test begins, whatever became of the one before."""
+    yield switchable
+    switchable.ask("POST", PATH, ONLINE)
+
+
+def numbers(count: int) -> list[bytes]:
+    return [json.dumps({"n": n, "pad": "x" * 100}).encode() for n in range(count)]
+
+
+def go_offline(pipeline: Pipeline) -> float:
+    """Turn the switch; answers how long it took until ingest had left every group."""
+    before, began = pipeline.log("ingest").count(ASLEEP), time.monotonic()
+    pipeline.ask("POST", PATH, OFFLINE)
+    until(lambda: pipeline.log("ingest").count(ASLEEP) > before, "ingest is asleep", STOPPED_S)
+    return time.monotonic() - began
+
+
+def calls(pipeline: Pipeline, id_: str) -> list[dict[str, Any]]:
+    return [event for event in pipeline.status(id_)["recent_activity"] if event["event"] == "api_call"]
+
+
+class Hanging:
+    """Answers the first request only when it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.let_go = threading.Event()
+
+    def answer(self, _request: Request) -> bytes:
+        if not self.asked.is_set():
+            self.asked.set()
+            self.let_go.wait(60.0)
+        return OK
+
+
+def test_offline_stops_all_within_five_seconds(pipeline: Pipeline) -> None:
+    topic, count = pipeline.topic(), 20_000
+    pipeline.produce(topic, numbers(count))
+    with Receiver() as receiver:
+        id_ = pipeline.subscribe(receiver.url, topic, start="earliest")
+        receiver.wait_for_records(count // 10)
+        go_offline(pipeline)
+        assert pipeline.status(id_)["reason"] == "offline"
+        stopped = len(receiver.requests)
+        assert receiver.records < count
+        time.sleep(2.0)
+        assert len(receiver.requests) == stopped
+        pipeline.ask("POST", PATH, ONLINE)
+        receiver.wait_for_records(count)
+        pipeline.wait_committed(id_, topic)
+        assert (receiver.repeats, receiver.out_of_order) == (0, 0)
+        events = [event["event"] for event in pipeline.status(id_)["recent_activity"]]
+        assert [event for event in events if event != "api_call"] == ["active", "inactive", "active"]
+
+
+def test_hanging_request_is_cut_and_sent_again(pipeline: Pipeline) -> None:
+    topic, hanging = pipeline.topic(1), Hanging()
+    with Receiver(hanging.answer) as receiver:
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(3), partitions=1)
+        assert hanging.asked.wait(30.0)
+        assert go_offline(pipeline) > 3.0, "it had its four seconds"
+        pipeline.ask("POST", PATH, ONLINE)
+        receiver.wait_for_records(3)
+        pipeline.wait_committed(id_, topic)
+        hanging.let_go.set()
+        until(lambda: bool(calls(pipeline, id_)), "the calls are recorded")
+        assert {call["error"] for call in calls(pipeline, id_)} == {""}, "the cut request is nobody's failure"
+
+
+def test_offline_survives_the_restart_of_everything(pipeline: Pipeline) -> None:
+    topic = pipeline.topic()
+    with Receiver() as receiver:
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(20))
+        receiver.wait_for_records(20)
+        go_offline(pipeline)
+        before = pipeline.log("ingest").count(ASLEEP)
+        for name in ("ingest", "worker", "api"):
+            pipeline.kill(name)
+            pipeline.start(name)
+        pipeline.wait_ready()
+        until(lambda: pipeline.log("ingest").count(ASLEEP) > before, "ingest knows again")
+        later = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(20))
+        time.sleep(2.0)
+        assert receiver.records == 20
+        assert {one["status"] for one in pipeline.ask("GET", PATH)["webhooks"]} == {"inactive"}
+        pipeline.ask("POST", PATH, ONLINE)
+        receiver.wait_for_records(40)
+        pipeline.wait_committed(id_, topic)
+        pipeline.wait_committed(later, topic)
+
+
+def groups(pipeline: Pipeline) -> set[str]:
+    listed = pipeline.admin.list_consumer_groups(request_timeout=10).result()
+    return {group.group_id for group in listed.valid}
+
+
+def test_deletion_removes_the_group_from_kafka(pipeline: Pipeline) -> None:
+    topic = pipeline.topic()
+    with Receiver() as receiver:
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(20))
+        receiver.wait_for_records(20)
+        assert f"webhooks-{id_}" in groups(pipeline)
+        pipeline.ask("DELETE", f"/1/Subscription/{id_}")
+        until(lambda: f"webhooks-{id_}" not in groups(pipeline), "the group is gone")
+
+
+def test_killed_ingest_leaves_no_group_behind(start_pipeline: Starts) -> None:
+    with start_pipeline(WEBHOOKD_KAFKA_GROUP_PROTOCOL="classic") as pipeline, Receiver() as receiver:
+        topic = pipeline.topic()
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(20))
+        receiver.wait_for_records(20)
+        pipeline.kill("ingest")
+        pipeline.ask("DELETE", f"/1/Subscription/{id_}")
+        assert f"webhooks-{id_}" in groups(pipeline)
+        pipeline.start("ingest")
+        until(lambda: f"webhooks-{id_}" not in groups(pipeline), "the group is gone")
+
+
+def test_waiting_retry_of_a_deleted_subscription_never_leaves(start_pipeline: Starts) -> None:
+    with start_pipeline(WEBHOOKD_RETRY_TIME_SCALE="1.0") as pipeline, Receiver(lambda _: status(503)) as receiver:
+        topic = pipeline.topic(1)
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(1), partitions=1)
+        receiver.wait(lambda: len(receiver.requests) >= 1)
+        pipeline.kill("ingest")  # nobody revokes the epoch in Redis
+        pipeline.ask("DELETE", f"/1/Subscription/{id_}")
+        sent = len(receiver.requests)
+        until(lambda: '"event":"delivery_stale"' in pipeline.log("worker"), "the retry was refused")
+        assert len(receiver.requests) == sent

@@ -1,0 +1,47 @@
+"""The switch that takes webhookd offline. Every function works inside the caller's transaction."""
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from webhookd.flow.activity import Event
+from webhookd.flow.administration import OFFLINE_REASON, ONLINE, Administration, Availability
+from webhookd.store import activity
+from webhookd.store.dialects import DatabaseNow, insert_new
+from webhookd.store.tables import AdministrationRow
+
+ROW = 1
+"""There is one switch; its row is made when it is turned for the first time."""
+
+
+def read(session: Session, *, hold: bool = False) -> Administration:
+    """The switch as it stands; with `hold` it is not turned before this transaction ends."""
+    age_s = (DatabaseNow() - AdministrationRow.changed_at).label("age_s")
+    query = select(AdministrationRow.status, AdministrationRow.offline_message, age_s)
+    query = query.where(AdministrationRow.id == ROW)
+    row = session.execute(query.with_for_update(read=True) if hold else query).first()
+    if row is None:
+        return ONLINE
+    # What nobody wrote through the API must not stop everything.
+    status = Availability.OFFLINE if row.status == Availability.OFFLINE else Availability.ONLINE
+    return Administration(status=status, offline_message=row.offline_message, age_s=row.age_s)
+
+
+def switch(session: Session, status: Availability, offline_message: str) -> None:
+    """Turn the switch, and say so in every subscription's activity; as it stands already, only the message is new."""
+    now = session.scalar(select(DatabaseNow())) or 0.0
+    first = {"id": ROW, "status": Availability.ONLINE.value, "offline_message": "", "changed_at": now}
+    insert_new(session, AdministrationRow, [first])
+    query = select(AdministrationRow.status).where(AdministrationRow.id == ROW).with_for_update()
+    before = session.scalars(query).one()
+    values: dict[str, str | float] = {"status": status.value, "offline_message": offline_message}
+    if before != status:
+        values["changed_at"] = now
+        _record(session, status, offline_message)
+    session.execute(update(AdministrationRow).where(AdministrationRow.id == ROW).values(**values))
+
+
+def _record(session: Session, status: Availability, offline_message: str) -> None:
+    if status is Availability.OFFLINE:
+        activity.append_to_all(session, Event.INACTIVE, reason=OFFLINE_REASON, detail=offline_message)
+    else:
+        activity.append_to_all(session, Event.ACTIVE, active_only=True)
