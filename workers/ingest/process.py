@@ -65,23 +65,12 @@ class IngestProcess:
         self._group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
         self.member_id = secrets.token_hex(8)
         self._stopping = Event()
-        self._recorder = Recorder(
-            edges.database,
-            retention_s=settings.activity_retention_s,
-            dead_letter_retention_s=settings.dead_letter_retention_s,
-            wall_clock=clock.wall_clock,
-        )
+        self._recorder = _recorder(settings, edges)
         self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
         self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers))
         self.loop = IngestLoop(
-            bounds=LoopBounds(
-                reply=self.member_id,
-                commit_interval_s=settings.commit_interval_s,
-                lane_bytes=settings.lane_buffer_bytes,
-                process_bytes=settings.process_buffer_bytes,
-                slots=Slots(first=settings.worker_threads, retry=settings.worker_threads),
-            ),
+            bounds=_loop_bounds(settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=self._dispatches,
             publisher=self._publisher,
@@ -261,4 +250,23 @@ def _leases(settings: Settings) -> Leases:
         lease_s=settings.lease_s,
         request_deadline_s=settings.request_deadline_s,
         retry_time_scale=settings.retry_time_scale,
+    )
+
+
+def _recorder(settings: Settings, edges: Edges) -> Recorder:
+    return Recorder(
+        edges.database,
+        retention_s=settings.activity_retention_s,
+        dead_letter_retention_s=settings.dead_letter_retention_s,
+        wall_clock=clock.wall_clock,
+    )
+
+
+def _loop_bounds(settings: Settings, member_id: str) -> LoopBounds:
+    return LoopBounds(
+        reply=member_id,
+        commit_interval_s=settings.commit_interval_s,
+        lane_bytes=settings.lane_buffer_bytes,
+        process_bytes=settings.process_buffer_bytes,
+        slots=Slots(first=settings.worker_threads, retry=settings.worker_threads),
     )
