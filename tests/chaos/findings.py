@@ -54,6 +54,8 @@ class Mark:
     began_at: float
     ended_at: float = 0.0
     until_at: float = 0.0
+    of: "Watched | None" = None
+    """The only subscription it concerns."""
 
     @property
     def longest_stall_s(self) -> float:
@@ -114,7 +116,7 @@ class Finding:
 
 def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], since: float) -> Finding:
     """Hold the records of one subscription against each other; stalls are counted from `since`, when all flowed."""
-    marks = marks if watched.marks is None else watched.marks
+    marks = watched.marks if watched.marks is not None else [mark for mark in marks if mark.of in {None, watched}]
     wanted = watched.wanted(sent)
     lanes = _merged(watched.receivers)
     arrived = {a.number: (key, a) for key, lane in lanes.items() for a in lane.first}

@@ -145,8 +145,10 @@ class Scenario:
         """Let a fault happen and the service recover from it, the load going on."""
         with self.marked(fault.cost) as mark:
             fault.begin(self.site, self.chance)
-            self.site.pass_time(self.chance.uniform(*fault.lasts_s))
-            fault.end(self.site, self.chance)
+            try:
+                self.site.pass_time(self.chance.uniform(*fault.lasts_s))
+            finally:
+                fault.end(self.site, self.chance)
         return mark
 
     @contextmanager
@@ -166,6 +168,12 @@ class Scenario:
         mark.until_at = time.monotonic()
         assert flows, f"{self._lacking(fresh)} records that came after the fault do not arrive"
         self.site.pass_time(self.chance.uniform(1.0, 2.0))
+
+    def note(self, text: str) -> None:
+        """A line under the report's table, with the time since the load began; printed at once as well."""
+        line = f"{self.name} {time.monotonic() - self.loads[0].began_at:7.1f} s  {text}"
+        self._report.notes.append(line)
+        print(line, flush=True)  # noqa: T201 - who waits ten minutes for a soak wants to see it
 
     def sent(self) -> dict[int, Sent]:
         """All that Kafka has acknowledged up to now."""
