@@ -8,8 +8,8 @@ BIN  := $(VENV)/bin
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million chaos chaos-soak \
-	lock clean
+.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
+	bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,12 @@ bench-million: $(VENV)/test ## a million records arrive: all, in order, also whe
 
 # Every scenario on one stack of its own (tests/chaos); the table and every process' log stay in .state/chaos.
 CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(SEED),--seed $(SEED))
+
+bench-isolation: $(VENV)/test ## what a hundred endpoints that hang cost ten that answer
+	@exec env $(LOAD_TEST)/isolation.py
+
+bench-takeover: $(VENV)/test ## how long a subscription stands still when its ingest starts, stops or dies
+	@exec env $(LOAD_TEST)/takeover.py
 
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
 	@mkdir -p .state/chaos

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -15,6 +16,9 @@ class Brokers(Protocol):
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         """Where each topic ends; {} for one that does not exist."""
+
+    def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
+        """The UUID of each topic that exists, as far as the brokers tell."""
 
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
         """Commit into a group without members; Conflict when it has some."""
@@ -36,6 +40,16 @@ class Announcements(Protocol):
         """Have the queue's broker answer."""
 
 
+class Board(Protocol):
+    """What the board says of workers and their queues; every call raises QueueUnavailable within its timeout."""
+
+    def workers(self) -> list[WorkerState]:
+        """The workers that are alive."""
+
+    def queues(self) -> dict[str, int]:
+        """How many tasks wait in each queue."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What `create_app` was given, and every route works with."""
@@ -44,6 +58,7 @@ class Services:
     database: Database
     brokers: Brokers
     announcements: Announcements
+    board: Board | None = None
 
 
 EXTENSION = "webhookd"

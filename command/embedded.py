@@ -18,6 +18,7 @@ from workers.edges import build_edges
 from workers.embedded import EmbeddedWorker
 from workers.ingest.process import IngestProcess
 from workers.process import WorkerProcess
+from workers.queues import QUEUES
 
 THREADS = 64
 """Parcels under way at once; threads only wait, and one subscription has few lanes that can."""
@@ -41,6 +42,7 @@ class EmbeddedService:
             database=self._edges.database,
             kafka_offsets=KafkaOffsets(settings.kafka_bootstrap_servers),
             announcer=self._announcer,
+            board=self._edges.board,
         )
         self._api = serve_embedded(app)
         self.api_url = f"http://127.0.0.1:{self._api.port}"
@@ -53,6 +55,8 @@ class EmbeddedService:
     def start(self) -> None:
         """Run what is registered. Raises QueueUnavailable when the worker does not come up."""
         self._worker.start()
+        # Nobody looks into the embedded queues, so nobody is found deaf to them.
+        self._process.start(queues=list(QUEUES.values()), slots=THREADS, deaf=lambda: None)
         self._started = True
         self._ingest.start()
 

@@ -3,13 +3,16 @@
 import gc
 import os
 import resource
+import signal
+from collections.abc import Sequence
+from threading import Timer
 
 import click
 from celery import signals
 
 from api.server import serve
 from command.interpreter import share_between_threads
-from command.interruption import Interruption
+from command.interruption import SIGNALS, Interruption
 from webhookd import logs
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
@@ -22,6 +25,12 @@ from workers.queues import QUEUES
 
 FILES = 1 << 20
 """Open files asked for at most: a hard limit may be infinite, which no system grants as a soft one."""
+
+DEAF_EXIT_CODE = 70
+"""EX_SOFTWARE: told apart from a stop that was asked for, so that "restart on failure" restarts."""
+
+CELERY_STOP_S = 5.0
+"""What Celery gets to acknowledge and put back tasks when their deliveries have ended; it needs some 0.1 s."""
 
 _log = logs.get(__name__)
 
@@ -65,12 +74,15 @@ def ingest() -> None:
     settings = _settings()
     open_many_files()
     edges = build_edges(settings)
-    process = IngestProcess(settings, edges, build_celery(settings))
+    try:
+        process = IngestProcess(settings, edges, build_celery(settings))
+    except UnusableSetting as error:
+        raise click.ClickException(str(error)) from None
     # The first signal drains; a second one ends the process at once, which loses nothing.
     interruption = Interruption()
     process.start()
     interruption.wait()
-    process.stop()
+    process.stop(settings.stop_budget_s)
     edges.close()
 
 
@@ -78,7 +90,11 @@ def ingest() -> None:
 @click.option("--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="Which queue; both when not given.")
 @click.option("--threads", type=click.IntRange(1, 4096), help="Parcels under way at once [WEBHOOKD_WORKER_THREADS].")
 def worker(queue: tuple[str, ...], threads: int | None) -> None:
-    """Post deliveries: a Celery worker for first attempts, retries or both."""
+    """Post deliveries: a Celery worker for first attempts, retries or both.
+
+    SIGTERM and SIGINT stop it in order and within WEBHOOKD_STOP_BUDGET_S; a second one ends it at once. Neither loses
+    anything. Exit code 70: it had gone deaf to its queue and wants to be started again.
+    """
     settings = _settings()
     open_many_files()
     edges = build_edges(settings)
@@ -87,19 +103,54 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
     names = queue or tuple(QUEUES)
+    slots = threads or settings.worker_threads
     signals.setup_logging.connect(_keep_logging, weak=False)
-    signals.worker_shutting_down.connect(lambda **_: process.stop(settings.request_deadline_s), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: _stop(process, settings.stop_budget_s), weak=False)
+    # Not before: a start that takes long, on a busy machine, is not deafness, and has no slots to announce.
+    signals.worker_ready.connect(lambda **_: _watch(process, names, slots, settings.stop_budget_s), weak=False)
     process.app.worker_main(
         [
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
-            f"--concurrency={threads or settings.worker_threads}",
+            f"--concurrency={slots}",
             f"--hostname={'-'.join(names)}.%h.{os.getpid()}",
             "--loglevel=warning",
             "--without-mingle",
             "--without-gossip",
         ]
     )
+
+
+def _watch(process: WorkerProcess, names: Sequence[str], slots: int, budget_s: float) -> None:
+    """What begins when Celery consumes the queues."""
+    process.start(queues=[QUEUES[name] for name in names], slots=slots, deaf=lambda: _end_deaf(process, budget_s))
+
+
+def _stop(process: WorkerProcess, budget_s: float) -> None:
+    """What the first signal does, inside Celery's handler of it.
+
+    Handlers run on the main thread, which is the one that takes tasks: none is taken from here on. When this returns
+    the tasks have ended, and Celery's own stop puts back what it has taken and not begun, countdowns included.
+    """
+    for number in (*SIGNALS, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    _log.info("worker_stopping", budget_s=budget_s)
+    process.stop(budget_s)
+    end = Timer(CELERY_STOP_S, _leave_celery)
+    end.daemon = True
+    end.start()
+
+
+def _leave_celery() -> None:
+    """A Redis that does not answer holds Celery up for 5 s a task; what is not put back, ingest's lease covers."""
+    _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
+    Interruption.leave(0)
+
+
+def _end_deaf(process: WorkerProcess, budget_s: float) -> None:
+    """Celery cannot be relied on to stop: let what is under way end, then end the process."""
+    process.stop(budget_s)
+    Interruption.leave(DEAF_EXIT_CODE)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -41,7 +41,8 @@ class Rig:
     Use it from the main thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, broker: KafkaOptions = BROKER) -> None:
+        self._broker = broker
         self._exits = ExitStack()
         self._asked_nginx = 0
         self._api = f"127.0.0.1:{free_ports(1)[0]}"
@@ -51,14 +52,14 @@ class Rig:
         LOGS.mkdir(parents=True)
         with ExitStack() as undo:
             session = undo.enter_context(Session())
-            self.kafka = session.start_kafka(BROKER)
+            self.kafka = session.start_kafka(self._broker)
             self.redis = session.start_redis()
             self.postgres = session.start_postgres()
             self.nginx = session.start_nginx()
             session.wait_ready()
             self.environment = self._environment(self.postgres.create_database("load_test"))
-            self._command("migrate").must_succeed("webhookd migrate")
-            self.api = self._command("api")
+            self.command("migrate").must_succeed("webhookd migrate")
+            self.api = self.command("api")
             undo.callback(self.api.stop, STOP_TIMEOUT_S)
             until_ready("webhookd api", self._api_answers, [self.api], START_TIMEOUT_S)
             self._exits = undo.pop_all()
@@ -72,7 +73,7 @@ class Rig:
     @contextmanager
     def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator["Pipeline"]:
         """One ingest and some worker processes; when they have stopped, Redis is empty again."""
-        pipeline = Pipeline(self._command, workers, threads)
+        pipeline = Pipeline(self.command, workers, threads)
         try:
             yield pipeline
         finally:
@@ -148,7 +149,8 @@ class Rig:
         except requests.ConnectionError:
             return False
 
-    def _command(self, *arguments: str, log: str = "") -> Child:
+    def command(self, *arguments: str, log: str = "") -> Child:
+        """One of webhookd's commands, as a process; its output goes to the log of that name."""
         log_file = LOGS / f"{log or arguments[0]}.log"
         command = [sys.executable, "-m", "command.main", *arguments]
         return spawn(command, log_file=log_file, environment=self.environment, leash_signal=signal.SIGTERM)

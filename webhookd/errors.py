@@ -9,10 +9,14 @@
     ├── FilterTooCostly         a filter's evaluation ran out of its budget; never leaves the matcher
     ├── UnusableSubscription    a stored row that no subscription can be made of
     ├── UnusableSetting         a setting that no work can begin with; carries its name
+    ├── MailRefused             a mail that will never be taken
     └── Unavailable             an outside system did not answer in time
         ├── KafkaUnavailable
         ├── QueueUnavailable
-        └── StoreUnavailable
+        ├── StoreUnavailable
+        ├── MailUnavailable     the mail server, or a mail that it may take later
+        ├── NoWorkers           nobody consumes a queue
+        └── QueueStalled        tasks wait and nobody takes them
 
 The docstring of a class is its message; `code` is the one short word that the exception, the log line, the dead
 letter and the API's answer share.
@@ -95,6 +99,12 @@ class UnusableSetting(WebhookdError):
         self.setting = setting
 
 
+class MailRefused(WebhookdError):
+    """The mail server refused the mail, or all its recipients, for good."""
+
+    code = "mail_refused"
+
+
 class Unavailable(WebhookdError):
     """An outside system did not answer in time."""
 
@@ -117,3 +127,21 @@ class StoreUnavailable(Unavailable):
     """The database did not answer in time."""
 
     code = "store_unavailable"
+
+
+class MailUnavailable(Unavailable):
+    """The mail server did not take the mail; it may later."""
+
+    code = "mail_unavailable"
+
+
+class NoWorkers(Unavailable):
+    """No worker takes tasks from a queue."""
+
+    code = "no_workers"
+
+
+class QueueStalled(Unavailable):
+    """Tasks wait in a queue and no worker takes them."""
+
+    code = "queue_stalled"

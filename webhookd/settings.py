@@ -15,6 +15,7 @@ _PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+(?=@)|([?&](?:ssl)?password=)[^&]*",
 
 LogFormat = Literal["json", "text"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
 def _masked(found: re.Match[str]) -> str:
@@ -29,8 +30,9 @@ class Settings(BaseSettings):
     # Outside systems
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
     kafka_group_protocol: GroupProtocol = Field(
-        default="auto",
-        description="consumer (KIP-848) where the brokers have it, classic cooperative-sticky where not",
+        default="classic",
+        description="classic: a killed ingest process' partitions are read again after 10 s, a stopped one's after 5; "
+        "consumer (KIP-848, brokers from 4.0): after the broker's 45 s, and 0.5; auto: consumer, or classic if need be",
     )
     kafka_fetch_wait_s: float = Field(
         default=0.4,
@@ -73,6 +75,12 @@ class Settings(BaseSettings):
     )
     response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; more is read and dropped")
     worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
+    worker_deaf_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="a worker with room that takes none of the tasks waiting in its queue for so long ends itself with "
+        "exit code 70, to be started again",
+    )
     egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
     egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")
     egress_proxy: SecretStr | None = Field(
@@ -88,10 +96,34 @@ class Settings(BaseSettings):
         default=None, description="its private key (PEM, unencrypted), unless the certificate's file holds it"
     )
 
+    # Alerts
+    smtp_host: str = Field(
+        default="", description="the mail server; without one alerts are recorded and logged, and not sent"
+    )
+    smtp_port: int = Field(default=587, description="587 is usual for starttls, 465 for tls, 25 for none")
+    smtp_security: SmtpSecurity = Field(
+        default="starttls", description="starttls, tls from the first byte, or none; never less than what is set"
+    )
+    smtp_ca_file: Path | None = Field(
+        default=None, description="CA bundle the mail server's certificate may come from, besides the system's"
+    )
+    smtp_user: str = Field(default="", description="login at the mail server; none when empty")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="its password")
+    mail_from: str = Field(default="", description="the sender's address; needed with a mail server")
+    operator_emails: tuple[str, ...] = Field(
+        default=(), description="who is told of faults of the system: brokers, Redis, database, workers, mail server"
+    )
+
     # Retention
-    activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity is kept")
+    activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity and alerts are kept")
 
     # Processes
+    stop_budget_s: float = Field(
+        default=20.0,
+        ge=0,
+        description="what is in flight when ingest or a worker is told to stop gets so long to end; what is still open "
+        "then is cut and delivered again. The supervisor should wait 15 s longer before it kills",
+    )
     api_bind: str = Field(default="127.0.0.1:8080", description="where gunicorn listens")
     api_body_bytes: int = Field(default=256 * 1024, description="the largest request body the API reads")
     flower_login: SecretStr = Field(

@@ -5,23 +5,25 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
+from webhookd.flow.allowance import RETRYING_LIMIT
 from webhookd.flow.retry import LONGEST_RETRY_AFTER_S
 from webhookd.settings import Settings
+from workers.broker import PromptAMQP
 from workers.queues import FIRST, QUEUES
 
 VISIBILITY_TIMEOUT_S = int(LONGEST_RETRY_AFTER_S + 1200)
 """A task unacknowledged for so long is delivered again. Below the longest countdown each retry would run several
 times; the claim would drop the copies, at a cost."""
 
-ETA_LIMIT = 10_000
-"""Retries that one worker holds in memory for their countdown."""
+ETA_LIMIT = 4 * RETRYING_LIMIT
+"""Retries that one worker holds in memory for their countdown, some 2 kB each. Beyond it a worker takes no more tasks
+from its queues, so it lies above what a few ingest processes let wait (flow/allowance.py)."""
 
 
 def build_celery(settings: Settings) -> Celery:
     """An application over the settings' broker; connects to nothing."""
-    app = Celery(
-        "webhookd", broker="memory://localhost/" if settings.embedded else settings.redis_url, set_as_current=False
-    )
+    broker = "memory://localhost/" if settings.embedded else settings.redis_url
+    app = Celery("webhookd", broker=broker, set_as_current=False, amqp=PromptAMQP)
     app.conf.update(
         task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES.values()],
         task_default_queue=FIRST,

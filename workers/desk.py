@@ -175,7 +175,13 @@ def _put_off(found: Sequence[tuple[Ticket, Plan | StoreUnavailable | None]], pub
 def _next_attempt(errand: DeliveryErrand) -> Ticket:
     """The ticket of the retry, which carries the failed batch only."""
     failed = errand.batches[errand.done]
-    return msgspec.structs.replace(errand.ticket, attempt=errand.ticket.attempt + 1, records=failed.records, batches=1)
+    return msgspec.structs.replace(
+        errand.ticket,
+        attempt=errand.ticket.attempt + 1,
+        records=failed.records,
+        batches=1,
+        failures=errand.failures_before,
+    )
 
 
 def _log_end(errand: DeliveryErrand) -> None:

@@ -7,6 +7,7 @@ its lanes have another epoch, or we drain     FINISHED likewise; a request we br
 its lease ran out unrenewed                   FINISHED likewise
 an exchange failed and may be tried again     RETRY
 an exchange failed for the last time          EXHAUSTED
+the endpoint is gone (410)                    GONE
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.flow.judge import DELIVERED, Delivered, RetryAt, acknowledged, code_of, judge
+from webhookd.flow.judge import DELIVERED, Delivered, Refusal, Refused, RetryAt, Verdict, acknowledged, code_of, judge
 from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
 from webhookd.flow.report import Exchange, Kind, Report
 from webhookd.flow.subscription import Retry
@@ -84,7 +85,7 @@ class DeliveryErrand:
         self.deadline_s = bounds.deadline_s
         self.done = 0
         self.stopped = False
-        self.verdict: Delivered | RetryAt | None = DELIVERED
+        self.verdict: Verdict = DELIVERED
         self._plan = plan
         self._time_scale = bounds.retry_time_scale
         self._log_attempts = bounds.log_attempts
@@ -138,8 +139,8 @@ class DeliveryErrand:
                 kind, wait_s = Kind.FINISHED, 0.0
             case RetryAt(wait_s=wait_s):
                 kind = Kind.RETRY
-            case None:
-                kind, wait_s = Kind.EXHAUSTED, 0.0
+            case Refused(why=why, wait_s=wait_s):
+                kind = Kind.GONE if why is Refusal.GONE else Kind.EXHAUSTED
         return Report(
             kind,
             self.ticket.id,
@@ -150,6 +151,11 @@ class DeliveryErrand:
             self._shown(self._acknowledged, self.done - 1, SUCCESS_BODY_BYTES) if self._acknowledged else None,
             self._shown(self._failure, self.done, None) if self._failure else None,
         )
+
+    @property
+    def failures_before(self) -> int:
+        """How often the batch that is to be sent now failed before this delivery was made."""
+        return self.ticket.failures if self.done == 0 else 0
 
     @property
     def failure_code(self) -> str:
@@ -175,16 +181,15 @@ class DeliveryErrand:
 
     def _failed(self, outcome: Outcome) -> None:
         self._failure = outcome
-        verdict = judge(
+        self.verdict = judge(
             outcome,
             self._plan.retry,
-            failures=self.ticket.attempt,
+            failures=self.failures_before + self.ticket.attempt,
             probe=self.ticket.probe,
             chance=self._clocks.chance(),
             wall_now=self._clocks.wall(),
             time_scale=self._time_scale,
         )
-        self.verdict = verdict if isinstance(verdict, RetryAt) else None
 
     def _shown(self, outcome: Outcome, index: int, body_bytes: int | None) -> Exchange:
         at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id

@@ -1,20 +1,47 @@
-"""A worker process: the desk behind its tasks, started with the first of them."""
+"""A worker process: the desk behind its tasks, started with the first of them, and the watch over it.
 
+    start   watch                               the worker is announced, once it consumes its queues
+            reporter, exchanges, desk           with the first task
+    stop    watch                               withdrawn: ingest counts its slots no more
+            errands end after their request     what they have not sent goes back to their lanes
+            exchanges, within the budget        what is still open then is cut: unknown, and delivered again
+            reporter                            flushes what the ends have to say; the tasks end with it
+
+Whoever calls `stop` has seen to it that no more tasks are taken. A crash at any point costs a lease: what was
+acknowledged and not reported is delivered again.
+"""
+
+import os
 import random
+import secrets
+import socket
+from collections.abc import Callable, Sequence
 from threading import Lock
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+from celery.exceptions import Reject
+from celery.worker import state as celery_state
 
 from webhookd import clock, logs
 from webhookd.edges.exchange.loop import ExchangeLoop
+from webhookd.flow.ticket import Ticket
 from webhookd.settings import Settings
-from workers.application import build_celery
-from workers.desk import Desk
+from workers.application import ETA_LIMIT, build_celery
+from workers.desk import Desk, PublishRetry
 from workers.directory import Directory
 from workers.edges import Edges
 from workers.errand import Bounds, Clocks
+from workers.occupation import Occupation
 from workers.reporter import Reporter
 from workers.tasks import register
+from workers.watch import Post, Watch
+
+FLUSH_S = 5.0
+"""What the last reports get when the budget is used up; a Redis that is slower costs a lease."""
+
+WITHDRAW_S = 1.0
+"""What withdrawing gets on top; a worker that could not is forgotten 10 s later."""
 
 _log = logs.get(__name__)
 
@@ -32,8 +59,46 @@ class WorkerProcess:
         self._desk: Desk | None = None
         self._exchanges = ExchangeLoop(settings)  # not started, but what is wrong with its settings is said now
         self._reporter: Reporter | None = None
+        self._occupation = Occupation(clock.monotonic)
+        self._watch: Watch | None = None
+        self._stopping = False
         self.app: Celery = build_celery(settings)
-        register(self.app, self.desk)
+        register(self.app, lambda: self)
+
+    def start(self, *, queues: Sequence[str], slots: int, deaf: Callable[[], None]) -> None:
+        """Announce a worker that consumes these queues, and watch over it; `deaf` is called when it is."""
+        post = Post(
+            worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
+            queues=tuple(queues),
+            slots=slots,
+            tasks_held=ETA_LIMIT,
+            started_at=clock.wall_clock(),
+        )
+        signals.task_received.connect(self._took)
+        self._watch = Watch(
+            self._edges.board,
+            post,
+            self._occupation,
+            monotonic=clock.monotonic,
+            deaf_after_s=self._settings.worker_deaf_s,
+            waiting_for_countdown=lambda: len(celery_state.scheduled_requests),
+            deaf=deaf,
+        )
+        self._watch.start()
+
+    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
+        """Work on a parcel, as the desk does; the process is the busier meanwhile.
+
+        Raises Celery's Reject for one that a stop has overtaken: it goes back to its queue as it came. Its claim would
+        be reported by nobody, and cost a lease.
+        """
+        if self._stopping:
+            raise Reject("the worker is stopping", requeue=True)
+        self._occupation.began()
+        try:
+            self.desk().deliver(tickets, publish_retry)
+        finally:
+            self._occupation.ended()
 
     def desk(self) -> Desk:
         """The desk; made and started on first use, so that `celery inspect` and Flower start nothing."""
@@ -43,13 +108,21 @@ class WorkerProcess:
             return self._desk
 
     def stop(self, budget_s: float) -> None:
-        """End the requests under way within the budget and report; tasks end by themselves after that."""
+        """End the requests under way within the budget and report; blocks for that, tasks end by themselves after."""
+        self._stopping = True
+        if self._watch is not None:
+            self._watch.stop()
         with self._lock:
-            if self._reporter is None:
-                return
-            self._reporter.stop_all()
-            self._exchanges.stop(budget_s)
-            self._reporter.stop(budget_s)
+            if self._reporter is not None:
+                self._reporter.stop_all()
+                self._exchanges.stop(budget_s)
+                self._reporter.stop(FLUSH_S)
+        if self._watch is not None:
+            self._watch.join(WITHDRAW_S)
+
+    def _took(self, sender: Any, request: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer and request
+        if sender.app is self.app:
+            self._occupation.took(request.delivery_info["routing_key"])
 
     def _open(self) -> Desk:
         settings = self._settings

@@ -1,13 +1,8 @@
-"""The queues, by name: few, and never one per subscription (each costs the brokers' polling)."""
+"""The names that Celery knows: the queues (webhookd/flow/queues.py, which the API reads too) and the one task."""
 
-FIRST = "webhookd.first"
-"""First attempts."""
+from webhookd.flow.queues import FIRST, QUEUES, RETRY
 
-RETRY = "webhookd.retry"
-"""Retries, so that one that is due never waits behind first attempts, nor they behind it."""
-
-QUEUES = {"first": FIRST, "retry": RETRY}
-"""By the name that `webhookd worker --queue` takes."""
+__all__ = ["DELIVER", "FIRST", "QUEUES", "RETRY"]
 
 DELIVER = "webhookd.deliver"
 """The one task."""

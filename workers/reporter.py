@@ -9,6 +9,7 @@ before the acknowledgement of the task.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from threading import Condition, Thread
 from typing import Protocol
 
@@ -73,6 +74,7 @@ class Reporter:
         self._finals: list[_Final] = []
         self._stopping = False
         self._over = False
+        self._give_up_by = inf
         self._epochs_at = 0.0
         self._thread = Thread(target=self._run, name="reporter", daemon=True)
 
@@ -81,9 +83,10 @@ class Reporter:
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Flush what waits and end; blocks for at most `budget_s`."""
+        """Flush what waits and end; blocks for at most `budget_s`, and gives up what has not reached the board then."""
         with self._changed:
             self._stopping = True
+            self._give_up_by = self._monotonic() + budget_s
             self._changed.notify()
         self._thread.join(budget_s)
 
@@ -191,11 +194,12 @@ class Reporter:
 
     def _keep(self, finals: list[_Final], error: QueueUnavailable) -> None:
         now = self._monotonic()
-        lost = [final for final in finals if final.give_up_at <= now]
+        kept = [final for final in finals if now < min(final.give_up_at, self._give_up_by)]
+        lost = [final for final in finals if now >= min(final.give_up_at, self._give_up_by)]
         _log.warning("reports_delayed", code=error.code, detail=error.detail, waiting=len(finals), given_up=len(lost))
         _answer(lost, reached=False)
         with self._changed:
-            self._finals[:0] = [final for final in finals if final.give_up_at > now]
+            self._finals[:0] = kept
             self._changed.wait(RETRY_FLUSH_S)
 
 

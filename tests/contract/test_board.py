@@ -6,60 +6,22 @@ Redis can do (lose everything, be away) is asked of Redis alone.
 
 import socket
 import threading
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import Redis
 
-from tests.harness.services import required_service
+from tests.harness.boards import Board, lose_everything
 from webhookd import clock
-from webhookd.edges.memory_board import MemoryBoard
 from webhookd.edges.redis_board import RedisBoard
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
 from webhookd.flow.report import Kind, Report
 from webhookd.flow.ticket import Ticket
 
-Board = MemoryBoard | RedisBoard
 PATIENCE_S = 5.0
 REPLY = "ingest-1"
-
-
-@pytest.fixture
-def prefix() -> str:
-    """What every key of this test starts with."""
-    return f"board-test:{uuid.uuid4().hex}:"
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def board(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
-    """A board that holds nothing."""
-    if request.param == "memory":
-        yield MemoryBoard()
-        return
-    url = required_service("redis")
-    made = RedisBoard(url, prefix)
-    yield made
-    made.close()
-    lose_everything(url, prefix)
-
-
-@pytest.fixture
-def redis_board(redis_url: str, prefix: str) -> Iterator[RedisBoard]:
-    """The board in Redis, for what only Redis can do."""
-    made = RedisBoard(redis_url, prefix)
-    yield made
-    made.close()
-    lose_everything(redis_url, prefix)
-
-
-def lose_everything(url: str, prefix: str) -> None:
-    """As after a FLUSHALL, for this test's keys."""
-    with Redis.from_url(url) as client:
-        for key in list(client.scan_iter(f"{prefix}*", count=1000)):
-            client.delete(key)
 
 
 def ticket(id_: str = "d1", *, epoch: str = "e1", attempt: int = 0, lanes: tuple[str, ...] = ("orders/0",)) -> Ticket:

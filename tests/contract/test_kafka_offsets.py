@@ -4,8 +4,9 @@ Real: Kafka itself, where it is to be had, and librdkafka's mock cluster as in t
 must answer the same.
 """
 
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -212,3 +213,31 @@ def test_the_fake_refuses_groups_with_members() -> None:
         fake.commit("webhooks-x", {"orders": {0: 1}}, 1.0)
     with pytest.raises(Conflict):
         fake.delete_group("webhooks-x", 1.0)
+
+
+def test_topic_made_again_has_another_uuid(topic: str) -> None:
+    bootstrap = required_service("kafka")
+    admin, offsets = admin_of(bootstrap), KafkaOffsets(bootstrap)
+    seen = []
+    for _ in range(2):
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(TIMEOUT_S)
+        seen.append(_until_told(offsets, topic))
+        admin.delete_topics([topic])[topic].result(TIMEOUT_S)
+        _until(lambda: offsets.topic_ids([topic], TIMEOUT_S) == {})
+    assert len({*seen, ""}) == 3
+
+
+def test_mock_cluster_tells_no_uuids(mock_cluster: str, topic: str) -> None:
+    assert KafkaOffsets(mock_cluster).topic_ids([topic], TIMEOUT_S) == {}
+
+
+def _until_told(offsets: KafkaOffsets, topic: str) -> str:
+    _until(lambda: topic in offsets.topic_ids([topic], TIMEOUT_S))
+    return offsets.topic_ids([topic], TIMEOUT_S)[topic]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline, pause = clock.monotonic() + TIMEOUT_S, threading.Event()
+    while not condition():
+        assert clock.monotonic() < deadline, "it never came true"
+        pause.wait(0.05)

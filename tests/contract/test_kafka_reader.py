@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.harness.clusters import PATIENCE_S, Cluster, Member, open_cluster
-from webhookd.flow.position import Partition
+from webhookd.flow.memo import Memo
+from webhookd.flow.position import Bounds, Mark, Partition
 
 QUIET_S = 0.6
 """Longer than a fetch waits at the broker."""
@@ -65,12 +66,15 @@ def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
             pass
 
 
+MARK = Mark(6, Memo(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
+
+
 def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
     member = join(begin=None)
     first = Partition(topic, 0)
     member.until(lambda: first in member.unpositioned)
     assert (first in member.assigned, member.messages) == (True, [])
-    assert member.reader.bounds(first, PATIENCE_S) == (None, 0, 10)
+    assert member.reader.bounds(first, PATIENCE_S) == Bounds(committed=None, first=0, end=10)
     member.reader.reposition(first, 4)
     member.until_read(6)
     assert member.offsets == [4, 5, 6, 7, 8, 9]
@@ -119,8 +123,8 @@ def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
 def test_next_member_resumes_after_a_commit(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.reader.commit({first: 6})
-    member.until(lambda: member.reader.bounds(first, PATIENCE_S)[0] == 6)
+    member.reader.commit({first: MARK})
+    member.until(lambda: member.reader.committed([first], PATIENCE_S) == {first: MARK})
     member.close({})
     another = join()
     another.until_read(4)
@@ -131,7 +135,7 @@ def test_next_member_resumes_after_a_commit(join: Join, topic: str) -> None:
 def test_closing_commits(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.close({first: 8})
+    member.close({first: Mark(8)})
     another = join()
     another.until_read(2)
     assert another.offsets == [8, 9]
@@ -141,10 +145,13 @@ def test_closing_commits(join: Join, topic: str) -> None:
 def test_position_beyond_the_end_is_said(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.close({first: 1000})
+    member.close({first: Mark(1000)})
     another = join(begin=None)
     another.until(lambda: first in another.unpositioned)
-    assert (another.reader.bounds(first, PATIENCE_S), another.messages) == ((1000, 0, 10), [])
+    assert (another.reader.bounds(first, PATIENCE_S), another.messages) == (
+        Bounds(committed=Mark(1000), first=0, end=10),
+        [],
+    )
 
 
 @on_real

@@ -14,7 +14,7 @@ from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.kafka_reader import KafkaReader, Listener
-from webhookd.flow.position import Partition
+from webhookd.flow.position import Mark, Partition
 
 _log = logging.getLogger("librdkafka")
 
@@ -87,10 +87,10 @@ class Member:
         if not self._closed:
             self.reader.close({})
 
-    def close(self, offsets: dict[Partition, int]) -> None:
+    def close(self, marks: dict[Partition, Mark]) -> None:
         """Leave the group with a last commit."""
         self._closed = True
-        self.reader.close(offsets)
+        self.reader.close(marks)
 
     @property
     def offsets(self) -> list[int]:

@@ -75,6 +75,10 @@ class CommandProcess:
         self._reader.join(PATIENCE_S)
         return code
 
+    def send(self, number: signal.Signals) -> None:
+        """Signal it, and go on."""
+        self._process.send_signal(number)
+
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
         """Signal it; answers its exit code."""
         self._process.send_signal(number)

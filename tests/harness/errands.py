@@ -37,7 +37,15 @@ def batches_of(count: int) -> list[Batch]:
     return [Batch(f"msg_{number}", 1, b"body-%d" % number) for number in range(count)]
 
 
-def ticket(id_: str = "d1", *, attempt: int = 0, probe: bool = False, lane: str = "orders/0", count: int = 1) -> Ticket:
+def ticket(
+    id_: str = "d1",
+    *,
+    attempt: int = 0,
+    probe: bool = False,
+    lane: str = "orders/0",
+    count: int = 1,
+    failures: int = 0,
+) -> Ticket:
     """A ticket of one lane."""
     return Ticket(
         id=id_,
@@ -49,6 +57,7 @@ def ticket(id_: str = "d1", *, attempt: int = 0, probe: bool = False, lane: str 
         batches=count,
         reply="ingest",
         probe=probe,
+        failures=failures,
     )
 
 
@@ -76,11 +85,12 @@ class Hands:
         batches: int = 1,
         attempt: int = 0,
         probe: bool = False,
+        failures: int = 0,
         ended: Callable[[DeliveryErrand], None] | None = None,
     ) -> DeliveryErrand:
         """An errand that was just claimed."""
         return DeliveryErrand(
-            ticket(id_, attempt=attempt, probe=probe, count=batches),
+            ticket(id_, attempt=attempt, probe=probe, count=batches, failures=failures),
             batches_of(batches),
             self.plan,
             bounds=self.bounds,

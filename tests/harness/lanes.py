@@ -15,7 +15,7 @@ from webhookd.flow.pace import Pace
 from webhookd.flow.position import Partition
 from webhookd.flow.report import Exchange, Kind, Report
 from webhookd.flow.route import Limits, Route
-from webhookd.flow.subscription import Batching
+from webhookd.flow.subscription import Batching, OnExhausted, Retry
 
 TOPIC = "orders"
 LIMITS = Limits(delivery_bytes=4 * 1024 * 1024, delivery_target_s=0.25)
@@ -78,10 +78,22 @@ def lane(number: int = 0) -> Lane:
     return Lane(ID, Partition(TOPIC, number), epoch="epoch", pace=Pace(LIMITS.delivery_target_s))
 
 
-def route(lanes: int = 1, *, size: int = 1, interval_s: float = 1.0, limits: Limits = LIMITS) -> Route:
+def route(
+    lanes: int = 1,
+    *,
+    size: int = 1,
+    interval_s: float = 1.0,
+    limits: Limits = LIMITS,
+    on_exhausted: OnExhausted = OnExhausted.PAUSE,
+) -> Route:
     """A route with so many open lanes of one topic."""
     batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s)
-    made = Route(subscription(batching=batching), {TOPIC: WANTED}, limits, tokens("route"))
+    made = Route(
+        subscription(batching=batching, retry=Retry(on_exhausted=on_exhausted)),
+        {TOPIC: WANTED},
+        limits,
+        tokens("route"),
+    )
     for number in range(lanes):
         made.open_lane(Partition(TOPIC, number))
     return made

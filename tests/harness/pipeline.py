@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from stack.child import Child, spawn
 from stack.ports import free_ports
 from tests.harness.kafka_admin import admin_of
+from webhookd.flow.memo import decode
 from webhookd.store.migrating import upgrade
 
 PATIENCE_S = 60.0
@@ -38,14 +39,16 @@ class Pipeline:
 
     def __init__(self, folder: Path, *, kafka: str, redis: str, database: str, settings: dict[str, str]) -> None:
         self._folder = folder
-        self._bootstrap = kafka
+        self.bootstrap = kafka
         self._processes: dict[str, Child] = {}
+        self.redis = redis
+        self.redis_prefix = f"test-{uuid.uuid4().hex}:"
         self._port = free_ports(1)[0]
         self._environment = {
             **os.environ,
             "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka,
             "WEBHOOKD_REDIS_URL": redis,
-            "WEBHOOKD_REDIS_KEY_PREFIX": f"test-{uuid.uuid4().hex}:",
+            "WEBHOOKD_REDIS_KEY_PREFIX": self.redis_prefix,
             "WEBHOOKD_DATABASE_URL": database,
             "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
@@ -95,7 +98,16 @@ class Pipeline:
 
     def terminate(self, name: str) -> int:
         """SIGTERM; answers the exit code."""
-        self._processes[name].stop(PATIENCE_S)
+        self.send_term(name)
+        return self.exit_code(name)
+
+    def send_term(self, name: str) -> None:
+        """SIGTERM, without waiting for what comes of it."""
+        self._processes[name].send(signal.SIGTERM)
+
+    def exit_code(self, name: str) -> int:
+        """Wait for the end of a process; answers its exit code."""
+        until(lambda: self._processes[name].exit_code is not None, f"{name} has ended")
         return self._processes[name].exit_code or 0
 
     def log(self, name: str) -> str:
@@ -121,7 +133,7 @@ class Pipeline:
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions."""
         self.admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(PATIENCE_S)
-        self._producer = Producer({"bootstrap.servers": self._bootstrap})  # the old one knows the old number
+        self._producer = Producer({"bootstrap.servers": self.bootstrap})  # the old one knows the old number
 
     def produce(self, topic: str, values: Iterable[bytes | None], partitions: int = 4) -> None:
         """Write values round robin over the partitions, and wait until Kafka has them."""
@@ -155,16 +167,25 @@ class Pipeline:
 
     def committed(self, id_: str, topic: str) -> dict[int, int]:
         """The committed offsets of a subscription's group, by partition."""
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": f"webhooks-{id_}"})
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
         try:
             found = consumer.committed(self._partitions(topic), timeout=10)
             return {place.partition: place.offset for place in found}
         finally:
             consumer.close()
 
+    def failures_committed(self, id_: str, topic: str) -> int:
+        """How many failed attempts the committed mark of partition 0 remembers."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
+        try:
+            (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
+            return decode(found.metadata).failures
+        finally:
+            consumer.close()
+
     def ends(self, topic: str) -> dict[int, int]:
         """The end offsets of a topic, by partition."""
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": "ends"})
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends"})
         try:
             places = self._partitions(topic)
             return {place.partition: consumer.get_watermark_offsets(place, timeout=10)[1] for place in places}
@@ -191,7 +212,7 @@ class Pipeline:
 
 
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, headers, active."""
+    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, retry, headers, active."""
     return {
         "name": changes.get("name", "test"),
         "active": changes.get("active", "yes"),
@@ -205,6 +226,7 @@ def subscription_body(url: str, topic: str, start: str = "latest", **changes: An
             "retry": {
                 "max_retries": changes.get("retries", 5),
                 "retry_algorithm": changes.get("algorithm", "exponential_backoff"),
+                **changes.get("retry", {}),
             },
         },
     }

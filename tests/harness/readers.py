@@ -7,8 +7,10 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from webhookd.clock import Monotonic, WallClock
 from webhookd.edges.kafka_reader import Listener
+from webhookd.flow.activity import Activity
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.position import Partition
+from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.subscription import Subscription
 
 
 class HandReader:
@@ -18,10 +20,11 @@ class HandReader:
         self.listener = listener
         self.arrived: deque[list[Message]] = deque()
         self.asked: list[tuple[str, Partition, int]] = []
-        self.committed: list[Mapping[Partition, int]] = []
-        self.closed: list[Mapping[Partition, int]] = []
+        self.commits: list[Mapping[Partition, Mark]] = []
+        self.closed: list[Mapping[Partition, Mark]] = []
         self.gone: set[Partition] = set()
-        self.known: tuple[int | None, int, int] = (None, 0, 0)
+        self.mark: Mark | None = None
+        self.first = self.last = 0
 
     def poll(self) -> list[Message]:
         """The next messages."""
@@ -41,19 +44,28 @@ class HandReader:
         """Note it."""
         self.asked.append(("resume", partition, 0))
 
-    def commit(self, offsets: Mapping[Partition, int]) -> None:
+    def commit(self, marks: Mapping[Partition, Mark]) -> None:
         """Note it."""
-        self.committed.append(dict(offsets))
+        self.commits.append(dict(marks))
 
-    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
+    def committed(self, partitions: Sequence[Partition], timeout_s: float) -> Mapping[Partition, Mark | None]:
+        """What the test says, of each."""
+        assert timeout_s > 0
+        return dict.fromkeys(partitions, self.mark)
+
+    def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
         """What the test says."""
         assert partition.number >= 0
         assert timeout_s > 0
-        return self.known
+        return Bounds(committed=self.mark, first=self.first, end=self.last)
 
-    def close(self, offsets: Mapping[Partition, int]) -> None:
+    def end(self, partition: Partition) -> int | None:
+        """What the test says."""
+        return self.last if partition.number >= 0 else None
+
+    def close(self, marks: Mapping[Partition, Mark]) -> None:
         """Note it."""
-        self.closed.append(dict(offsets))
+        self.closed.append(dict(marks))
 
 
 class HandServices:
@@ -65,6 +77,8 @@ class HandServices:
         self.wall_clock: WallClock = lambda: self.now
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.buried: list[tuple[Sequence[DeadLetter], Callable[[], None]]] = []
+        self.told: list[Activity] = []
+        self.touched: list[str] = []
 
     def call(self, action: Callable[[], None]) -> None:
         """At once."""
@@ -78,6 +92,15 @@ class HandServices:
         """At once."""
         action()
 
-    def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+    def touch(self, subscription_id: str) -> None:
+        """Note it."""
+        self.touched.append(subscription_id)
+
+    def happened(self, activity: Activity) -> None:
+        """Keep it."""
+        self.told.append(activity)
+
+    def bury(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
         """Keep them."""
-        self.buried.append((letters, committed))
+        assert all(letter.subscription_id == subscription.id for letter in letters)
+        self.buried.append((letters, safe))

@@ -23,6 +23,7 @@ from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock, logs
+from webhookd.edges.kafka_topics import MOCK_CLUSTER, topic_ids
 from webhookd.errors import Conflict, KafkaUnavailable
 
 Offsets = Mapping[str, Mapping[int, int]]
@@ -49,9 +50,6 @@ OCCUPIED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_
 
 ASK_AGAIN_S: Final = 0.1
 
-MOCK_CLUSTER: Final = "mockCluster"
-"""How librdkafka's mock names itself; asking it to delete a group makes librdkafka abort the process later on."""
-
 NO_TOPIC: Final = "webhookd-no-topic"
 """Asked for when only the cluster matters: an answer about one topic costs less than about all."""
 
@@ -77,6 +75,13 @@ class KafkaOffsets:
         """
         budget = _Budget(timeout_s)
         return {topic: self._until_settled(topic, budget) for topic in topics}
+
+    def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
+        """The UUID of each topic that exists; those that the brokers do not tell are left out."""
+        try:
+            return topic_ids(self._client(), topics, timeout_s)
+        except KafkaException as error:
+            raise _translated(error) from error
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit into a group without members; raises Conflict when it has some: only those may commit then."""

@@ -18,7 +18,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from webhookd import logs
-from webhookd.flow.position import Partition
+from webhookd.flow.memo import decode, encode
+from webhookd.flow.position import Bounds, Mark, Partition
 
 POLL_RECORDS = 2000
 FETCH_WAIT_S = 0.4
@@ -88,23 +89,36 @@ class KafkaReader:
         """Fetch again."""
         self._consumer.resume([_topic_partition(partition)])
 
-    def commit(self, offsets: Mapping[Partition, int]) -> None:
+    def commit(self, marks: Mapping[Partition, Mark]) -> None:
         """Ask for a commit and return; a commit that failed is made good by the next one."""
-        self._consumer.commit(offsets=_positions(offsets), asynchronous=True)
+        self._consumer.commit(offsets=_positions(marks), asynchronous=True)
 
-    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
-        """The committed offset (None if there is none), and the first and the end offset. Blocks; any thread."""
-        committed = self._consumer.committed([_topic_partition(partition)], timeout=timeout_s)[0]
-        marks = self._consumer.get_watermark_offsets(_topic_partition(partition), timeout=timeout_s)
-        if marks is None:
+    def committed(self, partitions: Sequence[Partition], timeout_s: float) -> dict[Partition, Mark | None]:
+        """What is committed for these partitions, None where nothing is. Blocks; any thread."""
+        asked = [_topic_partition(partition) for partition in partitions]
+        return {
+            Partition(found.topic, found.partition): _mark(found)
+            for found in self._consumer.committed(asked, timeout=timeout_s)
+        }
+
+    def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
+        """What is committed, and what Kafka holds. Blocks; any thread."""
+        committed = self.committed([partition], timeout_s)[partition]
+        offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), timeout=timeout_s)
+        if offsets is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
-        return (committed.offset if committed.offset >= 0 else None), marks[0], marks[1]
+        return Bounds(committed=committed, first=offsets[0], end=offsets[1])
 
-    def close(self, offsets: Mapping[Partition, int]) -> None:
+    def end(self, partition: Partition) -> int | None:
+        """The end offset as the last fetch told it; None before the first. Returns at once."""
+        offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), cached=True)
+        return offsets[1] if offsets[1] >= 0 else None
+
+    def close(self, marks: Mapping[Partition, Mark]) -> None:
         """Commit a last time, leave the group and free everything. Blocks while the brokers are away."""
         try:
-            if offsets:
-                self._consumer.commit(offsets=_positions(offsets), asynchronous=False)
+            if marks:
+                self._consumer.commit(offsets=_positions(marks), asynchronous=False)
         except KafkaException as error:
             _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
         self._consumer.close()
@@ -167,5 +181,11 @@ def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPa
     return TopicPartition(partition.topic, partition.number, offset)
 
 
-def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
-    return [_topic_partition(partition, offset) for partition, offset in offsets.items()]
+def _positions(marks: Mapping[Partition, Mark]) -> list[TopicPartition]:
+    return [TopicPartition(p.topic, p.number, mark.offset, encode(mark.memo)) for p, mark in marks.items()]
+
+
+def _mark(found: TopicPartition) -> Mark | None:
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return Mark(found.offset, decode(found.metadata)) if found.offset >= 0 else None

@@ -2,17 +2,22 @@
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import Condition
 
+from webhookd import clock
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
 from webhookd.flow.report import Kind, Report
 from webhookd.flow.ticket import Ticket
+from webhookd.flow.worker_state import WORKER_SILENCE_S, WorkerState
 
 
 class MemoryBoard:
     """What RedisBoard answers, for the threads of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
+        self._silence_s = worker_silence_s
+        self._workers: dict[str, tuple[float, WorkerState]] = {}
         self._changed = Condition()
         self._slots: dict[str, tuple[str, str, int]] = {}
         self._payloads: dict[str, bytes] = {}
@@ -70,6 +75,28 @@ class MemoryBoard:
         with self._changed:
             for slot in slots:
                 self._slots.pop(slot, None)
+
+    def announce(self, worker: WorkerState) -> None:
+        """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
+        with self._changed:
+            self._workers[worker.id] = clock.monotonic(), worker
+
+    def withdraw(self, worker_id: str) -> None:
+        """A worker takes no more tasks."""
+        with self._changed:
+            self._workers.pop(worker_id, None)
+
+    def workers(self) -> list[WorkerState]:
+        """The workers that are alive, by id."""
+        with self._changed:
+            now = clock.monotonic()
+            self._workers = {id_: said for id_, said in self._workers.items() if now - said[0] <= self._silence_s}
+            found = [replace(worker, silent_s=now - said_at) for said_at, worker in self._workers.values()]
+        return sorted(found, key=lambda worker: worker.id)
+
+    def queues(self) -> dict[str, int]:
+        """Nothing: the embedded queues are the Celery application's own, and nobody else's to look into."""
+        return {}
 
     def ping(self) -> None:
         """Always there."""

@@ -6,6 +6,7 @@ and raise QueueUnavailable when Redis does not answer; a call that raised may or
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any, cast
 
@@ -16,8 +17,10 @@ from redis.connection import PythonRespSerializer
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
+from webhookd.flow.queues import QUEUES
 from webhookd.flow.report import Kind, Report, decode, encode
 from webhookd.flow.ticket import Ticket
+from webhookd.flow.worker_state import WORKER_SILENCE_S, WorkerState
 
 _log = logs.get(__name__)
 
@@ -83,8 +86,33 @@ end
 return answers
 """
 
-_log = logs.get(__name__)
+# Silence is told by Redis' clock alone: those of the workers' machines differ.
+_ANNOUNCE = """
+local now = redis.call('TIME')
+local now_ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+redis.call('HSET', KEYS[1], ARGV[1], now_ms .. '|' .. ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+
+_WORKERS = """
+local now = redis.call('TIME')
+local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+local said, alive = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #said, 2 do
+  local mark = string.find(said[i + 1], '|', 1, true) or 1
+  local silent_ms = now_ms - (tonumber(string.sub(said[i + 1], 1, mark - 1)) or 0)
+  if math.abs(silent_ms) > tonumber(ARGV[1]) then
+    redis.call('HDEL', KEYS[1], said[i])
+  else
+    alive[#alive + 1] = {math.max(0, silent_ms), string.sub(said[i + 1], mark + 1)}
+  end
+end
+return alive
+"""
+
 _granted = msgspec.msgpack.Decoder(list[tuple[str, int]])
+_worker = msgspec.msgpack.Decoder(WorkerState)
 
 
 class _Answering(AbstractContextManager[None]):
@@ -101,7 +129,7 @@ _answering = _Answering()
 class RedisBoard:
     """The board on a Redis server; thread-safe."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
         self._redis = redis.Redis.from_url(
             url,
             socket_timeout=5.0,
@@ -114,8 +142,14 @@ class RedisBoard:
         self._slots = f"{prefix}slots"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
+        self._workers = f"{prefix}workers"
+        # kombu keeps a queue without priorities in a list of the queue's name, behind its `global_keyprefix`.
+        self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
+        self._silence_ms = round(worker_silence_s * 1000)
         self._offer = self._redis.register_script(_OFFER)
         self._claim = self._redis.register_script(_CLAIM)
+        self._announce = self._redis.register_script(_ANNOUNCE)
+        self._alive = self._redis.register_script(_WORKERS)
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
@@ -190,6 +224,30 @@ class RedisBoard:
             if slots:
                 self._redis.hdel(self._slots, *slots)
 
+    def announce(self, worker: WorkerState) -> None:
+        """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
+        with _answering:
+            self._announce(keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms])
+
+    def withdraw(self, worker_id: str) -> None:
+        """A worker takes no more tasks."""
+        with _answering:
+            self._redis.hdel(self._workers, worker_id)
+
+    def workers(self) -> list[WorkerState]:
+        """The workers that are alive, by id. What another version says of itself is passed over."""
+        with _answering:
+            answers: Any = self._alive(keys=[self._workers], args=[self._silence_ms])
+        found = [worker for silent_ms, said in answers if (worker := _worker_of(said, silent_ms / 1000))]
+        return sorted(found, key=lambda worker: worker.id)
+
+    def queues(self) -> dict[str, int]:
+        """How many tasks wait in each queue; those that a worker holds (also for a countdown) wait no more."""
+        with _answering, self._redis.pipeline(transaction=True) as pipe:
+            for key in self._queues.values():
+                pipe.llen(key)
+            return dict(zip(self._queues, pipe.execute(), strict=True))
+
     def ping(self) -> None:
         """Raises QueueUnavailable when Redis does not answer."""
         with _answering:
@@ -212,6 +270,14 @@ def _verdict(answer: list[bytes]) -> bytes | Denied:
     if answer[0] == b"g":
         return answer[1]
     return Denied.TAKEN if answer[0] == b"t" else Denied.STALE
+
+
+def _worker_of(said: bytes, silent_s: float) -> WorkerState | None:
+    try:
+        return replace(_worker.decode(said), silent_s=silent_s)
+    except msgspec.DecodeError as error:
+        _log.warning("worker_unreadable", detail=str(error))
+        return None
 
 
 def _decode(fields: dict[bytes, bytes]) -> list[Report]:

@@ -5,11 +5,13 @@ from enum import StrEnum
 
 
 class Event(StrEnum):
-    """The seed's three kinds of activity."""
+    """A call, or a change of the status with its reason."""
 
     API_CALL = "api_call"
     ACTIVE = "active"
     INACTIVE = "inactive"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,9 @@ denied and ingest offers again under a new epoch.
     claim     epoch|id|n → epoch|id|n+1 for attempt n, else denied     read
     report    -                                                        deleted, or replaced by the retry's
     revoke    deleted                                                  -
+
+Beside that it knows which workers live (flow/worker_state.py), by what they said of themselves in the last 10 s, and
+how many tasks wait in each queue.
 """
 
 from collections.abc import Mapping, Sequence

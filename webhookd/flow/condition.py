@@ -20,17 +20,39 @@ class TopicCondition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostRange:
+    """Records that Kafka no longer held when they were to be read: from `first` up to, not including, `end`."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    at: float
+
+    @property
+    def count(self) -> int:
+        """How many offsets the range has; with compaction or transactions some held no record."""
+        return self.end - self.first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """What ingest last wrote about a subscription; the counters go on from there when it starts again.
 
-    `reason` is a failure code, empty when healthy; `since` the time of the last change of `health`, seconds since
-    the epoch.
+    `reason` is a failure code, empty when healthy; `since` the time of the last change of `health`, and
+    `failing_since` that of the first failure after the last success (0 while deliveries succeed), seconds since the
+    epoch. `last_failure` is what the endpoint answered, for people. `lag` counts the records between the watermarks
+    and the ends of the partitions.
     """
 
     subscription_id: str
     health: Health
     reason: str = ""
     since: float = 0.0
+    failing_since: float = 0.0
+    last_failure: str = ""
+    lag: int = 0
+    lost_ranges: tuple[LostRange, ...] = ()
     topics: tuple[TopicCondition, ...] = ()
     delivered: int = 0
     filtered: int = 0

@@ -7,7 +7,10 @@ from webhookd.flow.position import Partition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """The record as Kafka gave it, and why it was put aside."""
+    """The record as Kafka gave it, and why it was put aside.
+
+    `status` is the endpoint's last answer (None where there was none) and `attempts` how often it was tried.
+    """
 
     subscription_id: str
     partition: Partition
@@ -18,6 +21,8 @@ class DeadLetter:
     headers: tuple[tuple[str, bytes | None], ...]
     cause: str
     detail: str = ""
+    status: int | None = None
+    attempts: int = 0
 
     @property
     def size_bytes(self) -> int:

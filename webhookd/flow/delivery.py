@@ -4,6 +4,7 @@ stage       waits for                overdue after                          then
 QUEUED      a worker's claim         claim_timeout, doubling                the same id is published again
 CLAIMED     reports                  lease + request deadline               its lanes take a new epoch and rewind
 RETRYING    the retry's claim        countdown + claim_timeout + lease      likewise
+BURYING     its dead-letter rows     never                                  -
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ class Stage(Enum):
     QUEUED = "queued"
     CLAIMED = "claimed"
     RETRYING = "retrying"
+    BURYING = "burying"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -28,7 +30,9 @@ class Delivery:
     """The batches stay here until they are acknowledged, so that an undelivered tail can go back to its lane.
 
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
-    `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `due_at` is monotonic.
+    `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
+    the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
+    for this attempt, are monotonic; `turn` is its place among the publications to `queue`.
     """
 
     id: str
@@ -42,13 +46,23 @@ class Delivery:
     attempt: int = 0
     base: int = 0
     done: int = 0
+    failures: int = 0
+    dead_letters: bool = False
     publications: int = 0
+    queue: str = ""
+    turn: int = 0
     due_at: float = 0.0
+    asked_at: float = inf
 
     @property
     def current(self) -> bool:
         """Whether its lanes still wait for it; a delivery of an older epoch is only history."""
         return all(lane.delivery is self for lane in self.lanes)
+
+    @property
+    def failing(self) -> bool:
+        """Whether one of its lanes failed last time."""
+        return any(lane.failing for lane in self.lanes)
 
     def expire(self) -> None:
         """Let it be overdue, and never published again: one of its lanes is another process' now."""
@@ -67,6 +81,7 @@ class Delivery:
             batches=len(self.batches),
             reply=reply,
             probe=self.probe,
+            failures=self.failures,
         )
 
     def payload(self) -> bytes:

@@ -6,16 +6,26 @@ PROGRESS    its lease is renewed                                  settle what is
 RETRY       keeps the failed batch only, waits for the countdown  settle what is done, take back the tail
 FINISHED    ends                                                  settle what is done, take back the tail, are free
 EXHAUSTED   ends                                                  settle what is done, rewind, are HELD
+            or, with dead letters, keeps the failed batch only    settle what is done, take back the tail; free once
+            and is BURYING                                        the rows are safe
+GONE        ends                                                  settle what is done, rewind, are HELD for good
 STALE       ends: the worker found another epoch, or none         rewind
+
+A claimed delivery whose worker fell silent is lost: its lanes rewind. After the third in a row at one watermark it
+counts as EXHAUSTED, although nobody reported.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from webhookd.flow import retry
+from webhookd.flow.burial import Burial
 from webhookd.flow.delivery import Delivery, Stage, take_back
+from webhookd.flow.judge import SLOW_DOWN
 from webhookd.flow.lane import Lane, LaneState
-from webhookd.flow.report import Kind, Report
+from webhookd.flow.report import Exchange, Kind, Report
+from webhookd.flow.turns import Turns
 
 SLOW_EXCHANGE_S = 0.15
 """A lane whose exchanges take longer, twice in a row, travels alone: it would keep the others' task open."""
@@ -25,6 +35,12 @@ STALE_PAUSE_S = 0.5
 
 LONGEST_CLAIM_WAIT_S = 300.0
 """A delivery that nobody claims is published again at doubling intervals, up to this one."""
+
+DEATHS = 3
+"""So many workers may a batch cost; one that was killed for another reason is nobody's fault."""
+
+SHORTEST_REST_S, LONGEST_REST_S = 0.1, 10.0
+"""Between two deliveries of a lane whose endpoint said 429 or 503: doubled with each, halved with each success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +61,8 @@ class Effect:
     reread: list[tuple[Lane, int]] = field(default_factory=list)
     held: list[Lane] = field(default_factory=list)
     recovered: list[Lane] = field(default_factory=list)
+    burial: Burial | None = None
+    gone: bool = False
     freed: bool = False
 
 
@@ -56,6 +74,7 @@ class Dispatches:
         self._new_token = new_token
         self._chance = chance
         self._in_flight: dict[str, Delivery] = {}
+        self._turns = Turns(leases.claim_timeout_s)
 
     def __len__(self) -> int:
         """How many deliveries are in flight."""
@@ -66,6 +85,22 @@ class Dispatches:
         """How many deliveries a worker has, or is about to get; those that wait for a retry may wait long."""
         return sum(delivery.stage is not Stage.RETRYING for delivery in self._in_flight.values())
 
+    @property
+    def retrying(self) -> int:
+        """How many wait for their retry."""
+        return sum(delivery.stage is Stage.RETRYING for delivery in self._in_flight.values())
+
+    @property
+    def failing(self) -> int:
+        """How many a worker has, or is about to get, of lanes that failed last time."""
+        flying = (Stage.QUEUED, Stage.CLAIMED)
+        return sum(delivery.stage in flying and delivery.failing for delivery in self._in_flight.values())
+
+    @property
+    def oldest_at(self) -> float:
+        """Since when the oldest delivery has had no answer (one that waits for a retry has); infinity without any."""
+        return min((delivery.asked_at for delivery in self._in_flight.values()), default=inf)
+
     def __getitem__(self, delivery_id: str) -> Delivery:
         """Raises KeyError for a delivery that is settled or was given up."""
         return self._in_flight[delivery_id]
@@ -75,33 +110,40 @@ class Dispatches:
         wait_s = self._leases.claim_timeout_s * 2.0**delivery.publications
         delivery.publications = min(delivery.publications + 1, 10)
         delivery.due_at = now + min(wait_s, LONGEST_CLAIM_WAIT_S)
+        delivery.turn = self._turns.next(delivery.queue)
+        delivery.asked_at = min(delivery.asked_at, now)
         self._in_flight[delivery.id] = delivery
 
     def report(self, report: Report, now: float) -> Effect:
         """Apply one report; a second copy, an older attempt's or a forgotten delivery's changes nothing."""
         effect = Effect()
         delivery = self._in_flight.get(report.delivery)
-        if delivery is None or report.attempt != delivery.attempt:
+        if delivery is None or report.attempt != delivery.attempt or delivery.stage is Stage.BURYING:
             return effect
         if not delivery.current:
             del self._in_flight[delivery.id]
             return effect
-        effect.delivered = _settle(delivery, delivery.base + report.done)
-        _measure(delivery, report)
+        effect.delivered = _settle(delivery, delivery.base + report.done, now)
+        _measure(delivery, report, now)
+        self._apply(delivery, report, now, effect)
+        return effect
+
+    def _apply(self, delivery: Delivery, report: Report, now: float, effect: Effect) -> None:
         match report.kind:
             case Kind.STARTED | Kind.PROGRESS:
                 self._claimed(delivery, now)
             case Kind.RETRY:
-                self._retrying(delivery, report.wait_s, now)
+                self._retrying(delivery, report, now)
             case Kind.FINISHED:
                 self._finished(delivery, effect)
             case Kind.EXHAUSTED:
-                self._exhausted(delivery, effect, now)
+                self._exhausted(delivery, report.failure, report.wait_s, now, effect)
+            case Kind.GONE:
+                self._gone(delivery, effect)
             case Kind.STALE:
                 self.give_up(delivery, effect)
                 for lane in delivery.lanes:
-                    lane.rest_until = now + STALE_PAUSE_S
-        return effect
+                    lane.rest_until = max(lane.rest_until, now + STALE_PAUSE_S)
 
     def overdue(self, now: float) -> tuple[list[Delivery], list[Delivery]]:
         """Those nobody claimed (to be published again), and those whose worker fell silent (to be given up)."""
@@ -110,9 +152,42 @@ class Dispatches:
         for delivery in list(self._in_flight.values()):
             if not delivery.current:
                 del self._in_flight[delivery.id]
-            elif delivery.due_at <= now:
-                (unclaimed if delivery.stage is Stage.QUEUED else lost).append(delivery)
+            elif delivery.due_at > now:
+                continue
+            elif delivery.stage is not Stage.QUEUED:
+                lost.append(delivery)
+            elif self._turns.comes(delivery.queue, delivery.turn, now):
+                delivery.due_at = now + self._leases.claim_timeout_s
+            else:
+                unclaimed.append(delivery)
         return unclaimed, lost
+
+    def slept(self, for_s: float) -> None:
+        """This process did not run for so long: silence in that time means nothing."""
+        for delivery in self._in_flight.values():
+            delivery.due_at += for_s
+
+    def lost(self, delivery: Delivery, now: float) -> Effect:
+        """Its worker fell silent: its lanes read again, and after the third time in a row it is exhausted."""
+        effect = Effect()
+        claimed = delivery.stage is Stage.CLAIMED and delivery.due_at > -inf
+        if claimed:
+            for lane in delivery.lanes:
+                lane.deaths += 1
+        if claimed and max(lane.deaths for lane in delivery.lanes) >= DEATHS:
+            self._exhausted(delivery, None, 0.0, now, effect)
+        else:
+            self.give_up(delivery, effect)
+        return effect
+
+    def buried(self, delivery: Delivery) -> Effect:
+        """The dead letters of its failed batch are safe: the lane goes on behind it."""
+        effect = Effect()
+        if self._in_flight.get(delivery.id) is not delivery or not delivery.current:
+            return effect
+        _count_done(delivery, delivery.done + 1)
+        self._end(delivery, effect)
+        return effect
 
     def give_up(self, delivery: Delivery, effect: Effect) -> None:
         """Its fate is unknown: its lanes take a new epoch and read again from their watermark."""
@@ -122,42 +197,74 @@ class Dispatches:
         effect.freed = True
 
     def _claimed(self, delivery: Delivery, now: float) -> None:
+        if delivery.stage is Stage.QUEUED:
+            self._turns.came(delivery.queue, delivery.turn, now)
         delivery.stage = Stage.CLAIMED
         delivery.due_at = now + self._leases.lease_s + self._leases.request_deadline_s
 
-    def _retrying(self, delivery: Delivery, wait_s: float, now: float) -> None:
+    def _retrying(self, delivery: Delivery, report: Report, now: float) -> None:
+        failures = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
         delivery.stage = Stage.RETRYING
         delivery.attempt += 1
+        delivery.failures = delivery.failures if not delivery.done else 0
         delivery.base = delivery.done
         _return_tail(delivery, delivery.done + 1)
         slack_s = self._leases.claim_timeout_s + self._leases.lease_s + self._leases.request_deadline_s
-        delivery.due_at = now + wait_s + slack_s
+        delivery.due_at = now + report.wait_s + slack_s
+        delivery.asked_at = now + report.wait_s
         for lane in delivery.lanes:
             lane.alone = True
+            lane.failures = failures
+            _begin_to_fail(lane, report.failure)
 
     def _finished(self, delivery: Delivery, effect: Effect) -> None:
         if delivery.shares is not None and not delivery.done:
             self.give_up(delivery, effect)  # a mixed batch cannot go back to its lanes in part: they read it again
             return
+        if delivery.done:
+            effect.recovered = [lane for lane in delivery.lanes if lane.state is LaneState.PROBING]
+        for lane in effect.recovered:
+            lane.state = LaneState.FLOWING
+            lane.failed_probes = 0
+        self._end(delivery, effect)
+
+    def _end(self, delivery: Delivery, effect: Effect) -> None:
         del self._in_flight[delivery.id]
         _return_tail(delivery, delivery.done)
         for lane in delivery.lanes:
             lane.delivery = None
-            if lane.state is LaneState.PROBING and delivery.done:
-                lane.state = LaneState.FLOWING
-                lane.failed_probes = 0
-                effect.recovered.append(lane)
         effect.freed = True
 
-    def _exhausted(self, delivery: Delivery, effect: Effect, now: float) -> None:
+    def _exhausted(
+        self, delivery: Delivery, failure: Exchange | None, asked_s: float, now: float, effect: Effect
+    ) -> None:
+        attempts = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
+        for lane in delivery.lanes:
+            lane.alone = True
+            _begin_to_fail(lane, failure)
+        if delivery.dead_letters:
+            batch = delivery.batches[delivery.done]
+            _return_tail(delivery, delivery.done + 1)
+            delivery.stage, delivery.due_at, delivery.asked_at = Stage.BURYING, inf, inf
+            effect.burial = Burial(delivery=delivery, batch=batch, failure=failure, attempts=attempts)
+            return
         self.give_up(delivery, effect)
         for lane in delivery.lanes:
-            lane.state = LaneState.HELD
-            lane.alone = True
             wait_s = retry.probe_wait_s(lane.failed_probes, self._chance()) * self._leases.retry_time_scale
-            lane.probe_at = now + wait_s
-            lane.failed_probes += 1
-            effect.held.append(lane)
+            self._hold(lane, now + max(wait_s, asked_s), effect)
+
+    def _gone(self, delivery: Delivery, effect: Effect) -> None:
+        self.give_up(delivery, effect)
+        effect.gone = True
+        for lane in delivery.lanes:
+            self._hold(lane, inf, effect)
+
+    @staticmethod
+    def _hold(lane: Lane, until: float, effect: Effect) -> None:
+        lane.state = LaneState.HELD
+        lane.probe_at = until
+        lane.failed_probes += 1
+        effect.held.append(lane)
 
 
 def due_probes(lanes: Iterable[Lane], now: float) -> list[Lane]:
@@ -168,8 +275,18 @@ def due_probes(lanes: Iterable[Lane], now: float) -> list[Lane]:
     return due
 
 
-def _settle(delivery: Delivery, done: int) -> int:
+def _settle(delivery: Delivery, done: int, now: float) -> int:
     """Settle the batches that were acknowledged since the last report; answers how many records that were."""
+    records = _count_done(delivery, done)
+    if records:
+        for lane in delivery.lanes:
+            lane.failing_since = 0.0
+            lane.succeeded_at = now
+    return records
+
+
+def _count_done(delivery: Delivery, done: int) -> int:
+    """The first `done` batches are done with; answers how many records the fresh ones among them hold."""
     fresh = delivery.batches[delivery.done : done]
     if not fresh:
         return 0
@@ -183,7 +300,15 @@ def _settle(delivery: Delivery, done: int) -> int:
     return records
 
 
-def _measure(delivery: Delivery, report: Report) -> None:
+def _begin_to_fail(lane: Lane, failure: Exchange | None) -> None:
+    if failure is not None and not lane.failing_since:
+        lane.failing_since = failure.at
+
+
+def _measure(delivery: Delivery, report: Report, now: float) -> None:
+    if report.failure is not None and report.failure.error in SLOW_DOWN:
+        for lane in delivery.lanes:
+            lane.rest_s = min(LONGEST_REST_S, max(SHORTEST_REST_S, 2 * lane.rest_s))
     if report.kind not in {Kind.FINISHED, Kind.RETRY} or not report.done:
         return
     for lane in delivery.lanes:
@@ -191,6 +316,14 @@ def _measure(delivery: Delivery, report: Report) -> None:
         lane.alone = report.failure is not None or lane.slow > 1
         if delivery.shares is None:
             lane.pace.measured(report.done, report.sending_s)
+        if lane.rest_s and report.failure is None:
+            _rest(lane, now)
+
+
+def _rest(lane: Lane, now: float) -> None:
+    """An endpoint that asked for fewer requests gets its next delivery after a rest, which success shortens."""
+    lane.rest_until = now + lane.rest_s
+    lane.rest_s = lane.rest_s / 2 if lane.rest_s > SHORTEST_REST_S else 0.0
 
 
 def _return_tail(delivery: Delivery, first: int) -> None:

@@ -1,18 +1,35 @@
 """What one exchange means for its batch: acknowledged, to be tried again, or given up.
 
-outcome              failures so far    verdict
-2xx                  any                Delivered
-anything else        ≤ max_retries      RetryAt, after the algorithm's wait or a longer Retry-After
-anything else        > max_retries      Refused
-anything else        any, on a probe    Refused: a held lane waits for its next probe instead
+class       outcome                                       verdict
+success     2xx                                           Delivered
+gone        410                                           Refused GONE: the subscription is switched off
+permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same answer
+retryable   anything else: no answer, 408, 425, 429, 5xx  RetryAt, after the algorithm's wait or a longer Retry-After,
+                                                          as long as failures ≤ max_retries
+                                                          Refused EXHAUSTED after that, and at once on a probe: a held
+                                                          lane waits for its next probe instead
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from webhookd.flow import retry
 from webhookd.flow.outcome import Failure, Outcome, Response
 from webhookd.flow.response_head import retry_after_s
 from webhookd.flow.subscription import Retry
+
+GONE_STATUS = 410
+RETRYABLE_STATUS = frozenset({408, 425, 429})
+SLOW_DOWN = frozenset({"http_429", "http_503"})
+"""The endpoint asks for fewer requests: its lane rests between deliveries (flow/dispatches.py)."""
+
+
+class Refusal(StrEnum):
+    """Why a batch is given up."""
+
+    EXHAUSTED = "exhausted"
+    PERMANENT = "permanent"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +47,11 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """There is no retry left."""
+    """There is no retry; `wait_s` is how long the endpoint asked to be left alone, 0 if it did not."""
 
     code: str
+    why: Refusal
+    wait_s: float = 0.0
 
 
 Verdict = Delivered | RetryAt | Refused
@@ -58,13 +77,29 @@ def judge(
     if acknowledged(outcome):
         return DELIVERED
     code = code_of(outcome)
+    asked_s = _asked_s(outcome, wall_now)
+    lasting = _lasting(outcome)
+    if lasting is not None:
+        return Refused(code, lasting, asked_s)
     if probe or failures >= policy.max_retries:
-        return Refused(code)
-    asked_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
+        return Refused(code, Refusal.EXHAUSTED, asked_s)
     wait_s = retry.wait_s(policy.algorithm, failures + 1, chance) * time_scale
-    return RetryAt(max(wait_s, min(asked_s or 0.0, retry.LONGEST_RETRY_AFTER_S)), code)
+    return RetryAt(max(wait_s, asked_s), code)
 
 
 def code_of(outcome: Outcome) -> str:
     """The failure's one word: `http_503`, or what kept an answer from coming."""
     return str(outcome.code) if isinstance(outcome, Failure) else f"http_{outcome.status}"
+
+
+def _lasting(outcome: Outcome) -> Refusal | None:
+    """Why trying the same request again cannot help; None where it may."""
+    if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
+        return None
+    return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT
+
+
+def _asked_s(outcome: Outcome, wall_now: float) -> float:
+    """What `Retry-After` asks for, up to an hour."""
+    asked_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
+    return min(asked_s or 0.0, retry.LONGEST_RETRY_AFTER_S)

@@ -1,14 +1,18 @@
 """A lane: one subscription × one topic-partition; the unit of order, back-pressure and commit.
 
 state      reads  dispatches                  leaves it when
-FLOWING    yes    all that is ready           a delivery is exhausted → HELD
+FLOWING    yes    all that is ready           a delivery is exhausted → HELD (unless dead letters are asked for)
 HELD       no     nothing                     its probe is due → PROBING
 PROBING    yes    one batch, one attempt      it succeeds → FLOWING, it fails → HELD for longer
+
+A lane is *troubled* while the batch at its watermark has failed, or cost a worker its life: it sends that batch alone,
+so that what is counted belongs to one batch. What must outlive the process is its memo (flow/memo.py).
 """
 
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -18,8 +22,9 @@ from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.envelope import Envelope, body, overhead_bytes
 from webhookd.flow.identity import LaneIdentity
 from webhookd.flow.ledger import UNREAD, Ledger
+from webhookd.flow.memo import Memo
 from webhookd.flow.pace import Pace
-from webhookd.flow.position import Partition
+from webhookd.flow.position import Mark, Partition
 from webhookd.flow.ticket import Batch
 
 if TYPE_CHECKING:  # a lane knows its delivery, and the delivery its lanes
@@ -29,6 +34,11 @@ if TYPE_CHECKING:  # a lane knows its delivery, and the delivery its lanes
 _UNREADABLE = (UndecodableRecord, SystemError, ValueError)
 """What one record can make its reading raise: confluent-kafka answers a header name that is not UTF-8 with a
 SystemError. The record is put aside; anything else is a fault of ours and stops the subscription."""
+
+
+PROVEN_S = 60.0
+"""How long a success speaks for an endpoint. A lane that was silent for longer takes its next first attempt with the
+retries, where threads are kept for those that may hang."""
 
 
 class LaneState(Enum):
@@ -101,14 +111,60 @@ class Lane:
         self.slow = 0
         self.rest_until = 0.0
         self.adrift = False
-        self.committed = -1
+        self.committed: Mark | None = None
+        self.known = True
+        self.topic_id = ""
+        self.failures = 0
+        self.deaths = 0
+        self.failing_since = 0.0
+        self.succeeded_at = -inf
+        self.rest_s = 0.0
         self._envelope = Envelope(partition.topic, partition.number)
         self._identity = LaneIdentity(subscription_id, partition.topic, partition.number)
 
     @property
     def free(self) -> bool:
-        """Whether it may dispatch: nothing in flight, and not held after a failure."""
-        return self.delivery is None and self.state is not LaneState.HELD
+        """Whether it may dispatch: nothing in flight, not held after a failure, and its past is known."""
+        return self.delivery is None and self.state is not LaneState.HELD and self.known
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether anything waits to be dispatched."""
+        return bool(self.waiting or self.returned)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the batch at its watermark failed before, or cost a worker its life."""
+        return self.failures > 0 or self.deaths > 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether its last exchange failed: it may hold a worker's thread for a whole deadline."""
+        return self.troubled or self.state is not LaneState.FLOWING
+
+    def proven(self, now: float) -> bool:
+        """Whether its endpoint answered well lately: only then does it go to the queue for first attempts."""
+        return not self.failing and now - self.succeeded_at < PROVEN_S
+
+    @property
+    def mark(self) -> Mark | None:
+        """What is to be committed; None before the first record was looked at."""
+        watermark = self.ledger.watermark
+        if watermark == UNREAD:
+            return None
+        probes = 0 if self.state is LaneState.FLOWING else self.failed_probes
+        memo = Memo(
+            topic_id=self.topic_id, failures=self.failures, deaths=self.deaths, probes=probes, since=self.failing_since
+        )
+        return Mark(watermark, memo)
+
+    def recall(self, memo: Memo, now: float) -> None:
+        """Go on where the process before this one was: with its failures counted, and held if it was."""
+        self.known = True
+        self.topic_id = memo.topic_id or self.topic_id
+        self.failures, self.deaths, self.failing_since = memo.failures, memo.deaths, memo.since
+        if memo.probes:
+            self.state, self.failed_probes, self.probe_at, self.alone = LaneState.HELD, memo.probes, now, True
 
     def take(self, messages: Iterable[Message], matcher: Matching, now: float) -> tuple[int, list[DeadLetter]]:
         """Decode, match and render what was read: the hot path.
@@ -168,8 +224,9 @@ class Lane:
         return taken
 
     def settle(self, records: int, size: int) -> None:
-        """The oldest records of the lane were acknowledged; `size` bytes are no longer held for them."""
+        """The oldest records of the lane are done with; `size` bytes are no longer held for them."""
         self.ledger.settle(records)
+        self.failures = self.deaths = 0
         self.bytes_held = max(0, self.bytes_held - size)
 
     def settle_aside(self, letter: DeadLetter) -> None:
@@ -177,10 +234,9 @@ class Lane:
         if self.ledger.settle_aside(letter.offset):
             self.aside_bytes = max(0, self.aside_bytes - letter.size_bytes)
 
-    def begin(self, offset: int) -> None:
-        """Reading begins at `offset`, which may be committed as it is: everything below is not ours."""
-        if self.ledger.seen == UNREAD:
-            self.ledger.read(offset - 1)
+    def skip_to(self, offset: int) -> None:
+        """Reading goes on at `offset`: what lies between is not ours, or not in Kafka any more, and not waited for."""
+        self.ledger.read(offset - 1)
 
     def rewind(self, epoch: str) -> int:
         """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is).

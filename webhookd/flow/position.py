@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from webhookd.flow.memo import NOTHING, Memo
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:
@@ -13,6 +15,23 @@ class Partition:
     def __str__(self) -> str:
         """As operators write it, and as it stands in logs and task arguments."""
         return f"{self.topic}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is committed for a lane: the offset to read on from, and what must not be forgotten about it."""
+
+    offset: int
+    memo: Memo = NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What Kafka says of a partition: the committed mark, the first offset it holds and the one after the last."""
+
+    committed: Mark | None
+    first: int
+    end: int
 
 
 def next_offset(offset: int) -> int:

@@ -10,7 +10,7 @@ import msgspec
 
 
 class Kind(IntEnum):
-    """What a report says; the last four end the delivery's attempt."""
+    """What a report says; all but the first two end the delivery's attempt."""
 
     STARTED = 0
     PROGRESS = 1
@@ -18,6 +18,7 @@ class Kind(IntEnum):
     FINISHED = 3
     EXHAUSTED = 4
     STALE = 5
+    GONE = 6
 
 
 class Exchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -35,7 +36,8 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """How far one attempt of a delivery got.
 
     `done` counts the acknowledged batches since the attempt began and `sending_s` the time they took. `wait_s` is
-    the countdown of a scheduled retry. `success` is the last acknowledged exchange, `failure` the one that stopped.
+    the countdown of a scheduled retry, or how long an endpoint that refused asked to be left alone. `success` is the
+    last acknowledged exchange, `failure` the one that stopped.
     """
 
     kind: Kind

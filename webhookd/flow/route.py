@@ -7,14 +7,16 @@ when together they fill one or when the oldest of them has waited the interval s
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from webhookd.flow import identity
+from webhookd.flow.allowance import Allowance, Room
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.envelope import body
 from webhookd.flow.lane import Fragment, Lane, LaneState, Matching
 from webhookd.flow.pace import Pace
 from webhookd.flow.position import Partition
-from webhookd.flow.subscription import Subscription
+from webhookd.flow.subscription import OnExhausted, Subscription
 from webhookd.flow.ticket import Batch
 
 MAX_BATCHES = 20_000
@@ -67,31 +69,38 @@ class Route:
                 lane.delivery.expire()
         return lane
 
-    def ready(self, now: float) -> list[Delivery]:
-        """Every delivery that can leave now; its lanes are occupied from here on."""
+    def ready(self, now: float, allowance: Allowance | None = None) -> list[Delivery]:
+        """Every delivery that can leave now and is allowed to; its lanes are occupied from here on."""
         deliveries = []
         leftovers = []
+        room = (allowance or Allowance()).of_subscription(
+            sum(lane.delivery is not None for lane in self.lanes.values())
+        )
         for lane in self.lanes.values():
-            if not lane.free or lane.rest_until > now:
+            if not lane.free or lane.rest_until > now or not lane.holds_work:
                 continue
-            if lane.returned or (lane.waiting and lane.fills(self._size, self._limits.delivery_bytes)):
-                deliveries.append(self._own(lane))
-            elif lane.waiting and lane.state is LaneState.PROBING:
-                deliveries.append(self._mix([lane]))
-            elif lane.waiting:
+            whole = lane.returned or lane.fills(self._size, self._limits.delivery_bytes)
+            if not whole and not lane.failing:
                 leftovers.append(lane)
-        if leftovers:
-            deliveries.extend(self._mixed(leftovers, now))
+            elif room.take(lane):
+                deliveries.append(self._own(lane) if whole else self._mix([lane]))
+        deliveries.extend(self._mixed(leftovers, now, room))
+        if room.lanes <= 0:
+            self._give_others_a_turn()
         return deliveries
 
     def due_at(self) -> float | None:
-        """When the oldest leftover has waited long enough; None while nothing waits."""
-        oldest = [lane.waiting[0].read_at for lane in self.lanes.values() if lane.free and lane.waiting]
-        return min(oldest) + self._interval_s if oldest else None
+        """When a lane that may dispatch has something to, by itself or with others; None while nothing waits."""
+        return min((self._due_at(lane) for lane in self.lanes.values() if lane.free and lane.holds_work), default=None)
+
+    def _due_at(self, lane: Lane) -> float:
+        """When its oldest leftover has waited long enough; what came back or is tried again waits for its rest only."""
+        at_once = lane.returned or lane.failing
+        return max(lane.rest_until, -inf if at_once else lane.waiting[0].read_at + self._interval_s)
 
     def _own(self, lane: Lane) -> Delivery:
         """Consecutive batches of one lane, as many as its pace, the byte bound and what is there allow."""
-        count = 1 if lane.state is LaneState.PROBING else min(lane.pace.batches(), MAX_BATCHES)
+        count = 1 if lane.failing else min(lane.pace.batches(), MAX_BATCHES)
         batches: list[Batch] = []
         size = 0
         while len(batches) < count and size < self._limits.delivery_bytes:
@@ -105,14 +114,19 @@ class Route:
             size += len(batch.body)
         return self._occupy((lane,), batches)
 
-    def _mixed(self, leftovers: list[Lane], now: float) -> Iterable[Delivery]:
+    def _give_others_a_turn(self) -> None:
+        """Those that are in flight now are looked at last the next time."""
+        self.lanes = dict(sorted(self.lanes.items(), key=lambda item: item[1].delivery is not None))
+
+    def _mixed(self, leftovers: list[Lane], now: float, room: Room) -> Iterable[Delivery]:
         leftovers.sort(key=lambda lane: lane.waiting[0].read_at)
         waiting = sum(len(lane.waiting) for lane in leftovers)
-        while leftovers:
+        while leftovers and room.lanes > 0:
             overdue = leftovers[0].waiting[0].read_at + self._interval_s <= now
             if waiting < self._size and not overdue:
                 return
-            delivery = self._mix(leftovers)
+            delivery = self._mix(leftovers[: room.lanes])
+            room.lanes -= len(delivery.lanes)
             waiting -= delivery.batches[0].records
             del leftovers[: len(delivery.lanes)]
             waiting -= sum(len(lane.waiting) for lane in delivery.lanes)
@@ -149,6 +163,8 @@ class Route:
             batches=batches,
             shares=shares,
             probe=any(lane.state is LaneState.PROBING for lane in lanes),
+            failures=max(lane.failures for lane in lanes),
+            dead_letters=self.subscription.retry.on_exhausted is OnExhausted.DEAD_LETTER,
         )
         for lane in lanes:
             lane.delivery = delivery

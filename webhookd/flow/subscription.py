@@ -12,6 +12,13 @@ class Start(StrEnum):
     EARLIEST = "earliest"
 
 
+class OnExhausted(StrEnum):
+    """What becomes of a lane whose batch has no attempt left, or was refused for good."""
+
+    PAUSE = "pause"
+    DEAD_LETTER = "dead_letter"
+
+
 class RetryAlgorithm(StrEnum):
     """How the wait before the next attempt grows."""
 
@@ -24,13 +31,15 @@ class Source:
     """One topic with the filters a record must all pass.
 
     `start_offsets` are the end offsets, by partition, that the brokers gave before the subscription was answered
-    with 201; a partition that is not in there appeared later and is read from its beginning.
+    with 201; a partition that is not in there appeared later and is read from its beginning. They hold for the topic
+    with the UUID `topic_id` only ("" where it is not known): one that was deleted and made again is another topic.
     """
 
     topic: str
     jmes_filters: tuple[str, ...] = ()
     start: Start = Start.LATEST
     start_offsets: Mapping[int, int] = field(default_factory=dict)
+    topic_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +60,15 @@ class Batching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How often a failed batch is tried again (0: never) and after what waits."""
+    """How often a failed batch is tried again (0: never), after what waits, and what happens when that did not help.
+
+    `dead_letter_topic` is a Kafka topic that gets a copy of every dead letter; "" for none.
+    """
 
     max_retries: int = 5
     algorithm: RetryAlgorithm = RetryAlgorithm.EXPONENTIAL_BACKOFF
+    on_exhausted: OnExhausted = OnExhausted.PAUSE
+    dead_letter_topic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +80,10 @@ class Alerting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What a client registered; `version` grows with every change."""
+    """What a client registered; `version` grows with every change.
+
+    `inactive_reason` says why webhookd switched it off ("gone": the endpoint answered 410); "" when its owner did.
+    """
 
     id: str
     version: int
@@ -77,6 +94,7 @@ class Subscription:
     batching: Batching = Batching()
     retry: Retry = Retry()
     alerting: Alerting = Alerting()
+    inactive_reason: str = ""
 
     @property
     def consumer_group(self) -> str:

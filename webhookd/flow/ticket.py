@@ -22,7 +22,8 @@ class Batch(msgspec.Struct, array_like=True, gc=False, frozen=True):
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery as operators see it in `celery inspect` and Flower, and as a worker claims it.
 
-    `lanes` maps each lane ("topic/partition") to its epoch. `probe` means: one attempt and no retry.
+    `lanes` maps each lane ("topic/partition") to its epoch. `probe` means: one attempt and no retry. `failures` counts
+    the attempts of the first batch that failed before this delivery was made.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     batches: int
     reply: str
     probe: bool = False
+    failures: int = 0
 
     def slots(self) -> list[str]:
         """The names under which the board keeps the epochs of the lanes."""

@@ -1,12 +1,13 @@
 """How subscriptions are doing, as ingest last wrote it. Every function works inside the caller's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
 from webhookd.store.dialects import upsert
 from webhookd.store.subscriptions import hold
 from webhookd.store.tables import ConditionRow
@@ -39,6 +40,10 @@ def _from_row(row: ConditionRow) -> Condition:
         health=Health(row.health),
         reason=row.reason,
         since=row.since,
+        failing_since=row.failing_since,
+        last_failure=row.last_failure,
+        lag=row.lag,
+        lost_ranges=tuple(LostRange(**item) for item in row.lost_ranges),
         topics=tuple(TopicCondition(topic=item["topic"], partitions=item["partitions"]) for item in row.topics),
         delivered=row.delivered,
         filtered=row.filtered,
@@ -54,6 +59,10 @@ def _to_row(condition: Condition) -> dict[str, Any]:
         "health": condition.health.value,
         "reason": condition.reason,
         "since": condition.since,
+        "failing_since": condition.failing_since,
+        "last_failure": condition.last_failure,
+        "lag": condition.lag,
+        "lost_ranges": [asdict(item) for item in condition.lost_ranges],
         "topics": [{"topic": item.topic, "partitions": item.partitions} for item in condition.topics],
         "delivered": condition.delivered,
         "filtered": condition.filtered,

@@ -38,5 +38,7 @@ def _to_row(letter: DeadLetter, stored_at: float) -> dict[str, Any]:
         "headers": [[name, None if value is None else b64encode(value).decode()] for name, value in letter.headers],
         "cause": letter.cause,
         "detail": letter.detail,
+        "status": letter.status,
+        "attempts": letter.attempts,
         "stored_at": stored_at,
     }

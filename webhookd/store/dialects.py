@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Float, FunctionElement
+from sqlalchemy import CursorResult, Float, FunctionElement
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -42,6 +42,12 @@ def upsert(session: Session, table: type[Table], rows: Rows, *, keys: Sequence[s
 def insert_new(session: Session, table: type[Table], rows: Rows) -> None:
     """Insert the rows; one whose key is already there is left as it is."""
     session.execute(_insert(session, table).on_conflict_do_nothing(), list(rows))
+
+
+def insert_if_new(session: Session, table: type[Table], row: Mapping[str, Any]) -> bool:
+    """Insert one row; answers whether it was: one whose key is already there is left as it is."""
+    result = session.execute(_insert(session, table).on_conflict_do_nothing().values(**row))
+    return isinstance(result, CursorResult) and result.rowcount > 0
 
 
 def _insert(session: Session, table: type[Table]) -> postgresql.Insert | sqlite.Insert:

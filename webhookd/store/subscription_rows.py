@@ -1,19 +1,23 @@
 """Between a subscription and its row; a row that was damaged says what is wrong with it."""
 
 from collections.abc import Mapping
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
     Destination,
+    OnExhausted,
     Retry,
     RetryAlgorithm,
     Source,
     Start,
     Subscription,
 )
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def to_row(subscription: Subscription) -> dict[str, Any]:
@@ -31,6 +35,9 @@ def to_row(subscription: Subscription) -> dict[str, Any]:
         "max_retries": subscription.retry.max_retries,
         "retry_algorithm": subscription.retry.algorithm.value,
         "alert_emails": list(subscription.alerting.emails),
+        "on_exhausted": subscription.retry.on_exhausted.value,
+        "dead_letter_topic": subscription.retry.dead_letter_topic,
+        "inactive_reason": subscription.inactive_reason,
     }
 
 
@@ -47,8 +54,9 @@ def from_row(row: Mapping[str, Any]) -> Subscription:
             max_batch_size=_whole(row, "max_batch_size", at_least=1),
             max_batch_interval_s=_seconds(row, "max_batch_interval_s"),
         ),
-        retry=Retry(max_retries=_whole(row, "max_retries", at_least=0), algorithm=_algorithm(row)),
+        retry=_retry(row),
         alerting=Alerting(emails=_texts(row["alert_emails"], "alert_emails")),
+        inactive_reason=str(row["inactive_reason"]),
     )
 
 
@@ -59,6 +67,7 @@ def _source_document(source: Source) -> dict[str, Any]:
         "start": source.start.value,
         # JSON knows only text as a key.
         "start_offsets": {str(partition): offset for partition, offset in source.start_offsets.items()},
+        "topic_id": source.topic_id,
     }
 
 
@@ -83,6 +92,7 @@ def _source(item: object) -> Source:
             jmes_filters=_texts(item.get("jmes_filters", []), "sources: jmes_filters"),
             start=Start(item.get("start", Start.LATEST)),
             start_offsets={int(key): int(offset) for key, offset in start_offsets.items()},
+            topic_id=str(item.get("topic_id", "")),
         )
     except (TypeError, ValueError) as error:
         raise UnusableSubscription(f"sources: {error}") from error
@@ -97,11 +107,20 @@ def _headers(value: object) -> tuple[tuple[str, str], ...]:
     return tuple((name, content) for name, content in pairs)
 
 
-def _algorithm(row: Mapping[str, Any]) -> RetryAlgorithm:
+def _retry(row: Mapping[str, Any]) -> Retry:
+    return Retry(
+        max_retries=_whole(row, "max_retries", at_least=0),
+        algorithm=_choice(row, "retry_algorithm", RetryAlgorithm),
+        on_exhausted=_choice(row, "on_exhausted", OnExhausted),
+        dead_letter_topic=str(row["dead_letter_topic"]),
+    )
+
+
+def _choice(row: Mapping[str, Any], column: str, choices: type[Choice]) -> Choice:
     try:
-        return RetryAlgorithm(row["retry_algorithm"])
+        return choices(row[column])
     except ValueError as error:
-        raise UnusableSubscription(f"retry_algorithm: {error}") from error
+        raise UnusableSubscription(f"{column}: {error}") from error
 
 
 def _text(row: Mapping[str, Any], column: str, *, within: str = "") -> str:

@@ -32,6 +32,7 @@ class Outline:
     name: str
     active: bool
     url: str
+    inactive_reason: str = ""
 
 
 def versions(session: Session) -> dict[str, int]:
@@ -62,11 +63,17 @@ def find(session: Session, id_: str) -> Subscription:
 
 def outline(session: Session, id_: str) -> Outline:
     """What is known of a subscription whether or not it can be used; raises NotFound."""
-    columns = (SubscriptionRow.version, SubscriptionRow.name, SubscriptionRow.active, SubscriptionRow.url)
-    row = session.execute(select(*columns).where(SubscriptionRow.id == id_)).first()
+    columns = (
+        SubscriptionRow.version,
+        SubscriptionRow.name,
+        SubscriptionRow.active,
+        SubscriptionRow.url,
+        SubscriptionRow.inactive_reason,
+    )
+    row = session.execute(select(*columns).where(SubscriptionRow.id == id_)).mappings().first()
     if row is None:
         raise NotFound(f"there is no subscription {id_}")
-    return Outline(id=id_, version=row.version, name=row.name, active=row.active, url=row.url)
+    return Outline(id=id_, **row)
 
 
 def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Loaded]]:
@@ -98,6 +105,19 @@ def replace(session: Session, subscription: Subscription) -> None:
     if _count(session.execute(statement)) == 0:
         outline(session, subscription.id)
         raise Conflict("the subscription was changed by someone else at the same moment: read it again")
+
+
+def deactivate(session: Session, subscription: Subscription, reason: str) -> bool:
+    """Switch this version of a subscription off, for a reason of webhookd's own; answers whether that happened.
+
+    It does not when it was changed or deleted meanwhile: then its owner has had the last word.
+    """
+    statement = (
+        update(SubscriptionRow)
+        .where(SubscriptionRow.id == subscription.id, SubscriptionRow.version == subscription.version)
+        .values(active=False, inactive_reason=reason, version=subscription.version + 1, changed_at=clock.wall_clock())
+    )
+    return _count(session.execute(statement)) > 0
 
 
 def delete(session: Session, id_: str) -> None:

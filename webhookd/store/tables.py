@@ -77,6 +77,9 @@ class SubscriptionRow(Table):
     max_retries: Mapped[int] = mapped_column(Integer)
     retry_algorithm: Mapped[str] = mapped_column(AnyText)
     alert_emails: Mapped[Json] = mapped_column(AnyJson)
+    on_exhausted: Mapped[str] = mapped_column(AnyText)
+    dead_letter_topic: Mapped[str] = mapped_column(AnyText)
+    inactive_reason: Mapped[str] = mapped_column(AnyText)
     changed_at: Mapped[float] = mapped_column(Float)
 
 
@@ -92,6 +95,10 @@ class ConditionRow(Table):
     health: Mapped[str] = mapped_column(AnyText)
     reason: Mapped[str] = mapped_column(AnyText)
     since: Mapped[float] = mapped_column(Float)
+    failing_since: Mapped[float] = mapped_column(Float)
+    last_failure: Mapped[str] = mapped_column(AnyText)
+    lag: Mapped[int] = mapped_column(BigInteger)
+    lost_ranges: Mapped[Json] = mapped_column(AnyJson)
     topics: Mapped[Json] = mapped_column(AnyJson)
     delivered: Mapped[int] = mapped_column(BigInteger)
     filtered: Mapped[int] = mapped_column(BigInteger)
@@ -140,6 +147,8 @@ class DeadLetterRow(Table):
     headers: Mapped[Json] = mapped_column(AnyJson)
     cause: Mapped[str] = mapped_column(AnyText)
     detail: Mapped[str] = mapped_column(AnyText)
+    status: Mapped[int | None] = mapped_column(Integer)
+    attempts: Mapped[int] = mapped_column(Integer)
     stored_at: Mapped[float] = mapped_column(Float, index=True)
 
 
@@ -150,3 +159,80 @@ class MemberRow(Table):
 
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
     beat_at: Mapped[float] = mapped_column(Float)
+
+
+class AdministrationRow(Table):
+    """The one row that says whether webhookd is online; without it, it is."""
+
+    __tablename__ = "administration"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    status: Mapped[str] = mapped_column(AnyText)
+    offline_message: Mapped[str] = mapped_column(AnyText)
+    changed_at: Mapped[float] = mapped_column(Float)
+
+
+class DroppedGroupRow(Table):
+    """A consumer group whose subscription is deleted: to be removed from Kafka once ingest has left it."""
+
+    __tablename__ = "dropped_groups"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    dropped_at: Mapped[float] = mapped_column(Float)
+
+
+class AlertRow(Table):
+    """The outbox: one mail that is to be sent, or was. Outlives its subscription, so it points at none.
+
+    `next_try_at` is NULL when it is not to be tried (again); `sent_at` is NULL until the mail server took it.
+    """
+
+    __tablename__ = "alerts"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    subject_key: Mapped[str] = mapped_column(String(100), index=True)
+    kind: Mapped[str] = mapped_column(AnyText)
+    message_id: Mapped[str] = mapped_column(String(200), unique=True)
+    recipients: Mapped[Json] = mapped_column(AnyJson)
+    subject: Mapped[str] = mapped_column(AnyText)
+    body: Mapped[str] = mapped_column(AnyText)
+    created_at: Mapped[float] = mapped_column(Float)
+    next_try_at: Mapped[float | None] = mapped_column(Float, index=True)
+    tries: Mapped[int] = mapped_column(Integer)
+    sent_at: Mapped[float | None] = mapped_column(Float)
+
+
+class SpellRow(Table):
+    """A spell of failure that people were told of (flow/spell.py); `subject_key` says of what."""
+
+    __tablename__ = "spells"
+
+    subject_key: Mapped[str] = mapped_column(String(100), primary_key=True)
+    began_at: Mapped[float] = mapped_column(Float)
+    ended_at: Mapped[float] = mapped_column(Float)
+    told: Mapped[bool] = mapped_column(Boolean)
+    mails: Mapped[int] = mapped_column(Integer)
+    speak_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class FaultRow(Table):
+    """A fault of the system that a process sees, by its code; `seen_at` is by the database's clock."""
+
+    __tablename__ = "faults"
+
+    code: Mapped[str] = mapped_column(String(60), primary_key=True)
+    member_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    detail: Mapped[str] = mapped_column(AnyText)
+    since: Mapped[float] = mapped_column(Float)
+    seen_at: Mapped[float] = mapped_column(Float)
+
+
+class VitalsRow(Table):
+    """What an ingest process has in flight, and for how long its oldest delivery has had no answer."""
+
+    __tablename__ = "vitals"
+
+    member_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    deliveries_in_flight: Mapped[int] = mapped_column(Integer)
+    oldest_unanswered_s: Mapped[float] = mapped_column(Float)
+    seen_at: Mapped[float] = mapped_column(Float)

@@ -1,4 +1,4 @@
-"""Topics and consumer groups in memory, behind the same two questions as the real Kafka."""
+"""Topics and consumer groups in memory, behind the same questions as the real Kafka."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,7 @@ class MemoryOffsets:
     def __init__(self, ends: dict[str, dict[int, int]] | None = None) -> None:
         self.ends = ends or {}
         self.committed: dict[str, dict[str, dict[int, int]]] = {}
+        self.ids: dict[str, str] = {}
         self.occupied: set[str] = set()
         self.away = False
 
@@ -22,6 +23,11 @@ class MemoryOffsets:
         """Where each topic ends now; {} for one that does not exist."""
         self._answer(timeout_s)
         return {topic: dict(self.ends.get(topic, {})) for topic in topics}
+
+    def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
+        """The UUIDs the test has set in `ids`."""
+        self._answer(timeout_s)
+        return {topic: self.ids[topic] for topic in topics if topic in self.ids}
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit into a group without members; raises Conflict when it has some."""

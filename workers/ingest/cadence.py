@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from webhookd.clock import Monotonic, WallClock
+from webhookd.flow.allowance import Slots
 
 SWEEP_S = 0.05
 """How often time-outs, probes and leftovers are looked at."""
@@ -36,9 +37,13 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopBounds:
-    """Under which name reports come back, how often watermarks are committed, and what may wait in memory."""
+    """Under which name reports come back, how often watermarks are committed, and what may wait in memory.
+
+    `slots` counts as long as no worker has announced itself.
+    """
 
     reply: str
     commit_interval_s: float
     lane_bytes: int
     process_bytes: int
+    slots: Slots

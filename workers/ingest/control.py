@@ -49,6 +49,8 @@ class Control:
         self._member_timeout_s = member_timeout_s
         self._interval_s = interval_s
         self._known: dict[str, int] = {}
+        self.alive_count = 1
+        """How many ingest processes were alive at the last read, this one included."""
         self._stop = Event()
         self._wake = Event()
         self._threads = [
@@ -97,6 +99,7 @@ class Control:
             changed = {id_: version for id_, version in ours.items() if self._known.get(id_) != version}
             loaded = subscriptions.load(session, list(changed)) if changed else {}
             before = conditions.read_all(session, list(loaded)) if loaded else {}
+        self.alive_count = len(alive)
         for id_ in [id_ for id_ in self._known if id_ not in ours]:
             del self._known[id_]
             self._runs.leave(id_)

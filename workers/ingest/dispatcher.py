@@ -2,15 +2,20 @@
 
 A subscription is *touched* when there may be something to dispatch; what is touched is looked at once the last parcel
 is through and a pause is over (see cadence).
+
+A delivery goes to the queue for first attempts only when the endpoint answered well lately on all its lanes; else to
+that of the retries, so that those that hang hold each other up and nobody else.
 """
 
 from collections.abc import Callable, Sequence
 
+from webhookd.flow.allowance import RETRYING_LIMIT, Allowance, Slots
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches
 from workers.ingest import cadence
 from workers.ingest.intake import Intake
 from workers.ingest.publisher import Outgoing, Publisher
+from workers.queues import FIRST, RETRY
 
 
 class Dispatcher:
@@ -22,12 +27,16 @@ class Dispatcher:
         publisher: Publisher,
         *,
         reply: str,
+        slots: Slots,
         failed: Callable[[Intake, Exception], None],
     ) -> None:
         self._dispatches = dispatches
         self._publisher = publisher
         self._reply = reply
         self._failed = failed
+        self.slots = slots
+        """The threads of the live workers, and among how many ingest processes they are shared."""
+        self._failing_room = slots.failing
         self._touched: dict[str, Intake] = {}
         self._recent_lanes: set[str] = set()
         self._lane_count = 0
@@ -52,16 +61,19 @@ class Dispatcher:
         if not self._touched or self._publisher.waiting or now < self._next_at:
             return
         outgoing = []
+        allowance = Allowance(lanes=self.slots.of_subscription, failing=self._failing_room)
         touched, self._touched = self._touched, {}
         for intake in touched.values():
             try:
-                ready = intake.route.ready(now)
+                ready = intake.route.ready(now, allowance)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
                 self._failed(intake, error)
                 continue
             for delivery in ready:
+                delivery.queue = FIRST if all(lane.proven(now) for lane in delivery.lanes) else RETRY
                 self._dispatches.published(delivery, now)
                 outgoing.append(self._outgoing(delivery))
+        self._failing_room = allowance.failing
         if outgoing:
             self._recent_lanes.update(lane.slot for out in outgoing for lane in out.delivery.lanes)
             busy_s = min(cadence.LONGEST_PAUSE_S, cadence.PUBLICATIONS * self._publisher.took_s)
@@ -76,6 +88,11 @@ class Dispatcher:
             self._dispatches.published(delivery, now)
         self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])
         return True
+
+    def count_failing(self) -> None:
+        """How many more failing deliveries may leave, until this is counted again at the next sweep."""
+        room = self.slots.failing - self._dispatches.failing
+        self._failing_room = min(room, RETRYING_LIMIT - self._dispatches.retrying)
 
     def pause_s(self) -> float:
         """Between two parcels, and between two looks at a consumer."""

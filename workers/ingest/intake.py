@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import cast
 
 from confluent_kafka import KafkaException, Message
@@ -10,21 +10,26 @@ from confluent_kafka import KafkaException, Message
 from webhookd import logs
 from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.activity_fold import ActivityFold
-from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.flow.burial import Burial
+from webhookd.flow.condition import Condition, Health, LostRange
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.lane import Message as Record
 from webhookd.flow.ledger import UNREAD
-from webhookd.flow.position import Partition
+from webhookd.flow.position import Mark, Partition
+from webhookd.flow.report import Exchange
 from webhookd.flow.route import Route
-from webhookd.flow.start import beginning
 from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
+from workers.ingest import vitals
 from workers.ingest.ports import Reader, Services
+from workers.ingest.positions import ASK_AGAIN_S, ASK_TIMEOUT_S, Positions
+from workers.ingest.topic_watch import Topics
 
-ASK_TIMEOUT_S = 5.0
-ASK_AGAIN_S = 1.0
+LAG_AGAIN_S = 30.0
+"""How often the ends of held lanes are asked for: nothing is fetched of them, so nothing tells their lag."""
+
 TURN_S = 0.02
 """How long one subscription's records may keep the loop from the others'."""
 
@@ -35,27 +40,10 @@ MOST_IN_A_SLICE = 2048
 LONGEST_QUIET_S = 0.2
 """A consumer that has long been idle is looked at so often; its first record is at most so late."""
 
+TOPIC_MISSING = "topic_missing"
+"""A topic of the subscription does not exist, yet or any more: nothing of it can be delivered."""
+
 _log = logs.get(__name__)
-
-
-@dataclass(slots=True)
-class Counters:
-    """Records since the subscription was made; `filter_errors` those of earlier runs only."""
-
-    delivered: int = 0
-    filtered: int = 0
-    dead_lettered: int = 0
-    filter_errors: int = 0
-
-
-@dataclass(slots=True)
-class Vitals:
-    """What the condition shows besides the counters."""
-
-    health: Health = Health.HEALTHY
-    reason: str = ""
-    since: float = 0.0
-    topics: dict[str, int] = field(default_factory=dict)
 
 
 class Intake:
@@ -72,7 +60,8 @@ class Intake:
     ) -> None:
         self.route = route
         self.subscription = route.subscription
-        self.counters, self.vitals = _resumed(previous, services.wall_clock())
+        self.vitals = vitals.resumed(self.subscription.id, previous, services.wall_clock())
+        self.counters = self.vitals.counters
         self.fold = ActivityFold()
         self.throttle = throttle
         self.changed = True
@@ -86,14 +75,17 @@ class Intake:
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
         self._active_at = services.monotonic()
+        self._positions = Positions(self, self._sources, services, self.subscription.id)
+        self._ends: dict[Partition, int] = {}
+        self._ends_at = 0.0
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,
                 revoked=self._revoked,
-                lost=self._lost,
-                unpositioned=self._unpositioned,
+                lost=self._unassigned,
+                unpositioned=self._positions.unpositioned,
                 uncommitted=self._uncommitted,
-                failed=self._failed,
+                failed=self._complain,
             )
         )
 
@@ -155,13 +147,13 @@ class Intake:
             lane.paused = False
             self.reader.resume(lane.partition)
 
-    def watermarks(self) -> dict[Partition, int]:
+    def marks(self) -> dict[Partition, Mark]:
         """What has to be committed since the last time."""
         moved = {}
         for lane in self.route.lanes.values():
-            watermark = lane.ledger.watermark
-            if watermark > lane.committed:
-                moved[lane.partition] = lane.committed = watermark
+            mark = lane.mark if lane.known else None
+            if mark is not None and mark != lane.committed:
+                moved[lane.partition] = lane.committed = mark
         return moved
 
     @property
@@ -170,13 +162,13 @@ class Intake:
         return any(lane.state is not LaneState.FLOWING for lane in self.route.lanes.values())
 
     def delivered(self) -> None:
-        """A delivery succeeded: healthy again, unless another lane still waits for its endpoint to recover."""
-        if self.vitals.health is Health.UNHEALTHY and not self.holds:
+        """A delivery succeeded: healthy again, unless a lane waits for its endpoint or the topic is missing."""
+        if self.vitals.health is Health.UNHEALTHY and not self.holds and self.vitals.reason != TOPIC_MISSING:
             self.become(Health.HEALTHY)
 
     def commit(self) -> None:
         """Ask Kafka to keep the watermarks that moved; one that does not get there is said again."""
-        moved = self.watermarks()
+        moved = self.marks()
         if not moved or self.broken:
             return
         try:
@@ -186,45 +178,119 @@ class Intake:
             self._uncommitted(list(moved))
 
     def become(self, health: Health, reason: str = "") -> None:
-        """Change the health shown in the status."""
-        if (health, reason) != (self.vitals.health, self.vitals.reason):
-            self.vitals.health, self.vitals.reason = health, reason
-            self.vitals.since = self._services.wall_clock()
+        """Change the health shown in the status, and say so in the activity."""
+        activity = self.vitals.become(health, reason, self._services.wall_clock())
+        if activity is not None:
             self.changed = True
+            self._services.happened(activity)
             _log.info("health_changed", subscription=self.subscription.id, health=str(health), reason=reason)
 
-    def saw_topics(self, partitions: Mapping[str, int]) -> None:
-        """How many partitions each topic has by now."""
-        topics = {topic: partitions.get(topic, 0) for topic in self._sources}
-        if topics != self.vitals.topics:
-            self.vitals.topics = topics
-            self.changed = True
+    def failed(self, failure: Exchange) -> None:
+        """An exchange failed."""
+        self.vitals.failed(failure)
+        self.changed = True
+
+    def saw_topics(self, topics: Topics) -> None:
+        """What the cluster says about the topics by now."""
+        self.changed |= self.vitals.saw_topics(topics.partitions, self._sources)
+        if self.vitals.missing and self.vitals.health is Health.HEALTHY:
+            self.become(Health.UNHEALTHY, TOPIC_MISSING)
+        elif not self.vitals.missing and self.vitals.reason == TOPIC_MISSING:
+            self.become(Health.HEALTHY)
+        self._positions.saw_topics(topics.ids)
+        for lane in list(self.route.lanes.values()):
+            if lane.known and not self.closed:
+                self._positions.identify(lane)
+
+    def look_after(self) -> None:
+        """Once a second: how far behind it is, and whether a batch has been failing for too long."""
+        lanes = self.route.lanes.values()
+        if self.vitals.too_long(lanes, self._services.wall_clock()):
+            self.become(Health.UNHEALTHY, self.vitals.last_code)
+        if self.holds and self._services.monotonic() - self._ends_at > LAG_AGAIN_S:
+            self._ends_at = self._services.monotonic()
+            held = [lane.partition for lane in lanes if lane.state is not LaneState.FLOWING]
+            self._services.in_background(lambda: self._ask_ends(held))
+        lag = sum(self._lag(lane) for lane in lanes)
+        self.changed |= lag != self.vitals.lag
+        self.vitals.lag = lag
 
     def condition(self) -> Condition:
         """What the status shows."""
         errors = [matcher for matcher in self._matchers.values() if matcher.errors]
-        return Condition(
-            subscription_id=self.subscription.id,
-            health=self.vitals.health,
-            reason=self.vitals.reason,
-            since=self.vitals.since,
-            topics=tuple(TopicCondition(topic=t, partitions=n) for t, n in self.vitals.topics.items()),
-            delivered=self.counters.delivered,
-            filtered=self.counters.filtered,
-            filter_errors=self.counters.filter_errors + sum(matcher.errors for matcher in errors),
+        shown = self.vitals.condition(self.route.lanes.values())
+        return replace(
+            shown,
+            filter_errors=shown.filter_errors + sum(matcher.errors for matcher in errors),
             last_filter_error=errors[-1].last_error if errors else "",
-            dead_lettered=self.counters.dead_lettered,
         )
 
     def close(self) -> None:
         """Commit and leave the group, in the background; nothing of its lanes is touched any more."""
         self.closed = True
-        positions = {lane.partition: lane.ledger.watermark for lane in self.route.lanes.values()}
-        known = {partition: offset for partition, offset in positions.items() if offset != UNREAD}
-        self._services.in_background(lambda: self.reader.close(known))
+        marks = {lane.partition: lane.mark for lane in self.route.lanes.values() if lane.known}
+        last = {partition: mark for partition, mark in marks.items() if mark is not None}
+        self._services.in_background(lambda: self.reader.close(last))
+
+    def bury(self, burial: Burial, safe: Callable[[], None]) -> None:
+        """Put the records of a batch aside that no attempt is left for; `safe` runs when nothing can lose them."""
+        letters = list(burial.letters())
+
+        def counted() -> None:
+            self.counters.dead_lettered += len(letters)
+            self.changed = True
+            safe()
+
+        self._services.bury(self.subscription, letters, counted)
+
+    # What its positions ask of it.
+
+    def lane(self, partition: Partition) -> Lane | None:
+        """The lane that is open for a partition."""
+        return self.route.lanes.get((partition.topic, partition.number))
+
+    def open(self, partition: Partition) -> Lane:
+        """A new lane; the one that was there is forgotten, with what it has in flight."""
+        old = self.lane(partition)
+        if old is not None:
+            self.release(old)
+            self._forget(partition)
+        return self.route.open_lane(partition)
+
+    def dispatch(self) -> None:
+        """There may be something to dispatch now."""
+        self._services.touch(self.subscription.id)
+
+    def lost(self, lost: LostRange) -> None:
+        """Kafka no longer holds these offsets: never a silent jump."""
+        self.vitals.lost(lost)
+        self.become(Health.UNHEALTHY, "records_lost")
+        self.changed = True
+        _log.error(
+            "records_lost",
+            code="records_lost",
+            subscription=self.subscription.id,
+            lane=f"{lost.topic}/{lost.partition}",
+            first=lost.first,
+            end=lost.end,
+            count=lost.count,
+        )
+
+    def _lag(self, lane: Lane) -> int:
+        end = self.reader.end(lane.partition)
+        end = max(end or 0, self._ends.get(lane.partition, 0))
+        return max(0, end - lane.ledger.watermark) if lane.ledger.watermark != UNREAD else 0
+
+    def _ask_ends(self, partitions: Sequence[Partition]) -> None:
+        try:
+            ends = {partition: self.reader.bounds(partition, ASK_TIMEOUT_S).end for partition in partitions}
+        except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
+            _log.info("ends_unknown", subscription=self.subscription.id, detail=str(error))
+            return
+        self._services.call(lambda: self._ends.update(ends))
 
     def _owns(self, lane: Lane) -> bool:
-        return not self.closed and self.route.lanes.get(lane.place) is lane
+        return not self.closed and self.lane(lane.partition) is lane
 
     def _take(self, messages: Sequence[Message], now: float) -> None:
         for (topic, number), taken in self._by_lane(messages):
@@ -259,7 +325,7 @@ class Intake:
             self.counters.dead_lettered += len(letters)
             self.changed = True
 
-        self._services.bury(letters, committed)
+        self._services.bury(self.subscription, letters, committed)
 
     def _throttle(self) -> None:
         lanes = self.route.lanes.values()
@@ -275,22 +341,26 @@ class Intake:
 
     def _assigned(self, partitions: Sequence[Partition]) -> None:
         self.joined = True
-        for partition in partitions:
-            self.route.open_lane(partition)
+        self._positions.assigned(partitions)
         _log.info("assigned", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
-        """Commit what is settled, then forget the lanes: another member reads on from there."""
-        positions = {}
+        """Commit what is settled, then forget the lanes: another member reads on from there.
+
+        The commit is asked for before the partitions are given back, on the same connection to the coordinator, so it
+        arrives before whoever comes next can begin; nobody waits for it.
+        """
+        marks = {}
         for partition in partitions:
             lane = self._forget(partition)
-            if lane is not None and lane.ledger.watermark != UNREAD:
-                positions[partition] = lane.ledger.watermark
-        if positions and not self.closed:
-            self.reader.commit(positions)
+            mark = lane.mark if lane is not None and lane.known else None
+            if mark is not None:
+                marks[partition] = mark
+        if marks and not self.closed:
+            self.reader.commit(marks)
         _log.info("revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
-    def _lost(self, partitions: Sequence[Partition]) -> None:
+    def _unassigned(self, partitions: Sequence[Partition]) -> None:
         """The partitions were somebody else's before we knew: a commit now could take their position back."""
         for partition in partitions:
             self._forget(partition)
@@ -310,51 +380,7 @@ class Intake:
         for partition in partitions:
             lane = self.route.lanes.get((partition.topic, partition.number))
             if lane is not None:
-                lane.committed = UNREAD
+                lane.committed = None
 
-    def _failed(self, code: str, detail: str) -> None:
+    def _complain(self, code: str, detail: str) -> None:
         _log.warning("kafka_error", subscription=self.subscription.id, code=code, detail=detail)
-
-    def _unpositioned(self, partition: Partition) -> None:
-        """Kafka has no position for the lane: ask in the background where it begins."""
-        self._services.in_background(lambda: self._look_up(partition))
-
-    def _look_up(self, partition: Partition) -> None:
-        try:
-            committed, first, end = self.reader.bounds(partition, ASK_TIMEOUT_S)
-        except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
-            if not self.closed:
-                _log.warning(
-                    "position_unknown", subscription=self.subscription.id, lane=str(partition), detail=str(error)
-                )
-                self._services.call_later(ASK_AGAIN_S, lambda: self._unpositioned(partition))
-            return
-        start = beginning(self._sources[partition.topic], partition.number, committed, first, end)
-        self._services.call(lambda: self._begin(partition, start.offset, start.lost))
-
-    def _begin(self, partition: Partition, offset: int, lost: int) -> None:
-        lane = self.route.lanes.get((partition.topic, partition.number))
-        if lane is None or self.closed:
-            return
-        if lost:
-            self.become(Health.UNHEALTHY, "records_lost")
-            _log.error("records_lost", subscription=self.subscription.id, lane=lane.key, count=lost, until=offset)
-        if offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
-            self.release(lane)
-            self._forget(partition)
-            lane = self.route.open_lane(partition)
-        lane.begin(offset)
-        self.reread(lane, offset)
-
-
-def _resumed(previous: Condition | None, now: float) -> tuple[Counters, Vitals]:
-    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again."""
-    if previous is None:
-        return Counters(), Vitals(since=now)
-    counters = Counters(
-        delivered=previous.delivered,
-        filtered=previous.filtered,
-        dead_lettered=previous.dead_lettered,
-        filter_errors=previous.filter_errors,
-    )
-    return counters, Vitals(health=previous.health, reason=previous.reason, since=previous.since)

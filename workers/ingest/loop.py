@@ -9,7 +9,7 @@ Everything that other threads have to say arrives as a call in the inbox; nothin
 """
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -17,6 +17,8 @@ from threading import Thread
 
 from webhookd import logs
 from webhookd.errors import UnusableSubscription
+from webhookd.flow.activity import Activity
+from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.delivery import Delivery
@@ -28,11 +30,16 @@ from workers.ingest.activity_rows import activity_rows
 from workers.ingest.background import Background
 from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.dispatcher import Dispatcher
+from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.settlement import Settlement
 from workers.ingest.timers import Timers
+from workers.ingest.topic_watch import Topics
+
+GONE = "gone"
+"""Why a subscription is switched off whose endpoint answered 410 (RFC 9110 §15.5.11)."""
 
 _log = logs.get(__name__)
 
@@ -48,6 +55,7 @@ class IngestLoop:
         dispatches: Dispatches,
         publisher: Publisher,
         recorder: Recorder,
+        graveyard: Graveyard,
         open_intake: Callable[[Subscription, Condition | None, "IngestLoop"], Intake],
         never_joined: Callable[[], None],
     ) -> None:
@@ -57,6 +65,9 @@ class IngestLoop:
         self._bounds = bounds
         self._dispatches = dispatches
         self._recorder = recorder
+        self._graveyard = graveyard
+        self._topics: Topics | None = None
+        self.topics_in_use: frozenset[str] = frozenset()
         self._open_intake = open_intake
         self._never_joined = never_joined
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -64,8 +75,17 @@ class IngestLoop:
         self._wanted: dict[str, Subscription] = {}
         self._polls: list[tuple[float, int, Intake]] = []
         self._timers = Timers(clocks.monotonic)
-        self._dispatcher = Dispatcher(dispatches, publisher, reply=bounds.reply, failed=self._rebuild)
-        self._settlement = Settlement(dispatches, self._dispatcher, self.intakes, self._timers, clocks.monotonic)
+        self._dispatcher = Dispatcher(
+            dispatches, publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
+        )
+        self._settlement = Settlement(
+            dispatches,
+            self._dispatcher,
+            self.intakes,
+            self._timers,
+            clocks.monotonic,
+            gone=lambda intake: recorder.deactivate(intake.subscription, GONE),
+        )
         self._order = count()
         self._running = True
         self._dispatching = True
@@ -101,9 +121,31 @@ class IngestLoop:
         """Run on a thread that may block."""
         self._background.run(action)
 
-    def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
-        """Put records aside; `committed` runs on the loop's thread."""
-        self._recorder.bury(letters, lambda: self.call(committed))
+    def bury(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+        """Put records aside, in the database and in the subscription's topic for them; `safe` runs on this thread."""
+        topic = subscription.retry.dead_letter_topic
+
+        def stored() -> None:
+            if topic:
+                self._graveyard.append(topic, letters, lambda: self.call(safe))
+            else:
+                self.call(safe)
+
+        self._recorder.bury(letters, stored)
+
+    def happened(self, activity: Activity) -> None:
+        """Tell a subscription's owner."""
+        self._recorder.happened(lambda: [activity])
+
+    def touch(self, subscription_id: str) -> None:
+        """There may be something to dispatch; for the loop's thread."""
+        intake = self.intakes.get(subscription_id)
+        if intake is not None:
+            self._settlement.touch(intake)
+
+    def share(self, slots: Slots) -> None:
+        """So many threads the live workers have."""
+        self.call(lambda: setattr(self._dispatcher, "slots", slots))
 
     def reported(self, reports: Sequence[Report]) -> None:
         """Reports arrived."""
@@ -130,6 +172,9 @@ class IngestLoop:
             self._start_later(subscription, previous, error)
             return
         self.intakes[subscription.id] = intake
+        self.topics_in_use = self._topics_in_use()
+        if self._topics is not None:
+            intake.saw_topics(self._topics)
         self._poll_at(intake)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
 
@@ -139,15 +184,20 @@ class IngestLoop:
         intake = self.intakes.pop(subscription_id, None)
         if intake is None:
             return
+        self.topics_in_use = self._topics_in_use()
         self._say(intake)
         self._settlement.forget(intake)
         intake.close()  # from here on its lanes are the background's, which closes them one by one
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
 
-    def saw_topics(self, partitions: Mapping[str, int]) -> None:
-        """How many partitions each topic of the cluster has."""
+    def saw_topics(self, topics: Topics) -> None:
+        """What the cluster says about its topics."""
+        self._topics = topics
         for intake in self.intakes.values():
-            intake.saw_topics(partitions)
+            intake.saw_topics(topics)
+
+    def _topics_in_use(self) -> frozenset[str]:
+        return frozenset(source.topic for intake in self.intakes.values() for source in intake.subscription.sources)
 
     def _run(self) -> None:
         while self._running:
@@ -216,6 +266,7 @@ class IngestLoop:
         share = min(self._bounds.lane_bytes, self._bounds.process_bytes // max(1, lanes))
         for intake in self.intakes.values():
             intake.throttle.lane_bytes = share
+            intake.look_after()
             self._say(intake)
 
     def _say(self, intake: Intake) -> None:

@@ -1,13 +1,15 @@
 """What an intake asks of the process around it, and of its consumer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from confluent_kafka import Message
 
 from webhookd.clock import Monotonic, WallClock
+from webhookd.flow.activity import Activity
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.position import Partition
+from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.subscription import Subscription
 
 
 class Services(Protocol):
@@ -25,8 +27,14 @@ class Services(Protocol):
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
 
-    def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
-        """Put records aside; `committed` runs on the ingest loop's thread."""
+    def touch(self, subscription_id: str) -> None:
+        """There may be something to dispatch; on the ingest loop's thread."""
+
+    def happened(self, activity: Activity) -> None:
+        """Tell the subscription's owner."""
+
+    def bury(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+        """Put records aside; `safe` runs on the ingest loop's thread when nothing can take them away any more."""
 
 
 class Reader(Protocol):
@@ -44,11 +52,17 @@ class Reader(Protocol):
     def resume(self, partition: Partition) -> None:
         """Fetch again."""
 
-    def commit(self, offsets: Mapping[Partition, int]) -> None:
+    def commit(self, marks: Mapping[Partition, Mark]) -> None:
         """Ask for a commit and return."""
 
-    def bounds(self, partition: Partition, timeout_s: float) -> tuple[int | None, int, int]:
-        """The committed offset, the first and the end offset. Blocks; any thread."""
+    def committed(self, partitions: Sequence[Partition], timeout_s: float) -> Mapping[Partition, Mark | None]:
+        """What is committed for these partitions. Blocks; any thread."""
 
-    def close(self, offsets: Mapping[Partition, int]) -> None:
+    def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
+        """What Kafka says of a partition. Blocks; any thread."""
+
+    def end(self, partition: Partition) -> int | None:
+        """The end offset as the last fetch told it; None before the first. Returns at once."""
+
+    def close(self, marks: Mapping[Partition, Mark]) -> None:
         """Commit a last time and leave the group. Blocks."""

@@ -1,7 +1,8 @@
 """An ingest process: what it is made of, and the order in which it starts and stops.
 
-start   publisher, recorder, loop, reports, control, topics      who is called is there before who calls
-stop    control, topics, loop (drains), reports, publisher, recorder
+start   publisher, recorder, graveyard, loop, reports, control, topics, slots, vigil
+        who is called is there before who calls
+stop    control, topics, slots, loop (drains), reports, publisher, recorder, graveyard, vigil
         nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
 """
 
@@ -10,13 +11,16 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
 from celery import Celery
 
 from webhookd import clock, logs
+from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
@@ -28,18 +32,23 @@ from webhookd.flow.target import Target, request_head
 from webhookd.flow.throttle import Throttle
 from webhookd.settings import Settings
 from webhookd.store.subscriptions import Loaded
+from webhookd.store.system import Vitals
 from workers.edges import Edges
 from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.control import Control
+from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
 from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
+from workers.ingest.slot_watch import SlotWatch
 from workers.ingest.topic_watch import TopicWatch
+from workers.ingest.vigil import Vigil
 
 REPORT_WAIT_S = 0.5
 BACK_OFF_S = 0.5
 DRAIN_S = 20.0
+VITALS_S = 1.0
 
 _log = logs.get(__name__)
 
@@ -56,18 +65,22 @@ class IngestProcess:
         self._recorder = Recorder(
             edges.database, retention_s=settings.activity_retention_s, wall_clock=clock.wall_clock
         )
+        self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
+        self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers))
         self.loop = IngestLoop(
             bounds=LoopBounds(
                 reply=self.member_id,
                 commit_interval_s=settings.commit_interval_s,
                 lane_bytes=settings.lane_buffer_bytes,
                 process_bytes=settings.process_buffer_bytes,
+                slots=Slots(first=settings.worker_threads, retry=settings.worker_threads),
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=Dispatches(_leases(settings), _new_token, random.random),
+            dispatches=self._dispatches,
             publisher=self._publisher,
             recorder=self._recorder,
+            graveyard=self._graveyard,
             open_intake=self._open_intake,
             never_joined=self._fall_back,
         )
@@ -80,29 +93,39 @@ class IngestProcess:
             listen=edges.announcements.run,
         )
         self._topics = TopicWatch(
-            settings.kafka_bootstrap_servers, lambda seen: self.loop.call(partial(self.loop.saw_topics, seen))
+            settings.kafka_bootstrap_servers,
+            in_use=lambda: self.loop.topics_in_use,
+            saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
         )
+        self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
+        self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals)
 
     def start(self) -> None:
         """Start every thread; returns at once."""
         self._publisher.start()
         self._recorder.start()
+        self._graveyard.start()
         self.loop.start()
         self._reports.start()
         self._control.start()
         self._topics.start()
+        self._slots.start()
+        self._vigil.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
     def stop(self, budget_s: float = DRAIN_S) -> None:
         """Drain within the budget; nothing is lost when it is too short."""
         self._control.stop()
         self._topics.stop()
+        self._slots.stop()
         self.loop.stop(budget_s)
         self._stopping.set()
         self._reports.join(REPORT_WAIT_S + 5.0)
         self._publisher.stop(5.0)
         self._recorder.stop(5.0)
+        self._graveyard.stop(5.0)
+        self._vigil.stop(5.0)
         _log.info("ingest_stopped", member=self.member_id)
 
     def run(self, id_: str, version: int, found: Loaded, previous: Condition | None) -> None:
@@ -118,6 +141,15 @@ class IngestProcess:
     def leave(self, id_: str) -> None:
         """Stop running it."""
         self.loop.call(partial(self.loop.drop, id_))
+
+    def _vitals(self) -> Vitals | None:
+        """How this process is, as the loop's thread says; None when it does not say so in time."""
+        answers: SimpleQueue[Vitals] = SimpleQueue()
+        self.loop.call(lambda: answers.put(_vitals_of(self._dispatches)))
+        try:
+            return answers.get(timeout=VITALS_S)
+        except Empty:
+            return None
 
     def _unknown(self, deliveries: Sequence[Delivery]) -> None:
         self.loop.unknown(deliveries)
@@ -185,6 +217,11 @@ class IngestProcess:
 
 def _new_token() -> str:
     return secrets.token_hex(8)
+
+
+def _vitals_of(dispatches: Dispatches) -> Vitals:
+    oldest_s = max(0.0, clock.monotonic() - dispatches.oldest_at)
+    return Vitals(deliveries_in_flight=len(dispatches), oldest_unanswered_s=oldest_s)
 
 
 def _leases(settings: Settings) -> Leases:

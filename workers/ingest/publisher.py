@@ -4,6 +4,7 @@ A publish that failed is unknown, not failed: the same delivery goes out again u
 sure that only one copy of it is sent.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -17,7 +18,7 @@ from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Offer
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.ticket import Ticket, describe, ticket_to_wire
-from workers.queues import DELIVER, FIRST
+from workers.queues import DELIVER
 
 ALONE_BYTES = 128 * 1024
 """A delivery this large is worth a task of its own, which another worker can take."""
@@ -97,8 +98,8 @@ class Publisher:
         try:
             for offers in _in_calls([(out, Offer(out.ticket, out.delivery.payload())) for out in outgoing]):
                 self._board.offer([offer for _, offer in offers])
-                for parcel in _parcels(offers):
-                    self._send(parcel)
+                for queue, parcel in _parcels(offers):
+                    self._send(queue, parcel)
                 sent += len(offers)
         except Exception as error:  # noqa: BLE001 - whatever it is, the deliveries' fate is unknown
             _log.warning(
@@ -109,11 +110,11 @@ class Publisher:
             self.took_s = clock.monotonic() - began
             self._ended += 1
 
-    def _send(self, parcel: Sequence[Ticket]) -> None:
+    def _send(self, queue: str, parcel: Sequence[Ticket]) -> None:
         self._app.send_task(
             DELIVER,
             args=[[ticket_to_wire(ticket) for ticket in parcel]],
-            queue=FIRST,
+            queue=queue,
             argsrepr=describe(parcel),
             kwargsrepr="{}",
             retry=False,
@@ -134,13 +135,12 @@ def _in_calls(offers: list[tuple[Outgoing, Offer]]) -> Iterator[list[tuple[Outgo
         yield call
 
 
-def _parcels(offers: list[tuple[Outgoing, Offer]]) -> Iterator[list[Ticket]]:
-    """Small deliveries share a task; large ones, and lanes that would keep the others' task open, travel alone."""
-    together: list[Ticket] = []
+def _parcels(offers: list[tuple[Outgoing, Offer]]) -> Iterator[tuple[str, list[Ticket]]]:
+    """Small deliveries to one queue share a task; large ones, and those that would keep it open, travel alone."""
+    together: defaultdict[str, list[Ticket]] = defaultdict(list)
     for out, offer in offers:
         if out.alone or len(offer.payload) >= ALONE_BYTES:
-            yield [out.ticket]
+            yield out.delivery.queue, [out.ticket]
         else:
-            together.append(out.ticket)
-    if together:
-        yield together
+            together[out.delivery.queue].append(out.ticket)
+    yield from together.items()

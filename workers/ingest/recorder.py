@@ -7,6 +7,7 @@ behind all others and are tried again, activity is dropped and counted.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Condition as Monitor
 from threading import Thread
@@ -14,11 +15,14 @@ from threading import Thread
 from webhookd import logs
 from webhookd.clock import WallClock
 from webhookd.errors import StoreUnavailable
-from webhookd.flow.activity import Activity
+from webhookd.flow.activity import Activity, Event
+from webhookd.flow.alert import Alert
 from webhookd.flow.condition import Condition
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.store import activity, conditions, dead_letters
+from webhookd.flow.subscription import Subscription
+from webhookd.store import activity, conditions, dead_letters, subscriptions
 from webhookd.store.database import Database
+from workers.ingest import alerting
 
 ACTIVITY_HELD = 20_000
 """Rows kept while the database is away; the oldest go first."""
@@ -44,6 +48,7 @@ class Recorder:
         self._letters: deque[Letters] = deque()
         self._activity: deque[Callable[[], list[Activity]]] = deque(maxlen=ACTIVITY_HELD)
         self._conditions: dict[str, Condition] = {}
+        self._inactive: dict[str, tuple[Subscription, str]] = {}
         self._stopping = False
         self._told_dropped = 0
         self.activity_dropped = 0
@@ -80,11 +85,21 @@ class Recorder:
             self._conditions[latest.subscription_id] = latest
             self._changed.notify()
 
+    def deactivate(self, subscription: Subscription, reason: str) -> None:
+        """Switch this version of a subscription off, as soon as the database can be told."""
+        with self._changed:
+            self._inactive[subscription.id] = (subscription, reason)
+            self._changed.notify()
+
+    @property
+    def _waiting(self) -> bool:
+        return bool(self._letters or self._activity or self._conditions or self._inactive)
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._letters or self._activity or self._conditions)
-                if self._stopping and not (self._letters or self._activity or self._conditions):
+                self._changed.wait_for(lambda: self._stopping or self._waiting)
+                if self._stopping and not self._waiting:
                     return
             if not self._round() and self._pause():
                 return
@@ -115,6 +130,7 @@ class Recorder:
     def _write(self) -> bool:
         letters = self._write_letters()
         told = self._accepted(self._write_conditions, rows="conditions")
+        told &= self._accepted(self._write_inactive, rows="subscriptions")
         self._write_activity()
         self._purge()
         return letters and told
@@ -155,9 +171,24 @@ class Recorder:
         if not latest:
             return
         with self._database.transaction() as session:
+            # What they make due is lost with them or with neither.
+            raised = alerting.raise_due(session, list(latest.values()), self._wall_clock())
             conditions.write(session, list(latest.values()))
+        alerting.log(raised)
         with self._changed:
             self._conditions = {id_: now for id_, now in self._conditions.items() if latest.get(id_) is not now}
+
+    def _write_inactive(self) -> None:
+        for id_, (subscription, reason) in list(self._inactive.items()):
+            now, raised = self._wall_clock(), list[Alert]()
+            with self._database.transaction() as session:
+                if subscriptions.deactivate(session, subscription, reason):
+                    activity.append(session, [_turned_off(id_, reason, now)])
+                    raised = alerting.deactivated(session, replace(subscription, inactive_reason=reason), now)
+            alerting.log(raised)
+            _log.warning("subscription_deactivated", code=reason, subscription=id_, version=subscription.version)
+            with self._changed:
+                self._inactive.pop(id_, None)
 
     def _write_activity(self) -> None:
         while self._activity:
@@ -194,3 +225,7 @@ class Recorder:
         if purged < activity.PURGE_ROWS:
             # Otherwise there is more: the next round goes on.
             self._purged_at = now
+
+
+def _turned_off(id_: str, reason: str, now: float) -> Activity:
+    return Activity(subscription_id=id_, at=now, event=Event.INACTIVE, succeeded=False, error=reason)

@@ -1,11 +1,12 @@
 """What reports and silence do to deliveries, their lanes and their subscriptions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.flow.activity_fold import ActivityFold
+from webhookd.flow.burial import WORKER_LOST, Burial
 from webhookd.flow.condition import Health
 from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.dispatches import STALE_PAUSE_S, Dispatches, Effect, due_probes
@@ -13,6 +14,9 @@ from webhookd.flow.report import Kind, Report
 from workers.ingest.dispatcher import Dispatcher
 from workers.ingest.intake import Intake
 from workers.ingest.timers import Timers
+
+SLEPT_S = 1.0
+"""Between two sweeps, which are a twentieth of a second apart: this process did not run (stopped, or starved)."""
 
 PUBLISH_AGAIN_S = 1.0
 """After a publish that failed, which may have arrived all the same."""
@@ -30,12 +34,16 @@ class Settlement:
         intakes: Mapping[str, Intake],
         timers: Timers,
         monotonic: Monotonic,
+        *,
+        gone: Callable[[Intake], None],
     ) -> None:
         self._dispatches = dispatches
         self._dispatcher = dispatcher
         self._intakes = intakes
         self._timers = timers
         self._monotonic = monotonic
+        self._gone = gone
+        self._swept_at = monotonic()
         self._attention: dict[str, Intake] = {}
 
     def touch(self, intake: Intake) -> None:
@@ -63,7 +71,9 @@ class Settlement:
             intake = self._intakes.get(delivery.subscription_id)
             if intake is not None and intake.subscription.version == delivery.version:
                 _fold(intake.fold, report, delivery.done - done)
-                self._apply(intake, effect, report)
+                if report.failure is not None:
+                    intake.failed(report.failure)
+                self._apply(intake, effect, report.failure.error if report.failure else "")
                 if report.kind is Kind.STALE:
                     # What is read again before its lanes have rested touches nothing: look once more when they have.
                     self._timers.at(now + STALE_PAUSE_S, partial(self._touch_if_running, intake))
@@ -71,11 +81,15 @@ class Settlement:
     def sweep(self) -> None:
         """What is overdue: claims, leases, probes and leftovers."""
         now = self._monotonic()
+        if now - self._swept_at > SLEPT_S:
+            self._dispatches.slept(now - self._swept_at)
+        self._swept_at = now
+        self._dispatcher.count_failing()
         unclaimed, lost = self._dispatches.overdue(now)
         if self._dispatcher.publish_again(unclaimed, now):
             _log.info("published_again", deliveries=[delivery.id for delivery in unclaimed[:20]], count=len(unclaimed))
         for delivery in lost:
-            self._give_up(delivery)
+            self._lost(delivery)
         for intake in list(self._attention.values()):
             for lane in due_probes(intake.route.lanes.values(), now):
                 intake.release(lane)
@@ -91,17 +105,22 @@ class Settlement:
             if delivery.stage is Stage.QUEUED:  # a publish that failed may have arrived, and its lease runs
                 delivery.due_at = self._monotonic() + PUBLISH_AGAIN_S
 
-    def _apply(self, intake: Intake, effect: Effect, report: Report | None = None) -> None:
+    def _apply(self, intake: Intake, effect: Effect, code: str = "") -> None:
+        """`code` is the failure's, "" where nothing failed."""
         intake.counters.delivered += effect.delivered
         intake.changed = intake.changed or effect.delivered > 0
         for lane, offset in effect.reread:
             intake.reread(lane, offset)
         for lane in effect.held:
             intake.hold(lane)
-        if effect.held and report is not None and report.failure is not None:
-            intake.become(Health.UNHEALTHY, report.failure.error)
-        elif effect.delivered and not effect.held:
+        if effect.held or effect.burial:
+            intake.become(Health.UNHEALTHY, code)
+        elif effect.delivered:
             intake.delivered()
+        if effect.burial is not None:
+            self._bury(intake, effect.burial)
+        if effect.gone:
+            self._gone(intake)
         if effect.recovered:
             _hasten_probes(intake)
         if effect.freed:
@@ -111,7 +130,15 @@ class Settlement:
         if self._intakes.get(intake.subscription.id) is intake:
             self.touch(intake)
 
-    def _give_up(self, delivery: Delivery) -> None:
+    def _bury(self, intake: Intake, burial: Burial) -> None:
+        def safe() -> None:
+            effect = self._dispatches.buried(burial.delivery)
+            if self._intakes.get(intake.subscription.id) is intake:
+                self._apply(intake, effect)
+
+        intake.bury(burial, safe)
+
+    def _lost(self, delivery: Delivery) -> None:
         _log.warning(
             "lease_expired",
             code="lease_expired",
@@ -120,11 +147,10 @@ class Settlement:
             delivery=delivery.id,
             attempt=delivery.attempt,
         )
-        effect = Effect()
-        self._dispatches.give_up(delivery, effect)
+        effect = self._dispatches.lost(delivery, self._monotonic())
         intake = self._intakes.get(delivery.subscription_id)
         if intake is not None:
-            self._apply(intake, effect)
+            self._apply(intake, effect, WORKER_LOST)
 
 
 def _fold(fold: ActivityFold, report: Report, calls: int) -> None:

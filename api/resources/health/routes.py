@@ -7,21 +7,24 @@ from flask.views import MethodView
 
 from api.extensions.openapi import StrictBlueprint
 from api.resources.health.readiness import Readiness
+from api.resources.health.report import Report
 from api.resources.health.schemas import HealthSchema, ReadySchema
 
-EXTENSION = "webhookd-readiness"
+READINESS = "webhookd-readiness"
+REPORT = "webhookd-health"
 
 blueprint = StrictBlueprint("health", __name__, description="For orchestrators and load balancers")
 
 
 @blueprint.route("/health")
 class Health(MethodView):
-    """Whether the process is alive."""
+    """Whether the process is alive, and how the system is."""
 
     @blueprint.response(200, HealthSchema)
-    def get(self) -> dict[str, str]:
-        """Answer; asks nobody else, so it cannot fail while the process lives."""
-        return {"status": "ok"}
+    def get(self) -> dict[str, Any]:
+        """Answer within a second, and always with 200 while the process lives: faults are in the body."""
+        report: Report = current_app.extensions[REPORT]
+        return report.read()
 
 
 @blueprint.route("/ready")
@@ -32,7 +35,7 @@ class Ready(MethodView):
     @blueprint.alt_response(503, schema=ReadySchema, description="at least one system does not answer")
     def get(self) -> tuple[dict[str, Any], int]:
         """Ask database, queue and Kafka, within a few seconds."""
-        readiness: Readiness = current_app.extensions[EXTENSION]
+        readiness: Readiness = current_app.extensions[READINESS]
         answers = readiness.ask()
         well = all(answers.values())
         checks = {name: "ok" if answered else "failed" for name, answered in answers.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity
-from webhookd.flow.condition import Condition, Health
+from webhookd.flow.condition import Condition, Health, LostRange
 from webhookd.store.subscriptions import Outline
 
 
@@ -36,6 +36,10 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
         "status": health,
         "reason": reason,
         "since": iso(condition.since) if condition.since else None,
+        "failing_since": iso(condition.failing_since) if condition.failing_since else None,
+        "last_failure": condition.last_failure,
+        "lag": condition.lag,
+        "lost_ranges": [_lost(item) for item in condition.lost_ranges],
         "topics": [{"topic": item.topic, "partitions": item.partitions} for item in condition.topics],
         "counters": {
             "delivered": condition.delivered,
@@ -48,6 +52,17 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
     }
 
 
+def _lost(item: LostRange) -> dict[str, Any]:
+    return {
+        "topic": item.topic,
+        "partition": item.partition,
+        "from": item.first,
+        "to": item.end - 1,
+        "count": item.count,
+        "timestamp": iso(item.at),
+    }
+
+
 def iso(at: float) -> str:
     """ISO 8601 in UTC, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -55,7 +70,7 @@ def iso(at: float) -> str:
 
 def _health(facts: Facts, condition: Condition) -> tuple[str, str]:
     if not facts.outline.active:
-        return "inactive", ""
+        return "inactive", facts.outline.inactive_reason
     if not facts.usable:
         return Health.UNHEALTHY.value, UnusableSubscription.code
     return condition.health.value, condition.reason

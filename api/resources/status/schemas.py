@@ -2,19 +2,21 @@
 
 from marshmallow import Schema, fields
 
+from webhookd.flow.activity import Event
+
 
 class ActivitySchema(Schema):
-    """One event: a request to the endpoint, or the subscription being switched on or off."""
+    """One event: a request to the endpoint, or a change of the status with its reason in `error`."""
 
     timestamp = fields.String(metadata={"description": "ISO 8601, UTC"})
-    event = fields.String(metadata={"enum": ["api_call", "active", "inactive"]})
+    event = fields.String(metadata={"enum": [event.value for event in Event]})
     calls = fields.Integer(metadata={"description": "how many successful calls this row stands for; the last is shown"})
     request = fields.String(metadata={"example": "POST https://example.com/hook"})
     request_headers = fields.List(fields.String(), metadata={"description": "values masked"})
     response_code = fields.Integer(allow_none=True)
     response_body = fields.String()
     response_headers = fields.List(fields.String())
-    error = fields.String(metadata={"description": "the failure's code where there was no response"})
+    error = fields.String(metadata={"description": "the failure's code, or the reason of a change"})
 
 
 class TopicSchema(Schema):
@@ -34,6 +36,17 @@ class CountersSchema(Schema):
     dead_lettered = fields.Integer(metadata={"description": "kept in the dead-letter store"})
 
 
+class LostRangeSchema(Schema):
+    """Records that Kafka no longer held when they were to be read (its retention was shorter than the failure)."""
+
+    topic = fields.String()
+    partition = fields.Integer()
+    first = fields.Integer(data_key="from", attribute="from", metadata={"description": "the first lost offset"})
+    last = fields.Integer(data_key="to", attribute="to", metadata={"description": "the last lost offset"})
+    count = fields.Integer()
+    timestamp = fields.String(metadata={"description": "when it was noticed"})
+
+
 class StatusSchema(Schema):
     """How a subscription is doing."""
 
@@ -46,6 +59,12 @@ class StatusSchema(Schema):
     status = fields.String(metadata={"enum": ["healthy", "unhealthy", "inactive"]})
     reason = fields.String(metadata={"description": "one short word, empty when healthy"})
     since = fields.String(allow_none=True, metadata={"description": "of the last change of health"})
+    failing_since = fields.String(
+        allow_none=True, metadata={"description": "when the batch that fails for longest failed first"}
+    )
+    last_failure = fields.String(metadata={"description": "what the endpoint answered to it"})
+    lag = fields.Integer(metadata={"description": "records between the committed offsets and the ends"})
+    lost_ranges = fields.List(fields.Nested(LostRangeSchema), metadata={"description": "newest last, 20 at most"})
     topics = fields.List(fields.Nested(TopicSchema))
     counters = fields.Nested(CountersSchema)
     recent_activity = fields.List(fields.Nested(ActivitySchema), metadata={"description": "newest first, 50 at most"})

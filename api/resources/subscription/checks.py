@@ -66,6 +66,12 @@ def topics_differ(sources: list[dict[str, str]]) -> None:
     _complain("source", {index: {"topic": ["repeats a topic above"]} for index in _repeats(topics)})
 
 
+def not_a_source(dead_letter_topic: str | None, sources: list[dict[str, str]]) -> None:
+    """Dead letters that came back as records would go round for ever."""
+    if dead_letter_topic in {source["topic"] for source in sources}:
+        raise ValidationError({"configuration": {"retry": {"dead_letter_topic": ["is a topic of this subscription"]}}})
+
+
 def _repeats(values: list[str]) -> list[int]:
     return [index for index, value in enumerate(values) if value in values[:index]]
 

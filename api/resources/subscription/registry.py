@@ -34,6 +34,7 @@ def register(services: Services, document: Document) -> Subscription:
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
     draft = parse(document, Identity(id=str(uuid.uuid4())))
+    _check_dead_letter_topic(services, draft)
     subscription = _positioned(services, draft, new=_topics(draft), commit=services.brokers.commit)
     with services.database.transaction() as session:
         subscriptions.insert(session, subscription)
@@ -52,6 +53,8 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
         raise InvalidInput("is not the id in the path", field="id")
     outline, stored = _stored(services, id_)
     draft = parse(document, Identity(id=id_, version=outline.version + 1, stored=stored))
+    if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
+        _check_dead_letter_topic(services, draft)
     new = _topics(draft) - (_topics(stored) if stored else frozenset())
     # A damaged row does not say what was read: its group's offsets, if there are any, must stand.
     subscription = _positioned(services, draft, new=new, commit=_if_free(services) if stored else _nowhere)
@@ -87,20 +90,29 @@ def _stored(services: Services, id_: str) -> tuple[subscriptions.Outline, Subscr
                 return outline, stored
 
 
+def _check_dead_letter_topic(services: Services, draft: Subscription) -> None:
+    """A topic that does not exist would hold up its lanes at the first dead letter."""
+    topic = draft.retry.dead_letter_topic
+    if topic and not services.brokers.end_offsets([topic], services.settings.kafka_ask_timeout_s)[topic]:
+        raise InvalidInput("does not exist in Kafka", field="configuration.retry.dead_letter_topic")
+
+
 def _positioned(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
     """The subscription with the start offsets of its new topics, which are committed to its group too."""
     if not new:
         return draft
     ends_at = clock.monotonic() + services.settings.kafka_ask_timeout_s
     ends = services.brokers.end_offsets(sorted(new), services.settings.kafka_ask_timeout_s)
-    sources = tuple(_begun(source, ends) if source.topic in new else source for source in draft.sources)
+    ids = services.brokers.topic_ids(sorted(new), ends_at - clock.monotonic())
+    sources = tuple(_begun(source, ends, ids) if source.topic in new else source for source in draft.sources)
     begun = {source.topic: dict(source.start_offsets) for source in sources if source.topic in new}
     commit(draft.consumer_group, {topic: at for topic, at in begun.items() if at}, ends_at - clock.monotonic())
     return replace(draft, sources=sources)
 
 
-def _begun(source: Source, ends: dict[str, dict[int, int]]) -> Source:
-    return replace(source, start_offsets=ends.get(source.topic, {})) if source.start is Start.LATEST else source
+def _begun(source: Source, ends: dict[str, dict[int, int]], ids: dict[str, str]) -> Source:
+    begun = replace(source, topic_id=ids.get(source.topic, ""))
+    return replace(begun, start_offsets=ends.get(source.topic, {})) if source.start is Start.LATEST else begun
 
 
 def _if_free(services: Services) -> Commit:

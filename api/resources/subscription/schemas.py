@@ -6,7 +6,7 @@ from marshmallow import Schema, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from api.resources.subscription import checks
-from webhookd.flow.subscription import RetryAlgorithm, Start
+from webhookd.flow.subscription import OnExhausted, RetryAlgorithm, Start
 
 HEADERS = 50
 TOPICS = 20
@@ -87,6 +87,20 @@ class RetrySchema(Schema):
         load_default=RetryAlgorithm.EXPONENTIAL_BACKOFF.value,
         validate=OneOf([algorithm.value for algorithm in RetryAlgorithm]),
     )
+    on_exhausted = fields.String(
+        load_default=OnExhausted.PAUSE.value,
+        validate=OneOf([policy.value for policy in OnExhausted]),
+        metadata={
+            "description": "When no attempt is left, or the endpoint refused for good: `pause` keeps the position and "
+            "probes the endpoint at growing intervals; `dead_letter` puts the batch's records aside and goes on."
+        },
+    )
+    dead_letter_topic = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=checks.topic,
+        metadata={"description": "A Kafka topic that gets a copy of every dead letter. It must exist."},
+    )
 
 
 class AlertingSchema(Schema):
@@ -133,6 +147,10 @@ class SubscriptionSchema(Schema):
     @validates_schema
     def _topics_differ(self, data: dict[str, list[dict[str, str]]], **_options: object) -> None:
         checks.topics_differ(data["source"])
+
+    @validates_schema
+    def _dead_letters_leave(self, data: dict[str, Any], **_options: object) -> None:
+        checks.not_a_source(data["configuration"]["retry"]["dead_letter_topic"], data["source"])
 
 
 class PageSchema(Schema):

@@ -1,7 +1,7 @@
 """Between the wire format and a subscription."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from webhookd.errors import InvalidInput
@@ -10,6 +10,7 @@ from webhookd.flow.subscription import (
     Alerting,
     Batching,
     Destination,
+    OnExhausted,
     Retry,
     RetryAlgorithm,
     Source,
@@ -48,9 +49,20 @@ def parse(document: Document, identity: Identity) -> Subscription:
             max_batch_size=batching["max_batch_size"],
             max_batch_interval_s=float(batching["max_batch_interval_seconds"]),
         ),
-        retry=Retry(max_retries=retry["max_retries"], algorithm=RetryAlgorithm(retry["retry_algorithm"])),
+        retry=Retry(
+            max_retries=retry["max_retries"],
+            algorithm=RetryAlgorithm(retry["retry_algorithm"]),
+            on_exhausted=OnExhausted(retry["on_exhausted"]),
+            dead_letter_topic=retry["dead_letter_topic"] or "",
+        ),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
+        inactive_reason=_inactive_reason(document, identity.stored),
     )
+
+
+def _inactive_reason(document: Document, stored: Subscription | None) -> str:
+    """What switched it off stays said until its owner switches it on again."""
+    return stored.inactive_reason if stored and document["active"] == "no" else ""
 
 
 def render(subscription: Subscription) -> dict[str, Any]:
@@ -76,6 +88,8 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "retry": {
                 "max_retries": subscription.retry.max_retries,
                 "retry_algorithm": subscription.retry.algorithm.value,
+                "on_exhausted": subscription.retry.on_exhausted.value,
+                "dead_letter_topic": subscription.retry.dead_letter_topic or None,
             },
             "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
         },
@@ -115,4 +129,4 @@ def _source(index: int, document: Document, known: Mapping[str, Source]) -> Sour
         return Source(topic=topic, jmes_filters=filters, start=Start(start or Start.LATEST))
     if start not in {None, before.start.value}:
         raise InvalidInput("cannot be changed: the topic is being read already", field=f"source[{index}].start")
-    return Source(topic=topic, jmes_filters=filters, start=before.start, start_offsets=before.start_offsets)
+    return replace(before, jmes_filters=filters)

@@ -36,8 +36,8 @@ def database(migrated_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def kafka() -> MemoryOffsets:
-    """Kafka with one topic."""
-    return MemoryOffsets({"orders": {0: 5, 1: 7}})
+    """Kafka with one topic, and one for dead letters."""
+    return MemoryOffsets({"orders": {0: 5, 1: 7}, "orders.dead": {0: 0}})
 
 
 @pytest.fixture

@@ -1,22 +1,128 @@
 """Alive is not ready: each outside system is named, and none can hold the answer up."""
 
 import threading
+from collections.abc import Callable
 
 from flask import Flask
 from flask.testing import FlaskClient
 
 from api.application import create_app
 from api.resources.health.readiness import Readiness
+from api.resources.health.report import Boarded, Report, Stored
+from webhookd import clock
 from webhookd.edges.announcements import Announcer
+from webhookd.edges.memory_board import MemoryBoard
+from webhookd.errors import StoreUnavailable
+from webhookd.flow.faults import Fault
+from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
+from webhookd.store import members, system
 from webhookd.store.database import Database
+from webhookd.store.system import Vitals
 from webhookd.testing.memory_offsets import MemoryOffsets
 
 
 def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: MemoryOffsets) -> None:
     kafka.away = True
     answer = nobody_there(settings, kafka).test_client().get("/health")
-    assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
+    assert [fault["code"] for fault in answer.get_json()["faults"]] == ["store_unavailable"]
+
+
+def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database: Database) -> None:
+    with database.transaction() as session:
+        members.beat(session, "m1")
+        system.beat(session, "m1", Vitals(deliveries_in_flight=3, oldest_unanswered_s=1.5))
+    assert client.get("/health").get_json() == {
+        "status": "ok",
+        "faults": [],
+        "workers": [],
+        "queues": {},
+        "deliveries_in_flight": 3,
+        "oldest_unanswered_s": 1.5,
+    }
+
+
+def test_faults_that_ingest_sees_are_shown(client: FlaskClient, database: Database) -> None:
+    fault = Fault(code="queue_unavailable", detail="connection refused", since=1_700_000_000.0)
+    with database.transaction() as session:
+        members.beat(session, "m1")
+        system.report(session, "m1", [fault])
+    answer = client.get("/health")
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
+    assert answer.get_json()["faults"] == [
+        {
+            "code": "queue_unavailable",
+            "since": "2023-11-14T22:13:20.000Z",
+            "detail": "connection refused",
+            "member": "m1",
+        }
+    ]
+
+
+def test_missing_ingest_is_a_fault(client: FlaskClient) -> None:
+    assert [fault["code"] for fault in client.get("/health").get_json()["faults"]] == ["no_ingest"]
+
+
+def test_workers_and_queues_are_shown(settings: Settings, database: Database, kafka: MemoryOffsets) -> None:
+    board = MemoryBoard()
+    board.announce(worker("first.host.1"))
+    app = create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("memory://"), board=board)
+    [shown] = app.test_client().get("/health").get_json()["workers"]
+    assert (shown["id"], shown["queues"], shown["slots"], shown["busy"]) == ("first.host.1", ["webhookd.first"], 8, 2)
+
+
+def test_question_that_hangs_holds_up_no_answer() -> None:
+    go_on = threading.Event()
+
+    def hang() -> Stored:
+        go_on.wait(10)
+        raise StoreUnavailable
+
+    report = report_on(hang)
+    answers = [report.read()["faults"] for _ in range(3)]
+    go_on.set()
+    codes = [[(fault["code"], fault["detail"]) for fault in faults] for faults in answers]
+    assert codes == [[("store_unavailable", "no answer in time")]] * 3
+
+
+def test_answer_is_good_for_a_second_and_says_since_when() -> None:
+    now, asked = [100.0], []
+
+    def away() -> Stored:
+        asked.append(now[0])
+        raise StoreUnavailable("refused")
+
+    report = report_on(away, lambda: now[0])
+    since = []
+    for now[0] in (100.0, 100.9, 101.0, 130.0):
+        [fault] = report.read()["faults"]
+        since.append(fault["since"])
+    assert (asked, since) == ([100.0, 101.0, 130.0], ["1970-01-01T00:01:40.000Z"] * 4)
+
+
+def test_question_that_breaks_is_a_fault_without_its_cause() -> None:
+    def broken() -> Stored:
+        raise ZeroDivisionError("a secret")
+
+    [fault] = report_on(broken).read()["faults"]
+    assert (fault["code"], "secret" in fault["detail"]) == ("store_unavailable", False)
+
+
+def report_on(stored: Callable[[], Stored], now: Callable[[], float] = clock.monotonic) -> Report:
+    return Report(stored, lambda: Boarded(workers=(), queues={}), monotonic=now, wall_clock=now, deadline_s=0.2)
+
+
+def worker(id_: str) -> WorkerState:
+    return WorkerState(
+        id=id_,
+        queues=("webhookd.first",),
+        slots=8,
+        busy=2,
+        since_began_s=0.5,
+        since_ended_s=None,
+        started_at=0.0,
+    )
 
 
 def test_ready_when_everything_answers(client: FlaskClient) -> None:

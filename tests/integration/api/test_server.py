@@ -78,7 +78,7 @@ def ask(
 
 
 def test_a_server_answers_and_keeps_the_connection(connection: http.client.HTTPConnection) -> None:
-    assert ask(connection, "GET", "/health") == (200, {"status": "ok"})
+    assert ask(connection, "GET", "/health")[0] == 200
     kept = connection.sock
     assert ask(connection, "GET", "/nothing")[0] == 404
     assert ask(connection, "POST", PATH, body=b"{", headers=JSON)[0] == 400
@@ -106,7 +106,7 @@ def test_a_body_too_large_without_length_gets_its_answer(connection: http.client
 def test_a_body_nobody_reads_does_not_spoil_the_next_request(connection: http.client.HTTPConnection) -> None:
     assert ask(connection, "POST", "/nothing", body=b" " * 300_000, headers=JSON)[0] == 404
     assert ask(connection, "POST", PATH, body=b"<" * 19_000, headers={"Content-Type": "text/xml"})[0] == 415
-    assert ask(connection, "GET", "/health") == (200, {"status": "ok"})
+    assert ask(connection, "GET", "/health")[0] == 200
 
 
 def test_gunicorn_says_which_system_is_missing(gunicorn: int) -> None:

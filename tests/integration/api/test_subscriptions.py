@@ -46,7 +46,12 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
         "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],
         "configuration": {
             "batching": {"max_batch_size": 1, "max_batch_interval_seconds": 1},
-            "retry": {"max_retries": 5, "retry_algorithm": "exponential_backoff"},
+            "retry": {
+                "max_retries": 5,
+                "retry_algorithm": "exponential_backoff",
+                "on_exhausted": "pause",
+                "dead_letter_topic": None,
+            },
             "alerting": {"alert_channel": "email", "alert_emails": []},
         },
     }
@@ -60,7 +65,12 @@ def test_what_was_created_is_shown_the_same(client: FlaskClient) -> None:
 def test_every_configured_value_is_kept(client: FlaskClient) -> None:
     configuration = {
         "batching": {"max_batch_size": 1000, "max_batch_interval_seconds": 300},
-        "retry": {"max_retries": 0, "retry_algorithm": "fixed_time"},
+        "retry": {
+            "max_retries": 0,
+            "retry_algorithm": "fixed_time",
+            "on_exhausted": "dead_letter",
+            "dead_letter_topic": "orders.dead",
+        },
         "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},
     }
     assert create(client, document("configuration", configuration))["configuration"] == configuration

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness.lanes import MIDDLE
-from webhookd.flow.judge import DELIVERED, Refused, RetryAt, Verdict, acknowledged, judge
+from webhookd.flow.judge import DELIVERED, Refusal, Refused, RetryAt, Verdict, acknowledged, judge
 from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
 from webhookd.flow.subscription import Retry
 
@@ -28,9 +28,23 @@ def test_any_2xx_is_delivered(status: int, failures: int) -> None:
     assert judged(answer(status), failures) is DELIVERED
 
 
-@pytest.mark.parametrize("status", [199, 300, 301, 304, 400, 404, 410, 429, 500, 503])
-def test_any_other_answer_is_tried_again(status: int) -> None:
+@pytest.mark.parametrize("status", [199, 408, 425, 429, 500, 501, 503, 599])
+def test_what_may_pass_is_tried_again(status: int) -> None:
     assert judged(answer(status)) == RetryAt(5.0, f"http_{status}")
+
+
+@pytest.mark.parametrize("status", [300, 301, 304, 308, 400, 401, 404, 409, 411, 422, 499])
+def test_what_lasts_is_not_tried_again(status: int) -> None:
+    assert judged(answer(status)) == Refused(f"http_{status}", Refusal.PERMANENT)
+
+
+def test_410_says_that_the_endpoint_is_gone() -> None:
+    assert judged(answer(410)) == Refused("http_410", Refusal.GONE)
+
+
+def test_refusal_carries_how_long_to_wait() -> None:
+    last = answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 77")
+    assert judged(last, 3) == Refused("http_503", Refusal.EXHAUSTED, 77.0)
 
 
 @pytest.mark.parametrize("code", FailureCode)
@@ -38,17 +52,19 @@ def test_no_answer_is_tried_again(code: FailureCode) -> None:
     assert judged(silence(code)) == RetryAt(5.0, code.value)
 
 
-@pytest.mark.parametrize(("failures", "verdict"), [(2, RetryAt(20.0, "timeout")), (3, Refused("timeout"))])
+@pytest.mark.parametrize(
+    ("failures", "verdict"), [(2, RetryAt(20.0, "timeout")), (3, Refused("timeout", Refusal.EXHAUSTED))]
+)
 def test_last_retry_is_the_last(failures: int, verdict: Verdict) -> None:
     assert judged(silence(), failures) == verdict
 
 
 def test_no_retries_means_one_attempt() -> None:
-    assert judged(silence(), policy=Retry(max_retries=0)) == Refused("timeout")
+    assert judged(silence(), policy=Retry(max_retries=0)) == Refused("timeout", Refusal.EXHAUSTED)
 
 
 def test_probe_is_never_retried() -> None:
-    assert judged(answer(500), probe=True) == Refused("http_500")
+    assert judged(answer(500), probe=True) == Refused("http_500", Refusal.EXHAUSTED)
 
 
 def test_probe_that_succeeds_is_delivered() -> None:

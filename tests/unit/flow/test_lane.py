@@ -63,15 +63,17 @@ def test_tombstone_is_delivered_as_null() -> None:
 
 def test_reading_begins_where_it_is_told() -> None:
     one = lane()
-    one.begin(50)
+    one.skip_to(50)
     assert one.ledger.watermark == 50
 
 
-def test_beginning_again_does_not_move_a_lane() -> None:
+def test_skipping_ahead_waits_for_what_is_open() -> None:
     one = lane()
     one.take(records(7), WANTED, 0.0)
-    one.begin(50)
-    assert (one.ledger.seen, one.ledger.watermark) == (8, 7)
+    one.skip_to(50)
+    waiting = one.ledger.watermark
+    one.settle(1, 0)
+    assert (waiting, one.ledger.watermark) == (7, 50)
 
 
 def test_cut_takes_the_oldest_first() -> None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, dispatches, offsets_in, route
+from webhookd.flow.burial import Burial
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Effect, due_probes
 from webhookd.flow.lane import Lane
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.position import Partition
 from webhookd.flow.report import Kind, Report
+from webhookd.flow.subscription import OnExhausted
 from webhookd.flow.ticket import Batch, Ticket
 
 STEP_S = 0.5
@@ -57,7 +59,11 @@ class World:
         self.now = 0.0
         self.calm = False
         self.route = route(
-            0, size=self.chance.choice((1, 1, 3, 10)), interval_s=self.chance.choice((0.5, 2.0)), limits=LIMITS
+            0,
+            size=self.chance.choice((1, 1, 3, 10)),
+            interval_s=self.chance.choice((0.5, 2.0)),
+            limits=LIMITS,
+            on_exhausted=self.chance.choice(tuple(OnExhausted)),
         )
         self.flying = dispatches()
         self.topics = {number: Topic(self._log()) for number in range(self.chance.randint(1, 4))}
@@ -66,6 +72,7 @@ class World:
         self.queue: deque[Task] = deque()
         self.claimed: set[tuple[str, int]] = set()
         self.letters: list[tuple[Lane, int]] = []
+        self.burials: list[Burial] = []
 
     def step(self) -> None:
         self.now += STEP_S
@@ -111,6 +118,11 @@ class World:
                 lane.ledger.settle_aside(offset)
                 self.topics[lane.partition.number].done.add(offset)
             self.letters.clear()
+            burials, self.burials = self.burials, []
+            for burial in burials:
+                for letter in burial.letters():
+                    self.topics[letter.partition.number].done.add(letter.offset)
+                self._apply(self.flying.buried(burial.delivery))
 
     def _publish(self, delivery: Delivery) -> None:
         self.flying.published(delivery, self.now)
@@ -180,15 +192,15 @@ class World:
         for lane, offset in effect.reread:
             if self.route.lanes.get((TOPIC, lane.partition.number)) is lane and offset != UNREAD:
                 self.topics[lane.partition.number].reading = offset
+        if effect.burial is not None:
+            self.burials.append(effect.burial)
 
     def _sweep(self) -> None:
         unclaimed, lost = self.flying.overdue(self.now)
         for delivery in unclaimed:
             self._publish(delivery)
         for delivery in lost:
-            effect = Effect()
-            self.flying.give_up(delivery, effect)
-            self._apply(effect)
+            self._apply(self.flying.lost(delivery, self.now))
         due_probes(self.route.lanes.values(), self.now)
 
     def _rebalance(self) -> None:

@@ -101,7 +101,7 @@ def test_stopped_before_the_first_request_sends_nothing() -> None:
     assert end_of(hands) == End(Kind.FINISHED, 0)
 
 
-@pytest.mark.parametrize("outcome", [answer(500), answer(302), answer(410), silence(FailureCode.TIMEOUT)])
+@pytest.mark.parametrize("outcome", [answer(500), answer(429), silence(FailureCode.TIMEOUT)])
 def test_failure_is_reported_with_its_retry(outcome: Outcome) -> None:
     hands = Hands()
     errand = hands.errand(batches=3)
@@ -110,6 +110,26 @@ def test_failure_is_reported_with_its_retry(outcome: Outcome) -> None:
     assert errand.advance(outcome) is None
     assert end_of(hands) == End(Kind.RETRY, 1)
     assert errand.report().wait_s == 5.0
+
+
+@pytest.mark.parametrize(("status", "kind"), [(302, Kind.EXHAUSTED), (404, Kind.EXHAUSTED), (410, Kind.GONE)])
+def test_refusal_ends_without_a_retry(status: int, kind: Kind) -> None:
+    hands = Hands()
+    errand = hands.errand(batches=3)
+    errand.advance(None)
+    errand.advance(OK)
+    assert errand.advance(answer(status)) is None
+    assert end_of(hands) == End(kind, 1)
+
+
+@pytest.mark.parametrize(("succeeds", "wait_s"), [(False, 40.0), (True, 5.0)])
+def test_failures_before_the_delivery_count_for_its_first_batch(*, succeeds: bool, wait_s: float) -> None:
+    errand = Hands().errand(batches=2, failures=3)
+    errand.advance(None)
+    if succeeds:
+        errand.advance(OK)
+    errand.advance(answer(500))
+    assert errand.report().wait_s == wait_s
 
 
 def test_attempt_counts_as_failures_so_far() -> None:

@@ -1,13 +1,32 @@
-"""A worker process before its first task."""
+"""A worker process before its first task, and after its last."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery.exceptions import Reject
 
+from tests.harness.errands import ticket
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
 from workers.edges import build_edges
 from workers.process import WorkerProcess, bounds_of
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[WorkerProcess]:
+    """An embedded one."""
+    settings = Settings.model_validate({"redis_url": "memory://", "database_url": f"sqlite:///{tmp_path}/webhookd.db"})
+    edges = build_edges(settings)
+    yield WorkerProcess(settings, edges)
+    edges.close()
+
+
+def test_parcel_that_a_stop_overtakes_goes_back(process: WorkerProcess) -> None:
+    process.stop(0.0)
+    with pytest.raises(Reject) as raised:
+        process.deliver([ticket()], lambda _ticket, _wait_s: None)
+    assert raised.value.requeue is True
 
 
 def test_unusable_proxy_is_told_before_any_task(tmp_path: Path) -> None:

@@ -178,6 +178,15 @@ def test_stopping_flushes_what_waits(desk: Desk) -> None:
     assert desk.reached()
 
 
+def test_stopping_gives_up_what_the_board_does_not_take(desk: Desk) -> None:
+    errand = desk.claimed(batches=1)
+    desk.board.away = True
+    errand.advance(OK)
+    desk.board.refusals.get(timeout=PATIENCE_S)
+    desk.reporter.stop(0.0)
+    assert not desk.reached()
+
+
 def test_end_after_the_stop_keeps_nobody_waiting(desk: Desk) -> None:
     errand = desk.claimed(batches=1)
     desk.reporter.stop(PATIENCE_S)

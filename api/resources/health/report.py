@@ -1,0 +1,165 @@
+"""How the system is, as far as it can be said at once: what ingest reported, and what this process sees itself.
+
+Liveness probes ask this, so nothing may hold it up: the database and the board are asked on threads of their own,
+within a short deadline, and what they said is good for a second.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from api.ports import Board, Services
+from api.resources.status.picture import iso
+from webhookd import logs
+from webhookd.clock import Monotonic, WallClock
+from webhookd.errors import QueueUnavailable, StoreUnavailable, Unavailable
+from webhookd.store import members, system
+from webhookd.store.system import Seen, Vitals
+
+DEADLINE_S = 0.8
+KEPT_S = 1.0
+
+HERE = "api"
+"""Who sees what this process sees."""
+
+NO_INGEST = "no_ingest"
+"""No ingest process has been heard of lately: nobody reads Kafka, and nobody would report a fault."""
+
+Answer = TypeVar("Answer")
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What the database says."""
+
+    faults: Sequence[Seen]
+    vitals: Vitals | None
+    ingest_alive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boarded:
+    """What the board says."""
+
+    workers: Sequence[Mapping[str, Any]]
+    queues: Mapping[str, int]
+
+
+class Asked(Generic[Answer]):
+    """One thing to ask, on a thread of its own; one that hangs is asked by one thread only."""
+
+    def __init__(self, ask: Callable[[], Answer], code: str) -> None:
+        self.code = code
+        self._ask = ask
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"health-{code}")
+        self._asked: Future[Answer] | None = None
+
+    def begin(self) -> Future[Answer]:
+        """Ask, unless the last time is still unanswered."""
+        if self._asked is None or self._asked.done():
+            self._asked = self._pool.submit(self._ask)
+        return self._asked
+
+
+class Report:
+    """What /health answers; asked from any thread."""
+
+    def __init__(
+        self,
+        stored: Callable[[], Stored],
+        boarded: Callable[[], Boarded],
+        *,
+        monotonic: Monotonic,
+        wall_clock: WallClock,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._stored = Asked(stored, StoreUnavailable.code)
+        self._boarded = Asked(boarded, QueueUnavailable.code)
+        self._monotonic = monotonic
+        self._wall_clock = wall_clock
+        self._deadline_s = deadline_s
+        self._lock = threading.Lock()
+        self._since: dict[str, float] = {}
+        self._good_until = float("-inf")
+        self._kept: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """How the system is, at most a second ago."""
+        with self._lock:
+            if self._monotonic() >= self._good_until:
+                self._kept = self._ask()
+                self._good_until = self._monotonic() + KEPT_S
+            return self._kept
+
+    def _ask(self) -> dict[str, Any]:
+        asked_store, asked_board = self._stored.begin(), self._boarded.begin()
+        both: list[Future[Any]] = [asked_store, asked_board]
+        wait(both, self._deadline_s)
+        own: dict[str, str] = {}
+        stored = _heard(asked_store, self._stored.code, own)
+        boarded = _heard(asked_board, self._boarded.code, own)
+        if stored is not None and not stored.ingest_alive:
+            own[NO_INGEST] = "no ingest process has been heard of lately"
+        return self._drawn(stored, boarded, own)
+
+    def _drawn(self, stored: Stored | None, boarded: Boarded | None, own: Mapping[str, str]) -> dict[str, Any]:
+        now = self._wall_clock()
+        self._since = {code: self._since.get(code, now) for code in own}
+        own_faults = [_fault(code, self._since[code], detail, HERE) for code, detail in own.items()]
+        reported = stored.faults if stored is not None else ()
+        faults = own_faults + [
+            _fault(seen.fault.code, seen.fault.since, seen.fault.detail, seen.member_id) for seen in reported
+        ]
+        vitals = stored.vitals if stored is not None else None
+        return {
+            "status": "degraded" if faults else "ok",
+            "faults": faults,
+            "workers": list(boarded.workers) if boarded is not None else [],
+            "queues": dict(boarded.queues) if boarded is not None else {},
+            "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
+            "oldest_unanswered_s": vitals.oldest_unanswered_s if vitals is not None else None,
+        }
+
+
+def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -> Report:
+    """The report on what these services stand on."""
+
+    def stored() -> Stored:
+        with services.database.transaction() as session:
+            return Stored(
+                faults=system.faults(session),
+                vitals=system.vitals(session),
+                ingest_alive=bool(members.alive(session, services.settings.ingest_member_timeout_s)),
+            )
+
+    return Report(stored, lambda: _board_says(services.board), monotonic=monotonic, wall_clock=wall_clock)
+
+
+def _board_says(board: Board | None) -> Boarded:
+    if board is None:
+        return Boarded(workers=(), queues={})
+    return Boarded(workers=[asdict(worker) for worker in board.workers()], queues=board.queues())
+
+
+def _heard(asked: Future[Answer], code: str, own: dict[str, str]) -> Answer | None:
+    """What was answered; what was not is a fault that this process sees."""
+    if not asked.done():
+        own[code] = "no answer in time"
+        return None
+    match asked.exception():
+        case None:
+            return asked.result()
+        case Unavailable() as error:
+            own[code] = error.detail or str(error)
+        case error:
+            _log.error("health_failed", code="internal", system=code, exc_info=error)
+            own[code] = "the question failed; the log says how"
+    return None
+
+
+def _fault(code: str, since: float, detail: str, member: str) -> dict[str, Any]:
+    return {"code": code, "since": iso(since), "detail": detail, "member": member}

@@ -1,0 +1,190 @@
+"""What a hundred endpoints that hang cost ten that answer: nothing that can be felt.
+
+    python load-test/isolation.py [--runs 5]
+
+A run: 110 subscriptions with a topic each, one ingest process, a worker for first attempts and one for retries. All
+endpoints answer; then a hundred of them hang until the deadline (5 s here) on every request; then they answer again.
+
+    window            the hundred                                     asked of the ten
+    all answer        answer                                          their p99 is the measure
+    first attempts    hang: each lane's first request of its outage   p99 ≤ 1.2 times that
+    retries           hang: on the queue for retries                  p99 ≤ 1.2 times that
+
+Of each retry that came due after the hundred had recovered: it begins within 2 s of its time. Medians over the runs.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from moody_receiver import MoodyReceiver
+from publish import Trickle, create_topics
+from rig import LOGS, Rig
+from stack.interruption import Interrupted, raise_on_signals
+
+HEALTHY, MOODY = 10, 100
+HEALTHY_PER_S, MOODY_PER_S = 10.0, 0.5
+"""Records a second to each topic of either kind."""
+
+DEADLINE_S = 5.0
+SETTLE_S, WINDOW_S = 15.0, 20.0
+RECOVERY_S = 60.0
+MOST = 1.2
+LATEST_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The p99 of each window in milliseconds, and how late retries began, in seconds."""
+
+    answering_ms: float
+    first_ms: float
+    retries_ms: float
+    late_s: float
+    retries: int
+
+
+class Isolation:
+    """One run's subscriptions and topics."""
+
+    def __init__(self, rig: Rig, receiver: MoodyReceiver, number: int) -> None:
+        self._rig = rig
+        self._receiver = receiver
+        self.healthy = {f"healthy-{number}-{n}": 1 for n in range(HEALTHY)}
+        self.moody = {f"moody-{number}-{n}": 1 for n in range(MOODY)}
+        create_topics(rig.kafka.address, {**self.healthy, **self.moody})
+        self._paths: dict[str, str] = {}
+        for topic in [*self.healthy, *self.moody]:
+            path = topic.partition("-")[0] + "/" + topic
+            self._paths[rig.subscribe(receiver.url(path), topic, start="latest")] = "/" + path
+
+    def run(self) -> Run:
+        """Measure; the subscriptions are deleted at the end."""
+        address = self._rig.kafka.address
+        with (
+            Trickle(address, self.healthy, HEALTHY_PER_S * HEALTHY),
+            Trickle(address, self.moody, MOODY_PER_S * MOODY),
+        ):
+            time.sleep(SETTLE_S)
+            answering_ms = self._window(WINDOW_S)
+            self._receiver.sulks = True
+            first_ms = self._window(DEADLINE_S)
+            retries_ms = self._window(WINDOW_S)
+            self._receiver.sulks = False
+            recovered_at = time.time()
+            time.sleep(RECOVERY_S)
+        late_s = self._lateness(recovered_at)
+        for id_ in self._paths:
+            self._rig.unsubscribe(id_)
+        return Run(
+            answering_ms=answering_ms,
+            first_ms=first_ms,
+            retries_ms=retries_ms,
+            late_s=max(late_s, default=0.0),
+            retries=len(late_s),
+        )
+
+    def _window(self, for_s: float) -> float:
+        self._receiver.take_latencies_ms()
+        time.sleep(for_s)
+        late = sorted(self._receiver.take_latencies_ms())
+        return late[int(len(late) * 0.99)]
+
+    def _lateness(self, recovered_at: float) -> list[float]:
+        """Of each retry that was due after the recovery: by how much the request came later, in seconds."""
+        offset = time.time() - time.monotonic()
+        found = []
+        for failed in _failures():
+            due = failed.at + failed.retry_in_s
+            path = self._paths.get(failed.subscription)
+            if path is None or not recovered_at < due < recovered_at + RECOVERY_S - LATEST_S:
+                continue
+            later = [at + offset for at in self._receiver.arrivals[path] if at + offset > failed.at]
+            found.append(min(later, default=due + RECOVERY_S) - due)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A failed attempt as its worker logged it; wall time."""
+
+    subscription: str
+    at: float
+    retry_in_s: float
+
+
+def _failures() -> list[Failed]:
+    lines = [
+        line for log in ("worker-first", "worker-retry") for line in (LOGS / f"{log}.log").read_text().splitlines()
+    ]
+    events = [json.loads(line) for line in lines if '"event":"attempt_failed"' in line]
+    return [
+        Failed(
+            subscription=event["subscription"],
+            at=datetime.fromisoformat(event["timestamp"]).timestamp(),
+            retry_in_s=event["retry_in_s"],
+        )
+        for event in events
+        if event["retry_in_s"] is not None
+    ]
+
+
+def _runs(count: int) -> list[Run]:
+    runs = []
+    with Rig() as rig, MoodyReceiver() as receiver:
+        rig.environment = {**rig.environment, "WEBHOOKD_REQUEST_DEADLINE_S": str(DEADLINE_S)}
+        children = [
+            rig.command("ingest"),
+            rig.command("worker", "--queue", "first", log="worker-first"),
+            rig.command("worker", "--queue", "retry", log="worker-retry"),
+        ]
+        for number in range(count):
+            runs.append(Isolation(rig, receiver, number).run())
+            print(_row(str(number + 1), runs[-1]), flush=True)
+        for child in children:
+            child.stop()
+    return runs
+
+
+def _row(name: str, run: Run) -> str:
+    first, retries = run.first_ms / run.answering_ms, run.retries_ms / run.answering_ms
+    return (
+        f"| {name} | {run.answering_ms:.1f} ms | {run.first_ms:.1f} ms ({first:.2f}) "
+        f"| {run.retries_ms:.1f} ms ({retries:.2f}) | {run.late_s:.2f} s of {run.retries} |"
+    )
+
+
+def _report(runs: list[Run]) -> int:
+    median = Run(
+        answering_ms=statistics.median(run.answering_ms for run in runs),
+        first_ms=statistics.median(run.first_ms for run in runs),
+        retries_ms=statistics.median(run.retries_ms for run in runs),
+        late_s=statistics.median(run.late_s for run in runs),
+        retries=sum(run.retries for run in runs),
+    )
+    print(_row("median", median))
+    first = statistics.median(run.first_ms / run.answering_ms for run in runs)
+    retries = statistics.median(run.retries_ms / run.answering_ms for run in runs)
+    held = max(first, retries) <= MOST and median.late_s <= LATEST_S and median.retries > 0
+    print(f"ratios: first attempts {first:.2f}, retries {retries:.2f} (at most {MOST}): {'held' if held else 'MISSED'}")
+    return 0 if held else 1
+
+
+def main() -> int:
+    """Print a line a run and the medians; answers the exit code: 1 when a bound is not held."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    raise_on_signals()
+    try:
+        return _report(_runs(arguments.runs))
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

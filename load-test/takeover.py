@@ -1,0 +1,165 @@
+"""How long a subscription stands still when its ingest process starts, stops or dies, with either group protocol.
+
+    python load-test/takeover.py [--rounds 3]
+
+Two ingest processes, one subscription of four partitions with a trickle of 20 records a second, a broker with Kafka's
+own defaults (a delay of 3 s before a classic group's first rebalance, 45 s until a consumer group's member is lost).
+A stall is the longest time between two arrivals at the receiver around the event; median over the rounds. It decided
+the default of WEBHOOKD_KAFKA_GROUP_PROTOCOL.
+"""
+
+import argparse
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from measure import wait_until
+from publish import Trickle, create_topics
+from rig import LOGS, Receiver, Rig
+from stack.child import Child
+from stack.interruption import Interrupted, raise_on_signals
+from stack.kafka import KafkaOptions
+
+TOPIC, PARTITIONS, PER_S = "takeover", 4, 20.0
+LOOK_S = 0.02
+QUIET_S = 3.0
+"""Records arrive steadily for so long: the event is over."""
+TIMEOUT_S = 120.0
+PROTOCOLS = ("consumer", "classic")
+BROKER = KafkaOptions(heap_mb=512, warmed_up=True, settings={"group.initial.rebalance.delay.ms": "3000"})
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Watches a receiver's count of records; the stall is the longest time in which it did not grow."""
+
+    receiver: Receiver
+
+    def stall_s(self, event: Callable[[], None]) -> float:
+        """Let the event happen and wait until records arrive steadily again; answers the longest gap."""
+        event()
+        last, last_at, longest, steady_since = self._count(), time.monotonic(), 0.0, time.monotonic()
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() - steady_since < QUIET_S or longest == 0.0:
+            if time.monotonic() > deadline:
+                raise TimeoutError("records do not arrive again")
+            time.sleep(LOOK_S)
+            now, count = time.monotonic(), self._count()
+            if count > last:
+                if now - last_at > 1.0:
+                    steady_since = now
+                longest, last, last_at = max(longest, now - last_at), count, now
+            elif now - last_at > 1.0:
+                steady_since = now
+        return longest
+
+    def _count(self) -> int:
+        return int(self.receiver.report()["records"])
+
+
+class Ingests:
+    """Two ingest processes, and which of them reads the subscription."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._number = 0
+        self._running: dict[str, Child] = {}
+        for _ in range(2):
+            self.start()
+
+    def start(self) -> None:
+        """Another process."""
+        self._number += 1
+        name = f"ingest-{self._number}"
+        self._running[name] = self._rig.command("ingest", log=name)
+
+    def end_owner(self, number: signal.Signals) -> None:
+        """Send the process that reads a signal, and start one in its place."""
+        name = next(name for name in self._running if self._reads(name))
+        self._running.pop(name).send(number)
+        self.start()
+
+    def wait_started(self) -> None:
+        """Wait until both run and know of each other."""
+        if not wait_until(lambda: all(self._knows_two(name) for name in self._running), TIMEOUT_S):
+            raise TimeoutError("the ingest processes do not find each other")
+
+    def wait_shared(self) -> None:
+        """Wait until both run and one of them reads."""
+        self.wait_started()
+        if not wait_until(lambda: any(self._reads(name) for name in self._running), TIMEOUT_S):
+            raise TimeoutError("nobody reads")
+
+    def stop(self) -> None:
+        """End all of them."""
+        for child in self._running.values():
+            child.stop()
+
+    @staticmethod
+    def _knows_two(name: str) -> bool:
+        events = [line for line in (LOGS / f"{name}.log").read_text().splitlines() if '"event":"slots"' in line]
+        return bool(events) and '"ingests":2' in events[-1]
+
+    @staticmethod
+    def _reads(name: str) -> bool:
+        lines = (LOGS / f"{name}.log").read_text().splitlines()
+        events = [line for line in lines if '"event":"assigned"' in line or '"event":"subscription_stopped"' in line]
+        return bool(events) and '"event":"assigned"' in events[-1]
+
+
+@contextmanager
+def ingests(rig: Rig) -> Iterator[Ingests]:
+    """Two of them, stopped at the end."""
+    running = Ingests(rig)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def measure(rig: Rig, protocol: str, rounds: int) -> dict[str, list[float]]:
+    """The stalls of each event, a number a round."""
+    rig.environment = {**rig.environment, "WEBHOOKD_KAFKA_GROUP_PROTOCOL": protocol}
+    topic = f"{TOPIC}-{protocol}"
+    create_topics(rig.kafka.address, {topic: PARTITIONS})
+    stalls: dict[str, list[float]] = {"start": [], "SIGTERM": [], "kill -9": []}
+    worker = rig.command("worker", log="worker")
+    with rig.receiver() as receiver, ingests(rig) as running, Trickle(rig.kafka.address, {topic: PARTITIONS}, PER_S):
+        arrivals = Arrivals(receiver)
+        for _ in range(rounds):
+            running.wait_started()
+            id_ = rig.subscribe(receiver.url, topic, start="latest")
+            stalls["start"].append(arrivals.stall_s(lambda: None))
+            for name, number in (("SIGTERM", signal.SIGTERM), ("kill -9", signal.SIGKILL)):
+                running.wait_shared()
+                stalls[name].append(arrivals.stall_s(partial(running.end_owner, number)))
+            rig.unsubscribe(id_)
+    worker.stop()
+    return stalls
+
+
+def main() -> int:
+    """Print the table; answers the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    raise_on_signals()
+    try:
+        with Rig(BROKER) as rig:
+            print("| protocol | event | stall, median | of |\n|---|---|---|---|", flush=True)
+            for protocol in PROTOCOLS:
+                for event, stalls in measure(rig, protocol, arguments.rounds).items():
+                    shown = ", ".join(f"{stall:.1f}" for stall in stalls)
+                    print(f"| {protocol} | {event} | {statistics.median(stalls):.1f} s | {shown} |", flush=True)
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Who hears of a failure: by real processes, over real SMTP with STARTTLS and a login.
+
+Oracle: what the harness's mail server received. The endpoint fails on the test's word; Redis and Postgres are stopped.
+"""
+
+import json
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from stack import redis
+from stack.ports import free_ports
+from stack.session import Session
+from tests.acceptance.conftest import QUICK, Starts
+from tests.harness.databases import new_database
+from tests.harness.mail_server import MailServer, Received
+from tests.harness.pipeline import Pipeline, subscription_body, until
+from tests.harness.receiver import OK, Receiver, status
+
+OPERATORS = '["ops@example.com"]'
+LOGIN = ("webhookd", "s3cret")
+
+
+@pytest.fixture
+def mail_server(tmp_path: Path) -> Iterator[MailServer]:
+    """A mail server that takes mails from those who log in, over TLS; its authority is in `ca.pem`."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with MailServer(context=context, login=LOGIN) as server:
+        yield server
+
+
+@pytest.fixture
+def mailing(mail_server: MailServer, tmp_path: Path) -> dict[str, str]:
+    """The settings that lead to that server."""
+    return {
+        "WEBHOOKD_SMTP_HOST": "127.0.0.1",
+        "WEBHOOKD_SMTP_PORT": str(mail_server.port),
+        "WEBHOOKD_SMTP_CA_FILE": str(tmp_path / "ca.pem"),
+        "WEBHOOKD_SMTP_USER": LOGIN[0],
+        "WEBHOOKD_SMTP_PASSWORD": LOGIN[1],
+        "WEBHOOKD_MAIL_FROM": "webhookd@example.com",
+        "WEBHOOKD_OPERATOR_EMAILS": OPERATORS,
+    }
+
+
+def subscribed(pipeline: Pipeline, url: str, topic: str) -> str:
+    """A subscription without retries, whose owner has an address."""
+    body = subscription_body(url, topic, "earliest", name="paid orders", retries=0)
+    body["configuration"]["alerting"] = {"alert_channel": "email", "alert_emails": ["owner@example.com"]}
+    return str(pipeline.ask("POST", "/1/Subscription", body)["id"])
+
+
+def fault_codes(pipeline: Pipeline) -> set[str]:
+    """What /health calls a fault."""
+    health: dict[str, Any] = pipeline.ask("GET", "/health")
+    return {fault["code"] for fault in health["faults"]}
+
+
+def about(code: str, *, over: bool = False) -> Callable[[list[Received]], bool]:
+    """Whether operators have a mail about this fault, or about its end."""
+    wanted = f"[webhookd] system: {code}{' is over' if over else ''}"
+    return lambda received: any(
+        mail.message["Subject"] == wanted and mail.recipients == ("ops@example.com",) for mail in received
+    )
+
+
+def test_owner_hears_once_of_a_failure_and_of_its_end(
+    start_pipeline: Starts, mail_server: MailServer, mailing: dict[str, str]
+) -> None:
+    with start_pipeline(**mailing) as pipeline, Receiver(lambda _: status(500)) as receiver:
+        topic = pipeline.topic(1)
+        id_ = subscribed(pipeline, receiver.url, topic)
+        pipeline.produce(topic, [json.dumps({"n": n}).encode() for n in range(20)], partitions=1)
+        mail_server.wait(lambda received: len(received) == 1)
+        failures = len(receiver.requests)
+        receiver.wait(lambda: len(receiver.requests) > failures)
+        receiver.answer = lambda _: OK
+        mail_server.wait(lambda received: len(received) > 1)
+        receiver.wait_for_records(20)
+        until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy")
+    failing, recovered = mail_server.received
+    assert (failing.recipients, failing.over_tls, failing.user) == (("owner@example.com",), True, "webhookd")
+    assert str(failing.message["Subject"]).startswith("[webhookd] paid orders is failing (http_500)")
+    assert id_ in failing.text
+    assert str(recovered.message["Subject"]) == "[webhookd] paid orders has recovered"
+
+
+def test_operators_hear_of_missing_workers_and_of_redis(
+    kafka_bootstrap: str, mail_server: MailServer, mailing: dict[str, str], tmp_path: Path
+) -> None:
+    (folder := tmp_path / "redis").mkdir()
+    port = free_ports(1)[0]
+    server = redis.start(folder, port)
+    server.wait_ready()
+    settings = {**QUICK, **mailing}
+    try:
+        with (
+            new_database("postgres", tmp_path) as database,
+            Pipeline(
+                tmp_path, kafka=kafka_bootstrap, redis=server.address, database=database, settings=settings
+            ) as pipeline,
+        ):
+            until(lambda: not fault_codes(pipeline), "there is no fault")
+            pipeline.kill("worker")
+            mail_server.wait(about("no_workers"))
+            pipeline.start("worker")
+            mail_server.wait(about("no_workers", over=True))
+            server.stop()
+            mail_server.wait(about("queue_unavailable"))
+            assert "queue_unavailable" in fault_codes(pipeline)
+            server = redis.start(folder, port)
+            server.wait_ready()
+            mail_server.wait(about("queue_unavailable", over=True))
+            until(lambda: not fault_codes(pipeline), "there is no fault any more")
+            assert "store_unavailable" not in pipeline.log("ingest")
+    finally:
+        server.stop()
+
+
+def test_operators_hear_of_the_database_without_it(
+    kafka_bootstrap: str, redis_url: str, mail_server: MailServer, mailing: dict[str, str], tmp_path: Path
+) -> None:
+    with Session() as services:
+        postgres = services.start_postgres()
+        services.wait_ready()
+        settings = {**QUICK, **mailing}
+        database = postgres.create_database("webhookd")
+        with Pipeline(
+            tmp_path, kafka=kafka_bootstrap, redis=redis_url, database=database, settings=settings
+        ) as pipeline:
+            until(lambda: not fault_codes(pipeline), "there is no fault")
+            postgres.stop()
+            mail_server.wait(about("store_unavailable"))
+            assert fault_codes(pipeline) == {"store_unavailable"}
+    assert mail_server.subjects() == ["[webhookd] system: store_unavailable"]

@@ -1,0 +1,119 @@
+"""What stands in Redis' queues: copies of a task, and what slow workers leave there. Oracles as in test_delivery.py."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import Redis
+
+from tests.acceptance.conftest import Starts
+from tests.harness.pipeline import Pipeline, until
+from tests.harness.receiver import OK, Receiver
+
+LANES = 40
+FEW_THREADS = {"WEBHOOKD_WORKER_THREADS": "2"}
+LOOK_S = 0.005
+
+
+def numbers(count: int) -> list[bytes]:
+    return [json.dumps({"n": n}).encode() for n in range(count)]
+
+
+class Queues:
+    """The lists that kombu keeps in Redis, as any program sees them."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.redis: Any = Redis.from_url(pipeline.redis)
+        self.prefix = pipeline.redis_prefix
+        self.names = [f"{self.prefix}webhookd.{name}" for name in ("first", "retry")]
+
+    def waiting(self) -> int:
+        """How many tasks wait."""
+        return sum(self.redis.llen(name) for name in self.names)
+
+    def bytes_held(self) -> int:
+        """What all of webhookd's keys take in Redis' memory."""
+        return sum(self.redis.memory_usage(key) or 0 for key in self.redis.scan_iter(f"{self.prefix}*"))
+
+
+@contextmanager
+def doubling(queues: Queues) -> Iterator[list[bytes]]:
+    """While it lasts, each task that is seen waiting is put into its queue once more; yields the copies."""
+    copies: list[bytes] = []
+    seen: set[str] = set()
+    stop = threading.Event()
+
+    def double() -> None:
+        while not stop.wait(LOOK_S):
+            for name in queues.names:
+                for task in queues.redis.lrange(name, 0, -1):
+                    id_ = json.loads(task)["headers"]["id"]
+                    if id_ not in seen:
+                        seen.add(id_)
+                        queues.redis.lpush(name, task)
+                        copies.append(task)
+
+    thread = threading.Thread(target=double, daemon=True)
+    thread.start()
+    try:
+        yield copies
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_of_two_copies_of_a_task_one_sends(start_pipeline: Starts) -> None:
+    with start_pipeline(**FEW_THREADS) as pipeline, Receiver(slowly(0.02)) as receiver:
+        pipeline.start("worker-2")
+        topic = pipeline.topic(LANES)
+        id_ = pipeline.subscribe(receiver.url, topic)
+        with doubling(Queues(pipeline)) as copies:
+            pipeline.produce(topic, numbers(LANES * 10), partitions=LANES)
+            receiver.wait_for_records(LANES * 10)
+            pipeline.wait_committed(id_, topic)
+        assert len(copies) >= LANES // 4, "hardly a task was copied"
+        assert (receiver.repeats, receiver.out_of_order) == (0, 0)
+
+
+def test_workers_at_a_tenth_of_the_needed_pace_leave_queue_and_memory_bounded(start_pipeline: Starts) -> None:
+    settings = {**FEW_THREADS, "WEBHOOKD_CLAIM_TIMEOUT_S": "0.5"}
+    with start_pipeline(**settings) as pipeline, Receiver(slowly(0.5)) as receiver:
+        topic = pipeline.topic(LANES)
+        pipeline.subscribe(receiver.url, topic)
+        queues = Queues(pipeline)
+        pipeline.produce(topic, numbers(LANES), partitions=LANES)
+        receiver.wait_for_records(1)
+        # Four records a second are taken of the forty that come: nothing but lanes waits, however long it goes on.
+        deepest, most_bytes = 0, 0
+        for _ in range(40):
+            pipeline.produce(topic, numbers(10), partitions=LANES)
+            deepest, most_bytes = max(deepest, queues.waiting()), max(most_bytes, queues.bytes_held())
+            time.sleep(0.25)
+        assert deepest <= 2 * LANES
+        assert most_bytes < 2_000_000
+
+
+def slowly(seconds: float) -> Any:  # noqa: ANN401 - what a receiver answers with
+    def answer(_request: object) -> bytes:
+        time.sleep(seconds)
+        return OK
+
+    return answer
+
+
+def test_stopped_workers_find_each_delivery_once(start_pipeline: Starts) -> None:
+    with start_pipeline() as pipeline, Receiver() as receiver:
+        topic = pipeline.topic(LANES)
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(LANES), partitions=LANES)
+        receiver.wait_for_records(LANES)
+        pipeline.terminate("worker")
+        pipeline.produce(topic, numbers(LANES), partitions=LANES)
+        until(lambda: Queues(pipeline).waiting() > 0, "tasks wait")
+        pipeline.start("worker")
+        receiver.wait_for_records(2 * LANES)
+        pipeline.wait_committed(id_, topic)
+        assert (receiver.repeats, receiver.out_of_order) == (0, 0)

@@ -1,0 +1,39 @@
+"""The boards that the contract suites are held against."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.boards import Board, lose_everything
+from tests.harness.services import required_service
+from webhookd.edges.memory_board import MemoryBoard
+from webhookd.edges.redis_board import RedisBoard
+
+
+@pytest.fixture
+def prefix() -> str:
+    """What every key of this test starts with."""
+    return f"board-test:{uuid.uuid4().hex}:"
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def board(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
+    """A board that holds nothing."""
+    if request.param == "memory":
+        yield MemoryBoard()
+        return
+    url = required_service("redis")
+    made = RedisBoard(url, prefix)
+    yield made
+    made.close()
+    lose_everything(url, prefix)
+
+
+@pytest.fixture
+def redis_board(redis_url: str, prefix: str) -> Iterator[RedisBoard]:
+    """The board in Redis, for what only Redis can do."""
+    made = RedisBoard(redis_url, prefix)
+    yield made
+    made.close()
+    lose_everything(redis_url, prefix)

@@ -1,0 +1,83 @@
+"""How a worker process stops: in order at the first signal, at once at the second; nothing is left hanging.
+
+Oracles: the reports that ingest would read, Redis' own keys read raw, exit codes. The endpoint answers only when the
+test lets it.
+"""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.hostile_server import OK
+from tests.harness.pipeline import until
+from tests.harness.worker_stage import PATIENCE_S, WorkerStage, worker_stage
+from webhookd import clock
+from webhookd.flow.report import Kind
+from workers.queues import RETRY
+
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+HOLDERS = {"unacked", "unacked_index", "webhookd.first", "webhookd.retry", "workers"}
+"""Where kombu keeps tasks, and the board the workers; a key is there only while it holds some."""
+
+
+@pytest.fixture
+def stage(redis_url: str, tmp_path: Path) -> Iterator[WorkerStage]:
+    """No worker yet."""
+    with worker_stage(redis_url, tmp_path, WEBHOOKD_LEASE_S="60") as made:
+        yield made
+
+
+def left(stage: WorkerStage) -> set[str]:
+    """What the worker has left in Redis, besides reports and payloads."""
+    return HOLDERS & stage.ingest.raw().keys()
+
+
+def test_request_answered_within_the_budget_is_reported(stage: WorkerStage) -> None:
+    with stage.worker() as worker:
+        delivery = stage.ingest.publish(1)
+        stage.endpoint.requests.get(timeout=PATIENCE_S)
+        worker.send(signal.SIGTERM)
+        worker.wait_for("worker_stopping")
+        stage.endpoint.answers.put(OK)
+        assert worker.wait() == 0
+    assert stage.ingest.hear_of(delivery, Kind.FINISHED).done == 1
+    assert left(stage) == set()
+
+
+def test_request_open_after_the_budget_is_given_back(stage: WorkerStage) -> None:
+    with stage.worker(WEBHOOKD_STOP_BUDGET_S="0.2") as worker:
+        delivery = stage.ingest.publish(1)
+        stage.endpoint.requests.get(timeout=PATIENCE_S)
+        assert worker.interrupt(signal.SIGTERM) == 0
+        stage.endpoint.answers.put(OK)
+    report = stage.ingest.hear_of(delivery, Kind.FINISHED)
+    assert (report.done, report.failure) == (0, None)
+    assert left(stage) == set()
+
+
+def test_second_signal_ends_it_at_once(stage: WorkerStage) -> None:
+    with stage.worker() as worker:
+        stage.ingest.publish(1)
+        stage.endpoint.requests.get(timeout=PATIENCE_S)
+        worker.send(signal.SIGTERM)
+        worker.wait_for("worker_stopping")
+        began = clock.monotonic()
+        assert worker.interrupt(signal.SIGTERM) == -signal.SIGTERM
+        assert clock.monotonic() - began < 1.0
+        stage.endpoint.answers.put(OK)
+    assert left(stage) == {"unacked", "unacked_index", "workers"}
+
+
+def test_retry_held_for_its_countdown_goes_back(stage: WorkerStage) -> None:
+    with stage.worker("--queue", "retry") as worker:
+        stage.endpoint.answers.put(BUSY)
+        delivery = stage.ingest.publish(1)
+        stage.endpoint.requests.get(timeout=PATIENCE_S)
+        stage.ingest.hear_of(delivery, Kind.RETRY)
+        until(lambda: "unacked" in stage.ingest.raw() and not stage.ingest.queued(RETRY), "the worker holds the retry")
+        assert worker.interrupt(signal.SIGTERM) == 0
+    (waiting,) = stage.ingest.queued(RETRY)
+    assert waiting["headers"]["eta"]
+    assert left(stage) == {"webhookd.retry"}

@@ -1,0 +1,187 @@
+"""What a subscription's owner is told, and in which words. The clock is the test's."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.harness.subscriptions import ID
+from webhookd.flow import alert
+from webhookd.flow.addressee import Addressee
+from webhookd.flow.alert import Alert, Kind
+from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.spell import Spell
+from webhookd.flow.subscription import OnExhausted
+
+NOW = 1_700_000_000.0
+HOUR = 3600.0
+OWNER = Addressee(id=ID, name="orders to the shop", emails=("a@example.com", "b@example.com"))
+HEALTHY = Condition(subscription_id=ID, health=Health.HEALTHY, since=NOW)
+UNHEALTHY = replace(
+    HEALTHY,
+    health=Health.UNHEALTHY,
+    reason="http_503",
+    failing_since=NOW - 300.0,
+    last_failure="503 Service Unavailable: try later",
+    lag=12345,
+)
+
+
+class Owner:
+    """Someone who is told what is due as the conditions come in."""
+
+    def __init__(self, addressee: Addressee = OWNER) -> None:
+        self.addressee = addressee
+        self.now = NOW
+        self.spells: dict[str, Spell] = {}
+        self.alerts: list[Alert] = []
+        self._before: Condition | None = None
+
+    def hear(self, condition: Condition, *, after_s: float = 1.0) -> None:
+        self.now += after_s
+        due = alert.due(self._before, condition, self.addressee, self.spells, self.now)
+        self.spells = {key: spell for key, spell in due.spells.items() if spell is not None}
+        self.alerts += due.alerts
+        self._before = condition
+
+    def kinds(self) -> list[Kind]:
+        return [item.kind for item in self.alerts]
+
+
+def lost(first: int, at: float = NOW) -> LostRange:
+    return LostRange(topic="orders", partition=3, first=first, end=first + 10, at=at)
+
+
+def told(condition: Condition, addressee: Addressee = OWNER) -> str:
+    owner = Owner(addressee)
+    owner.hear(condition)
+    [only] = owner.alerts
+    return f"{only.mail.subject}\n\n{only.mail.body}"
+
+
+def test_healthy_subscription_raises_nothing() -> None:
+    owner = Owner()
+    owner.hear(HEALTHY)
+    assert (owner.alerts, owner.spells) == ([], {})
+
+
+def test_one_mail_for_a_spell_and_one_when_it_is_over() -> None:
+    owner = Owner()
+    for lag in range(100):
+        owner.hear(replace(UNHEALTHY, lag=lag))
+    owner.hear(HEALTHY)
+    assert owner.kinds() == [Kind.UNHEALTHY, Kind.RECOVERED]
+
+
+def test_reminder_comes_after_an_hour() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(UNHEALTHY, after_s=HOUR)
+    assert owner.kinds() == [Kind.UNHEALTHY, Kind.REMINDER]
+    assert "still fail" in owner.alerts[1].mail.body
+
+
+def test_lost_range_is_told_once() -> None:
+    owner = Owner()
+    for _ in range(10):
+        owner.hear(replace(HEALTHY, lost_ranges=(lost(5),)))
+    assert owner.kinds() == [Kind.RECORDS_LOST]
+    assert "orders[3]  offsets 5 to 14, up to 10 records" in owner.alerts[0].mail.body
+
+
+def test_ranges_lost_soon_after_are_told_in_one_mail() -> None:
+    owner = Owner()
+    ranges: tuple[LostRange, ...] = ()
+    for first in range(0, 200, 20):
+        ranges = (*ranges, lost(first, owner.now))
+        owner.hear(replace(HEALTHY, lost_ranges=ranges), after_s=60.0)
+    owner.hear(replace(HEALTHY, lost_ranges=ranges), after_s=HOUR)
+    assert owner.kinds() == [Kind.RECORDS_LOST] * 2
+    body = owner.alerts[1].mail.body
+    assert ("offsets 0 to 9" in body, body.count("offsets ")) == (False, 9)
+
+
+def test_loss_that_turns_it_unhealthy_is_one_mail() -> None:
+    owner = Owner()
+    owner.hear(replace(UNHEALTHY, reason="records_lost", lost_ranges=(lost(5),)))
+    owner.hear(replace(UNHEALTHY, reason="records_lost", lost_ranges=(lost(5),)), after_s=60.0)
+    assert owner.kinds() == [Kind.UNHEALTHY]
+    assert "offsets 5 to 14" in owner.alerts[0].mail.body
+
+
+def test_loss_long_after_another_is_told_at_once() -> None:
+    owner = Owner()
+    owner.hear(replace(HEALTHY, lost_ranges=(lost(5),)))
+    owner.hear(replace(HEALTHY, lost_ranges=(lost(5),)), after_s=2 * HOUR)
+    owner.hear(replace(HEALTHY, lost_ranges=(lost(5), lost(50, NOW + 2 * HOUR))))
+    assert owner.kinds() == [Kind.RECORDS_LOST] * 2
+
+
+def test_text_says_what_its_owner_has_to_know() -> None:
+    text = told(UNHEALTHY)
+    for fact in (
+        "[webhookd] orders to the shop is failing (http_503)",
+        ID,
+        "2023-11-14 22:08:20 UTC (5 min)",
+        "503 Service Unavailable: try later",
+        "12,345 records",
+        "tried again by itself",
+        "What to do:",
+    ):
+        assert fact in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "policy", "words"),
+    [
+        ("http_500", OnExhausted.DEAD_LETTER, "put aside among the dead letters"),
+        ("http_500", OnExhausted.PAUSE, "held back"),
+        ("http_401", OnExhausted.PAUSE, "refuses these requests"),
+        ("http_429", OnExhausted.PAUSE, "answer with a 2xx"),
+        ("dns_failed", OnExhausted.PAUSE, "DNS records"),
+        ("unusable_configuration", OnExhausted.PAUSE, "Save the subscription again"),
+        ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
+        ("a_reason_of_later", OnExhausted.PAUSE, "answer with a 2xx"),
+    ],
+)
+def test_text_says_what_happens_and_what_to_do(reason: str, policy: OnExhausted, words: str) -> None:
+    assert words in told(replace(UNHEALTHY, reason=reason), replace(OWNER, on_exhausted=policy))
+
+
+def test_what_others_chose_breaks_no_line() -> None:
+    condition = replace(UNHEALTHY, last_failure="500\r\nBcc: c@example.com\x00" + "x" * 5000)
+    owner = Owner(replace(OWNER, name="orders\r\nBcc: c@example.com"))
+    owner.hear(condition)
+    mail = owner.alerts[0].mail
+    assert "\n" not in mail.subject
+    assert "\nBcc" not in mail.body
+    assert max(len(line) for line in mail.body.splitlines() if line.startswith("  last")) < 600
+
+
+def test_each_mail_has_a_token_of_its_own() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(HEALTHY)
+    owner.hear(UNHEALTHY, after_s=HOUR)
+    assert len({item.mail.token for item in owner.alerts}) == 3
+
+
+def test_recipient_named_twice_gets_one_mail() -> None:
+    owner = Owner(replace(OWNER, emails=("a@example.com", "a@example.com")))
+    owner.hear(UNHEALTHY)
+    assert owner.alerts[0].mail.recipients == ("a@example.com",)
+
+
+def test_deactivation_ends_the_spell_and_says_why() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    due = alert.deactivated(OWNER, "gone", UNHEALTHY, owner.now)
+    assert set(due.spells.values()) == {None}
+    assert due.spells.keys() >= owner.spells.keys()
+    [only] = due.alerts
+    assert (only.kind, only.mail.subject) == (Kind.DEACTIVATED, "[webhookd] orders to the shop was switched off (gone)")
+    assert "410 Gone" in only.mail.body
+
+
+@pytest.mark.parametrize("at", [float("inf"), 1e300, -1e300, float("nan")])
+def test_time_that_makes_no_sense_costs_no_alert(at: float) -> None:
+    assert "unknown" in told(replace(UNHEALTHY, failing_since=at))

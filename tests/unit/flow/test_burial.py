@@ -1,0 +1,33 @@
+"""Records read back out of a rendered batch are those that Kafka gave."""
+
+import pytest
+
+from tests.harness.lanes import FAILED, WANTED, Record, lane
+from webhookd.flow.burial import Burial
+from webhookd.flow.delivery import Delivery
+
+HEADERS = (("trace", b"1"), ("trace", b"\xff"), ("none", None))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record(7, b'{"big": 12345678901234567890123, "twice": 1, "twice": 2}', b"key", HEADERS),
+        Record(8, b' "text" ', b"\xfe\x00"),
+        Record(9, None, None),
+        Record(10, b"[1.50]", b""),
+    ],
+)
+def test_record_comes_back_as_it_was(record: Record) -> None:
+    of = lane(3)
+    of.take([record], WANTED, 0.0)
+    batch = of.cut(1, 1)
+    delivery = Delivery(id="d", subscription_id="s", version=1, lanes=(of,), batches=[batch])
+    (letter,) = Burial(delivery=delivery, batch=batch, failure=FAILED, attempts=6).letters()
+    assert (letter.partition, letter.offset, letter.timestamp_ms) == (
+        of.partition,
+        record.at,
+        1_700_000_000_000 + record.at,
+    )
+    assert (letter.key, letter.headers, letter.attempts) == (record.name, record.pairs, 6)
+    assert (letter.value or b"").strip() == (record.body or b"").strip()

@@ -1,0 +1,212 @@
+"""What becomes of a batch that no attempt is left for: held, buried, gone; and what is counted until then."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.harness.lanes import FAILED, LEASES, about, dispatches, fill, lane_of, offsets_of, route
+from webhookd.flow.burial import WORKER_LOST, Burial
+from webhookd.flow.delivery import Delivery, Stage
+from webhookd.flow.dispatches import DEATHS, LONGEST_REST_S, SHORTEST_REST_S, Dispatches, Effect
+from webhookd.flow.lane import Lane, LaneState
+from webhookd.flow.memo import Memo
+from webhookd.flow.report import Exchange, Kind
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import OnExhausted
+
+LEASE_S = LEASES.lease_s + LEASES.request_deadline_s
+BUSY = Exchange(0.0, "msg_0", 429, error="http_429")
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """One lane whose four records are to be delivered one by one."""
+
+    route: Route
+    dispatches: Dispatches
+    now: float = 0.0
+
+    @property
+    def lane(self) -> Lane:
+        return lane_of(self.route)
+
+    def dispatched(self) -> Delivery:
+        """The next delivery, published."""
+        (delivery,) = self.route.ready(self.now)
+        self.dispatches.published(delivery, self.now)
+        return delivery
+
+    def hears(self, of: Delivery, kind: Kind, done: int = 0, failure: Exchange | None = None, **facts: float) -> Effect:
+        return self.dispatches.report(about(of, kind, done, failure=failure, **facts), self.now)
+
+    def loses(self, delivery: Delivery) -> Effect:
+        """The delivery is claimed, and its worker dies; what is read again arrives again."""
+        self.hears(delivery, Kind.STARTED)
+        self.now += LEASE_S
+        _, (lost,) = self.dispatches.overdue(self.now)
+        effect = self.dispatches.lost(lost, self.now)
+        self.arrives_again()
+        return effect
+
+    def arrives_again(self) -> None:
+        """What the lane was rewound to is read."""
+        fill(self.route, 0, range(self.lane.ledger.watermark, 4), self.now)
+
+
+def scene(on_exhausted: OnExhausted = OnExhausted.PAUSE) -> Scene:
+    made = route(on_exhausted=on_exhausted)
+    fill(made, 0, range(4))
+    return Scene(route=made, dispatches=dispatches())
+
+
+def burial_of(effect: Effect) -> Burial:
+    assert effect.burial is not None
+    return effect.burial
+
+
+def test_dead_letter_policy_buries_the_failed_batch_only() -> None:
+    at = scene(OnExhausted.DEAD_LETTER)
+    delivery = at.dispatched()
+    effect = at.hears(delivery, Kind.EXHAUSTED, done=1, failure=FAILED)
+    letters = burial_of(effect).letters()
+    assert [(letter.offset, letter.cause, letter.status, letter.attempts) for letter in letters] == [
+        (1, "http_500", 500, 1)
+    ]
+    assert (delivery.stage, effect.held, effect.reread) == (Stage.BURYING, [], [])
+
+
+def test_lane_waits_until_its_letters_are_safe() -> None:
+    at = scene(OnExhausted.DEAD_LETTER)
+    delivery = at.dispatched()
+    at.hears(delivery, Kind.EXHAUSTED, done=1, failure=FAILED)
+    waiting = (at.lane.ledger.watermark, at.route.ready(99.0), at.dispatches.overdue(1e9))
+    at.dispatches.buried(delivery)
+    assert waiting == (1, [], ([], []))
+    assert (at.lane.ledger.watermark, offsets_of(at.dispatched())) == (2, [[2], [3]])
+
+
+def test_second_report_buries_nothing_twice() -> None:
+    at = scene(OnExhausted.DEAD_LETTER)
+    delivery = at.dispatched()
+    at.hears(delivery, Kind.EXHAUSTED, failure=FAILED)
+    assert at.hears(delivery, Kind.EXHAUSTED, failure=FAILED).burial is None
+
+
+def test_burial_of_a_lane_that_went_away_settles_nothing() -> None:
+    at = scene(OnExhausted.DEAD_LETTER)
+    delivery, lane = at.dispatched(), at.lane
+    at.hears(delivery, Kind.EXHAUSTED, failure=FAILED)
+    lane.rewind("another")
+    assert (at.dispatches.buried(delivery).freed, lane.ledger.watermark) == (False, 0)
+
+
+def test_gone_holds_the_lane_for_good() -> None:
+    at = scene()
+    effect = at.hears(at.dispatched(), Kind.GONE, done=1, failure=FAILED)
+    assert (effect.gone, effect.held, at.lane.probe_at) == (True, [at.lane], float("inf"))
+    assert at.lane.ledger.watermark == 1
+
+
+@pytest.mark.parametrize("policy", OnExhausted)
+def test_batch_that_costs_three_workers_is_exhausted(policy: OnExhausted) -> None:
+    at = scene(policy)
+    effects = [at.loses(at.dispatched()) for _ in range(DEATHS)]
+    given_up = [bool(effect.held or effect.burial) for effect in effects]
+    assert given_up == [False, False, True]
+    assert at.lane.state is (LaneState.HELD if policy is OnExhausted.PAUSE else LaneState.FLOWING)
+
+
+def test_letters_of_lost_workers_say_so() -> None:
+    at = scene(OnExhausted.DEAD_LETTER)
+    *_, last = [at.loses(at.dispatched()) for _ in range(DEATHS)]
+    assert [(letter.cause, letter.status) for letter in burial_of(last).letters()] == [(WORKER_LOST, None)]
+
+
+def test_suspect_batch_travels_alone() -> None:
+    at = scene()
+    at.loses(at.dispatched())
+    assert offsets_of(at.dispatched()) == [[0]]
+
+
+def test_success_between_two_deaths_begins_the_count_anew() -> None:
+    at = scene()
+    at.loses(at.dispatched())
+    at.hears(at.dispatched(), Kind.FINISHED, done=1)
+    for _ in range(DEATHS - 1):
+        assert at.loses(at.dispatched()).held == []
+
+
+def test_delivery_that_nobody_claimed_is_no_death() -> None:
+    at = scene()
+    delivery = at.dispatched()
+    delivery.expire()
+    at.dispatches.lost(delivery, 1.0)
+    assert at.lane.deaths == 0
+
+
+def test_time_in_which_ingest_slept_is_no_silence() -> None:
+    at = scene()
+    at.hears(at.dispatched(), Kind.STARTED)
+    at.dispatches.slept(60.0)
+    assert at.dispatches.overdue(LEASE_S + 59.0) == ([], [])
+
+
+def test_failed_attempts_survive_a_stale_answer() -> None:
+    at = scene()
+    delivery = at.dispatched()
+    at.hears(delivery, Kind.RETRY, failure=FAILED, wait_s=5.0)
+    at.hears(delivery, Kind.RETRY, failure=FAILED, wait_s=5.0)
+    at.hears(delivery, Kind.STALE)
+    at.arrives_again()
+    at.now = 9.0
+    again = at.dispatched()
+    assert (again.attempt, again.failures, again.ticket("i").failures) == (0, 2, 2)
+
+
+def test_failures_before_the_delivery_go_on_counting() -> None:
+    at = scene()
+    at.lane.recall(Memo(failures=3), 0.0)
+    at.hears(at.dispatched(), Kind.RETRY, failure=FAILED)
+    assert (at.lane.failures, at.lane.mark and at.lane.mark.memo.failures) == (4, 4)
+
+
+def test_success_ends_the_count_of_failures() -> None:
+    at = scene()
+    delivery = at.dispatched()
+    at.hears(delivery, Kind.RETRY, failure=Exchange(7.0, "msg_0", 500, error="http_500"))
+    failing_since = at.lane.failing_since
+    at.hears(delivery, Kind.FINISHED, done=1)
+    assert (failing_since, at.lane.failing_since, at.lane.failures) == (7.0, 0.0, 0)
+
+
+def test_held_lane_waits_as_long_as_it_was_asked_to() -> None:
+    at = scene()
+    at.hears(at.dispatched(), Kind.EXHAUSTED, failure=BUSY, wait_s=600.0)
+    assert at.lane.probe_at == 600.0
+
+
+def test_429_makes_the_lane_rest_between_deliveries() -> None:
+    at = scene()
+    delivery = at.dispatched()
+    at.hears(delivery, Kind.RETRY, failure=BUSY)
+    at.hears(delivery, Kind.RETRY, failure=BUSY)
+    at.hears(delivery, Kind.FINISHED, done=1)
+    assert (at.route.ready(2 * SHORTEST_REST_S - 0.01), at.lane.rest_s) == ([], SHORTEST_REST_S)
+    assert at.route.ready(2 * SHORTEST_REST_S) != []
+
+
+def test_rested_lane_is_due_although_nothing_new_arrives() -> None:
+    at = scene()
+    delivery = at.dispatched()
+    at.hears(delivery, Kind.RETRY, failure=BUSY)
+    at.now = 5.0
+    at.hears(delivery, Kind.FINISHED, done=1)
+    assert at.route.due_at() == at.now + SHORTEST_REST_S
+
+
+def test_rest_is_bounded() -> None:
+    at = scene()
+    delivery = at.dispatched()
+    for _ in range(20):
+        at.hears(delivery, Kind.RETRY, failure=BUSY)
+    assert at.lane.rest_s == LONGEST_REST_S

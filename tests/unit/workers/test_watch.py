@@ -1,0 +1,174 @@
+"""What a worker says of itself, and when it takes itself for deaf.
+
+The board is the embedded default's, with queues that the test fills; the clock is moved by hand.
+"""
+
+from threading import Event
+
+import pytest
+
+from tests.harness.errands import PATIENCE_S
+from webhookd.edges.memory_board import MemoryBoard
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.queues import FIRST, RETRY
+from webhookd.flow.worker_state import WorkerState
+from workers.occupation import Occupation
+from workers.watch import Post, Watch
+
+DEAF_AFTER_S = 3.0
+POST = Post(worker_id="host.1.a", queues=(FIRST, RETRY), slots=2, tasks_held=5, started_at=1_700_000_000.5)
+
+
+class QueueBoard(MemoryBoard):
+    """A board whose queues are as deep as the test says, and that can be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = {FIRST: 0, RETRY: 0}
+        self.away = False
+        self.calls: list[str] = []
+
+    def announce(self, worker: WorkerState) -> None:
+        """As MemoryBoard, unless it is away."""
+        self._answer("announce")
+        super().announce(worker)
+
+    def withdraw(self, worker_id: str) -> None:
+        """As MemoryBoard, unless it is away."""
+        self._answer("withdraw")
+        super().withdraw(worker_id)
+
+    def queues(self) -> dict[str, int]:
+        """How many tasks wait in each queue."""
+        return self.depth
+
+    def _answer(self, call: str) -> None:
+        self.calls.append(call)
+        if self.away:
+            raise QueueUnavailable
+
+
+class Worker:
+    """A worker with two slots, looked at once a second."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.countdowns = 0
+        self.board = QueueBoard()
+        self.occupation = Occupation(lambda: self.now)
+        self.found_deaf = Event()
+        self.watch = Watch(
+            self.board,
+            POST,
+            self.occupation,
+            monotonic=lambda: self.now,
+            deaf_after_s=DEAF_AFTER_S,
+            waiting_for_countdown=lambda: self.countdowns,
+            deaf=self.found_deaf.set,
+        )
+
+    def looks(self, count: int = 10) -> bool:
+        """Whether one of so many looks finds it deaf."""
+        answers = []
+        for _ in range(count):
+            self.now += 1.0
+            answers.append(self.watch.look())
+        return any(answers)
+
+    def announced(self) -> WorkerState:
+        """What the board knows of it."""
+        (found,) = self.board.workers()
+        return found
+
+
+@pytest.fixture
+def worker() -> Worker:
+    """Nothing to do yet."""
+    return Worker()
+
+
+def test_worker_says_where_it_works_and_how_busy_it_is(worker: Worker) -> None:
+    worker.occupation.began()
+    worker.now += 2.0
+    worker.occupation.began()
+    worker.now += 1.0
+    worker.occupation.ended()
+    worker.looks(1)
+    said = worker.announced()
+    assert (said.id, said.queues, said.slots, said.started_at) == ("host.1.a", (FIRST, RETRY), 2, 1_700_000_000.5)
+    assert (said.busy, said.since_began_s, said.since_ended_s) == (1, 2.0, 1.0)
+
+
+def test_worker_before_its_first_task_has_no_ages(worker: Worker) -> None:
+    worker.looks(1)
+    assert (worker.announced().since_began_s, worker.announced().since_ended_s) == (None, None)
+
+
+@pytest.mark.parametrize("queue", [FIRST, RETRY])
+def test_either_queue_can_be_the_deaf_one(worker: Worker, queue: str) -> None:
+    worker.board.depth[queue] = 1
+    assert worker.looks() is True
+
+
+def test_tasks_of_another_queue_do_not_hide_it(worker: Worker) -> None:
+    worker.board.depth[RETRY] = 1
+    answers = []
+    for _ in range(5):
+        worker.occupation.took(FIRST)
+        answers.append(worker.looks(1))
+    assert any(answers)
+
+
+def test_worker_that_takes_tasks_is_not_deaf(worker: Worker) -> None:
+    worker.board.depth[FIRST] = 1000
+    answers = []
+    for _ in range(10):
+        worker.occupation.took(FIRST)
+        answers.append(worker.looks(1))
+    assert not any(answers)
+
+
+def test_worker_with_every_slot_taken_is_not_deaf(worker: Worker) -> None:
+    worker.board.depth[FIRST] = 1
+    worker.occupation.began()
+    worker.occupation.began()
+    assert worker.looks() is False
+    worker.occupation.ended()
+    assert worker.looks() is True
+
+
+@pytest.mark.parametrize(("countdowns", "deaf"), [(5, False), (4, True)])
+def test_worker_full_of_countdowns_is_not_deaf(worker: Worker, countdowns: int, deaf: bool) -> None:
+    worker.board.depth[RETRY] = 1
+    worker.countdowns = countdowns
+    assert worker.looks() is deaf
+
+
+def test_redis_that_is_away_makes_nobody_deaf(worker: Worker) -> None:
+    worker.board.depth[FIRST] = 1
+    worker.looks(2)
+    worker.board.away = True
+    assert worker.looks() is False
+    worker.board.away = False
+    assert worker.looks(3) is False
+    assert worker.looks(1) is True
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_worker_is_announced_at_once_and_withdrawn_at_the_end(worker: Worker, away: bool) -> None:
+    worker.board.away = away
+    worker.watch.start()
+    worker.watch.stop()
+    worker.watch.join(PATIENCE_S)
+    assert worker.board.calls == ["announce", "withdraw"]
+    assert worker.board.workers() == []
+
+
+def test_deaf_worker_is_told_once(worker: Worker) -> None:
+    worker.board.depth[FIRST] = 1
+    worker.looks(3)
+    worker.now += 1.0
+    worker.watch.start()
+    assert worker.found_deaf.wait(PATIENCE_S)
+    worker.watch.join(PATIENCE_S)
+    assert worker.board.calls == ["announce"] * 4

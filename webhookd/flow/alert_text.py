@@ -1,0 +1,188 @@
+"""What alerts about a subscription say: which one, since when, what the endpoint answered, what happens, what to do.
+
+Nothing of webhookd's inside and no header values: these mails go to the subscription's owner.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+
+from webhookd.flow.addressee import Addressee
+from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.mail import one_line
+from webhookd.flow.spell import Word
+from webhookd.flow.subscription import OnExhausted
+
+RANGES_SHOWN = 20
+ANSWER_CHARACTERS = 500
+LINE = "  {:<16}{}"
+
+HELD = (
+    "The records are held back and the endpoint is tried again by itself, at growing intervals from 30 seconds to "
+    "15 minutes. When a request succeeds everything goes on from where it stopped, in order. Records that wait longer "
+    "than the topic keeps them are lost."
+)
+PUT_ASIDE = (
+    "Records whose attempts are used up are put aside among the dead letters, and the records after them are tried."
+)
+STOPPED = "Nothing is read for this subscription until it can be used again; its position is kept."
+AGAIN = "webhookd goes on trying by itself; the position is kept."
+READ_ON = "Reading has gone on from the oldest records that the topic still holds."
+SWITCHED_OFF = "The subscription is switched off. Nothing is read and nothing is sent; its position is kept."
+
+FIX_ENDPOINT = "Make the endpoint answer with a 2xx status within its time limit."
+FIX_REFUSED = (
+    "The endpoint refuses these requests. Check that it accepts what is sent, and that the subscription's URL and "
+    "headers are right."
+)
+FIX_ADDRESS = "Check the host name in the subscription's URL, its DNS records and its certificate."
+FIX_CONFIGURATION = "Save the subscription again with a configuration that the API accepts."
+FIX_TOPIC = "Nothing, unless this goes on: then ask who runs webhookd."
+FIX_LOSS = (
+    "Find out whether the receiver needs these records and produce them again if so. A longer retention of the topic, "
+    "or a faster endpoint, keeps it from happening again."
+)
+FIX_GONE = "If the endpoint is to receive again, change its URL or set the subscription active."
+
+ADDRESS = frozenset({"dns_failed", "address_refused", "tls_failed"})
+BEFORE_SENDING = {"unusable_configuration": (STOPPED, FIX_CONFIGURATION), "intake_failed": (AGAIN, FIX_TOPIC)}
+"""Failures that are not the endpoint's: what happens now, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A subject and a plain body."""
+
+    subject: str
+    body: str
+
+
+def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Sequence[LostRange], now: float) -> Text:
+    """It fails, it still does, or it has recovered."""
+    if word is Word.RECOVERED:
+        return _recovered(condition, addressee, lost)
+    began_at = condition.failing_since or condition.since
+    still = "still " if word is Word.STILL_FAILING else ""
+    subject = f"{one_line(addressee.name)} is {still}failing ({one_line(condition.reason)})"
+    facts = [
+        *_who(addressee),
+        ("failing since", f"{moment(began_at)} ({length(now - began_at)})"),
+        ("reason", one_line(condition.reason)),
+        *_answer(condition),
+        ("behind", records(condition.lag)),
+    ]
+    happens, to_do = _advice(condition, addressee)
+    return Text(
+        _subject(subject),
+        _body(f"Deliveries of this subscription {still}fail.", facts, _loss(lost), _next(happens, to_do)),
+    )
+
+
+def on_loss(condition: Condition, addressee: Addressee, lost: Sequence[LostRange]) -> Text:
+    """Records were gone from Kafka before they were read."""
+    count = sum(item.count for item in lost)
+    facts = [*_who(addressee), ("behind", records(condition.lag))]
+    opening = "Records of this subscription were no longer in Kafka when they were to be read. They are lost."
+    return Text(
+        _subject(f"{one_line(addressee.name)} has lost up to {records(count)}"),
+        _body(opening, facts, _loss(lost), _next(READ_ON, FIX_LOSS)),
+    )
+
+
+def on_deactivation(addressee: Addressee, reason: str, condition: Condition | None, now: float) -> Text:
+    """It was switched off without its owner's doing."""
+    gone = "The endpoint answered 410 Gone." if reason == "gone" else ""
+    facts = [
+        *_who(addressee),
+        ("switched off", moment(now)),
+        ("reason", one_line(reason)),
+        *(_answer(condition) if condition is not None else []),
+        *([("behind", records(condition.lag))] if condition is not None else []),
+    ]
+    opening = f"This subscription was switched off. {gone}".strip()
+    return Text(
+        _subject(f"{one_line(addressee.name)} was switched off ({one_line(reason)})"),
+        _body(opening, facts, [], _next(SWITCHED_OFF, FIX_GONE)),
+    )
+
+
+def moment(at: float) -> str:
+    """A time for people, in UTC."""
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return "unknown"
+
+
+def length(seconds: float) -> str:
+    """A length of time for people."""
+    if not isfinite(seconds):
+        return "unknown"
+    whole = max(0, int(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min"
+    return f"{whole // 3600} h" if whole < 2 * 86400 else f"{whole // 86400} days"
+
+
+def records(count: int) -> str:
+    """So many records."""
+    return f"{count:,} record{'' if count == 1 else 's'}"
+
+
+def _recovered(condition: Condition, addressee: Addressee, lost: Sequence[LostRange]) -> Text:
+    facts = [*_who(addressee), ("recovered", moment(condition.since)), ("behind", records(condition.lag))]
+    return Text(
+        _subject(f"{one_line(addressee.name)} has recovered"),
+        _body("Deliveries of this subscription succeed again.", facts, _loss(lost), []),
+    )
+
+
+def _advice(condition: Condition, addressee: Addressee) -> tuple[str, str]:
+    if condition.reason in BEFORE_SENDING:
+        return BEFORE_SENDING[condition.reason]
+    if condition.reason == "records_lost":
+        return READ_ON, FIX_LOSS
+    happens = PUT_ASIDE if addressee.on_exhausted is OnExhausted.DEAD_LETTER else HELD
+    if condition.reason in ADDRESS:
+        return happens, FIX_ADDRESS
+    refused = condition.reason.startswith(("http_3", "http_4")) and condition.reason != "http_429"
+    return happens, FIX_REFUSED if refused else FIX_ENDPOINT
+
+
+def _who(addressee: Addressee) -> list[tuple[str, str]]:
+    return [("subscription", one_line(addressee.name)), ("id", addressee.id)]
+
+
+def _answer(condition: Condition) -> list[tuple[str, str]]:
+    answer = one_line(condition.last_failure, ANSWER_CHARACTERS)
+    return [("last answer", answer)] if answer and condition.health is Health.UNHEALTHY else []
+
+
+def _loss(lost: Sequence[LostRange]) -> list[str]:
+    if not lost:
+        return []
+    lines = [
+        f"  {moment(item.at)}  {item.topic}[{item.partition}]  offsets {item.first} to {item.end - 1}, "
+        f"up to {records(item.count)}"
+        for item in lost[:RANGES_SHOWN]
+    ]
+    more = [f"  and {len(lost) - RANGES_SHOWN} more ranges"] if len(lost) > RANGES_SHOWN else []
+    return ["Lost, because the topic did not keep them long enough:", *lines, *more]
+
+
+def _next(happens: str, to_do: str) -> list[str]:
+    return ["What happens now:", f"  {happens}", "", "What to do:", f"  {to_do}"]
+
+
+def _subject(text: str) -> str:
+    return f"[webhookd] {text}"
+
+
+def _body(opening: str, facts: Sequence[tuple[str, str]], *parts: Sequence[str]) -> str:
+    lines = [opening, "", *[LINE.format(f"{name}:", value) for name, value in facts]]
+    for part in parts:
+        lines += ["", *part] if part else []
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,32 @@
+"""A mail as the outbox keeps it: plain text, and nothing in a header that could be taken for another one."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+LINE_CHARACTERS = 200
+"""Of a name or an answer within a line; a subscription's name has no more."""
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """One mail to all its recipients. `token` is what its Message-ID is made of, the same at every try."""
+
+    token: str
+    recipients: tuple[str, ...]
+    subject: str
+    body: str
+    created_at: float
+
+
+def token_of(subject_key: str, kind: str, at: float) -> str:
+    """The part of a Message-ID that tells this mail from all others."""
+    return hashlib.sha256(f"{subject_key}|{kind}|{at!r}".encode()).hexdigest()[:32]
+
+
+def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
+    """The text without line breaks and control characters, cut to the limit: others chose it."""
+    line = _UNPRINTABLE.sub(" ", text).strip()
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"

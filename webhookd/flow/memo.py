@@ -1,0 +1,43 @@
+"""What a lane must not forget when its process dies: it travels with the committed offset, as the commit's metadata.
+
+So it is as durable as the offset itself, moves with it to whoever reads on, and is gone with it when the topic is
+deleted. Kafka keeps up to 4,096 bytes of metadata with an offset; this takes some 100.
+
+    field     what                                                       why it must survive
+    topic_id  the UUID of the topic that the offset is in ("" unknown)   a topic made again begins at its beginning
+    failures  failed attempts in a row of the batch at the offset        or retries would never end
+    deaths    workers lost in a row at the offset                        or one poisonous batch would go on killing
+    probes    failed probes in a row; 0 while the lane flows             or a dead endpoint would get all retries again
+    since     when the lane began to fail, seconds since the epoch       or nobody would be told after five minutes
+"""
+
+import msgspec
+
+
+class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The state of a lane beside its offset; equal memos need no new commit."""
+
+    topic_id: str = ""
+    failures: int = 0
+    deaths: int = 0
+    probes: int = 0
+    since: float = 0.0
+
+
+NOTHING = Memo()
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Memo)
+
+
+def encode(memo: Memo) -> str:
+    """The memo as commit metadata."""
+    return _encoder.encode(memo).decode()
+
+
+def decode(metadata: str | None) -> Memo:
+    """The memo in commit metadata; what somebody else wrote there (a tool that reset the group) says nothing."""
+    try:
+        return _decoder.decode(metadata or "{}")
+    except (msgspec.DecodeError, UnicodeError):
+        return NOTHING

@@ -1,0 +1,78 @@
+"""When people are told of a spell of failure: as it begins, at growing intervals while it lasts, when it is over.
+
+mail                 after the one before
+it fails             at once
+still failing, 1st   1 h
+2nd                  4 h
+3rd                  12 h
+4th and later        24 h
+it has recovered     at once, if the last mail said that it fails
+
+What fails again within 10 minutes of its recovery is in the same spell, and that is not told at once but, if it fails
+then, after a silence: 10 minutes when one mail told of failing so far, then 1, 4, 12 and 24 h. So an endpoint that
+comes and goes every few seconds costs two mails, ten minutes later two more, an hour later two more, and so on.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+CALM_S = 600.0
+"""What has been well for so long has recovered for good: a failure after that is news."""
+
+REMINDERS_S = (3600.0, 4 * 3600.0, 12 * 3600.0, 24 * 3600.0)
+SILENCES_S = (CALM_S, *REMINDERS_S)
+
+
+class Word(StrEnum):
+    """What is to be said."""
+
+    FAILING = "failing"
+    STILL_FAILING = "still_failing"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spell:
+    """A spell as it is kept between two looks; times are seconds since the epoch.
+
+    `ended_at` is 0 while it lasts. `told`: the last mail said that it fails. `mails` counts those that did, and
+    `speak_at` is when the next one may.
+    """
+
+    began_at: float
+    ended_at: float = 0.0
+    told: bool = True
+    mails: int = 1
+    speak_at: float
+
+
+def look(spell: Spell | None, *, failing: bool, now: float) -> tuple[Spell | None, Word | None]:
+    """The spell after a look, None when there is none, and what is to be said now."""
+    if failing:
+        return _failing(spell, now)
+    return (None, None) if spell is None else _well(spell, now)
+
+
+def _failing(spell: Spell | None, now: float) -> tuple[Spell, Word | None]:
+    if spell is None or _over(spell, now):
+        return Spell(began_at=now, speak_at=now + REMINDERS_S[0]), Word.FAILING
+    going_on = replace(spell, ended_at=0.0)
+    if now < spell.speak_at:
+        return going_on, None
+    word = Word.STILL_FAILING if spell.told else Word.FAILING
+    wait_s = REMINDERS_S[min(spell.mails, len(REMINDERS_S) - 1)]
+    return replace(going_on, told=True, mails=spell.mails + 1, speak_at=now + wait_s), word
+
+
+def _well(spell: Spell, now: float) -> tuple[Spell | None, Word | None]:
+    if spell.ended_at:
+        return (None, None) if _over(spell, now) else (spell, None)
+    ended = replace(spell, ended_at=now)
+    if not spell.told:
+        return ended, None
+    silence_s = SILENCES_S[min(spell.mails - 1, len(SILENCES_S) - 1)]
+    return replace(ended, told=False, speak_at=now + silence_s), Word.RECOVERED
+
+
+def _over(spell: Spell, now: float) -> bool:
+    return spell.ended_at > 0 and now - spell.ended_at >= CALM_S

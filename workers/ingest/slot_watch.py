@@ -1,0 +1,55 @@
+"""How many threads the live workers have, and how many ingest processes share them: asked about once a second."""
+
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+from typing import Protocol
+
+from webhookd import logs
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.allowance import Slots, slots_of
+from webhookd.flow.worker_state import WorkerState
+
+INTERVAL_S = 1.0
+
+_log = logs.get(__name__)
+
+
+class Announced(Protocol):
+    """Where workers announce themselves."""
+
+    def workers(self) -> Sequence[WorkerState]:
+        """Those that are alive. Raises QueueUnavailable."""
+
+
+class SlotWatch:
+    """One thread; `share` is called on it when the slots changed. Without any worker the last answer stays."""
+
+    def __init__(self, board: Announced, *, ingests: Callable[[], int], share: Callable[[Slots], None]) -> None:
+        self._board = board
+        self._ingests = ingests
+        self._share = share
+        self._shared: Slots | None = None
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="slot-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(INTERVAL_S + 6.0)
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL_S):
+            try:
+                workers = self._board.workers()
+            except QueueUnavailable as error:
+                _log.info("workers_unknown", code=error.code, detail=error.detail)
+                continue
+            slots = slots_of(workers, self._ingests())
+            if workers and slots != self._shared:
+                self._shared = slots
+                self._share(slots)
+                _log.info("slots", first=slots.first, retry=slots.retry, ingests=slots.ingests)

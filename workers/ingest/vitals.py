@@ -1,0 +1,129 @@
+"""How one subscription is doing: its counters, its health and what it lost; what its condition shows."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from webhookd.flow.activity import Activity, Event
+from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
+from webhookd.flow.lane import Lane
+from webhookd.flow.report import Exchange
+
+UNHEALTHY_AFTER_S = 300.0
+"""A batch that fails for so long makes its subscription unhealthy, also while it has retries left."""
+
+LOST_RANGES = 20
+"""The newest that the condition shows; all of them are in the log and in alerts."""
+
+ANSWER_CHARACTERS = 200
+
+
+@dataclass(slots=True)
+class Counters:
+    """Records since the subscription was made; `filter_errors` those of earlier runs only."""
+
+    delivered: int = 0
+    filtered: int = 0
+    dead_lettered: int = 0
+    filter_errors: int = 0
+
+
+@dataclass(slots=True)
+class Vitals:
+    """Owned by the ingest loop's thread. `since` is that of the last change of `health`, wall time."""
+
+    subscription_id: str
+    since: float
+    counters: Counters = field(default_factory=Counters)
+    health: Health = Health.HEALTHY
+    reason: str = ""
+    last_failure: str = ""
+    last_code: str = ""
+    lag: int = 0
+    topics: dict[str, int] = field(default_factory=dict)
+    lost_ranges: list[LostRange] = field(default_factory=list)
+
+    def become(self, health: Health, reason: str, now: float) -> Activity | None:
+        """Change the health; answers what to tell the subscription's owner, None when nothing changed."""
+        if (health, reason) == (self.health, self.reason):
+            return None
+        self.health, self.reason, self.since = health, reason, now
+        event = Event.HEALTHY if health is Health.HEALTHY else Event.UNHEALTHY
+        return Activity(
+            subscription_id=self.subscription_id,
+            at=now,
+            event=event,
+            succeeded=health is Health.HEALTHY,
+            error=reason,
+        )
+
+    def failed(self, failure: Exchange) -> None:
+        """An exchange failed: keep what was answered, for people."""
+        answer = failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip()
+        self.last_code = failure.error
+        self.last_failure = f"{failure.error}: {answer}" if answer else failure.error
+
+    def lost(self, lost: LostRange) -> None:
+        """Kafka no longer holds these offsets."""
+        self.lost_ranges = [*self.lost_ranges, lost][-LOST_RANGES:]
+
+    def too_long(self, lanes: Collection[Lane], now: float) -> bool:
+        """Whether a batch has been failing for so long that the subscription is to be called unhealthy."""
+        since = failing_since(lanes)
+        return self.health is Health.HEALTHY and since > 0.0 and now - since >= UNHEALTHY_AFTER_S
+
+    def condition(self, lanes: Collection[Lane]) -> Condition:
+        """What the status shows, filter errors of this run aside."""
+        return Condition(
+            subscription_id=self.subscription_id,
+            health=self.health,
+            reason=self.reason,
+            since=self.since,
+            failing_since=failing_since(lanes),
+            last_failure=self.last_failure if self.health is Health.UNHEALTHY or failing_since(lanes) else "",
+            lag=self.lag,
+            lost_ranges=tuple(self.lost_ranges),
+            topics=tuple(TopicCondition(topic=t, partitions=n) for t, n in self.topics.items()),
+            delivered=self.counters.delivered,
+            filtered=self.counters.filtered,
+            filter_errors=self.counters.filter_errors,
+            dead_lettered=self.counters.dead_lettered,
+        )
+
+    @property
+    def missing(self) -> bool:
+        """Whether a topic does not exist, as far as the cluster was asked."""
+        return 0 in self.topics.values()
+
+    def saw_topics(self, partitions: Mapping[str, int], sources: Collection[str]) -> bool:
+        """How many partitions each topic has by now; answers whether that is news."""
+        topics = {topic: partitions.get(topic, 0) for topic in sources}
+        news = topics != self.topics
+        self.topics = topics
+        return news
+
+
+def failing_since(lanes: Collection[Lane]) -> float:
+    """When the lane that has failed for longest began to; 0 while all are well."""
+    return min((lane.failing_since for lane in lanes if lane.failing_since), default=0.0)
+
+
+def resumed(subscription_id: str, previous: Condition | None, now: float) -> Vitals:
+    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again."""
+    fresh = Vitals(subscription_id=subscription_id, since=now)
+    if previous is None:
+        return fresh
+    counters = Counters(
+        delivered=previous.delivered,
+        filtered=previous.filtered,
+        dead_lettered=previous.dead_lettered,
+        filter_errors=previous.filter_errors,
+    )
+    return replace(
+        fresh,
+        counters=counters,
+        health=previous.health,
+        reason=previous.reason,
+        since=previous.since,
+        last_failure=previous.last_failure,
+        lost_ranges=list(previous.lost_ranges),
+    )
