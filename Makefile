@@ -73,12 +73,12 @@ bench-takeover: $(VENV)/test ## how long a subscription stands still when its in
 
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
 	@mkdir -p .state/chaos
-	@exec $(CHAOS) --chaos
+	@exec $(CHAOS) --chaos -m "chaos or chaos_quick"
 
 chaos-soak: SECONDS = 600
 chaos-soak: $(VENV)/test ## all those faults mixed at random (SECONDS=600 SEED=n)
 	@mkdir -p .state/chaos
-	@exec $(CHAOS) --soak $(SECONDS)
+	@exec $(CHAOS) --soak $(SECONDS) -m soak --capture=no
 
 # With the oldest Python there is (make lock PYTHON=…): some packages are needed there only, and harmless elsewhere.
 lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows, anew

@@ -126,7 +126,7 @@ WORKER_FROZEN = Fault(
     cost=Cost(
         recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
         why="the freeze + lease + request deadline + claim",
-        disturbances=2,
+        later=1,
     ),
 )
 INGEST_KILLED = Fault(
@@ -149,7 +149,7 @@ INGEST_FROZEN = Fault(
     cost=Cost(
         recovery_s=SESSION_S + MEMBER_S,
         why="the freeze + joining the group again + membership",
-        disturbances=2,
+        later=1,
     ),
 )
 REDIS_RESTARTED = Fault(
@@ -161,7 +161,7 @@ REDIS_RESTARTED = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="Celery's reconnect + lease + request deadline",
-        disturbances=2,
+        later=1,
     ),
 )
 REDIS_KILLED = Fault(
@@ -173,7 +173,7 @@ REDIS_KILLED = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="Celery's reconnect + lease + request deadline",
-        disturbances=2,
+        later=1,
         amnesia_s=2.0,  # appendfsync everysec: a claim, or the end of a delivery, may be forgotten
     ),
 )
@@ -197,7 +197,7 @@ REDIS_FROZEN = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="the freeze + Celery's reconnect + lease + request deadline",
-        disturbances=2,
+        later=1,
     ),
 )
 REDIS_FULL = Fault(
@@ -209,7 +209,7 @@ REDIS_FULL = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="the shortage + Celery's reconnect + lease + request deadline",
-        disturbances=2,
+        later=1,
     ),
 )
 POSTGRES_STOPPED = Fault(
@@ -221,7 +221,7 @@ POSTGRES_STOPPED = Fault(
     cost=Cost(
         recovery_s=MEMBER_S,
         why="deliveries need no database; membership is read again",
-        disturbances=2,
+        later=1,
         stalls=False,
     ),
 )
@@ -234,7 +234,7 @@ BROKER_KILLED = Fault(
     cost=Cost(
         recovery_s=ELECTION_S,
         why="the broker's session + elections, not the broker's return",
-        disturbances=2,
+        later=1,
         stalls=False,
     ),
 )
@@ -247,7 +247,7 @@ BROKERS_RESTARTED = Fault(
     cost=Cost(
         recovery_s=ELECTION_S + SESSION_S,
         why="the outage + elections + joining the groups again",
-        disturbances=2,
+        later=1,
     ),
 )
 

@@ -9,7 +9,7 @@ stall        the longest time for which a lane had a record and nothing new arri
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.harness.checking_receiver import Arrival, Arrivals, CheckingReceiver, LaneKey
 from tests.harness.commit_watch import CommitHistory
@@ -18,7 +18,7 @@ from tests.harness.load import Sent
 SLACK_S = 15.0
 """What a busy machine may add to any bound that is made of configured times."""
 
-UNDER_WAY_S = 1.5
+UNDER_WAY_S = 1.0
 """A delivery that was under way when the fault struck goes on for so long: its time budget (0.5 s), the look at the
 epochs (0.1 s), the request, and some time for the machine."""
 
@@ -33,14 +33,15 @@ class Cost:
 
     `recovery_s` is how long after its end a lane may stand still by the configured times, `why` says which ones; the
     machine's slowness is not in it (SLACK_S). `stalls`: whether lanes may stand still for as long as it lasts, too.
-    `disturbances` counts the moments at which work in flight may be sent again: as it begins, then until
-    `aftershock_s` after its end. `amnesia_s` is how much of what was settled before may come back.
+    What is in flight may be sent again when it `strikes`, and at so many `later` moments up to `aftershock_s` after its
+    end. `amnesia_s` is how much of what was settled before it began may come back.
     """
 
     recovery_s: float
     why: str
     stalls: bool = True
-    disturbances: int = 1
+    strikes: bool = True
+    later: int = 0
     aftershock_s: float = 0.0
     amnesia_s: float = 0.0
 
@@ -53,6 +54,8 @@ class Mark:
     began_at: float
     ended_at: float = 0.0
     until_at: float = 0.0
+    of: "Watched | None" = None
+    """The only subscription it concerns."""
 
     @property
     def longest_stall_s(self) -> float:
@@ -79,12 +82,15 @@ class Watched:
     marks: Sequence[Mark] | None = None
     """Instead of the scenario's: the faults that concern this subscription alone."""
 
+    waived: set[int] = field(default_factory=set)
+    """Records that need not arrive: their topic was deleted before."""
+
     deleted: bool = False
-    """Then nobody commits any more."""
+    """Then it is to get no more than it has got, and nobody commits."""
 
     def wanted(self, sent: Mapping[int, Sent]) -> dict[int, Sent]:
         """Those of the load that it is to get."""
-        return {number: record for number, record in sent.items() if self.wants(number)}
+        return {number: record for number, record in sent.items() if self.wants(number) and number not in self.waived}
 
     def lacks(self, wanted: set[int]) -> int:
         """How many of these none of its receivers has got."""
@@ -110,10 +116,12 @@ class Finding:
 
 def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], since: float) -> Finding:
     """Hold the records of one subscription against each other; stalls are counted from `since`, when all flowed."""
-    marks = marks if watched.marks is None else watched.marks
+    marks = watched.marks if watched.marks is not None else [mark for mark in marks if mark.of in {None, watched}]
     wanted = watched.wanted(sent)
     lanes = _merged(watched.receivers)
     arrived = {a.number: (key, a) for key, lane in lanes.items() for a in lane.first}
+    if watched.deleted:
+        wanted = {number: record for number, record in wanted.items() if number in arrived}
     lost = [number for number in wanted if number not in arrived]
     duplicates = sum(len(lane.again) for lane in lanes.values())
     bound = sum(_resendable(mark, lanes, watched.commits) for mark in marks)
@@ -183,14 +191,11 @@ def _stall_bound_s(watched: Watched, marks: Sequence[Mark]) -> float:
 
 def _resendable(mark: Mark, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
     """What this fault may have had sent again: what was in flight as it struck, and at its later disturbances."""
-    as_it_struck = _in_flight(lanes, commits, mark.began_at - mark.cost.amnesia_s, mark.began_at + UNDER_WAY_S)
-    if mark.cost.disturbances == 1:
-        return as_it_struck
-    over_at = mark.ended_at + mark.cost.aftershock_s
-    times = commits.times(mark.began_at, over_at)
+    struck_at, over_at = mark.began_at, mark.ended_at + mark.cost.aftershock_s
+    as_it_struck = _in_flight(lanes, commits, struck_at - mark.cost.amnesia_s, struck_at + UNDER_WAY_S)
+    times = commits.times(struck_at, over_at)
     counted = (_in_flight(lanes, commits, at, min(at + UNDER_WAY_S, over_at + NOTICED_S)) for at in times)
-    later = max(counted, default=0)
-    return as_it_struck + (mark.cost.disturbances - 1) * max(later, as_it_struck)
+    return as_it_struck * mark.cost.strikes + max(counted, default=as_it_struck) * mark.cost.later
 
 
 def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, since: float, until: float) -> int:

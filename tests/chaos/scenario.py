@@ -108,6 +108,18 @@ class Scenario:
         self.watched.append(watched)
         return watched
 
+    def change(self, watched: Watched, *, url: str = "", **changes: object) -> None:
+        """Change a subscription over the API."""
+        url = url or watched.receivers[-1].url
+        body = subscription_body(url, self.topic, "earliest", **changes)
+        self.site.pipeline.ask("PUT", f"/1/Subscription/{watched.id}", body)
+
+    def delete(self, watched: Watched) -> None:
+        """Delete a subscription; it is to get nothing more, and what it has got by now will do."""
+        watched.deleted = True
+        self.watches[self.watched.index(watched)].stop()
+        self.site.pipeline.ask("DELETE", f"/1/Subscription/{watched.id}")
+
     def three(self) -> list[Watched]:
         """One of each kind: every record alone, batches of what a filter keeps, and one that gets little."""
         return [
@@ -116,24 +128,27 @@ class Scenario:
             self.subscribe("sparse", filters=["sparse"], wants=sparse),
         ]
 
-    def load(self, per_s: float = PER_S, *, topic: str = "", life: int = 1) -> Load:
-        """Begin to produce, and wait until every subscription gets something."""
+    def load(self, per_s: float = PER_S, *, life: int = 1, wait: bool = True) -> Load:
+        """Begin to produce; waits until every subscription gets something, and some seconds more."""
         seed = f"{self._report.seed}/{self.name}/{len(self.loads)}"
-        load = Load(self.site.bootstrap, topic or self.topic, per_s=per_s, partitions=PARTITIONS, seed=seed, life=life)
+        load = Load(self.site.bootstrap, self.topic, per_s=per_s, partitions=PARTITIONS, seed=seed, life=life)
         self.loads.append(load)
         load.start()
-        connected = self.site.supervised(lambda: all(w.receivers[0].count for w in self.watched), CONNECTED_S)
-        assert connected, "nothing arrives, before any fault"
-        self._flowed_at = self._flowed_at or time.monotonic()
-        self.site.pass_time(self.chance.uniform(2.0, 3.0))
+        if wait:
+            connected = self.site.supervised(lambda: all(w.receivers[0].count for w in self.watched), CONNECTED_S)
+            assert connected, "nothing arrives, before any fault"
+            self._flowed_at = time.monotonic()
+            self.site.pass_time(self.chance.uniform(2.0, 3.0))
         return load
 
     def suffer(self, fault: Fault) -> Mark:
         """Let a fault happen and the service recover from it, the load going on."""
         with self.marked(fault.cost) as mark:
             fault.begin(self.site, self.chance)
-            self.site.pass_time(self.chance.uniform(*fault.lasts_s))
-            fault.end(self.site, self.chance)
+            try:
+                self.site.pass_time(self.chance.uniform(*fault.lasts_s))
+            finally:
+                fault.end(self.site, self.chance)
         return mark
 
     @contextmanager
@@ -154,12 +169,19 @@ class Scenario:
         assert flows, f"{self._lacking(fresh)} records that came after the fault do not arrive"
         self.site.pass_time(self.chance.uniform(1.0, 2.0))
 
+    def note(self, text: str) -> None:
+        """A line under the report's table, with the time since the load began; printed at once as well."""
+        line = f"{self.name} {time.monotonic() - self.loads[0].began_at:7.1f} s  {text}"
+        self._report.notes.append(line)
+        print(line, flush=True)  # noqa: T201 - who waits ten minutes for a soak wants to see it
+
     def sent(self) -> dict[int, Sent]:
         """All that Kafka has acknowledged up to now."""
         return {number: record for load in self.loads for number, record in list(load.sent.items())}
 
     def _lacking(self, sent: dict[int, Sent]) -> int:
-        return sum(watched.lacks(set(watched.wanted(sent))) for watched in self.watched)
+        """How many of these have not arrived where they are wanted."""
+        return sum(watched.lacks(set(watched.wanted(sent))) for watched in self.watched if not watched.deleted)
 
     def _conclude(self) -> list[str]:
         """End the load and wait for the rest, and for the commits."""
@@ -175,16 +197,13 @@ class Scenario:
     def _uncommitted(self) -> str:
         """Which groups have not committed the end offsets; empty when all have."""
         wrong = []
-        for topic, life in {(load.topic, load.life) for load in self.loads if load.life == self._last_life(load)}:
-            ends = self.site.pipeline.ends(topic)
-            for watched in [watched for watched in self.watched if not watched.deleted]:
-                found = {k.partition: o for k, o in watched.commits.now().items() if k[:2] == (topic, life)}
-                if any(found.get(number, 0) != end for number, end in ends.items()):
-                    wrong.append(f"{watched.label}: committed {found}, the ends are {ends}")
+        life = max(load.life for load in self.loads)
+        ends = self.site.pipeline.ends(self.topic)
+        for watched in [watched for watched in self.watched if not watched.deleted]:
+            found = {lane.partition: offset for lane, offset in watched.commits.now().items() if lane.life == life}
+            if any(found.get(number, 0) != end for number, end in ends.items()):
+                wrong.append(f"{watched.label}: committed {found}, the ends are {ends}")
         return "; ".join(wrong)
-
-    def _last_life(self, load: Load) -> int:
-        return max(other.life for other in self.loads if other.topic == load.topic)
 
     def _judge(self, problems: Sequence[str]) -> list[str]:
         """The findings into the report; answers what is wrong in words."""

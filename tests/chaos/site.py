@@ -14,6 +14,9 @@ from tests.harness.pipeline import Pipeline, until
 LEASE_S, DEADLINE_S, CLAIM_S, MEMBER_S, SESSION_S = 2.0, 3.0, 3.0, 3.0, 10.0
 PROCESSES = ("api", "ingest", "worker")
 
+READY = {"ingest": "ingest_started", "worker": "[queues]"}
+"""What a process logs when it is at work."""
+
 SETTINGS = {
     "WEBHOOKD_LEASE_S": str(LEASE_S),
     "WEBHOOKD_REQUEST_DEADLINE_S": str(DEADLINE_S),
@@ -119,7 +122,28 @@ class Site:
         """Let the load flow for a while."""
         self.supervised(lambda: False, seconds)
 
-    def wait_started(self, name: str, count: int) -> None:
-        """Wait until a process has said for the so-manieth time that it is ready."""
-        event = {"ingest": "ingest_started", "worker": " ready."}[name.partition("-")[0]]
-        until(lambda: self.pipeline.log(name).count(event) >= count, f"{name} says {event}")
+    def leave(self, name: str) -> None:
+        """Stop one of the processes in order; it stays down until `enter`."""
+        self.down.add(name)
+        self.pipeline.terminate(name)
+
+    def enter(self, name: str) -> None:
+        """Start it again."""
+        self.pipeline.start(name)
+        self.down.discard(name)
+
+    def begin(self, name: str) -> None:
+        """Start a second process of a kind (`ingest-2`), and wait until it says that it is ready."""
+        said = READY[name.partition("-")[0]]
+        before = self.pipeline.log(name).count(said)
+        self.pipeline.start(name)
+        until(lambda: self.pipeline.log(name).count(said) > before, f"{name} says {said!r}")
+
+    def end(self, name: str, *, kill: bool = False) -> None:
+        """Let it go again, in order or with `kill -9`; one that does not run is left alone."""
+        if self._pipeline is None or not self._pipeline.runs(name):
+            return
+        if kill:
+            self._pipeline.kill(name)
+        else:
+            self._pipeline.terminate(name)

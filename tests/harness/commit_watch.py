@@ -40,10 +40,16 @@ class CommitHistory:
         self._times.append(now)
         for partition, offset in offsets.items():
             steps = self._steps[LaneKey(topic, life, partition)]
+            if not steps and offset == self._last(LaneKey(topic, life - 1, partition)):
+                continue  # of the topic's life before: Kafka forgets it in its own time
             if steps and offset < steps[-1].offset and life == self.life:
                 self.backwards.append(f"{topic}/{partition}: {steps[-1].offset} → {offset}")
             if not steps or offset != steps[-1].offset:
                 steps.append(Step(now, offset))
+
+    def _last(self, lane: LaneKey) -> int:
+        steps = self._steps.get(lane, [])
+        return steps[-1].offset if steps else -1
 
     def committed(self, lane: LaneKey, at: float) -> int:
         """What was committed at that time at least, 0 for nothing; the truth may have been a moment ahead."""

@@ -116,7 +116,8 @@ class Pipeline:
 
     def log(self, name: str) -> str:
         """What a process has logged."""
-        return (self._folder / f"{name}.log").read_text()
+        file = self._folder / f"{name}.log"
+        return file.read_text() if file.exists() else ""
 
     def wait_logged(self, name: str, event: str, id_: str, version: int) -> None:
         """Wait until a process has logged this event of this version of a subscription."""

@@ -1,0 +1,67 @@
+"""What an owner changes over the API while records flow: switched off and on, another address, deleted."""
+
+import pytest
+
+from tests.chaos.findings import SLACK_S, Cost, Watched
+from tests.chaos.report import Report
+from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LEASE_S, SESSION_S, Site
+
+TAKES_EFFECT_S = 5.0
+"""A change is announced, and found within a second where the announcement was lost; a request under way may end."""
+
+CHANGES = Cost(
+    recovery_s=SESSION_S + LEASE_S + DEADLINE_S,
+    why="leaving and joining the group + lease + request deadline",
+    later=1,
+)
+OFF_S = 5.0
+
+pytestmark = pytest.mark.chaos
+
+
+def is_silent(scenario: Scenario, watched: Watched) -> bool:
+    """Whether nothing comes to its first receiver for a while, once the change may have taken effect."""
+    scenario.site.pass_time(TAKES_EFFECT_S)
+    before = watched.receivers[0].count
+    scenario.site.pass_time(OFF_S)
+    return watched.receivers[0].count == before
+
+
+def test_changes_under_load_lose_nothing_and_concern_nobody_else(site: Site, report: Report) -> None:
+    site.serve()
+    with Scenario("owner", site, report) as scenario:
+        scenario.rows_by_label = True
+        beside = scenario.subscribe("subscription beside them")
+        switched = scenario.subscribe("active no, then yes")
+        moved = scenario.subscribe("URL changed")
+        filtered = scenario.subscribe("filter changed to the same")
+        deleted = scenario.subscribe("deleted")
+        beside.marks, beside.stall_bound_s = [], DEADLINE_S
+        scenario.load()
+        with scenario.marked(CHANGES):
+            scenario.change(switched, active="no")
+            assert is_silent(scenario, switched), "it was switched off"
+            scenario.change(switched, active="yes")
+        with scenario.marked(CHANGES):
+            moved.receivers = [*moved.receivers, scenario.receiver()]
+            scenario.change(moved, url=moved.receivers[1].url)
+            scenario.change(filtered, filters=["n >= `0`"])
+            assert is_silent(scenario, moved), "it has another address"
+        scenario.delete(deleted)
+        assert is_silent(scenario, deleted), "it was deleted"
+
+
+@pytest.mark.xfail(strict=True, reason="the API tries once, while the member is still leaving its group")
+def test_deleted_subscription_leaves_no_group(site: Site, report: Report) -> None:
+    site.serve()
+    with Scenario("group of a deleted subscription", site, report) as scenario:
+        deleted = scenario.subscribe("deleted")
+        scenario.load()
+        scenario.delete(deleted)
+        assert site.supervised(lambda: f"webhooks-{deleted.id}" not in groups(site), SESSION_S + SLACK_S)
+
+
+def groups(site: Site) -> set[str]:
+    found = site.pipeline.admin.list_consumer_groups().result(SLACK_S).valid
+    return {group.group_id for group in found}

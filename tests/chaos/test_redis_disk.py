@@ -1,0 +1,74 @@
+"""Redis on a disk that fills up: it answers every write with an error until there is room again."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from stack import redis
+from stack.ports import free_ports
+from tests.chaos.faults import RECONNECT_S
+from tests.chaos.findings import Cost
+from tests.chaos.report import Report
+from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LEASE_S, Site
+
+DISK_MB = 32
+LASTS_S = (6.0, 8.0)
+COST = Cost(
+    recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+    why="as long as it is full + Celery's reconnect + lease + request deadline",
+    later=1,
+    amnesia_s=2.0,
+)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system in memory; mounting one is for root."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no small disk to be had: mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
+
+
+@pytest.fixture
+def small(site: Site, disk: Path, tmp_path: Path) -> Iterator[Site]:
+    """The service with its Redis on that disk."""
+    with ExitStack() as exits:
+        server = redis.start(disk, free_ports(1)[0])
+        exits.callback(server.stop)
+        server.wait_ready()
+        made = Site(tmp_path, site.new_database, bootstrap=site.bootstrap, redis=server)
+        exits.callback(made.close)
+        yield made
+
+
+@pytest.mark.chaos
+def test_full_disk_under_redis_loses_nothing(small: Site, disk: Path, report: Report) -> None:
+    small.serve()
+    filler = disk / "filler"
+    with Scenario("Redis' disk full", small, report) as scenario:
+        scenario.three()
+        scenario.load()
+        with scenario.marked(COST):
+            fill(filler)
+            small.pass_time(scenario.chance.uniform(*LASTS_S))
+            filler.unlink()
+
+
+def fill(path: Path) -> None:
+    """Write until nothing more fits."""
+    with path.open("wb", buffering=0) as file:
+        for block in (1 << 20, 1 << 10, 1):
+            try:
+                while True:
+                    file.write(b"x" * block)
+            except OSError:
+                continue
