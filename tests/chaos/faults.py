@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from tests.chaos.findings import Cost
-from tests.chaos.site import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
+from tests.chaos.grounds import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 
 START_S = 5.0
 """A process imports and connects."""

@@ -8,8 +8,8 @@ from typing import Self
 
 from tests.chaos.faults import Fault
 from tests.chaos.findings import SLACK_S, Cost, Finding, Mark, Watched, find
+from tests.chaos.grounds import Site
 from tests.chaos.report import Report, Row
-from tests.chaos.site import Site
 from tests.harness.checking_receiver import CheckingReceiver
 from tests.harness.commit_watch import CommitWatch
 from tests.harness.load import SPARSE_EVERY, Load, Sent

@@ -4,9 +4,9 @@ import pytest
 
 from tests.chaos import faults
 from tests.chaos.faults import Fault
+from tests.chaos.grounds import Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import Site
 
 
 @pytest.mark.chaos

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.chaos.findings import SLACK_S, Cost, Watched
+from tests.chaos.grounds import DEADLINE_S, LEASE_S, SESSION_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LEASE_S, SESSION_S, Site
 
 TAKES_EFFECT_S = 5.0
 """A change is announced, and found within a second where the announcement was lost; a request under way may end."""

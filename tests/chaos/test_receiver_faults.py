@@ -3,9 +3,9 @@
 import pytest
 
 from tests.chaos.findings import Cost
+from tests.chaos.grounds import DEADLINE_S, LONGEST_PROBE_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LONGEST_PROBE_S, Site
 from tests.harness.checking_receiver import Behaviour
 
 FAULTS = (

@@ -12,9 +12,9 @@ from stack import redis
 from stack.ports import free_ports
 from tests.chaos.faults import RECONNECT_S
 from tests.chaos.findings import Cost
+from tests.chaos.grounds import DEADLINE_S, LEASE_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LEASE_S, Site
 
 DISK_MB = 32
 LASTS_S = (6.0, 8.0)

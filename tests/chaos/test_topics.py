@@ -7,9 +7,9 @@ import pytest
 from confluent_kafka import KafkaException
 
 from tests.chaos.findings import Cost
+from tests.chaos.grounds import SESSION_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import PARTITIONS, Scenario
-from tests.chaos.site import SESSION_S, Site
 from tests.harness.checking_receiver import Behaviour
 from tests.harness.pipeline import until
 
