@@ -40,9 +40,11 @@ def raise_due(session: Session, latest: Sequence[Condition], now: float) -> list
 def remind(session: Session, now: float) -> list[Alert]:
     """Put into the outbox what is due because time has passed, and forget the spells that are over."""
     keys = spells.due(session, now)
+    if not keys:
+        return []
     ids = sorted({key.partition(":")[2] for key in keys if not key.startswith("fault:")})
     open_ = spells.lock(session, [*keys, *[key for id_ in ids for key in _keys(id_)]])
-    addressees = alerts.addressees(session, ids) if ids else {}
+    addressees = alerts.addressees(session, ids)
     latest = conditions.read_all(session, ids)
     raised: list[Alert] = []
     for id_ in ids:
