@@ -6,6 +6,7 @@ from tests.chaos.findings import SLACK_S, Cost, Watched
 from tests.chaos.grounds import DEADLINE_S, LEASE_S, SESSION_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.harness.checking_receiver import Behaviour
 
 TAKES_EFFECT_S = 5.0
 """A change is announced, and found within a second where the announcement was lost; a request under way may end."""
@@ -52,7 +53,29 @@ def test_changes_under_load_lose_nothing_and_concern_nobody_else(site: Site, rep
         assert is_silent(scenario, deleted), "it was deleted"
 
 
-@pytest.mark.xfail(strict=True, reason="the API tries once, while the member is still leaving its group")
+def test_nothing_leaves_while_offline_and_all_of_it_afterwards(site: Site, report: Report) -> None:
+    site.serve()
+    with Scenario("offline, then online", site, report) as scenario:
+        scenario.three()
+        hanging = scenario.subscribe("its requests are cut")
+        scenario.load()
+        with scenario.marked(CHANGES):
+            hanging.receivers[0].behave(Behaviour.HANG)
+            switch(site, "offline")
+            site.pass_time(TAKES_EFFECT_S)
+            before = [watched.receivers[0].count for watched in scenario.watched]
+            site.pass_time(OFF_S)
+            assert [watched.receivers[0].count for watched in scenario.watched] == before, "webhookd is offline"
+            shown = {site.pipeline.status(watched.id)["status"] for watched in scenario.watched}
+            assert shown == {"inactive"}
+            hanging.receivers[0].behave(Behaviour.ANSWER)
+            switch(site, "online")
+
+
+def switch(site: Site, status: str) -> None:
+    site.pipeline.ask("POST", "/1/EventNotificationAdmin", {"status": status, "offline_message": "as the test says"})
+
+
 def test_deleted_subscription_leaves_no_group(site: Site, report: Report) -> None:
     site.serve()
     with Scenario("group of a deleted subscription", site, report) as scenario:

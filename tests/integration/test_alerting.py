@@ -14,12 +14,13 @@ from tests.harness.pipeline import until
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import MailUnavailable
+from webhookd.flow.administration import Availability
 from webhookd.flow.alert import Alert, Kind
 from webhookd.flow.condition import Condition, Health, LostRange
 from webhookd.flow.mail import Mail
 from webhookd.flow.spell import CALM_S
 from webhookd.flow.subscription import Alerting
-from webhookd.store import alerts, conditions, migrating, spells, subscriptions
+from webhookd.store import administration, alerts, conditions, migrating, spells, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import AlertRow, SpellRow
 from webhookd.testing.memory_mailer import MemoryMailer
@@ -148,6 +149,15 @@ def test_switched_off_subscription_reminds_nobody(database: Database) -> None:
         subscriptions.replace(session, subscription(active=False, version=2))
         assert alerting.remind(session, 2.0 + HOUR) == []
         assert spells.due(session, 1e9) == []
+
+
+def test_nobody_is_reminded_while_webhookd_is_offline(database: Database) -> None:
+    written(database, UNHEALTHY, now=1.0)
+    with database.transaction() as session:
+        administration.switch(session, Availability.OFFLINE, "moving house")
+        offline = alerting.remind(session, 2.0 + HOUR)
+        administration.switch(session, Availability.ONLINE, "")
+        assert (offline, len(alerting.remind(session, 2.0 + HOUR))) == ([], 1)
 
 
 def test_spell_that_is_long_over_is_forgotten(database: Database) -> None:

@@ -11,7 +11,7 @@ from webhookd.flow.alert import Alert, Due, health_key, loss_key
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.spell import Spell
 from webhookd.flow.subscription import Subscription
-from webhookd.store import alerts, conditions, spells
+from webhookd.store import administration, alerts, conditions, spells
 
 _log = logs.get(__name__)
 
@@ -38,9 +38,12 @@ def raise_due(session: Session, latest: Sequence[Condition], now: float) -> list
 
 
 def remind(session: Session, now: float) -> list[Alert]:
-    """Put into the outbox what is due because time has passed, and forget the spells that are over."""
+    """Put into the outbox what is due because time has passed, and forget the spells that are over.
+
+    While webhookd is offline nobody is reminded: nothing is delivered, and its operators know why.
+    """
     keys = spells.due(session, now)
-    if not keys:
+    if not keys or administration.read(session).offline:
         return []
     ids = sorted({key.partition(":")[2] for key in keys if not key.startswith("fault:")})
     open_ = spells.lock(session, [*keys, *[key for id_ in ids for key in _keys(id_)]])
