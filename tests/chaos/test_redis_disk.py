@@ -1,10 +1,13 @@
 """Redis on a disk that fills up: it answers every write with an error until there is room again."""
 
+import contextlib
+import io
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -67,8 +70,11 @@ def fill(path: Path) -> None:
     """Write until nothing more fits."""
     with path.open("wb", buffering=0) as file:
         for block in (1 << 20, 1 << 10, 1):
-            try:
-                while True:
-                    file.write(b"x" * block)
-            except OSError:
-                continue
+            with contextlib.suppress(OSError):
+                _repeat(file, b"x" * block)
+
+
+def _repeat(file: io.FileIO, block: bytes) -> NoReturn:
+    """Write a block again and again. Raises OSError when the disk is full."""
+    while True:
+        file.write(block)

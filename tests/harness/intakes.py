@@ -33,6 +33,7 @@ class Scene:
         *,
         committed: Mark | None = None,
         topic_id: str = "",
+        ids: Mapping[str, str] | None = None,
     ) -> None:
         source = Source(topic=TOPIC, jmes_filters=("total > `100`",), start_offsets={0: 5}, topic_id=topic_id)
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
@@ -49,6 +50,7 @@ class Scene:
             previous,
         )
         self.reader.mark = committed
+        self.services.ids.update(ids or {})
         self.reader.listener.assigned([ZERO, ONE])
 
     def _open(self, listener: Listener) -> HandReader:

@@ -1,7 +1,7 @@
 """A consumer that reads what a test hands it, and the services of an ingest process that does as it is told."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -11,6 +11,7 @@ from webhookd.flow.activity import Activity
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.position import Bounds, Mark, Partition
 from webhookd.flow.subscription import Subscription
+from webhookd.flow.topics import Topics
 
 
 class HandReader:
@@ -79,6 +80,7 @@ class HandServices:
         self.buried: list[tuple[Sequence[DeadLetter], Callable[[], None]]] = []
         self.told: list[Activity] = []
         self.touched: list[str] = []
+        self.ids: dict[str, str] = {}
 
     def call(self, action: Callable[[], None]) -> None:
         """At once."""
@@ -91,6 +93,10 @@ class HandServices:
     def in_background(self, action: Callable[[], None]) -> None:
         """At once."""
         action()
+
+    def topics(self, names: Collection[str]) -> Topics:
+        """As the test says in `ids`."""
+        return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})
 
     def touch(self, subscription_id: str) -> None:
         """Note it."""

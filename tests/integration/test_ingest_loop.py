@@ -27,6 +27,7 @@ from webhookd.flow.position import Mark, Partition
 from webhookd.flow.route import Route
 from webhookd.flow.subscription import Subscription
 from webhookd.flow.throttle import Throttle
+from webhookd.flow.topics import Topics
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.store.migrating import upgrade
@@ -34,7 +35,7 @@ from workers.application import build_celery
 from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
-from workers.ingest.loop import IngestLoop
+from workers.ingest.loop import Companions, IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 
@@ -89,9 +90,12 @@ class Scene:
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=self.dispatches,
-            publisher=self.publisher,
-            recorder=self.recorder,
-            graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1")),
+            companions=Companions(
+                publisher=self.publisher,
+                recorder=self.recorder,
+                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1")),
+            ),
+            look=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
             open_intake=self._open,
             never_joined=lambda: None,
         )

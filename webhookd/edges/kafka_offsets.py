@@ -25,7 +25,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock, logs
 from webhookd.edges.kafka_reader import member_config
-from webhookd.edges.kafka_topics import MOCK_CLUSTER, topic_ids
+from webhookd.edges.kafka_topics import MOCK_CLUSTER, look
 from webhookd.errors import Conflict, KafkaUnavailable
 from webhookd.flow.position import Committed, Partition
 
@@ -82,7 +82,7 @@ class KafkaOffsets:
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
         """The UUID of each topic that exists; those that the brokers do not tell are left out."""
         try:
-            return topic_ids(self._client(), topics, timeout_s)
+            return dict(look(self._client(), topics, timeout_s).ids)
         except KafkaException as error:
             raise _translated(error) from error
 

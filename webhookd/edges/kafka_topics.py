@@ -1,31 +1,51 @@
-"""The UUIDs of topics (KIP-516): what tells a topic from one of the same name that was made after its deletion."""
+"""What the cluster says about topics: how many partitions each has, and which UUID."""
 
 from collections.abc import Collection
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._topic import TopicDescription
+
+from webhookd.flow.topics import Topics
 
 MOCK_CLUSTER = "mockCluster"
 """How librdkafka's mock names itself; a request it does not know can make librdkafka abort the process later on."""
 
+MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
 
-def topic_ids(client: AdminClient, topics: Collection[str], timeout_s: float) -> dict[str, str]:
-    """The UUID of each topic that exists; those that cannot be told are left out. Blocks for at most `timeout_s`.
 
-    Raises KafkaException when the cluster does not answer.
+def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
+    """What the cluster says about these topics; blocks for at most about `timeout_s`.
+
+    The mock cluster tells no UUIDs. Raises KafkaException when the cluster does not answer.
     """
-    if not topics or str(client.list_topics(next(iter(topics)), timeout=timeout_s).cluster_id).startswith(MOCK_CLUSTER):
-        return {}
+    if not topics:
+        return Topics()
+    some = client.list_topics(next(iter(topics)), timeout=timeout_s)
+    if str(some.cluster_id).startswith(MOCK_CLUSTER):
+        return _listed(client, topics, timeout_s)
     answers = client.describe_topics(TopicCollection(sorted(topics)), request_timeout=timeout_s)
     found = {topic: _answered(answer, timeout_s) for topic, answer in answers.items()}
-    return {topic: str(description.topic_id) for topic, description in found.items() if description is not None}
+    return Topics(
+        partitions={topic: len(description.partitions) if description else 0 for topic, description in found.items()},
+        ids={topic: str(description.topic_id) for topic, description in found.items() if description},
+    )
+
+
+def _listed(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
+    listed = client.list_topics(timeout=timeout_s).topics
+    return Topics(partitions={topic: len(listed[topic].partitions) if topic in listed else 0 for topic in topics})
 
 
 def _answered(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescription | None:
+    """The description, None for a topic that does not exist."""
     try:
         return answer.result(timeout_s)
-    except (KafkaException, FutureTimeout):
-        return None  # not there (any more): the next look will tell
+    except FutureTimeout as error:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001 - librdkafka's own code names
+    except KafkaException as error:
+        if error.args[0].code() in MISSING:
+            return None
+        raise

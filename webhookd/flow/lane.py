@@ -113,6 +113,7 @@ class Lane:
         self.adrift = False
         self.committed: Mark | None = None
         self.known = True
+        self.confirmed = True
         self.topic_id = ""
         self.failures = 0
         self.deaths = 0
@@ -148,9 +149,13 @@ class Lane:
 
     @property
     def mark(self) -> Mark | None:
-        """What is to be committed; None before the first record was looked at."""
+        """What is to be committed; None before the first record was looked at.
+
+        And None while its past is not known, or its topic is not confirmed to be the one that was read: a commit would
+        move the position of the one that was made in its place.
+        """
         watermark = self.ledger.watermark
-        if watermark == UNREAD:
+        if watermark == UNREAD or not (self.known and self.confirmed):
             return None
         probes = 0 if self.state is LaneState.FLOWING else self.failed_probes
         memo = Memo(

@@ -21,6 +21,9 @@ LEAVE_S = 10.0
 """How long a stop waits for the last commits: with the brokers away each blocks for 45 s. What is not committed is
 delivered again."""
 
+LOOKS_MISSED = 3.0
+"""So many commits are put off while the topics cannot be looked at."""
+
 RECORD_S = 1.0
 REBUILD_S = 1.0
 START_AGAIN_S = 5.0

@@ -22,10 +22,10 @@ from webhookd.flow.report import Exchange
 from webhookd.flow.route import Route
 from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
+from webhookd.flow.topics import Topics
 from workers.ingest import vitals
 from workers.ingest.ports import Reader, Services
 from workers.ingest.positions import ASK_AGAIN_S, ASK_TIMEOUT_S, Positions
-from workers.ingest.topic_watch import Topics
 
 LAG_AGAIN_S = 30.0
 """How often the ends of held lanes are asked for: nothing is fetched of them, so nothing tells their lag."""
@@ -151,7 +151,7 @@ class Intake:
         """What has to be committed since the last time."""
         moved = {}
         for lane in self.route.lanes.values():
-            mark = lane.mark if lane.known else None
+            mark = lane.mark
             if mark is not None and mark != lane.committed:
                 moved[lane.partition] = lane.committed = mark
         return moved
@@ -197,10 +197,9 @@ class Intake:
             self.become(Health.UNHEALTHY, TOPIC_MISSING)
         elif not self.vitals.missing and self.vitals.reason == TOPIC_MISSING:
             self.become(Health.HEALTHY)
-        self._positions.saw_topics(topics.ids)
         for lane in list(self.route.lanes.values()):
-            if lane.known and not self.closed:
-                self._positions.identify(lane)
+            if lane.known and lane.partition.topic in topics.partitions:
+                self._positions.confirm(lane, topics)
 
     def look_after(self) -> None:
         """Once a second: how far behind it is, and whether a batch has been failing for too long."""
@@ -228,7 +227,7 @@ class Intake:
     def close(self) -> None:
         """Commit and leave the group, in the background; nothing of its lanes is touched any more."""
         self.closed = True
-        marks = {lane.partition: lane.mark for lane in self.route.lanes.values() if lane.known}
+        marks = {lane.partition: lane.mark for lane in self.route.lanes.values()}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
         self._services.in_background(lambda: self.reader.close(last))
 
@@ -353,7 +352,7 @@ class Intake:
         marks = {}
         for partition in partitions:
             lane = self._forget(partition)
-            mark = lane.mark if lane is not None and lane.known else None
+            mark = lane.mark if lane is not None else None
             if mark is not None:
                 marks[partition] = mark
         if marks and not self.closed:
@@ -376,11 +375,12 @@ class Intake:
         self._unread = [m for m in self._unread if (m.topic(), m.partition()) != place]
 
     def _uncommitted(self, partitions: Sequence[Partition]) -> None:
-        """The commit did not get there: the next one says it again."""
+        """The commit did not get there: the next one says it again, when the topic is known to be there still."""
         for partition in partitions:
             lane = self.route.lanes.get((partition.topic, partition.number))
             if lane is not None:
                 lane.committed = None
+                lane.confirmed = False
 
     def _complain(self, code: str, detail: str) -> None:
         _log.warning("kafka_error", subscription=self.subscription.id, code=code, detail=detail)

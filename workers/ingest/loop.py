@@ -9,8 +9,8 @@ Everything that other threads have to say arrives as a call in the inbox; nothin
 """
 
 import heapq
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -25,6 +25,7 @@ from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches
 from webhookd.flow.report import Report
 from webhookd.flow.subscription import Subscription
+from webhookd.flow.topics import Topics
 from workers.ingest import cadence
 from workers.ingest.activity_rows import activity_rows
 from workers.ingest.background import Background
@@ -36,12 +37,20 @@ from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.settlement import Settlement
 from workers.ingest.timers import Timers
-from workers.ingest.topic_watch import Topics
 
 GONE = "gone"
 """Why a subscription is switched off whose endpoint answered 410 (RFC 9110 §15.5.11)."""
 
 _log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companions:
+    """The threads that do what may block, each for its own outside system."""
+
+    publisher: Publisher
+    recorder: Recorder
+    graveyard: Graveyard
 
 
 class IngestLoop:
@@ -53,9 +62,8 @@ class IngestLoop:
         bounds: LoopBounds,
         clocks: Clocks,
         dispatches: Dispatches,
-        publisher: Publisher,
-        recorder: Recorder,
-        graveyard: Graveyard,
+        companions: Companions,
+        look: Callable[[Collection[str]], Topics],
         open_intake: Callable[[Subscription, Condition | None, "IngestLoop"], Intake],
         never_joined: Callable[[], None],
     ) -> None:
@@ -64,9 +72,10 @@ class IngestLoop:
         self.intakes: dict[str, Intake] = {}
         self._bounds = bounds
         self._dispatches = dispatches
-        self._recorder = recorder
-        self._graveyard = graveyard
-        self._topics: Topics | None = None
+        self._recorder = recorder = companions.recorder
+        self._graveyard = companions.graveyard
+        self._look = look
+        self._seen_at = clocks.monotonic()
         self.topics_in_use: frozenset[str] = frozenset()
         self._open_intake = open_intake
         self._never_joined = never_joined
@@ -78,7 +87,7 @@ class IngestLoop:
         self._polls: list[tuple[float, int, Intake]] = []
         self._timers = Timers(clocks.monotonic)
         self._dispatcher = Dispatcher(
-            dispatches, publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
+            dispatches, companions.publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
         )
         self._settlement = Settlement(
             dispatches,
@@ -98,7 +107,7 @@ class IngestLoop:
     def start(self) -> None:
         """Begin to read."""
         self._timers.every(cadence.SWEEP_S, self._settlement.sweep)
-        self._timers.every(self._bounds.commit_interval_s, self._commit)
+        self._timers.every(self._bounds.commit_interval_s, self._commit_unseen)
         self._timers.every(cadence.RECORD_S, self._record)
         self._thread.start()
 
@@ -139,6 +148,10 @@ class IngestLoop:
         """Tell a subscription's owner."""
         self._recorder.happened(lambda: [activity])
 
+    def topics(self, names: Collection[str]) -> Topics:
+        """What the cluster says about these topics now; blocks."""
+        return self._look(names)
+
     def touch(self, subscription_id: str) -> None:
         """There may be something to dispatch; for the loop's thread."""
         intake = self.intakes.get(subscription_id)
@@ -178,8 +191,6 @@ class IngestLoop:
             return
         self.intakes[subscription.id] = intake
         self.topics_in_use = self._topics_in_use()
-        if self._topics is not None:
-            intake.saw_topics(self._topics)
         self._poll_at(intake)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
 
@@ -226,10 +237,11 @@ class IngestLoop:
         _log.warning("asleep", subscriptions=len(self._asleep))
 
     def saw_topics(self, topics: Topics) -> None:
-        """What the cluster says about its topics."""
-        self._topics = topics
+        """What the cluster says about the topics in use, right before what is settled is committed."""
+        self._seen_at = self.monotonic()
         for intake in self.intakes.values():
             intake.saw_topics(topics)
+        self._commit()
 
     def _topics_in_use(self) -> frozenset[str]:
         return frozenset(source.topic for intake in self.intakes.values() for source in intake.subscription.sources)
@@ -290,6 +302,11 @@ class IngestLoop:
         """Hear all that was said."""
         for _ in range(min(self._inbox.qsize(), cadence.INBOX_CALLS)):
             self._inbox.get_nowait()()
+
+    def _commit_unseen(self) -> None:
+        """Commit although nobody can look at the topics: what was confirmed last stays in force."""
+        if self.monotonic() - self._seen_at > cadence.LOOKS_MISSED * self._bounds.commit_interval_s:
+            self._commit()
 
     def _commit(self) -> None:
         for intake in self.intakes.values():

@@ -1,6 +1,6 @@
 """What an intake asks of the process around it, and of its consumer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from confluent_kafka import Message
@@ -10,6 +10,7 @@ from webhookd.flow.activity import Activity
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.position import Bounds, Mark, Partition
 from webhookd.flow.subscription import Subscription
+from webhookd.flow.topics import Topics
 
 
 class Services(Protocol):
@@ -26,6 +27,9 @@ class Services(Protocol):
 
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
+
+    def topics(self, names: Collection[str]) -> Topics:
+        """What the cluster says about these topics now. Blocks; for a background thread. Raises KafkaException."""
 
     def touch(self, subscription_id: str) -> None:
         """There may be something to dispatch; on the ingest loop's thread."""

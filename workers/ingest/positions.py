@@ -1,9 +1,14 @@
 """Where the lanes of one subscription begin to read.
 
-event                             asked of Kafka, in the background   then
-a partition is assigned           the committed offset's memo         the lane may dispatch, its past known
-it has no usable position         committed, first and end offset     it begins where flow/start.py says
-its topic has another UUID        first and end offset                another lane, from the first offset
+    event                             asked of Kafka, in the background   then
+    a partition is assigned           the committed memo, the topic's     the lane may dispatch, its past known; or it
+                                      UUID                                is another topic by now, see below
+    it has no usable position         committed, first and end offset,    it begins where flow/start.py says
+                                      UUID
+    a look finds another UUID         the same                            another lane, from the first offset
+
+A lane commits only while the last look at its topic found the UUID that it reads under. Looks come right before
+commits, so the moment in which a commit could reach a topic that was made in the place of the old one is short.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +22,9 @@ from webhookd.flow.lane import Lane
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.memo import NOTHING
 from webhookd.flow.position import Bounds, Mark, Partition
-from webhookd.flow.start import beginning, same_topic
+from webhookd.flow.start import Beginning, beginning, same_topic
 from webhookd.flow.subscription import Source
+from webhookd.flow.topics import Topics
 from workers.ingest.ports import Reader, Services
 
 ASK_TIMEOUT_S = 5.0
@@ -62,79 +68,95 @@ class Positions:
         self._sources = sources
         self._services = services
         self._subscription_id = subscription_id
-        self._topic_ids: Mapping[str, str] = {}
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Lanes for what was just assigned: they read at once, and dispatch when their past is known."""
         for partition in partitions:
             self._lanes.open(partition).known = False
-        self._recall(partitions)
+
+        def ask() -> Callable[[], None]:
+            marks = self._lanes.reader.committed(partitions, ASK_TIMEOUT_S)
+            ids = self._services.topics({partition.topic for partition in partitions}).ids
+            return lambda: self._remember(marks, ids)
+
+        self._ask(ask, *partitions)
 
     def unpositioned(self, partition: Partition) -> None:
         """Kafka has no position for the lane: ask where it begins."""
         self._look_up(partition, anew=False)
 
-    def saw_topics(self, ids: Mapping[str, str]) -> None:
-        """The UUIDs of the topics by now."""
-        self._topic_ids = ids
-
-    def identify(self, lane: Lane) -> None:
-        """Compare the lane with its topic as it is now: one that was made again is another lane from its beginning."""
-        known = self._topic_ids.get(lane.partition.topic, "")
-        if same_topic(lane.topic_id, known):
-            lane.topic_id = known or lane.topic_id
-            return
-        _log.warning("topic_made_again", subscription=self._subscription_id, lane=lane.key, topic_id=known)
-        fresh = self._lanes.open(lane.partition)
-        fresh.topic_id = known
-        fresh.adrift = True  # what its consumer still hands over is the old topic's
-        self._look_up(lane.partition, anew=True)
+    def confirm(self, lane: Lane, topics: Topics) -> None:
+        """Hold a look at the topics against the lane."""
+        topic = lane.partition.topic
+        topic_id = topics.ids.get(topic, "")
+        if not topics.partitions.get(topic):
+            lane.confirmed = False
+        elif same_topic(lane.topic_id, topic_id):
+            lane.topic_id = topic_id or lane.topic_id
+            lane.confirmed = True
+        else:
+            lane.confirmed = False
+            self._look_up(lane.partition, anew=True)
 
     def _look_up(self, partition: Partition, *, anew: bool) -> None:
         def ask() -> Callable[[], None]:
             bounds = self._lanes.reader.bounds(partition, ASK_TIMEOUT_S)
-            return lambda: self._begin(partition, bounds, anew=anew)
+            topic_id = self._services.topics([partition.topic]).ids.get(partition.topic, "")
+            return lambda: self._begin(partition, bounds, topic_id, anew=anew)
 
         self._ask(ask, partition)
 
-    def _recall(self, partitions: Sequence[Partition]) -> None:
-        def ask() -> Callable[[], None]:
-            marks = self._lanes.reader.committed(partitions, ASK_TIMEOUT_S)
-            return lambda: self._remember(marks)
-
-        self._ask(ask, *partitions)
-
-    def _remember(self, marks: Mapping[Partition, Mark | None]) -> None:
+    def _remember(self, marks: Mapping[Partition, Mark | None], ids: Mapping[str, str]) -> None:
         for partition, mark in marks.items():
             lane = self._lanes.lane(partition)
-            if lane is not None and not lane.known:
-                lane.recall(mark.memo if mark else NOTHING, self._services.monotonic())
-                self.identify(lane)
+            if lane is None or lane.known:
+                continue
+            topic_id = ids.get(partition.topic, "")
+            lane.recall(mark.memo if mark else NOTHING, self._services.monotonic())
+            if same_topic(lane.topic_id, topic_id):
+                lane.topic_id = topic_id or lane.topic_id
+            else:
+                lane.known = False  # what is committed is the old topic's
+                self._look_up(partition, anew=True)
         self._lanes.dispatch()
 
-    def _begin(self, partition: Partition, bounds: Bounds, *, anew: bool) -> None:
+    def _begin(self, partition: Partition, bounds: Bounds, topic_id: str, *, anew: bool) -> None:
         lane = self._lanes.lane(partition)
         if lane is None or self._lanes.closed:
             return
-        topic_id = self._topic_ids.get(partition.topic, "")
+        if anew:
+            if same_topic(lane.topic_id, topic_id):
+                return  # it is another lane already
+            lane = self._renewed(partition, topic_id)
         wanted = bounds.first if anew else _wanted(lane, bounds.committed, topic_id)
         source = self._sources[partition.topic]
         start = beginning(source, partition.number, wanted, bounds.first, bounds.end, topic_id)
         if start.lost:
-            self._lanes.lost(
-                LostRange(
-                    topic=partition.topic,
-                    partition=partition.number,
-                    first=start.offset - start.lost,
-                    end=start.offset,
-                    at=self._services.wall_clock(),
-                )
-            )
+            self._say_lost(partition, start)
         if start.offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
-            lane = self._lanes.open(partition)
-            lane.topic_id = topic_id
+            lane = self._renewed(partition, topic_id)
         lane.skip_to(start.offset)
         self._lanes.reread(lane, start.offset)
+        self._lanes.dispatch()
+
+    def _renewed(self, partition: Partition, topic_id: str) -> Lane:
+        """Another lane, for the topic that has this UUID; it takes nothing before its consumer was moved."""
+        lane = self._lanes.open(partition)
+        lane.topic_id = topic_id
+        lane.adrift = True
+        _log.warning("topic_made_again", subscription=self._subscription_id, lane=lane.key, topic_id=topic_id)
+        return lane
+
+    def _say_lost(self, partition: Partition, start: Beginning) -> None:
+        self._lanes.lost(
+            LostRange(
+                topic=partition.topic,
+                partition=partition.number,
+                first=start.offset - start.lost,
+                end=start.offset,
+                at=self._services.wall_clock(),
+            )
+        )
 
     def _ask(self, ask: Callable[[], Callable[[], None]], *partitions: Partition) -> None:
         """Ask in the background until Kafka answers, and go on on the loop's thread."""

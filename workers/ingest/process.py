@@ -40,7 +40,7 @@ from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.control import Control
 from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
-from workers.ingest.loop import IngestLoop
+from workers.ingest.loop import Companions, IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.slot_watch import SlotWatch
@@ -69,13 +69,18 @@ class IngestProcess:
         self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
         self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers))
+        self._topics = TopicWatch(
+            settings.kafka_bootstrap_servers,
+            interval_s=settings.commit_interval_s,
+            in_use=lambda: self.loop.topics_in_use,
+            saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
+        )
         self.loop = IngestLoop(
             bounds=_loop_bounds(settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=self._dispatches,
-            publisher=self._publisher,
-            recorder=self._recorder,
-            graveyard=self._graveyard,
+            companions=Companions(publisher=self._publisher, recorder=self._recorder, graveyard=self._graveyard),
+            look=self._topics.look,
             open_intake=self._open_intake,
             never_joined=self._fall_back,
         )
@@ -95,11 +100,6 @@ class IngestProcess:
             offsets_every_s=settings.offset_upkeep_s,
             protocol=lambda: self._group_protocol,
             monotonic=clock.monotonic,
-        )
-        self._topics = TopicWatch(
-            settings.kafka_bootstrap_servers,
-            in_use=lambda: self.loop.topics_in_use,
-            saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
         )
         self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)

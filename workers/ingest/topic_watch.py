@@ -1,49 +1,48 @@
-"""What the cluster says about the topics: how many partitions each has, and which UUID; asked every few seconds."""
+"""Looks at the topics that are in use, again and again: before each commit, and for the status."""
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from threading import Event, Thread
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from webhookd import logs
-from webhookd.edges.kafka_topics import topic_ids
+from webhookd.edges.kafka_topics import look
+from webhookd.flow.topics import Topics
 
-INTERVAL_S = 2.0
 TIMEOUT_S = 5.0
 
 _log = logs.get(__name__)
 _library_log = logging.getLogger("librdkafka")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topics:
-    """What was seen: `partitions` of every topic there is, `ids` of those in use (as far as the brokers say)."""
-
-    partitions: dict[str, int]
-    ids: dict[str, str]
-
-
 class TopicWatch:
-    """One thread; `saw` is called on it. `in_use` answers the topics whose UUIDs matter."""
+    """One thread; `saw` is called on it. `in_use` answers the topics that matter."""
 
     def __init__(
-        self, bootstrap_servers: str, *, in_use: Callable[[], Collection[str]], saw: Callable[[Topics], None]
+        self,
+        bootstrap_servers: str,
+        *,
+        interval_s: float,
+        in_use: Callable[[], Collection[str]],
+        saw: Callable[[Topics], None],
     ) -> None:
         config: dict[str, str | int | float | bool] = {
             "bootstrap.servers": bootstrap_servers,
             "client.id": "webhookd-topics",
+            "allow.auto.create.topics": False,
+            "reconnect.backoff.max.ms": 2_000,
         }
         self._client = AdminClient(config, logger=_library_log)
+        self._interval_s = interval_s
         self._in_use = in_use
         self._saw = saw
         self._stop = Event()
         self._thread = Thread(target=self._run, name="topic-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Begin to look."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -51,15 +50,15 @@ class TopicWatch:
         self._stop.set()
         self._thread.join(TIMEOUT_S + 1.0)
 
+    def look(self, topics: Collection[str]) -> Topics:
+        """A look at these topics now; blocks, any thread. Raises KafkaException when the cluster does not answer."""
+        return look(self._client, topics, TIMEOUT_S)
+
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL_S):
+        while not self._stop.wait(self._interval_s):
             try:
-                self._saw(self._look())
+                seen = self.look(self._in_use())
             except KafkaException as error:
                 _log.warning("topics_unknown", code="kafka_unavailable", detail=str(error))
-
-    def _look(self) -> Topics:
-        listed = self._client.list_topics(timeout=TIMEOUT_S).topics
-        partitions = {name: len(topic.partitions) for name, topic in listed.items() if topic.error is None}
-        wanted = [topic for topic in self._in_use() if topic in partitions]
-        return Topics(partitions=partitions, ids=topic_ids(self._client, wanted, TIMEOUT_S))
+                continue
+            self._saw(seen)

@@ -95,8 +95,8 @@ class Vitals:
         return 0 in self.topics.values()
 
     def saw_topics(self, partitions: Mapping[str, int], sources: Collection[str]) -> bool:
-        """How many partitions each topic has by now; answers whether that is news."""
-        topics = {topic: partitions.get(topic, 0) for topic in sources}
+        """How many partitions each topic has by now, as far as it was looked at; answers whether that is news."""
+        topics = self.topics | {topic: partitions[topic] for topic in sources if topic in partitions}
         news = topics != self.topics
         self.topics = topics
         return news

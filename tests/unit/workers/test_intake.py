@@ -10,8 +10,8 @@ from webhookd.flow.dispatches import Dispatches, Effect
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.lane import LaneState
 from webhookd.flow.position import Partition
+from webhookd.flow.topics import Topics
 from workers.ingest.intake import FIRST_SLICE
-from workers.ingest.topic_watch import Topics
 
 
 def test_matching_records_wait_in_their_lanes() -> None:
@@ -145,7 +145,7 @@ def test_closed_intake_commits_and_seeks_no_more() -> None:
 
 def test_condition_counts_filter_errors() -> None:
     scene = Scene()
-    scene.intake.saw_topics(Topics(partitions={TOPIC: 2, "other": 9}, ids={}))
+    scene.intake.saw_topics(Topics(partitions={TOPIC: 2, "other": 9}))
     condition = scene.intake.condition()
     assert [(topic.topic, topic.partitions) for topic in condition.topics] == [(TOPIC, 2)]
     assert (condition.filter_errors, condition.last_filter_error) == (0, "")
@@ -156,7 +156,17 @@ def test_commit_that_failed_is_said_again() -> None:
     scene.reads(ZERO, SMALL)
     scene.committable()
     scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)])
-    assert scene.committable() == {ZERO: 1}
+    unseen = scene.committable()
+    scene.intake.saw_topics(Topics(partitions={TOPIC: 2}))
+    assert (unseen, scene.committable()) == ({}, {ZERO: 1})
+
+
+def test_nothing_is_committed_for_a_topic_that_is_gone() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.intake.saw_topics(Topics(partitions={TOPIC: 0}))
+    scene.intake.close()
+    assert (scene.committable(), scene.reader.closed) == ({}, [{}])
 
 
 def test_condition_goes_on_where_it_was() -> None:

@@ -10,7 +10,7 @@ from webhookd.flow.lane import LaneState
 from webhookd.flow.memo import Memo
 from webhookd.flow.position import Mark
 from webhookd.flow.report import Exchange
-from workers.ingest.topic_watch import Topics
+from webhookd.flow.topics import Topics
 from workers.ingest.vitals import UNHEALTHY_AFTER_S
 
 
@@ -80,16 +80,34 @@ def test_topic_with_another_uuid_is_another_lane_from_its_beginning() -> None:
     scene.reads(ZERO, GOOD, at=50)
     scene.reader.first, scene.reader.last = 3, 900
     old = scene.lane()
-    scene.intake.saw_topics(Topics(partitions={TOPIC: 2}, ids={TOPIC: "second"}))
+    scene.services.ids[TOPIC] = "second"
+    for _ in range(2):
+        scene.intake.saw_topics(Topics(partitions={TOPIC: 2}, ids={TOPIC: "second"}))
     assert scene.lane() is not old
     assert (scene.lane().topic_id, scene.lane().failures) == ("second", 0)
     assert ("reposition", ZERO, 3) in scene.reader.asked
     assert (scene.intake.condition().lost_ranges, scene.committable()[ZERO]) == ((), 3)
 
 
+def test_look_that_comes_late_does_not_take_a_new_lane_for_an_old_one() -> None:
+    scene = Scene()
+    scene.services.ids[TOPIC] = "second"
+    scene.reader.listener.revoked([ZERO])
+    scene.reader.listener.assigned([ZERO])
+    lane = scene.lane()
+    scene.intake.saw_topics(Topics(partitions={TOPIC: 2}, ids={TOPIC: "first"}))
+    assert (scene.lane() is lane, lane.topic_id) == (True, "second")
+
+
+def test_committed_offset_of_a_topic_that_was_deleted_is_not_where_to_begin() -> None:
+    scene = Scene(committed=Mark(50, Memo(topic_id="first")), ids={TOPIC: "second"})
+    assert ("reposition", ZERO, 0) in scene.reader.asked
+    assert (scene.lane().topic_id, scene.committable()[ZERO]) == ("second", 0)
+
+
 def test_stored_start_is_not_that_of_a_topic_made_again() -> None:
     scene = Scene(topic_id="first")
-    scene.intake.saw_topics(Topics(partitions={TOPIC: 2}, ids={TOPIC: "second"}))
+    scene.services.ids[TOPIC] = "second"
     scene.reader.last = 90
     scene.reader.listener.unpositioned(ZERO)
     assert scene.reader.asked[-1] == ("reposition", ZERO, 0)
@@ -145,9 +163,9 @@ def test_reposition_that_failed_is_tried_again() -> None:
 
 def test_missing_topic_makes_unhealthy_until_it_is_there() -> None:
     scene = Scene()
-    scene.intake.saw_topics(Topics(partitions={}, ids={}))
+    scene.intake.saw_topics(Topics(partitions={TOPIC: 0}))
     scene.intake.delivered()
     without = scene.intake.condition()
-    scene.intake.saw_topics(Topics(partitions={TOPIC: 1}, ids={}))
+    scene.intake.saw_topics(Topics(partitions={TOPIC: 1}))
     assert (without.health, without.reason) == (Health.UNHEALTHY, "topic_missing")
     assert scene.intake.condition().health is Health.HEALTHY

@@ -1,0 +1,16 @@
+"""What the cluster says about topics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """One look at the topics that were asked for.
+
+    `partitions` is 0 for one that does not exist; `ids` holds the UUIDs (KIP-516) of those that do, as far as the
+    brokers tell: a topic that was deleted and made again has another.
+    """
+
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
