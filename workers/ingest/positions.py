@@ -128,8 +128,13 @@ class Positions:
     def _renew(self, partition: Partition, bounds: Bounds, topic_id: str) -> None:
         """Another lane from the first offset, unless it is another one already."""
         lane = self._lanes.lane(partition)
-        if lane is not None and not self._lanes.closed and not same_topic(lane.topic_id, topic_id):
+        if lane is None or self._lanes.closed:
+            return
+        if not same_topic(lane.topic_id, topic_id):
             self._set_off(self._renewed(partition, topic_id), bounds.first)
+        elif not lane.known:  # the brokers do not agree yet: the next look confirms the lane, or finds the other topic
+            lane.known, lane.confirmed = True, False
+            self._lanes.dispatch()
 
     def _begin(self, partition: Partition, bounds: Bounds, topic_id: str, seen: int) -> None:
         """Begin where flow/start.py says; `seen` is how far the lane had read when Kafka was asked."""
