@@ -34,8 +34,8 @@ class Cost:
     `recovery_s` is how long after its end a lane may stand still by the configured times, `why` says which ones; the
     machine's slowness is not in it (SLACK_S). `stalls`: whether lanes may stand still for as long as it lasts, too.
     What is in flight may be sent again when it `strikes`, and at so many `later` moments up to `aftershock_s` after its
-    end. `amnesia_s` is how much of what was settled before it began may come back. `orphans`: what was in flight goes on
-    being delivered until the fault ends, with nobody to settle it.
+    end. `amnesia_s` is how much of what was settled before it began may come back. `orphans`: what was in flight goes
+    on being delivered until the fault ends, with nobody to settle it.
     """
 
     recovery_s: float
