@@ -1,6 +1,5 @@
 """What the demo plays on: a cluster, a receiver and the embedded service, with three subscriptions on one topic."""
 
-import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -8,12 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-
 from command.embedded import EmbeddedService
 from command.management import Management
 from command.orders import FILTER, TOPIC, Orders
+from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.errors import KafkaUnavailable
 from webhookd.settings import Settings
 from webhookd.testing.mock_cluster import MockCluster
 from webhookd.testing.receiver import CheckingReceiver
@@ -58,7 +56,7 @@ class Stage(AbstractContextManager["Stage"]):
         self.plays: list[Play] = []
         self.orders: Orders
         self.service: EmbeddedService
-        self._admin: AdminClient
+        self._offsets: KafkaOffsets
         self._api: Management
 
     def __enter__(self) -> Self:
@@ -80,15 +78,12 @@ class Stage(AbstractContextManager["Stage"]):
     def committed(self, play: Play) -> bool:
         """Whether the group's offsets in Kafka are past every record."""
         ends = self.orders.all.ends()
-        places = [
-            TopicPartition(topic, number) for topic, number in ends
-        ]  # the mock cluster answers only what is named
-        request = [ConsumerGroupTopicPartitions(f"webhooks-{play.id}", places)]
+        topics = sorted({topic for topic, _ in ends})
         try:
-            answer = self._admin.list_consumer_group_offsets(request)[request[0].group_id].result(ASK_S)
-        except KafkaException:
+            commits = self._offsets.commits(f"webhooks-{play.id}", topics, ASK_S)
+        except KafkaUnavailable:
             return False
-        offsets = {(p.topic, p.partition): p.offset for p in answer.topic_partitions or []}
+        offsets = {(place.topic, place.number): at.offset for place, at in commits.items()}
         return all(offsets.get(place, -1) >= end for place, end in ends.items())
 
     def _open(self, exits: ExitStack) -> None:
@@ -97,9 +92,7 @@ class Stage(AbstractContextManager["Stage"]):
         self.orders = Orders(cluster.producer)
         receiver = CheckingReceiver([_path(name) for name in SUBSCRIPTIONS])
         exits.callback(receiver.stop)
-        self._admin = AdminClient(
-            {"bootstrap.servers": cluster.bootstrap_servers}, logger=logging.getLogger("librdkafka")
-        )
+        self._offsets = KafkaOffsets(cluster.bootstrap_servers)
         self.service = EmbeddedService(_settings(cluster.bootstrap_servers, self._directory))
         exits.callback(self.service.stop, DRAIN_S)
         self._api = Management(self.service.api_url)

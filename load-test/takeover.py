@@ -65,8 +65,9 @@ class Arrivals:
 class Ingests:
     """Two ingest processes, and which of them reads the subscription."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, protocol: str) -> None:
         self._rig = rig
+        self._protocol = protocol
         self._number = 0
         self._running: dict[str, Child] = {}
         for _ in range(2):
@@ -75,7 +76,7 @@ class Ingests:
     def start(self) -> None:
         """Another process."""
         self._number += 1
-        name = f"ingest-{self._number}"
+        name = f"ingest-{self._protocol}-{self._number}"
         self._running[name] = self._rig.command("ingest", log=name)
 
     def end_owner(self, number: signal.Signals) -> None:
@@ -113,9 +114,9 @@ class Ingests:
 
 
 @contextmanager
-def ingests(rig: Rig) -> Iterator[Ingests]:
+def ingests(rig: Rig, protocol: str) -> Iterator[Ingests]:
     """Two of them, stopped at the end."""
-    running = Ingests(rig)
+    running = Ingests(rig, protocol)
     try:
         yield running
     finally:
@@ -129,7 +130,11 @@ def measure(rig: Rig, protocol: str, rounds: int) -> dict[str, list[float]]:
     create_topics(rig.kafka.address, {topic: PARTITIONS})
     stalls: dict[str, list[float]] = {"start": [], "SIGTERM": [], "kill -9": []}
     worker = rig.command("worker", log="worker")
-    with rig.receiver() as receiver, ingests(rig) as running, Trickle(rig.kafka.address, {topic: PARTITIONS}, PER_S):
+    with (
+        rig.receiver() as receiver,
+        ingests(rig, protocol) as running,
+        Trickle(rig.kafka.address, {topic: PARTITIONS}, PER_S),
+    ):
         arrivals = Arrivals(receiver)
         for _ in range(rounds):
             running.wait_started()

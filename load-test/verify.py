@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -15,6 +15,7 @@ class Marks:
 
     def __init__(self, bootstrap_servers: str, topic: str, partitions: int) -> None:
         self._places = [TopicPartition(topic, number) for number in range(partitions)]
+        self._bootstrap_servers = bootstrap_servers
         self._client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
 
     def ends(self) -> dict[int, int]:
@@ -28,12 +29,16 @@ class Marks:
 
         {} while the broker cannot say: its coordinator is being loaded when it is asked for the first time.
         """
-        asked = ConsumerGroupTopicPartitions(f"webhooks-{subscription}", self._places)
-        answer = self._client.list_consumer_group_offsets([asked], request_timeout=ASK_TIMEOUT_S)
+        group = {"bootstrap.servers": self._bootstrap_servers, "group.id": f"webhooks-{subscription}", "log_level": 3}
+        consumer = Consumer(
+            group
+        )  # that joins nothing; the admin client's request for this can crash (librdkafka 2.16)
         try:
-            found = answer[asked.group_id].result(ASK_TIMEOUT_S).topic_partitions or []
+            found = consumer.committed(self._places, timeout=ASK_TIMEOUT_S)
         except KafkaException:
             return {}
+        finally:
+            consumer.close()
         return {place.partition: max(-1, place.offset) for place in found}
 
 

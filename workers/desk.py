@@ -210,4 +210,6 @@ def _log_end(errand: DeliveryErrand) -> None:
         wait_s = errand.verdict.wait_s if isinstance(errand.verdict, RetryAt) else None
         _log.warning("attempt_failed", code=errand.failure_code, retry_in_s=wait_s, **facts)
     else:
-        _log.info("delivered", sending_s=round(errand.took_s, 6), **facts)
+        # A stop, or a new epoch, may have come before the first answer.
+        event = "delivered" if errand.done else "delivery_returned"
+        _log.info(event, sending_s=round(errand.took_s, 6), **facts)

@@ -138,6 +138,7 @@ INGEST_KILLED = Fault(
     cost=Cost(
         recovery_s=SESSION_S + MEMBER_S + START_S,
         why="the group's session timeout + membership + start of the next process",
+        orphans=True,
     ),
 )
 INGEST_FROZEN = Fault(

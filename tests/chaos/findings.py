@@ -34,7 +34,8 @@ class Cost:
     `recovery_s` is how long after its end a lane may stand still by the configured times, `why` says which ones; the
     machine's slowness is not in it (SLACK_S). `stalls`: whether lanes may stand still for as long as it lasts, too.
     What is in flight may be sent again when it `strikes`, and at so many `later` moments up to `aftershock_s` after its
-    end. `amnesia_s` is how much of what was settled before it began may come back.
+    end. `amnesia_s` is how much of what was settled before it began may come back. `orphans`: what was in flight goes
+    on being delivered until the fault ends, with nobody to settle it.
     """
 
     recovery_s: float
@@ -44,6 +45,7 @@ class Cost:
     later: int = 0
     aftershock_s: float = 0.0
     amnesia_s: float = 0.0
+    orphans: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,7 +194,9 @@ def _stall_bound_s(watched: Watched, marks: Sequence[Mark]) -> float:
 def _resendable(mark: Mark, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
     """What this fault may have had sent again: what was in flight as it struck, and at its later disturbances."""
     struck_at, over_at = mark.began_at, mark.ended_at + mark.cost.aftershock_s
-    as_it_struck = _in_flight(lanes, commits, struck_at - mark.cost.amnesia_s, struck_at + UNDER_WAY_S)
+    orphaned_until = mark.ended_at + NOTICED_S if mark.cost.orphans else 0.0
+    under_way_until = max(struck_at + UNDER_WAY_S, orphaned_until)
+    as_it_struck = _in_flight(lanes, commits, struck_at - mark.cost.amnesia_s, under_way_until)
     times = commits.times(struck_at, over_at)
     counted = (_in_flight(lanes, commits, at, min(at + UNDER_WAY_S, over_at + NOTICED_S)) for at in times)
     return as_it_struck * mark.cost.strikes + max(counted, default=as_it_struck) * mark.cost.later

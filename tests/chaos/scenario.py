@@ -177,7 +177,7 @@ class Scenario:
 
     def sent(self) -> dict[int, Sent]:
         """All that Kafka has acknowledged up to now."""
-        return {number: record for load in self.loads for number, record in list(load.sent.items())}
+        return {number: record for load in self.loads for number, record in load.sent.copy().items()}
 
     def _lacking(self, sent: dict[int, Sent]) -> int:
         """How many of these have not arrived where they are wanted."""

@@ -57,7 +57,7 @@ def test_remade_topic_is_read_from_its_beginning(how: Remade, site: Site, report
         behind.receivers[0].behave(Behaviour.ERROR)
         site.pass_time(2.0)
         load.stop()
-        before = set(load.sent)
+        before = set(load.sent.copy())
         assert site.supervised(lambda: scenario.watched[0].lacks(before) == 0, 20.0), "the first life arrives"
         behind.waived |= before  # what was not delivered has gone with its topic
         with scenario.marked(REMADE):

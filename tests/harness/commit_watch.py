@@ -59,7 +59,7 @@ class CommitHistory:
 
     def now(self) -> dict[LaneKey, int]:
         """What was committed when it was last asked."""
-        return {lane: steps[-1].offset for lane, steps in list(self._steps.items()) if steps}
+        return {lane: steps[-1].offset for lane, steps in self._steps.copy().items() if steps}
 
     def times(self, since: float, until: float) -> list[float]:
         """When it was asked, and answered, within these bounds."""

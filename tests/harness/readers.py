@@ -81,6 +81,7 @@ class HandServices:
         self.told: list[Activity] = []
         self.touched: list[str] = []
         self.ids: dict[str, str] = {}
+        self.held: list[Callable[[], None]] | None = None
 
     def call(self, action: Callable[[], None]) -> None:
         """At once."""
@@ -91,8 +92,11 @@ class HandServices:
         self.later.append((delay_s, action))
 
     def in_background(self, action: Callable[[], None]) -> None:
-        """At once."""
-        action()
+        """At once, unless the test holds it back."""
+        if self.held is None:
+            action()
+        else:
+            self.held.append(action)
 
     def topics(self, names: Collection[str]) -> Topics:
         """As the test says in `ids`."""

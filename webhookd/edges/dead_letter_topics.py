@@ -10,9 +10,15 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from webhookd import logs
 from webhookd.errors import KafkaUnavailable
 from webhookd.flow.dead_letter import DeadLetter
 
+TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+MESSAGE_BYTES = 1_000_000_000
+"""The topic's own limit decides, not the client's default of a megabyte: a record of that size came out of Kafka."""
+
+_log = logs.get(__name__)
 _library_log = logging.getLogger("librdkafka")
 
 
@@ -26,7 +32,8 @@ class DeadLetterTopics:
     def append(self, topic: str, letters: Sequence[DeadLetter], timeout_s: float) -> None:
         """Write the letters in their order, and wait until all in-sync replicas have them.
 
-        Raises KafkaUnavailable when that cannot be had in time; some of them may be there all the same.
+        One that is too large for the topic stays out of it: its row in the database is all there is, which is logged.
+        Raises KafkaUnavailable when the answer cannot be had in time; some of them may be there all the same.
         """
         producer = self._open()
         failed: list[KafkaError] = []
@@ -35,14 +42,19 @@ class DeadLetterTopics:
             if error is not None:
                 failed.append(error)
 
-        try:
-            for letter in letters:
+        for letter in letters:
+            try:
                 producer.produce(topic, letter.value, letter.key, headers=_headers(letter), on_delivery=answered)
-        except (BufferError, KafkaException) as error:
-            raise KafkaUnavailable(f"{topic}: {error}") from error
+            except KafkaException as error:
+                failed.append(error.args[0])
         unanswered = producer.flush(timeout_s)
-        if failed or unanswered:
-            raise KafkaUnavailable(f"{topic}: {failed[0].str() if failed else 'no answer in time'}")
+        if any(error.fatal() for error in failed):
+            self._producer = None  # it takes nothing more; the next one does
+        lasting = [error for error in failed if error.code() not in TOO_LARGE]
+        if lasting or unanswered:
+            raise KafkaUnavailable(f"{topic}: {lasting[0].str() if lasting else 'no answer in time'}")
+        if failed:
+            _log.error("dead_letter_too_large", code="dead_letter_too_large", topic=topic, count=len(failed))
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -51,6 +63,7 @@ class DeadLetterTopics:
                     "bootstrap.servers": self._bootstrap_servers,
                     "client.id": "webhookd-dead-letters",
                     "enable.idempotence": True,
+                    "message.max.bytes": MESSAGE_BYTES,
                     # Given up soon, and tried again by who asked: what waits in here cannot be taken back.
                     "message.timeout.ms": 5_000,
                     "allow.auto.create.topics": False,

@@ -82,7 +82,7 @@ class KafkaOffsets:
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
         """The UUID of each topic that exists; those that the brokers do not tell are left out."""
         try:
-            return dict(look(self._client(), topics, timeout_s).ids)
+            return dict(look(self._client(), topics, _Budget(timeout_s).left_s()).ids)
         except KafkaException as error:
             raise _translated(error) from error
 

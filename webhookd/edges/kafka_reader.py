@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
+from threading import Lock
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -60,6 +61,7 @@ class KafkaReader:
         fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
         self._listener = listener
+        self._asking = Lock()
         config = member_config(bootstrap_servers, group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
             "on_commit": self._on_commit,
@@ -96,15 +98,15 @@ class KafkaReader:
     def committed(self, partitions: Sequence[Partition], timeout_s: float) -> dict[Partition, Mark | None]:
         """What is committed for these partitions, None where nothing is. Blocks; any thread."""
         asked = [_topic_partition(partition) for partition in partitions]
-        return {
-            Partition(found.topic, found.partition): _mark(found)
-            for found in self._consumer.committed(asked, timeout=timeout_s)
-        }
+        with self._asking:
+            answer = self._consumer.committed(asked, timeout=timeout_s)
+        return {Partition(found.topic, found.partition): _mark(found) for found in answer}
 
     def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
         """What is committed, and what Kafka holds. Blocks; any thread."""
         committed = self.committed([partition], timeout_s)[partition]
-        offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), timeout=timeout_s)
+        with self._asking:
+            offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), timeout=timeout_s)
         if offsets is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
         return Bounds(committed=committed, first=offsets[0], end=offsets[1])
@@ -121,7 +123,8 @@ class KafkaReader:
                 self._consumer.commit(offsets=_positions(marks), asynchronous=False)
         except KafkaException as error:
             _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
-        self._consumer.close()
+        with self._asking:  # librdkafka frees what a question on another thread is using
+            self._consumer.close()
 
     def _is_error(self, message: Message) -> bool:
         error = message.error()

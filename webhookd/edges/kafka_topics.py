@@ -19,7 +19,8 @@ MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_
 def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
     """What the cluster says about these topics; blocks for at most about `timeout_s`.
 
-    The mock cluster tells no UUIDs. Raises KafkaException when the cluster does not answer.
+    The mock cluster tells no UUIDs; a topic that the cluster will not talk about is left out. Raises KafkaException
+    when nothing is answered.
     """
     if not topics:
         return Topics()
@@ -27,7 +28,15 @@ def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topi
     if str(some.cluster_id).startswith(MOCK_CLUSTER):
         return _listed(client, topics, timeout_s)
     answers = client.describe_topics(TopicCollection(sorted(topics)), request_timeout=timeout_s)
-    found = {topic: _answered(answer, timeout_s) for topic, answer in answers.items()}
+    found: dict[str, TopicDescription | None] = {}
+    refused: list[KafkaException] = []
+    for topic, answer in answers.items():
+        try:
+            found[topic] = _answered(answer, timeout_s)
+        except KafkaException as error:
+            refused.append(error)
+    if refused and not found:
+        raise refused[0]
     return Topics(
         partitions={topic: len(description.partitions) if description else 0 for topic, description in found.items()},
         ids={topic: str(description.topic_id) for topic, description in found.items() if description},

@@ -4,6 +4,7 @@ A tombstone and a record whose value is the JSON `null` are rendered alike; both
 """
 
 import base64
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from webhookd.flow.ticket import Batch
 
 DETAIL_CHARACTERS = 500
 """Of the endpoint's answer, kept with each record."""
+
+ENVELOPE_LEVELS = 100
+"""More than the envelope nests, and the stack may be deeper here than where the record was looked at first."""
 
 WORKER_LOST = "worker_lost"
 """The batch cost its workers their lives: nobody reported, so there is no answer to show."""
@@ -73,8 +77,18 @@ class Burial:
                 status=status,
                 attempts=self.attempts,
             )
-            for message in _decoder.decode(self.batch.body).messages
+            for message in _decoded(self.batch.body).messages
         ]
+
+
+def _decoded(body: bytes) -> _Body:
+    """The body read again: a record that was just not nested too deeply stands a few levels deeper in it."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + ENVELOPE_LEVELS)
+    try:
+        return _decoder.decode(body)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _raw(shown: str | _Bytes | None) -> bytes | None:

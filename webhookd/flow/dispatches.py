@@ -178,7 +178,14 @@ class Dispatches:
             self._exhausted(delivery, None, 0.0, now, effect)
         else:
             self.give_up(delivery, effect)
+            for lane in delivery.lanes:
+                self._part(lane, now)
         return effect
+
+    def _part(self, lane: Lane, now: float) -> None:
+        """Lanes that were lost together come back apart, from the second time on: one of them may be the poison."""
+        if lane.deaths > 1:
+            lane.rest_until = now + self._chance() * self._leases.lease_s * 2.0**lane.deaths
 
     def buried(self, delivery: Delivery) -> Effect:
         """The dead letters of its failed batch are safe: the lane goes on behind it."""
@@ -247,6 +254,8 @@ class Dispatches:
             _return_tail(delivery, delivery.done + 1)
             delivery.stage, delivery.due_at, delivery.asked_at = Stage.BURYING, inf, inf
             effect.burial = Burial(delivery=delivery, batch=batch, failure=failure, attempts=attempts)
+            for lane in delivery.lanes:  # held under another policy: only this batch has had its attempts
+                lane.state, lane.failed_probes = LaneState.FLOWING, 0
             return
         self.give_up(delivery, effect)
         for lane in delivery.lanes:

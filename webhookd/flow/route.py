@@ -11,7 +11,7 @@ from math import inf
 
 from webhookd.flow import identity
 from webhookd.flow.allowance import Allowance, Room
-from webhookd.flow.delivery import Delivery
+from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.envelope import body
 from webhookd.flow.lane import Fragment, Lane, LaneState, Matching
 from webhookd.flow.pace import Pace
@@ -73,9 +73,7 @@ class Route:
         """Every delivery that can leave now and is allowed to; its lanes are occupied from here on."""
         deliveries = []
         leftovers = []
-        room = (allowance or Allowance()).of_subscription(
-            sum(lane.delivery is not None for lane in self.lanes.values())
-        )
+        room = (allowance or Allowance()).of_subscription(sum(map(_under_way, self.lanes.values())))
         for lane in self.lanes.values():
             if not lane.free or lane.rest_until > now or not lane.holds_work:
                 continue
@@ -169,3 +167,8 @@ class Route:
         for lane in lanes:
             lane.delivery = delivery
         return delivery
+
+
+def _under_way(lane: Lane) -> bool:
+    """Whether a worker has, or is about to get, what the lane has in flight: what waits otherwise holds no thread."""
+    return lane.delivery is not None and lane.delivery.stage in {Stage.QUEUED, Stage.CLAIMED}

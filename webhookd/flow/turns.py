@@ -11,11 +11,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from math import inf
 
+NO_TURN = -1
+"""Of a delivery that may not have been published at all: no queue comes to it."""
+
 
 @dataclass(slots=True)
 class _Queue:
     published: int = 0
-    claimed: int = -1
+    claimed: int = NO_TURN
     moved_at: float = -inf
 
 

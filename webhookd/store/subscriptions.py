@@ -32,7 +32,7 @@ class Outline:
     name: str
     active: bool
     url: str
-    inactive_reason: str = ""
+    inactive_reason: str
 
 
 def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
@@ -156,13 +156,25 @@ def _usable(row: dict[Any, Any]) -> Loaded:
         return error
 
 
-def _outline(row: Row[str, int, str, bool, str]) -> Outline:
-    return Outline(id=row.id, version=row.version, name=row.name, active=row.active, url=row.url)
+def _outline(row: Row[str, int, str, bool, str, str]) -> Outline:
+    return Outline(
+        id=row.id,
+        version=row.version,
+        name=row.name,
+        active=row.active,
+        url=row.url,
+        inactive_reason=row.inactive_reason,
+    )
 
 
-def _outlines() -> Select[str, int, str, bool, str]:
+def _outlines() -> Select[str, int, str, bool, str, str]:
     return select(
-        SubscriptionRow.id, SubscriptionRow.version, SubscriptionRow.name, SubscriptionRow.active, SubscriptionRow.url
+        SubscriptionRow.id,
+        SubscriptionRow.version,
+        SubscriptionRow.name,
+        SubscriptionRow.active,
+        SubscriptionRow.url,
+        SubscriptionRow.inactive_reason,
     )
 
 

@@ -70,19 +70,22 @@ class Graveyard:
 
     def _round(self) -> bool:
         """Try each copy that waits, once; answers whether all were made."""
-        written = True
+        failed: set[str] = set()
         for _ in range(len(self._copies)):
             topic, letters, safe = copy = self._copies.popleft()
+            if topic in failed:  # it costs a time-out, and the others wait for it once
+                self._copies.append(copy)
+                continue
             try:
                 self._topics.append(topic, letters, WRITE_S)
             except KafkaUnavailable as error:
                 _log.warning("dead_letters_delayed", code=error.code, topic=topic, detail=error.detail)
                 self._copies.append(copy)
-                written = False
+                failed.add(topic)
             except Exception:  # noqa: BLE001 - the top of the thread: one copy that cannot be made is not the others' end
                 _log.exception("dead_letters_failed", topic=topic, count=len(letters))
                 self._copies.append(copy)
-                written = False
+                failed.add(topic)
             else:
                 safe()
-        return written
+        return not failed

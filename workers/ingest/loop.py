@@ -96,6 +96,7 @@ class IngestLoop:
             self._timers,
             clocks.monotonic,
             gone=lambda intake: recorder.deactivate(intake.subscription, GONE),
+            failed=self._rebuild,
         )
         self._order = count()
         self._running = True

@@ -99,10 +99,15 @@ class Positions:
             self._look_up(lane.partition, anew=True)
 
     def _look_up(self, partition: Partition, *, anew: bool) -> None:
+        lane = self._lanes.lane(partition)
+        seen = lane.ledger.seen if lane is not None else UNREAD
+
         def ask() -> Callable[[], None]:
             bounds = self._lanes.reader.bounds(partition, ASK_TIMEOUT_S)
             topic_id = self._services.topics([partition.topic]).ids.get(partition.topic, "")
-            return lambda: self._begin(partition, bounds, topic_id, anew=anew)
+            return lambda: (
+                self._renew(partition, bounds, topic_id) if anew else self._begin(partition, bounds, topic_id, seen)
+            )
 
         self._ask(ask, partition)
 
@@ -120,23 +125,37 @@ class Positions:
                 self._look_up(partition, anew=True)
         self._lanes.dispatch()
 
-    def _begin(self, partition: Partition, bounds: Bounds, topic_id: str, *, anew: bool) -> None:
+    def _renew(self, partition: Partition, bounds: Bounds, topic_id: str) -> None:
+        """Another lane from the first offset, unless it is another one already."""
         lane = self._lanes.lane(partition)
         if lane is None or self._lanes.closed:
             return
-        if anew:
-            if same_topic(lane.topic_id, topic_id):
-                return  # it is another lane already
-            lane = self._renewed(partition, topic_id)
-        wanted = bounds.first if anew else _wanted(lane, bounds.committed, topic_id)
+        if not same_topic(lane.topic_id, topic_id):
+            self._set_off(self._renewed(partition, topic_id), bounds.first)
+        elif not lane.known:  # the brokers do not agree yet: the next look confirms the lane, or finds the other topic
+            lane.known, lane.confirmed = True, False
+            self._lanes.dispatch()
+
+    def _begin(self, partition: Partition, bounds: Bounds, topic_id: str, seen: int) -> None:
+        """Begin where flow/start.py says; `seen` is how far the lane had read when Kafka was asked."""
+        lane = self._lanes.lane(partition)
+        if lane is None or self._lanes.closed:
+            return
+        if lane.ledger.seen not in {UNREAD, seen}:  # it has read on since: what was answered says nothing about it
+            self._lanes.reread(lane, lane.ledger.seen)
+            return
+        wanted = _wanted(lane, bounds.committed, topic_id)
         source = self._sources[partition.topic]
         start = beginning(source, partition.number, wanted, bounds.first, bounds.end, topic_id)
         if start.lost:
             self._say_lost(partition, start)
         if start.offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
             lane = self._renewed(partition, topic_id)
-        lane.skip_to(start.offset)
-        self._lanes.reread(lane, start.offset)
+        self._set_off(lane, start.offset)
+
+    def _set_off(self, lane: Lane, offset: int) -> None:
+        lane.skip_to(offset)
+        self._lanes.reread(lane, offset)
         self._lanes.dispatch()
 
     def _renewed(self, partition: Partition, topic_id: str) -> Lane:

@@ -50,7 +50,6 @@ from workers.ingest.vigil import Vigil
 
 REPORT_WAIT_S = 0.5
 BACK_OFF_S = 0.5
-DRAIN_S = 20.0
 VITALS_S = 1.0
 
 _log = logs.get(__name__)
@@ -119,7 +118,7 @@ class IngestProcess:
         self._upkeep.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
-    def stop(self, budget_s: float = DRAIN_S) -> None:
+    def stop(self, budget_s: float) -> None:
         """Drain within the budget; nothing is lost when it is too short."""
         self._control.stop()
         self._topics.stop()

@@ -11,12 +11,16 @@ from webhookd.flow.condition import Health
 from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.dispatches import STALE_PAUSE_S, Dispatches, Effect, due_probes
 from webhookd.flow.report import Kind, Report
+from webhookd.flow.turns import NO_TURN
 from workers.ingest.dispatcher import Dispatcher
 from workers.ingest.intake import Intake
 from workers.ingest.timers import Timers
 
 SLEPT_S = 1.0
 """Between two sweeps, which are a twentieth of a second apart: this process did not run (stopped, or starved)."""
+
+COUNT_S = 0.25
+"""How often the failing deliveries are counted, which takes a pass over all in flight."""
 
 PUBLISH_AGAIN_S = 1.0
 """After a publish that failed, which may have arrived all the same."""
@@ -36,6 +40,7 @@ class Settlement:
         monotonic: Monotonic,
         *,
         gone: Callable[[Intake], None],
+        failed: Callable[[Intake, Exception], None],
     ) -> None:
         self._dispatches = dispatches
         self._dispatcher = dispatcher
@@ -43,6 +48,8 @@ class Settlement:
         self._timers = timers
         self._monotonic = monotonic
         self._gone = gone
+        self._failed = failed
+        self._counted_at = -COUNT_S
         self._swept_at = monotonic()
         self._attention: dict[str, Intake] = {}
 
@@ -59,24 +66,28 @@ class Settlement:
             lane.delivery = None
 
     def settle(self, reports: Sequence[Report]) -> None:
-        """Apply reports in their order."""
+        """Apply reports in their order; what goes wrong with one is its subscription's alone."""
         now = self._monotonic()
         for report in reports:
             try:
                 delivery = self._dispatches[report.delivery]
             except KeyError:
                 continue
-            done = delivery.done
-            effect = self._dispatches.report(report, now)
-            intake = self._intakes.get(delivery.subscription_id)
-            if intake is not None and intake.subscription.version == delivery.version:
-                _fold(intake.fold, report, delivery.done - done)
-                if report.failure is not None:
-                    intake.failed(report.failure)
-                self._apply(intake, effect, report.failure.error if report.failure else "")
-                if report.kind is Kind.STALE:
-                    # What is read again before its lanes have rested touches nothing: look once more when they have.
-                    self._timers.at(now + STALE_PAUSE_S, partial(self._touch_if_running, intake))
+            self._guarded(self._intakes.get(delivery.subscription_id), partial(self._settle, delivery, report, now))
+
+    def _settle(self, delivery: Delivery, report: Report, now: float) -> None:
+        done = delivery.done
+        effect = self._dispatches.report(report, now)
+        intake = self._intakes.get(delivery.subscription_id)
+        if intake is None or intake.subscription.version != delivery.version:
+            return
+        _fold(intake.fold, report, delivery.done - done)
+        if report.failure is not None:
+            intake.failed(report.failure)
+        self._apply(intake, effect, report.failure.error if report.failure else "")
+        if report.kind is Kind.STALE:
+            # What is read again before its lanes have rested touches nothing: look once more when they have.
+            self._timers.at(now + STALE_PAUSE_S, partial(self._touch_if_running, intake))
 
     def sweep(self) -> None:
         """What is overdue: claims, leases, probes and leftovers."""
@@ -84,26 +95,41 @@ class Settlement:
         if now - self._swept_at > SLEPT_S:
             self._dispatches.slept(now - self._swept_at)
         self._swept_at = now
-        self._dispatcher.count_failing()
+        if now - self._counted_at >= COUNT_S:
+            self._counted_at = now
+            self._dispatcher.count_failing()
         unclaimed, lost = self._dispatches.overdue(now)
         if self._dispatcher.publish_again(unclaimed, now):
             _log.info("published_again", deliveries=[delivery.id for delivery in unclaimed[:20]], count=len(unclaimed))
         for delivery in lost:
-            self._lost(delivery)
+            self._guarded(self._intakes.get(delivery.subscription_id), partial(self._lost, delivery))
         for intake in list(self._attention.values()):
-            for lane in due_probes(intake.route.lanes.values(), now):
-                intake.release(lane)
-            due_at = intake.route.due_at()
-            if due_at is not None and due_at <= now:
-                self.touch(intake)
-            elif due_at is None and not intake.holds:
-                self._attention.pop(intake.subscription.id, None)
+            self._guarded(intake, partial(self._look_after, intake, now))
+
+    def _look_after(self, intake: Intake, now: float) -> None:
+        for lane in due_probes(intake.route.lanes.values(), now):
+            intake.release(lane)
+        due_at = intake.route.due_at()
+        if due_at is not None and due_at <= now:
+            self.touch(intake)
+        elif due_at is None and not intake.holds:
+            self._attention.pop(intake.subscription.id, None)
+
+    def _guarded(self, intake: Intake | None, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
+            if intake is None:
+                _log.exception("settlement_failed")
+            else:
+                self._failed(intake, error)
 
     def publish_again_soon(self, deliveries: Sequence[Delivery]) -> None:
         """These may not have been published."""
         for delivery in deliveries:
             if delivery.stage is Stage.QUEUED:  # a publish that failed may have arrived, and its lease runs
                 delivery.due_at = self._monotonic() + PUBLISH_AGAIN_S
+                delivery.turn = NO_TURN
 
     def _apply(self, intake: Intake, effect: Effect, code: str = "") -> None:
         """`code` is the failure's, "" where nothing failed."""

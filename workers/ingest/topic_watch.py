@@ -61,4 +61,7 @@ class TopicWatch:
             except KafkaException as error:
                 _log.warning("topics_unknown", code="kafka_unavailable", detail=str(error))
                 continue
+            except Exception:  # noqa: BLE001 - the top of the thread: without looks nothing is confirmed any more
+                _log.exception("topic_watch_failed")
+                continue
             self._saw(seen)

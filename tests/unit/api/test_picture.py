@@ -11,7 +11,7 @@ from webhookd.store.subscriptions import Outline
 
 
 def facts(*, active: bool = True, usable: bool = True, condition: Condition | None = None) -> Facts:
-    outline = Outline(id="s", version=1, name="n", active=active, url="https://example.com/")
+    outline = Outline(id="s", version=1, name="n", active=active, url="https://example.com/", inactive_reason="")
     return Facts(outline=outline, usable=usable, condition=condition, activities=(), dead_letters=0)
 
 

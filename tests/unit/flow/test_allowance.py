@@ -1,9 +1,10 @@
 """How many lanes may be in flight: of one subscription, and of all that fail."""
 
-from tests.harness.lanes import dispatches, fill, lane_of, route
+from tests.harness.lanes import FAILED, about, dispatches, fill, lane_of, route
 from webhookd.flow.allowance import FEWEST, Allowance, Slots, slots_of
 from webhookd.flow.lane import PROVEN_S
 from webhookd.flow.queues import FIRST, RETRY
+from webhookd.flow.report import Kind
 from webhookd.flow.route import Route
 from webhookd.flow.worker_state import WorkerState
 
@@ -86,3 +87,12 @@ def test_success_proves_an_endpoint_for_a_while() -> None:
     assert (unknown, lane.proven(PROVEN_S - 1), lane.proven(PROVEN_S)) == (False, True, False)
     lane.failures = 1
     assert not lane.proven(1.0)
+
+
+def test_lane_that_waits_for_its_retry_takes_no_place() -> None:
+    made, flying = full(2), dispatches()
+    (first,) = made.ready(0.0, Allowance(lanes=1))
+    flying.published(first, 0.0)
+    taken = made.ready(0.0, Allowance(lanes=1))
+    flying.report(about(first, Kind.RETRY, failure=FAILED, wait_s=60.0), 0.0)
+    assert (taken, len(made.ready(0.0, Allowance(lanes=1)))) == ([], 1)

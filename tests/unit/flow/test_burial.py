@@ -1,10 +1,13 @@
 """Records read back out of a rendered batch are those that Kafka gave."""
 
+import sys
+
 import pytest
 
 from tests.harness.lanes import FAILED, WANTED, Record, lane
 from webhookd.flow.burial import Burial
 from webhookd.flow.delivery import Delivery
+from webhookd.flow.filters.matcher import Matcher
 
 HEADERS = (("trace", b"1"), ("trace", b"\xff"), ("none", None))
 
@@ -31,3 +34,20 @@ def test_record_comes_back_as_it_was(record: Record) -> None:
     )
     assert (letter.key, letter.headers, letter.attempts) == (record.name, record.pairs, 6)
     assert (letter.value or b"").strip() == (record.body or b"").strip()
+
+
+def test_value_that_was_just_not_too_deep_is_read_again() -> None:
+    of, depth = lane(0), sys.getrecursionlimit()
+    matcher = Matcher(())
+    while True:
+        depth -= 1
+        _, undecodable = of.take([Record(depth_offset(depth), b"[" * depth + b"]" * depth)], matcher, 0.0)
+        if not undecodable:
+            break
+    batch = of.cut(1, 1)
+    delivery = Delivery(id="d", subscription_id="s", version=1, lanes=(of,), batches=[batch])
+    assert len(Burial(delivery=delivery, batch=batch, failure=None, attempts=3).letters()) == 1
+
+
+def depth_offset(depth: int) -> int:
+    return 100_000 - depth

@@ -31,7 +31,8 @@ class Scene:
         return lane_of(self.route)
 
     def dispatched(self) -> Delivery:
-        """The next delivery, published."""
+        """The next delivery, published, once the lane has rested."""
+        self.now = max(self.now, self.lane.rest_until)
         (delivery,) = self.route.ready(self.now)
         self.dispatches.published(delivery, self.now)
         return delivery
@@ -210,3 +211,21 @@ def test_rest_is_bounded() -> None:
     for _ in range(20):
         at.hears(delivery, Kind.RETRY, failure=BUSY)
     assert at.lane.rest_s == LONGEST_REST_S
+
+
+def test_lane_that_was_held_before_its_policy_changed_gets_its_retries_again() -> None:
+    at = scene(OnExhausted.DEAD_LETTER)
+    at.lane.recall(Memo(failures=5, probes=3), 0.0)
+    at.lane.state = LaneState.PROBING
+    probe = at.dispatched()
+    at.hears(probe, Kind.EXHAUSTED, failure=FAILED)
+    at.dispatches.buried(probe)
+    assert (probe.probe, at.lane.state, at.dispatched().probe) == (True, LaneState.FLOWING, False)
+
+
+def test_lanes_lost_twice_together_come_back_apart() -> None:
+    at = scene()
+    at.loses(at.dispatched())
+    first = at.lane.rest_until
+    at.loses(at.dispatched())
+    assert (first, at.lane.rest_until > at.now) == (0.0, True)

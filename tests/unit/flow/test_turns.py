@@ -6,7 +6,7 @@ from tests.harness.lanes import LEASES, about, dispatches, fill, route
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches
 from webhookd.flow.report import Kind
-from webhookd.flow.turns import Turns
+from webhookd.flow.turns import NO_TURN, Turns
 
 WAIT_S = LEASES.claim_timeout_s
 
@@ -67,3 +67,9 @@ def test_queues_move_on_their_own() -> None:
     first, other = turns.next("first"), turns.next("retry")
     turns.came("first", first, 1.0)
     assert (turns.comes("first", first + 1, 2.0), turns.comes("retry", other, 2.0)) == (True, False)
+
+
+def test_delivery_that_may_not_have_left_has_no_turn() -> None:
+    turns = Turns(WAIT_S)
+    turns.came("first", turns.next("first"), 1.0)
+    assert not turns.comes("first", NO_TURN, 1.5)

@@ -105,6 +105,19 @@ def test_committed_offset_of_a_topic_that_was_deleted_is_not_where_to_begin() ->
     assert (scene.lane().topic_id, scene.committable()[ZERO]) == ("second", 0)
 
 
+def test_lane_that_has_read_on_is_not_sent_back_by_an_old_answer() -> None:
+    scene = Scene()
+    scene.reads(ZERO, GOOD, GOOD)
+    scene.reader.last = 2
+    scene.services.held = []
+    scene.reader.listener.unpositioned(ZERO)
+    scene.reads(ZERO, GOOD, GOOD, at=2)
+    for answer in scene.services.held:
+        answer()
+    assert (scene.reader.asked[-1], scene.lane().ledger.seen) == (("reposition", ZERO, 4), 4)
+    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1, 2, 3]
+
+
 def test_stored_start_is_not_that_of_a_topic_made_again() -> None:
     scene = Scene(topic_id="first")
     scene.services.ids[TOPIC] = "second"
