@@ -144,6 +144,9 @@ class Positions:
         if lane.ledger.seen not in {UNREAD, seen}:  # it has read on since: what was answered says nothing about it
             self._lanes.reread(lane, lane.ledger.seen)
             return
+        if not same_topic(lane.topic_id, topic_id):
+            self._renew(partition, bounds, topic_id)
+            return
         wanted = _wanted(lane, bounds.committed, topic_id)
         source = self._sources[partition.topic]
         start = beginning(source, partition.number, wanted, bounds.first, bounds.end, topic_id)

@@ -118,6 +118,15 @@ def test_lane_that_has_read_on_is_not_sent_back_by_an_old_answer() -> None:
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1, 2, 3]
 
 
+def test_position_lost_with_its_topic_is_not_looked_for_in_the_next_one() -> None:
+    scene = Scene(ids={TOPIC: "first"})
+    scene.reads(ZERO, GOOD, GOOD)
+    scene.services.ids[TOPIC] = "second"
+    scene.reader.last = 90
+    scene.reader.listener.unpositioned(ZERO)
+    assert (scene.reader.asked[-1], scene.lane().topic_id) == (("reposition", ZERO, 0), "second")
+
+
 def test_stored_start_is_not_that_of_a_topic_made_again() -> None:
     scene = Scene(topic_id="first")
     scene.services.ids[TOPIC] = "second"
