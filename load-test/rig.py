@@ -14,6 +14,8 @@ from typing import Any, Self
 
 import requests
 from redis import Redis
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from measure import Roots, Usage, usage
 from stack.child import Child, spawn
@@ -29,6 +31,9 @@ LOGS = ROOT / ".state" / "load-test"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 ASK_TIMEOUT_S = 30.0
+UNAVAILABLE = Retry(total=5, backoff_factor=0.5, status_forcelist=[503], allowed_methods=None)
+"""A broker that is busy creating topics answers late; a request that got 503 has registered nothing."""
+
 BROKER = KafkaOptions(heap_mb=1024, warmed_up=True)
 """As a broker in service runs: it shares the machine with what is measured."""
 
@@ -112,7 +117,9 @@ class Rig:
 
     def subscribe(self, url: str, topic: str, **wishes: Any) -> str:  # noqa: ANN401 - a JSON document's parts
         """Register a subscription over the API; answers its id."""
-        answer = requests.post(self._subscriptions, json=document(url, topic, **wishes), timeout=ASK_TIMEOUT_S)
+        with requests.Session() as session:
+            session.mount("http://", HTTPAdapter(max_retries=UNAVAILABLE))
+            answer = session.post(self._subscriptions, json=document(url, topic, **wishes), timeout=ASK_TIMEOUT_S)
         answer.raise_for_status()
         return str(answer.json()["id"])
 
