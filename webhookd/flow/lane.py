@@ -102,6 +102,7 @@ class Lane:
         self.returned: deque[Batch] = deque()
         self.bytes_held = 0
         self.aside_bytes = 0
+        self._letters: set[int] = set()
         self.delivery: Delivery | None = None
         self.state = LaneState.FLOWING
         self.failed_probes = 0
@@ -174,8 +175,9 @@ class Lane:
     def take(self, messages: Iterable[Message], matcher: Matching, now: float) -> tuple[int, list[DeadLetter]]:
         """Decode, match and render what was read: the hot path.
 
-        Answers how many records the filters dropped, and those that cannot be passed on. The messages are in offset
-        order; those below what was seen already (read again after a rewind) are passed over.
+        Answers how many records the filters dropped, and those that cannot be passed on, each once: one that is read
+        again while its dead letter is on its way waits for that. The messages are in offset order; those below what
+        was seen already (read again after a rewind) are passed over.
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
         offset, seen, dropped, size = -1, ledger.seen, 0, 0
@@ -191,10 +193,7 @@ class Lane:
                     continue
                 text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
             except _UNREADABLE as error:
-                letter = self._dead_letter(message, offset, error)
-                ledger.set_aside(offset)
-                undecodable.append(letter)
-                self.aside_bytes += letter.size_bytes
+                undecodable.extend(self._set_aside(message, offset, error))
                 continue
             ledger.accept(offset)
             wait(Fragment(offset, text, now))
@@ -235,9 +234,11 @@ class Lane:
         self.bytes_held = max(0, self.bytes_held - size)
 
     def settle_aside(self, letter: DeadLetter) -> None:
-        """The letter's row is committed; one that was forgotten since (read again) changes nothing."""
-        if self.ledger.settle_aside(letter.offset):
-            self.aside_bytes = max(0, self.aside_bytes - letter.size_bytes)
+        """The letter's row is committed; said again, it changes nothing."""
+        self.ledger.settle_aside(letter.offset)
+        if letter.offset in self._letters:
+            self._letters.remove(letter.offset)
+            self.aside_bytes -= letter.size_bytes
 
     def skip_to(self, offset: int) -> None:
         """Reading goes on at `offset`: what lies between is not ours, or not in Kafka any more, and not waited for."""
@@ -246,15 +247,26 @@ class Lane:
     def rewind(self, epoch: str) -> int:
         """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is).
 
+        Dead letters stay on their way, and in memory, until the database has them.
         The lane is adrift until its consumer is there: what arrives meanwhile lies beyond a gap and must not be taken.
         """
         self.epoch = epoch
         self.waiting.clear()
         self.returned.clear()
-        self.bytes_held = self.aside_bytes = 0
+        self.bytes_held = 0
         self.delivery = None
         self.adrift = self.ledger.seen != UNREAD
         return self.ledger.rewind()
+
+    def _set_aside(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
+        """Wait for the record's dead letter; answers it, unless it is on its way already."""
+        self.ledger.set_aside(offset)
+        if offset in self._letters:
+            return []
+        letter = self._dead_letter(message, offset, error)
+        self._letters.add(offset)
+        self.aside_bytes += letter.size_bytes
+        return [letter]
 
     def _dead_letter(self, message: Message, offset: int, error: Exception) -> DeadLetter:
         try:

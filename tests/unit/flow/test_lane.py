@@ -179,3 +179,22 @@ def test_letters_are_held_in_bytes_until_their_row() -> None:
     one.settle_aside(letter)
     one.settle_aside(letter)
     assert (before, one.aside_bytes) == (letter.size_bytes, 0)
+
+
+def test_letter_on_its_way_is_not_written_again_by_reading_again() -> None:
+    one = lane()
+    _, (letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
+    one.rewind("anew")
+    _, again = one.take([Record(0, b'"bad"'), Record(1)], WANTED, 0.0)
+    assert (again, one.ledger.watermark, one.aside_bytes) == ([], 0, letter.size_bytes)
+    one.settle_aside(letter)
+    assert (one.ledger.watermark, one.aside_bytes) == (1, 0)
+
+
+def test_letter_that_is_safe_before_reading_again_holds_nothing() -> None:
+    one = lane()
+    _, (letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
+    one.rewind("anew")
+    one.settle_aside(letter)
+    _, again = one.take([Record(0, b'"bad"')], WANTED, 0.0)
+    assert ([one.offset for one in again], one.ledger.watermark) == ([0], 0)

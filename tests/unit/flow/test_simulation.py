@@ -12,6 +12,7 @@ import pytest
 
 from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, dispatches, offsets_in, route
 from webhookd.flow.burial import Burial
+from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Effect, due_probes
 from webhookd.flow.lane import Lane
@@ -71,7 +72,7 @@ class World:
             self.route.open_lane(Partition(TOPIC, number))
         self.queue: deque[Task] = deque()
         self.claimed: set[tuple[str, int]] = set()
-        self.letters: list[tuple[Lane, int]] = []
+        self.letters: list[tuple[Lane, DeadLetter]] = []
         self.burials: list[Burial] = []
 
     def step(self) -> None:
@@ -110,13 +111,13 @@ class World:
                 _, letters = lane.take(taken, WANTED, self.now)
                 topic.reading = taken[-1].at + 1
                 topic.done.update(record.at for record in taken if record.body == b'"drop"')
-                self.letters.extend((lane, letter.offset) for letter in letters)
+                self.letters.extend((lane, letter) for letter in letters)
 
     def _bury(self) -> None:
         if self.calm or self.chance.random() < 0.5:
-            for lane, offset in self.letters:
-                lane.ledger.settle_aside(offset)
-                self.topics[lane.partition.number].done.add(offset)
+            for lane, letter in self.letters:
+                lane.settle_aside(letter)
+                self.topics[lane.partition.number].done.add(letter.offset)
             self.letters.clear()
             burials, self.burials = self.burials, []
             for burial in burials:
