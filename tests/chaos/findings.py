@@ -128,12 +128,13 @@ def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], sinc
     duplicates = sum(len(lane.again) for lane in lanes.values())
     bound = sum(_resendable(mark, lanes, watched.commits) for mark in marks)
     stall, stall_bound = longest_stall_s(lanes, sent, since), _stall_bound_s(watched, marks)
+    misplaced = list(_misplaced(wanted, arrived))
     problems = {
         f"{len(lost)} records lost, of {len(wanted)}: {sorted(lost)[:5]}…": bool(lost),
         "records out of order": any(lane.backwards for lane in lanes.values()),
         f"{duplicates} duplicates, at most {bound} were in flight": duplicates > bound,
         f"a lane stood still for {stall:.1f} s, the bound is {stall_bound:.1f} s": stall > stall_bound,
-        "a record came under another position than Kafka gave it": any(_misplaced(wanted, arrived)),
+        f"positions other than Kafka gave: {misplaced[:3]}": bool(misplaced),
         "records arrived that no filter keeps": any(not watched.wants(number) for number in arrived),
         f"committed offsets went backwards: {watched.commits.backwards}": bool(watched.commits.backwards),
     }
@@ -212,11 +213,14 @@ def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, since:
     return count
 
 
-def _misplaced(wanted: Mapping[int, Sent], arrived: Mapping[int, tuple[LaneKey, Arrival]]) -> Iterator[bool]:
+def _misplaced(wanted: Mapping[int, Sent], arrived: Mapping[int, tuple[LaneKey, Arrival]]) -> Iterator[str]:
     for number, record in wanted.items():
-        if number in arrived:
-            key, arrival = arrived[number]
-            yield (*key, arrival.offset) != (record.topic, record.life, record.partition, record.offset)
+        if number not in arrived or record.offset is None:
+            continue
+        key, arrival = arrived[number]
+        came, given = (*key, arrival.offset), (record.topic, record.life, record.partition, record.offset)
+        if came != given:
+            yield f"{number} came as {came}, Kafka said {given}"
 
 
 def _rewound(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, marks: Sequence[Mark]) -> Iterator[str]:

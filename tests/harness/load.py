@@ -17,12 +17,12 @@ NUMBERS = count()
 
 
 class Sent(NamedTuple):
-    """One record that Kafka has; `at` is when it said so (monotonic)."""
+    """One record that Kafka has; `at` is when it said so (monotonic). The offset is None when it did not say which."""
 
     topic: str
     life: int
     partition: int
-    offset: int
+    offset: int | None
     at: float
 
 
@@ -38,6 +38,7 @@ class Load:
         self.partitions = partitions
         self.sent: dict[int, Sent] = {}
         self.began_at = 0.0
+        self._highest: dict[int, int] = {}
         self._per_s = per_s
         self._chance = random.Random(seed)  # noqa: S311  # seeded on purpose
         self._producer = Producer(
@@ -102,9 +103,20 @@ class Load:
         )
 
     def _delivered(self, number: int, error: KafkaError | None, message: Message) -> None:
-        partition, offset = message.partition(), message.offset()
-        if error is None and partition is not None and offset is not None:
+        partition = message.partition()
+        if error is None and partition is not None:
+            offset = self._told(partition, message.offset())
             self.sent[number] = Sent(self.topic, self.life, partition, offset, time.monotonic())
+
+    def _told(self, partition: int, offset: int | None) -> int | None:
+        """The offset that Kafka gave a record.
+
+        Of a batch that a broker says to have already it does not tell where, and librdkafka counts up from -1.
+        """
+        if offset is None or offset <= self._highest.get(partition, -1):
+            return None
+        self._highest[partition] = offset
+        return offset
 
 
 SPARSE_EVERY = 40

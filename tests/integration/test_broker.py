@@ -1,11 +1,16 @@
-"""How long a worker waits before it asks its broker again. Nobody listens on the port."""
+"""A worker's connection to a broker that is away: how soon it asks again, and that it can be closed."""
 
 import socket
+from pathlib import Path
 
 import pytest
+from kombu import Consumer
 
+from stack import redis
+from stack.ports import free_ports
 from webhookd.settings import Settings
 from workers.application import build_celery
+from workers.queues import FIRST, RETRY
 
 
 class Waited(Exception):
@@ -23,3 +28,22 @@ def test_worker_asks_its_broker_again_soon() -> None:
     with build_celery(settings) as app, pytest.raises(Waited) as raised, app.connection_for_read() as connection:
         connection.ensure_connection(raise_wait, None)
     assert raised.value.args == (0.5,)
+
+
+def test_connection_with_tasks_and_a_second_channel_closes_after_its_redis_was_killed(tmp_path: Path) -> None:
+    server = redis.start(tmp_path, free_ports(1)[0])
+    server.wait_ready()
+    try:
+        with build_celery(Settings.model_validate({"redis_url": server.address})) as app:
+            connection = app.connection_for_read()
+            app.send_task("any", queue=FIRST)
+            for channel, queue in ((connection.default_channel, FIRST), (connection.channel(), RETRY)):
+                Consumer(channel, [app.amqp.queues[queue]], on_message=[].append).consume()
+            connection.drain_events(timeout=5)
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=0.1)  # from here on both wait for tasks
+            server.kill()
+            connection.collect()
+            connection.close()
+    finally:
+        server.stop()

@@ -134,4 +134,5 @@ def test_what_a_filter_drops_must_not_arrive(story: Story) -> None:
 def test_a_wrong_position_is_found(story: Story) -> None:
     in_time(story, *range(10))
     story.sent[9] = Sent("t", 1, 0, 8, 109.0)
-    assert story.find().problems == ("a record came under another position than Kafka gave it",)
+    told = "9 came as ('t', 1, 0, 9), Kafka said ('t', 1, 0, 8)"
+    assert story.find().problems == (f"positions other than Kafka gave: {[told]}",)

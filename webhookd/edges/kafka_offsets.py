@@ -104,14 +104,11 @@ class KafkaOffsets:
         wanted = [TopicPartition(topic, n) for topic in topics for n in self._known_partitions(topic, budget)]
         if not wanted:
             return {}
-        consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_log)
         try:
-            found = consumer.committed(wanted, timeout=budget.left_s())
+            found = self._committed(group, wanted, budget)
             _check(found)
         except KafkaException as error:
             raise _translated(error) from error
-        finally:
-            consumer.close()
         return {
             Partition(place.topic, place.partition): Committed(offset=place.offset, metadata=place.metadata or "")
             for place in found
@@ -141,6 +138,21 @@ class KafkaOffsets:
         finally:
             consumer.close()
 
+    def _committed(self, group: str, wanted: list[TopicPartition], budget: "_Budget") -> list[TopicPartition]:
+        consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_log)
+        try:
+            return consumer.committed(wanted, timeout=budget.left_s())
+        finally:
+            consumer.close()
+
+    def _await_coordinator(self, group: str, budget: "_Budget") -> None:
+        """Return when the group's coordinator answers; raises KafkaException when it does not in time.
+
+        Before each request of the admin client about a group: its own wait for a coordinator that is away has taken
+        the process with it (librdkafka 2.16: an assertion on `eonce->refcnt`).
+        """
+        self._committed(group, [TopicPartition(NO_TOPIC, 0)], budget)
+
     def _commit(self, group: str, positions: list[TopicPartition], timeout_s: float) -> None:
         if not positions:
             return
@@ -154,6 +166,7 @@ class KafkaOffsets:
         if str(self._metadata(budget).cluster_id).startswith(MOCK_CLUSTER):
             return
         try:
+            self._await_coordinator(group, budget)
             answers = self._client().delete_consumer_groups([group], request_timeout=budget.left_s())
             budget.result(answers[group])
         except KafkaException as error:
@@ -226,6 +239,7 @@ class KafkaOffsets:
         """Commit; answers the error when it is worth another try."""
         request = [ConsumerGroupTopicPartitions(group, positions)]
         try:
+            self._await_coordinator(group, budget)
             answers = self._client().alter_consumer_group_offsets(request, request_timeout=budget.left_s())
             _check(budget.result(answers[group]).topic_partitions)
         except KafkaException as error:
