@@ -14,9 +14,17 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.harness.checking_receiver import LaneKey
+from webhookd.flow.memo import decode
 
 INTERVAL_S = 0.25
 ASK_TIMEOUT_S = 3.0
+
+
+class Committed(NamedTuple):
+    """What a group has committed for one partition, and of which topic by its memo: the UUID, or nothing."""
+
+    offset: int
+    topic_id: str = ""
 
 
 class Step(NamedTuple):
@@ -32,17 +40,28 @@ class CommitHistory:
     def __init__(self) -> None:
         self.backwards: list[str] = []
         self.life = 1
+        self._lives: dict[str, int] = {}
         self._steps: defaultdict[LaneKey, list[Step]] = defaultdict(list)
         self._times: list[float] = []
 
-    def note(self, topic: str, offsets: Mapping[int, int], life: int, now: float) -> None:
-        """The offsets by partition, as answered now to a question asked in that life."""
+    def topic_ends(self, topic_id: str) -> None:
+        """The topic of this UUID is deleted; the next one is another, of the next life."""
+        self._lives[topic_id] = self.life
+        self.life += 1
+
+    def note(self, topic: str, commits: Mapping[int, Committed], life: int, now: float) -> None:
+        """What was committed by partition, as answered now to a question asked in that life.
+
+        Kafka forgets what was committed in a deleted topic in its own time, and a commit behind a look that was older
+        than the deletion can land in the next one: its memo names the topic that it is about.
+        """
         self._times.append(now)
-        for partition, offset in offsets.items():
-            steps = self._steps[LaneKey(topic, life, partition)]
-            if not steps and offset == self._last(LaneKey(topic, life - 1, partition)):
-                continue  # of the topic's life before: Kafka forgets it in its own time
-            if steps and offset < steps[-1].offset and life == self.life:
+        for partition, committed in commits.items():
+            of, offset = self._lives.get(committed.topic_id, life), committed.offset
+            steps = self._steps[LaneKey(topic, of, partition)]
+            if not steps and offset == self._last(LaneKey(topic, of - 1, partition)):
+                continue  # of the topic's life before, without a memo
+            if steps and offset < steps[-1].offset and of == self.life:
                 self.backwards.append(f"{topic}/{partition}: {steps[-1].offset} → {offset}")
             if not steps or offset != steps[-1].offset:
                 steps.append(Step(now, offset))
@@ -86,18 +105,22 @@ class CommitWatch:
         self._stopping.set()
         self._thread.join(2 * ASK_TIMEOUT_S)
 
-    def ask(self) -> dict[int, int]:
-        """The committed offsets now, by partition; without those that have none. Raises KafkaException."""
+    def ask(self) -> dict[int, Committed]:
+        """What is committed now, by partition; without those that have nothing. Raises KafkaException."""
         wanted = [TopicPartition(self._topic, number) for number in range(self.partitions)]
         places = self._consumer.committed(wanted, timeout=ASK_TIMEOUT_S)
-        return {place.partition: place.offset for place in places if place.error is None and place.offset >= 0}
+        return {
+            place.partition: Committed(place.offset, decode(place.metadata).topic_id)
+            for place in places
+            if place.error is None and place.offset >= 0
+        }
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
             life = self.history.life
             try:
-                offsets = self.ask()
+                commits = self.ask()
             except KafkaException:
                 continue  # the brokers are away
-            self.history.note(self._topic, offsets, life, time.monotonic())
+            self.history.note(self._topic, commits, life, time.monotonic())
         self._consumer.close()

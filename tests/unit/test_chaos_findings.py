@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from tests.chaos.findings import SLACK_S, UNDER_WAY_S, Cost, Finding, Mark, Watched, find
-from tests.harness.checking_receiver import CheckingReceiver
-from tests.harness.commit_watch import CommitHistory
+from tests.harness.checking_receiver import CheckingReceiver, LaneKey
+from tests.harness.commit_watch import CommitHistory, Committed
 from tests.harness.load import Sent
 
 COST = Cost(recovery_s=5.0, why="a test")
@@ -67,7 +67,7 @@ def test_a_later_record_first_is_disorder(story: Story) -> None:
 
 def test_duplicates_in_flight_at_the_fault_are_allowed(story: Story) -> None:
     in_time(story, *range(6))
-    story.history.note("t", {0: 3}, 1, 105.0)
+    story.history.note("t", {0: Committed(3)}, 1, 105.0)
     story.fault(105.6, 106.0)
     story.got([3, 4, 5], 107.8)
     in_time(story, *range(6, 10))
@@ -84,7 +84,7 @@ def test_duplicates_without_a_fault_are_found(story: Story) -> None:
 
 def test_a_restart_below_the_watermark_is_found(story: Story) -> None:
     in_time(story, *range(6))
-    story.history.note("t", {0: 3}, 1, 105.0)
+    story.history.note("t", {0: Committed(3)}, 1, 105.0)
     story.fault(105.6, 106.0)
     story.got([2, 3], 107.8)
     in_time(story, *range(6, 10))
@@ -95,8 +95,8 @@ def test_a_restart_below_the_watermark_is_found(story: Story) -> None:
 
 def test_amnesia_allows_a_restart_further_back(story: Story) -> None:
     in_time(story, *range(6))
-    story.history.note("t", {0: 2}, 1, 103.0)
-    story.history.note("t", {0: 3}, 1, 105.0)
+    story.history.note("t", {0: Committed(2)}, 1, 103.0)
+    story.history.note("t", {0: Committed(3)}, 1, 105.0)
     story.fault(105.6, 106.0, Cost(recovery_s=5.0, why="a test", amnesia_s=2.0))
     story.got([2, 3], 107.8)
     in_time(story, *range(6, 10))
@@ -112,17 +112,27 @@ def test_a_lane_that_stands_still_too_long_is_found(story: Story) -> None:
 
 def test_commits_that_go_back_are_found(story: Story) -> None:
     in_time(story, *range(10))
-    story.history.note("t", {0: 9}, 1, 110.0)
-    story.history.note("t", {0: 8}, 1, 111.0)
+    story.history.note("t", {0: Committed(9)}, 1, 110.0)
+    story.history.note("t", {0: Committed(8)}, 1, 111.0)
     assert "committed offsets went backwards" in story.find().problems[0]
 
 
 def test_a_new_life_of_the_topic_begins_anew(story: Story) -> None:
-    story.history.note("t", {0: 9}, 1, 110.0)
-    story.history.life = 2
-    story.history.note("t", {0: 1}, 1, 111.0)
-    story.history.note("t", {0: 1}, 2, 112.0)
+    story.history.note("t", {0: Committed(9)}, 1, 110.0)
+    story.history.topic_ends("old")
+    story.history.note("t", {0: Committed(1)}, 1, 111.0)
+    story.history.note("t", {0: Committed(1)}, 2, 112.0)
     assert story.history.backwards == []
+
+
+def test_a_commit_belongs_to_the_life_that_its_memo_names(story: Story) -> None:
+    story.history.note("t", {0: Committed(9, "old")}, 1, 110.0)
+    story.history.topic_ends("old")
+    story.history.note("t", {0: Committed(12, "old")}, 2, 111.0)
+    story.history.note("t", {0: Committed(3, "new")}, 2, 112.0)
+    assert (story.history.backwards, story.history.now()[LaneKey("t", 2, 0)]) == ([], 3)
+    story.history.note("t", {0: Committed(2, "new")}, 2, 113.0)
+    assert story.history.backwards == ["t/0: 3 → 2"]
 
 
 def test_what_a_filter_drops_must_not_arrive(story: Story) -> None:
