@@ -31,7 +31,18 @@ LOGS = ROOT / ".state" / "load-test"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
 ASK_TIMEOUT_S = 30.0
-UNAVAILABLE = Retry(total=5, backoff_factor=0.5, status_forcelist=[503], allowed_methods=None)
+UNAVAILABLE = Retry(
+    total=None,
+    connect=0,
+    read=0,
+    other=0,
+    redirect=0,
+    status=5,
+    backoff_factor=0.5,
+    status_forcelist=[503],
+    allowed_methods=None,
+    raise_on_status=False,
+)
 """A broker that is busy creating topics answers late; a request that got 503 has registered nothing."""
 
 BROKER = KafkaOptions(heap_mb=1024, warmed_up=True)

@@ -215,10 +215,11 @@ def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, since:
 
 def _misplaced(wanted: Mapping[int, Sent], arrived: Mapping[int, tuple[LaneKey, Arrival]]) -> Iterator[str]:
     for number, record in wanted.items():
-        if number not in arrived or record.offset is None:
+        if number not in arrived:
             continue
         key, arrival = arrived[number]
-        came, given = (*key, arrival.offset), (record.topic, record.life, record.partition, record.offset)
+        offset = arrival.offset if record.offset is None else record.offset
+        came, given = (*key, arrival.offset), (record.topic, record.life, record.partition, offset)
         if came != given:
             yield f"{number} came as {came}, Kafka said {given}"
 

@@ -38,7 +38,7 @@ class Load:
         self.partitions = partitions
         self.sent: dict[int, Sent] = {}
         self.began_at = 0.0
-        self._highest: dict[int, int] = {}
+        self._made_up: dict[int, int] = {}
         self._per_s = per_s
         self._chance = random.Random(seed)  # noqa: S311  # seeded on purpose
         self._producer = Producer(
@@ -113,9 +113,10 @@ class Load:
 
         Of a batch that a broker says to have already it does not tell where, and librdkafka counts up from -1.
         """
-        if offset is None or offset <= self._highest.get(partition, -1):
+        if offset is None or offset == self._made_up.get(partition):
+            self._made_up[partition] = 0 if offset is None else offset + 1
             return None
-        self._highest[partition] = offset
+        self._made_up.pop(partition, None)
         return offset
 
 

@@ -53,6 +53,13 @@ OCCUPIED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_
 
 ASK_AGAIN_S: Final = 0.1
 
+COORDINATOR_S: Final = 2.0
+"""The least time for a request of the admin client to a coordinator that answers others (half of the whole time where
+that is short): its own connection there may be in its back-off of a second."""
+
+DELETION_S: Final = 30.0
+"""Longer than anyone waits for it: a deletion may as well happen later, and a request that times out is a risk."""
+
 NO_TOPIC: Final = "webhookd-no-topic"
 """Asked for when only the cluster matters: an answer about one topic costs less than about all."""
 
@@ -146,12 +153,15 @@ class KafkaOffsets:
             consumer.close()
 
     def _await_coordinator(self, group: str, budget: "_Budget") -> None:
-        """Return when the group's coordinator answers; raises KafkaException when it does not in time.
+        """Return when the group's coordinator answers and there is time for a request to it.
 
-        Before each request of the admin client about a group: its own wait for a coordinator that is away has taken
-        the process with it (librdkafka 2.16: an assertion on `eonce->refcnt`).
+        Before each request of the admin client about a group: one that timed out while its coordinator was away has
+        taken the process with it when that came back (librdkafka 2.16: an assertion on `eonce->refcnt`). Raises
+        KafkaException, or KafkaUnavailable.
         """
         self._committed(group, [TopicPartition(NO_TOPIC, 0)], budget)
+        if budget.left_s() < min(COORDINATOR_S, budget.timeout_s / 2):
+            raise KafkaUnavailable
 
     def _commit(self, group: str, positions: list[TopicPartition], timeout_s: float) -> None:
         if not positions:
@@ -167,7 +177,7 @@ class KafkaOffsets:
             return
         try:
             self._await_coordinator(group, budget)
-            answers = self._client().delete_consumer_groups([group], request_timeout=budget.left_s())
+            answers = self._client().delete_consumer_groups([group], request_timeout=DELETION_S)
             budget.result(answers[group])
         except KafkaException as error:
             if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
@@ -259,6 +269,7 @@ class _Budget:
     """The time that one call has left for all its steps."""
 
     def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
         self._ends_at = clock.monotonic() + timeout_s
 
     def left_s(self) -> float:

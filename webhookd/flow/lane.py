@@ -102,7 +102,7 @@ class Lane:
         self.returned: deque[Batch] = deque()
         self.bytes_held = 0
         self.aside_bytes = 0
-        self._letters: set[int] = set()
+        self._letters: dict[int, int] = {}
         self.delivery: Delivery | None = None
         self.state = LaneState.FLOWING
         self.failed_probes = 0
@@ -175,8 +175,8 @@ class Lane:
     def take(self, messages: Iterable[Message], matcher: Matching, now: float) -> tuple[int, list[DeadLetter]]:
         """Decode, match and render what was read: the hot path.
 
-        Answers how many records the filters dropped, and those that cannot be passed on, each once: one that is read
-        again while its dead letter is on its way waits for that. The messages are in offset order; those below what
+        Answers how many records the filters dropped, and those that cannot be passed on: one that is read again while
+        its dead letter is on its way waits for that one. The messages are in offset order; those below what
         was seen already (read again after a rewind) are passed over.
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
@@ -234,11 +234,10 @@ class Lane:
         self.bytes_held = max(0, self.bytes_held - size)
 
     def settle_aside(self, letter: DeadLetter) -> None:
-        """The letter's row is committed; said again, it changes nothing."""
-        self.ledger.settle_aside(letter.offset)
-        if letter.offset in self._letters:
-            self._letters.remove(letter.offset)
-            self.aside_bytes -= letter.size_bytes
+        """The letter's row is committed; one whose record was not read again since a rewind only ends its wait."""
+        size = self._letters.pop(letter.offset, 0)
+        if self.ledger.settle_aside(letter.offset):
+            self.aside_bytes = max(0, self.aside_bytes - size)
 
     def skip_to(self, offset: int) -> None:
         """Reading goes on at `offset`: what lies between is not ours, or not in Kafka any more, and not waited for."""
@@ -247,13 +246,13 @@ class Lane:
     def rewind(self, epoch: str) -> int:
         """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is).
 
-        Dead letters stay on their way, and in memory, until the database has them.
+        Dead letters stay on their way, but keep nobody from reading what lies before them.
         The lane is adrift until its consumer is there: what arrives meanwhile lies beyond a gap and must not be taken.
         """
         self.epoch = epoch
         self.waiting.clear()
         self.returned.clear()
-        self.bytes_held = 0
+        self.bytes_held = self.aside_bytes = 0
         self.delivery = None
         self.adrift = self.ledger.seen != UNREAD
         return self.ledger.rewind()
@@ -261,10 +260,12 @@ class Lane:
     def _set_aside(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
         """Wait for the record's dead letter; answers it, unless it is on its way already."""
         self.ledger.set_aside(offset)
-        if offset in self._letters:
+        under_way = self._letters.get(offset)
+        if under_way is not None:
+            self.aside_bytes += under_way
             return []
         letter = self._dead_letter(message, offset, error)
-        self._letters.add(offset)
+        self._letters[offset] = letter.size_bytes
         self.aside_bytes += letter.size_bytes
         return [letter]
 

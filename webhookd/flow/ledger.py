@@ -54,9 +54,11 @@ class Ledger:
         for _ in range(count):
             drop()
 
-    def settle_aside(self, offset: int) -> None:
-        """The dead-letter row of `offset` is committed; ignored when it is not waited for (not read again yet)."""
+    def settle_aside(self, offset: int) -> bool:
+        """The dead-letter row of `offset` is committed; answers whether it was waited for (not read again since)."""
+        known = offset in self._aside
         self._aside.discard(offset)
+        return known
 
     def rewind(self) -> int:
         """Forget everything above the watermark; reading goes on from the offset this answers."""

@@ -185,6 +185,7 @@ def test_letter_on_its_way_is_not_written_again_by_reading_again() -> None:
     one = lane()
     _, (letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     one.rewind("anew")
+    assert one.aside_bytes == 0, "what lies before it can be read"
     _, again = one.take([Record(0, b'"bad"'), Record(1)], WANTED, 0.0)
     assert (again, one.ledger.watermark, one.aside_bytes) == ([], 0, letter.size_bytes)
     one.settle_aside(letter)
@@ -197,4 +198,4 @@ def test_letter_that_is_safe_before_reading_again_holds_nothing() -> None:
     one.rewind("anew")
     one.settle_aside(letter)
     _, again = one.take([Record(0, b'"bad"')], WANTED, 0.0)
-    assert ([one.offset for one in again], one.ledger.watermark) == ([0], 0)
+    assert ([found.offset for found in again], one.ledger.watermark) == ([0], 0)
