@@ -8,7 +8,7 @@ from webhookd.edges.memory_board import MemoryBoard
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer
 from webhookd.flow.outcome import Failure, FailureCode, Response
-from webhookd.flow.report import Report
+from webhookd.flow.report import Kind, Report
 from webhookd.flow.subscription import Retry
 from webhookd.flow.target import Target, request_head
 from webhookd.flow.ticket import Batch, Ticket
@@ -143,12 +143,12 @@ class ForgetfulBoard(MemoryBoard):
             raise QueueUnavailable
 
 
-def hear(board: MemoryBoard, count: int) -> list[Report]:
-    """So many reports, as ingest reads them; fails when they do not come."""
+def hear(board: MemoryBoard, count: int, *, but: Kind | None = None) -> list[Report]:
+    """So many reports, as ingest reads them, those of one kind left out; fails when they do not come."""
     found: list[Report] = []
     after = "0"
     while len(found) < count:
         reports, after = board.reports("ingest", after, PATIENCE_S)
         assert reports, f"only {found} came"
-        found += reports
+        found += [report for report in reports if report.kind is not but]
     return found

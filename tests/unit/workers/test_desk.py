@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.harness.errands import (
+    BOUNDS,
     OK,
     PATIENCE_S,
     ForgetfulBoard,
@@ -74,13 +75,15 @@ class Switch:
 class Scene:
     """A desk among fakes; `retries` are the published ones."""
 
-    def __init__(self, told: dict[bytes, Outcome] | None = None, retry: Retry | None = None) -> None:
+    def __init__(
+        self, told: dict[bytes, Outcome] | None = None, retry: Retry | None = None, lease_s: float = BOUNDS.lease_s
+    ) -> None:
         hands = Hands()
         self.board = ForgetfulBoard()
         self.endpoint = Endpoint(told or {})
         self.known = Known(retry or Retry())
         self.switch = Switch()
-        self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=0.0, longest_s=PATIENCE_S)
+        self.reporter = Reporter(self.board, monotonic=lambda: hands.now, lease_s=lease_s, longest_s=PATIENCE_S)
         self.retries: SimpleQueue[tuple[Ticket, float]] = SimpleQueue()
         self.desk = Desk(
             switch=self.switch,
@@ -102,8 +105,8 @@ class Scene:
         self.desk.deliver(list(tickets), lambda one, wait_s: self.retries.put((one, wait_s)))
 
     def ends(self, count: int) -> list[tuple[str, Kind, int]]:
-        """The last reports of the attempts, claims left out."""
-        reports = hear(self.board, count)
+        """The last reports of the attempts, claims left out; of progress the reporter tells when it comes to it."""
+        reports = hear(self.board, count, but=Kind.PROGRESS)
         return [(report.delivery, report.kind, report.done) for report in reports if report.kind is not Kind.STARTED]
 
 
@@ -115,8 +118,10 @@ def build() -> Iterator[Build]:
     """Builds scenes whose reporter runs until the end."""
     scenes: list[Scene] = []
 
-    def built(told: dict[bytes, Outcome] | None = None, retry: Retry | None = None) -> Scene:
-        scenes.append(Scene(told, retry))
+    def built(
+        told: dict[bytes, Outcome] | None = None, retry: Retry | None = None, lease_s: float = BOUNDS.lease_s
+    ) -> Scene:
+        scenes.append(Scene(told, retry, lease_s))
         scenes[-1].reporter.start()
         return scenes[-1]
 
@@ -209,7 +214,7 @@ def test_exhausted_delivery_is_not_published_again(build: Build) -> None:
 
 
 def test_retry_nobody_heard_of_is_not_published(build: Build) -> None:
-    scene = build({b"body-0": answer(503)})
+    scene = build({b"body-0": answer(503)}, lease_s=0.0)
     scene.endpoint.on_request = scene.board.leave
     scene.deliver(scene.offered())
     assert (scene.endpoint.received, scene.retries.empty()) == ([b"body-0"], True)
