@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from redis import Redis
@@ -70,15 +71,25 @@ def doubling(queues: Queues) -> Iterator[list[bytes]]:
 
 def test_of_two_copies_of_a_task_one_sends(start_pipeline: Starts) -> None:
     with start_pipeline(**FEW_THREADS) as pipeline, Receiver(slowly(0.02)) as receiver:
-        pipeline.start("worker-2")
         topic = pipeline.topic(LANES)
         id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.terminate("worker")
         with doubling(Queues(pipeline)) as copies:
+            # While nobody takes tasks each wave makes one more, for the lane that it is the first to reach.
+            for lanes in range(1, LANES // 4 + 1):
+                pipeline.produce(topic, numbers(lanes), partitions=lanes)
+                until(partial(at_least, lanes, copies), "the new lane's task is copied")
+            pipeline.start("worker")
+            pipeline.start("worker-2")
             pipeline.produce(topic, numbers(LANES * 10), partitions=LANES)
-            receiver.wait_for_records(LANES * 10)
+            receiver.wait_for_records(LANES * 10 + sum(range(LANES // 4 + 1)))
             pipeline.wait_committed(id_, topic)
-        assert copies, "no task was copied"
+        assert len(copies) >= LANES // 4, "hardly a task was copied"
         assert (receiver.repeats, receiver.out_of_order) == (0, 0)
+
+
+def at_least(count: int, copies: list[bytes]) -> bool:
+    return len(copies) >= count
 
 
 def test_workers_at_a_tenth_of_the_needed_pace_leave_queue_and_memory_bounded(start_pipeline: Starts) -> None:
