@@ -176,8 +176,8 @@ class Lane:
         """Decode, match and render what was read: the hot path.
 
         Answers how many records the filters dropped, and those that cannot be passed on: one that is read again while
-        its dead letter is on its way waits for that one. The messages are in offset order; those below what
-        was seen already (read again after a rewind) are passed over.
+        its dead letter is on its way waits for that one. The messages are in offset order; those below what was seen
+        already (read again after a rewind) are passed over.
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
         offset, seen, dropped, size = -1, ledger.seen, 0, 0
@@ -260,14 +260,12 @@ class Lane:
     def _set_aside(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
         """Wait for the record's dead letter; answers it, unless it is on its way already."""
         self.ledger.set_aside(offset)
-        under_way = self._letters.get(offset)
-        if under_way is not None:
-            self.aside_bytes += under_way
-            return []
-        letter = self._dead_letter(message, offset, error)
-        self._letters[offset] = letter.size_bytes
-        self.aside_bytes += letter.size_bytes
-        return [letter]
+        letters = []
+        if offset not in self._letters:
+            letters.append(self._dead_letter(message, offset, error))
+            self._letters[offset] = letters[0].size_bytes
+        self.aside_bytes += self._letters[offset]
+        return letters
 
     def _dead_letter(self, message: Message, offset: int, error: Exception) -> DeadLetter:
         try:
