@@ -15,16 +15,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.harness.checking_receiver import LaneKey
 from webhookd.flow.memo import decode
+from webhookd.flow.position import Committed
 
 INTERVAL_S = 0.25
 ASK_TIMEOUT_S = 3.0
-
-
-class Committed(NamedTuple):
-    """What a group has committed for one partition, and of which topic by its memo: the UUID, or nothing."""
-
-    offset: int
-    topic_id: str = ""
 
 
 class Step(NamedTuple):
@@ -57,7 +51,7 @@ class CommitHistory:
         """
         self._times.append(now)
         for partition, committed in commits.items():
-            of, offset = self._lives.get(committed.topic_id, life), committed.offset
+            of, offset = self._lives.get(decode(committed.metadata).topic_id, life), committed.offset
             steps = self._steps[LaneKey(topic, of, partition)]
             if not steps and offset == self._last(LaneKey(topic, of - 1, partition)):
                 continue  # of the topic's life before, without a memo
@@ -110,7 +104,7 @@ class CommitWatch:
         wanted = [TopicPartition(self._topic, number) for number in range(self.partitions)]
         places = self._consumer.committed(wanted, timeout=ASK_TIMEOUT_S)
         return {
-            place.partition: Committed(place.offset, decode(place.metadata).topic_id)
+            place.partition: Committed(offset=place.offset, metadata=place.metadata or "")
             for place in places
             if place.error is None and place.offset >= 0
         }

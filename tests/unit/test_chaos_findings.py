@@ -6,8 +6,10 @@ import pytest
 
 from tests.chaos.findings import SLACK_S, UNDER_WAY_S, Cost, Finding, Mark, Watched, find
 from tests.harness.checking_receiver import CheckingReceiver, LaneKey
-from tests.harness.commit_watch import CommitHistory, Committed
+from tests.harness.commit_watch import CommitHistory
 from tests.harness.load import Sent
+from webhookd.flow.memo import Memo, encode
+from webhookd.flow.position import Committed
 
 COST = Cost(recovery_s=5.0, why="a test")
 
@@ -33,6 +35,10 @@ class Story:
 
     def find(self) -> Finding:
         return find(self.watched, self.sent, self.marks, 100.0)
+
+
+def committed(offset: int, topic_id: str = "") -> Committed:
+    return Committed(offset=offset, metadata=encode(Memo(topic_id=topic_id)))
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ def test_a_later_record_first_is_disorder(story: Story) -> None:
 
 def test_duplicates_in_flight_at_the_fault_are_allowed(story: Story) -> None:
     in_time(story, *range(6))
-    story.history.note("t", {0: Committed(3)}, 1, 105.0)
+    story.history.note("t", {0: committed(3)}, 1, 105.0)
     story.fault(105.6, 106.0)
     story.got([3, 4, 5], 107.8)
     in_time(story, *range(6, 10))
@@ -84,7 +90,7 @@ def test_duplicates_without_a_fault_are_found(story: Story) -> None:
 
 def test_a_restart_below_the_watermark_is_found(story: Story) -> None:
     in_time(story, *range(6))
-    story.history.note("t", {0: Committed(3)}, 1, 105.0)
+    story.history.note("t", {0: committed(3)}, 1, 105.0)
     story.fault(105.6, 106.0)
     story.got([2, 3], 107.8)
     in_time(story, *range(6, 10))
@@ -95,8 +101,8 @@ def test_a_restart_below_the_watermark_is_found(story: Story) -> None:
 
 def test_amnesia_allows_a_restart_further_back(story: Story) -> None:
     in_time(story, *range(6))
-    story.history.note("t", {0: Committed(2)}, 1, 103.0)
-    story.history.note("t", {0: Committed(3)}, 1, 105.0)
+    story.history.note("t", {0: committed(2)}, 1, 103.0)
+    story.history.note("t", {0: committed(3)}, 1, 105.0)
     story.fault(105.6, 106.0, Cost(recovery_s=5.0, why="a test", amnesia_s=2.0))
     story.got([2, 3], 107.8)
     in_time(story, *range(6, 10))
@@ -112,26 +118,26 @@ def test_a_lane_that_stands_still_too_long_is_found(story: Story) -> None:
 
 def test_commits_that_go_back_are_found(story: Story) -> None:
     in_time(story, *range(10))
-    story.history.note("t", {0: Committed(9)}, 1, 110.0)
-    story.history.note("t", {0: Committed(8)}, 1, 111.0)
+    story.history.note("t", {0: committed(9)}, 1, 110.0)
+    story.history.note("t", {0: committed(8)}, 1, 111.0)
     assert "committed offsets went backwards" in story.find().problems[0]
 
 
 def test_a_new_life_of_the_topic_begins_anew(story: Story) -> None:
-    story.history.note("t", {0: Committed(9)}, 1, 110.0)
+    story.history.note("t", {0: committed(9)}, 1, 110.0)
     story.history.topic_ends("old")
-    story.history.note("t", {0: Committed(1)}, 1, 111.0)
-    story.history.note("t", {0: Committed(1)}, 2, 112.0)
+    story.history.note("t", {0: committed(1)}, 1, 111.0)
+    story.history.note("t", {0: committed(1)}, 2, 112.0)
     assert story.history.backwards == []
 
 
 def test_a_commit_belongs_to_the_life_that_its_memo_names(story: Story) -> None:
-    story.history.note("t", {0: Committed(9, "old")}, 1, 110.0)
+    story.history.note("t", {0: committed(9, "old")}, 1, 110.0)
     story.history.topic_ends("old")
-    story.history.note("t", {0: Committed(12, "old")}, 2, 111.0)
-    story.history.note("t", {0: Committed(3, "new")}, 2, 112.0)
+    story.history.note("t", {0: committed(12, "old")}, 2, 111.0)
+    story.history.note("t", {0: committed(3, "new")}, 2, 112.0)
     assert (story.history.backwards, story.history.now()[LaneKey("t", 2, 0)]) == ([], 3)
-    story.history.note("t", {0: Committed(2, "new")}, 2, 113.0)
+    story.history.note("t", {0: committed(2, "new")}, 2, 113.0)
     assert story.history.backwards == ["t/0: 3 → 2"]
 
 
