@@ -20,7 +20,7 @@ from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_reader import Listener
 from webhookd.edges.memory_board import MemoryBoard
 from webhookd.flow.allowance import Slots
-from webhookd.flow.condition import Condition, Health
+from webhookd.flow.condition import Condition, Health, unhealthy
 from webhookd.flow.dispatches import Dispatches
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.position import Mark, Partition
@@ -215,7 +215,7 @@ def test_sleeping_loop_starts_nothing_before_it_wakes(scene: Scene) -> None:
 
 
 def test_condition_survives_the_sleep(scene: Scene) -> None:
-    before = Condition(subscription_id=ID, health=Health.UNHEALTHY, reason="timeout", delivered=7)
+    before = unhealthy(Condition(subscription_id=ID, health=Health.HEALTHY, delivered=7), "timeout", "", 5.0)
     on_the_loop(scene, lambda: scene.loop.start_with(subscription(), before))
     on_the_loop(scene, lambda: scene.loop.fall_asleep(0.0))
     found: list[Condition | None] = []

@@ -77,7 +77,7 @@ def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Loss
         ("failing since", f"{moment(began_at)} ({length(now - began_at)})"),
         ("reason", one_line(condition.reason)),
         *_answer(condition),
-        ("behind", records(condition.lag)),
+        ("behind", behind(condition.lag)),
     ]
     happens, to_do = _advice(condition, addressee)
     return Text(
@@ -88,7 +88,7 @@ def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Loss
 
 def on_loss(condition: Condition, addressee: Addressee, lost: Loss) -> Text:
     """Records were gone from Kafka before they were read."""
-    facts = [*_who(addressee), ("behind", records(condition.lag))]
+    facts = [*_who(addressee), ("behind", behind(condition.lag))]
     opening = "Records of this subscription were no longer in Kafka when they were to be read. They are lost."
     return Text(
         _subject(f"{one_line(addressee.name)} has lost up to {records(lost.records)}"),
@@ -104,7 +104,7 @@ def on_deactivation(addressee: Addressee, reason: str, condition: Condition | No
         ("switched off", moment(now)),
         ("reason", one_line(reason)),
         *(_answer(condition) if condition is not None else []),
-        *([("behind", records(condition.lag))] if condition is not None else []),
+        *([("behind", behind(condition.lag))] if condition is not None else []),
     ]
     opening = f"This subscription was switched off. {gone}".strip()
     return Text(
@@ -138,8 +138,13 @@ def records(count: int) -> str:
     return f"{count:,} record{'' if count == 1 else 's'}"
 
 
+def behind(lag: int | None) -> str:
+    """How many records wait in Kafka."""
+    return "unknown" if lag is None else records(lag)
+
+
 def _recovered(condition: Condition, addressee: Addressee, lost: Loss | None) -> Text:
-    facts = [*_who(addressee), ("recovered", moment(condition.since)), ("behind", records(condition.lag))]
+    facts = [*_who(addressee), ("recovered", moment(condition.since)), ("behind", behind(condition.lag))]
     return Text(
         _subject(f"{one_line(addressee.name)} has recovered"),
         _body("Deliveries of this subscription succeed again.", facts, _loss(lost), []),

@@ -1,7 +1,9 @@
 """How a subscription is doing, as ingest sees it and its status shows it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from webhookd.flow.problem import Problem, Problems
 
 
 class Health(StrEnum):
@@ -41,8 +43,9 @@ class Condition:
 
     `reason` is a failure code, empty when healthy; `since` the time of the last change of `health`, and
     `failing_since` that of the first failure after the last success (0 while deliveries succeed), seconds since the
-    epoch. `last_failure` is what the endpoint answered, for people. `lag` counts the records between the watermarks
-    and the ends of the partitions.
+    epoch. `last_failure` is what the endpoint answered, for people. `problems` are the causes behind `health`, the
+    one that `reason` names first. `lag` counts the records between the watermarks and the ends of the partitions; None
+    while the ends cannot be told.
     """
 
     subscription_id: str
@@ -51,7 +54,8 @@ class Condition:
     since: float = 0.0
     failing_since: float = 0.0
     last_failure: str = ""
-    lag: int = 0
+    lag: int | None = 0
+    problems: tuple[Problem, ...] = ()
     lost_ranges: tuple[LostRange, ...] = ()
     topics: tuple[TopicCondition, ...] = ()
     delivered: int = 0
@@ -59,3 +63,10 @@ class Condition:
     filter_errors: int = 0
     last_filter_error: str = ""
     dead_lettered: int = 0
+
+
+def unhealthy(before: Condition, code: str, detail: str, now: float) -> Condition:
+    """The condition of a subscription that cannot be run: a delivery problem, so that the next delivery ends it."""
+    problems = Problems(before.problems)
+    problems.begin(Problem(code=code, detail=detail, since=now))
+    return replace(before, health=Health.UNHEALTHY, reason=problems.reason, since=now, problems=problems.all)

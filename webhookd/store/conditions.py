@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
+from webhookd.flow.problem import Problem
 from webhookd.store.dialects import upsert
 from webhookd.store.subscriptions import hold
 from webhookd.store.tables import ConditionRow
@@ -43,6 +44,7 @@ def _from_row(row: ConditionRow) -> Condition:
         failing_since=row.failing_since,
         last_failure=row.last_failure,
         lag=row.lag,
+        problems=tuple(Problem(**item) for item in row.problems),
         lost_ranges=tuple(LostRange(**item) for item in row.lost_ranges),
         topics=tuple(TopicCondition(topic=item["topic"], partitions=item["partitions"]) for item in row.topics),
         delivered=row.delivered,
@@ -62,6 +64,7 @@ def _to_row(condition: Condition) -> dict[str, Any]:
         "failing_since": condition.failing_since,
         "last_failure": condition.last_failure,
         "lag": condition.lag,
+        "problems": [asdict(item) for item in condition.problems],
         "lost_ranges": [asdict(item) for item in condition.lost_ranges],
         "topics": [{"topic": item.topic, "partitions": item.partitions} for item in condition.topics],
         "delivered": condition.delivered,

@@ -11,13 +11,14 @@ from webhookd import logs
 from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.burial import Burial
-from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.condition import Condition, LostRange
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.lane import Message as Record
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.position import Mark, Partition
+from webhookd.flow.problem import Problem, Problems
 from webhookd.flow.report import Exchange
 from webhookd.flow.route import Route
 from webhookd.flow.subscription import Source
@@ -162,9 +163,9 @@ class Intake:
         return any(lane.state is not LaneState.FLOWING for lane in self.route.lanes.values())
 
     def delivered(self) -> None:
-        """A delivery succeeded: healthy again, unless a lane waits for its endpoint or the topic is missing."""
-        if self.vitals.health is Health.UNHEALTHY and not self.holds and self.vitals.reason != TOPIC_MISSING:
-            self.become(Health.HEALTHY)
+        """A delivery succeeded: what a delivery ends is over, unless a lane waits for its endpoint."""
+        if not self.holds:
+            self._change(Problems.delivered)
 
     def commit(self) -> None:
         """Ask Kafka to keep the watermarks that moved; one that does not get there is said again."""
@@ -177,12 +178,21 @@ class Intake:
             _log.warning("commit_failed", subscription=self.subscription.id, detail=str(error))
             self._uncommitted(list(moved))
 
-    def become(self, health: Health, reason: str = "") -> None:
-        """Change the health shown in the status, and say so in the activity."""
-        activity = self.vitals.become(health, reason, self._services.wall_clock())
+    def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
+        """A problem (flow/problem.py) began: unhealthy, shown in the status and in the activity."""
+        problem = Problem(code=code, detail=detail, since=self._services.wall_clock(), standing=standing)
+        self._change(lambda problems: problems.begin(problem))
+
+    def overcome(self, code: str) -> None:
+        """The standing problem with this code is over."""
+        self._change(lambda problems: problems.end(code))
+
+    def _change(self, act: Callable[[Problems], bool]) -> None:
+        activity = self.vitals.change(act, self._services.wall_clock())
+        self.changed = True
         if activity is not None:
-            self.changed = True
             self._services.happened(activity)
+            health, reason = self.vitals.health, self.vitals.reason
             _log.info("health_changed", subscription=self.subscription.id, health=str(health), reason=reason)
 
     def failed(self, failure: Exchange) -> None:
@@ -193,10 +203,10 @@ class Intake:
     def saw_topics(self, topics: Topics) -> None:
         """What the cluster says about the topics by now."""
         self.changed |= self.vitals.saw_topics(topics.partitions, self._sources)
-        if self.vitals.missing and self.vitals.health is Health.HEALTHY:
-            self.become(Health.UNHEALTHY, TOPIC_MISSING)
-        elif not self.vitals.missing and self.vitals.reason == TOPIC_MISSING:
-            self.become(Health.HEALTHY)
+        if self.vitals.missing and TOPIC_MISSING not in self.vitals.problems:
+            self.suffer(TOPIC_MISSING, ", ".join(self.vitals.missing), standing=True)
+        elif not self.vitals.missing and TOPIC_MISSING in self.vitals.problems:
+            self.overcome(TOPIC_MISSING)
         for lane in list(self.route.lanes.values()):
             if lane.known and lane.partition.topic in topics.partitions:
                 self._positions.confirm(lane, topics)
@@ -205,7 +215,7 @@ class Intake:
         """Once a second: how far behind it is, and whether a batch has been failing for too long."""
         lanes = self.route.lanes.values()
         if self.vitals.too_long(lanes, self._services.wall_clock()):
-            self.become(Health.UNHEALTHY, self.vitals.last_code)
+            self.suffer(self.vitals.last_code)
         if self.holds and self._services.monotonic() - self._ends_at > LAG_AGAIN_S:
             self._ends_at = self._services.monotonic()
             held = [lane.partition for lane in lanes if lane.state is not LaneState.FLOWING]
@@ -263,7 +273,7 @@ class Intake:
     def lost(self, lost: LostRange) -> None:
         """Kafka no longer holds these offsets: never a silent jump."""
         self.vitals.lost(lost)
-        self.become(Health.UNHEALTHY, "records_lost")
+        self.suffer("records_lost")
         self.changed = True
         _log.error(
             "records_lost",

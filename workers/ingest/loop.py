@@ -10,7 +10,7 @@ Everything that other threads have to say arrives as a call in the inbox; nothin
 
 import heapq
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -19,7 +19,7 @@ from webhookd import logs
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity
 from webhookd.flow.allowance import Slots
-from webhookd.flow.condition import Condition, Health
+from webhookd.flow.condition import Condition, Health, unhealthy
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches
@@ -337,7 +337,7 @@ class IngestLoop:
         intake.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
         _log.error("intake_failed", code="intake_failed", subscription=intake.subscription.id, detail=repr(error))
         if intake.joined:
-            intake.become(Health.UNHEALTHY, "intake_failed")
+            intake.suffer("intake_failed")
         else:
             self._never_joined()
         self.call_later(cadence.REBUILD_S, lambda: self._restart(intake))
@@ -349,9 +349,7 @@ class IngestLoop:
     def _start_later(self, subscription: Subscription, previous: Condition | None, error: Exception) -> None:
         _log.error("start_failed", code="intake_failed", subscription=subscription.id, detail=repr(error))
         before = previous or Condition(subscription_id=subscription.id, health=Health.HEALTHY)
-        self._recorder.condition(
-            replace(before, health=Health.UNHEALTHY, reason="intake_failed", since=self.wall_clock())
-        )
+        self._recorder.condition(unhealthy(before, "intake_failed", str(error), self.wall_clock()))
         self.call_later(cadence.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
     def _start_again(self, subscription: Subscription, previous: Condition) -> None:

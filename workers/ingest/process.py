@@ -9,7 +9,6 @@ stop    control, topics, slots, loop (drains), upkeep, reports, publisher, recor
 import random
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -23,7 +22,7 @@ from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
 from webhookd.flow.administration import SETTLE_S
 from webhookd.flow.allowance import Slots
-from webhookd.flow.condition import Condition, Health
+from webhookd.flow.condition import Condition, Health, unhealthy
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
 from webhookd.flow.envelope import CONTENT_TYPE
@@ -189,7 +188,7 @@ class IngestProcess:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
         before = previous or Condition(subscription_id=id_, health=Health.HEALTHY)
-        self._recorder.condition(replace(before, health=Health.UNHEALTHY, reason=error.code, since=clock.wall_clock()))
+        self._recorder.condition(unhealthy(before, error.code, error.detail, clock.wall_clock()))
 
     def _open_intake(self, subscription: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
         settings = self._settings

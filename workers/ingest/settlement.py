@@ -7,7 +7,6 @@ from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.burial import WORKER_LOST, Burial
-from webhookd.flow.condition import Health
 from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.dispatches import STALE_PAUSE_S, Dispatches, Effect, due_probes
 from webhookd.flow.report import Kind, Report
@@ -140,7 +139,7 @@ class Settlement:
         for lane in effect.held:
             intake.hold(lane)
         if effect.held or effect.burial:
-            intake.become(Health.UNHEALTHY, code)
+            intake.suffer(code)
         elif effect.delivered:
             intake.delivered()
         if effect.burial is not None:

@@ -1,11 +1,12 @@
 """How one subscription is doing: its counters, its health and what it lost; what its condition shows."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
 from webhookd.flow.lane import Lane
+from webhookd.flow.problem import Problems
 from webhookd.flow.report import Exchange
 
 UNHEALTHY_AFTER_S = 300.0
@@ -34,27 +35,34 @@ class Vitals:
     subscription_id: str
     since: float
     counters: Counters = field(default_factory=Counters)
-    health: Health = Health.HEALTHY
-    reason: str = ""
+    problems: Problems = field(default_factory=Problems)
     last_failure: str = ""
     last_code: str = ""
-    lag: int = 0
+    lag: int | None = 0
     topics: dict[str, int] = field(default_factory=dict)
     lost_ranges: list[LostRange] = field(default_factory=list)
 
-    def become(self, health: Health, reason: str, now: float) -> Activity | None:
-        """Change the health; answers what to tell the subscription's owner, None when nothing changed."""
-        if (health, reason) == (self.health, self.reason):
+    @property
+    def health(self) -> Health:
+        """Unhealthy while there is a problem."""
+        return Health.UNHEALTHY if self.problems.all else Health.HEALTHY
+
+    @property
+    def reason(self) -> str:
+        """The code of the problem that is shown first."""
+        return self.problems.reason
+
+    def change(self, act: Callable[[Problems], bool], now: float) -> Activity | None:
+        """Change the problems; returns what to tell the subscription's owner, None when health and reason stay."""
+        before = (self.health, self.reason)
+        act(self.problems)
+        if (self.health, self.reason) == before:
             return None
-        self.health, self.reason, self.since = health, reason, now
-        event = Event.HEALTHY if health is Health.HEALTHY else Event.UNHEALTHY
-        return Activity(
-            subscription_id=self.subscription_id,
-            at=now,
-            event=event,
-            succeeded=health is Health.HEALTHY,
-            error=reason,
-        )
+        if self.health is not before[0]:
+            self.since = now
+        healthy = self.health is Health.HEALTHY
+        event = Event.HEALTHY if healthy else Event.UNHEALTHY
+        return Activity(subscription_id=self.subscription_id, at=now, event=event, succeeded=healthy, error=self.reason)
 
     def failed(self, failure: Exchange) -> None:
         """An exchange failed: keep what was answered, for people."""
@@ -81,6 +89,7 @@ class Vitals:
             failing_since=failing_since(lanes),
             last_failure=self.last_failure if self.health is Health.UNHEALTHY or failing_since(lanes) else "",
             lag=self.lag,
+            problems=self.problems.all,
             lost_ranges=tuple(self.lost_ranges),
             topics=tuple(TopicCondition(topic=t, partitions=n) for t, n in self.topics.items()),
             delivered=self.counters.delivered,
@@ -90,9 +99,9 @@ class Vitals:
         )
 
     @property
-    def missing(self) -> bool:
-        """Whether a topic does not exist, as far as the cluster was asked."""
-        return 0 in self.topics.values()
+    def missing(self) -> list[str]:
+        """The topics that do not exist, as far as the cluster was asked."""
+        return sorted(topic for topic, partitions in self.topics.items() if partitions == 0)
 
     def saw_topics(self, partitions: Mapping[str, int], sources: Collection[str]) -> bool:
         """How many partitions each topic has by now, as far as it was looked at; answers whether that is news."""
@@ -121,8 +130,7 @@ def resumed(subscription_id: str, previous: Condition | None, now: float) -> Vit
     return replace(
         fresh,
         counters=counters,
-        health=previous.health,
-        reason=previous.reason,
+        problems=Problems(previous.problems),
         since=previous.since,
         last_failure=previous.last_failure,
         lost_ranges=list(previous.lost_ranges),

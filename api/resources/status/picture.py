@@ -9,6 +9,7 @@ from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity
 from webhookd.flow.administration import OFFLINE_REASON, ONLINE, Administration
 from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.problem import Problem
 from webhookd.store.subscriptions import Outline
 
 
@@ -47,6 +48,7 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
         "since": iso(since) if since else None,
         "failing_since": iso(condition.failing_since) if condition.failing_since else None,
         "last_failure": condition.last_failure,
+        "problems": [_problem(item) for item in condition.problems],
         "lag": condition.lag,
         "lost_ranges": [_lost(item) for item in condition.lost_ranges],
         "topics": topics_of(facts),
@@ -59,6 +61,10 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
         },
         "recent_activity": [_event(item) for item in facts.activities],
     }
+
+
+def _problem(item: Problem) -> dict[str, Any]:
+    return {"code": item.code, "detail": item.detail, "since": iso(item.since)}
 
 
 def _lost(item: LostRange) -> dict[str, Any]:

@@ -47,6 +47,14 @@ class LostRangeSchema(Schema):
     timestamp = fields.String(metadata={"description": "when it was noticed"})
 
 
+class ProblemSchema(Schema):
+    """Why a subscription delivers less than it should."""
+
+    code = fields.String(metadata={"description": "one short word"})
+    detail = fields.String(metadata={"description": "for people"})
+    since = fields.String(metadata={"description": "ISO 8601, UTC"})
+
+
 class StatusSchema(Schema):
     """How a subscription is doing."""
 
@@ -63,7 +71,13 @@ class StatusSchema(Schema):
         allow_none=True, metadata={"description": "when the batch that fails for longest failed first"}
     )
     last_failure = fields.String(metadata={"description": "what the endpoint answered to it"})
-    lag = fields.Integer(metadata={"description": "records between the committed offsets and the ends"})
+    problems = fields.List(
+        fields.Nested(ProblemSchema), metadata={"description": "every cause, the one that `reason` names first"}
+    )
+    lag = fields.Integer(
+        allow_none=True,
+        metadata={"description": "records between the committed offsets and the ends; null while it is not known"},
+    )
     lost_ranges = fields.List(fields.Nested(LostRangeSchema), metadata={"description": "newest last, 20 at most"})
     topics = fields.List(fields.Nested(TopicSchema))
     counters = fields.Nested(CountersSchema)

@@ -10,6 +10,7 @@ from webhookd.flow.dispatches import Dispatches, Effect
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.lane import LaneState
 from webhookd.flow.position import Partition
+from webhookd.flow.problem import Problem
 from webhookd.flow.topics import Topics
 from workers.ingest.intake import FIRST_SLICE
 
@@ -170,7 +171,15 @@ def test_nothing_is_committed_for_a_topic_that_is_gone() -> None:
 
 
 def test_condition_goes_on_where_it_was() -> None:
-    was = Condition(subscription_id="s", health=Health.UNHEALTHY, reason="http_500", since=7.0, delivered=5, filtered=6)
+    was = Condition(
+        subscription_id="s",
+        health=Health.UNHEALTHY,
+        reason="http_500",
+        since=7.0,
+        problems=(Problem(code="http_500", since=7.0),),
+        delivered=5,
+        filtered=6,
+    )
     scene = Scene(previous=was)
     scene.reads(ZERO, SMALL)
     now = scene.intake.condition()
@@ -210,7 +219,7 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
 
 def test_held_lane_keeps_the_subscription_unhealthy() -> None:
     scene = Scene()
-    scene.intake.become(Health.UNHEALTHY, "http_500")
+    scene.intake.suffer("http_500")
     scene.lane(ONE).state = LaneState.HELD
     scene.intake.delivered()
     held = scene.intake.condition().health
