@@ -6,6 +6,7 @@ Oracle: the offsets that the records carry, and what another member of the group
 import random
 import uuid
 from collections.abc import Callable, Iterator
+from threading import Event
 
 import pytest
 
@@ -189,3 +190,78 @@ def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -
     member.until(lambda: member.assigned[2:] == [moved])
     cluster.produce(topic, 3, moved.number)
     member.until_read(3)
+
+
+def test_end_of_a_partition_is_told_after_its_records(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until(lambda: (first, 10) in member.ends)
+    assert member.offsets == list(range(10))
+
+
+@on_real
+def test_end_without_a_record_is_told(cluster: Cluster, join: Join) -> None:
+    topic = cluster.create(1)
+    member = join([topic])
+    member.until(lambda: member.ends == [(Partition(topic, 0), 0)])
+
+
+@on_real
+def test_end_passes_what_no_consumer_sees(cluster: Cluster, join: Join) -> None:
+    topic = cluster.create(1)
+    cluster.transact(topic, 10, commit=True)
+    cluster.transact(topic, 50, commit=False)
+    member, first = join([topic]), Partition(topic, 0)
+    member.until(lambda: (first, 62) in member.ends)
+    assert (member.offsets, member.reader.end(first)) == (list(range(10)), 62)
+    cluster.transact(topic, 1, commit=True)
+    member.until(lambda: (first, 64) in member.ends)
+
+
+@on_real
+def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    with cluster.transaction(topic, 3) as producer:
+        member.until(lambda: (first, 10) in member.ends)
+        seen, bounds = len(member.messages), member.reader.bounds(first, PATIENCE_S)
+        producer.commit_transaction(PATIENCE_S)
+    member.until(lambda: (first, 14) in member.ends)
+    assert (seen, bounds.end, len(member.messages)) == (10, 10, 13)
+
+
+@on_real
+@pytest.mark.parametrize("pauses", [False, True])
+def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pauses: bool) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until(lambda: (first, 10) in member.ends)
+    for offset in (2, 7, 4):
+        member.reader.reposition(first, 9)
+        Event().wait(QUIET_S)  # the record and the end behind it wait in the consumer's queue
+        if pauses:
+            member.reader.pause(first)
+        member.messages.clear()
+        member.ends.clear()
+        member.reader.reposition(first, offset)
+        if pauses:
+            member.reader.resume(first)
+        member.until(lambda: bool(member.ends))
+        assert (member.offsets, member.ends) == (list(range(offset, 10)), [(first, 10)])
+
+
+@on_real
+def test_end_is_told_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until(lambda: (first, 10) in member.ends)
+    member.reader.pause(first)
+    cluster.transact(topic, 5, commit=False)
+    member.look_for(QUIET_S)
+    member.reader.resume(first)
+    member.until(lambda: (first, 16) in member.ends)
+
+
+@on_real
+def test_successful_commit_is_told(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.reader.commit({first: MARK})
+    member.until(lambda: member.committed == [first])
+    assert member.uncommitted == []

@@ -30,6 +30,23 @@ class Cluster:
         self.real = real
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0}, logger=_log)
 
+    def transact(self, topic: str, count: int, *, commit: bool) -> None:
+        """So many more records in a transaction, which is over and marked in the log before this returns."""
+        with self.transaction(topic, count) as producer:
+            (producer.commit_transaction if commit else producer.abort_transaction)(PATIENCE_S)
+
+    @contextmanager
+    def transaction(self, topic: str, count: int) -> Iterator[Producer]:
+        """A transaction that is open with so many records in the log; the context has to end it."""
+        settings = {"bootstrap.servers": self.bootstrap_servers, "transactional.id": uuid.uuid4().hex}
+        producer = Producer(settings, logger=_log)
+        producer.init_transactions(PATIENCE_S)
+        producer.begin_transaction()
+        for _ in range(count):
+            producer.produce(topic, b"{}", partition=0)
+        assert producer.flush(PATIENCE_S) == 0
+        yield producer
+
     def create(self, partitions: int = 1) -> str:
         """A new topic; the mock makes its topics by itself, with four partitions, when they are produced to."""
         topic = f"test-{uuid.uuid4().hex}"
@@ -65,9 +82,11 @@ class Member:
         self.assigned: list[Partition] = []
         self.revoked: list[Partition] = []
         self.unpositioned: list[Partition] = []
-        self.uncommitted: list[Partition] = []
-        self.failed: list[str] = []
+        self.committed: list[Partition] = []
+        self.uncommitted: list[tuple[Partition, str]] = []
+        self.failed: list[tuple[Partition, str]] = []
         self.messages: list[Message] = []
+        self.ends: list[tuple[Partition, int]] = []
         self._begin = begin
         self._closed = False
         listener = Listener(
@@ -75,8 +94,10 @@ class Member:
             revoked=self.revoked.extend,
             lost=self.revoked.extend,
             unpositioned=self.unpositioned.append,
-            uncommitted=self.uncommitted.extend,
-            failed=lambda code, _detail: self.failed.append(code),
+            reached=lambda partition, offset: self.ends.append((partition, offset)),
+            committed=self.committed.extend,
+            uncommitted=lambda partitions, code, _text: self.uncommitted.extend((p, code) for p in partitions),
+            failed=lambda place, code, _text: self.failed.append((place, code)),
         )
         self.reader = KafkaReader(cluster.bootstrap_servers, group, topics, protocol, listener)
 

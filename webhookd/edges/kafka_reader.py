@@ -7,9 +7,12 @@ Everything is called from the ingest loop's thread; the callbacks run inside `po
     auto.offset.reset=error    a position that Kafka lost must be said, never jumped over
     queued.*, fetch.*          a bounded queue; without fetch.queue.backoff.ms=10 a full queue sleeps for a second
     topic.metadata.refresh     topics that appear or grow are found within 10 s
+    enable.partition.eof       says how far a partition was read where no record does: the markers of transactions,
+                               aborted and compacted records take offsets, and no consumer sees them
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
@@ -21,6 +24,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from webhookd import logs
 from webhookd.flow.memo import decode, encode
 from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.read_errors import GROUP, WHOLE
 
 POLL_RECORDS = 2000
 FETCH_WAIT_S = 0.4
@@ -37,14 +41,21 @@ _library_log = logging.getLogger("librdkafka")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """What the owner hears, on the thread that polls."""
+    """What the owner hears, on the thread that polls.
+
+    `reached` tells that a partition was read up to (not including) an offset, where nothing more is to be read at the
+    moment; the records before it are in the same poll or in an earlier one. `failed` gets a partition, all of a topic
+    (number WHOLE), or GROUP; and the error's name in lower case with its text. So does `uncommitted`.
+    """
 
     assigned: Callable[[Sequence[Partition]], None]
     revoked: Callable[[Sequence[Partition]], None]
     lost: Callable[[Sequence[Partition]], None]
     unpositioned: Callable[[Partition], None]
-    uncommitted: Callable[[Sequence[Partition]], None]
-    failed: Callable[[str, str], None]
+    reached: Callable[[Partition, int], None]
+    committed: Callable[[Sequence[Partition]], None]
+    uncommitted: Callable[[Sequence[Partition], str, str], None]
+    failed: Callable[[Partition, str, str], None]
 
 
 class KafkaReader:
@@ -64,6 +75,7 @@ class KafkaReader:
         self._asking = Lock()
         config = member_config(bootstrap_servers, group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
+            "enable.partition.eof": True,
             "on_commit": self._on_commit,
         }
         self._consumer = Consumer(config, logger=_library_log)
@@ -130,20 +142,28 @@ class KafkaReader:
         error = message.error()
         if error is None:
             return False
-        topic, number = message.topic(), message.partition()
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and topic is not None and number is not None:  # noqa: SLF001
-            self._listener.unpositioned(Partition(topic, number))
-        elif error.code() == KafkaError._FATAL:  # noqa: SLF001
-            raise KafkaException(error)
-        else:
-            self._listener.failed(error.name().lower().lstrip("_"), error.str())
+        match error.code():
+            case KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
+                raise KafkaException(error)
+            case KafkaError._PARTITION_EOF:  # noqa: SLF001
+                self._listener.reached(_place(message), message.offset() or 0)
+            case KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+                self._listener.unpositioned(_place(message))
+            case _:
+                self._listener.failed(_place(message), _name(error), error.str())
         return True
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
-        failed = [p for p in partitions if error is not None or p.error is not None]
-        if failed:
-            _log.warning("commit_failed", code="kafka_unavailable", detail=str(error or failed[0].error))
-            self._listener.uncommitted([Partition(p.topic, p.partition) for p in failed])
+        failures = {Partition(p.topic, p.partition): p.error or error for p in partitions}
+        by_error = defaultdict(list)
+        for partition, failure in failures.items():
+            by_error[(_name(failure), failure.str()) if failure else None].append(partition)
+        for told, concerned in by_error.items():
+            if told is None:
+                self._listener.committed(concerned)
+            else:
+                _log.warning("commit_failed", code=told[0], detail=told[1])
+                self._listener.uncommitted(concerned, *told)
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])
@@ -177,6 +197,19 @@ def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str
     if protocol == "classic":
         config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
     return config
+
+
+def _name(error: KafkaError) -> str:
+    """What librdkafka calls an error, in lower case; its own ones lose the underscore that they begin with."""
+    return error.name().lower().lstrip("_")
+
+
+def _place(message: Message) -> Partition:
+    """What an error is about; librdkafka gives one without a topic any partition."""
+    topic, number = message.topic(), message.partition()
+    if topic is None:
+        return GROUP
+    return Partition(topic, WHOLE if number is None else number)
 
 
 def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:

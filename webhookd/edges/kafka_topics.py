@@ -1,10 +1,10 @@
-"""What the cluster says about topics: how many partitions each has, and which UUID."""
+"""What the cluster says about topics: how many partitions each has, which UUID, and whether we may know it."""
 
 from collections.abc import Collection
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, Node, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._topic import TopicDescription
 
@@ -13,13 +13,14 @@ from webhookd.flow.topics import Topics
 MOCK_CLUSTER = "mockCluster"
 """How librdkafka's mock names itself; a request it does not know can make librdkafka abort the process later on."""
 
+DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
 
 
 def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
     """What the cluster says about these topics; blocks for at most about `timeout_s`.
 
-    The mock cluster tells no UUIDs; a topic that the cluster will not talk about is left out. Raises KafkaException
+    The mock cluster tells no UUIDs; a topic that the cluster cannot tell about now is left out. Raises KafkaException
     when nothing is answered.
     """
     if not topics:
@@ -28,18 +29,22 @@ def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topi
     if str(some.cluster_id).startswith(MOCK_CLUSTER):
         return _listed(client, topics, timeout_s)
     answers = client.describe_topics(TopicCollection(sorted(topics)), request_timeout=timeout_s)
-    found: dict[str, TopicDescription | None] = {}
-    refused: list[KafkaException] = []
+    found: dict[str, TopicDescription] = {}
+    refused: dict[str, KafkaException] = {}
     for topic, answer in answers.items():
         try:
             found[topic] = _answered(answer, timeout_s)
         except KafkaException as error:
-            refused.append(error)
-    if refused and not found:
-        raise refused[0]
+            refused[topic] = error
+    missing = {topic for topic, error in refused.items() if error.args[0].code() in MISSING}
+    denied = {topic for topic, error in refused.items() if error.args[0].code() == DENIED}
+    if refused and not (found or missing or denied):
+        raise next(iter(refused.values()))
     return Topics(
-        partitions={topic: len(description.partitions) if description else 0 for topic, description in found.items()},
-        ids={topic: str(description.topic_id) for topic, description in found.items() if description},
+        partitions={topic: len(told.partitions) for topic, told in found.items()} | dict.fromkeys(missing, 0),
+        ids={topic: str(told.topic_id) for topic, told in found.items()},
+        denied=frozenset(denied),
+        leaderless={topic: lost for topic, told in found.items() if (lost := _leaderless(told))},
     )
 
 
@@ -48,13 +53,13 @@ def _listed(client: AdminClient, topics: Collection[str], timeout_s: float) -> T
     return Topics(partitions={topic: len(listed[topic].partitions) if topic in listed else 0 for topic in topics})
 
 
-def _answered(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescription | None:
-    """The description, None for a topic that does not exist."""
+def _answered(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescription:
     try:
         return answer.result(timeout_s)
     except FutureTimeout as error:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001 - librdkafka's own code names
-    except KafkaException as error:
-        if error.args[0].code() in MISSING:
-            return None
-        raise
+
+
+def _leaderless(told: TopicDescription) -> tuple[int, ...]:
+    leaders: list[tuple[int, Node | None]] = [(partition.id, partition.leader) for partition in told.partitions]
+    return tuple(number for number, leader in leaders if leader is None)

@@ -54,7 +54,7 @@ class Condition:
     since: float = 0.0
     failing_since: float = 0.0
     last_failure: str = ""
-    lag: int | None = 0
+    lag: int | None = None
     problems: tuple[Problem, ...] = ()
     lost_ranges: tuple[LostRange, ...] = ()
     topics: tuple[TopicCondition, ...] = ()
@@ -69,4 +69,4 @@ def unhealthy(before: Condition, code: str, detail: str, now: float) -> Conditio
     """The condition of a subscription that cannot be run: a delivery problem, so that the next delivery ends it."""
     problems = Problems(before.problems)
     problems.begin(Problem(code=code, detail=detail, since=now))
-    return replace(before, health=Health.UNHEALTHY, reason=problems.reason, since=now, problems=problems.all)
+    return replace(before, health=Health.UNHEALTHY, reason=problems.reason, since=now, problems=problems.all, lag=None)

@@ -112,6 +112,7 @@ class Lane:
         self.slow = 0
         self.rest_until = 0.0
         self.adrift = False
+        self.end = UNREAD
         self.committed: Mark | None = None
         self.known = True
         self.confirmed = True
@@ -243,6 +244,17 @@ class Lane:
         """Reading goes on at `offset`: what lies between is not ours, or not in Kafka any more, and not waited for."""
         self.ledger.read(offset - 1)
 
+    def reach(self, offset: int) -> None:
+        """All below `offset` was read, and nothing more is there to read for now; what held no record is settled."""
+        self.end = offset
+        if offset > self.ledger.seen:
+            self.ledger.read(offset - 1)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing was read since it reached the end of what can be read."""
+        return self.end != UNREAD and self.ledger.seen == self.end
+
     def rewind(self, epoch: str) -> int:
         """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is).
 
@@ -254,6 +266,7 @@ class Lane:
         self.returned.clear()
         self.bytes_held = self.aside_bytes = 0
         self.delivery = None
+        self.end = UNREAD
         self.adrift = self.ledger.seen != UNREAD
         return self.ledger.rewind()
 

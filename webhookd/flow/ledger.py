@@ -1,7 +1,8 @@
 """What of one lane is in flight and what is settled; answers what may be committed.
 
 Rules
-    1. Offsets are read in ascending order; gaps (compaction, transactions) are no gaps.
+    1. Offsets are read in ascending order; gaps (compaction, transactions) are no gaps. A partition's end counts as
+       read up to there, since what lies before it without a record is never seen.
     2. A record is *accepted* (will be delivered), *set aside* (its dead-letter row is on its way) or *dropped*
        (nothing in it is ours): dropped is settled at once.
     3. Accepted records settle in the order they were accepted; records set aside in any order.

@@ -27,9 +27,7 @@ from webhookd.flow.topics import Topics
 from workers.ingest import vitals
 from workers.ingest.ports import Reader, Services
 from workers.ingest.positions import ASK_AGAIN_S, ASK_TIMEOUT_S, Positions
-
-LAG_AGAIN_S = 30.0
-"""How often the ends of held lanes are asked for: nothing is fetched of them, so nothing tells their lag."""
+from workers.ingest.reading import Reading
 
 TURN_S = 0.02
 """How long one subscription's records may keep the loop from the others'."""
@@ -40,9 +38,6 @@ MOST_IN_A_SLICE = 2048
 
 LONGEST_QUIET_S = 0.2
 """A consumer that has long been idle is looked at so often; its first record is at most so late."""
-
-TOPIC_MISSING = "topic_missing"
-"""A topic of the subscription does not exist, yet or any more: nothing of it can be delivered."""
 
 _log = logs.get(__name__)
 
@@ -77,16 +72,17 @@ class Intake:
         self._services = services
         self._active_at = services.monotonic()
         self._positions = Positions(self, self._sources, services, self.subscription.id)
-        self._ends: dict[Partition, int] = {}
-        self._ends_at = 0.0
+        self._reading = Reading(self, services, self.subscription.id)
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,
                 revoked=self._revoked,
                 lost=self._unassigned,
                 unpositioned=self._positions.unpositioned,
+                reached=self._reading.reached,
+                committed=self._reading.committed,
                 uncommitted=self._uncommitted,
-                failed=self._complain,
+                failed=self._reading.failed,
             )
         )
 
@@ -103,6 +99,8 @@ class Intake:
             self.poll_at = now
         else:
             self.poll_at = now + min(LONGEST_QUIET_S, max(pause_s, (now - self._active_at) / 4))
+        if not self._unread:
+            self._reading.settle()
         self._throttle()
         return bool(messages)
 
@@ -176,7 +174,7 @@ class Intake:
             self.reader.commit(moved)
         except (KafkaException, RuntimeError) as error:
             _log.warning("commit_failed", subscription=self.subscription.id, detail=str(error))
-            self._uncommitted(list(moved))
+            self._commit_again(list(moved))
 
     def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """A problem (flow/problem.py) began: unhealthy, shown in the status and in the activity."""
@@ -202,11 +200,8 @@ class Intake:
 
     def saw_topics(self, topics: Topics) -> None:
         """What the cluster says about the topics by now."""
-        self.changed |= self.vitals.saw_topics(topics.partitions, self._sources)
-        if self.vitals.missing and TOPIC_MISSING not in self.vitals.problems:
-            self.suffer(TOPIC_MISSING, ", ".join(self.vitals.missing), standing=True)
-        elif not self.vitals.missing and TOPIC_MISSING in self.vitals.problems:
-            self.overcome(TOPIC_MISSING)
+        self.changed |= self.vitals.saw_topics(topics, self._sources)
+        self._reading.saw(topics, self._sources)
         for lane in list(self.route.lanes.values()):
             if lane.known and lane.partition.topic in topics.partitions:
                 self._positions.confirm(lane, topics)
@@ -216,11 +211,11 @@ class Intake:
         lanes = self.route.lanes.values()
         if self.vitals.too_long(lanes, self._services.wall_clock()):
             self.suffer(self.vitals.last_code)
-        if self.holds and self._services.monotonic() - self._ends_at > LAG_AGAIN_S:
-            self._ends_at = self._services.monotonic()
-            held = [lane.partition for lane in lanes if lane.state is not LaneState.FLOWING]
-            self._services.in_background(lambda: self._ask_ends(held))
-        lag = sum(self._lag(lane) for lane in lanes)
+        self._reading.probe()
+        unread = self._reading.to_ask()
+        if unread:
+            self._services.in_background(lambda: self._ask_ends(unread))
+        lag = self._reading.lag()
         self.changed |= lag != self.vitals.lag
         self.vitals.lag = lag
 
@@ -252,7 +247,7 @@ class Intake:
 
         self._services.bury(self.subscription, letters, counted)
 
-    # What its positions ask of it.
+    # What its positions and its reading ask of it.
 
     def lane(self, partition: Partition) -> Lane | None:
         """The lane that is open for a partition."""
@@ -285,18 +280,13 @@ class Intake:
             count=lost.count,
         )
 
-    def _lag(self, lane: Lane) -> int:
-        end = self.reader.end(lane.partition)
-        end = max(end or 0, self._ends.get(lane.partition, 0))
-        return max(0, end - lane.ledger.watermark) if lane.ledger.watermark != UNREAD else 0
-
     def _ask_ends(self, partitions: Sequence[Partition]) -> None:
         try:
             ends = {partition: self.reader.bounds(partition, ASK_TIMEOUT_S).end for partition in partitions}
         except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
             _log.info("ends_unknown", subscription=self.subscription.id, detail=str(error))
             return
-        self._services.call(lambda: self._ends.update(ends))
+        self._services.call(lambda: self._reading.ends(ends))
 
     def _owns(self, lane: Lane) -> bool:
         return not self.closed and self.lane(lane.partition) is lane
@@ -308,6 +298,7 @@ class Intake:
                 records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
                 dropped, letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
+                self._reading.read(lane.partition)
                 self._bury(lane, letters)
         self.changed = True
 
@@ -350,6 +341,7 @@ class Intake:
 
     def _assigned(self, partitions: Sequence[Partition]) -> None:
         self.joined = True
+        self._reading.assigned()
         self._positions.assigned(partitions)
         _log.info("assigned", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
@@ -377,20 +369,23 @@ class Intake:
 
     def _forget(self, partition: Partition) -> Lane | None:
         self._drop_unread(partition)
+        self._reading.forget(partition)
         return self.route.close_lane(partition)
 
     def _drop_unread(self, partition: Partition) -> None:
         """What was read before the lane moved must not be taken after it."""
         place = (partition.topic, partition.number)
         self._unread = [m for m in self._unread if (m.topic(), m.partition()) != place]
+        self._reading.moved(partition)
 
-    def _uncommitted(self, partitions: Sequence[Partition]) -> None:
+    def _uncommitted(self, partitions: Sequence[Partition], name: str, text: str) -> None:
+        self._reading.uncommitted(partitions, name, text)
+        self._commit_again(partitions)
+
+    def _commit_again(self, partitions: Sequence[Partition]) -> None:
         """The commit did not get there: the next one says it again, when the topic is known to be there still."""
         for partition in partitions:
             lane = self.route.lanes.get((partition.topic, partition.number))
             if lane is not None:
                 lane.committed = None
                 lane.confirmed = False
-
-    def _complain(self, code: str, detail: str) -> None:
-        _log.warning("kafka_error", subscription=self.subscription.id, code=code, detail=detail)

@@ -1,6 +1,6 @@
 """How one subscription is doing: its counters, its health and what it lost; what its condition shows."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from webhookd.flow.activity import Activity, Event
@@ -8,6 +8,7 @@ from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
 from webhookd.flow.lane import Lane
 from webhookd.flow.problem import Problems
 from webhookd.flow.report import Exchange
+from webhookd.flow.topics import Topics
 
 UNHEALTHY_AFTER_S = 300.0
 """A batch that fails for so long makes its subscription unhealthy, also while it has retries left."""
@@ -38,7 +39,7 @@ class Vitals:
     problems: Problems = field(default_factory=Problems)
     last_failure: str = ""
     last_code: str = ""
-    lag: int | None = 0
+    lag: int | None = None
     topics: dict[str, int] = field(default_factory=dict)
     lost_ranges: list[LostRange] = field(default_factory=list)
 
@@ -103,9 +104,17 @@ class Vitals:
         """The topics that do not exist, as far as the cluster was asked."""
         return sorted(topic for topic, partitions in self.topics.items() if partitions == 0)
 
-    def saw_topics(self, partitions: Mapping[str, int], sources: Collection[str]) -> bool:
-        """How many partitions each topic has by now, as far as it was looked at; answers whether that is news."""
-        topics = self.topics | {topic: partitions[topic] for topic in sources if topic in partitions}
+    def saw_topics(self, seen: Topics, sources: Collection[str]) -> bool:
+        """How many partitions each topic has by now, as far as it was looked at; answers whether that is news.
+
+        Whether a topic exists that the brokers do not describe is not known.
+        """
+        told = {topic: seen.partitions[topic] for topic in sources if topic in seen.partitions}
+        topics = {
+            topic: partitions
+            for topic, partitions in (self.topics | told).items()
+            if partitions or topic not in seen.denied
+        }
         news = topics != self.topics
         self.topics = topics
         return news

@@ -49,7 +49,7 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
         "failing_since": iso(condition.failing_since) if condition.failing_since else None,
         "last_failure": condition.last_failure,
         "problems": [_problem(item) for item in condition.problems],
-        "lag": condition.lag,
+        "lag": None if health == "inactive" else condition.lag,
         "lost_ranges": [_lost(item) for item in condition.lost_ranges],
         "topics": topics_of(facts),
         "counters": {

@@ -156,7 +156,7 @@ def test_commit_that_failed_is_said_again() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.committable()
-    scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)])
+    scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
     unseen = scene.committable()
     scene.intake.saw_topics(Topics(partitions={TOPIC: 2}))
     assert (unseen, scene.committable()) == ({}, {ZERO: 1})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.intakes import GOOD, SMALL, ZERO, Scene, decoded
+from tests.harness.intakes import GOOD, ONE, SMALL, ZERO, Scene, decoded
 from tests.harness.lanes import TOPIC
 from webhookd.flow.activity import Event
 from webhookd.flow.condition import Health, LostRange
@@ -154,8 +154,9 @@ def test_condition_says_how_far_behind_it_is() -> None:
     scene = Scene()
     scene.reader.last = 40
     scene.reads(ZERO, SMALL, at=9)
+    scene.reads(ONE, SMALL, at=19)
     scene.intake.look_after()
-    assert scene.intake.condition().lag == 30
+    assert scene.intake.condition().lag == 30 + 20
 
 
 def test_topic_made_again_is_read_from_its_beginning() -> None:
