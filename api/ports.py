@@ -13,7 +13,7 @@ from webhookd.store.database import Database
 
 
 class Brokers(Protocol):
-    """Kafka's offsets; every call raises KafkaUnavailable within its timeout."""
+    """Kafka's offsets; every call raises KafkaUnavailable within its timeout, and TopicDenied."""
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         """Where each topic ends; {} for one that does not exist."""

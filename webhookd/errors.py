@@ -2,7 +2,8 @@
 
     WebhookdError
     ├── InvalidInput            the caller's data; carries the field and the reason
-    │   └── InvalidFilter       a JMESPath filter; carries the position
+    │   ├── InvalidFilter       a JMESPath filter; carries the position
+    │   └── TopicDenied         a topic that Kafka does not let us use; carries its name
     ├── NotFound                no such thing, or not the caller's
     ├── Conflict                the thing changed under the caller
     ├── UndecodableRecord       a Kafka record that cannot be passed on; goes to the dead letters
@@ -12,6 +13,7 @@
     ├── MailRefused             a mail that will never be taken
     └── Unavailable             an outside system did not answer in time
         ├── KafkaUnavailable
+        │   └── GroupDenied     Kafka answers, but does not let us use a consumer group
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── MailUnavailable     the mail server, or a mail that it may take later
@@ -53,6 +55,20 @@ class InvalidFilter(InvalidInput):
     def __init__(self, detail: str = "", *, field: str = "", position: int | None = None) -> None:
         super().__init__(detail, field=field)
         self.position = position
+
+
+class TopicDenied(InvalidInput):
+    """Kafka does not authorise webhookd to use this topic."""
+
+    code = "topic_denied"
+
+    def __init__(self, topic: str, detail: str = "", *, field: str = "") -> None:
+        super().__init__(detail, field=field)
+        self.topic = topic
+
+    def at(self, field: str) -> "TopicDenied":
+        """The same error of a field that names the topic."""
+        return TopicDenied(self.topic, self.detail, field=field)
 
 
 class NotFound(WebhookdError):
@@ -115,6 +131,12 @@ class KafkaUnavailable(Unavailable):
     """The Kafka brokers did not answer in time."""
 
     code = "kafka_unavailable"
+
+
+class GroupDenied(KafkaUnavailable):
+    """Kafka does not authorise webhookd to use the subscription's consumer group."""
+
+    code = "group_denied"
 
 
 class QueueUnavailable(Unavailable):

@@ -4,6 +4,7 @@ librdkafka 2.16 has crashed (in its main thread) while a client that had just cr
 clients of the tests live as long as the tests.
 """
 
+import logging
 from functools import cache
 
 from confluent_kafka.admin import AdminClient
@@ -12,4 +13,4 @@ from confluent_kafka.admin import AdminClient
 @cache
 def admin_of(bootstrap_servers: str) -> AdminClient:
     """The client for these brokers."""
-    return AdminClient({"bootstrap.servers": bootstrap_servers})
+    return AdminClient({"bootstrap.servers": bootstrap_servers}, logger=logging.getLogger("librdkafka"))

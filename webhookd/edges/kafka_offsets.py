@@ -20,13 +20,14 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock, logs
 from webhookd.edges.kafka_reader import member_config
-from webhookd.edges.kafka_topics import MOCK_CLUSTER, look
-from webhookd.errors import Conflict, KafkaUnavailable
+from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, look
+from webhookd.errors import Conflict, GroupDenied, KafkaUnavailable, TopicDenied
 from webhookd.flow.position import Committed, Partition
 
 Offsets = Mapping[str, Mapping[int, int]]
@@ -81,20 +82,31 @@ class KafkaOffsets:
         """Where each topic ends now, by partition; {} for one that does not exist, and asking does not create it.
 
         An end is what a reader of committed records sees: behind a transaction that is still open it is where that
-        began, so that what the transaction commits later is not missed.
+        began, so that what the transaction commits later is not missed. Raises TopicDenied for a topic that we may not
+        describe.
         """
         budget = _Budget(timeout_s)
         return {topic: self._until_settled(topic, budget) for topic in topics}
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
-        """The UUID of each topic that exists; those that the brokers do not tell are left out."""
+        """The UUID of each topic that exists; those that the brokers do not tell are left out.
+
+        Raises TopicDenied for a topic that we may not read, as far as the brokers tell.
+        """
         try:
-            return dict(look(self._client(), topics, _Budget(timeout_s).left_s()).ids)
+            seen = look(self._client(), topics, _Budget(timeout_s).left_s(), needed=AclOperation.READ)
         except KafkaException as error:
             raise _translated(error) from error
+        if seen.denied:
+            raise TopicDenied(min(seen.denied))
+        return dict(seen.ids)
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
-        """Commit into a group without members; raises Conflict when it has some: only those may commit then."""
+        """Commit into a group without members.
+
+        Raises Conflict when it has some, since only those may commit then, and TopicDenied for a topic that we may not
+        read.
+        """
         self._commit(
             group,
             [TopicPartition(topic, n, at) for topic, ends in offsets.items() for n, at in ends.items()],
@@ -208,6 +220,8 @@ class KafkaOffsets:
             try:
                 return self._ends_of(topic, self._partitions(topic, budget), budget)
             except KafkaException as error:
+                if _code(error) == DENIED:
+                    raise TopicDenied(topic) from error
                 if _code(error) not in CHANGING:
                     raise _translated(error) from error
                 budget.wait(error)
@@ -292,6 +306,8 @@ class _Budget:
 
 def _check(committed: list[TopicPartition]) -> None:
     for position in committed:
+        if position.error is not None and position.error.code() == DENIED:
+            raise TopicDenied(position.topic)
         if position.error is not None:
             raise KafkaException(position.error)
 
@@ -302,4 +318,6 @@ def _code(error: KafkaException) -> int:
 
 def _translated(error: KafkaException) -> Conflict | KafkaUnavailable:
     detail = str(error.args[0].str())
+    if _code(error) == KafkaError.GROUP_AUTHORIZATION_FAILED:
+        return GroupDenied(detail)
     return Conflict(detail) if _code(error) in OCCUPIED else KafkaUnavailable(detail)

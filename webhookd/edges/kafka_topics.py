@@ -6,6 +6,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from confluent_kafka import KafkaError, KafkaException, Node, TopicCollection
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._topic import TopicDescription
 
 from webhookd.flow.topics import Topics
@@ -17,18 +18,25 @@ DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
 
 
-def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
+def look(
+    client: AdminClient, topics: Collection[str], timeout_s: float, *, needed: AclOperation | None = None
+) -> Topics:
     """What the cluster says about these topics; blocks for at most about `timeout_s`.
 
-    The mock cluster tells no UUIDs; a topic that the cluster cannot tell about now is left out. Raises KafkaException
-    when nothing is answered.
+    With `needed` a topic counts as denied too when that operation on it is not authorised; brokers that do not tell
+    which are count as allowing it. The mock cluster tells no UUIDs; a topic that the cluster cannot tell about now is
+    left out. Raises KafkaException when nothing is answered.
     """
     if not topics:
         return Topics()
     some = client.list_topics(next(iter(topics)), timeout=timeout_s)
     if str(some.cluster_id).startswith(MOCK_CLUSTER):
         return _listed(client, topics, timeout_s)
-    answers = client.describe_topics(TopicCollection(sorted(topics)), request_timeout=timeout_s)
+    answers = client.describe_topics(
+        TopicCollection(sorted(topics)),
+        include_authorized_operations=needed is not None,
+        request_timeout=timeout_s,
+    )
     found: dict[str, TopicDescription] = {}
     refused: dict[str, KafkaException] = {}
     for topic, answer in answers.items():
@@ -38,6 +46,7 @@ def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topi
             refused[topic] = error
     missing = {topic for topic, error in refused.items() if error.args[0].code() in MISSING}
     denied = {topic for topic, error in refused.items() if error.args[0].code() == DENIED}
+    denied |= {topic for topic, told in found.items() if needed is not None and not _allows(told, needed)}
     if refused and not (found or missing or denied):
         raise next(iter(refused.values()))
     return Topics(
@@ -58,6 +67,12 @@ def _answered(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDesc
         return answer.result(timeout_s)
     except FutureTimeout as error:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001 - librdkafka's own code names
+
+
+def _allows(told: TopicDescription, needed: AclOperation) -> bool:
+    """Whether an operation is authorised; a list without DESCRIBE, which this was, is none that can be relied on."""
+    allowed = told.authorized_operations or ()
+    return needed in allowed or AclOperation.DESCRIBE not in allowed
 
 
 def _leaderless(told: TopicDescription) -> tuple[int, ...]:

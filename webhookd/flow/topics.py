@@ -10,7 +10,8 @@ class Topics:
 
     `partitions` is 0 for one that does not exist; `ids` holds the UUIDs (KIP-516) of those that do, as far as the
     brokers tell: a topic that was deleted and made again has another. `denied` are the topics that the brokers do not
-    authorise us to describe; whether those exist is not known. `leaderless` holds the partitions that no broker leads.
+    authorise us to describe (nobody knows then whether they exist), or to use as was asked. `leaderless` holds the
+    partitions that no broker leads.
     """
 
     partitions: Mapping[str, int] = field(default_factory=dict)

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from webhookd.edges.kafka_offsets import Offsets
-from webhookd.errors import Conflict, KafkaUnavailable
+from webhookd.errors import Conflict, KafkaUnavailable, TopicDenied
 from webhookd.flow.position import Committed, Partition
 
 
 class MemoryOffsets:
     """What KafkaOffsets answers, told by the test: `ends` and `occupied` are set, `committed` is read.
 
-    The texts beside the offsets are in `metadata`. With `away` set every question is answered as if no broker could be
-    reached.
+    The texts beside the offsets are in `metadata`; the topics in `denied` may not be used. With `away` set every
+    question is answered as if no broker could be reached.
     """
 
     def __init__(self, ends: dict[str, dict[int, int]] | None = None) -> None:
@@ -21,11 +21,14 @@ class MemoryOffsets:
         self.metadata: dict[str, dict[Partition, str]] = {}
         self.visits: list[tuple[str, tuple[str, ...], str]] = []
         self.occupied: set[str] = set()
+        self.denied: set[str] = set()
         self.away = False
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         """Where each topic ends now; {} for one that does not exist."""
         self._answer(timeout_s)
+        for topic in self.denied & set(topics):
+            raise TopicDenied(topic)
         return {topic: dict(self.ends.get(topic, {})) for topic in topics}
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:

@@ -58,11 +58,13 @@ class Reading:
         self._asked_at = -ASK_EVERY_S
         self._answered_at = services.monotonic()
         self._reached: dict[Partition, int] = {}
+        self._just_failed: set[Partition] = set()
         self._told: dict[str, str] = {}
 
     def reached(self, partition: Partition, offset: int) -> None:
         """The end of a partition was read; `settle` takes it to the lane when all records before it are taken."""
         self._reached[partition] = offset
+        self._errors.read(partition)
 
     def settle(self) -> None:
         """All records that were read are taken: the lanes are where their partitions end."""
@@ -70,12 +72,13 @@ class Reading:
             lane = self._owner.lane(partition)
             if lane is not None and not lane.adrift:
                 lane.reach(offset)
-            self._errors.read(partition)
         self._reached.clear()
+        self._just_failed.clear()
 
     def read(self, partition: Partition) -> None:
-        """Records of the partition were taken."""
-        self._errors.read(partition)
+        """Records of the partition were taken; they may be older than an error that came with them."""
+        if partition not in self._just_failed:
+            self._errors.read(partition)
 
     def moved(self, partition: Partition) -> None:
         """The partition is read from elsewhere now, or not by us any more: what was said of it before is void."""
@@ -88,6 +91,7 @@ class Reading:
     def failed(self, place: Partition, name: str, text: str) -> None:
         """Kafka reported an error about a partition, a topic or the group."""
         self._errors.failed(place, name, text, self._services.monotonic())
+        self._just_failed.add(place)
         _log.warning("kafka_error", subscription=self._subscription_id, code=name, place=str(place), detail=text)
 
     def committed(self, partitions: Sequence[Partition]) -> None:

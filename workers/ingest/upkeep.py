@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.errors import Conflict, KafkaUnavailable, StoreUnavailable
+from webhookd.errors import Conflict, KafkaUnavailable, StoreUnavailable, TopicDenied
 from webhookd.flow.condition import Condition
 from webhookd.flow.ownership import owner
 from webhookd.flow.position import Committed, Partition
@@ -179,6 +179,8 @@ class Upkeep:
             self._groups.visit(idle.group, topics, self._protocol(), VISIT_S)
         except Conflict:
             _log.debug("group_runs_again", group=idle.group)
+        except TopicDenied as error:  # until the next round, hours from now
+            _log.warning("upkeep_refused", group=idle.group, code=error.code, topic=error.topic)
         except KafkaUnavailable as error:
             _log.warning("upkeep_delayed", group=idle.group, code=error.code, detail=error.detail)
             self._idle.append(idle)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from api.ports import Services
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
-from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied, UnusableSubscription
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.administration import OFFLINE_REASON, Administration
 from webhookd.flow.announcement import SubscriptionChanged
@@ -29,7 +29,10 @@ _log = logs.get(__name__)
 
 
 def register(services: Services, document: Document) -> Subscription:
-    """Store a new subscription; raises KafkaUnavailable or StoreUnavailable, and then there is none."""
+    """Store a new subscription.
+
+    Raises TopicDenied for a topic that webhookd may not read, KafkaUnavailable or StoreUnavailable: then there is none.
+    """
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
     draft = parse(document, Identity(id=str(uuid.uuid4())))
@@ -46,7 +49,8 @@ def register(services: Services, document: Document) -> Subscription:
 def change(services: Services, id_: str, document: Document) -> Subscription:
     """Replace a subscription as a whole; topics it already had go on where they are.
 
-    Raises NotFound, Conflict when someone else changed it at the same moment, KafkaUnavailable, StoreUnavailable.
+    Raises NotFound, Conflict when someone else changed it at the same moment, TopicDenied for a new topic that webhookd
+    may not read, KafkaUnavailable, StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
@@ -97,6 +101,14 @@ def _positioned(services: Services, draft: Subscription, *, new: frozenset[str],
     """The subscription with the start offsets of its new topics, which are committed to its group too."""
     if not new:
         return draft
+    try:
+        return _begun_at_ends(services, draft, new=new, commit=commit)
+    except TopicDenied as error:
+        index = [source.topic for source in draft.sources].index(error.topic)
+        raise error.at(f"source[{index}].topic") from error
+
+
+def _begun_at_ends(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
     ends_at = clock.monotonic() + services.settings.kafka_ask_timeout_s
     ends = services.brokers.end_offsets(sorted(new), services.settings.kafka_ask_timeout_s)
     ids = services.brokers.topic_ids(sorted(new), ends_at - clock.monotonic())

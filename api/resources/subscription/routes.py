@@ -44,6 +44,9 @@ class Subscriptions(MethodView):
 
     @blueprint.arguments(SubscriptionSchema)
     @blueprint.response(201, SubscriptionSchema, headers={"Location": {"schema": {"type": "string"}}})
+    @blueprint.alt_response(
+        422, description="a field cannot be accepted, or Kafka does not authorise webhookd for a topic"
+    )
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created")
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
         """Register a subscription: nothing produced after the answer is missed."""
@@ -68,6 +71,9 @@ class OneSubscription(MethodView):
     @blueprint.response(200, SubscriptionSchema)
     @blueprint.alt_response(404, description="there is none")
     @blueprint.alt_response(409, description="it was changed by someone else at the same moment")
+    @blueprint.alt_response(
+        422, description="a field cannot be accepted, or Kafka does not authorise webhookd for a topic"
+    )
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed")
     def put(self, document: Document, subscription_id: UUID) -> Answer:
         """Replace a subscription as a whole; topics it already had are read on from where they are."""

@@ -144,6 +144,26 @@ def test_put_replaces_the_whole_document(client: FlaskClient) -> None:
     assert client.get(f"{PATH}/{created['id']}").get_json() == replaced.get_json()
 
 
+def test_a_topic_that_kafka_denies_is_refused(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+    kafka.denied = {"secret"}
+    body = document("source", [{"topic": "orders"}, {"topic": "secret"}])
+    answer = client.post(PATH, json=body)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "topic_denied")
+    (mistake,) = answer.get_json()["errors"]
+    assert (mistake["field"], "authorise" in mistake["reason"]) == ("source[1].topic", True)
+    with database.transaction() as session:
+        assert subscriptions.page(session, after="", limit=9) == []
+
+
+def test_a_change_to_a_topic_that_kafka_denies_is_refused(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    created = create(client)
+    kafka.denied = {"orders", "secret"}
+    allowed = client.put(f"{PATH}/{created['id']}", json=document())
+    refused = client.put(f"{PATH}/{created['id']}", json=document("source", [{"topic": "secret"}]))
+    assert (allowed.status_code, refused.status_code) == (200, 422)
+    assert refused.get_json()["errors"][0]["field"] == "source[0].topic"
+
+
 def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
     created = create(client)
     kafka.ends["orders"] = {0: 50, 1: 70}

@@ -197,6 +197,7 @@ def test_lag_of_a_denied_partition_is_asked_for() -> None:
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
     scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
+    scene.intake.poll(scene.services.now, 0.001)
     scene.reader.last = 40
     passes(scene, 1)
     assert passes(scene, 1).lag == 35
@@ -231,6 +232,14 @@ def test_reading_ends_an_error(values: tuple[bytes, ...]) -> None:
     unhealthy = passes(scene, LASTS_S + 1)
     ended(scene, ZERO, 9, *values)
     assert (reasons(unhealthy), reasons(passes(scene, SETTLED_S - LASTS_S))) == (["topic_denied"], [])
+
+
+def test_error_after_what_was_read_is_not_ended_by_it() -> None:
+    scene = Scene()
+    scene.reader.listener.reached(ZERO, 2)
+    scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
+    scene.reads(ZERO, SMALL, SMALL)
+    assert reasons(passes(scene, LASTS_S + 1)) == ["topic_denied"]
 
 
 def test_error_of_one_partition_is_not_ended_by_another() -> None:

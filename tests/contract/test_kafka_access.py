@@ -1,0 +1,139 @@
+"""What the edges say when Kafka does not authorise something, on a real broker with an authorizer."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin._acl import AclOperation
+
+from tests.harness.clusters import PATIENCE_S, Member
+from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
+from tests.harness.kafka_admin import admin_of
+from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.edges.kafka_topics import look
+from webhookd.errors import GroupDenied, TopicDenied
+from webhookd.flow.position import Mark, Partition
+from webhookd.flow.read_errors import GROUP as THE_GROUP
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[GuardedKafka]:
+    with guarded_kafka() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def offsets(kafka: GuardedKafka) -> KafkaOffsets:
+    return KafkaOffsets(kafka.bootstrap_servers)
+
+
+@pytest.fixture
+def topic(kafka: GuardedKafka) -> str:
+    """A topic with ten records."""
+    made = kafka.create()
+    kafka.produce(made, 10)
+    return made
+
+
+@pytest.fixture
+def group() -> str:
+    return f"webhooks-{uuid.uuid4()}"
+
+
+def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets: KafkaOffsets, topic: str) -> None:
+    kafka.deny(TOPIC, topic, DESCRIBE)
+    asks: list[Callable[[], object]] = [
+        lambda: offsets.end_offsets([topic], PATIENCE_S),
+        lambda: offsets.topic_ids([topic], PATIENCE_S),
+    ]
+    for ask in asks:
+        with pytest.raises(TopicDenied) as denied:
+            ask()
+        assert denied.value.topic == topic
+
+
+def test_topic_that_may_not_be_read_is_denied(
+    kafka: GuardedKafka, offsets: KafkaOffsets, topic: str, group: str
+) -> None:
+    kafka.deny(TOPIC, topic, READ)
+    assert offsets.end_offsets([topic], PATIENCE_S) == {topic: {0: 10}}
+    with pytest.raises(TopicDenied):
+        offsets.topic_ids([topic], PATIENCE_S)
+    with pytest.raises(TopicDenied):
+        offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
+
+
+def test_topic_that_may_only_not_be_written_can_be_read(kafka: GuardedKafka, offsets: KafkaOffsets, topic: str) -> None:
+    kafka.deny(TOPIC, topic, AclOperation.WRITE)
+    assert list(offsets.topic_ids([topic], PATIENCE_S)) == [topic]
+    admin = admin_of(kafka.bootstrap_servers)
+    assert look(admin, [topic], PATIENCE_S, needed=AclOperation.WRITE).denied == {topic}
+
+
+def test_group_that_may_not_be_used_is_denied(
+    kafka: GuardedKafka, offsets: KafkaOffsets, topic: str, group: str
+) -> None:
+    kafka.deny(GROUP, group, READ)
+    with pytest.raises(GroupDenied):
+        offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
+
+
+def test_denied_topic_is_told_apart_from_a_missing_one(kafka: GuardedKafka, topic: str) -> None:
+    kafka.deny(TOPIC, topic, DESCRIBE)
+    well, gone, admin = kafka.create(3), f"gone-{uuid.uuid4().hex}", admin_of(kafka.bootstrap_servers)
+    seen = look(admin, [topic, well, gone], PATIENCE_S)
+    assert (set(seen.denied), dict(seen.partitions), list(seen.ids)) == ({topic}, {well: 3, gone: 0}, [well])
+    assert look(admin, [topic], PATIENCE_S).denied == {topic}
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_reading_that_is_denied_is_told_and_goes_on_by_itself(
+    kafka: GuardedKafka, topic: str, group: str, protocol: str
+) -> None:
+    first = Partition(topic, 0)
+    with Member(kafka, group, [topic], protocol) as member:
+        member.until(lambda: (first, 10) in member.ends)
+        kafka.deny(TOPIC, topic, READ)
+        member.until(lambda: member.failed == [(first, "topic_authorization_failed")])
+        member.reader.commit({first: Mark(10)})
+        member.until(lambda: member.uncommitted == [(first, "topic_authorization_failed")])
+        kafka.produce(topic, 3)
+        end = member.reader.end(first)
+        kafka.restore(TOPIC, topic)
+        member.until_read(13)
+    assert (end, member.offsets) == (None, list(range(13)))
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_partition_that_is_fetched_anew_tells_what_is_the_matter(
+    kafka: GuardedKafka, topic: str, group: str, protocol: str
+) -> None:
+    first = Partition(topic, 0)
+    with Member(kafka, group, [topic], protocol) as member:
+        member.until(lambda: (first, 10) in member.ends)
+        kafka.deny(TOPIC, topic, READ)
+        member.until(lambda: len(member.failed) == 1)
+        member.ends.clear()
+        kafka.restore(TOPIC, topic)
+        member.reader.reposition(first, 10)
+        member.until(lambda: (first, 10) in member.ends)
+    assert member.offsets == list(range(10))
+
+
+def test_group_that_is_denied_is_told_and_goes_on_by_itself(kafka: GuardedKafka, topic: str, group: str) -> None:
+    kafka.deny(GROUP, group, READ)
+    with Member(kafka, group, [topic], "classic") as member:
+        member.until(lambda: (THE_GROUP, "group_authorization_failed") in member.failed)
+        kafka.restore(GROUP, group)
+        member.until_read(10)
+
+
+def test_group_of_the_consumer_protocol_is_beyond_use_when_denied(kafka: GuardedKafka, topic: str, group: str) -> None:
+    with Member(kafka, group, [topic], "consumer") as member:
+        member.until_read(10)
+        kafka.deny(GROUP, group, READ)
+        with pytest.raises(KafkaException, match="Group authorization failed"):
+            member.until(lambda: False)

@@ -1,0 +1,86 @@
+"""A Kafka of a test's own whose brokers ask an authorizer, and what it allows.
+
+Everybody is the same anonymous principal, so a denial concerns webhookd and the test alike. What has no rule is
+allowed, as on a broker without an authorizer.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+
+from stack.errors import NotStarted
+from stack.kafka import KafkaOptions
+from stack.session import Session
+from tests.harness.clusters import PATIENCE_S, Cluster
+from tests.harness.kafka_admin import admin_of
+from tests.harness.services import required_service
+from webhookd import clock
+
+GUARD: Final = KafkaOptions(
+    settings={
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+)
+EVERYBODY: Final = "User:*"
+TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
+READ, DESCRIBE = AclOperation.READ, AclOperation.DESCRIBE
+
+
+class GuardedKafka(Cluster):
+    """Somewhere to produce to, as long as nothing about the topic is denied that a producer needs."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        super().__init__(bootstrap_servers, real=True)
+        self._admin = admin_of(bootstrap_servers)
+
+    def deny(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
+        """Allow everything but one operation; it is in force when this returns."""
+        rules = [
+            self._rule(kind, name, AclOperation.ALL, AclPermissionType.ALLOW),
+            self._rule(kind, name, operation, AclPermissionType.DENY),
+        ]
+        for answer in self._admin.create_acls(rules).values():
+            answer.result(PATIENCE_S)
+        self._until_rules(kind, name, len(rules))
+
+    def restore(self, kind: ResourceType, name: str) -> None:
+        """Allow everything again."""
+        for answer in self._admin.delete_acls([_of(kind, name)]).values():
+            answer.result(PATIENCE_S)
+        self._until_rules(kind, name, 0)
+
+    def _until_rules(self, kind: ResourceType, name: str, count: int) -> None:
+        deadline, pause = clock.monotonic() + PATIENCE_S, threading.Event()
+        while len(self._admin.describe_acls(_of(kind, name)).result(PATIENCE_S)) != count:
+            assert clock.monotonic() < deadline, "the rules were never in force"
+            pause.wait(0.05)
+
+    @staticmethod
+    def _rule(kind: ResourceType, name: str, operation: AclOperation, permission: AclPermissionType) -> AclBinding:
+        return AclBinding(kind, name, ResourcePatternType.LITERAL, EVERYBODY, "*", operation, permission)
+
+
+def _of(kind: ResourceType, name: str) -> AclBindingFilter:
+    anyone: Any = None  # which the stubs do not allow
+    return AclBindingFilter(
+        kind, name, ResourcePatternType.LITERAL, anyone, anyone, AclOperation.ANY, AclPermissionType.ANY
+    )
+
+
+@contextmanager
+def guarded_kafka() -> Iterator[GuardedKafka]:
+    """Starts one; skips the test where no Kafka is to be had."""
+    required_service("kafka")
+    with Session() as session:
+        try:
+            kafka = session.start_kafka(GUARD)
+            session.wait_ready()
+        except NotStarted as reason:
+            pytest.fail(str(reason), pytrace=False)
+        yield GuardedKafka(kafka.address)

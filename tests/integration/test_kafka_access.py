@@ -1,0 +1,196 @@
+"""An intake on a real broker that withdraws what it had allowed, and whose topics hold what no consumer sees.
+
+Real: Kafka with an authorizer, the consumer, the looks at topics. In the test's hand: the clock and the loop's turns.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from tests.harness.clusters import PATIENCE_S
+from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
+from tests.harness.kafka_admin import admin_of
+from tests.harness.lanes import LIMITS, tokens
+from tests.harness.readers import HandServices
+from tests.harness.subscriptions import subscription
+from webhookd import clock
+from webhookd.edges.kafka_reader import KafkaReader
+from webhookd.edges.kafka_topics import look
+from webhookd.flow.condition import Condition
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.position import Partition
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import Source, Start
+from webhookd.flow.throttle import Throttle
+from webhookd.flow.topics import Topics
+from workers.ingest.intake import Intake
+
+pytestmark = pytest.mark.kafka
+
+MINUTE_S = 60
+"""What may be wrong for longer has to be in the status."""
+
+ASK_S = 5.0
+NOTHING = ("total > `100`",)
+"""Filters that drop all records of these tests, so that reading settles them."""
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[GuardedKafka]:
+    with guarded_kafka() as running:
+        yield running
+
+
+class LookingServices(HandServices):
+    """Looks at real topics."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        super().__init__()
+        self._admin = admin_of(bootstrap_servers)
+
+    def topics(self, names: Collection[str]) -> Topics:
+        return look(self._admin, names, ASK_S)
+
+
+class Site:
+    """A subscription at work in a group of its own; each turn is a second of its clock."""
+
+    def __init__(self, kafka: GuardedKafka, topic: str, group: str, protocol: str = "classic") -> None:
+        self.services = LookingServices(kafka.bootstrap_servers)
+        source = Source(topic=topic, jmes_filters=NOTHING, start=Start.EARLIEST)
+        matchers = {topic: Matcher(NOTHING)}
+        self.intake = Intake(
+            Route(subscription(sources=(source,)), matchers, LIMITS, tokens("route")),
+            matchers,
+            Throttle(10_000),
+            self.services,
+            lambda listener: KafkaReader(kafka.bootstrap_servers, group, [topic], protocol, listener),
+            None,
+        )
+        self._topic = topic
+
+    def turn(self) -> Condition:
+        """A second passes: what the loop, its clock and the topic watch do."""
+        self.services.now += 1.0
+        self.intake.poll(self.services.now, 0.001)
+        self.intake.saw_topics(self.services.topics([self._topic]))
+        self.intake.commit()
+        self.intake.look_after()
+        return self.intake.condition()
+
+    def until(self, condition: Callable[[Condition], bool]) -> Condition:
+        """Turns until it holds; answers the condition."""
+        deadline, pause = clock.monotonic() + PATIENCE_S, threading.Event()
+        while not condition(seen := self.turn()):
+            assert clock.monotonic() < deadline, f"it never came true: {seen}"
+            pause.wait(0.05)
+        return seen
+
+    def until_read(self, records: int) -> None:
+        """Turns until so many records were read, and their end."""
+        self.until(lambda seen: seen.filtered >= records and seen.lag == 0)
+
+    def committed(self) -> int:
+        """The watermark of partition 0 that was last committed."""
+        mark = self.intake.route.lanes[self._topic, 0].committed
+        return mark.offset if mark else -1
+
+
+@contextmanager
+def at_work(kafka: GuardedKafka, topic: str, group: str = "", protocol: str = "classic") -> Iterator[Site]:
+    site = Site(kafka, topic, group or f"webhooks-{uuid.uuid4()}", protocol)
+    try:
+        yield site
+    finally:
+        site.intake.close()
+
+
+def reasons(condition: Condition) -> list[str]:
+    return [problem.code for problem in condition.problems]
+
+
+@pytest.fixture
+def topic(kafka: GuardedKafka) -> str:
+    """A topic with ten records."""
+    made = kafka.create()
+    kafka.produce(made, 10)
+    return made
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_withdrawn_reading_is_told_and_resumes(kafka: GuardedKafka, topic: str, protocol: str) -> None:
+    with at_work(kafka, topic, protocol=protocol) as site:
+        site.until_read(10)
+        kafka.deny(TOPIC, topic, READ)
+        site.until(lambda _: site.intake.reader.end(Partition(topic, 0)) is None)
+        began = site.services.now
+        kafka.produce(topic, 3)
+        denied = site.until(lambda seen: reasons(seen) == ["topic_denied"] and seen.lag == 3)
+        assert (topic in denied.problems[0].detail, site.services.now - began < MINUTE_S) == (True, True)
+        kafka.restore(TOPIC, topic)
+        site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
+
+
+def test_reading_that_is_allowed_again_is_seen_without_a_record(kafka: GuardedKafka, topic: str) -> None:
+    with at_work(kafka, topic) as site:
+        site.until_read(10)
+        kafka.deny(TOPIC, topic, READ)
+        site.until(lambda seen: reasons(seen) == ["topic_denied"])
+        kafka.restore(TOPIC, topic)
+        site.until(lambda seen: (reasons(seen), seen.lag) == ([], 0))
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_withdrawn_description_is_told_and_resumes(kafka: GuardedKafka, topic: str, protocol: str) -> None:
+    with at_work(kafka, topic, protocol=protocol) as site:
+        site.until_read(10)
+        kafka.deny(TOPIC, topic, DESCRIBE)
+        began = site.services.now
+        denied = site.until(lambda seen: bool(seen.problems))
+        assert (reasons(denied), denied.lag) == (["topic_denied"], None)
+        assert site.services.now - began < MINUTE_S
+        kafka.restore(TOPIC, topic)
+        kafka.produce(topic, 3)
+        site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
+
+
+def test_group_that_is_denied_is_told_and_resumes(kafka: GuardedKafka, topic: str) -> None:
+    group = f"webhooks-{uuid.uuid4()}"
+    kafka.deny(GROUP, group, READ)
+    with at_work(kafka, topic, group) as site:
+        denied = site.until(lambda seen: bool(seen.problems))
+        assert (reasons(denied), denied.lag) == (["group_denied"], None)
+        kafka.restore(GROUP, group)
+        site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (10, [], 0))
+
+
+def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
+    topic, group = kafka.create(), f"webhooks-{uuid.uuid4()}"
+    kafka.transact(topic, 10, commit=True)
+    kafka.transact(topic, 500, commit=False)
+    with at_work(kafka, topic, group) as site:
+        site.until_read(10)
+        site.until(lambda _: site.committed() == 512)
+        kafka.transact(topic, 1, commit=True)
+        site.until_read(11)
+        site.until(lambda _: site.committed() == 514)
+    place = TopicPartition(topic, 0, 514)
+    for answer in admin_of(kafka.bootstrap_servers).delete_records([place]).values():
+        answer.result(PATIENCE_S)
+    with at_work(kafka, topic, group) as site:
+        after = site.until(lambda seen: seen.lag == 0)
+        assert (after.lost_ranges, after.problems, after.filtered) == ((), (), 0)
+
+
+def test_open_transaction_is_no_lag(kafka: GuardedKafka, topic: str) -> None:
+    with at_work(kafka, topic) as site, kafka.transaction(topic, 5) as producer:
+        site.until_read(10)
+        site.until(lambda _: site.intake.reader.end(Partition(topic, 0)) == 15)
+        during = [site.turn().lag for _ in range(3)]
+        producer.commit_transaction(PATIENCE_S)
+        site.until_read(15)
+        assert during == [0, 0, 0]
