@@ -19,6 +19,7 @@ from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_reader import Listener
 from webhookd.edges.memory_board import MemoryBoard
+from webhookd.errors import GroupDenied
 from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health, unhealthy
 from webhookd.flow.dispatches import Dispatches
@@ -58,6 +59,12 @@ class Watched(HandReader):
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self.gone_for_good = Event()
+        self.refusal: Exception | None = None
+
+    def poll(self) -> list[Message]:
+        if self.refusal is not None:
+            raise self.refusal
+        return super().poll()
 
     def close(self, marks: Mapping[Partition, Mark]) -> None:
         super().close(marks)
@@ -73,6 +80,7 @@ class Scene:
         self.database = Database(url)
         self.readers: list[Watched] = []
         self.opened = Event()
+        self.never_joined = Event()
         self.refusals = 0
         self.recorder = Recorder(
             self.database, retention_s=60.0, dead_letter_retention_s=60.0, wall_clock=clock.wall_clock
@@ -97,7 +105,7 @@ class Scene:
             ),
             look=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
             open_intake=self._open,
-            never_joined=lambda: None,
+            never_joined=self.never_joined.set,
         )
 
     def until_read(self, partition: Partition, offset: int) -> None:
@@ -157,6 +165,21 @@ def test_failed_turn_leaves_no_hole(scene: Scene) -> None:
     assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
     committed = [marks[ONE].offset for marks in [*scene.readers[0].commits, *scene.readers[0].closed] if ONE in marks]
     assert max(committed, default=0) <= 50
+
+
+def test_group_that_is_denied_for_good_is_told(scene: Scene) -> None:
+    def begin() -> None:
+        scene.loop.start_with(subscription(), None)
+        scene.readers[0].refusal = GroupDenied("said")
+
+    on_the_loop(scene, begin)
+    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
+    told: list[tuple[str, str, bool]] = []
+    on_the_loop(
+        scene,
+        lambda: told.extend((p.code, p.detail, p.standing) for p in scene.loop.intakes[ID].condition().problems),
+    )
+    assert (told, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
 
 
 def test_start_that_fails_is_tried_again(scene: Scene) -> None:

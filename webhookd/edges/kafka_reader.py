@@ -22,6 +22,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from webhookd import logs
+from webhookd.errors import GroupDenied
 from webhookd.flow.memo import decode, encode
 from webhookd.flow.position import Bounds, Mark, Partition
 from webhookd.flow.read_errors import GROUP, WHOLE
@@ -32,6 +33,9 @@ FETCH_WAIT_S = 0.4
 this is also how long it may stall; and a thousand idle consumers ask so often."""
 
 QUEUE_KBYTES = 4096
+
+GROUP_REFUSED = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED).str()
+"""A fatal error has no other trace of its cause than librdkafka's text for that."""
 
 _error = methodcaller("error")
 
@@ -84,7 +88,11 @@ class KafkaReader:
         )
 
     def poll(self) -> list[Message]:
-        """What has arrived, errors excluded; returns at once. Raises KafkaException when the consumer is beyond use."""
+        """What has arrived, errors excluded; returns at once.
+
+        Raises KafkaException when the consumer is beyond use, and GroupDenied when that is because it may not use its
+        group (with the consumer protocol; with the classic one it goes on trying).
+        """
         messages = self._consumer.consume(POLL_RECORDS, 0)
         if any(map(_error, messages)):
             return [message for message in messages if not self._is_error(message)]
@@ -144,7 +152,7 @@ class KafkaReader:
             return False
         match error.code():
             case KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
-                raise KafkaException(error)
+                raise GroupDenied(error.str()) if GROUP_REFUSED in error.str() else KafkaException(error)
             case KafkaError._PARTITION_EOF:  # noqa: SLF001
                 self._listener.reached(_place(message), message.offset() or 0)
             case KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001

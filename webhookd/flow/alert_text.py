@@ -30,6 +30,11 @@ PUT_ASIDE = (
 STOPPED = "Nothing is read for this subscription until it can be used again; its position is kept."
 AGAIN = "webhookd goes on trying by itself; the position is kept."
 LOOKED_FOR = "A topic of this subscription does not exist. It is looked for, and read as soon as it is there."
+NOT_READ = "What Kafka refuses cannot be delivered. webhookd goes on trying by itself; the position is kept."
+NOT_COMMITTED = (
+    "Records are delivered, but Kafka does not keep the position: after a restart they are delivered again. webhookd "
+    "goes on trying by itself."
+)
 READ_ON = "Reading has gone on from the oldest records that the topic still holds."
 SWITCHED_OFF = "The subscription is switched off. Nothing is read and nothing is sent; its position is kept."
 
@@ -41,6 +46,11 @@ FIX_REFUSED = (
 FIX_ADDRESS = "Check the host name in the subscription's URL, its DNS records and its certificate."
 FIX_CONFIGURATION = "Save the subscription again with a configuration that the API accepts."
 FIX_TOPIC = "Create the topic, or take it out of the subscription."
+FIX_TOPIC_ACCESS = (
+    "Give webhookd's Kafka user the rights DESCRIBE and READ on the topic, or take it out of the subscription."
+)
+FIX_GROUP_ACCESS = "Give webhookd's Kafka user the right READ on consumer groups whose names begin with webhooks-."
+FIX_KAFKA = 'Ask who runs Kafka: what it says is under "detail".'
 FIX_INSIDE = "Nothing, unless this goes on: then ask who runs webhookd."
 FIX_LOSS = (
     "Find out whether the receiver needs these records and produce them again if so. A longer retention of the topic, "
@@ -52,6 +62,10 @@ ADDRESS = frozenset({"dns_failed", "address_refused", "tls_failed"})
 BEFORE_SENDING = {
     "unusable_configuration": (STOPPED, FIX_CONFIGURATION),
     "topic_missing": (LOOKED_FOR, FIX_TOPIC),
+    "topic_denied": (NOT_READ, FIX_TOPIC_ACCESS),
+    "group_denied": (NOT_READ, FIX_GROUP_ACCESS),
+    "read_failed": (NOT_READ, FIX_KAFKA),
+    "commit_failed": (NOT_COMMITTED, FIX_KAFKA),
     "intake_failed": (AGAIN, FIX_INSIDE),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
@@ -76,6 +90,7 @@ def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Loss
         *_who(addressee),
         ("failing since", f"{moment(began_at)} ({length(now - began_at)})"),
         ("reason", one_line(condition.reason)),
+        *_detail(condition),
         *_answer(condition),
         ("behind", behind(condition.lag)),
     ]
@@ -167,6 +182,13 @@ def _advice(condition: Condition, addressee: Addressee) -> tuple[str, str]:
 
 def _who(addressee: Addressee) -> list[tuple[str, str]]:
     return [("subscription", one_line(addressee.name)), ("id", addressee.id)]
+
+
+def _detail(condition: Condition) -> list[tuple[str, str]]:
+    """What is known beside the reason, of a problem that is not the endpoint's."""
+    details = [problem.detail for problem in condition.problems if problem.code == condition.reason]
+    told = condition.reason in BEFORE_SENDING and any(details)
+    return [("detail", one_line(details[0], ANSWER_CHARACTERS))] if told else []
 
 
 def _answer(condition: Condition) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from webhookd.errors import GroupDenied, TopicDenied
 from webhookd.flow.position import Partition
 from webhookd.flow.topics import Topics
 
@@ -46,8 +47,8 @@ WHOLE: Final = -1
 GROUP: Final = Partition("", WHOLE)
 """What an error without a topic is about."""
 
-TOPIC_DENIED: Final = "topic_denied"
-GROUP_DENIED: Final = "group_denied"
+TOPIC_DENIED: Final = TopicDenied.code
+GROUP_DENIED: Final = GroupDenied.code
 COMMIT_FAILED: Final = "commit_failed"
 READ_FAILED: Final = "read_failed"
 CODES: Final = (TOPIC_DENIED, GROUP_DENIED, COMMIT_FAILED, READ_FAILED)

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from webhookd import logs
-from webhookd.errors import UnusableSubscription
+from webhookd.errors import GroupDenied, UnusableSubscription
 from webhookd.flow.activity import Activity
 from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health, unhealthy
@@ -336,7 +336,9 @@ class IngestLoop:
             return
         intake.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
         _log.error("intake_failed", code="intake_failed", subscription=intake.subscription.id, detail=repr(error))
-        if intake.joined:
+        if isinstance(error, GroupDenied):
+            intake.suffer(error.code, error.detail, standing=True)
+        elif intake.joined:
             intake.suffer("intake_failed")
         else:
             self._never_joined()

@@ -45,7 +45,7 @@ class Reader(Protocol):
     """A member of the subscription's consumer group, as edges.kafka_reader has it."""
 
     def poll(self) -> list[Message]:
-        """What has arrived; returns at once. Raises KafkaException when the consumer is beyond use."""
+        """What has arrived; returns at once. Raises KafkaException or GroupDenied when it is beyond use."""
 
     def reposition(self, partition: Partition, offset: int) -> None:
         """Read on from exactly `offset`."""

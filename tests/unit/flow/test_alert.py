@@ -9,6 +9,7 @@ from webhookd.flow import alert
 from webhookd.flow.addressee import Addressee
 from webhookd.flow.alert import Alert, Kind
 from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.problem import Problem
 from webhookd.flow.spell import Spell
 from webhookd.flow.subscription import OnExhausted
 
@@ -156,11 +157,21 @@ def test_text_says_what_its_owner_has_to_know() -> None:
         ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("worker_lost", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
+        ("topic_denied", OnExhausted.PAUSE, "DESCRIBE and READ on the topic"),
+        ("group_denied", OnExhausted.PAUSE, "consumer groups whose names begin with webhooks-"),
+        ("read_failed", OnExhausted.DEAD_LETTER, "Ask who runs Kafka"),
+        ("commit_failed", OnExhausted.PAUSE, "after a restart they are delivered again"),
         ("a_reason_of_later", OnExhausted.PAUSE, "answer with a 2xx"),
     ],
 )
 def test_text_says_what_happens_and_what_to_do(reason: str, policy: OnExhausted, words: str) -> None:
     assert words in told(replace(UNHEALTHY, reason=reason), replace(OWNER, on_exhausted=policy))
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("topic_denied", True), ("http_503", False)])
+def test_detail_is_shown_of_what_is_not_the_endpoints(reason: str, shown: bool) -> None:
+    problems = (Problem(code=reason, detail="orders/0:\r\ndenied", standing=shown),)
+    assert ("orders/0: denied" in told(replace(UNHEALTHY, reason=reason, problems=problems))) is shown
 
 
 def test_what_others_chose_breaks_no_line() -> None:
