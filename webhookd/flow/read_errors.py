@@ -150,12 +150,21 @@ class ReadErrors:
         """Whether problems that do not last here are over, also those that were known before the start."""
         return now - self._began_at >= SETTLED_S
 
-    def lasting(self, assigned: Collection[Partition], now: float) -> dict[str, str]:
-        """The problems of the moment, by code, with their details; errors of partitions not `assigned` are left out."""
+    def describable(self, topic: str) -> bool:
+        """Whether the brokers tell anything about a topic."""
+        return Partition(topic, WHOLE) not in self._reads
+
+    def lasting(self, assigned: Collection[Partition], fetched: Collection[Partition], now: float) -> dict[str, str]:
+        """The problems of the moment, by code, with their details.
+
+        Of the partitions that are `assigned` only those that are `fetched` can have errors of reading: of one that is
+        paused nobody knows whether its error is over.
+        """
+        reads = {place: failure for place, failure in self._reads.items() if _concerns(place, failure, assigned)}
         found: dict[tuple[str, str, str], list[Partition]] = {}
-        for failures, other in ((self._reads, READ_FAILED), (self._commits, COMMIT_FAILED)):
+        for failures, concerned, other in ((reads, fetched, READ_FAILED), (self._commits, assigned, COMMIT_FAILED)):
             for place, failure in failures.items():
-                if now - failure.since >= LASTS_S and _concerns(place, failure, assigned):
+                if now - failure.since >= LASTS_S and (place.number == WHOLE or place in concerned):
                     found.setdefault((_code(failure.name, other), failure.name, failure.text), []).append(place)
         details: dict[str, list[str]] = {}
         for (code, name, text), places in found.items():
@@ -170,13 +179,11 @@ def _begin(failures: dict[Partition, Failure], place: Partition, name: str, text
 
 
 def _concerns(place: Partition, failure: Failure, assigned: Collection[Partition]) -> bool:
-    """Whether an error keeps records from being read or committed here.
+    """Whether an error keeps records from being read here.
 
     A group that gave us partitions works, whatever was reported about it; but who is not authorised loses them soon.
     """
-    if place == GROUP:
-        return failure.name == GROUP_REFUSAL or not assigned
-    return place.number == WHOLE or place in assigned
+    return place != GROUP or failure.name == GROUP_REFUSAL or not assigned
 
 
 def _code(name: str, other: str) -> str:

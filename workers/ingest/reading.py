@@ -107,7 +107,9 @@ class Reading:
         self._missing(self._owner.vitals.missing)
         now = self._answered_at = self._services.monotonic()
         self._errors.saw(topics, used, now)
-        lasting = self._errors.lasting({lane.partition for lane in self._lanes()}, now)
+        assigned = {lane.partition for lane in self._lanes()}
+        fetched = {lane.partition for lane in self._lanes() if not lane.paused}
+        lasting = self._errors.lasting(assigned, fetched, now)
         for code, detail in lasting.items():
             if self._told.get(code) != detail:
                 self._owner.suffer(code, detail, standing=True)
@@ -129,7 +131,8 @@ class Reading:
         unread = [
             lane.partition
             for lane in self._lanes()
-            if not is_read(lane, readable=not self._errors.unreadable(lane.partition))
+            if self._errors.describable(lane.partition.topic)
+            and not is_read(lane, readable=not self._errors.unreadable(lane.partition))
         ]
         news = any(self._ends.of(partition, now) is None for partition in unread)
         if not unread or now - self._asked_at < (ASK_EVERY_S / 10 if news else ASK_EVERY_S):

@@ -13,6 +13,7 @@ from webhookd.flow.problem import Problem
 from webhookd.flow.read_errors import GROUP, LASTS_S, PROBE_S, SETTLED_S, WHOLE
 from webhookd.flow.topics import Topics
 from workers.ingest.intake import LONGEST_QUIET_S
+from workers.ingest.reading import PROBES_AT_ONCE
 
 WELL = Topics(partitions={TOPIC: 2})
 
@@ -262,13 +263,28 @@ def test_partition_with_an_error_is_fetched_anew() -> None:
     assert scene.lane().ledger.open_count == 1
 
 
-def test_paused_partition_is_not_fetched_anew() -> None:
+def test_paused_partition_is_not_fetched_anew_and_not_blamed() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
+    scene.lane().state = LaneState.HELD
     scene.intake.hold(scene.lane())
     scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
-    passes(scene, PROBE_S + 1)
-    assert repositions(scene) == []
+    held = passes(scene, LASTS_S + 1)
+    scene.lane().state = LaneState.FLOWING
+    scene.intake.release(scene.lane())
+    assert (reasons(held), repositions(scene), reasons(passes(scene, 1))) == ([], [], ["topic_denied"])
+
+
+def test_partitions_with_errors_take_turns_to_be_fetched_anew() -> None:
+    scene = Scene()
+    many = [Partition(TOPIC, number) for number in range(3 * PROBES_AT_ONCE)]
+    scene.reader.listener.assigned(many)
+    for partition in many:
+        scene.reads(partition, SMALL)
+        scene.reader.listener.failed(partition, "unknown", "said")
+    scene.intake.poll(scene.services.now, 0.001)
+    passes(scene, PROBE_S + 2)
+    assert sorted(partition for partition, _ in repositions(scene)) == many
 
 
 def test_silence_of_the_brokers_does_not_count() -> None:
