@@ -68,6 +68,7 @@ class Member:
         self.uncommitted: list[Partition] = []
         self.failed: list[str] = []
         self.messages: list[Message] = []
+        self.group = group
         self._begin = begin
         self._closed = False
         listener = Listener(
@@ -103,7 +104,7 @@ class Member:
         self.messages += self.reader.poll()
         for partition in self.unpositioned[told:]:
             if self._begin is not None:
-                self.reader.reposition(partition, self._begin)
+                self.reader.reposition({partition: self._begin})
 
     def until(self, condition: Callable[[], bool], *others: "Member") -> None:
         """Poll, together with others, until it holds."""
