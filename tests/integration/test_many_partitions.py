@@ -21,7 +21,7 @@ from workers.ingest.ports import Offsets
 
 PARTITIONS = 1000
 QUESTIONS = 10
-"""Two are enough: what is committed, and where partitions begin. On a slow machine the consumer misses a position before
+"""Two are enough: what is committed, and where partitions begin. On a slow machine the consumer misses one before
 the answer is there, or a leader is not known within the first second; those are asked again, together."""
 
 LONGEST_TURN_S = 1.0
