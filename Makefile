@@ -2,6 +2,7 @@
 PYTHON  ?= python3
 SECONDS ?= 10
 BROKERS ?= 1
+RUNS    ?= 5
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -68,8 +69,8 @@ bench-million: $(VENV)/test ## a million records arrive: all, in order, also whe
 # Every scenario on one stack of its own (tests/chaos); the table and every process' log stay in .state/chaos.
 CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(SEED),--seed $(SEED))
 
-bench-isolation: $(VENV)/test ## what a hundred endpoints that hang cost ten that answer
-	@exec env $(LOAD_TEST)/isolation.py
+bench-isolation: $(VENV)/test ## what other subscriptions cost ten healthy ones (ROWS="hang start held" RUNS=5)
+	@exec env $(LOAD_TEST)/isolation.py --runs $(RUNS) $(ROWS)
 
 bench-takeover: $(VENV)/test ## how long a subscription stands still when its ingest starts, stops or dies
 	@exec env $(LOAD_TEST)/takeover.py

@@ -1,9 +1,12 @@
-"""What a hundred endpoints that hang cost ten that answer: nothing that can be felt.
+"""What other subscriptions cost ten healthy ones: nothing that can be felt.
 
-    python load-test/isolation.py [--runs 5]
+    python load-test/isolation.py [--runs 5] [ROW ...]
 
-A run: 110 subscriptions with a topic each, one ingest process, a worker for first attempts and one for retries. All
-endpoints answer; then a hundred of them hang until the deadline (5 s here) on every request; then they answer again.
+The rows are `hang`, and `start` and `held` of neighbours.py; all of them unless some are named.
+
+A run of `hang`: 110 subscriptions with a topic each, one ingest process, a worker for first attempts and one for
+retries. All endpoints answer; then a hundred of them hang until the deadline (5 s here) on every request; then they
+answer again.
 
     window            the hundred                                     asked of the ten
     all answer        answer                                          their p99 is the measure
@@ -18,10 +21,13 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from moody_receiver import MoodyReceiver
+from neighbours import Beside, Neighbours
 from publish import Trickle, create_topics
 from rig import LOGS, Rig
 from stack.interruption import Interrupted, raise_on_signals
@@ -34,6 +40,7 @@ DEADLINE_S = 5.0
 SETTLE_S, WINDOW_S = 15.0, 20.0
 RECOVERY_S = 60.0
 MOST = 1.2
+ROWS = ("hang", "start", "held")
 LATEST_S = 2.0
 
 
@@ -133,8 +140,9 @@ def _failures() -> list[Failed]:
     ]
 
 
-def _runs(count: int) -> list[Run]:
-    runs = []
+@contextmanager
+def _service() -> Iterator[tuple[Rig, MoodyReceiver]]:
+    """One ingest process and a worker per queue, and who answers them."""
     with Rig() as rig, MoodyReceiver() as receiver:
         rig.environment = {**rig.environment, "WEBHOOKD_REQUEST_DEADLINE_S": str(DEADLINE_S)}
         children = [
@@ -142,12 +150,38 @@ def _runs(count: int) -> list[Run]:
             rig.command("worker", "--queue", "first", log="worker-first"),
             rig.command("worker", "--queue", "retry", log="worker-retry"),
         ]
+        yield rig, receiver
+        for child in children:
+            child.stop()
+
+
+def _hang(count: int) -> bool:
+    """The row `hang`; answers whether it held."""
+    runs = []
+    with _service() as (rig, receiver):
         for number in range(count):
             runs.append(Isolation(rig, receiver, number).run())
             print(_row(str(number + 1), runs[-1]), flush=True)
-        for child in children:
-            child.stop()
-    return runs
+    return _report(runs)
+
+
+def _beside(name: str, count: int) -> bool:
+    """One of the rows of neighbours.py; answers whether it held."""
+    runs: list[Beside] = []
+    with _service() as (rig, receiver):
+        for number in range(count):
+            neighbours = Neighbours(rig, receiver, number)
+            found = neighbours.start() if name == "start" else neighbours.held()
+            runs.append(found)
+            print(
+                f"| {name} {number + 1} | {found.alone_ms:.1f} ms | {found.beside_ms:.1f} ms ({found.ratio:.2f}) "
+                f"| {found.arrived} requests |",
+                flush=True,
+            )
+    ratio = statistics.median(run.ratio for run in runs)
+    held = ratio <= MOST and all(run.arrived for run in runs)
+    print(f"ratio: {name} {ratio:.2f} (at most {MOST}): {'held' if held else 'MISSED'}", flush=True)
+    return held
 
 
 def _row(name: str, run: Run) -> str:
@@ -158,7 +192,7 @@ def _row(name: str, run: Run) -> str:
     )
 
 
-def _report(runs: list[Run]) -> int:
+def _report(runs: list[Run]) -> bool:
     median = Run(
         answering_ms=statistics.median(run.answering_ms for run in runs),
         first_ms=statistics.median(run.first_ms for run in runs),
@@ -171,19 +205,24 @@ def _report(runs: list[Run]) -> int:
     retries = statistics.median(run.retries_ms / run.answering_ms for run in runs)
     held = max(first, retries) <= MOST and median.late_s <= LATEST_S and median.retries > 0
     print(f"ratios: first attempts {first:.2f}, retries {retries:.2f} (at most {MOST}): {'held' if held else 'MISSED'}")
-    return 0 if held else 1
+    return held
 
 
 def main() -> int:
     """Print a line a run and the medians; answers the exit code: 1 when a bound is not held."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
     arguments = parser.parse_args()
+    rows = arguments.rows or ROWS
+    if not set(rows) <= set(ROWS):
+        parser.error(f"the rows are {', '.join(ROWS)}")
     raise_on_signals()
     try:
-        return _report(_runs(arguments.runs))
+        held = [_hang(arguments.runs) if row == "hang" else _beside(row, arguments.runs) for row in rows]
     except Interrupted as interrupted:
         return interrupted.exit_code
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A receiver some of whose endpoints can be made to hang: what the isolation benchmark sends to.
 
 A path `/healthy/N` is answered at once, always. A path `/moody/N` is too, unless the receiver sulks: then the request
-is read, noted and never answered.
+is read, noted and never answered. A path `/half/N` is answered with 500 where the first record is of an odd partition.
 """
 
 import asyncio
@@ -14,16 +14,19 @@ from typing import Self
 
 SENT = re.compile(rb'"sent_ns":"0*([1-9]\d*)"')
 LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
+PARTITION = re.compile(rb'"partition":(\d+)')
+REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class MoodyReceiver:
-    """A context; serves on a thread of its own. `arrivals` are monotonic times by path."""
+    """A context; serves on a thread of its own. `arrivals` are monotonic times by path, `refused` partitions."""
 
     def __init__(self) -> None:
         self.sulks = False
         self.port = 0
         self._late_ms: list[float] = []
+        self.refused: set[int] = set()
         self.arrivals: defaultdict[str, list[float]] = defaultdict(list)
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -77,6 +80,13 @@ class MoodyReceiver:
         if path.startswith("/healthy"):
             now_ns = time.time_ns()
             self._late_ms.extend((now_ns - int(sent)) / 1e6 for sent in SENT.findall(body))
-        writer.write(OK)
+        writer.write(REFUSAL if path.startswith("/half") and self._refuses(body) else OK)
         await writer.drain()
+        return True
+
+    def _refuses(self, body: bytes) -> bool:
+        found = PARTITION.search(body)
+        if found is None or int(found[1]) % 2 == 0:
+            return False
+        self.refused.add(int(found[1]))
         return True

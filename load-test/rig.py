@@ -247,12 +247,21 @@ class Receiver:
 
 
 def document(
-    url: str, topic: str, *, batch: int = 1, filters: Sequence[str] = (), start: str = "earliest"
+    url: str,
+    topic: str,
+    *,
+    batch: int = 1,
+    filters: Sequence[str] = (),
+    start: str = "earliest",
+    retry: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A subscription as the API takes it."""
     return {
         "name": f"load test of {topic}",
         "destination": {"kind": "webhook", "webhook": {"url": url}},
         "source": [{"topic": topic, "jmes_filters": list(filters), "start": start}],
-        "configuration": {"batching": {"max_batch_size": batch, "max_batch_interval_seconds": 1}},
+        "configuration": {
+            "batching": {"max_batch_size": batch, "max_batch_interval_seconds": 1},
+            "retry": dict(retry or {}),
+        },
     }

@@ -20,9 +20,15 @@ def upgrade() -> None:
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=True)
     with op.batch_alter_table("conditions") as batch:
         batch.alter_column("problems", server_default=None)
+    with op.batch_alter_table("vitals") as batch:
+        batch.add_column(sa.Column("longest_turn_s", sa.Float(), nullable=False, server_default="0"))
+    with op.batch_alter_table("vitals") as batch:
+        batch.alter_column("longest_turn_s", server_default=None)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("vitals") as batch:
+        batch.drop_column("longest_turn_s")
     op.execute(sa.text("UPDATE conditions SET lag = 0 WHERE lag IS NULL"))
     with op.batch_alter_table("conditions") as batch:
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=False)

@@ -117,7 +117,7 @@ def test_partition_that_is_fetched_anew_tells_what_is_the_matter(
         member.until(lambda: len(member.failed) == 1)
         member.ends.clear()
         kafka.restore(TOPIC, topic)
-        member.reader.reposition(first, 10)
+        member.reader.reposition({first: 10})
         member.until(lambda: (first, 10) in member.ends)
     assert member.offsets == list(range(10))
 

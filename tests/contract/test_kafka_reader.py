@@ -11,8 +11,9 @@ from threading import Event
 import pytest
 
 from tests.harness.clusters import PATIENCE_S, Cluster, Member, open_cluster
+from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.memo import Memo
-from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.position import Mark, Partition
 
 QUIET_S = 0.6
 """Longer than a fetch waits at the broker."""
@@ -75,8 +76,7 @@ def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
     first = Partition(topic, 0)
     member.until(lambda: first in member.unpositioned)
     assert (first in member.assigned, member.messages) == (True, [])
-    assert member.reader.bounds(first, PATIENCE_S) == Bounds(committed=None, first=0, end=10)
-    member.reader.reposition(first, 4)
+    member.reader.reposition({first: 4})
     member.until_read(6)
     assert member.offsets == [4, 5, 6, 7, 8, 9]
 
@@ -88,7 +88,7 @@ def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: J
     for _ in range(8):
         offset, count = chance.randrange(2900), chance.choice((1, 100))
         member.messages.clear()
-        member.reader.reposition(Partition(topic, 0), offset)
+        member.reader.reposition({Partition(topic, 0): offset})
         member.until_read(count)
         assert member.offsets == list(range(offset, offset + len(member.messages)))
 
@@ -112,7 +112,7 @@ def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
     member.until_read(10)
     member.messages.clear()
     member.reader.pause(first)
-    member.reader.reposition(first, 3)
+    member.reader.reposition({first: 3})
     member.reader.pause(first)
     member.look_for(QUIET_S)
     assert member.messages == []
@@ -121,11 +121,11 @@ def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
     assert member.offsets == list(range(3, 10))
 
 
-def test_next_member_resumes_after_a_commit(join: Join, topic: str) -> None:
-    member, first = join(), Partition(topic, 0)
+def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic: str) -> None:
+    member, first, offsets = join(), Partition(topic, 0), PartitionOffsets(cluster.bootstrap_servers)
     member.until_read(10)
     member.reader.commit({first: MARK})
-    member.until(lambda: member.reader.committed([first], PATIENCE_S) == {first: MARK})
+    member.until(lambda: offsets.committed(member.group, [first], PATIENCE_S) == {first: MARK})
     member.close({})
     another = join()
     another.until_read(4)
@@ -149,10 +149,7 @@ def test_position_beyond_the_end_is_said(join: Join, topic: str) -> None:
     member.close({first: Mark(1000)})
     another = join(begin=None)
     another.until(lambda: first in another.unpositioned)
-    assert (another.reader.bounds(first, PATIENCE_S), another.messages) == (
-        Bounds(committed=Mark(1000), first=0, end=10),
-        [],
-    )
+    assert another.messages == []
 
 
 @on_real
@@ -222,10 +219,11 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
     member, first = join(), Partition(topic, 0)
     with cluster.transaction(topic, 3) as producer:
         member.until(lambda: (first, 10) in member.ends)
-        seen, bounds = len(member.messages), member.reader.bounds(first, PATIENCE_S)
+        seen = len(member.messages)
+        end = PartitionOffsets(cluster.bootstrap_servers).ends([first], PATIENCE_S)[first]
         producer.commit_transaction(PATIENCE_S)
     member.until(lambda: (first, 14) in member.ends)
-    assert (seen, bounds.end, len(member.messages)) == (10, 10, 13)
+    assert (seen, end, len(member.messages)) == (10, 10, 13)
 
 
 @on_real
@@ -234,13 +232,13 @@ def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pau
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     for offset in (2, 7, 4):
-        member.reader.reposition(first, 9)
+        member.reader.reposition({first: 9})
         Event().wait(QUIET_S)  # the record and the end behind it wait in the consumer's queue
         if pauses:
             member.reader.pause(first)
         member.messages.clear()
         member.ends.clear()
-        member.reader.reposition(first, offset)
+        member.reader.reposition({first: offset})
         if pauses:
             member.reader.resume(first)
         member.until(lambda: bool(member.ends))

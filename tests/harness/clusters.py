@@ -87,6 +87,7 @@ class Member:
         self.failed: list[tuple[Partition, str]] = []
         self.messages: list[Message] = []
         self.ends: list[tuple[Partition, int]] = []
+        self.group = group
         self._begin = begin
         self._closed = False
         listener = Listener(
@@ -124,7 +125,7 @@ class Member:
         self.messages += self.reader.poll()
         for partition in self.unpositioned[told:]:
             if self._begin is not None:
-                self.reader.reposition(partition, self._begin)
+                self.reader.reposition({partition: self._begin})
 
     def until(self, condition: Callable[[], bool], *others: "Member") -> None:
         """Poll, together with others, until it holds."""

@@ -10,12 +10,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.harness.stuck_turns import stuck_turns
+
 PATIENCE_S = 45.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class CommandProcess:
-    """Runs inside the context; at its end it is killed if it still runs. Output and errors are one text."""
+    """Runs inside the context; at its end it is killed if it still runs. Output and errors are one text.
+
+    AssertionError at the end when its ingest loop was stuck for a second.
+    """
 
     def __init__(
         self, *arguments: str, environment: Mapping[str, str] | None = None, python: tuple[str, ...] = ()
@@ -48,6 +53,8 @@ class CommandProcess:
         self._reader.join(PATIENCE_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
+        stuck = stuck_turns(self.output)
+        assert not stuck or kind is not None, "\n".join(stuck)
 
     @property
     def output(self) -> str:

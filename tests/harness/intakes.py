@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from confluent_kafka import Message
 
 from tests.harness.lanes import LIMITS, TOPIC, tokens
-from tests.harness.readers import HandReader, HandServices
+from tests.harness.readers import HandOffsets, HandReader, HandServices
 from tests.harness.subscriptions import subscription
 from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.condition import Condition
@@ -49,9 +49,11 @@ class Scene:
             self._open,
             previous,
         )
-        self.reader.mark = committed
+        self.services.offsets = HandOffsets(lambda: self.reader)
         self.services.ids.update(ids or {})
+        self.reader.mark = committed or Mark(0)  # the consumer finds what is committed by itself
         self.reader.listener.assigned([ZERO, ONE])
+        self.reader.mark = committed
 
     def _open(self, listener: Listener) -> HandReader:
         self.readers.append(HandReader(listener))

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from stack.child import Child, spawn
 from stack.ports import free_ports
 from tests.harness.kafka_admin import admin_of
+from tests.harness.stuck_turns import stuck_turns
 from webhookd.flow.memo import decode
 from webhookd.store.migrating import upgrade
 
@@ -41,6 +42,7 @@ class Pipeline:
         self._folder = folder
         self.bootstrap = kafka
         self._processes: dict[str, Child] = {}
+        self._told_stuck: set[str] = set()
         self.redis = redis
         self.redis_prefix = f"test-{uuid.uuid4().hex}:"
         self._port = free_ports(1)[0]
@@ -66,14 +68,16 @@ class Pipeline:
         self.wait_ready()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Stop all, the hard way where asking does not help."""
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Stop all, the hard way where asking does not help; AssertionError when an ingest loop was stuck."""
         for process in self._processes.values():
             process.send(signal.SIGTERM)
             process.thaw()
         for process in self._processes.values():
             process.stop(PATIENCE_S / 2)
+        stuck = self.take_stuck_turns()
         self._processes.clear()
+        assert not stuck or kind is not None, "\n".join(stuck)
 
     def wait_ready(self) -> None:
         """Wait until the API answers, and all it needs."""
@@ -118,6 +122,13 @@ class Pipeline:
         """What a process has logged."""
         file = self._folder / f"{name}.log"
         return file.read_text() if file.exists() else ""
+
+    def take_stuck_turns(self) -> list[str]:
+        """The turns in which an ingest loop was stuck for a second, since this was asked last."""
+        logged = [f"{name}: {line}" for name in self._processes for line in stuck_turns(self.log(name))]
+        fresh = [line for line in logged if line not in self._told_stuck]
+        self._told_stuck.update(fresh)
+        return fresh
 
     def wait_logged(self, name: str, event: str, id_: str, version: int) -> None:
         """Wait until a process has logged this event of this version of a subscription."""

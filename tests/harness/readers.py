@@ -12,6 +12,8 @@ from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.position import Bounds, Mark, Partition
 from webhookd.flow.subscription import Subscription
 from webhookd.flow.topics import Topics
+from webhookd.testing.memory_partitions import MemoryPartitions
+from workers.ingest.ports import Offsets
 
 
 class HandReader:
@@ -31,11 +33,11 @@ class HandReader:
         """The next messages."""
         return self.arrived.popleft() if self.arrived else []
 
-    def reposition(self, partition: Partition, offset: int) -> None:
-        """Note it; refused, as librdkafka does it, for a partition that is `gone`."""
-        if partition in self.gone:
+    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Note each; refused, as librdkafka does it, with a partition that is `gone`."""
+        if not self.gone.isdisjoint(offsets):
             raise KafkaException(KafkaError(KafkaError._STATE))
-        self.asked.append(("reposition", partition, offset))
+        self.asked += [("reposition", partition, offset) for partition, offset in offsets.items()]
 
     def pause(self, partition: Partition) -> None:
         """Note it."""
@@ -49,17 +51,6 @@ class HandReader:
         """Note it."""
         self.commits.append(dict(marks))
 
-    def committed(self, partitions: Sequence[Partition], timeout_s: float) -> Mapping[Partition, Mark | None]:
-        """What the test says, of each."""
-        assert timeout_s > 0
-        return dict.fromkeys(partitions, self.mark)
-
-    def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
-        """What the test says."""
-        assert partition.number >= 0
-        assert timeout_s > 0
-        return Bounds(committed=self.mark, first=self.first, end=self.last)
-
     def end(self, partition: Partition) -> int | None:
         """What the test says."""
         return self.last if partition.number >= 0 else None
@@ -67,6 +58,31 @@ class HandReader:
     def close(self, marks: Mapping[Partition, Mark]) -> None:
         """Note it."""
         self.closed.append(dict(marks))
+
+
+class HandOffsets:
+    """Says of every partition what the test has set at its reader."""
+
+    def __init__(self, reader: Callable[[], HandReader]) -> None:
+        self._reader = reader
+
+    def committed(
+        self, group: str, partitions: Collection[Partition], timeout_s: float
+    ) -> dict[Partition, Mark | None]:
+        """The reader's `mark`, of each."""
+        assert group.startswith("webhooks-")
+        assert timeout_s > 0
+        return dict.fromkeys(partitions, self._reader().mark)
+
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, Bounds]:
+        """The reader's `first` and `last`, of each."""
+        assert timeout_s > 0
+        return dict.fromkeys(partitions, Bounds(first=self._reader().first, end=self._reader().last))
+
+    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+        """The reader's `last`, of each."""
+        assert timeout_s > 0
+        return dict.fromkeys(partitions, self._reader().last)
 
 
 class HandServices:
@@ -82,10 +98,15 @@ class HandServices:
         self.touched: list[str] = []
         self.ids: dict[str, str] = {}
         self.held: list[Callable[[], None]] | None = None
+        self.offsets: Offsets = MemoryPartitions()
+        self.calls: list[Callable[[], None]] | None = None
 
     def call(self, action: Callable[[], None]) -> None:
-        """At once."""
-        action()
+        """At once, unless the test collects the calls."""
+        if self.calls is None:
+            action()
+        else:
+            self.calls.append(action)
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
         """When the test says so."""

@@ -32,11 +32,13 @@ from webhookd.flow.topics import Topics
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.store.migrating import upgrade
+from webhookd.testing.memory_partitions import MemoryPartitions
 from workers.application import build_celery
 from workers.ingest.cadence import Clocks, LoopBounds
+from workers.ingest.companions import Companions
 from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
-from workers.ingest.loop import Companions, IngestLoop
+from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 
@@ -87,6 +89,7 @@ class Scene:
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = Publisher(app, MemoryBoard(), unknown=lambda _: None)
+        self.offsets = MemoryPartitions()
         self.dispatches = Dispatches(LEASES, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
             bounds=LoopBounds(
@@ -102,6 +105,7 @@ class Scene:
                 publisher=self.publisher,
                 recorder=self.recorder,
                 graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1")),
+                offsets=self.offsets,
             ),
             look=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
             open_intake=self._open,
@@ -251,6 +255,7 @@ def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
         scene.loop.start_with(subscription(), None)
         scene.readers[0].listener.assigned([ZERO])
         route = scene.loop.intakes[ID].route
+        lane_of(route).known = True
         lane_of(route).take(records(0), WANTED, 0.0)
         for delivery in route.ready(1e9):
             scene.dispatches.published(delivery, clock.monotonic())

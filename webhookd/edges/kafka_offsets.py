@@ -252,7 +252,10 @@ class KafkaOffsets:
             isolation_level=IsolationLevel.READ_COMMITTED,
             request_timeout=budget.left_s(),
         )
-        return {asked.partition: budget.result(answer).offset for asked, answer in answers.items()}
+        ends = {asked.partition: budget.result(answer).offset for asked, answer in answers.items()}
+        if min(ends.values()) < 0:  # librdkafka's success for a partition whose leader did not answer in time
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
+        return ends
 
     def _commit_once(
         self,

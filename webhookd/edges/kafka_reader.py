@@ -1,7 +1,8 @@
 """One consumer group's consumer: batched reads, explicit positions, asynchronous commits.
 
 Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Nothing in here blocks but
-`close`, which is for a thread of its own.
+`close`, which is for a thread of its own. Nothing here asks a broker and waits: every other call of the consumer, on
+whichever thread, would wait for the answer too, which comes after the long poll of the connection.
 
     setting                    why
     auto.offset.reset=error    a position that Kafka lost must be said, never jumped over
@@ -16,15 +17,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import methodcaller
-from threading import Lock
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from webhookd import logs
 from webhookd.errors import GroupDenied
-from webhookd.flow.memo import decode, encode
-from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.memo import encode
+from webhookd.flow.position import Mark, Partition
 from webhookd.flow.read_errors import GROUP, WHOLE
 
 POLL_RECORDS = 2000
@@ -76,7 +76,6 @@ class KafkaReader:
         fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
         self._listener = listener
-        self._asking = Lock()
         config = member_config(bootstrap_servers, group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
             "enable.partition.eof": True,
@@ -98,10 +97,15 @@ class KafkaReader:
             return [message for message in messages if not self._is_error(message)]
         return messages
 
-    def reposition(self, partition: Partition, offset: int) -> None:
-        """Read on from exactly `offset`; whatever was fetched before is dropped."""
-        self._consumer.incremental_unassign([_topic_partition(partition)])
-        self._consumer.incremental_assign([_topic_partition(partition, offset)])
+    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions on from exactly these offsets; whatever was fetched of them before is dropped.
+
+        Raises KafkaException, and moves none, when one of them is not assigned.
+        """
+        self._consumer.incremental_unassign([_topic_partition(partition) for partition in offsets])
+        self._consumer.incremental_assign(
+            [_topic_partition(partition, offset) for partition, offset in offsets.items()]
+        )
 
     def pause(self, partition: Partition) -> None:
         """Stop fetching; the position stays, what was fetched is thrown away."""
@@ -115,22 +119,6 @@ class KafkaReader:
         """Ask for a commit and return; a commit that failed is made good by the next one."""
         self._consumer.commit(offsets=_positions(marks), asynchronous=True)
 
-    def committed(self, partitions: Sequence[Partition], timeout_s: float) -> dict[Partition, Mark | None]:
-        """What is committed for these partitions, None where nothing is. Blocks; any thread."""
-        asked = [_topic_partition(partition) for partition in partitions]
-        with self._asking:
-            answer = self._consumer.committed(asked, timeout=timeout_s)
-        return {Partition(found.topic, found.partition): _mark(found) for found in answer}
-
-    def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
-        """What is committed, and what Kafka holds. Blocks; any thread."""
-        committed = self.committed([partition], timeout_s)[partition]
-        with self._asking:
-            offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), timeout=timeout_s)
-        if offsets is None:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
-        return Bounds(committed=committed, first=offsets[0], end=offsets[1])
-
     def end(self, partition: Partition) -> int | None:
         """The end offset as the last fetch told it; None before the first. Returns at once."""
         offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), cached=True)
@@ -143,8 +131,7 @@ class KafkaReader:
                 self._consumer.commit(offsets=_positions(marks), asynchronous=False)
         except KafkaException as error:
             _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
-        with self._asking:  # librdkafka frees what a question on another thread is using
-            self._consumer.close()
+        self._consumer.close()
 
     def _is_error(self, message: Message) -> bool:
         error = message.error()
@@ -228,9 +215,3 @@ def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPa
 
 def _positions(marks: Mapping[Partition, Mark]) -> list[TopicPartition]:
     return [TopicPartition(p.topic, p.number, mark.offset, encode(mark.memo)) for p, mark in marks.items()]
-
-
-def _mark(found: TopicPartition) -> Mark | None:
-    if found.error is not None:
-        raise KafkaException(found.error)
-    return Mark(found.offset, decode(found.metadata)) if found.offset >= 0 else None

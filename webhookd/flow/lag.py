@@ -3,7 +3,9 @@
 lane                                       where its partition ends
 read to the end, and reads on              there
 reads on                                   where the last fetch said that it ends
-held, or not readable (read_errors.py)     where the brokers said that it ends, when they were asked lately
+paused, held, or not readable              where the brokers said that it ends, when they were asked lately
+(read_errors.py)
+just paused, and nobody was asked yet      where the last fetch said that it ends
 
 An end is where a reader of committed records stops: a transaction that is still open counts for nothing once all
 before it is read. While a lane is behind, the fetches count the open transaction too. A lane without an end, or whose
@@ -17,9 +19,8 @@ from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.position import Partition
 
-ASK_EVERY_S: Final = 30.0
 FRESH_S: Final = 75.0
-"""An end that was asked for counts for so long: two questions may fail."""
+"""An end that was asked for counts for so long: several questions may fail."""
 
 UNANSWERED_S: Final = 30.0
 """Fetches tell nothing when the brokers have answered nobody for so long."""
@@ -45,9 +46,9 @@ class Ends:
         return end if now - at < FRESH_S else None
 
 
-def is_read(lane: Lane, *, readable: bool) -> bool:
+def is_fetched(lane: Lane, *, readable: bool) -> bool:
     """Whether fetches tell where the lane's partition ends."""
-    return readable and lane.state is LaneState.FLOWING
+    return readable and lane.state is LaneState.FLOWING and not lane.paused
 
 
 def lag(
@@ -61,13 +62,15 @@ def lag(
     """How many offsets the lanes are behind, together; None when that cannot be told."""
     total = 0
     for lane in lanes:
-        read = is_read(lane, readable=readable(lane.partition))
-        if read and lane.at_end and not lane.paused:
-            end: int | None = lane.end
-        elif read:
-            end = fetched(lane.partition)
-        else:
+        can_be_read = readable(lane.partition)
+        if not is_fetched(lane, readable=can_be_read):
             end = ends.of(lane.partition, now)
+            if end is None and can_be_read and lane.state is LaneState.FLOWING:
+                end = fetched(lane.partition)
+        elif lane.at_end:
+            end = lane.end
+        else:
+            end = fetched(lane.partition)
         watermark = lane.ledger.watermark
         if end is None or watermark == UNREAD:
             return None

@@ -27,9 +27,8 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What Kafka says of a partition: the committed mark, the first offset it holds and the one after the last."""
+    """What Kafka holds of a partition: the first offset, and the one after the last."""
 
-    committed: Mark | None
     first: int
     end: int
 

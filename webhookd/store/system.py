@@ -27,10 +27,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """How many deliveries a process has in flight, and how long the oldest has had no answer; 0 without any."""
+    """How many deliveries a process has in flight, and how long the oldest has had no answer; 0 without any.
+
+    `longest_turn_s` is how long the ingest loop was busy with one turn, at most, in the last minute.
+    """
 
     deliveries_in_flight: int
     oldest_unanswered_s: float
+    longest_turn_s: float = 0.0
 
 
 def report(session: Session, member_id: str, faults: Iterable[Fault]) -> None:
@@ -51,6 +55,7 @@ def beat(session: Session, member_id: str, vitals: Vitals) -> None:
         "member_id": member_id,
         "deliveries_in_flight": vitals.deliveries_in_flight,
         "oldest_unanswered_s": vitals.oldest_unanswered_s,
+        "longest_turn_s": vitals.longest_turn_s,
         "seen_at": session.scalar(select(DatabaseNow())),
     }
     upsert(session, VitalsRow, [row], keys=["member_id"])
@@ -74,6 +79,7 @@ def vitals(session: Session) -> Vitals | None:
     return Vitals(
         deliveries_in_flight=sum(row.deliveries_in_flight for row in rows),
         oldest_unanswered_s=max(row.oldest_unanswered_s for row in rows),
+        longest_turn_s=max(row.longest_turn_s for row in rows),
     )
 
 

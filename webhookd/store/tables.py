@@ -238,4 +238,5 @@ class VitalsRow(Table):
     member_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     deliveries_in_flight: Mapped[int] = mapped_column(Integer)
     oldest_unanswered_s: Mapped[float] = mapped_column(Float)
+    longest_turn_s: Mapped[float] = mapped_column(Float)
     seen_at: Mapped[float] = mapped_column(Float)

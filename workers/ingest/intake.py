@@ -1,7 +1,6 @@
 """One subscription at work in this process: its consumer, its lanes, its counters and its health."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -25,8 +24,9 @@ from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
 from webhookd.flow.topics import Topics
 from workers.ingest import vitals
+from workers.ingest.grouping import by_lane
 from workers.ingest.ports import Reader, Services
-from workers.ingest.positions import ASK_AGAIN_S, ASK_TIMEOUT_S, Positions
+from workers.ingest.positions import ASK_AGAIN_S, Move, Positions
 from workers.ingest.reading import Reading
 
 TURN_S = 0.02
@@ -120,20 +120,30 @@ class Intake:
                 self._slice = min(MOST_IN_A_SLICE, self._slice * 2)
             began = ended
 
-    def reread(self, lane: Lane, offset: int) -> None:
-        """Go back to `offset`, where the lane's watermark is; a lane that is not ours any more stays as it is."""
-        if offset == UNREAD or not self._owns(lane):
+    def reread(self, moves: Sequence[Move]) -> None:
+        """Go to these offsets, where the lanes' watermarks are; a lane that is not ours any more stays as it is."""
+        ours = {lane.partition: (lane, at) for lane, at in moves if at != UNREAD and self._owns(lane)}
+        if not ours:
             return
-        self._drop_unread(lane.partition)
+        self._drop_unread(ours)
         try:
-            self.reader.reposition(lane.partition, offset)
-            if lane.paused:
-                self.reader.pause(lane.partition)
+            self.reader.reposition({partition: offset for partition, (_, offset) in ours.items()})
+            for partition, (lane, _) in ours.items():
+                lane.adrift = False
+                if lane.paused:
+                    self.reader.pause(partition)
         except KafkaException as error:
-            _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.key, detail=str(error))
-            self._services.call_later(ASK_AGAIN_S, lambda: self.reread(lane, offset))
-        else:
-            lane.adrift = False
+            self._reread_apart(list(ours.values()), error)
+
+    def _reread_apart(self, moves: Sequence[Move], error: KafkaException) -> None:
+        """One partition that is not to be had refuses the others of its call as well; alone it is tried again."""
+        if len(moves) > 1:
+            for move in moves:
+                self.reread([move])
+            return
+        ((lane, _),) = moves
+        _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.key, detail=str(error))
+        self._services.call_later(ASK_AGAIN_S, lambda: self.reread(moves))
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
@@ -212,12 +222,17 @@ class Intake:
         if self.vitals.too_long(lanes, self._services.wall_clock()):
             self.suffer(self.vitals.last_code)
         self._reading.probe()
-        unread = self._reading.to_ask()
-        if unread:
-            self._services.in_background(lambda: self._ask_ends(unread))
         lag = self._reading.lag()
         self.changed |= lag != self.vitals.lag
         self.vitals.lag = lag
+
+    def unfetched(self) -> list[Partition]:
+        """The partitions of which nothing is fetched now, so that no fetch tells where they end."""
+        return self._reading.unfetched()
+
+    def saw_ends(self, ends: Mapping[Partition, int]) -> None:
+        """Where partitions end of which nothing is fetched; other subscriptions' are among them."""
+        self._reading.ends(ends)
 
     def condition(self) -> Condition:
         """What the status shows."""
@@ -258,7 +273,7 @@ class Intake:
         old = self.lane(partition)
         if old is not None:
             self.release(old)
-            self._forget(partition)
+            self._forget([partition])
         return self.route.open_lane(partition)
 
     def dispatch(self) -> None:
@@ -280,19 +295,11 @@ class Intake:
             count=lost.count,
         )
 
-    def _ask_ends(self, partitions: Sequence[Partition]) -> None:
-        try:
-            ends = {partition: self.reader.bounds(partition, ASK_TIMEOUT_S).end for partition in partitions}
-        except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
-            _log.info("ends_unknown", subscription=self.subscription.id, detail=str(error))
-            return
-        self._services.call(lambda: self._reading.ends(ends))
-
     def _owns(self, lane: Lane) -> bool:
         return not self.closed and self.lane(lane.partition) is lane
 
     def _take(self, messages: Sequence[Message], now: float) -> None:
-        for (topic, number), taken in self._by_lane(messages):
+        for (topic, number), taken in by_lane(messages, one_topic=len(self._sources) == 1):
             lane = self.route.lanes.get((topic or "", -1 if number is None else number))
             if lane is not None and not lane.adrift:
                 records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
@@ -301,19 +308,6 @@ class Intake:
                 self._reading.read(lane.partition)
                 self._bury(lane, letters)
         self.changed = True
-
-    def _by_lane(self, messages: Sequence[Message]) -> Iterable[tuple[tuple[str | None, int | None], list[Message]]]:
-        """The messages of each lane in their order; with one topic, as most have, it need not be asked of each."""
-        by_number: defaultdict[int | None, list[Message]] = defaultdict(list)
-        by_place: defaultdict[tuple[str | None, int | None], list[Message]] = defaultdict(list)
-        if len(self._sources) == 1:
-            for message in messages:
-                by_number[message.partition()].append(message)
-            topic = messages[0].topic()
-            return [((topic, number), taken) for number, taken in by_number.items()]
-        for message in messages:
-            by_place[message.topic(), message.partition()].append(message)
-        return by_place.items()
 
     def _bury(self, lane: Lane, letters: list[DeadLetter]) -> None:
         if not letters:
@@ -352,31 +346,34 @@ class Intake:
         arrives before whoever comes next can begin; nobody waits for it.
         """
         marks = {}
-        for partition in partitions:
-            lane = self._forget(partition)
-            mark = lane.mark if lane is not None else None
+        for lane in self._forget(partitions):
+            mark = lane.mark
             if mark is not None:
-                marks[partition] = mark
+                marks[lane.partition] = mark
         if marks and not self.closed:
             self.reader.commit(marks)
         _log.info("revoked", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
     def _unassigned(self, partitions: Sequence[Partition]) -> None:
         """The partitions were somebody else's before we knew: a commit now could take their position back."""
-        for partition in partitions:
-            self._forget(partition)
+        self._forget(partitions)
         _log.warning("lost", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
-    def _forget(self, partition: Partition) -> Lane | None:
-        self._drop_unread(partition)
-        self._reading.forget(partition)
-        return self.route.close_lane(partition)
+    def _forget(self, partitions: Collection[Partition]) -> list[Lane]:
+        """Close these lanes; answers those that were open."""
+        self._drop_unread(partitions)
+        for partition in partitions:
+            self._reading.forget(partition)
+        closed = [self.route.close_lane(partition) for partition in partitions]
+        return [lane for lane in closed if lane is not None]
 
-    def _drop_unread(self, partition: Partition) -> None:
-        """What was read before the lane moved must not be taken after it."""
-        place = (partition.topic, partition.number)
-        self._unread = [m for m in self._unread if (m.topic(), m.partition()) != place]
-        self._reading.moved(partition)
+    def _drop_unread(self, partitions: Collection[Partition]) -> None:
+        """What was read before these lanes moved must not be taken after it."""
+        for partition in partitions:
+            self._reading.moved(partition)
+        if self._unread:
+            places = {(partition.topic, partition.number) for partition in partitions}
+            self._unread = [m for m in self._unread if (m.topic(), m.partition()) not in places]
 
     def _uncommitted(self, partitions: Sequence[Partition], name: str, text: str) -> None:
         self._reading.uncommitted(partitions, name, text)

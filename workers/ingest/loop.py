@@ -10,9 +10,7 @@ Everything that other threads have to say arrives as a call in the inbox; nothin
 
 import heapq
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from itertools import count
-from queue import Empty, SimpleQueue
 from threading import Thread
 
 from webhookd import logs
@@ -30,27 +28,18 @@ from workers.ingest import cadence
 from workers.ingest.activity_rows import activity_rows
 from workers.ingest.background import Background
 from workers.ingest.cadence import Clocks, LoopBounds
+from workers.ingest.companions import Companions
 from workers.ingest.dispatcher import Dispatcher
-from workers.ingest.graveyard import Graveyard
+from workers.ingest.inbox import Inbox
 from workers.ingest.intake import Intake
-from workers.ingest.publisher import Publisher
-from workers.ingest.recorder import Recorder
 from workers.ingest.settlement import Settlement
 from workers.ingest.timers import Timers
+from workers.ingest.unfetched_ends import UnfetchedEnds
 
 GONE = "gone"
 """Why a subscription is switched off whose endpoint answered 410 (RFC 9110 §15.5.11)."""
 
 _log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Companions:
-    """The threads that do what may block, each for its own outside system."""
-
-    publisher: Publisher
-    recorder: Recorder
-    graveyard: Graveyard
 
 
 class IngestLoop:
@@ -77,10 +66,13 @@ class IngestLoop:
         self._look = look
         self._seen_at = clocks.monotonic()
         self.topics_in_use: frozenset[str] = frozenset()
+        self._topics_changed = False
         self._open_intake = open_intake
         self._never_joined = never_joined
-        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.inbox = Inbox(clocks.monotonic)
         self._background = Background()
+        self.offsets = companions.offsets
+        self._ends = UnfetchedEnds(self.offsets, self.intakes, call=self.call, in_background=self.in_background)
         self._wanted: dict[str, Subscription] = {}
         self._asleep: dict[str, tuple[Subscription, Condition | None]] = {}
         self._asleep_at: float | None = None
@@ -105,6 +97,11 @@ class IngestLoop:
 
     # What other threads call.
 
+    @property
+    def thread_id(self) -> int | None:
+        """The loop's thread, once it runs."""
+        return self._thread.ident
+
     def start(self) -> None:
         """Begin to read."""
         self._timers.every(cadence.SWEEP_S, self._settlement.sweep)
@@ -123,7 +120,7 @@ class IngestLoop:
 
     def call(self, action: Callable[[], None]) -> None:
         """Run on the loop's thread, soon."""
-        self._inbox.put(action)
+        self.inbox.put(action)
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
         """Run on the loop's thread after a while."""
@@ -191,7 +188,7 @@ class IngestLoop:
             self._start_later(subscription, previous, error)
             return
         self.intakes[subscription.id] = intake
-        self.topics_in_use = self._topics_in_use()
+        self._topics_changed = True
         self._poll_at(intake)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
 
@@ -202,7 +199,7 @@ class IngestLoop:
         intake = self.intakes.pop(subscription_id, None)
         if intake is None:
             return
-        self.topics_in_use = self._topics_in_use()
+        self._topics_changed = True
         self._say(intake)
         self._settlement.forget(intake)
         intake.close()  # from here on its lanes are the background's, which closes them one by one
@@ -216,6 +213,10 @@ class IngestLoop:
         self._dispatcher.halted = True
         self._asleep_at = self.monotonic() + settle_s
         self._sleep(self._asleep_at)
+
+    def wants(self, subscription: Subscription) -> bool:
+        """Whether this version of it is still to be run."""
+        return self._wanted.get(subscription.id) is subscription
 
     def wake(self) -> list[tuple[Subscription, Condition | None]]:
         """Dispatch again; answers what is to be started, each with its condition as it was."""
@@ -255,9 +256,13 @@ class IngestLoop:
                 _log.exception("ingest_turn_failed")
 
     def _turn(self) -> None:
-        self._listen()  # before the timers: a lease whose report is here already has not run out
+        heard_all = self.inbox.hear(cadence.LISTEN_S)
+        if self._topics_changed:
+            self._topics_changed = False
+            self.topics_in_use = self._topics_in_use()
         now = self.monotonic()
-        self._timers.run_due(now)
+        if heard_all:  # a lease whose report is here already has not run out
+            self._timers.run_due(now)
         if self._dispatching:
             self._poll(now)
             self._dispatcher.dispatch(self.monotonic())
@@ -294,15 +299,7 @@ class IngestLoop:
         if until > now:
             until = max(until, now + cadence.SHORTEST_PAUSE_S)  # many consumers' looks share one turn
         if until > now:
-            try:
-                self._inbox.get(timeout=until - now)()
-            except Empty:
-                return
-
-    def _listen(self) -> None:
-        """Hear all that was said."""
-        for _ in range(min(self._inbox.qsize(), cadence.INBOX_CALLS)):
-            self._inbox.get_nowait()()
+            self.inbox.wait(until - now)
 
     def _commit_unseen(self) -> None:
         """Commit although nobody can look at the topics: what was confirmed last stays in force."""
@@ -321,6 +318,7 @@ class IngestLoop:
             intake.throttle.lane_bytes = share
             intake.look_after()
             self._say(intake)
+        self._ends.ask(self.monotonic())
 
     def _say(self, intake: Intake) -> None:
         if intake.changed:
@@ -355,7 +353,7 @@ class IngestLoop:
         self.call_later(cadence.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
     def _start_again(self, subscription: Subscription, previous: Condition) -> None:
-        if self._wanted.get(subscription.id) is subscription:
+        if self.wants(subscription):
             self.start_with(subscription, previous)
 
     def _drain(self, until: float) -> None:

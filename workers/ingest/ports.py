@@ -1,6 +1,6 @@
 """What an intake asks of the process around it, and of its consumer."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from confluent_kafka import Message
@@ -13,11 +13,33 @@ from webhookd.flow.subscription import Subscription
 from webhookd.flow.topics import Topics
 
 
+class Offsets(Protocol):
+    """What Kafka says of partitions, asked over connections that fetch nothing, as edges.partition_offsets has it.
+
+    Every call blocks; any thread. What is not answered in time is left out.
+    """
+
+    def committed(
+        self, group: str, partitions: Collection[Partition], timeout_s: float
+    ) -> Mapping[Partition, Mark | None]:
+        """What the group has committed, None where nothing is. Raises KafkaException when nobody answers."""
+
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, Bounds]:
+        """What Kafka holds of these partitions."""
+
+    def ends(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, int]:
+        """Where these partitions end."""
+
+
 class Services(Protocol):
     """What an intake asks of the process around it."""
 
     monotonic: Monotonic
     wall_clock: WallClock
+
+    @property
+    def offsets(self) -> Offsets:
+        """What Kafka says of partitions; for a background thread."""
 
     def call(self, action: Callable[[], None]) -> None:
         """Run on the ingest loop's thread; from any thread."""
@@ -47,8 +69,11 @@ class Reader(Protocol):
     def poll(self) -> list[Message]:
         """What has arrived; returns at once. Raises KafkaException or GroupDenied when it is beyond use."""
 
-    def reposition(self, partition: Partition, offset: int) -> None:
-        """Read on from exactly `offset`."""
+    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions on from exactly these offsets.
+
+        Raises KafkaException, and moves none, when one is not assigned.
+        """
 
     def pause(self, partition: Partition) -> None:
         """Stop fetching."""
@@ -58,12 +83,6 @@ class Reader(Protocol):
 
     def commit(self, marks: Mapping[Partition, Mark]) -> None:
         """Ask for a commit and return."""
-
-    def committed(self, partitions: Sequence[Partition], timeout_s: float) -> Mapping[Partition, Mark | None]:
-        """What is committed for these partitions. Blocks; any thread."""
-
-    def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
-        """What Kafka says of a partition. Blocks; any thread."""
 
     def end(self, partition: Partition) -> int | None:
         """The end offset as the last fetch told it; None before the first. Returns at once."""

@@ -2,19 +2,21 @@
 
     event                             asked of Kafka, in the background   then
     a partition is assigned           the committed memo, the topic's     the lane may dispatch, its past known; or it
-                                      UUID                                is another topic by now, see below
+                                      UUID; without a usable commit also  begins where flow/start.py says; or it is
+                                      first and end offset                another topic by now, see below
     it has no usable position         committed, first and end offset,    it begins where flow/start.py says
                                       UUID
     a look finds another UUID         the same                            another lane, from the first offset
+
+Kafka is asked for all lanes that lack something in one question. What it does not answer (a partition's leader is
+down) is asked again in a question of its own, so that it does not delay the others.
 
 A lane commits only while the last look at its topic found the UUID that it reads under. Looks come right before
 commits, so the moment in which a commit could reach a topic that was made in the place of the old one is short.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
-
-from confluent_kafka import KafkaException
 
 from webhookd import logs
 from webhookd.flow.condition import LostRange
@@ -25,10 +27,19 @@ from webhookd.flow.position import Bounds, Mark, Partition
 from webhookd.flow.start import Beginning, beginning, same_topic
 from webhookd.flow.subscription import Source
 from webhookd.flow.topics import Topics
-from workers.ingest.ports import Reader, Services
+from workers.ingest.ports import Services
+from workers.ingest.position_questions import Found, Need, Wish, ask
+
+FIRST_TIMEOUT_S = 1.0
+"""One leader that does not answer delays the lanes of the others for so long."""
 
 ASK_TIMEOUT_S = 5.0
+"""For what was not answered at first."""
+
 ASK_AGAIN_S = 1.0
+
+Move = tuple[Lane, int]
+"""A lane, and the offset that its consumer has to go to."""
 
 _log = logs.get(__name__)
 
@@ -40,18 +51,14 @@ class Lanes(Protocol):
     def closed(self) -> bool:
         """Whether it is left: nothing is asked for it any more."""
 
-    @property
-    def reader(self) -> Reader:
-        """Its consumer."""
-
     def lane(self, partition: Partition) -> Lane | None:
         """The lane that is open for a partition."""
 
     def open(self, partition: Partition) -> Lane:
         """A new lane in the place of the one that was open, which is forgotten."""
 
-    def reread(self, lane: Lane, offset: int) -> None:
-        """Read on from an offset."""
+    def reread(self, moves: Sequence[Move]) -> None:
+        """Have these lanes read on from these offsets."""
 
     def dispatch(self) -> None:
         """There may be something to dispatch now."""
@@ -68,22 +75,20 @@ class Positions:
         self._sources = sources
         self._services = services
         self._subscription_id = subscription_id
+        self._needs: dict[Partition, Need] = {}
+        self._asked: dict[Partition, Wish] = {}
+        self._asking = False
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Lanes for what was just assigned: they read at once, and dispatch when their past is known."""
         for partition in partitions:
             self._lanes.open(partition).known = False
-
-        def ask() -> Callable[[], None]:
-            marks = self._lanes.reader.committed(partitions, ASK_TIMEOUT_S)
-            ids = self._services.topics({partition.topic for partition in partitions}).ids
-            return lambda: self._remember(marks, ids)
-
-        self._ask(ask, *partitions)
+            self._needs[partition] = Need.PAST
+        self._ask_soon()
 
     def unpositioned(self, partition: Partition) -> None:
         """Kafka has no position for the lane: ask where it begins."""
-        self._look_up(partition, anew=False)
+        self._lacks(partition, Need.PLACE)
 
     def confirm(self, lane: Lane, topics: Topics) -> None:
         """Hold a look at the topics against the lane."""
@@ -96,70 +101,131 @@ class Positions:
             lane.confirmed = True
         else:
             lane.confirmed = False
-            self._look_up(lane.partition, anew=True)
+            self._lacks(lane.partition, Need.TOPIC)
 
-    def _look_up(self, partition: Partition, *, anew: bool) -> None:
-        lane = self._lanes.lane(partition)
-        seen = lane.ledger.seen if lane is not None else UNREAD
+    def _lacks(self, partition: Partition, need: Need) -> None:
+        asked = self._asked.get(partition)
+        if asked is not None and asked.need >= need and asked.lane is self._lanes.lane(partition):
+            return  # the answer that is on its way says it
+        self._needs[partition] = max(need, self._needs.get(partition, need))
+        self._ask_soon()
 
-        def ask() -> Callable[[], None]:
-            bounds = self._lanes.reader.bounds(partition, ASK_TIMEOUT_S)
-            topic_id = self._services.topics([partition.topic]).ids.get(partition.topic, "")
-            return lambda: (
-                self._renew(partition, bounds, topic_id) if anew else self._begin(partition, bounds, topic_id, seen)
-            )
+    def _ask_soon(self) -> None:
+        """In a moment, so that what many lanes lack at once is one question; and one such question at a time."""
+        if not self._asking:
+            self._asking = True
+            self._services.call(self._ask_all)
 
-        self._ask(ask, partition)
+    def _ask_all(self) -> None:
+        needs, self._needs = self._needs, {}
+        self._asking = True
+        if not self._ask(needs, FIRST_TIMEOUT_S):
+            self._asking = False
 
-    def _remember(self, marks: Mapping[Partition, Mark | None], ids: Mapping[str, str]) -> None:
-        for partition, mark in marks.items():
-            lane = self._lanes.lane(partition)
-            if lane is None or lane.known:
-                continue
-            topic_id = ids.get(partition.topic, "")
-            lane.recall(mark.memo if mark else NOTHING, self._services.monotonic())
-            if same_topic(lane.topic_id, topic_id):
-                lane.topic_id = topic_id or lane.topic_id
-            else:
-                lane.known = False  # what is committed is the old topic's
-                self._look_up(partition, anew=True)
+    def _ask_again(self, needs: Mapping[Partition, Need]) -> None:
+        self._ask(needs, ASK_TIMEOUT_S)
+
+    def _ask(self, needs: Mapping[Partition, Need], timeout_s: float) -> bool:
+        """Ask; answers whether there is anything to ask."""
+        lanes = {partition: self._lanes.lane(partition) for partition in needs}
+        wishes = {p: Wish(lane, needs[p], lane.ledger.seen) for p, lane in lanes.items() if lane is not None}
+        if self._lanes.closed or not wishes:
+            return False
+        self._asked |= wishes
+
+        def asking() -> None:
+            found = ask(self._services, self._subscription_id, wishes, timeout_s)
+            self._services.call(lambda: self._answered(wishes, found, first=timeout_s == FIRST_TIMEOUT_S))
+
+        self._services.in_background(asking)
+        return True
+
+    def _answered(self, wishes: Mapping[Partition, Wish], found: Mapping[Partition, Found], *, first: bool) -> None:
+        for partition, wish in wishes.items():
+            if self._asked.get(partition) is wish:
+                del self._asked[partition]
+        try:
+            if not self._lanes.closed:
+                self._apply(wishes, found)
+        finally:
+            if first:
+                self._ask_all()
+            elif self._needs:
+                self._ask_soon()
+
+    def _apply(self, wishes: Mapping[Partition, Wish], found: Mapping[Partition, Found]) -> None:
+        moves: list[Move] = []
+        lacking: dict[Partition, Need] = {}
+        for partition, wish in wishes.items():
+            if self._lanes.lane(partition) is wish.lane:
+                need = self._learn(wish, found.get(partition), moves)
+                if need is not None:
+                    lacking[partition] = need
+        self._lanes.reread(moves)
         self._lanes.dispatch()
+        if lacking:
+            lanes = [str(partition) for partition in lacking]
+            _log.warning("position_unknown", subscription=self._subscription_id, lanes=lanes[:20], count=len(lanes))
+            self._services.call_later(ASK_AGAIN_S, lambda: self._ask_again(lacking))
 
-    def _renew(self, partition: Partition, bounds: Bounds, topic_id: str) -> None:
-        """Another lane from the first offset, unless it is another one already."""
-        lane = self._lanes.lane(partition)
-        if lane is None or self._lanes.closed:
-            return
-        if not same_topic(lane.topic_id, topic_id):
-            self._set_off(self._renewed(partition, topic_id), bounds.first)
-        elif not lane.known:  # the brokers do not agree yet: the next look confirms the lane, or finds the other topic
-            lane.known, lane.confirmed = True, False
-            self._lanes.dispatch()
+    def _learn(self, wish: Wish, found: Found | None, moves: list[Move]) -> Need | None:
+        """Apply what was found; answers what the lane still lacks because Kafka did not say it."""
+        lane = wish.lane
+        if found is None:
+            return wish.need
+        recalled = wish.need is Need.TOPIC or self._recall(lane, found)
+        if wish.need is Need.PAST:
+            if not recalled:
+                self._needs[lane.partition] = Need.TOPIC
+                return None
+            if found.mark is not None or lane.ledger.seen != UNREAD:
+                return None  # its consumer finds the commit by itself
+        if found.bounds is None:
+            return max(wish.need, Need.PLACE)
+        move = self._moved(wish, found, found.bounds)
+        if move is not None:
+            self._needs.pop(lane.partition, None)
+            moves.append(move)
+        return None
 
-    def _begin(self, partition: Partition, bounds: Bounds, topic_id: str, seen: int) -> None:
-        """Begin where flow/start.py says; `seen` is how far the lane had read when Kafka was asked."""
-        lane = self._lanes.lane(partition)
-        if lane is None or self._lanes.closed:
-            return
-        if lane.ledger.seen not in {UNREAD, seen}:  # it has read on since: what was answered says nothing about it
-            self._lanes.reread(lane, lane.ledger.seen)
-            return
-        if not same_topic(lane.topic_id, topic_id):
-            self._renew(partition, bounds, topic_id)
-            return
-        wanted = _wanted(lane, bounds.committed, topic_id)
-        source = self._sources[partition.topic]
-        start = beginning(source, partition.number, wanted, bounds.first, bounds.end, topic_id)
+    def _recall(self, lane: Lane, found: Found) -> bool:
+        """Go on with what was committed; answers whether it is of the topic that there is."""
+        if lane.known:
+            return True
+        lane.recall(found.mark.memo if found.mark else NOTHING, self._services.monotonic())
+        lane.known = same_topic(lane.topic_id, found.topic_id)
+        if lane.known:
+            lane.topic_id = found.topic_id or lane.topic_id
+        return lane.known
+
+    def _moved(self, wish: Wish, found: Found, bounds: Bounds) -> Move | None:
+        """Where the lane, or another one in its place, has to read on; None where it is."""
+        lane = wish.lane
+        if wish.need is Need.TOPIC:
+            return self._renewed_if_other(lane, found, bounds)
+        if lane.ledger.seen not in {UNREAD, wish.seen}:  # it has read on since: the answer says nothing about it
+            return lane, lane.ledger.seen
+        if not same_topic(lane.topic_id, found.topic_id):
+            return self._renewed_if_other(lane, found, bounds)
+        wanted = _wanted(lane, found.mark, found.topic_id)
+        source = self._sources[lane.partition.topic]
+        start = beginning(source, lane.partition.number, wanted, bounds.first, bounds.end, found.topic_id)
         if start.lost:
-            self._say_lost(partition, start)
+            self._say_lost(lane.partition, start)
         if start.offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
-            lane = self._renewed(partition, topic_id)
-        self._set_off(lane, start.offset)
+            lane = self._renewed(lane.partition, found.topic_id)
+        lane.skip_to(start.offset)
+        return lane, start.offset
 
-    def _set_off(self, lane: Lane, offset: int) -> None:
-        lane.skip_to(offset)
-        self._lanes.reread(lane, offset)
-        self._lanes.dispatch()
+    def _renewed_if_other(self, lane: Lane, found: Found, bounds: Bounds) -> Move | None:
+        """Another lane from the first offset, unless it is another one already."""
+        if not same_topic(lane.topic_id, found.topic_id):
+            another = self._renewed(lane.partition, found.topic_id)
+            another.skip_to(bounds.first)
+            return another, bounds.first
+        if not lane.known:  # the brokers do not agree yet: the next look confirms the lane, or finds the other topic
+            lane.known, lane.confirmed = True, False
+        return None
 
     def _renewed(self, partition: Partition, topic_id: str) -> Lane:
         """Another lane, for the topic that has this UUID; it takes nothing before its consumer was moved."""
@@ -179,21 +245,6 @@ class Positions:
                 at=self._services.wall_clock(),
             )
         )
-
-    def _ask(self, ask: Callable[[], Callable[[], None]], *partitions: Partition) -> None:
-        """Ask in the background until Kafka answers, and go on on the loop's thread."""
-
-        def asking() -> None:
-            try:
-                self._services.call(ask())
-            except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
-                if self._lanes.closed:
-                    return
-                lanes = [str(partition) for partition in partitions]
-                _log.warning("position_unknown", subscription=self._subscription_id, lanes=lanes, detail=str(error))
-                self._services.call_later(ASK_AGAIN_S, lambda: self._services.in_background(asking))
-
-        self._services.in_background(asking)
 
 
 def _wanted(lane: Lane, committed: Mark | None, topic_id: str) -> int | None:

@@ -9,9 +9,12 @@ stop    control, topics, slots, loop (drains), upkeep, reports, publisher, recor
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
+from typing import NamedTuple
 
 from celery import Celery
 
@@ -19,6 +22,7 @@ from webhookd import clock, logs
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.kafka_reader import KafkaReader
+from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
 from webhookd.flow.administration import SETTLE_S
 from webhookd.flow.allowance import Slots
@@ -36,22 +40,31 @@ from webhookd.store.subscriptions import Loaded
 from webhookd.store.system import Vitals
 from workers.edges import Edges
 from workers.ingest.cadence import Clocks, LoopBounds
+from workers.ingest.companions import Companions
 from workers.ingest.control import Control
 from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
-from workers.ingest.loop import Companions, IngestLoop
+from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.slot_watch import SlotWatch
 from workers.ingest.topic_watch import TopicWatch
 from workers.ingest.upkeep import Upkeep
 from workers.ingest.vigil import Vigil
+from workers.ingest.watchdog import Watchdog
 
 REPORT_WAIT_S = 0.5
 BACK_OFF_S = 0.5
 VITALS_S = 1.0
 
 _log = logs.get(__name__)
+
+
+class InFlight(NamedTuple):
+    """Deliveries without an answer, and since when (monotonic seconds) the oldest of them is."""
+
+    deliveries: int
+    oldest_at: float
 
 
 class IngestProcess:
@@ -62,6 +75,7 @@ class IngestProcess:
         self._edges = edges
         self._group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
         self.member_id = secrets.token_hex(8)
+        self._in_flight = InFlight(0, inf)
         self._stopping = Event()
         self._recorder = _recorder(settings, edges)
         self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
@@ -77,11 +91,12 @@ class IngestProcess:
             bounds=_loop_bounds(settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=self._dispatches,
-            companions=Companions(publisher=self._publisher, recorder=self._recorder, graveyard=self._graveyard),
+            companions=self._companions(),
             look=self._topics.look,
             open_intake=self._open_intake,
             never_joined=self._fall_back,
         )
+        self._watchdog = Watchdog(turn=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
         self._control = Control(
             edges.database,
             self,
@@ -103,12 +118,21 @@ class IngestProcess:
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
         self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals)
 
+    def _companions(self) -> Companions:
+        return Companions(
+            publisher=self._publisher,
+            recorder=self._recorder,
+            graveyard=self._graveyard,
+            offsets=PartitionOffsets(self._settings.kafka_bootstrap_servers),
+        )
+
     def start(self) -> None:
         """Start every thread; returns at once."""
         self._publisher.start()
         self._recorder.start()
         self._graveyard.start()
         self.loop.start()
+        self._watchdog.start()
         self._reports.start()
         self._control.start()
         self._topics.start()
@@ -123,6 +147,7 @@ class IngestProcess:
         self._topics.stop()
         self._slots.stop()
         self.loop.stop(budget_s)
+        self._watchdog.stop()
         self._upkeep.stop()
         self._stopping.set()
         self._reports.join(REPORT_WAIT_S + 5.0)
@@ -157,17 +182,17 @@ class IngestProcess:
         self.loop.call(self._wake)
 
     def _wake(self) -> None:
+        """Each in a call of its own: a thousand starts must not be one turn of the loop."""
         for subscription, condition in self.loop.wake():
-            self._start(subscription, condition)
+            self.loop.call(partial(self._start_if_wanted, subscription, condition))
 
-    def _vitals(self) -> Vitals | None:
-        """How this process is, as the loop's thread says; None when it does not say so in time."""
-        answers: SimpleQueue[Vitals] = SimpleQueue()
-        self.loop.call(lambda: answers.put(_vitals_of(self._dispatches)))
-        try:
-            return answers.get(timeout=VITALS_S)
-        except Empty:
-            return None
+    def _vitals(self) -> Vitals:
+        """How this process is, as the loop's thread and the watchdog say."""
+        answers: SimpleQueue[InFlight] = SimpleQueue()
+        self.loop.call(lambda: answers.put(InFlight(len(self._dispatches), self._dispatches.oldest_at)))
+        with suppress(Empty):  # a loop that hangs changes nothing: what it said last still holds
+            self._in_flight = answers.get(timeout=VITALS_S)
+        return _vitals_of(self._in_flight, self._watchdog.longest_turn_s)
 
     def _unknown(self, deliveries: Sequence[Delivery]) -> None:
         self.loop.unknown(deliveries)
@@ -177,6 +202,10 @@ class IngestProcess:
         if self._settings.kafka_group_protocol == "auto" and self._group_protocol != "classic":
             self._group_protocol = "classic"
             _log.warning("group_protocol_fell_back", group_protocol=self._group_protocol)
+
+    def _start_if_wanted(self, subscription: Subscription, previous: Condition | None) -> None:
+        if self.loop.wants(subscription):
+            self._start(subscription, previous)
 
     def _start(self, subscription: Subscription, previous: Condition | None) -> None:
         try:
@@ -237,9 +266,12 @@ def _new_token() -> str:
     return secrets.token_hex(8)
 
 
-def _vitals_of(dispatches: Dispatches) -> Vitals:
-    oldest_s = max(0.0, clock.monotonic() - dispatches.oldest_at)
-    return Vitals(deliveries_in_flight=len(dispatches), oldest_unanswered_s=oldest_s)
+def _vitals_of(in_flight: InFlight, longest_turn_s: float) -> Vitals:
+    return Vitals(
+        deliveries_in_flight=in_flight.deliveries,
+        oldest_unanswered_s=max(0.0, clock.monotonic() - in_flight.oldest_at),
+        longest_turn_s=longest_turn_s,
+    )
 
 
 def _leases(settings: Settings) -> Leases:

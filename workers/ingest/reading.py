@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from webhookd import logs
-from webhookd.flow.lag import ASK_EVERY_S, UNANSWERED_S, Ends, is_read, lag
+from webhookd.flow.lag import UNANSWERED_S, Ends, is_fetched, lag
 from webhookd.flow.lane import Lane
 from webhookd.flow.ledger import UNREAD
 from webhookd.flow.position import Partition
@@ -12,6 +12,7 @@ from webhookd.flow.read_errors import CODES, ReadErrors
 from webhookd.flow.route import Route
 from webhookd.flow.topics import Topics
 from workers.ingest.ports import Reader, Services
+from workers.ingest.positions import Move
 from workers.ingest.vitals import Vitals
 
 TOPIC_MISSING = "topic_missing"
@@ -36,8 +37,8 @@ class Owner(Protocol):
     def lane(self, partition: Partition) -> Lane | None:
         """The lane that is open for a partition."""
 
-    def reread(self, lane: Lane, offset: int) -> None:
-        """Read on from an offset."""
+    def reread(self, moves: Sequence[Move]) -> None:
+        """Read these lanes on from their offsets."""
 
     def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """A problem began."""
@@ -55,7 +56,6 @@ class Reading:
         self._subscription_id = subscription_id
         self._errors = ReadErrors(services.monotonic())
         self._ends = Ends()
-        self._asked_at = -ASK_EVERY_S
         self._answered_at = services.monotonic()
         self._reached: dict[Partition, int] = {}
         self._just_failed: set[Partition] = set()
@@ -121,28 +121,23 @@ class Reading:
     def probe(self) -> None:
         """Fetch partitions with an error anew: librdkafka tells an error once, and its end not at all."""
         lanes = {lane.partition: lane for lane in self._lanes() if _may_be_read_anew(lane)}
-        for partition in self._errors.probe(lanes, self._services.monotonic(), PROBES_AT_ONCE):
-            lane = lanes[partition]
-            self._owner.reread(lane, lane.ledger.seen)
+        due = self._errors.probe(lanes, self._services.monotonic(), PROBES_AT_ONCE)
+        if due:
+            self._owner.reread([(lanes[partition], lanes[partition].ledger.seen) for partition in due])
 
-    def to_ask(self) -> list[Partition]:
-        """The partitions whose ends are to be asked for now, since nothing is fetched of them."""
-        now = self._services.monotonic()
-        unread = [
+    def unfetched(self) -> list[Partition]:
+        """The partitions whose ends the brokers are to be asked for, since nothing is fetched of them."""
+        return [
             lane.partition
             for lane in self._lanes()
             if self._errors.describable(lane.partition.topic)
-            and not is_read(lane, readable=not self._errors.unreadable(lane.partition))
+            and not is_fetched(lane, readable=not self._errors.unreadable(lane.partition))
         ]
-        news = any(self._ends.of(partition, now) is None for partition in unread)
-        if not unread or now - self._asked_at < (ASK_EVERY_S / 10 if news else ASK_EVERY_S):
-            return []
-        self._asked_at = now
-        return unread
 
     def ends(self, ends: Mapping[Partition, int]) -> None:
-        """The brokers were asked where these partitions end."""
-        self._ends.told(ends, self._services.monotonic())
+        """The brokers were asked where partitions end, ours and others."""
+        ours = {lane.partition: ends[lane.partition] for lane in self._lanes() if lane.partition in ends}
+        self._ends.told(ours, self._services.monotonic())
 
     def forget(self, partition: Partition) -> None:
         """The lane of the partition is closed."""

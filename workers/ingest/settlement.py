@@ -134,8 +134,7 @@ class Settlement:
         """`code` is the failure's, "" where nothing failed."""
         intake.counters.delivered += effect.delivered
         intake.changed = intake.changed or effect.delivered > 0
-        for lane, offset in effect.reread:
-            intake.reread(lane, offset)
+        intake.reread(effect.reread)
         for lane in effect.held:
             intake.hold(lane)
         if effect.held or effect.burial:

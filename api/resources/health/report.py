@@ -122,6 +122,7 @@ class Report:
             "queues": dict(boarded.queues) if boarded is not None else {},
             "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
             "oldest_unanswered_s": vitals.oldest_unanswered_s if vitals is not None else None,
+            "longest_turn_s": vitals.longest_turn_s if vitals is not None else None,
         }
 
 

@@ -34,6 +34,13 @@ class HealthSchema(Schema):
         keys=fields.String(), values=fields.Integer(), metadata={"description": "tasks that wait, by queue"}
     )
     deliveries_in_flight = fields.Integer(allow_none=True, metadata={"description": "of all ingest processes"})
+    longest_turn_s = fields.Float(
+        allow_none=True,
+        metadata={
+            "description": "the longest turn of an ingest loop in the last minute: so late its subscriptions' records "
+            "may have been"
+        },
+    )
     oldest_unanswered_s = fields.Float(
         allow_none=True, metadata={"description": "how long the oldest of them has had no answer"}
     )

@@ -235,9 +235,9 @@ def test_dead_process_is_not_heard_of_any_more(database: Database) -> None:
 
 def test_vitals_of_all_processes_are_taken_together(database: Database) -> None:
     with database.transaction() as session:
-        system.beat(session, "a", Vitals(deliveries_in_flight=5, oldest_unanswered_s=1.5))
+        system.beat(session, "a", Vitals(deliveries_in_flight=5, oldest_unanswered_s=1.5, longest_turn_s=0.35))
         system.beat(session, "b", Vitals(deliveries_in_flight=2, oldest_unanswered_s=9.0))
-        assert system.vitals(session) == Vitals(deliveries_in_flight=7, oldest_unanswered_s=9.0)
+        assert system.vitals(session) == Vitals(deliveries_in_flight=7, oldest_unanswered_s=9.0, longest_turn_s=0.35)
 
 
 def test_process_that_left_says_nothing(database: Database) -> None:

@@ -32,7 +32,7 @@ def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: Memo
 def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
         members.beat(session, "m1")
-        system.beat(session, "m1", Vitals(deliveries_in_flight=3, oldest_unanswered_s=1.5))
+        system.beat(session, "m1", Vitals(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4))
     assert client.get("/health").get_json() == {
         "status": "ok",
         "faults": [],
@@ -40,6 +40,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
         "queues": {},
         "deliveries_in_flight": 3,
         "oldest_unanswered_s": 1.5,
+        "longest_turn_s": 0.4,
     }
 
 

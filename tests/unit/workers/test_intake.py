@@ -9,7 +9,7 @@ from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dispatches import Dispatches, Effect
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.lane import LaneState
-from webhookd.flow.position import Partition
+from webhookd.flow.position import Mark, Partition
 from webhookd.flow.problem import Problem
 from webhookd.flow.topics import Topics
 from workers.ingest.intake import FIRST_SLICE
@@ -82,7 +82,7 @@ def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: Dispatches) -> 
     effect = Effect()
     dispatches.give_up(lost, effect)
     for lane, offset in effect.reread:
-        scene.intake.reread(lane, offset)
+        scene.intake.reread([(lane, offset)])
     assert scene.reader.asked == [("reposition", ONE, 7)]
 
 
@@ -90,9 +90,10 @@ def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
     scene = Scene()
     old = scene.lane()
     scene.reads(ZERO, GOOD)
+    scene.reader.mark = Mark(0)
     scene.reader.listener.revoked([ZERO])
     scene.reader.listener.assigned([ZERO])
-    scene.intake.reread(old, 0)
+    scene.intake.reread([(old, 0)])
     scene.intake.hold(old)
     assert scene.reader.asked == []
 
@@ -101,7 +102,7 @@ def test_held_lane_stops_reading_until_its_probe() -> None:
     scene = Scene()
     scene.lane().state = LaneState.HELD
     scene.intake.hold(scene.lane())
-    scene.intake.reread(scene.lane(), 3)
+    scene.intake.reread([(scene.lane(), 3)])
     scene.intake.release(scene.lane())
     assert [call for call, _, _ in scene.reader.asked] == ["pause", "reposition", "pause", "resume"]
 
@@ -140,7 +141,7 @@ def test_closed_intake_commits_and_seeks_no_more() -> None:
     lane = scene.lane()
     scene.intake.close()
     scene.reader.listener.revoked([ZERO, ONE])
-    scene.intake.reread(lane, 0)
+    scene.intake.reread([(lane, 0)])
     assert (scene.reader.commits, scene.reader.asked) == ([], [])
 
 
@@ -212,7 +213,7 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
     lane = scene.lane()
-    scene.intake.reread(lane, lane.rewind("another"))
+    scene.intake.reread([(lane, lane.rewind("another"))])
     scene.intake.poll(scene.services.now, 0.001)
     assert (len(lane.waiting), scene.reader.asked[-1]) == (0, ("reposition", ZERO, 0))
 

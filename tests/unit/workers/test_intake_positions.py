@@ -16,7 +16,7 @@ from workers.ingest.vitals import UNHEALTHY_AFTER_S
 
 def test_unread_lane_is_not_repositioned() -> None:
     scene = Scene()
-    scene.intake.reread(scene.lane(), scene.lane().rewind("next"))
+    scene.intake.reread([(scene.lane(), scene.lane().rewind("next"))])
     assert scene.reader.asked == []
 
 
@@ -174,7 +174,7 @@ def test_reposition_that_failed_is_tried_again() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.reader.gone.add(ZERO)
-    scene.intake.reread(scene.lane(), scene.lane().rewind("next"))
+    scene.intake.reread([(scene.lane(), scene.lane().rewind("next"))])
     scene.reads(ZERO, GOOD, at=2)
     scene.reader.gone.clear()
     ((_, again),) = scene.services.later

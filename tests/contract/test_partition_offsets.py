@@ -1,0 +1,99 @@
+"""One suite for what says where partitions begin and end and what is committed in them, without a consumer that reads.
+
+Real: Kafka, where it is to be had. The shipped fake must answer the same.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from tests.harness.clusters import PATIENCE_S, Cluster, open_cluster
+from webhookd.edges.partition_offsets import PartitionOffsets
+from webhookd.flow.memo import Memo, encode
+from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.testing.memory_partitions import MemoryPartitions
+from workers.ingest.ports import Offsets
+
+MARK = Mark(6, Memo(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is asked, a topic of four partitions with ten records in the first, and how a group commits in it."""
+
+    offsets: Offsets
+    topic: str
+    commit: Callable[[str, Partition, Mark], None]
+
+    def partition(self, number: int) -> Partition:
+        return Partition(self.topic, number)
+
+
+def real(cluster: Cluster) -> Ground:
+    topic = cluster.create(4)
+    cluster.produce(topic, 10)
+
+    def commit(group: str, partition: Partition, mark: Mark) -> None:
+        consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": group})
+        place = TopicPartition(partition.topic, partition.number, mark.offset, encode(mark.memo))
+        consumer.commit(offsets=[place], asynchronous=False)
+        consumer.close()
+
+    return Ground(PartitionOffsets(cluster.bootstrap_servers), topic, commit)
+
+
+def in_memory() -> Ground:
+    topic = f"test-{uuid.uuid4().hex}"
+    fake = MemoryPartitions()
+    fake.held = {Partition(topic, n): Bounds(first=0, end=0 if n else 10) for n in range(4)}
+    return Ground(
+        fake, topic, lambda group, partition, mark: fake.marks.setdefault(group, {}).update({partition: mark})
+    )
+
+
+@pytest.fixture(params=["memory", "mock", pytest.param("real", marks=pytest.mark.kafka)], scope="module")
+def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+    if request.param == "memory":
+        yield in_memory()
+        return
+    with open_cluster(request.param) as cluster:
+        yield real(cluster)
+
+
+def test_bounds_of_many_partitions_are_one_answer(ground: Ground) -> None:
+    asked = [ground.partition(number) for number in range(4)]
+    found = ground.offsets.bounds(asked, PATIENCE_S)
+    assert found == {place: Bounds(first=0, end=0 if place.number else 10) for place in asked}
+
+
+def test_ends_of_many_partitions_are_one_answer(ground: Ground) -> None:
+    asked = [ground.partition(number) for number in range(4)]
+    assert ground.offsets.ends(asked, PATIENCE_S) == {place: 0 if place.number else 10 for place in asked}
+
+
+def test_partition_that_does_not_exist_delays_no_other(ground: Ground) -> None:
+    there, missing = ground.partition(0), ground.partition(99)
+    assert ground.offsets.bounds([there, missing], PATIENCE_S) == {there: Bounds(first=0, end=10)}
+    assert ground.offsets.ends([there, missing], PATIENCE_S) == {there: 10}
+
+
+def test_committed_marks_come_with_their_memos(ground: Ground) -> None:
+    group, first, second = f"test-{uuid.uuid4().hex}", ground.partition(0), ground.partition(1)
+    ground.commit(group, first, MARK)
+    assert ground.offsets.committed(group, [first, second], PATIENCE_S) == {first: MARK, second: None}
+
+
+def test_nothing_is_asked_about_nothing(ground: Ground) -> None:
+    assert (ground.offsets.committed("test-none", [], PATIENCE_S), ground.offsets.ends([], PATIENCE_S)) == ({}, {})
+    assert ground.offsets.bounds([], PATIENCE_S) == {}
+
+
+def test_brokers_that_are_down_leave_everything_unanswered() -> None:
+    down = PartitionOffsets("127.0.0.1:1")
+    somewhere = Partition("test", 0)
+    assert (down.bounds([somewhere], 0.2), down.ends([somewhere], 0.2)) == ({}, {})
+    with pytest.raises(KafkaException):
+        down.committed("test", [somewhere], 0.2)

@@ -1,0 +1,71 @@
+"""A broker that is frozen, on a cluster of the test's own: its partitions are not known, those of the others are.
+
+librdkafka 2.16 calls a ListOffsets a success whose leader did not answer in time, with an offset of -1001.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from stack.kafka import KafkaCluster, KafkaOptions
+from stack.session import Session
+from tests.harness.clusters import PATIENCE_S, Cluster
+from tests.harness.kafka_admin import admin_of
+from tests.harness.pipeline import until
+from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.edges.partition_offsets import PartitionOffsets
+from webhookd.errors import KafkaUnavailable
+from webhookd.flow.position import Partition
+
+PARTITIONS = 6
+FROZEN = 2
+SHORT_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def brokers(kafka_bootstrap: str) -> Iterator[KafkaCluster]:
+    """Three of the test's own; the shared one says that Kafka is to be had."""
+    assert kafka_bootstrap
+    with Session() as session:
+        started = session.start_kafka(KafkaOptions(brokers=3))
+        session.wait_ready()
+        yield started
+
+
+def led_topic(brokers: KafkaCluster) -> str:
+    """A topic whose partitions are led by all three brokers, and say so."""
+    topic = Cluster(brokers.address, real=True).create(PARTITIONS)
+    offsets = PartitionOffsets(brokers.address)
+    until(lambda: len(offsets.ends([Partition(topic, n) for n in range(PARTITIONS)], SHORT_S)) == PARTITIONS, "leaders")
+    return topic
+
+
+@contextmanager
+def frozen(brokers: KafkaCluster) -> Iterator[None]:
+    brokers.signal_broker(FROZEN, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        brokers.signal_broker(FROZEN, signal.SIGCONT)
+
+
+def test_only_the_partitions_of_a_silent_leader_are_not_answered(brokers: KafkaCluster) -> None:
+    topic = led_topic(brokers)
+    found = admin_of(brokers.address).list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
+    led = {Partition(topic, n) for n, partition in found.items() if partition.leader == FROZEN}
+    everything = {Partition(topic, n) for n in range(PARTITIONS)}
+    offsets = PartitionOffsets(brokers.address)
+    offsets.bounds(everything, PATIENCE_S)  # connected to all three
+    with frozen(brokers):
+        bounds, ends = offsets.bounds(everything, SHORT_S), offsets.ends(everything, SHORT_S)
+    assert (len(led) > 0, set(bounds), set(ends)) == (True, everything - led, everything - led)
+
+
+def test_end_that_nobody_told_is_not_a_start_offset(brokers: KafkaCluster) -> None:
+    topic = led_topic(brokers)
+    offsets = KafkaOffsets(brokers.address)
+    assert offsets.end_offsets([topic], PATIENCE_S) == {topic: dict.fromkeys(range(PARTITIONS), 0)}
+    with frozen(brokers), pytest.raises(KafkaUnavailable):
+        offsets.end_offsets([topic], SHORT_S)

@@ -1,0 +1,90 @@
+"""A thousand partitions of one topic in a whole service: few questions, and no turn of the loop that others wait for.
+
+Real: Kafka and everything of webhookd, in this process. The questions about offsets are counted on their way.
+"""
+
+import uuid
+from collections.abc import Collection
+from pathlib import Path
+
+from confluent_kafka import Producer
+from confluent_kafka.cimpl import NewTopic
+
+from command.embedded import EmbeddedService
+from command.management import Management
+from command.registration import Options, register
+from tests.harness.kafka_admin import admin_of
+from tests.harness.receiver import Receiver
+from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.settings import Settings
+from workers.ingest.ports import Offsets
+
+PARTITIONS = 1000
+QUESTIONS = 10
+"""Two are enough: what is committed, and where partitions begin. On a slow machine the consumer misses one before
+the answer is there, or a leader is not known within the first second; those are asked again, together."""
+
+LONGEST_TURN_S = 1.0
+
+
+PATIENCE_S = 120.0
+
+
+class Counted:
+    """Says what Kafka says, and keeps what was asked."""
+
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = offsets
+        self.questions: list[str] = []
+
+    def committed(
+        self, group: str, partitions: Collection[Partition], timeout_s: float
+    ) -> dict[Partition, Mark | None]:
+        self.questions.append(f"committed of {len(partitions)}")
+        return dict(self._offsets.committed(group, partitions, timeout_s))
+
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, Bounds]:
+        self.questions.append(f"bounds of {len(partitions)}")
+        return dict(self._offsets.bounds(partitions, timeout_s))
+
+    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+        self.questions.append(f"ends of {len(partitions)}")
+        return dict(self._offsets.ends(partitions, timeout_s))
+
+
+def many_partitions(kafka: str) -> str:
+    """A topic with a record in each partition."""
+    topic = f"many-{uuid.uuid4().hex[:8]}"
+    admin_of(kafka).create_topics([NewTopic(topic, PARTITIONS)])[topic].result(PATIENCE_S)
+    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5})
+    for number in range(PARTITIONS):
+        producer.produce(topic, b'{"number":%d}' % number, partition=number)
+    assert producer.flush(PATIENCE_S) == 0
+    return topic
+
+
+def test_a_thousand_partitions_begin_after_few_questions(kafka_bootstrap: str, tmp_path: Path) -> None:
+    topic = many_partitions(kafka_bootstrap)
+    service = EmbeddedService(
+        Settings(
+            kafka_bootstrap_servers=kafka_bootstrap,
+            redis_url="memory://",
+            database_url=f"sqlite:///{tmp_path / 'webhookd.db'}",
+            egress_allow=("127.0.0.0/8",),
+        )
+    )
+    ingest = service._ingest
+    counted = ingest.loop.offsets = Counted(ingest.loop.offsets)
+    with Receiver() as receiver:
+        try:
+            client = Management(service.api_url)
+            wishes = {"topics": [topic], "url": receiver.url, "filters": [], "batch_size": 100, "batch_interval": 1}
+            register(client, Options.of({**wishes, "headers": [], "start": "earliest"}))
+            client.close()
+            service.start()
+            receiver.wait_for_records(PARTITIONS, PATIENCE_S)
+            longest_s = ingest._watchdog.longest_turn_s
+        finally:
+            service.stop(5.0)
+    assert len(counted.questions) <= QUESTIONS, counted.questions
+    assert longest_s < LONGEST_TURN_S

@@ -1,0 +1,103 @@
+"""First, end and committed offsets of many partitions at once, over connections that fetch nothing.
+
+A question on the consumer that reads waits for the long poll of its connection, and every other call of that consumer
+waits for the question, `consume` with a timeout of 0 and cached look-ups included.
+
+    question     asked through                                            answered for
+    committed    a consumer of the group that joins nothing, one a call   all partitions, or raises
+    bounds       the admin client, two ListOffsets                        those whose leader answers in time
+    ends         the admin client, one ListOffsets                        those whose leader answers in time
+"""
+
+import logging
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, wait
+from typing import Any, Final
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
+
+from webhookd import logs
+from webhookd.flow.memo import decode
+from webhookd.flow.position import Bounds, Mark, Partition
+
+ANSWER_S: Final = 1.0
+"""librdkafka answers for what is still open when the request's time is up; this is how long that may take it."""
+
+Answers = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
+
+_log = logs.get(__name__)
+_library_log = logging.getLogger("librdkafka")
+
+
+class PartitionOffsets:
+    """Used from any thread; every call blocks for at most about its timeout. One for the life of the process."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": bootstrap_servers,
+            "client.id": "webhookd-offsets",
+            "allow.auto.create.topics": False,
+            "reconnect.backoff.max.ms": 1_000,
+            "socket.keepalive.enable": True,
+        }
+        self._client = AdminClient(self._config, logger=_library_log)
+
+    def committed(
+        self, group: str, partitions: Collection[Partition], timeout_s: float
+    ) -> dict[Partition, Mark | None]:
+        """What the group has committed, None where nothing is; a partition that is refused is left out.
+
+        Raises KafkaException when the group's coordinator does not answer.
+        """
+        if not partitions:
+            return {}
+        consumer = Consumer(self._config | {"group.id": group, "enable.auto.commit": False}, logger=_library_log)
+        try:
+            found = consumer.committed([TopicPartition(p.topic, p.number) for p in partitions], timeout=timeout_s)
+        finally:
+            consumer.close()
+        return {Partition(place.topic, place.partition): _mark(place) for place in found if place.error is None}
+
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, Bounds]:
+        """What Kafka holds of these partitions; those whose leader does not answer in time are left out."""
+        first = self._ask(partitions, OffsetSpec.earliest(), timeout_s)
+        end = self._ask(partitions, OffsetSpec.latest(), timeout_s)
+        wait([*first.values(), *end.values()], timeout_s + ANSWER_S)
+        firsts, ends = dict(_answered(first)), dict(_answered(end))
+        return {place: Bounds(first=firsts[place], end=ends[place]) for place in firsts if place in ends}
+
+    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+        """Where these partitions end; those whose leader does not answer in time are left out."""
+        asked = self._ask(partitions, OffsetSpec.latest(), timeout_s)
+        wait(asked.values(), timeout_s + ANSWER_S)
+        return dict(_answered(asked))
+
+    def _ask(self, partitions: Collection[Partition], spec: OffsetSpec, timeout_s: float) -> Answers:
+        """One ListOffsets; ends are those that readers of committed records see."""
+        if not partitions:
+            return {}
+        return self._client.list_offsets(
+            {TopicPartition(p.topic, p.number): spec for p in partitions},
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=timeout_s,
+        )
+
+
+def _answered(asked: Answers) -> Iterator[tuple[Partition, int]]:
+    refused = []
+    for place, answer in asked.items():
+        try:
+            offset = answer.result(0).offset
+        except (KafkaException, TimeoutError) as error:
+            refused.append(f"{place.topic}/{place.partition}: {error}")
+            continue
+        if offset >= 0:  # librdkafka 2.16 succeeds with a negative one when the leader has not answered in time
+            yield Partition(place.topic, place.partition), offset
+    if refused:
+        _log.debug("offsets_refused", partitions=len(refused), first=refused[0])
+
+
+def _mark(found: TopicPartition) -> Mark | None:
+    return Mark(found.offset, decode(found.metadata)) if found.offset >= 0 else None

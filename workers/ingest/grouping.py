@@ -1,0 +1,22 @@
+"""Messages as a consumer returns them, by the lane they are for."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from confluent_kafka import Message
+
+Place = tuple[str | None, int | None]
+
+
+def by_lane(messages: Sequence[Message], *, one_topic: bool) -> Iterable[tuple[Place, list[Message]]]:
+    """The messages of each lane in their order; with one topic, as most have, it need not be asked of each."""
+    by_number: defaultdict[int | None, list[Message]] = defaultdict(list)
+    by_place: defaultdict[Place, list[Message]] = defaultdict(list)
+    if one_topic:
+        for message in messages:
+            by_number[message.partition()].append(message)
+        topic = messages[0].topic()
+        return [((topic, number), taken) for number, taken in by_number.items()]
+    for message in messages:
+        by_place[message.topic(), message.partition()].append(message)
+    return by_place.items()
