@@ -17,13 +17,17 @@ _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 def upgrade() -> None:
     with op.batch_alter_table("conditions") as batch:
         batch.add_column(sa.Column("problems", _JSON, nullable=False, server_default="[]"))
+        batch.add_column(sa.Column("version", sa.Integer(), nullable=False, server_default="0"))
+        batch.add_column(sa.Column("proven", sa.Boolean(), nullable=False, server_default=sa.true()))
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=True)
     with op.batch_alter_table("conditions") as batch:
-        batch.alter_column("problems", server_default=None)
+        for column in ("problems", "version", "proven"):
+            batch.alter_column(column, server_default=None)
 
 
 def downgrade() -> None:
     op.execute(sa.text("UPDATE conditions SET lag = 0 WHERE lag IS NULL"))
     with op.batch_alter_table("conditions") as batch:
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=False)
-        batch.drop_column("problems")
+        for column in ("problems", "version", "proven"):
+            batch.drop_column(column)

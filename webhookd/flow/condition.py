@@ -45,7 +45,8 @@ class Condition:
     `failing_since` that of the first failure after the last success (0 while deliveries succeed), seconds since the
     epoch. `last_failure` is what the endpoint answered, for people. `problems` are the causes behind `health`, the
     one that `reason` names first. `lag` counts the records between the watermarks and the ends of the partitions; None
-    while the ends cannot be told.
+    while the ends cannot be told. `version` is the subscription's, 0 when it is not known; `proven` says whether
+    something was delivered since its owner last changed it.
     """
 
     subscription_id: str
@@ -63,10 +64,19 @@ class Condition:
     filter_errors: int = 0
     last_filter_error: str = ""
     dead_lettered: int = 0
+    version: int = 0
+    proven: bool = True
 
 
-def unhealthy(before: Condition, code: str, detail: str, now: float) -> Condition:
+def unhealthy(before: Condition, code: str, detail: str, now: float, version: int = 0) -> Condition:
     """The condition of a subscription that cannot be run: a delivery problem, so that the next delivery ends it."""
     problems = Problems(before.problems)
     problems.begin(Problem(code=code, detail=detail, since=now))
-    return replace(before, health=Health.UNHEALTHY, reason=problems.reason, since=now, problems=problems.all)
+    return replace(
+        before,
+        health=Health.UNHEALTHY,
+        reason=problems.reason,
+        since=now,
+        problems=problems.all,
+        version=version or before.version,
+    )

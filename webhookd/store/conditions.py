@@ -52,6 +52,8 @@ def _from_row(row: ConditionRow) -> Condition:
         filter_errors=row.filter_errors,
         last_filter_error=row.last_filter_error,
         dead_lettered=row.dead_lettered,
+        version=row.version,
+        proven=row.proven,
     )
 
 
@@ -72,4 +74,6 @@ def _to_row(condition: Condition) -> dict[str, Any]:
         "filter_errors": condition.filter_errors,
         "last_filter_error": condition.last_filter_error,
         "dead_lettered": condition.dead_lettered,
+        "version": condition.version,
+        "proven": condition.proven,
     }

@@ -106,6 +106,8 @@ class ConditionRow(Table):
     filter_errors: Mapped[int] = mapped_column(BigInteger)
     last_filter_error: Mapped[str] = mapped_column(AnyText)
     dead_lettered: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(Integer)
+    proven: Mapped[bool] = mapped_column(Boolean)
 
 
 class ActivityRow(Table):

@@ -61,7 +61,7 @@ class Intake:
     ) -> None:
         self.route = route
         self.subscription = route.subscription
-        self.vitals = vitals.resumed(self.subscription.id, previous, services.wall_clock())
+        self.vitals = vitals.resumed(self.subscription.id, self.subscription.version, previous, services.wall_clock())
         self.counters = self.vitals.counters
         self.fold = ActivityFold()
         self.throttle = throttle
@@ -165,6 +165,7 @@ class Intake:
     def delivered(self) -> None:
         """A delivery succeeded: what a delivery ends is over, unless a lane waits for its endpoint."""
         if not self.holds:
+            self.vitals.proven = True
             self._change(Problems.delivered)
 
     def commit(self) -> None:

@@ -349,7 +349,9 @@ class IngestLoop:
     def _start_later(self, subscription: Subscription, previous: Condition | None, error: Exception) -> None:
         _log.error("start_failed", code="intake_failed", subscription=subscription.id, detail=repr(error))
         before = previous or Condition(subscription_id=subscription.id, health=Health.HEALTHY)
-        self._recorder.condition(unhealthy(before, "intake_failed", str(error), self.wall_clock()))
+        self._recorder.condition(
+            unhealthy(before, "intake_failed", str(error), self.wall_clock(), subscription.version)
+        )
         self.call_later(cadence.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
     def _start_again(self, subscription: Subscription, previous: Condition) -> None:

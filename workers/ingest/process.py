@@ -188,7 +188,7 @@ class IngestProcess:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
         before = previous or Condition(subscription_id=id_, health=Health.HEALTHY)
-        self._recorder.condition(unhealthy(before, error.code, error.detail, clock.wall_clock()))
+        self._recorder.condition(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
 
     def _open_intake(self, subscription: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
         settings = self._settings

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
 from webhookd.flow.lane import Lane
@@ -34,6 +35,8 @@ class Vitals:
 
     subscription_id: str
     since: float
+    version: int = 0
+    proven: bool = True
     counters: Counters = field(default_factory=Counters)
     problems: Problems = field(default_factory=Problems)
     last_failure: str = ""
@@ -77,7 +80,8 @@ class Vitals:
     def too_long(self, lanes: Collection[Lane], now: float) -> bool:
         """Whether a batch has been failing for so long that the subscription is to be called unhealthy."""
         since = failing_since(lanes)
-        return self.health is Health.HEALTHY and since > 0.0 and now - since >= UNHEALTHY_AFTER_S
+        failed = self.health is Health.HEALTHY and since > 0.0 and bool(self.last_code)
+        return failed and now - since >= UNHEALTHY_AFTER_S
 
     def condition(self, lanes: Collection[Lane]) -> Condition:
         """What the status shows, filter errors of this run aside."""
@@ -96,6 +100,8 @@ class Vitals:
             filtered=self.counters.filtered,
             filter_errors=self.counters.filter_errors,
             dead_lettered=self.counters.dead_lettered,
+            version=self.version,
+            proven=self.proven,
         )
 
     @property
@@ -116,9 +122,13 @@ def failing_since(lanes: Collection[Lane]) -> float:
     return min((lane.failing_since for lane in lanes if lane.failing_since), default=0.0)
 
 
-def resumed(subscription_id: str, previous: Condition | None, now: float) -> Vitals:
-    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again."""
-    fresh = Vitals(subscription_id=subscription_id, since=now)
+def resumed(subscription_id: str, version: int, previous: Condition | None, now: float) -> Vitals:
+    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again.
+
+    What failed before its owner changed it says nothing of it as it is now; and a configuration that could not be used
+    can be, or this would not be called.
+    """
+    fresh = Vitals(subscription_id=subscription_id, version=version, since=now)
     if previous is None:
         return fresh
     counters = Counters(
@@ -127,11 +137,15 @@ def resumed(subscription_id: str, previous: Condition | None, now: float) -> Vit
         dead_lettered=previous.dead_lettered,
         filter_errors=previous.filter_errors,
     )
+    kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
+    if previous.version not in {0, version}:
+        return replace(kept, proven=False)
+    problems = [problem for problem in previous.problems if problem.code != UnusableSubscription.code]
     return replace(
-        fresh,
-        counters=counters,
-        problems=Problems(previous.problems),
+        kept,
+        proven=previous.proven,
+        problems=Problems(problems),
         since=previous.since,
         last_failure=previous.last_failure,
-        lost_ranges=list(previous.lost_ranges),
+        last_code=previous.last_failure.partition(":")[0],
     )

@@ -24,6 +24,8 @@ def condition(id_: str = ID, *, delivered: int = 7) -> Condition:
         filter_errors=1,
         last_filter_error="type",
         dead_lettered=3,
+        version=4,
+        proven=False,
     )
 
 

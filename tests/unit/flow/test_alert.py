@@ -201,3 +201,57 @@ def test_deactivation_ends_the_spell_and_says_why() -> None:
 @pytest.mark.parametrize("at", [float("inf"), 1e300, -1e300, float("nan")])
 def test_time_that_makes_no_sense_costs_no_alert(at: float) -> None:
     assert "unknown" in told(replace(UNHEALTHY, failing_since=at))
+
+
+CHANGED = replace(HEALTHY, proven=False)
+
+
+def test_change_by_the_owner_is_no_recovery() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+@pytest.mark.parametrize("after_s", [1.0, 24 * HOUR])
+def test_recovery_after_a_change_is_told_once(after_s: float) -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(CHANGED, after_s=after_s)
+    owner.hear(HEALTHY)
+    owner.hear(HEALTHY, after_s=HOUR)
+    assert owner.kinds() == [Kind.UNHEALTHY, Kind.RECOVERED]
+
+
+def test_failure_right_after_a_change_is_in_the_mail_before() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(UNHEALTHY, after_s=5.0)
+    assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+def test_failure_long_after_a_change_is_news() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(UNHEALTHY, after_s=HOUR)
+    assert owner.kinds() == [Kind.UNHEALTHY, Kind.UNHEALTHY]
+
+
+def test_change_after_a_deactivation_says_nothing_more() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.spells = {}  # as the mail about the deactivation leaves them
+    owner.hear(CHANGED)
+    owner.hear(HEALTHY)
+    assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+def test_change_that_nothing_was_delivered_to_is_forgotten() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(CHANGED, after_s=8 * 24 * HOUR)
+    assert owner.spells == {}
