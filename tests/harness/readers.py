@@ -24,6 +24,7 @@ class HandReader:
         self.commits: list[Mapping[Partition, Mark]] = []
         self.closed: list[Mapping[Partition, Mark]] = []
         self.gone: set[Partition] = set()
+        self.broken = False
         self.mark: Mark | None = None
         self.first = self.last = 0
 
@@ -46,7 +47,8 @@ class HandReader:
         self.asked.append(("resume", partition, 0))
 
     def commit(self, marks: Mapping[Partition, Mark]) -> None:
-        """Note it."""
+        """Note it, unless the consumer is `broken`."""
+        self._refuse_if_broken()
         self.commits.append(dict(marks))
 
     def committed(self, partitions: Sequence[Partition], timeout_s: float) -> Mapping[Partition, Mark | None]:
@@ -55,7 +57,8 @@ class HandReader:
         return dict.fromkeys(partitions, self.mark)
 
     def bounds(self, partition: Partition, timeout_s: float) -> Bounds:
-        """What the test says."""
+        """What the test says, unless the consumer is `broken`."""
+        self._refuse_if_broken()
         assert partition.number >= 0
         assert timeout_s > 0
         return Bounds(committed=self.mark, first=self.first, end=self.last)
@@ -67,6 +70,10 @@ class HandReader:
     def close(self, marks: Mapping[Partition, Mark]) -> None:
         """Note it."""
         self.closed.append(dict(marks))
+
+    def _refuse_if_broken(self) -> None:
+        if self.broken:
+            raise KafkaException(KafkaError(KafkaError._STATE))
 
 
 class HandServices:

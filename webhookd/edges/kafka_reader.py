@@ -37,7 +37,10 @@ _library_log = logging.getLogger("librdkafka")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """What the owner hears, on the thread that polls."""
+    """What the owner hears, on the thread that polls.
+
+    `commit_ended` hears how every commit ended: which partitions, and why it did not get there ("" when it did).
+    """
 
     assigned: Callable[[Sequence[Partition]], None]
     revoked: Callable[[Sequence[Partition]], None]
@@ -45,6 +48,7 @@ class Listener:
     unpositioned: Callable[[Partition], None]
     uncommitted: Callable[[Sequence[Partition]], None]
     failed: Callable[[str, str], None]
+    commit_ended: Callable[[Sequence[Partition], str], None] = lambda _partitions, _error: None
 
 
 class KafkaReader:
@@ -144,6 +148,9 @@ class KafkaReader:
         if failed:
             _log.warning("commit_failed", code="kafka_unavailable", detail=str(error or failed[0].error))
             self._listener.uncommitted([Partition(p.topic, p.partition) for p in failed])
+        for p in partitions:
+            reason = error or p.error
+            self._listener.commit_ended([Partition(p.topic, p.partition)], str(reason) if reason is not None else "")
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])

@@ -25,6 +25,7 @@ from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
 from webhookd.flow.topics import Topics
 from workers.ingest import vitals
+from workers.ingest.oversight import Oversight
 from workers.ingest.ports import Reader, Services
 from workers.ingest.positions import ASK_AGAIN_S, ASK_TIMEOUT_S, Positions
 
@@ -76,6 +77,7 @@ class Intake:
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
         self._active_at = services.monotonic()
+        self.oversight = Oversight(self, services, max_retries=self.subscription.retry.max_retries)
         self._positions = Positions(self, self._sources, services, self.subscription.id)
         self._ends: dict[Partition, int] = {}
         self._ends_at = 0.0
@@ -87,6 +89,7 @@ class Intake:
                 unpositioned=self._positions.unpositioned,
                 uncommitted=self._uncommitted,
                 failed=self._complain,
+                commit_ended=self.oversight.commit_ended,
             )
         )
 
@@ -178,6 +181,7 @@ class Intake:
         except (KafkaException, RuntimeError) as error:
             _log.warning("commit_failed", subscription=self.subscription.id, detail=str(error))
             self._uncommitted(list(moved))
+            self.oversight.commit_ended(list(moved), str(error))
 
     def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """A problem (flow/problem.py) began: unhealthy, shown in the status and in the activity."""
@@ -213,10 +217,9 @@ class Intake:
                 self._positions.confirm(lane, topics)
 
     def look_after(self) -> None:
-        """Once a second: how far behind it is, and whether a batch has been failing for too long."""
+        """Once a second: what its deliveries do, what has lasted for too long, and how far behind it is."""
         lanes = self.route.lanes.values()
-        if self.vitals.too_long(lanes, self._services.wall_clock()):
-            self.suffer(self.vitals.last_code)
+        self.oversight.look(lanes)
         if self.holds and self._services.monotonic() - self._ends_at > LAG_AGAIN_S:
             self._ends_at = self._services.monotonic()
             held = [lane.partition for lane in lanes if lane.state is not LaneState.FLOWING]
@@ -251,7 +254,7 @@ class Intake:
             self.changed = True
             safe()
 
-        self._services.bury(self.subscription, letters, counted)
+        self._services.bury(self.subscription, letters, self.oversight.letters_wait("a batch", counted))
 
     # What its positions ask of it.
 
@@ -335,7 +338,7 @@ class Intake:
             self.counters.dead_lettered += len(letters)
             self.changed = True
 
-        self._services.bury(self.subscription, letters, committed)
+        self._services.bury(self.subscription, letters, self.oversight.letters_wait(lane.key, committed))
 
     def _throttle(self) -> None:
         lanes = self.route.lanes.values()

@@ -12,6 +12,7 @@ commits, so the moment in which a commit could reach a topic that was made in th
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from confluent_kafka import KafkaException
@@ -25,6 +26,7 @@ from webhookd.flow.position import Bounds, Mark, Partition
 from webhookd.flow.start import Beginning, beginning, same_topic
 from webhookd.flow.subscription import Source
 from webhookd.flow.topics import Topics
+from workers.ingest.oversight import Oversight
 from workers.ingest.ports import Reader, Services
 
 ASK_TIMEOUT_S = 5.0
@@ -39,6 +41,10 @@ class Lanes(Protocol):
     @property
     def closed(self) -> bool:
         """Whether it is left: nothing is asked for it any more."""
+
+    @property
+    def oversight(self) -> Oversight:
+        """What hears which positions could not be learnt."""
 
     @property
     def reader(self) -> Reader:
@@ -185,13 +191,17 @@ class Positions:
 
         def asking() -> None:
             try:
-                self._services.call(ask())
+                go_on = ask()
             except (KafkaException, RuntimeError) as error:  # RuntimeError: closed meanwhile
                 if self._lanes.closed:
                     return
                 lanes = [str(partition) for partition in partitions]
                 _log.warning("position_unknown", subscription=self._subscription_id, lanes=lanes, detail=str(error))
+                self._services.call(partial(self._lanes.oversight.answered, partitions, str(error)))
                 self._services.call_later(ASK_AGAIN_S, lambda: self._services.in_background(asking))
+            else:
+                self._services.call(partial(self._lanes.oversight.answered, partitions))
+                self._services.call(go_on)
 
         self._services.in_background(asking)
 

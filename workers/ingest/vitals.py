@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
+from webhookd.flow.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
 from webhookd.flow.lane import Lane
 from webhookd.flow.problem import Problems
 from webhookd.flow.report import Exchange
@@ -39,8 +40,8 @@ class Vitals:
     proven: bool = True
     counters: Counters = field(default_factory=Counters)
     problems: Problems = field(default_factory=Problems)
-    last_failure: str = ""
-    last_code: str = ""
+    failure: FailedAttempt | None = None
+    delivery: DeliveryStatus = STARTING
     lag: int | None = 0
     topics: dict[str, int] = field(default_factory=dict)
     lost_ranges: list[LostRange] = field(default_factory=list)
@@ -54,6 +55,11 @@ class Vitals:
     def reason(self) -> str:
         """The code of the problem that is shown first."""
         return self.problems.reason
+
+    @property
+    def last_code(self) -> str:
+        """The code of the last failed attempt."""
+        return self.failure.code if self.failure else ""
 
     def change(self, act: Callable[[Problems], bool], now: float) -> Activity | None:
         """Change the problems; returns what to tell the subscription's owner, None when health and reason stay."""
@@ -69,9 +75,13 @@ class Vitals:
 
     def failed(self, failure: Exchange) -> None:
         """An exchange failed: keep what was answered, for people."""
-        answer = failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip()
-        self.last_code = failure.error
-        self.last_failure = f"{failure.error}: {answer}" if answer else failure.error
+        self.failure = FailedAttempt(
+            code=failure.error,
+            at=failure.at,
+            status=failure.status,
+            answer=failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip(),
+            detail=failure.detail[:ANSWER_CHARACTERS],
+        )
 
     def lost(self, lost: LostRange) -> None:
         """Kafka no longer holds these offsets."""
@@ -85,13 +95,16 @@ class Vitals:
 
     def condition(self, lanes: Collection[Lane]) -> Condition:
         """What the status shows, filter errors of this run aside."""
+        failed = self.health is Health.UNHEALTHY or failing_since(lanes)
+        failure = self.failure if failed else None
         return Condition(
             subscription_id=self.subscription_id,
             health=self.health,
             reason=self.reason,
             since=self.since,
             failing_since=failing_since(lanes),
-            last_failure=self.last_failure if self.health is Health.UNHEALTHY or failing_since(lanes) else "",
+            last_failure=str(failure or ""),
+            delivery=replace(self.delivery, last_failure=failure),
             lag=self.lag,
             problems=self.problems.all,
             lost_ranges=tuple(self.lost_ranges),
@@ -103,6 +116,12 @@ class Vitals:
             version=self.version,
             proven=self.proven,
         )
+
+    def saw_lanes(self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> bool:
+        """Keep what the deliveries are doing; returns whether that is news."""
+        before = self.delivery
+        self.delivery = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        return self.delivery.differs(before)
 
     @property
     def missing(self) -> list[str]:
@@ -146,6 +165,5 @@ def resumed(subscription_id: str, version: int, previous: Condition | None, now:
         proven=previous.proven,
         problems=Problems(problems),
         since=previous.since,
-        last_failure=previous.last_failure,
-        last_code=previous.last_failure.partition(":")[0],
+        failure=previous.delivery.last_failure if previous.delivery else None,
     )
