@@ -15,6 +15,7 @@
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── MailUnavailable     the mail server, or a mail that it may take later
+        ├── RowsRefused         the database answers, and refuses rows again and again
         ├── NoWorkers           nobody consumes a queue
         └── QueueStalled        tasks wait and nobody takes them
 
@@ -133,6 +134,12 @@ class MailUnavailable(Unavailable):
     """The mail server did not take the mail; it may later."""
 
     code = "mail_unavailable"
+
+
+class RowsRefused(Unavailable):
+    """The database refuses rows that have to be written."""
+
+    code = "rows_refused"
 
 
 class NoWorkers(Unavailable):

@@ -23,6 +23,10 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "The database does not answer. Deliveries go on under the configuration last read; the API answers with 503.",
         "Look at Postgres: its process, its disk, its connections.",
     ),
+    "rows_refused": (
+        "The database answers and refuses rows: dead letters that a partition waits for, or what a status shows.",
+        "Look at the detail and at the ingest process' log; after an upgrade: did `webhookd migrate` run?",
+    ),
     "no_workers": (
         "No worker takes tasks from a queue. What is dispatched there waits.",
         "Start workers: `webhookd worker --queue first`, `webhookd worker --queue retry`.",

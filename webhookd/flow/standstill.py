@@ -4,6 +4,7 @@ code                  what                                                      
 position_unknown      where a lane begins to read, or reads on, cannot be learnt from Kafka      1 min
 not_assigned          the group assigns partitions of an existing topic to nobody here           2 min
 commits_failing       Kafka takes no commit: after a restart everything since is sent again      1 min
+deliveries_unclaimed  no worker begins with a delivery, or with its retry when that is due               5 min
 deliveries_stale      workers refuse every delivery as one of an older configuration or epoch    1 min
 dead_letters_waiting  dead letters are not written; the records behind them wait                 1 min
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 POSITION_UNKNOWN = "position_unknown"
 NOT_ASSIGNED = "not_assigned"
 COMMITS_FAILING = "commits_failing"
+DELIVERIES_UNCLAIMED = "deliveries_unclaimed"
 DELIVERIES_STALE = "deliveries_stale"
 DEAD_LETTERS_WAITING = "dead_letters_waiting"
 
@@ -21,6 +23,7 @@ NORMAL_S: Mapping[str, float] = {
     POSITION_UNKNOWN: 60.0,
     NOT_ASSIGNED: 120.0,  # a killed member keeps its partitions for its session: 45 s with the consumer protocol
     COMMITS_FAILING: 60.0,
+    DELIVERIES_UNCLAIMED: 300.0,
     DELIVERIES_STALE: 60.0,
     DEAD_LETTERS_WAITING: 60.0,
 }

@@ -79,6 +79,7 @@ class IngestLoop:
         self.topics_in_use: frozenset[str] = frozenset()
         self._open_intake = open_intake
         self._never_joined = never_joined
+        self._unjoined: set[str] = set()
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._background = Background()
         self._wanted: dict[str, Subscription] = {}
@@ -336,9 +337,11 @@ class IngestLoop:
             return
         intake.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
         _log.error("intake_failed", code="intake_failed", subscription=intake.subscription.id, detail=repr(error))
-        if intake.joined:
-            intake.suffer("intake_failed")
-        else:
+        if intake.joined or intake.subscription.id in self._unjoined:
+            intake.suffer("intake_failed", str(error))
+            self._unjoined.discard(intake.subscription.id)
+        else:  # the group protocol may be at fault, which another one mends
+            self._unjoined.add(intake.subscription.id)
             self._never_joined()
         self.call_later(cadence.REBUILD_S, lambda: self._restart(intake))
 

@@ -16,6 +16,7 @@ from webhookd.flow.standstill import (
     COMMITS_FAILING,
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
+    DELIVERIES_UNCLAIMED,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
     Standstill,
@@ -23,6 +24,9 @@ from webhookd.flow.standstill import (
 )
 from workers.ingest.ports import Services
 from workers.ingest.vitals import Vitals
+
+UNCLAIMED_S = 10.0
+"""Deliveries that are claimed sooner, as nearly all are, need not be remembered."""
 
 
 class Watched(Protocol):
@@ -90,18 +94,20 @@ class Oversight:
         intake.changed |= intake.vitals.saw_lanes(lanes, self._max_attempts, monotonic=now, wall=wall)
         if intake.vitals.too_long(lanes, wall):
             intake.suffer(intake.vitals.last_code)
-        for code, detail in self._standstills.look(self._found(lanes), now).items():
+        for code, detail in self._standstills.look(self._found(lanes, now), now).items():
             if detail is not None:
                 intake.suffer(code, detail, standing=True)
             elif code in intake.vitals.problems:
                 intake.overcome(code)
 
-    def _found(self, lanes: Collection[Lane]) -> Iterator[Standstill]:
+    def _found(self, lanes: Collection[Lane], now: float) -> Iterator[Standstill]:
         for lane in lanes:
             if not lane.known or lane.adrift or lane.partition in self._unanswered:
                 yield Standstill(POSITION_UNKNOWN, lane.key, self._unanswered.get(lane.partition, ""))
             if lane.partition in self._uncommitted and lane.ledger.watermark != UNREAD:
                 yield Standstill(COMMITS_FAILING, lane.key, self._uncommitted[lane.partition])
+            if lane.delivery is not None and lane.delivery.unclaimed_s(now) > UNCLAIMED_S:
+                yield Standstill(DELIVERIES_UNCLAIMED, f"{lane.key} (delivery {lane.delivery.id})")
         for topic, missing in unassigned(lanes, self._intake.vitals.topics).items():
             yield Standstill(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
         if self._stale:

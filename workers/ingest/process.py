@@ -101,7 +101,9 @@ class IngestProcess:
         )
         self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
-        self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals)
+        self._vigil = Vigil(
+            settings, edges, member_id=self.member_id, vitals=self._vitals, rows_accepted=self._recorder.check
+        )
 
     def start(self) -> None:
         """Start every thread; returns at once."""

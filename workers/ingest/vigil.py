@@ -12,6 +12,7 @@ from webhookd.errors import (
     NoWorkers,
     QueueStalled,
     QueueUnavailable,
+    RowsRefused,
     StoreUnavailable,
 )
 from webhookd.settings import Settings
@@ -29,7 +30,13 @@ class Vigil:
     """Mailing and the system's watch. Raises UnusableSetting when no mail can be sent with the settings."""
 
     def __init__(
-        self, settings: Settings, edges: Edges, *, member_id: str, vitals: Callable[[], Vitals | None]
+        self,
+        settings: Settings,
+        edges: Edges,
+        *,
+        member_id: str,
+        vitals: Callable[[], Vitals | None],
+        rows_accepted: Check,
     ) -> None:
         self._mailing = Mailing(
             edges.database,
@@ -39,7 +46,7 @@ class Vigil:
         )
         self._watch = SystemWatch(
             edges.database,
-            Parts(_checks(settings, edges, self._mailing)),
+            Parts({**_checks(settings, edges, self._mailing), RowsRefused.code: rows_accepted}),
             self._mailing,
             member_id=member_id,
             operators=settings.operator_emails,

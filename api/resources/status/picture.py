@@ -11,6 +11,7 @@ from webhookd.flow.administration import OFFLINE_REASON, ONLINE, Administration
 from webhookd.flow.condition import Condition, Health, LostRange
 from webhookd.flow.delivery_status import STARTING, STOPPED, DeliveryStatus, FailedAttempt
 from webhookd.flow.problem import Problem
+from webhookd.flow.reasons import meaning
 from webhookd.store.subscriptions import Outline
 
 
@@ -99,7 +100,7 @@ def _failure(failure: FailedAttempt) -> dict[str, Any]:
 
 
 def _problem(item: Problem) -> dict[str, Any]:
-    return {"code": item.code, "detail": item.detail, "since": iso(item.since)}
+    return {"code": item.code, "meaning": meaning(item.code), "detail": item.detail, "since": iso(item.since)}
 
 
 def _lost(item: LostRange) -> dict[str, Any]:

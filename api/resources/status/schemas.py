@@ -53,6 +53,7 @@ class ProblemSchema(Schema):
     """Why a subscription delivers less than it should."""
 
     code = fields.String(metadata={"description": "one short word"})
+    meaning = fields.String(metadata={"description": "the same in one line"})
     detail = fields.String(metadata={"description": "for people"})
     since = fields.String(metadata={"description": "ISO 8601, UTC"})
 

@@ -21,7 +21,7 @@ UNHEALTHY = replace(
     health=Health.UNHEALTHY,
     reason="http_503",
     failing_since=NOW - 300.0,
-    last_failure="503 Service Unavailable: try later",
+    last_failure="http_503: 503 Service Unavailable: try later",
     lag=12345,
 )
 
@@ -149,18 +149,39 @@ def test_text_says_what_its_owner_has_to_know() -> None:
     [
         ("http_500", OnExhausted.DEAD_LETTER, "put aside among the dead letters"),
         ("http_500", OnExhausted.PAUSE, "held back"),
-        ("http_401", OnExhausted.PAUSE, "refuses these requests"),
-        ("http_429", OnExhausted.PAUSE, "answer with a 2xx"),
+        ("http_401", OnExhausted.PAUSE, "accepts no login"),
+        ("http_429", OnExhausted.PAUSE, "more requests"),
+        ("http_418", OnExhausted.PAUSE, "refuses these requests"),
+        ("http_302", OnExhausted.PAUSE, "redirects to"),
         ("dns_failed", OnExhausted.PAUSE, "DNS records"),
+        ("address_refused", OnExhausted.PAUSE, "WEBHOOKD_EGRESS_ALLOW"),
+        ("tls_failed", OnExhausted.PAUSE, "certificate"),
+        ("proxy_failed", OnExhausted.PAUSE, "WEBHOOKD_EGRESS_PROXY"),
+        ("internal_error", OnExhausted.PAUSE, "not to blame"),
+        ("commits_failing", OnExhausted.PAUSE, "sent again if webhookd restarts"),
         ("unusable_configuration", OnExhausted.PAUSE, "Save the subscription again"),
         ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("worker_lost", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
-        ("a_reason_of_later", OnExhausted.PAUSE, "answer with a 2xx"),
+        ("a_reason_of_later", OnExhausted.PAUSE, "ask who runs webhookd"),
     ],
 )
 def test_text_says_what_happens_and_what_to_do(reason: str, policy: OnExhausted, words: str) -> None:
     assert words in told(replace(UNHEALTHY, reason=reason), replace(OWNER, on_exhausted=policy))
+
+
+@pytest.mark.parametrize("code", ["address_refused", "tls_failed", "timeout", "connect_refused"])
+def test_advice_about_dns_is_given_for_dns_alone(code: str) -> None:
+    assert "DNS" not in told(replace(UNHEALTHY, reason=code, last_failure=code))
+
+
+@pytest.mark.parametrize(
+    ("last_failure", "label"),
+    [("http_503: try later", "last answer:"), ("dns_failed: no such name", "no answer:")],
+)
+def test_text_says_whose_words_it_shows(last_failure: str, label: str) -> None:
+    [line] = [line for line in told(replace(UNHEALTHY, last_failure=last_failure)).splitlines() if last_failure in line]
+    assert line.strip().startswith(label)
 
 
 def test_what_others_chose_breaks_no_line() -> None:

@@ -6,6 +6,7 @@ Oracle: the table of states in docs/operating.md. Consumer, services and clock a
 import pytest
 
 from tests.harness.intakes import BAD, SMALL, ZERO, Scene
+from webhookd.flow.delivery import Stage
 from webhookd.flow.report import Kind
 from webhookd.flow.standstill import NORMAL_S
 from webhookd.flow.topics import Topics
@@ -92,3 +93,14 @@ def test_problem_of_the_process_before_ends_when_it_is_not_found() -> None:
     scene = Scene()
     scene.intake.suffer("commits_failing", "of the process before", standing=True)
     assert after(scene, 0.0) == ("", "")
+
+
+def test_delivery_that_no_worker_takes_is_named() -> None:
+    scene = Scene()
+    delivery = scene.mixed()
+    delivery.asked_at = scene.services.now
+    scene.services.now += 11.0
+    short = after(scene, 299.0)[0]
+    named = after(scene, 1.0)[0]
+    delivery.stage = Stage.CLAIMED
+    assert (short, named, after(scene, 0.0)[0]) == ("", "deliveries_unclaimed", "")
