@@ -16,6 +16,7 @@
         ├── StoreUnavailable
         ├── MailUnavailable     the mail server, or a mail that it may take later
         ├── RowsRefused         the database answers, and refuses rows again and again
+        ├── UpkeepDelayed       offsets that nobody reads at could not be renewed for long
         ├── NoWorkers           nobody consumes a queue
         └── QueueStalled        tasks wait and nobody takes them
 
@@ -140,6 +141,12 @@ class RowsRefused(Unavailable):
     """The database refuses rows that have to be written."""
 
     code = "rows_refused"
+
+
+class UpkeepDelayed(Unavailable):
+    """Offsets of subscriptions that do not run cannot be renewed."""
+
+    code = "upkeep_delayed"
 
 
 class NoWorkers(Unavailable):

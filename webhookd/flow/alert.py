@@ -87,7 +87,7 @@ def due(
 ) -> Due:
     """What the latest condition makes due; `before` is the one it replaces, or itself when only time has passed."""
     health, loss = health_key(latest.subscription_id), loss_key(latest.subscription_id)
-    spell, word = _health(latest, spells.get(health), now)
+    spell, word = _health(latest, addressee, spells.get(health), now)
     loss_spell, lost = _lost(before, latest, spells.get(loss), now)
     alerts: tuple[Alert, ...] = ()
     if word is not None:
@@ -99,8 +99,11 @@ def due(
     return Due(spells={health: spell, loss: loss_spell}, alerts=alerts)
 
 
-def _health(latest: Condition, spell: Spell | None, now: float) -> tuple[Spell | None, Word | None]:
-    if latest.health is Health.HEALTHY and not latest.proven:
+def _health(
+    latest: Condition, addressee: Addressee, spell: Spell | None, now: float
+) -> tuple[Spell | None, Word | None]:
+    older = 0 < latest.version < addressee.version
+    if older or (latest.health is Health.HEALTHY and not latest.proven):
         return unknown(spell, now), None
     return look(spell, failing=latest.health is Health.UNHEALTHY, now=now)
 

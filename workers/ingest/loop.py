@@ -33,6 +33,7 @@ from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.dispatcher import Dispatcher
 from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
+from workers.ingest.oversight import INTAKE_FAILED
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
 from workers.ingest.settlement import Settlement
@@ -336,9 +337,9 @@ class IngestLoop:
         if intake.broken:
             return
         intake.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
-        _log.error("intake_failed", code="intake_failed", subscription=intake.subscription.id, detail=repr(error))
+        _log.error("intake_failed", code=INTAKE_FAILED, subscription=intake.subscription.id, detail=repr(error))
         if intake.joined or intake.subscription.id in self._unjoined:
-            intake.suffer("intake_failed", str(error))
+            intake.suffer(INTAKE_FAILED, str(error), standing=True)
             self._unjoined.discard(intake.subscription.id)
         else:  # the group protocol may be at fault, which another one mends
             self._unjoined.add(intake.subscription.id)
@@ -350,11 +351,9 @@ class IngestLoop:
             self.start_with(intake.subscription, None)
 
     def _start_later(self, subscription: Subscription, previous: Condition | None, error: Exception) -> None:
-        _log.error("start_failed", code="intake_failed", subscription=subscription.id, detail=repr(error))
+        _log.error("start_failed", code=INTAKE_FAILED, subscription=subscription.id, detail=repr(error))
         before = previous or Condition(subscription_id=subscription.id, health=Health.HEALTHY)
-        self._recorder.condition(
-            unhealthy(before, "intake_failed", str(error), self.wall_clock(), subscription.version)
-        )
+        self._recorder.condition(unhealthy(before, INTAKE_FAILED, str(error), self.wall_clock(), subscription.version))
         self.call_later(cadence.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
     def _start_again(self, subscription: Subscription, previous: Condition) -> None:

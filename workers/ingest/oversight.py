@@ -25,6 +25,11 @@ from webhookd.flow.standstill import (
 from workers.ingest.ports import Services
 from workers.ingest.vitals import Vitals
 
+INTAKE_FAILED = "intake_failed"
+"""Reading failed; it is over when every lane has known its position for READS_WELL_S since it was begun again."""
+
+READS_WELL_S = 60.0
+
 UNCLAIMED_S = 10.0
 """Deliveries that are claimed sooner, as nearly all are, need not be remembered."""
 
@@ -55,6 +60,7 @@ class Oversight:
         self._unanswered: dict[Partition, str] = {}
         self._uncommitted: dict[Partition, str] = {}
         self._stale = False
+        self._well_since: float | None = None
 
     def commit_ended(self, partitions: Collection[Partition], error: str) -> None:
         """The commit of these partitions got there ("" for `error`), or why it did not."""
@@ -99,6 +105,17 @@ class Oversight:
                 intake.suffer(code, detail, standing=True)
             elif code in intake.vitals.problems:
                 intake.overcome(code)
+
+        self._look_at_reading(lanes, now)
+
+    def _look_at_reading(self, lanes: Collection[Lane], now: float) -> None:
+        well = bool(lanes) and all(lane.known and not lane.adrift for lane in lanes)
+        if not well:
+            self._well_since = None
+            return
+        self._well_since = now if self._well_since is None else self._well_since
+        if now - self._well_since >= READS_WELL_S and INTAKE_FAILED in self._intake.vitals.problems:
+            self._intake.overcome(INTAKE_FAILED)
 
     def _found(self, lanes: Collection[Lane], now: float) -> Iterator[Standstill]:
         for lane in lanes:

@@ -19,7 +19,7 @@ from webhookd import clock, logs
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.kafka_reader import KafkaReader
-from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.errors import InvalidInput, QueueUnavailable, RowsRefused, UnusableSubscription, UpkeepDelayed
 from webhookd.flow.administration import SETTLE_S
 from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health, unhealthy
@@ -101,9 +101,8 @@ class IngestProcess:
         )
         self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
-        self._vigil = Vigil(
-            settings, edges, member_id=self.member_id, vitals=self._vitals, rows_accepted=self._recorder.check
-        )
+        checks = {RowsRefused.code: self._recorder.check, UpkeepDelayed.code: self._upkeep.check}
+        self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals, more=checks)
 
     def start(self) -> None:
         """Start every thread; returns at once."""

@@ -1,6 +1,6 @@
 """What watches over the rest in each ingest process: who mails alerts, and who looks after the system's parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from webhookd import clock
@@ -12,7 +12,6 @@ from webhookd.errors import (
     NoWorkers,
     QueueStalled,
     QueueUnavailable,
-    RowsRefused,
     StoreUnavailable,
 )
 from webhookd.settings import Settings
@@ -27,7 +26,10 @@ KAFKA_S = 3.0
 
 
 class Vigil:
-    """Mailing and the system's watch. Raises UnusableSetting when no mail can be sent with the settings."""
+    """Mailing and the system's watch; `more` are checks of this process itself.
+
+    Raises UnusableSetting when no mail can be sent with the settings.
+    """
 
     def __init__(
         self,
@@ -36,7 +38,7 @@ class Vigil:
         *,
         member_id: str,
         vitals: Callable[[], Vitals | None],
-        rows_accepted: Check,
+        more: Mapping[str, Check],
     ) -> None:
         self._mailing = Mailing(
             edges.database,
@@ -46,7 +48,7 @@ class Vigil:
         )
         self._watch = SystemWatch(
             edges.database,
-            Parts({**_checks(settings, edges, self._mailing), RowsRefused.code: rows_accepted}),
+            Parts({**_checks(settings, edges, self._mailing), **more}),
             self._mailing,
             member_id=member_id,
             operators=settings.operator_emails,

@@ -276,3 +276,12 @@ def test_change_that_nothing_was_delivered_to_is_forgotten() -> None:
     owner.hear(CHANGED)
     owner.hear(CHANGED, after_s=8 * 24 * HOUR)
     assert owner.spells == {}
+
+
+def test_condition_of_the_version_before_the_change_says_nothing() -> None:
+    owner = Owner(replace(OWNER, version=2))
+    owner.hear(replace(UNHEALTHY, version=1))
+    owner.hear(replace(HEALTHY, version=1))
+    assert owner.kinds() == []
+    owner.hear(replace(UNHEALTHY, version=2))
+    assert owner.kinds() == [Kind.UNHEALTHY]

@@ -104,3 +104,20 @@ def test_delivery_that_no_worker_takes_is_named() -> None:
     named = after(scene, 1.0)[0]
     delivery.stage = Stage.CLAIMED
     assert (short, named, after(scene, 0.0)[0]) == ("", "deliveries_unclaimed", "")
+
+
+def test_reading_that_failed_is_over_after_a_minute_without_a_fault() -> None:
+    scene = Scene()
+    scene.intake.suffer("intake_failed", "beyond use", standing=True)
+    early = after(scene, 59.0)[0]
+    scene.intake.delivered()
+    still = after(scene, 0.0)[0]
+    scene.services.now += 1.0
+    assert (early, still, after(scene, 0.0)[0]) == ("intake_failed", "intake_failed", "")
+
+
+def test_reading_that_knows_no_position_is_not_over_its_fault() -> None:
+    scene = Scene()
+    scene.intake.suffer("intake_failed", "beyond use", standing=True)
+    scene.lane(ZERO).known = False
+    assert "intake_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}
