@@ -132,6 +132,17 @@ def test_next_member_resumes_after_a_commit(join: Join, topic: str) -> None:
 
 
 @on_real
+@on_real
+def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.reader.commit({first: MARK})
+    member.until(lambda: member.commits_ended == [([first], False)])
+    member.reader.commit({first: Mark(7, Memo(topic_id="x" * 5000))})  # more than Kafka keeps beside an offset
+    member.until(lambda: member.commits_ended[1:] == [([first], True)])
+    assert member.uncommitted == [first]
+
+
 def test_closing_commits(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)

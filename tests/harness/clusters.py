@@ -70,6 +70,7 @@ class Member:
         self.messages: list[Message] = []
         self._begin = begin
         self._closed = False
+        self.commits_ended: list[tuple[list[Partition], bool]] = []
         listener = Listener(
             assigned=self.assigned.extend,
             revoked=self.revoked.extend,
@@ -77,6 +78,7 @@ class Member:
             unpositioned=self.unpositioned.append,
             uncommitted=self.uncommitted.extend,
             failed=lambda code, _detail: self.failed.append(code),
+            commit_ended=lambda partitions, error: self.commits_ended.append((list(partitions), bool(error))),
         )
         self.reader = KafkaReader(cluster.bootstrap_servers, group, topics, protocol, listener)
 

@@ -103,7 +103,7 @@ def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Loss
     happens, to_do = advice(condition.reason, addressee.on_exhausted)
     return Text(
         _subject(subject),
-        _body(f"Deliveries of this subscription {still}fail.", facts, _loss(lost), _next(happens, to_do)),
+        _body(_opening(condition.reason, still), facts, _loss(lost), _next(happens, to_do)),
     )
 
 
@@ -174,6 +174,12 @@ def advice(code: str, on_exhausted: OnExhausted) -> tuple[str, str]:
 
 def _meaning(code: str) -> list[tuple[str, str]]:
     return [("that is", meaning(code))] if meaning(code) else []
+
+
+def _opening(code: str, still: str) -> str:
+    if code in BEFORE_SENDING:  # the endpoint may take all that it is sent
+        return f"This subscription {still}does not work as it should."
+    return f"Deliveries of this subscription {still}fail."
 
 
 def _recovered(condition: Condition, addressee: Addressee, lost: Loss | None) -> Text:

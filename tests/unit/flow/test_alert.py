@@ -285,3 +285,11 @@ def test_condition_of_the_version_before_the_change_says_nothing() -> None:
     assert owner.kinds() == []
     owner.hear(replace(UNHEALTHY, version=2))
     assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+@pytest.mark.parametrize(
+    ("reason", "opening"),
+    [("http_500", "Deliveries of this subscription fail."), ("commits_failing", "does not work as it should.")],
+)
+def test_text_blames_no_endpoint_for_what_is_not_its_doing(reason: str, opening: str) -> None:
+    assert opening in told(replace(UNHEALTHY, reason=reason))
