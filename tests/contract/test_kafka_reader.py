@@ -132,7 +132,6 @@ def test_next_member_resumes_after_a_commit(join: Join, topic: str) -> None:
 
 
 @on_real
-@on_real
 def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
