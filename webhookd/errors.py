@@ -17,6 +17,8 @@
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── MailUnavailable     the mail server, or a mail that it may take later
+        ├── RowsRefused         the database answers, and refuses rows again and again
+        ├── UpkeepDelayed       offsets that nobody reads at could not be renewed for long
         ├── NoWorkers           nobody consumes a queue
         └── QueueStalled        tasks wait and nobody takes them
 
@@ -155,6 +157,18 @@ class MailUnavailable(Unavailable):
     """The mail server did not take the mail; it may later."""
 
     code = "mail_unavailable"
+
+
+class RowsRefused(Unavailable):
+    """The database refuses rows that have to be written."""
+
+    code = "rows_refused"
+
+
+class UpkeepDelayed(Unavailable):
+    """Offsets of subscriptions that do not run cannot be renewed."""
+
+    code = "upkeep_delayed"
 
 
 class NoWorkers(Unavailable):

@@ -196,4 +196,4 @@ class DeliveryErrand:
         if isinstance(outcome, Response):
             error = "" if acknowledged(outcome) else code_of(outcome)
             return Exchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
-        return Exchange(at, webhook_id, 0, b"", outcome.detail.encode(), code_of(outcome))
+        return Exchange(at, webhook_id, error=code_of(outcome), detail=outcome.detail)

@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from tests.acceptance.conftest import QUICK, Starts
 from tests.harness.databases import new_database
 from tests.harness.mail_server import MailServer, Received
 from tests.harness.pipeline import Pipeline, subscription_body, until
-from tests.harness.receiver import OK, Receiver, status
+from tests.harness.receiver import OK, Receiver, Request, status
 
 OPERATORS = '["ops@example.com"]'
 LOGIN = ("webhookd", "s3cret")
@@ -50,11 +51,22 @@ def mailing(mail_server: MailServer, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def subscribed(pipeline: Pipeline, url: str, topic: str) -> str:
+def owned(url: str, topic: str) -> dict[str, Any]:
     """A subscription without retries, whose owner has an address."""
     body = subscription_body(url, topic, "earliest", name="paid orders", retries=0)
     body["configuration"]["alerting"] = {"alert_channel": "email", "alert_emails": ["owner@example.com"]}
-    return str(pipeline.ask("POST", "/1/Subscription", body)["id"])
+    return body
+
+
+def subscribed(pipeline: Pipeline, url: str, topic: str) -> str:
+    """Such a subscription, registered."""
+    return str(pipeline.ask("POST", "/1/Subscription", owned(url, topic))["id"])
+
+
+def late(_: Request) -> bytes:
+    """An answer that takes 3 s."""
+    Event().wait(3.0)
+    return OK
 
 
 def fault_codes(pipeline: Pipeline) -> set[str]:
@@ -90,6 +102,23 @@ def test_owner_hears_once_of_a_failure_and_of_its_end(
     assert str(failing.message["Subject"]).startswith("[webhookd] paid orders is failing (http_500)")
     assert id_ in failing.text
     assert str(recovered.message["Subject"]) == "[webhookd] paid orders has recovered"
+
+
+def test_owner_who_switches_on_after_410_hears_nothing_more(
+    start_pipeline: Starts, mail_server: MailServer, mailing: dict[str, str]
+) -> None:
+    with start_pipeline(**mailing) as pipeline, Receiver(lambda _: status(410)) as receiver:
+        topic = pipeline.topic(1)
+        id_ = subscribed(pipeline, receiver.url, topic)
+        pipeline.produce(topic, [b"1"], partitions=1)
+        mail_server.wait(lambda received: len(received) == 1)
+        receiver.answer = late
+        pipeline.ask("PUT", f"/1/Subscription/{id_}", owned(receiver.url, topic))
+        receiver.wait_for_records(1)
+        pipeline.wait_committed(id_, topic)
+        until(lambda: pipeline.status(id_)["counters"]["delivered"] == 1, "the condition is written, with its alerts")
+        assert pipeline.log("ingest").count('"event":"alert_raised"') == 1
+    assert mail_server.subjects() == ["[webhookd] paid orders was switched off (gone)"]
 
 
 def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline: Starts) -> None:

@@ -73,6 +73,25 @@ def test_endpoint_that_is_gone_switches_its_subscription_off(pipeline: Pipeline)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
 
 
+def test_first_failed_attempt_is_shown_beside_healthy(start_pipeline: Starts) -> None:
+    """With the waits that users have: the retry comes 5 s after the first attempt."""
+    with start_pipeline(WEBHOOKD_RETRY_TIME_SCALE="1") as pipeline, Receiver(lambda _request: status(500)) as receiver:
+        topic = pipeline.topic(1)
+        id_ = pipeline.subscribe(receiver.url, topic, retries=10)
+        pipeline.produce(topic, numbers(1), partitions=1)
+        until(lambda: pipeline.status(id_)["delivery"]["state"] == "failing", "it is failing")
+        shown = pipeline.status(id_)
+        delivery = shown["delivery"]
+        assert (shown["status"], delivery["max_attempts"], delivery["lanes_failing"]) == ("healthy", 11, 1)
+        assert delivery["attempt"] >= 1
+        assert delivery["last_failure"]["response_code"] == 500
+        assert pipeline.ask("GET", "/health")["subscriptions"]["failing"] == 1
+        until(lambda: pipeline.status(id_)["delivery"]["next_attempt_at"] is not None, "the next attempt has its time")
+        receiver.answer = lambda _request: OK
+        until(lambda: pipeline.status(id_)["delivery"]["state"] == "idle", "it is delivered")
+        assert pipeline.status(id_)["delivery"]["last_failure"] is None
+
+
 def test_permanent_refusal_is_not_retried_but_probed(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     with Receiver(lambda _request: status(404)) as receiver:

@@ -133,6 +133,16 @@ def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic:
 
 
 @on_real
+def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
+    member, first = join(), Partition(topic, 0)
+    member.until_read(10)
+    member.reader.commit({first: MARK})
+    member.until(lambda: member.committed == [first])
+    member.reader.commit({first: Mark(7, Memo(topic_id="x" * 5000))})  # more than Kafka keeps beside an offset
+    member.until(lambda: member.uncommitted == [(first, "offset_metadata_too_large")])
+    assert member.committed == [first]
+
+
 def test_closing_commits(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)

@@ -26,6 +26,7 @@ class HandReader:
         self.commits: list[Mapping[Partition, Mark]] = []
         self.closed: list[Mapping[Partition, Mark]] = []
         self.gone: set[Partition] = set()
+        self.broken = False
         self.mark: Mark | None = None
         self.first = self.last = 0
 
@@ -48,7 +49,8 @@ class HandReader:
         self.asked.append(("resume", partition, 0))
 
     def commit(self, marks: Mapping[Partition, Mark]) -> None:
-        """Note it."""
+        """Note it, unless the consumer is `broken`."""
+        self._refuse_if_broken()
         self.commits.append(dict(marks))
 
     def end(self, partition: Partition) -> int | None:
@@ -58,6 +60,10 @@ class HandReader:
     def close(self, marks: Mapping[Partition, Mark]) -> None:
         """Note it."""
         self.closed.append(dict(marks))
+
+    def _refuse_if_broken(self) -> None:
+        if self.broken:
+            raise KafkaException(KafkaError(KafkaError._STATE))
 
 
 class HandOffsets:
@@ -75,8 +81,10 @@ class HandOffsets:
         return dict.fromkeys(partitions, self._reader().mark)
 
     def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, Bounds]:
-        """The reader's `first` and `last`, of each."""
+        """The reader's `first` and `last`, of each; none while it is `broken`."""
         assert timeout_s > 0
+        if self._reader().broken:
+            return {}
         return dict.fromkeys(partitions, Bounds(first=self._reader().first, end=self._reader().last))
 
     def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:

@@ -16,7 +16,7 @@ from webhookd import clock
 from webhookd.errors import MailUnavailable
 from webhookd.flow.administration import Availability
 from webhookd.flow.alert import Alert, Kind
-from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.condition import Condition, Health, LostRange, unhealthy
 from webhookd.flow.mail import Mail
 from webhookd.flow.spell import CALM_S
 from webhookd.flow.subscription import Alerting
@@ -24,7 +24,7 @@ from webhookd.store import administration, alerts, conditions, migrating, spells
 from webhookd.store.database import Database
 from webhookd.store.tables import AlertRow, SpellRow
 from webhookd.testing.memory_mailer import MemoryMailer
-from workers.ingest import alerting
+from workers.ingest import alerting, vitals
 from workers.ingest.cadence import Clocks
 from workers.ingest.mailing import GIVE_UP_S, Mailing
 from workers.ingest.recorder import Recorder
@@ -176,6 +176,32 @@ def test_deactivation_is_told_once_and_ends_the_spell(database: Database) -> Non
         [alert] = alerting.deactivated(session, off, 2.0)
         assert list(session.scalars(select(SpellRow.subject_key))) == []
     assert (alert.kind, written(database, UNHEALTHY, now=3.0)) == (Kind.DEACTIVATED, [])
+
+
+def test_switched_on_again_after_410_is_told_nothing_more(database: Database) -> None:
+    gone = unhealthy(HEALTHY, "http_410", "", 1.0, version=1)
+    kinds = written(database, replace(UNHEALTHY, version=1), now=1.0)
+    off = subscription(active=False, version=2, inactive_reason="gone")
+    with database.transaction() as session:
+        conditions.write(session, [gone])
+        subscriptions.replace(session, off)
+        kinds += [item.kind for item in alerting.deactivated(session, off, 2.0)]
+        subscriptions.replace(session, subscription(version=3))
+        stored = conditions.read(session, ID)
+    started = vitals.resumed(ID, 3, stored, 3.0)
+    kinds += written(database, started.condition(()), now=3.0)
+    kinds += written(database, replace(started.condition(()), proven=True), now=6.0)
+    assert kinds == [Kind.UNHEALTHY, Kind.DEACTIVATED]
+
+
+def test_recovery_is_told_however_long_nothing_came_after_the_change(database: Database) -> None:
+    kinds = written(database, replace(UNHEALTHY, version=1), now=1.0)
+    changed = replace(HEALTHY, version=2, proven=False)
+    kinds += written(database, changed, now=2.0)
+    with database.transaction() as session:
+        kinds += [item.kind for item in alerting.remind(session, 2.0 + 3 * HOUR)]
+    kinds += written(database, replace(changed, proven=True), now=3.0 + 3 * HOUR)
+    assert kinds == [Kind.UNHEALTHY, Kind.RECOVERED]
 
 
 def test_mail_waits_for_its_server(database: Database, mailer: MemoryMailer, mailing: Mailing) -> None:

@@ -186,6 +186,19 @@ def test_group_that_is_denied_for_good_is_told(scene: Scene) -> None:
     assert (told, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
 
 
+def test_consumer_that_fails_twice_before_it_joins_is_told(scene: Scene) -> None:
+    def fails() -> None:
+        scene.loop._rebuild(scene.loop.intakes[ID], RuntimeError("beyond use"))
+        scene.loop._restart(scene.loop.intakes[ID])
+
+    reasons: list[str] = []
+    on_the_loop(scene, lambda: scene.loop.start_with(subscription(), None))
+    for _ in range(2):
+        on_the_loop(scene, fails)
+        on_the_loop(scene, lambda: reasons.append(scene.loop.intakes[ID].condition().reason))
+    assert reasons == ["", "intake_failed"]
+
+
 def test_start_that_fails_is_tried_again(scene: Scene) -> None:
     scene.refusals = 1
     scene.loop.call(lambda: scene.loop.start_with(subscription(), None))

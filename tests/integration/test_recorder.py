@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
+from webhookd.errors import RowsRefused
 from webhookd.flow import activity
 from webhookd.flow.activity import Activity
 from webhookd.flow.condition import Condition, Health
@@ -124,3 +125,24 @@ def test_letters_past_their_retention_are_purged(database: Database, recorder: R
     recorder.stop(PATIENCE_S)
     with database.transaction() as session:
         assert (dead_letters.count(session, ID), dead_letters.count(session, OTHER_ID)) == (0, 1)
+
+
+def test_rows_that_are_refused_again_and_again_are_a_fault(database: Database, recorder: Recorder) -> None:
+    kept = Event()
+    recorder.check()
+    recorder.bury([letter(ID, REFUSED)], lambda: None)
+    recorder.bury([letter(OTHER_ID)], kept.set)
+    recorder.start()
+    assert kept.wait(PATIENCE_S)
+    with pytest.raises(RowsRefused, match="dead_letters"):
+        recorder.check()
+    recorder.stop(PATIENCE_S)
+    del database
+
+
+def test_refused_activity_is_dropped_and_no_fault(recorder: Recorder) -> None:
+    recorder.happened(lambda: [call(REFUSED)])
+    recorder.start()
+    recorder.stop(PATIENCE_S)
+    recorder.check()
+    assert recorder.activity_dropped == 1

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
+from webhookd.errors import UpkeepDelayed
 from webhookd.flow.administration import Availability
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.position import Committed, Partition
@@ -14,7 +15,7 @@ from webhookd.store import administration, conditions, dropped_groups, members, 
 from webhookd.store.database import Database
 from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
 from webhookd.testing.memory_offsets import MemoryOffsets
-from workers.ingest.upkeep import FORGOTTEN_S, Upkeep
+from workers.ingest.upkeep import DELAYED_S, FORGOTTEN_S, Upkeep
 
 GROUP = f"webhooks-{ID}"
 ORDERS = Partition("orders", 0)
@@ -209,3 +210,37 @@ def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None
     scene.groups.commits = slowly  # type: ignore[method-assign]  # time passes in the middle
     scene.keep_after_the_interval()
     assert scene.groups.committed[GROUP]["orders"] == {0: 9}
+
+
+def test_offsets_that_cannot_be_renewed_for_an_hour_are_a_fault(scene: Scene) -> None:
+    scene.store(active=False)
+    scene.groups.away = True
+    renewed(scene)
+    scene.now += DELAYED_S - 1.0
+    scene.upkeep.check()
+    scene.now += 1.0
+    with pytest.raises(UpkeepDelayed, match=GROUP):
+        scene.upkeep.check()
+    scene.groups.away = False
+    renewed(scene)
+    scene.upkeep.check()
+
+
+def test_group_that_is_read_again_is_no_fault(scene: Scene) -> None:
+    scene.store(active=False)
+    scene.groups.away = True
+    renewed(scene)
+    with scene.database.transaction() as session:
+        session.execute(update(SubscriptionRow).values(active=True))
+    scene.now += DELAYED_S
+    scene.upkeep.keep_offsets()
+    scene.upkeep.check()
+
+
+def renewed(scene: Scene) -> None:
+    """Try every idle group once, without a pause after one that failed."""
+    with scene.database.transaction() as session:
+        for idle in scene.upkeep._idle_groups(session):
+            scene.upkeep._stop.set()
+            scene.upkeep._keep(idle)
+    scene.upkeep._stop.clear()

@@ -19,7 +19,8 @@ class Activity:
     """One row of the activity log: a call (or `calls` successful ones folded into a second) or a state change.
 
     `at` is seconds since the epoch. Header values in `request_headers` are masked before they get here.
-    `error` is the failure's code where there was no response, or the reason of a state change.
+    `error` is the failure's code, or the reason of a state change; `detail` says more about it in webhookd's own words
+    (or its operators'), never the endpoint's.
     """
 
     subscription_id: str
@@ -33,3 +34,4 @@ class Activity:
     response_body: str = ""
     response_headers: tuple[str, ...] = ()
     error: str = ""
+    detail: str = ""

@@ -3,6 +3,7 @@
 what happened                                  mail
 it turned unhealthy, or still is               as flow/spell.py says; lost records that are news stand in the same mail
 it turned healthy                              likewise
+its owner changed it                           nothing before the new version has delivered, or has turned unhealthy
 records were lost                              at once; what is lost within an hour of that mail (then 4, 12, 24 h) is
                                                told in one mail after it
 webhookd switched it off                       once; the spell ends with it
@@ -19,7 +20,7 @@ from webhookd.flow.addressee import Addressee
 from webhookd.flow.condition import Condition, Health
 from webhookd.flow.loss import Loss, loss_of
 from webhookd.flow.mail import Mail, token_of
-from webhookd.flow.spell import REMINDERS_S, Spell, Word, look
+from webhookd.flow.spell import REMINDERS_S, Spell, Word, look, unknown
 
 
 class Kind(StrEnum):
@@ -86,7 +87,7 @@ def due(
 ) -> Due:
     """What the latest condition makes due; `before` is the one it replaces, or itself when only time has passed."""
     health, loss = health_key(latest.subscription_id), loss_key(latest.subscription_id)
-    spell, word = look(spells.get(health), failing=latest.health is Health.UNHEALTHY, now=now)
+    spell, word = _health(latest, addressee, spells.get(health), now)
     loss_spell, lost = _lost(before, latest, spells.get(loss), now)
     alerts: tuple[Alert, ...] = ()
     if word is not None:
@@ -96,6 +97,15 @@ def due(
         text = alert_text.on_loss(latest, addressee, lost)
         alerts = (write_alert(loss, Kind.RECORDS_LOST, addressee.emails, text, now),)
     return Due(spells={health: spell, loss: loss_spell}, alerts=alerts)
+
+
+def _health(
+    latest: Condition, addressee: Addressee, spell: Spell | None, now: float
+) -> tuple[Spell | None, Word | None]:
+    older = 0 < latest.version < addressee.version
+    if older or (latest.health is Health.HEALTHY and not latest.proven):
+        return unknown(spell, now), None
+    return look(spell, failing=latest.health is Health.UNHEALTHY, now=now)
 
 
 def deactivated(addressee: Addressee, reason: str, condition: Condition | None, now: float) -> Due:

@@ -10,8 +10,10 @@ from math import isfinite
 
 from webhookd.flow.addressee import Addressee
 from webhookd.flow.condition import Condition, Health
+from webhookd.flow.exchange_advice import TO_DO
 from webhookd.flow.loss import Loss
 from webhookd.flow.mail import one_line
+from webhookd.flow.reasons import EXCHANGES, HTTP, entry, meaning
 from webhookd.flow.spell import Word
 from webhookd.flow.subscription import OnExhausted
 
@@ -38,19 +40,12 @@ NOT_COMMITTED = (
 READ_ON = "Reading has gone on from the oldest records that the topic still holds."
 SWITCHED_OFF = "The subscription is switched off. Nothing is read and nothing is sent; its position is kept."
 
-FIX_ENDPOINT = "Make the endpoint answer with a 2xx status within its time limit."
-FIX_REFUSED = (
-    "The endpoint refuses these requests. Check that it accepts what is sent, and that the subscription's URL and "
-    "headers are right."
-)
-FIX_ADDRESS = "Check the host name in the subscription's URL, its DNS records and its certificate."
 FIX_CONFIGURATION = "Save the subscription again with a configuration that the API accepts."
 FIX_TOPIC = "Create the topic, or take it out of the subscription."
 FIX_TOPIC_ACCESS = (
     "Give webhookd's Kafka user the rights DESCRIBE and READ on the topic, or take it out of the subscription."
 )
 FIX_GROUP_ACCESS = "Give webhookd's Kafka user the right READ on consumer groups whose names begin with webhooks-."
-FIX_KAFKA = 'Ask who runs Kafka: what it says is under "detail".'
 FIX_INSIDE = "Nothing, unless this goes on: then ask who runs webhookd."
 FIX_LOSS = (
     "Find out whether the receiver needs these records and produce them again if so. A longer retention of the topic, "
@@ -58,7 +53,21 @@ FIX_LOSS = (
 )
 FIX_GONE = "If the endpoint is to receive again, change its URL or set the subscription active."
 
-ADDRESS = frozenset({"dns_failed", "address_refused", "tls_failed"})
+NOT_SENT = (
+    "Nothing of it is sent meanwhile, and nothing is lost while Kafka keeps the records; webhookd goes on trying."
+)
+LETTERS_KEPT = "The partition waits, and goes on by itself once its dead letters are written."
+
+FIX_KAFKA = (
+    "Ask who runs webhookd about the brokers' state, and about what webhookd's user may do in Kafka. What Kafka says "
+    "stands above."
+)
+FIX_GROUP = (
+    "Ask who runs webhookd whether another program reads in the subscription's consumer group; the log has the errors."
+)
+FIX_WORKERS = "Ask who runs webhookd: workers must run for both queues, and reach Redis and the database."
+FIX_STORE = "Ask who runs webhookd: the database has to take the rows; the log has its errors."
+
 BEFORE_SENDING = {
     "unusable_configuration": (STOPPED, FIX_CONFIGURATION),
     "topic_missing": (LOOKED_FOR, FIX_TOPIC),
@@ -67,8 +76,17 @@ BEFORE_SENDING = {
     "read_failed": (NOT_READ, FIX_KAFKA),
     "commit_failed": (NOT_COMMITTED, FIX_KAFKA),
     "intake_failed": (AGAIN, FIX_INSIDE),
+    "records_lost": (READ_ON, FIX_LOSS),
+    "position_unknown": (NOT_SENT, FIX_KAFKA),
+    "not_assigned": (NOT_SENT, FIX_GROUP),
+    "deliveries_unclaimed": (NOT_SENT, FIX_WORKERS),
+    "deliveries_stale": (NOT_SENT, FIX_WORKERS),
+    "dead_letters_waiting": (LETTERS_KEPT, FIX_STORE),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
+
+FIX_BATCH = {"worker_lost": FIX_INSIDE}
+"""What to do about a batch that failed without an exchange; what happens now is the same as after one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +108,15 @@ def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Loss
         *_who(addressee),
         ("failing since", f"{moment(began_at)} ({length(now - began_at)})"),
         ("reason", one_line(condition.reason)),
+        *_meaning(condition.reason),
         *_detail(condition),
         *_answer(condition),
         ("behind", behind(condition.lag)),
     ]
-    happens, to_do = _advice(condition, addressee)
+    happens, to_do = advice(condition.reason, addressee.on_exhausted)
     return Text(
         _subject(subject),
-        _body(f"Deliveries of this subscription {still}fail.", facts, _loss(lost), _next(happens, to_do)),
+        _body(_opening(condition.reason, still), facts, _loss(lost), _next(happens, to_do)),
     )
 
 
@@ -158,26 +177,30 @@ def behind(lag: int | None) -> str:
     return "unknown" if lag is None else records(lag)
 
 
+def advice(code: str, on_exhausted: OnExhausted) -> tuple[str, str]:
+    """What happens now, and what to do, about a reason; one that only another release knows is for the operators."""
+    if code in BEFORE_SENDING:
+        return BEFORE_SENDING[code]
+    happens = PUT_ASIDE if on_exhausted is OnExhausted.DEAD_LETTER else HELD
+    return happens, FIX_BATCH.get(code) or TO_DO.get(entry(code), FIX_INSIDE)
+
+
+def _meaning(code: str) -> list[tuple[str, str]]:
+    return [("that is", meaning(code))] if meaning(code) else []
+
+
+def _opening(code: str, still: str) -> str:
+    if code in BEFORE_SENDING:  # the endpoint may take all that it is sent
+        return f"This subscription {still}does not work as it should."
+    return f"Deliveries of this subscription {still}fail."
+
+
 def _recovered(condition: Condition, addressee: Addressee, lost: Loss | None) -> Text:
     facts = [*_who(addressee), ("recovered", moment(condition.since)), ("behind", behind(condition.lag))]
     return Text(
         _subject(f"{one_line(addressee.name)} has recovered"),
         _body("Deliveries of this subscription succeed again.", facts, _loss(lost), []),
     )
-
-
-def _advice(condition: Condition, addressee: Addressee) -> tuple[str, str]:
-    if condition.reason in BEFORE_SENDING:
-        return BEFORE_SENDING[condition.reason]
-    if condition.reason == "records_lost":
-        return READ_ON, FIX_LOSS
-    happens = PUT_ASIDE if addressee.on_exhausted is OnExhausted.DEAD_LETTER else HELD
-    if condition.reason == "worker_lost":
-        return happens, FIX_INSIDE
-    if condition.reason in ADDRESS:
-        return happens, FIX_ADDRESS
-    refused = condition.reason.startswith(("http_3", "http_4")) and condition.reason != "http_429"
-    return happens, FIX_REFUSED if refused else FIX_ENDPOINT
 
 
 def _who(addressee: Addressee) -> list[tuple[str, str]]:
@@ -192,8 +215,11 @@ def _detail(condition: Condition) -> list[tuple[str, str]]:
 
 
 def _answer(condition: Condition) -> list[tuple[str, str]]:
+    """Whose words they are is said: where there was no answer they are webhookd's."""
     answer = one_line(condition.last_failure, ANSWER_CHARACTERS)
-    return [("last answer", answer)] if answer and condition.health is Health.UNHEALTHY else []
+    code = answer.partition(":")[0]
+    label = "no answer" if code in EXCHANGES and not code.startswith(HTTP) else "last answer"
+    return [(label, answer)] if answer and condition.health is Health.UNHEALTHY else []
 
 
 def _loss(lost: Loss | None) -> list[str]:

@@ -17,7 +17,7 @@ from webhookd.flow.report import Exchange
 from webhookd.flow.ticket import Batch
 
 DETAIL_CHARACTERS = 500
-"""Of the endpoint's answer, kept with each record."""
+"""Of the endpoint's answer, or of what webhookd says where there was none, kept with each record."""
 
 ENVELOPE_LEVELS = 100
 """More than the envelope nests, and the stack may be deeper here than where the record was looked at first."""
@@ -61,7 +61,7 @@ class Burial:
     def letters(self) -> Sequence[DeadLetter]:
         """A dead letter for each of its records, in their order."""
         cause = self.failure.error if self.failure else WORKER_LOST
-        detail = self.failure.body.decode(errors="replace")[:DETAIL_CHARACTERS] if self.failure else ""
+        detail = _words(self.failure)[:DETAIL_CHARACTERS] if self.failure else ""
         status = self.failure.status or None if self.failure else None
         return [
             DeadLetter(
@@ -79,6 +79,10 @@ class Burial:
             )
             for message in _decoded(self.batch.body).messages
         ]
+
+
+def _words(failure: Exchange) -> str:
+    return failure.detail or failure.body.decode(errors="replace")
 
 
 def _decoded(body: bytes) -> _Body:

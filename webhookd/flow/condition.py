@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from webhookd.flow.delivery_status import DeliveryStatus
 from webhookd.flow.problem import Problem, Problems
 
 
@@ -43,9 +44,11 @@ class Condition:
 
     `reason` is a failure code, empty when healthy; `since` the time of the last change of `health`, and
     `failing_since` that of the first failure after the last success (0 while deliveries succeed), seconds since the
-    epoch. `last_failure` is what the endpoint answered, for people. `problems` are the causes behind `health`, the
-    one that `reason` names first. `lag` counts the records between the watermarks and the ends of the partitions; None
-    while the ends cannot be told.
+    epoch. `last_failure` is the code of the last failed attempt with what the endpoint answered, or with what webhookd
+    says where there was no answer; for people. `delivery` is what the deliveries are doing now. `problems` are the
+    causes behind `health`, the one that `reason` names first. `lag` counts the records between the watermarks and the
+    ends of the partitions; None while the ends cannot be told. `version` is the subscription's, 0 when it is not
+    known; `proven` says whether something was delivered since its owner last changed it.
     """
 
     subscription_id: str
@@ -54,6 +57,7 @@ class Condition:
     since: float = 0.0
     failing_since: float = 0.0
     last_failure: str = ""
+    delivery: DeliveryStatus | None = None
     lag: int | None = None
     problems: tuple[Problem, ...] = ()
     lost_ranges: tuple[LostRange, ...] = ()
@@ -63,10 +67,20 @@ class Condition:
     filter_errors: int = 0
     last_filter_error: str = ""
     dead_lettered: int = 0
+    version: int = 0
+    proven: bool = True
 
 
-def unhealthy(before: Condition, code: str, detail: str, now: float) -> Condition:
+def unhealthy(before: Condition, code: str, detail: str, now: float, version: int = 0) -> Condition:
     """The condition of a subscription that cannot be run: a delivery problem, so that the next delivery ends it."""
     problems = Problems(before.problems)
     problems.begin(Problem(code=code, detail=detail, since=now))
-    return replace(before, health=Health.UNHEALTHY, reason=problems.reason, since=now, problems=problems.all, lag=None)
+    return replace(
+        before,
+        health=Health.UNHEALTHY,
+        reason=problems.reason,
+        since=now,
+        problems=problems.all,
+        lag=None,
+        version=version or before.version,
+    )

@@ -64,6 +64,10 @@ class Delivery:
         """Whether one of its lanes failed last time."""
         return any(lane.failing for lane in self.lanes)
 
+    def unclaimed_s(self, now: float) -> float:
+        """How long a worker has been asked for without one that claims it; negative before a retry is due."""
+        return now - self.asked_at if self.stage in {Stage.QUEUED, Stage.RETRYING} else 0.0
+
     def expire(self) -> None:
         """Let it be overdue, and never published again: one of its lanes is another process' now."""
         self.stage = Stage.CLAIMED

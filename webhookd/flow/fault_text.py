@@ -23,6 +23,15 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "The database does not answer. Deliveries go on under the configuration last read; the API answers with 503.",
         "Look at Postgres: its process, its disk, its connections.",
     ),
+    "rows_refused": (
+        "The database answers and refuses rows: dead letters that a partition waits for, or what a status shows.",
+        "Look at the detail and at the ingest process' log; after an upgrade: did `webhookd migrate` run?",
+    ),
+    "upkeep_delayed": (
+        "For an hour webhookd could not renew the offsets of a subscription that is off or offline. Brokers forget "
+        "them after their offset retention.",
+        "Look at the detail: the group's coordinator, or what webhookd's user may do with the group.",
+    ),
     "no_workers": (
         "No worker takes tasks from a queue. What is dispatched there waits.",
         "Start workers: `webhookd worker --queue first`, `webhookd worker --queue retry`.",

@@ -89,7 +89,7 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 class Lane:
     """The state of one lane; owned by the ingest loop, not thread-safe."""
 
-    def __init__(self, subscription_id: str, partition: Partition, *, epoch: str, pace: Pace) -> None:
+    def __init__(self, subscription_id: str, partition: Partition, *, epoch: str, pace: Pace, version: int = 0) -> None:
         self.subscription_id = subscription_id
         self.partition = partition
         self.key = str(partition)
@@ -97,6 +97,7 @@ class Lane:
         self.slot = f"{subscription_id}/{partition}"
         self.epoch = epoch
         self.pace = pace
+        self.version = version
         self.ledger = Ledger()
         self.waiting: deque[Fragment] = deque()
         self.returned: deque[Batch] = deque()
@@ -161,15 +162,26 @@ class Lane:
             return None
         probes = 0 if self.state is LaneState.FLOWING else self.failed_probes
         memo = Memo(
-            topic_id=self.topic_id, failures=self.failures, deaths=self.deaths, probes=probes, since=self.failing_since
+            topic_id=self.topic_id,
+            failures=self.failures,
+            deaths=self.deaths,
+            probes=probes,
+            since=self.failing_since,
+            version=self.version,
         )
         return Mark(watermark, memo)
 
     def recall(self, memo: Memo, now: float) -> None:
-        """Go on where the process before this one was: with its failures counted, and held if it was."""
+        """Go on where the process before this one was: with its failures counted, and held if it was.
+
+        What its owner has changed since is tried afresh; which batch costs workers their lives depends on none of it.
+        """
         self.known = True
         self.topic_id = memo.topic_id or self.topic_id
-        self.failures, self.deaths, self.failing_since = memo.failures, memo.deaths, memo.since
+        self.deaths = memo.deaths
+        if memo.version not in {0, self.version}:
+            return
+        self.failures, self.failing_since = memo.failures, memo.since
         if memo.probes:
             self.state, self.failed_probes, self.probe_at, self.alone = LaneState.HELD, memo.probes, now, True
 

@@ -8,6 +8,8 @@ deleted. Kafka keeps up to 4,096 bytes of metadata with an offset; this takes so
     failures  failed attempts in a row of the batch at the offset        or retries would never end
     deaths    workers lost in a row at the offset                        or one poisonous batch would go on killing
     probes    failed probes in a row; 0 while the lane flows             or a dead endpoint would get all retries again
+    version   that of the subscription (0 unknown): what failed      what its owner changed is tried afresh
+              under another one is forgotten, deaths apart
     since     when the lane began to fail, seconds since the epoch       or nobody would be told after five minutes
 """
 
@@ -22,6 +24,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deaths: int = 0
     probes: int = 0
     since: float = 0.0
+    version: int = 0
 
 
 NOTHING = Memo()

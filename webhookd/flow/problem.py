@@ -1,8 +1,7 @@
 """Why a subscription delivers less than it should: each cause by its code, with what ends it.
 
 kind       causes                                                          ends
-delivery   the endpoint's failure codes, worker_lost, records_lost,        with the next delivery
-           intake_failed
+delivery   the endpoint's failure codes, worker_lost, records_lost         with the next delivery
 standing   what lasts whatever the endpoint answers: topic_missing, …      when whoever raised it sees that it is over
 
 A subscription is unhealthy while it has a problem. Its reason is the code of the standing problem that began first,

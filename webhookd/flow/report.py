@@ -22,7 +22,10 @@ class Kind(IntEnum):
 
 
 class Exchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """One HTTP exchange as the activity log shows it. `head` and `body` are the response's bytes, capped."""
+    """One HTTP exchange as the activity log shows it. `head` and `body` are the response's bytes, capped.
+
+    `error` is the failure's code, `detail` what webhookd says about it where there was no response.
+    """
 
     at: float
     webhook_id: str
@@ -30,6 +33,7 @@ class Exchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True)
     head: bytes = b""
     body: bytes = b""
     error: str = ""
+    detail: str = ""
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

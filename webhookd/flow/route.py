@@ -51,7 +51,9 @@ class Route:
 
     def open_lane(self, partition: Partition) -> Lane:
         """A lane for a partition that was just assigned, under an epoch of its own."""
-        lane = Lane(self.subscription.id, partition, epoch=self._new_token(), pace=Pace(self._limits.delivery_target_s))
+        pace = Pace(self._limits.delivery_target_s)
+        epoch, version = self._new_token(), self.subscription.version
+        lane = Lane(self.subscription.id, partition, epoch=epoch, pace=pace, version=version)
         self.lanes[partition.topic, partition.number] = lane
         return lane
 

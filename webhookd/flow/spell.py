@@ -8,6 +8,9 @@ still failing, 1st   1 h
 4th and later        24 h
 it has recovered     at once, if the last mail said that it fails
 
+What its owner has changed has neither failed nor recovered before it was tried again: `unknown` says nothing and keeps
+the spell, so that a recovery is said of what was said to fail, and a failure long after the change is news.
+
 What fails again within 10 minutes of its recovery is in the same spell, and that is not told at once but, if it fails
 then, after a silence: 10 minutes when one mail told of failing so far, then 1, 4, 12 and 24 h. So an endpoint that
 comes and goes every few seconds costs two mails, ten minutes later two more, an hour later two more, and so on.
@@ -22,6 +25,9 @@ CALM_S = 600.0
 REMINDERS_S = (3600.0, 4 * 3600.0, 12 * 3600.0, 24 * 3600.0)
 SILENCES_S = (CALM_S, *REMINDERS_S)
 
+UNKNOWN_S = 7 * 24 * 3600.0
+"""What nothing was delivered to for so long after a change is forgotten."""
+
 
 class Word(StrEnum):
     """What is to be said."""
@@ -35,7 +41,8 @@ class Word(StrEnum):
 class Spell:
     """A spell as it is kept between two looks; times are seconds since the epoch.
 
-    `ended_at` is 0 while it lasts. `told`: the last mail said that it fails. `mails` counts those that did, and
+    `ended_at` is 0 while it lasts. `told`: the last mail said that it fails; with `ended_at` that is when its owner
+    changed it, and nobody knows yet. `mails` counts those that did, and
     `speak_at` is when the next one may. What was lost since the last mail about losses: `untold_records`, in
     `untold_ranges`.
     """
@@ -56,6 +63,16 @@ def look(spell: Spell | None, *, failing: bool, now: float) -> tuple[Spell | Non
     return (None, None) if spell is None else _well(spell, now)
 
 
+def unknown(spell: Spell | None, now: float) -> Spell | None:
+    """The spell of what was changed and has delivered nothing since: there is nothing to say."""
+    if spell is None:
+        return None
+    over = now - spell.ended_at >= UNKNOWN_S if spell.told else _over(spell, now)
+    if spell.ended_at and over:
+        return None
+    return replace(spell, ended_at=spell.ended_at or now)
+
+
 def _failing(spell: Spell | None, now: float) -> tuple[Spell, Word | None]:
     if spell is None or _over(spell, now):
         return Spell(began_at=now, speak_at=now + REMINDERS_S[0]), Word.FAILING
@@ -68,7 +85,7 @@ def _failing(spell: Spell | None, now: float) -> tuple[Spell, Word | None]:
 
 
 def _well(spell: Spell, now: float) -> tuple[Spell | None, Word | None]:
-    if spell.ended_at:
+    if spell.ended_at and not spell.told:
         return (None, None) if _over(spell, now) else (spell, None)
     ended = replace(spell, ended_at=now)
     if not spell.told:

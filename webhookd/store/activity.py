@@ -34,9 +34,9 @@ def append_to_all(
 ) -> None:
     """Add one state change to every subscription's log, or to those that their owners have switched on.
 
-    `detail` is for people: it stands where an answer's body would.
+    `detail` is for people.
     """
-    change = Activity(subscription_id="", at=clock.wall_clock(), event=event, error=reason, response_body=detail)
+    change = Activity(subscription_id="", at=clock.wall_clock(), event=event, error=reason, detail=detail)
     columns = {
         name: SubscriptionRow.id if name == "subscription_id" else literal(value, ActivityRow.__table__.c[name].type)
         for name, value in _to_row(change).items()
@@ -108,6 +108,7 @@ def _to_row(activity: Activity) -> dict[str, Any]:
         "response_body": activity.response_body,
         "response_headers": list(activity.response_headers),
         "error": activity.error,
+        "detail": activity.detail,
     }
 
 
@@ -124,4 +125,5 @@ def _from_row(row: ActivityRow) -> Activity:
         response_body=row.response_body,
         response_headers=tuple(row.response_headers),
         error=row.error,
+        detail=row.detail,
     )

@@ -105,6 +105,7 @@ def addressee(subscription: Subscription) -> Addressee:
         name=subscription.name,
         emails=subscription.alerting.emails,
         active=subscription.active,
+        version=subscription.version,
         on_exhausted=subscription.retry.on_exhausted,
     )
 

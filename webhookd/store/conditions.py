@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
+from webhookd.flow.delivery_status import DeliveryState, DeliveryStatus, FailedAttempt
 from webhookd.flow.problem import Problem
 from webhookd.store.dialects import upsert
 from webhookd.store.subscriptions import hold
@@ -43,6 +44,7 @@ def _from_row(row: ConditionRow) -> Condition:
         since=row.since,
         failing_since=row.failing_since,
         last_failure=row.last_failure,
+        delivery=_delivery(row.delivery),
         lag=row.lag,
         problems=tuple(Problem(**item) for item in row.problems),
         lost_ranges=tuple(LostRange(**item) for item in row.lost_ranges),
@@ -52,7 +54,20 @@ def _from_row(row: ConditionRow) -> Condition:
         filter_errors=row.filter_errors,
         last_filter_error=row.last_filter_error,
         dead_lettered=row.dead_lettered,
+        version=row.version,
+        proven=row.proven,
     )
+
+
+def _delivery(document: dict[str, Any]) -> DeliveryStatus | None:
+    if not document:
+        return None
+    failure = document["last_failure"]
+    known = document | {
+        "state": DeliveryState(document["state"]),
+        "last_failure": FailedAttempt(**failure) if failure else None,
+    }
+    return DeliveryStatus(**known)
 
 
 def _to_row(condition: Condition) -> dict[str, Any]:
@@ -63,6 +78,8 @@ def _to_row(condition: Condition) -> dict[str, Any]:
         "since": condition.since,
         "failing_since": condition.failing_since,
         "last_failure": condition.last_failure,
+        "delivery": asdict(condition.delivery) if condition.delivery else {},
+        "delivery_state": condition.delivery.state.value if condition.delivery else "",
         "lag": condition.lag,
         "problems": [asdict(item) for item in condition.problems],
         "lost_ranges": [asdict(item) for item in condition.lost_ranges],
@@ -72,4 +89,6 @@ def _to_row(condition: Condition) -> dict[str, Any]:
         "filter_errors": condition.filter_errors,
         "last_filter_error": condition.last_filter_error,
         "dead_lettered": condition.dead_lettered,
+        "version": condition.version,
+        "proven": condition.proven,
     }

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
-from webhookd.flow.spell import CALM_S, Spell
+from webhookd.flow.spell import CALM_S, UNKNOWN_S, Spell
 from webhookd.store.dialects import insert_if_new, upsert
 from webhookd.store.tables import SpellRow
 
@@ -29,8 +29,9 @@ def lock_prefix(session: Session, prefix: str) -> dict[str, Spell]:
 def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
     """Keys of the spells to look at because time has passed: somebody may be reminded, or it is long over."""
     lasting = and_(SpellRow.ended_at == 0, SpellRow.speak_at <= now)
-    over = and_(SpellRow.ended_at > 0, SpellRow.ended_at <= now - CALM_S)
-    query = select(SpellRow.subject_key).where(or_(lasting, over)).order_by(SpellRow.speak_at).limit(limit)
+    over = and_(SpellRow.ended_at > 0, ~SpellRow.told, SpellRow.ended_at <= now - CALM_S)
+    forgotten = and_(SpellRow.ended_at > 0, SpellRow.told, SpellRow.ended_at <= now - UNKNOWN_S)
+    query = select(SpellRow.subject_key).where(or_(lasting, over, forgotten)).order_by(SpellRow.speak_at).limit(limit)
     return list(session.scalars(query))
 
 

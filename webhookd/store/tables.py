@@ -97,6 +97,8 @@ class ConditionRow(Table):
     since: Mapped[float] = mapped_column(Float)
     failing_since: Mapped[float] = mapped_column(Float)
     last_failure: Mapped[str] = mapped_column(AnyText)
+    delivery: Mapped[Json] = mapped_column(AnyJson)
+    delivery_state: Mapped[str] = mapped_column(AnyText)
     lag: Mapped[int | None] = mapped_column(BigInteger)
     problems: Mapped[Json] = mapped_column(AnyJson)
     lost_ranges: Mapped[Json] = mapped_column(AnyJson)
@@ -106,6 +108,8 @@ class ConditionRow(Table):
     filter_errors: Mapped[int] = mapped_column(BigInteger)
     last_filter_error: Mapped[str] = mapped_column(AnyText)
     dead_lettered: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(Integer)
+    proven: Mapped[bool] = mapped_column(Boolean)
 
 
 class ActivityRow(Table):
@@ -131,6 +135,7 @@ class ActivityRow(Table):
     response_body: Mapped[str] = mapped_column(AnyText)
     response_headers: Mapped[Json] = mapped_column(AnyJson)
     error: Mapped[str] = mapped_column(AnyText)
+    detail: Mapped[str] = mapped_column(AnyText)
 
 
 class DeadLetterRow(Table):

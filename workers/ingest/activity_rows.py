@@ -32,6 +32,7 @@ def _row(subscription: Subscription, call: Call) -> Activity:
         response_body=_readable(exchange.body),
         response_headers=tuple(parse_head(exchange.head)),
         error=exchange.error,
+        detail=exchange.detail,
     )
 
 

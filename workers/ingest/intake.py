@@ -25,6 +25,7 @@ from webhookd.flow.throttle import Throttle
 from webhookd.flow.topics import Topics
 from workers.ingest import vitals
 from workers.ingest.grouping import by_lane
+from workers.ingest.oversight import Oversight
 from workers.ingest.ports import Reader, Services
 from workers.ingest.positions import ASK_AGAIN_S, Move, Positions
 from workers.ingest.reading import Reading
@@ -56,7 +57,7 @@ class Intake:
     ) -> None:
         self.route = route
         self.subscription = route.subscription
-        self.vitals = vitals.resumed(self.subscription.id, previous, services.wall_clock())
+        self.vitals = vitals.resumed(self.subscription.id, self.subscription.version, previous, services.wall_clock())
         self.counters = self.vitals.counters
         self.fold = ActivityFold()
         self.throttle = throttle
@@ -71,6 +72,7 @@ class Intake:
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
         self._services = services
         self._active_at = services.monotonic()
+        self.oversight = Oversight(self, services, max_retries=self.subscription.retry.max_retries)
         self._positions = Positions(self, self._sources, services, self.subscription.id)
         self._reading = Reading(self, services, self.subscription.id)
         self.reader = open_reader(
@@ -173,6 +175,7 @@ class Intake:
     def delivered(self) -> None:
         """A delivery succeeded: what a delivery ends is over, unless a lane waits for its endpoint."""
         if not self.holds:
+            self.vitals.proven = True
             self._change(Problems.delivered)
 
     def commit(self) -> None:
@@ -184,7 +187,7 @@ class Intake:
             self.reader.commit(moved)
         except (KafkaException, RuntimeError) as error:
             _log.warning("commit_failed", subscription=self.subscription.id, detail=str(error))
-            self._commit_again(list(moved))
+            self._uncommitted(list(moved), "commit_failed", str(error))
 
     def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """A problem (flow/problem.py) began: unhealthy, shown in the status and in the activity."""
@@ -217,10 +220,9 @@ class Intake:
                 self._positions.confirm(lane, topics)
 
     def look_after(self) -> None:
-        """Once a second: how far behind it is, and whether a batch has been failing for too long."""
+        """Once a second: what its deliveries do, what has lasted for too long, and how far behind it is."""
         lanes = self.route.lanes.values()
-        if self.vitals.too_long(lanes, self._services.wall_clock()):
-            self.suffer(self.vitals.last_code)
+        self.oversight.look(lanes)
         self._reading.probe()
         lag = self._reading.lag()
         self.changed |= lag != self.vitals.lag
@@ -260,7 +262,7 @@ class Intake:
             self.changed = True
             safe()
 
-        self._services.bury(self.subscription, letters, counted)
+        self._services.bury(self.subscription, letters, self.oversight.letters_wait("a batch", counted))
 
     # What its positions and its reading ask of it.
 
@@ -319,7 +321,7 @@ class Intake:
             self.counters.dead_lettered += len(letters)
             self.changed = True
 
-        self._services.bury(self.subscription, letters, committed)
+        self._services.bury(self.subscription, letters, self.oversight.letters_wait(lane.key, committed))
 
     def _throttle(self) -> None:
         lanes = self.route.lanes.values()

@@ -32,6 +32,7 @@ from workers.ingest.companions import Companions
 from workers.ingest.dispatcher import Dispatcher
 from workers.ingest.inbox import Inbox
 from workers.ingest.intake import Intake
+from workers.ingest.oversight import INTAKE_FAILED
 from workers.ingest.settlement import Settlement
 from workers.ingest.timers import Timers
 from workers.ingest.unfetched_ends import UnfetchedEnds
@@ -69,6 +70,7 @@ class IngestLoop:
         self._topics_changed = False
         self._open_intake = open_intake
         self._never_joined = never_joined
+        self._unjoined: set[str] = set()
         self.inbox = Inbox(clocks.monotonic)
         self._background = Background()
         self.offsets = companions.offsets
@@ -333,12 +335,14 @@ class IngestLoop:
         if intake.broken:
             return
         intake.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
-        _log.error("intake_failed", code="intake_failed", subscription=intake.subscription.id, detail=repr(error))
+        _log.error("intake_failed", code=INTAKE_FAILED, subscription=intake.subscription.id, detail=repr(error))
         if isinstance(error, GroupDenied):
             intake.suffer(error.code, error.detail, standing=True)
-        elif intake.joined:
-            intake.suffer("intake_failed")
-        else:
+        elif intake.joined or intake.subscription.id in self._unjoined:
+            intake.suffer(INTAKE_FAILED, str(error), standing=True)
+            self._unjoined.discard(intake.subscription.id)
+        else:  # the group protocol may be at fault, which another one mends
+            self._unjoined.add(intake.subscription.id)
             self._never_joined()
         self.call_later(cadence.REBUILD_S, lambda: self._restart(intake))
 
@@ -347,9 +351,9 @@ class IngestLoop:
             self.start_with(intake.subscription, None)
 
     def _start_later(self, subscription: Subscription, previous: Condition | None, error: Exception) -> None:
-        _log.error("start_failed", code="intake_failed", subscription=subscription.id, detail=repr(error))
+        _log.error("start_failed", code=INTAKE_FAILED, subscription=subscription.id, detail=repr(error))
         before = previous or Condition(subscription_id=subscription.id, health=Health.HEALTHY)
-        self._recorder.condition(unhealthy(before, "intake_failed", str(error), self.wall_clock()))
+        self._recorder.condition(unhealthy(before, INTAKE_FAILED, str(error), self.wall_clock(), subscription.version))
         self.call_later(cadence.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
     def _start_again(self, subscription: Subscription, previous: Condition) -> None:

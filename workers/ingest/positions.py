@@ -27,6 +27,7 @@ from webhookd.flow.position import Bounds, Mark, Partition
 from webhookd.flow.start import Beginning, beginning, same_topic
 from webhookd.flow.subscription import Source
 from webhookd.flow.topics import Topics
+from workers.ingest.oversight import Oversight
 from workers.ingest.ports import Services
 from workers.ingest.position_questions import Found, Need, Wish, ask
 
@@ -50,6 +51,10 @@ class Lanes(Protocol):
     @property
     def closed(self) -> bool:
         """Whether it is left: nothing is asked for it any more."""
+
+    @property
+    def oversight(self) -> Oversight:
+        """What hears which positions could not be learnt."""
 
     def lane(self, partition: Partition) -> Lane | None:
         """The lane that is open for a partition."""
@@ -161,6 +166,8 @@ class Positions:
                 need = self._learn(wish, found.get(partition), moves)
                 if need is not None:
                     lacking[partition] = need
+        self._lanes.oversight.answered(wishes.keys() - lacking.keys())
+        self._lanes.oversight.answered(lacking, "the brokers do not say")
         self._lanes.reread(moves)
         self._lanes.dispatch()
         if lacking:

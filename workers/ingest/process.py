@@ -23,7 +23,7 @@ from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.edges.partition_offsets import PartitionOffsets
-from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSubscription
+from webhookd.errors import InvalidInput, QueueUnavailable, RowsRefused, UnusableSubscription, UpkeepDelayed
 from webhookd.flow.administration import SETTLE_S
 from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health, unhealthy
@@ -116,7 +116,8 @@ class IngestProcess:
         )
         self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
-        self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals)
+        checks = {RowsRefused.code: self._recorder.check, UpkeepDelayed.code: self._upkeep.check}
+        self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals, more=checks)
 
     def _companions(self) -> Companions:
         return Companions(
@@ -217,7 +218,7 @@ class IngestProcess:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
         before = previous or Condition(subscription_id=id_, health=Health.HEALTHY)
-        self._recorder.condition(unhealthy(before, error.code, error.detail, clock.wall_clock()))
+        self._recorder.condition(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
 
     def _open_intake(self, subscription: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
         settings = self._settings

@@ -14,7 +14,7 @@ from threading import Thread
 
 from webhookd import logs
 from webhookd.clock import WallClock
-from webhookd.errors import StoreUnavailable
+from webhookd.errors import RowsRefused, StoreUnavailable
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.alert import Alert
 from webhookd.flow.condition import Condition
@@ -54,6 +54,7 @@ class Recorder:
         self._inactive: dict[str, tuple[Subscription, str]] = {}
         self._stopping = False
         self._told_dropped = 0
+        self._refused = ""
         self.activity_dropped = 0
         """Additions to the activity log that were lost since the start: refused, or too many for the outage."""
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
@@ -93,6 +94,11 @@ class Recorder:
         with self._changed:
             self._inactive[subscription.id] = (subscription, reason)
             self._changed.notify()
+
+    def check(self) -> None:
+        """Raises RowsRefused while the database refuses what has to be written: it is tried again and again."""
+        if self._refused:
+            raise RowsRefused(self._refused)
 
     @property
     def _waiting(self) -> bool:
@@ -138,7 +144,10 @@ class Recorder:
         told &= self._write_conditions()
         self._write_activity()
         self._purge()
-        return letters and told
+        complete = letters and told
+        if complete:
+            self._refused = ""
+        return complete
 
     def _write_letters(self) -> bool:
         accepted = True
@@ -157,7 +166,7 @@ class Recorder:
         with self._database.transaction() as session:
             dead_letters.append(session, letters)
 
-    def _accepted(self, write: Callable[[], None], **facts: object) -> bool:
+    def _accepted(self, write: Callable[[], None], *, rows: str, **facts: object) -> bool:
         """Whether the database took it. Raises StoreUnavailable."""
         try:
             write()
@@ -166,7 +175,8 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with these rows is not wrong with the others
             # One line of it: the others may show the row.
             detail = f"{type(error).__name__}: {error}".partition("\n")[0]
-            _log.error("rows_refused", code="rows_refused", detail=detail, **facts)
+            self._refused = f"{rows}: {detail}"
+            _log.error("rows_refused", code=RowsRefused.code, rows=rows, detail=detail, **facts)
             return False
         return True
 

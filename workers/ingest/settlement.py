@@ -80,6 +80,7 @@ class Settlement:
         intake = self._intakes.get(delivery.subscription_id)
         if intake is None or intake.subscription.version != delivery.version:
             return
+        intake.oversight.delivery_ended(report.kind)
         _fold(intake.fold, report, delivery.done - done)
         if report.failure is not None:
             intake.failed(report.failure)

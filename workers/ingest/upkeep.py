@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.errors import Conflict, KafkaUnavailable, StoreUnavailable, TopicDenied
+from webhookd.errors import Conflict, KafkaUnavailable, StoreUnavailable, TopicDenied, UpkeepDelayed
 from webhookd.flow.condition import Condition
 from webhookd.flow.ownership import owner
 from webhookd.flow.position import Committed, Partition
@@ -35,6 +35,9 @@ ROUND_S = 1.0
 ASK_S = 5.0
 VISIT_S = 20.0
 """A first member of a classic group waits three seconds for others."""
+
+DELAYED_S = 3600.0
+"""Offsets that could not be renewed for so long are a fault: brokers keep them for a week, and for less if told so."""
 
 FIRST_OFFSETS_S = 60.0
 """After the start: a process that never lives for the whole interval must get round to it too."""
@@ -106,6 +109,7 @@ class Upkeep:
         self._offsets_at = monotonic() + min(FIRST_OFFSETS_S, offsets_every_s)
         self._idle: deque[Idle] = deque()
         self._waits: dict[str, _Wait] = {}
+        self._delayed: dict[str, float] = {}
         self._stop = Event()
         self._thread = Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -117,6 +121,13 @@ class Upkeep:
         """End the thread; what it has in hand ends first."""
         self._stop.set()
         self._thread.join(ASK_S + 1.0)
+
+    def check(self) -> None:
+        """Raises UpkeepDelayed when a group's offsets could not be renewed for DELAYED_S; any thread."""
+        now = self._monotonic()
+        late = sorted(group for group, since in list(self._delayed.items()) if now - since >= DELAYED_S)
+        if late:
+            raise UpkeepDelayed(f"{len(late)} groups, {late[0]} among them")
 
     def drop_groups(self) -> None:
         """Delete the groups whose subscriptions are gone, as far as they are ours and empty."""
@@ -139,6 +150,8 @@ class Upkeep:
             self._offsets_at = began + self._offsets_every_s
             with self._database.transaction() as session:
                 self._idle = deque(self._idle_groups(session))
+            idle = {item.group for item in self._idle}
+            self._delayed = {group: since for group, since in self._delayed.items() if group in idle}
             _log.info("offset_upkeep", groups=len(self._idle))
         while self._idle and not self._stop.is_set() and self._monotonic() - began < ROUND_S:
             self._keep(self._idle.popleft())
@@ -172,17 +185,22 @@ class Upkeep:
         asked_at = self._monotonic()
         try:
             commits = self._groups.commits(idle.group, idle.topics, ASK_S)
+            if not commits:
+                self._delayed.pop(idle.group, None)
             if not commits or self._monotonic() - asked_at >= FROZEN_S:
                 return
             self._groups.commit_again(idle.group, commits, ASK_S)
             topics = sorted({partition.topic for partition in commits})
             self._groups.visit(idle.group, topics, self._protocol(), VISIT_S)
+            self._delayed.pop(idle.group, None)
         except Conflict:
             _log.debug("group_runs_again", group=idle.group)
+            self._delayed.pop(idle.group, None)
         except TopicDenied as error:  # until the next round, hours from now
             _log.warning("upkeep_refused", group=idle.group, code=error.code, topic=error.topic)
         except KafkaUnavailable as error:
             _log.warning("upkeep_delayed", group=idle.group, code=error.code, detail=error.detail)
+            self._delayed.setdefault(idle.group, self._monotonic())
             self._idle.append(idle)
             self._stop.wait(RETRY_S[1])
 

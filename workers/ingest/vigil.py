@@ -1,6 +1,6 @@
 """What watches over the rest in each ingest process: who mails alerts, and who looks after the system's parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from webhookd import clock
@@ -26,10 +26,19 @@ KAFKA_S = 3.0
 
 
 class Vigil:
-    """Mailing and the system's watch. Raises UnusableSetting when no mail can be sent with the settings."""
+    """Mailing and the system's watch; `more` are checks of this process itself.
+
+    Raises UnusableSetting when no mail can be sent with the settings.
+    """
 
     def __init__(
-        self, settings: Settings, edges: Edges, *, member_id: str, vitals: Callable[[], Vitals | None]
+        self,
+        settings: Settings,
+        edges: Edges,
+        *,
+        member_id: str,
+        vitals: Callable[[], Vitals | None],
+        more: Mapping[str, Check],
     ) -> None:
         self._mailing = Mailing(
             edges.database,
@@ -39,7 +48,7 @@ class Vigil:
         )
         self._watch = SystemWatch(
             edges.database,
-            Parts(_checks(settings, edges, self._mailing)),
+            Parts({**_checks(settings, edges, self._mailing), **more}),
             self._mailing,
             member_id=member_id,
             operators=settings.operator_emails,

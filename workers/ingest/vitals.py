@@ -3,8 +3,10 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
+from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
+from webhookd.flow.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
 from webhookd.flow.lane import Lane
 from webhookd.flow.problem import Problems
 from webhookd.flow.report import Exchange
@@ -35,10 +37,12 @@ class Vitals:
 
     subscription_id: str
     since: float
+    version: int = 0
+    proven: bool = True
     counters: Counters = field(default_factory=Counters)
     problems: Problems = field(default_factory=Problems)
-    last_failure: str = ""
-    last_code: str = ""
+    failure: FailedAttempt | None = None
+    delivery: DeliveryStatus = STARTING
     lag: int | None = None
     topics: dict[str, int] = field(default_factory=dict)
     lost_ranges: list[LostRange] = field(default_factory=list)
@@ -52,6 +56,11 @@ class Vitals:
     def reason(self) -> str:
         """The code of the problem that is shown first."""
         return self.problems.reason
+
+    @property
+    def last_code(self) -> str:
+        """The code of the last failed attempt."""
+        return self.failure.code if self.failure else ""
 
     def change(self, act: Callable[[Problems], bool], now: float) -> Activity | None:
         """Change the problems; returns what to tell the subscription's owner, None when health and reason stay."""
@@ -67,9 +76,13 @@ class Vitals:
 
     def failed(self, failure: Exchange) -> None:
         """An exchange failed: keep what was answered, for people."""
-        answer = failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip()
-        self.last_code = failure.error
-        self.last_failure = f"{failure.error}: {answer}" if answer else failure.error
+        self.failure = FailedAttempt(
+            code=failure.error,
+            at=failure.at,
+            status=failure.status,
+            answer=failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip(),
+            detail=failure.detail[:ANSWER_CHARACTERS],
+        )
 
     def lost(self, lost: LostRange) -> None:
         """Kafka no longer holds these offsets."""
@@ -78,17 +91,21 @@ class Vitals:
     def too_long(self, lanes: Collection[Lane], now: float) -> bool:
         """Whether a batch has been failing for so long that the subscription is to be called unhealthy."""
         since = failing_since(lanes)
-        return self.health is Health.HEALTHY and since > 0.0 and now - since >= UNHEALTHY_AFTER_S
+        failed = self.health is Health.HEALTHY and since > 0.0 and bool(self.last_code)
+        return failed and now - since >= UNHEALTHY_AFTER_S
 
     def condition(self, lanes: Collection[Lane]) -> Condition:
         """What the status shows, filter errors of this run aside."""
+        failed = self.health is Health.UNHEALTHY or failing_since(lanes)
+        failure = self.failure if failed else None
         return Condition(
             subscription_id=self.subscription_id,
             health=self.health,
             reason=self.reason,
             since=self.since,
             failing_since=failing_since(lanes),
-            last_failure=self.last_failure if self.health is Health.UNHEALTHY or failing_since(lanes) else "",
+            last_failure=str(failure or ""),
+            delivery=replace(self.delivery, last_failure=failure),
             lag=self.lag,
             problems=self.problems.all,
             lost_ranges=tuple(self.lost_ranges),
@@ -97,7 +114,15 @@ class Vitals:
             filtered=self.counters.filtered,
             filter_errors=self.counters.filter_errors,
             dead_lettered=self.counters.dead_lettered,
+            version=self.version,
+            proven=self.proven,
         )
+
+    def saw_lanes(self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> bool:
+        """Keep what the deliveries are doing; returns whether that is news."""
+        before = self.delivery
+        self.delivery = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        return self.delivery.differs(before)
 
     @property
     def missing(self) -> list[str]:
@@ -125,9 +150,13 @@ def failing_since(lanes: Collection[Lane]) -> float:
     return min((lane.failing_since for lane in lanes if lane.failing_since), default=0.0)
 
 
-def resumed(subscription_id: str, previous: Condition | None, now: float) -> Vitals:
-    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again."""
-    fresh = Vitals(subscription_id=subscription_id, since=now)
+def resumed(subscription_id: str, version: int, previous: Condition | None, now: float) -> Vitals:
+    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again.
+
+    What failed before its owner changed it says nothing of it as it is now; and a configuration that could not be used
+    can be, or this would not be called.
+    """
+    fresh = Vitals(subscription_id=subscription_id, version=version, since=now)
     if previous is None:
         return fresh
     counters = Counters(
@@ -136,11 +165,14 @@ def resumed(subscription_id: str, previous: Condition | None, now: float) -> Vit
         dead_lettered=previous.dead_lettered,
         filter_errors=previous.filter_errors,
     )
+    kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
+    if previous.version not in {0, version}:
+        return replace(kept, proven=False)
+    problems = [problem for problem in previous.problems if problem.code != UnusableSubscription.code]
     return replace(
-        fresh,
-        counters=counters,
-        problems=Problems(previous.problems),
+        kept,
+        proven=previous.proven,
+        problems=Problems(problems),
         since=previous.since,
-        last_failure=previous.last_failure,
-        lost_ranges=list(previous.lost_ranges),
+        failure=previous.delivery.last_failure if previous.delivery else None,
     )

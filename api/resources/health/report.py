@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 from api.ports import Board, Services
+from api.resources.health.subscriptions import offline, shown
 from api.resources.status.picture import iso
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import QueueUnavailable, StoreUnavailable, Unavailable
-from webhookd.store import members, system
+from webhookd.flow.administration import ONLINE, Administration
+from webhookd.store import administration, members, subscription_counts, system
+from webhookd.store.subscription_counts import NONE, Counts
 from webhookd.store.system import Seen, Vitals
 
 DEADLINE_S = 0.8
@@ -26,6 +29,9 @@ HERE = "api"
 
 NO_INGEST = "no_ingest"
 """No ingest process has been heard of lately: nobody reads Kafka, and nobody would report a fault."""
+
+NOT_STARTED = "subscriptions_not_started"
+"""Ingest processes live, but none has begun with what was made or changed more than a minute ago."""
 
 Answer = TypeVar("Answer")
 
@@ -39,6 +45,8 @@ class Stored:
     faults: Sequence[Seen]
     vitals: Vitals | None
     ingest_alive: bool
+    subscriptions: Counts = NONE
+    administration: Administration = ONLINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +112,8 @@ class Report:
         boarded = _heard(asked_board, self._boarded.code, own)
         if stored is not None and not stored.ingest_alive:
             own[NO_INGEST] = "no ingest process has been heard of lately"
+        elif stored is not None and stored.subscriptions.not_started:
+            own[NOT_STARTED] = f"{stored.subscriptions.not_started} changed subscriptions are read by no ingest process"
         return self._drawn(stored, boarded, own)
 
     def _drawn(self, stored: Stored | None, boarded: Boarded | None, own: Mapping[str, str]) -> dict[str, Any]:
@@ -115,9 +125,12 @@ class Report:
             _fault(seen.fault.code, seen.fault.since, seen.fault.detail, seen.member_id) for seen in reported
         ]
         vitals = stored.vitals if stored is not None else None
+        switch = stored.administration if stored is not None else ONLINE
         return {
-            "status": "degraded" if faults else "ok",
+            "status": "offline" if switch.offline else "degraded" if faults else "ok",
+            "offline": offline(switch, now) if switch.offline else None,
             "faults": faults,
+            "subscriptions": shown(stored.subscriptions) if stored is not None else None,
             "workers": list(boarded.workers) if boarded is not None else [],
             "queues": dict(boarded.queues) if boarded is not None else {},
             "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
@@ -135,6 +148,8 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
                 faults=system.faults(session),
                 vitals=system.vitals(session),
                 ingest_alive=bool(members.alive(session, services.settings.ingest_member_timeout_s)),
+                subscriptions=subscription_counts.count(session, switch := administration.read(session)),
+                administration=switch,
             )
 
     return Report(stored, lambda: _board_says(services.board), monotonic=monotonic, wall_clock=wall_clock)

@@ -24,11 +24,44 @@ class WorkerSchema(Schema):
     silent_s = fields.Float()
 
 
+class OfflineSchema(Schema):
+    """Since when webhookd is offline, and why."""
+
+    since = fields.String(metadata={"description": "ISO 8601, UTC"})
+    message = fields.String()
+
+
+class SubscriptionCountsSchema(Schema):
+    """How many subscriptions are in which state; healthy, failing, unhealthy and inactive add up to total."""
+
+    total = fields.Integer()
+    healthy = fields.Integer()
+    failing = fields.Integer(metadata={"description": "not unhealthy yet: the last attempt failed, another follows"})
+    unhealthy = fields.Integer()
+    inactive = fields.Integer()
+    paused = fields.Integer(metadata={"description": "of the unhealthy: no attempt is left, one is made now and then"})
+    unhealthy_by_reason = fields.Dict(keys=fields.String(), values=fields.Integer())
+    inactive_by_reason = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        metadata={"description": "owner: its owner switched it off; offline: its owner did not, webhookd is offline"},
+    )
+
+
 class HealthSchema(Schema):
     """The process is alive; and how the system is, as far as it could be said at once."""
 
-    status = fields.String(metadata={"enum": ["ok", "degraded"], "description": "degraded: there are faults"})
+    status = fields.String(
+        metadata={
+            "enum": ["ok", "degraded", "offline"],
+            "description": "degraded: there are faults; offline: nothing is delivered, whether or not there are faults",
+        }
+    )
+    offline = fields.Nested(OfflineSchema, allow_none=True)
     faults = fields.List(fields.Nested(FaultSchema))
+    subscriptions = fields.Nested(
+        SubscriptionCountsSchema, allow_none=True, metadata={"description": "null: the database did not answer"}
+    )
     workers = fields.List(fields.Nested(WorkerSchema))
     queues = fields.Dict(
         keys=fields.String(), values=fields.Integer(), metadata={"description": "tasks that wait, by queue"}

@@ -9,7 +9,9 @@ from webhookd.errors import UnusableSubscription
 from webhookd.flow.activity import Activity
 from webhookd.flow.administration import OFFLINE_REASON, ONLINE, Administration
 from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.delivery_status import STARTING, STOPPED, DeliveryStatus, FailedAttempt
 from webhookd.flow.problem import Problem
+from webhookd.flow.reasons import meaning
 from webhookd.store.subscriptions import Outline
 
 
@@ -48,6 +50,7 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
         "since": iso(since) if since else None,
         "failing_since": iso(condition.failing_since) if condition.failing_since else None,
         "last_failure": condition.last_failure,
+        "delivery": _delivery(delivery_of(facts)),
         "problems": [_problem(item) for item in condition.problems],
         "lag": None if health == "inactive" else condition.lag,
         "lost_ranges": [_lost(item) for item in condition.lost_ranges],
@@ -63,8 +66,41 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
     }
 
 
+def delivery_of(standing: Standing) -> DeliveryStatus:
+    """What the deliveries are doing; ingest has to begin with what was changed or made a moment ago."""
+    if standing.administration.offline or not standing.outline.active or not standing.usable:
+        return STOPPED
+    condition = standing.condition
+    if condition is None or condition.delivery is None or condition.version not in {0, standing.outline.version}:
+        return STARTING
+    return condition.delivery
+
+
+def _delivery(status: DeliveryStatus) -> dict[str, Any]:
+    return {
+        "state": status.state.value,
+        "since": iso(status.since) if status.since else None,
+        "attempt": status.attempt or None,
+        "max_attempts": status.max_attempts or None,
+        "next_attempt_at": iso(status.next_attempt_at) if status.next_attempt_at else None,
+        "lanes": status.lanes,
+        "lanes_failing": status.lanes_failing,
+        "last_failure": _failure(status.last_failure) if status.last_failure else None,
+    }
+
+
+def _failure(failure: FailedAttempt) -> dict[str, Any]:
+    return {
+        "code": failure.code,
+        "timestamp": iso(failure.at),
+        "response_code": failure.status or None,
+        "response_body": failure.answer,
+        "detail": failure.detail,
+    }
+
+
 def _problem(item: Problem) -> dict[str, Any]:
-    return {"code": item.code, "detail": item.detail, "since": iso(item.since)}
+    return {"code": item.code, "meaning": meaning(item.code), "detail": item.detail, "since": iso(item.since)}
 
 
 def _lost(item: LostRange) -> dict[str, Any]:
@@ -113,4 +149,5 @@ def _event(item: Activity) -> dict[str, Any]:
         "response_body": item.response_body,
         "response_headers": list(item.response_headers),
         "error": item.error,
+        "detail": item.detail,
     }

@@ -3,6 +3,7 @@
 from marshmallow import Schema, fields
 
 from webhookd.flow.activity import Event
+from webhookd.flow.delivery_status import DeliveryState
 
 
 class ActivitySchema(Schema):
@@ -14,9 +15,10 @@ class ActivitySchema(Schema):
     request = fields.String(metadata={"example": "POST https://example.com/hook"})
     request_headers = fields.List(fields.String(), metadata={"description": "values masked"})
     response_code = fields.Integer(allow_none=True)
-    response_body = fields.String()
+    response_body = fields.String(metadata={"description": "what the endpoint sent, and nothing else"})
     response_headers = fields.List(fields.String())
     error = fields.String(metadata={"description": "the failure's code, or the reason of a change"})
+    detail = fields.String(metadata={"description": "what webhookd says about the error: no word of the endpoint's"})
 
 
 class TopicSchema(Schema):
@@ -51,8 +53,40 @@ class ProblemSchema(Schema):
     """Why a subscription delivers less than it should."""
 
     code = fields.String(metadata={"description": "one short word"})
+    meaning = fields.String(metadata={"description": "the same in one line"})
     detail = fields.String(metadata={"description": "for people"})
     since = fields.String(metadata={"description": "ISO 8601, UTC"})
+
+
+class FailureSchema(Schema):
+    """The last attempt that failed: what the endpoint answered, or what webhookd says where there was no answer."""
+
+    code = fields.String()
+    timestamp = fields.String(metadata={"description": "ISO 8601, UTC"})
+    response_code = fields.Integer(allow_none=True)
+    response_body = fields.String(metadata={"description": "the endpoint's words, shortened"})
+    detail = fields.String(metadata={"description": "webhookd's words"})
+
+
+class DeliverySchema(Schema):
+    """What the deliveries are doing now; of several failing lanes (partitions) the one that fails for longest."""
+
+    state = fields.String(
+        metadata={
+            "enum": [state.value for state in DeliveryState],
+            "description": "failing: the last attempt failed and another follows; paused: no attempt is left, one is "
+            "made now and then; stopped: the subscription is off, offline or unusable",
+        }
+    )
+    since = fields.String(allow_none=True, metadata={"description": "when it began to fail"})
+    attempt = fields.Integer(allow_none=True, metadata={"description": "failed attempts of the batch so far"})
+    max_attempts = fields.Integer(allow_none=True, metadata={"description": "so many it has: max_retries + 1"})
+    next_attempt_at = fields.String(
+        allow_none=True, metadata={"description": "null: it is under way, or may begin at any time"}
+    )
+    lanes = fields.Integer(metadata={"description": "partitions that are read"})
+    lanes_failing = fields.Integer()
+    last_failure = fields.Nested(FailureSchema, allow_none=True)
 
 
 class StatusSchema(Schema):
@@ -70,7 +104,8 @@ class StatusSchema(Schema):
     failing_since = fields.String(
         allow_none=True, metadata={"description": "when the batch that fails for longest failed first"}
     )
-    last_failure = fields.String(metadata={"description": "what the endpoint answered to it"})
+    last_failure = fields.String(metadata={"description": "code: what the endpoint answered, or webhookd's words"})
+    delivery = fields.Nested(DeliverySchema)
     problems = fields.List(
         fields.Nested(ProblemSchema), metadata={"description": "every cause, the one that `reason` names first"}
     )

@@ -145,7 +145,7 @@ def _turned(subscription: Subscription, switch: Administration) -> Activity:
         at=clock.wall_clock(),
         event=Event.ACTIVE if subscription.active and not stopped else Event.INACTIVE,
         error=OFFLINE_REASON if stopped else "",
-        response_body=switch.offline_message if stopped else "",
+        detail=switch.offline_message if stopped else "",
     )
 
 

@@ -45,6 +45,7 @@ def test_an_event_comes_back_with_every_field(database: Database) -> None:
         request_headers=("X-Api-Key: ****",),
         response_code=500,
         response_body="no",
+        detail="its own word",
         response_headers=("Server: x",),
         error="status_500",
     )

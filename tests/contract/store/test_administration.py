@@ -23,7 +23,7 @@ def switch(database: Database, status: Availability, message: str = "") -> None:
 
 def events(database: Database, id_: str) -> list[tuple[Event, str, str]]:
     with database.transaction() as session:
-        return [(row.event, row.error, row.response_body) for row in activity.recent(session, id_)]
+        return [(row.event, row.error, row.detail) for row in activity.recent(session, id_)]
 
 
 def test_switch_is_online_until_it_is_turned(database: Database) -> None:

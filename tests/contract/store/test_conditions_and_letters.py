@@ -5,6 +5,7 @@ from sqlalchemy import update
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.delivery_status import DeliveryState, DeliveryStatus, FailedAttempt
 from webhookd.flow.position import Partition
 from webhookd.store import conditions, dead_letters, members, subscriptions
 from webhookd.store.database import Database
@@ -24,6 +25,18 @@ def condition(id_: str = ID, *, delivered: int = 7) -> Condition:
         filter_errors=1,
         last_filter_error="type",
         dead_lettered=3,
+        delivery=DeliveryStatus(
+            state=DeliveryState.FAILING,
+            since=1.5,
+            attempt=2,
+            max_attempts=6,
+            next_attempt_at=9.5,
+            lanes=4,
+            lanes_failing=1,
+            last_failure=FailedAttempt(code="timeout", at=1.5, detail="no answer in time"),
+        ),
+        version=4,
+        proven=False,
     )
 
 

@@ -85,7 +85,7 @@ def test_offline_makes_every_subscription_inactive(client: FlaskClient) -> None:
     of = status(client, id_)
     assert (of["status"], of["reason"], of["active"]) == ("inactive", "offline", "yes")
     newest = of["recent_activity"][0]
-    assert (newest["event"], newest["error"], newest["response_body"]) == ("inactive", "offline", "moving house")
+    assert (newest["event"], newest["error"], newest["detail"]) == ("inactive", "offline", "moving house")
 
 
 def test_both_ways_are_recorded_once_each(client: FlaskClient) -> None:

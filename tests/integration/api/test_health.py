@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import update
 
 from api.application import create_app
 from api.resources.health.readiness import Readiness
 from api.resources.health.report import Boarded, Report, Stored
+from tests.harness.subscriptions import subscription
 from webhookd import clock
 from webhookd.edges.announcements import Announcer
 from webhookd.edges.memory_board import MemoryBoard
@@ -16,9 +18,10 @@ from webhookd.errors import StoreUnavailable
 from webhookd.flow.faults import Fault
 from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
-from webhookd.store import members, system
+from webhookd.store import members, subscriptions, system
 from webhookd.store.database import Database
 from webhookd.store.system import Vitals
+from webhookd.store.tables import SubscriptionRow
 from webhookd.testing.memory_offsets import MemoryOffsets
 
 
@@ -35,7 +38,18 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
         system.beat(session, "m1", Vitals(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4))
     assert client.get("/health").get_json() == {
         "status": "ok",
+        "offline": None,
         "faults": [],
+        "subscriptions": {
+            "total": 0,
+            "healthy": 0,
+            "failing": 0,
+            "unhealthy": 0,
+            "inactive": 0,
+            "paused": 0,
+            "unhealthy_by_reason": {},
+            "inactive_by_reason": {},
+        },
         "workers": [],
         "queues": {},
         "deliveries_in_flight": 3,
@@ -63,6 +77,26 @@ def test_faults_that_ingest_sees_are_shown(client: FlaskClient, database: Databa
 
 def test_missing_ingest_is_a_fault(client: FlaskClient) -> None:
     assert [fault["code"] for fault in client.get("/health").get_json()["faults"]] == ["no_ingest"]
+
+
+def test_offline_is_not_ok_and_says_since_when(client: FlaskClient, database: Database) -> None:
+    with database.transaction() as session:
+        members.beat(session, "m1")
+        subscriptions.insert(session, subscription())
+    client.post("/1/EventNotificationAdmin", json={"status": "offline", "offline_message": "moving house"})
+    answer = client.get("/health")
+    shown = answer.get_json()
+    assert (answer.status_code, shown["status"], shown["faults"]) == (200, "offline", [])
+    assert (shown["offline"]["message"], shown["offline"]["since"][-1]) == ("moving house", "Z")
+    assert shown["subscriptions"]["inactive_by_reason"] == {"offline": 1}
+
+
+def test_change_that_no_ingest_process_begins_with_is_a_fault(client: FlaskClient, database: Database) -> None:
+    with database.transaction() as session:
+        members.beat(session, "m1")
+        subscriptions.insert(session, subscription())
+        session.execute(update(SubscriptionRow).values(changed_at=1.0))
+    assert [fault["code"] for fault in client.get("/health").get_json()["faults"]] == ["subscriptions_not_started"]
 
 
 def test_workers_and_queues_are_shown(settings: Settings, database: Database, kafka: MemoryOffsets) -> None:

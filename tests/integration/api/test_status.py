@@ -122,6 +122,7 @@ def test_calls_are_shown_newest_first(client: FlaskClient, created: dict[str, An
         "response_body": "ok",
         "response_headers": ["Server: nginx"],
         "error": "",
+        "detail": "",
     }
 
 

@@ -1,12 +1,14 @@
 """How a status is put together."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from api.resources.status.picture import Facts, draw, iso
 from webhookd.flow.administration import Administration, Availability
 from webhookd.flow.condition import Condition, Health
+from webhookd.flow.delivery_status import DeliveryState, DeliveryStatus, FailedAttempt
 from webhookd.store.subscriptions import Outline
 
 
@@ -46,3 +48,53 @@ def test_offline_counts_more_than_everything(active: bool) -> None:
 def test_a_configuration_that_cannot_be_used_is_unhealthy() -> None:
     drawn = draw(facts(usable=False), now=0.0)
     assert (drawn["status"], drawn["reason"]) == ("unhealthy", "unusable_configuration")
+
+
+FAILING = DeliveryStatus(
+    state=DeliveryState.FAILING,
+    since=1.0,
+    attempt=2,
+    max_attempts=6,
+    next_attempt_at=30.0,
+    lanes=4,
+    lanes_failing=1,
+    last_failure=FailedAttempt(code="dns_failed", at=2.0, detail="no such name"),
+)
+
+
+def test_failing_deliveries_are_shown_beside_healthy() -> None:
+    condition = Condition(subscription_id="s", health=Health.HEALTHY, delivery=FAILING, version=1)
+    drawn = draw(facts(condition=condition), now=3.0)
+    assert (drawn["status"], drawn["delivery"]) == (
+        "healthy",
+        {
+            "state": "failing",
+            "since": iso(1.0),
+            "attempt": 2,
+            "max_attempts": 6,
+            "next_attempt_at": iso(30.0),
+            "lanes": 4,
+            "lanes_failing": 1,
+            "last_failure": {
+                "code": "dns_failed",
+                "timestamp": iso(2.0),
+                "response_code": None,
+                "response_body": "",
+                "detail": "no such name",
+            },
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "starting"),
+        ({"condition": Condition(subscription_id="s", health=Health.HEALTHY, delivery=FAILING, version=7)}, "starting"),
+        ({"condition": Condition(subscription_id="s", health=Health.HEALTHY, delivery=FAILING)}, "failing"),
+        ({"active": False}, "stopped"),
+        ({"usable": False}, "stopped"),
+    ],
+)
+def test_state_of_deliveries_is_that_of_the_version_shown(changes: dict[str, Any], state: str) -> None:
+    assert draw(facts(**changes), now=3.0)["delivery"]["state"] == state

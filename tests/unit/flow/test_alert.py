@@ -22,7 +22,7 @@ UNHEALTHY = replace(
     health=Health.UNHEALTHY,
     reason="http_503",
     failing_since=NOW - 300.0,
-    last_failure="503 Service Unavailable: try later",
+    last_failure="http_503: 503 Service Unavailable: try later",
     lag=12345,
 )
 
@@ -150,18 +150,24 @@ def test_text_says_what_its_owner_has_to_know() -> None:
     [
         ("http_500", OnExhausted.DEAD_LETTER, "put aside among the dead letters"),
         ("http_500", OnExhausted.PAUSE, "held back"),
-        ("http_401", OnExhausted.PAUSE, "refuses these requests"),
-        ("http_429", OnExhausted.PAUSE, "answer with a 2xx"),
+        ("http_401", OnExhausted.PAUSE, "accepts no login"),
+        ("http_429", OnExhausted.PAUSE, "more requests"),
+        ("http_418", OnExhausted.PAUSE, "refuses these requests"),
+        ("http_302", OnExhausted.PAUSE, "redirects to"),
         ("dns_failed", OnExhausted.PAUSE, "DNS records"),
+        ("address_refused", OnExhausted.PAUSE, "WEBHOOKD_EGRESS_ALLOW"),
+        ("tls_failed", OnExhausted.PAUSE, "certificate"),
+        ("proxy_failed", OnExhausted.PAUSE, "WEBHOOKD_EGRESS_PROXY"),
+        ("internal_error", OnExhausted.PAUSE, "not to blame"),
         ("unusable_configuration", OnExhausted.PAUSE, "Save the subscription again"),
         ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("worker_lost", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
         ("topic_denied", OnExhausted.PAUSE, "DESCRIBE and READ on the topic"),
         ("group_denied", OnExhausted.PAUSE, "consumer groups whose names begin with webhooks-"),
-        ("read_failed", OnExhausted.DEAD_LETTER, "Ask who runs Kafka"),
+        ("read_failed", OnExhausted.DEAD_LETTER, "about the brokers' state"),
         ("commit_failed", OnExhausted.PAUSE, "after a restart they are delivered again"),
-        ("a_reason_of_later", OnExhausted.PAUSE, "answer with a 2xx"),
+        ("a_reason_of_later", OnExhausted.PAUSE, "ask who runs webhookd"),
     ],
 )
 def test_text_says_what_happens_and_what_to_do(reason: str, policy: OnExhausted, words: str) -> None:
@@ -172,6 +178,20 @@ def test_text_says_what_happens_and_what_to_do(reason: str, policy: OnExhausted,
 def test_detail_is_shown_of_what_is_not_the_endpoints(reason: str, shown: bool) -> None:
     problems = (Problem(code=reason, detail="orders/0:\r\ndenied", standing=shown),)
     assert ("orders/0: denied" in told(replace(UNHEALTHY, reason=reason, problems=problems))) is shown
+
+
+@pytest.mark.parametrize("code", ["address_refused", "tls_failed", "timeout", "connect_refused"])
+def test_advice_about_dns_is_given_for_dns_alone(code: str) -> None:
+    assert "DNS" not in told(replace(UNHEALTHY, reason=code, last_failure=code))
+
+
+@pytest.mark.parametrize(
+    ("last_failure", "label"),
+    [("http_503: try later", "last answer:"), ("dns_failed: no such name", "no answer:")],
+)
+def test_text_says_whose_words_it_shows(last_failure: str, label: str) -> None:
+    [line] = [line for line in told(replace(UNHEALTHY, last_failure=last_failure)).splitlines() if last_failure in line]
+    assert line.strip().startswith(label)
 
 
 def test_what_others_chose_breaks_no_line() -> None:
@@ -212,3 +232,74 @@ def test_deactivation_ends_the_spell_and_says_why() -> None:
 @pytest.mark.parametrize("at", [float("inf"), 1e300, -1e300, float("nan")])
 def test_time_that_makes_no_sense_costs_no_alert(at: float) -> None:
     assert "unknown" in told(replace(UNHEALTHY, failing_since=at))
+
+
+CHANGED = replace(HEALTHY, proven=False)
+
+
+def test_change_by_the_owner_is_no_recovery() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+@pytest.mark.parametrize("after_s", [1.0, 24 * HOUR])
+def test_recovery_after_a_change_is_told_once(after_s: float) -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(CHANGED, after_s=after_s)
+    owner.hear(HEALTHY)
+    owner.hear(HEALTHY, after_s=HOUR)
+    assert owner.kinds() == [Kind.UNHEALTHY, Kind.RECOVERED]
+
+
+def test_failure_right_after_a_change_is_in_the_mail_before() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(UNHEALTHY, after_s=5.0)
+    assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+def test_failure_long_after_a_change_is_news() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(UNHEALTHY, after_s=HOUR)
+    assert owner.kinds() == [Kind.UNHEALTHY, Kind.UNHEALTHY]
+
+
+def test_change_after_a_deactivation_says_nothing_more() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.spells = {}  # as the mail about the deactivation leaves them
+    owner.hear(CHANGED)
+    owner.hear(HEALTHY)
+    assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+def test_change_that_nothing_was_delivered_to_is_forgotten() -> None:
+    owner = Owner()
+    owner.hear(UNHEALTHY)
+    owner.hear(CHANGED)
+    owner.hear(CHANGED, after_s=8 * 24 * HOUR)
+    assert owner.spells == {}
+
+
+def test_condition_of_the_version_before_the_change_says_nothing() -> None:
+    owner = Owner(replace(OWNER, version=2))
+    owner.hear(replace(UNHEALTHY, version=1))
+    owner.hear(replace(HEALTHY, version=1))
+    assert owner.kinds() == []
+    owner.hear(replace(UNHEALTHY, version=2))
+    assert owner.kinds() == [Kind.UNHEALTHY]
+
+
+@pytest.mark.parametrize(
+    ("reason", "opening"),
+    [("http_500", "Deliveries of this subscription fail."), ("commit_failed", "does not work as it should.")],
+)
+def test_text_blames_no_endpoint_for_what_is_not_its_doing(reason: str, opening: str) -> None:
+    assert opening in told(replace(UNHEALTHY, reason=reason))

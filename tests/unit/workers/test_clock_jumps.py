@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness.errands import OK, Hands, answer
 from tests.harness.lanes import lane
+from webhookd.flow.delivery_status import FailedAttempt
 from webhookd.flow.outcome import Response
 from webhookd.flow.report import Kind
 from webhookd.flow.retry import LONGEST_RETRY_AFTER_S
@@ -41,7 +42,7 @@ def test_date_to_retry_after_is_bounded_when_the_wall_clock_jumps(jump_s: float)
 def test_lane_that_began_to_fail_in_the_future_is_not_too_long_about_it() -> None:
     failing = lane()
     failing.failing_since = DAY_S
-    vitals = Vitals(subscription_id="s", since=0.0)
+    vitals = Vitals(subscription_id="s", since=0.0, failure=FailedAttempt(code="timeout", at=0.0))
     assert not vitals.too_long([failing], now=1.0)
     assert vitals.too_long([failing], now=DAY_S + UNHEALTHY_AFTER_S)
 

@@ -212,7 +212,7 @@ def test_report_shows_why_there_was_no_answer() -> None:
     errand = hands.errand(batches=1)
     errand.advance(None)
     errand.advance(silence(FailureCode.DNS_FAILED))
-    assert errand.report().failure == Exchange(hands.wall, "msg_0", 0, b"", b"as the test says", "dns_failed")
+    assert errand.report().failure == Exchange(hands.wall, "msg_0", error="dns_failed", detail="as the test says")
 
 
 def test_report_says_how_long_it_took() -> None:

@@ -387,3 +387,12 @@ def test_detail_names_a_few_of_many_partitions() -> None:
     (problem,) = passes(scene, LASTS_S + 1).problems
     places = "orders/0, orders/1, orders/2, orders/3, orders/4, and 4 more"
     assert problem.detail == f"{places}: topic_authorization_failed: denied"
+
+
+def test_commit_that_cannot_be_asked_for_counts_as_failed() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    passes(scene, 1)
+    scene.reader.broken = True
+    scene.intake.commit()
+    assert reasons(passes(scene, LASTS_S + 1)) == ["commit_failed"]

@@ -1,0 +1,123 @@
+"""Every code that the code can raise is explained: in flow/reasons.py, in the mails' advice and in docs/operating.md.
+
+Oracle: Python's own parser over the modules that raise problems, and the tables of the docs, read by their pipes.
+"""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.resources.health.report import NO_INGEST, NOT_STARTED
+from webhookd.errors import Unavailable, UnusableSubscription
+from webhookd.flow import read_errors
+from webhookd.flow.alert_text import BEFORE_SENDING, FIX_BATCH, FIX_INSIDE, advice
+from webhookd.flow.burial import WORKER_LOST
+from webhookd.flow.delivery_status import DeliveryState
+from webhookd.flow.exchange_advice import TO_DO
+from webhookd.flow.fault_text import MEANING
+from webhookd.flow.outcome import FailureCode
+from webhookd.flow.reasons import EXCHANGES, OWN, entry, meaning
+from webhookd.flow.standstill import NORMAL_S
+from webhookd.flow.subscription import OnExhausted
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+RAISERS = {"suffer": 0, "unhealthy": 1, "Standstill": 0, "Problem": -1}
+"""Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
+
+PASSED_ON = {"code", "error.code", "intake.vitals.last_code", "report.failure.error if report.failure else ''"}
+"""Codes of exchanges, and those that an earlier call has named."""
+
+NAMED_ELSEWHERE = {UnusableSubscription.code, WORKER_LOST, *read_errors.CODES}
+"""By the error that is caught, by the settlement of a lost delivery, and by what Kafka refuses."""
+
+NEVER_A_REASON = {FailureCode.SHUTDOWN}
+"""webhookd's own stop is nobody's failure (workers/errand.py)."""
+
+
+def named_codes(path: Path) -> Iterator[tuple[str, str]]:
+    """Every code that a module names as a reason, and the place."""
+    names = vars(importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        argument = _code_argument(node) if isinstance(node, ast.Call) else None
+        if argument is not None and ast.unparse(argument) not in PASSED_ON:
+            yield _value(argument, names), f"{path.relative_to(ROOT)}:{argument.lineno}"
+
+
+def _code_argument(call: ast.Call) -> ast.expr | None:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+    if name not in RAISERS:
+        return None
+    place = RAISERS[name]
+    by_name = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
+    by_place = call.args[place : place + 1] if place >= 0 else []
+    return next(iter([*by_name, *by_place]), None)
+
+
+def _value(argument: ast.expr, names: dict[str, Any]) -> str:
+    found = eval(ast.unparse(argument), dict(names))  # noqa: S307 - our own source
+    assert isinstance(found, str)
+    return found
+
+
+def table(heading: str) -> set[str]:
+    """The codes in the first column of the table under a heading of docs/operating.md."""
+    section = DOCS.split(f"### {heading}\n", 1)[1].split("\n#", 1)[0]
+    first = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| `")]
+    return {code.strip().strip("`") for cell in first for code in cell.split(",")}
+
+
+RAISED = [
+    found
+    for package in ("workers", "webhookd")
+    for path in (ROOT / package).rglob("*.py")
+    for found in named_codes(path)
+]
+
+
+def test_each_reason_raised_is_explained() -> None:
+    assert [(code, place) for code, place in RAISED if code not in OWN] == []
+
+
+def test_each_reason_explained_is_raised() -> None:
+    assert OWN.keys() - {code for code, _ in RAISED} - NAMED_ELSEWHERE == set()
+
+
+def test_each_own_reason_has_its_advice() -> None:
+    assert OWN.keys() == BEFORE_SENDING.keys() | FIX_BATCH.keys()
+
+
+def test_each_failure_of_an_exchange_is_explained_and_has_its_advice() -> None:
+    codes = {str(code) for code in FailureCode if code not in NEVER_A_REASON}
+    assert (codes - EXCHANGES.keys(), EXCHANGES.keys() ^ TO_DO.keys()) == (set(), set())
+
+
+@pytest.mark.parametrize("status", [100, 302, 400, 401, 410, 418, 429, 500, 503, 599, 600, 999])
+def test_each_http_status_is_explained_and_has_its_advice(status: int) -> None:
+    code = f"http_{status}"
+    assert meaning(code)
+    assert advice(code, OnExhausted.PAUSE)[1] == TO_DO[entry(code)] != FIX_INSIDE
+
+
+def test_each_standstill_is_a_reason() -> None:
+    assert NORMAL_S.keys() <= OWN.keys()
+
+
+def test_docs_list_each_reason_and_no_other() -> None:
+    assert table("Reasons of a subscription") == OWN.keys() | EXCHANGES.keys()
+
+
+def test_docs_list_each_state_of_deliveries_and_no_other() -> None:
+    assert table("What the deliveries do") == {str(state) for state in DeliveryState}
+
+
+def test_docs_list_each_fault_of_the_system_and_no_other() -> None:
+    assert table("Faults of the system") == MEANING.keys() | {NO_INGEST, NOT_STARTED}
+
+
+def test_each_part_that_can_be_at_fault_has_its_mail() -> None:
+    assert {error.code for error in Unavailable.__subclasses__()} - MEANING.keys() == set()

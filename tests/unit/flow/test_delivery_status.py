@@ -1,0 +1,93 @@
+"""What the deliveries of a subscription do. Oracle: the table in flow/delivery_status.py, case by case."""
+
+from dataclasses import replace
+
+from tests.harness.lanes import FAILED, about, dispatches, fill, lane_of, route
+from webhookd.flow.delivery_status import DeliveryState, DeliveryStatus, delivery_status
+from webhookd.flow.lane import LaneState
+from webhookd.flow.report import Kind
+from webhookd.flow.route import Route
+
+WALL = 1_700_000_000.0
+FAILED_AT = WALL - 5.0
+MAX_ATTEMPTS = 6
+
+
+def status_of(made: Route, now: float = 0.0) -> DeliveryStatus:
+    return delivery_status(made.lanes.values(), MAX_ATTEMPTS, monotonic=now, wall=WALL + now)
+
+
+def retrying(wait_s: float = 20.0, *, attempts: int = 1) -> Route:
+    """A route of two lanes; so many attempts of the first one's batch have failed at 0 s."""
+    made, flight = route(2), dispatches()
+    fill(made, 0, range(2))
+    (delivery,) = made.ready(0.0)
+    flight.published(delivery, 0.0)
+    for _ in range(attempts):
+        failure = type(FAILED)(FAILED_AT, "msg_0", 500, error="http_500")
+        flight.report(about(delivery, Kind.RETRY, 0, failure=failure, wait_s=wait_s), 0.0)
+    return made
+
+
+def test_first_failed_attempt_is_failing() -> None:
+    assert status_of(retrying()) == DeliveryStatus(
+        state=DeliveryState.FAILING,
+        since=FAILED_AT,
+        attempt=1,
+        max_attempts=MAX_ATTEMPTS,
+        next_attempt_at=WALL + 20.0,
+        lanes=2,
+        lanes_failing=1,
+    )
+
+
+def test_attempts_are_counted() -> None:
+    assert status_of(retrying(attempts=3)).attempt == 3
+
+
+def test_attempt_that_is_due_has_no_time() -> None:
+    assert status_of(retrying(), now=20.0).next_attempt_at == 0.0
+
+
+def test_lane_without_attempts_left_is_paused_until_its_probe() -> None:
+    made = route(1)
+    lane = lane_of(made)
+    lane.state, lane.failed_probes, lane.failures = LaneState.HELD, 1, MAX_ATTEMPTS - 1
+    lane.probe_at, lane.failing_since = 30.0, FAILED_AT
+    shown = status_of(made)
+    assert (shown.state, shown.attempt, shown.next_attempt_at) == (DeliveryState.PAUSED, MAX_ATTEMPTS, WALL + 30.0)
+    lane.state = LaneState.PROBING
+    assert (status_of(made).state, status_of(made).next_attempt_at) == (DeliveryState.PAUSED, 0.0)
+
+
+def test_lane_that_fails_for_longest_is_shown() -> None:
+    made = route(3)
+    for number, since in ((0, 50.0), (1, 40.0)):
+        lane_of(made, number).failures, lane_of(made, number).failing_since = number + 1, since
+    shown = status_of(made)
+    assert (shown.since, shown.attempt, shown.lanes_failing, shown.lanes) == (40.0, 2, 2, 3)
+
+
+def test_what_waits_is_delivering_and_nothing_is_idle() -> None:
+    made = route(1)
+    before = status_of(made).state
+    fill(made, 0, range(2))
+    waiting = status_of(made).state
+    made.ready(0.0)
+    assert (before, waiting, status_of(made).state) == (
+        DeliveryState.IDLE,
+        DeliveryState.DELIVERING,
+        DeliveryState.DELIVERING,
+    )
+
+
+def test_without_a_known_lane_it_is_starting() -> None:
+    none, unknown = route(0), route(1)
+    lane_of(unknown).known = False
+    assert (status_of(none).state, status_of(unknown).state) == (DeliveryState.STARTING, DeliveryState.STARTING)
+
+
+def test_clocks_that_run_apart_are_no_news() -> None:
+    shown = status_of(retrying())
+    near, far = (replace(shown, next_attempt_at=shown.next_attempt_at + apart_s) for apart_s in (0.5, 5.0))
+    assert (shown.differs(near), shown.differs(far), shown.differs(replace(shown, attempt=2))) == (False, True, True)

@@ -1,0 +1,98 @@
+"""What stands still for too long makes its subscription unhealthy, with the cause, until it is over.
+
+Oracle: the table of states in docs/operating.md. Consumer, services and clock are in the test's hand.
+"""
+
+import pytest
+
+from tests.harness.intakes import BAD, ZERO, Scene
+from webhookd.flow.delivery import Stage
+from webhookd.flow.report import Kind
+from webhookd.flow.standstill import NORMAL_S
+from webhookd.flow.topics import Topics
+
+
+def after(scene: Scene, wait_s: float) -> tuple[str, str]:
+    """Reason and detail once that time has passed."""
+    scene.intake.look_after()
+    scene.services.now += wait_s
+    scene.intake.look_after()
+    problems = scene.intake.condition().problems
+    return (problems[0].code, problems[0].detail) if problems else ("", "")
+
+
+@pytest.mark.parametrize("wait_s", [1.0, 59.0])
+def test_short_standstill_is_no_problem(wait_s: float) -> None:
+    scene = Scene()
+    scene.lane(ZERO).known = False
+    assert after(scene, wait_s) == ("", "")
+
+
+def test_position_that_stays_unknown_is_named() -> None:
+    scene = Scene()
+    scene.reader.broken = True
+    scene.reader.listener.unpositioned(ZERO)
+    code, detail = after(scene, 61.0)
+    scene.reader.broken = False
+    _, again = scene.services.later.pop()
+    again()
+    assert (code, "orders/0" in detail) == ("position_unknown", True)
+    assert after(scene, 0.0) == ("", "")
+
+
+def test_partitions_without_a_reader_are_named() -> None:
+    scene = Scene()
+    scene.intake.saw_topics(Topics(partitions={"orders": 5}))
+    assert after(scene, NORMAL_S["not_assigned"]) == ("not_assigned", "orders: 3 partitions have no reader")
+
+
+def test_deliveries_that_are_refused_again_and_again_are_named() -> None:
+    scene = Scene()
+    scene.intake.oversight.delivery_ended(Kind.STALE)
+    scene.intake.oversight.delivery_ended(Kind.STARTED)
+    refused = after(scene, 61.0)[0]
+    scene.intake.oversight.delivery_ended(Kind.FINISHED)
+    assert (refused, after(scene, 61.0)[0]) == ("deliveries_stale", "")
+
+
+def test_dead_letters_that_are_not_written_are_named() -> None:
+    scene = Scene()
+    scene.reads(ZERO, BAD)
+    code, detail = after(scene, 61.0)
+    ((_, written),) = scene.services.buried
+    written()
+    assert (code, "orders/0" in detail, after(scene, 61.0)) == ("dead_letters_waiting", True, ("", ""))
+
+
+def test_problem_of_the_process_before_ends_when_it_is_not_found() -> None:
+    scene = Scene()
+    scene.intake.suffer("not_assigned", "of the process before", standing=True)
+    assert after(scene, 0.0) == ("", "")
+
+
+def test_delivery_that_no_worker_takes_is_named() -> None:
+    scene = Scene()
+    delivery = scene.mixed()
+    delivery.asked_at = scene.services.now
+    scene.services.now += 11.0
+    short = after(scene, 299.0)[0]
+    named = after(scene, 1.0)[0]
+    delivery.stage = Stage.CLAIMED
+    assert (short, named, after(scene, 0.0)[0]) == ("", "deliveries_unclaimed", "")
+
+
+def test_reading_that_failed_is_over_after_a_minute_without_a_fault() -> None:
+    scene = Scene()
+    scene.intake.suffer("intake_failed", "beyond use", standing=True)
+    early = after(scene, 59.0)[0]
+    scene.intake.delivered()
+    still = after(scene, 0.0)[0]
+    scene.services.now += 1.0
+    assert (early, still, after(scene, 0.0)[0]) == ("intake_failed", "intake_failed", "")
+
+
+def test_reading_that_knows_no_position_is_not_over_its_fault() -> None:
+    scene = Scene()
+    scene.intake.suffer("intake_failed", "beyond use", standing=True)
+    scene.lane(ZERO).known = False
+    assert "intake_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}

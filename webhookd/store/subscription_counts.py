@@ -1,0 +1,86 @@
+"""How many subscriptions are in which state. One query, inside the caller's transaction."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from webhookd import clock
+from webhookd.flow.administration import OFFLINE_REASON, Administration
+from webhookd.flow.condition import Health
+from webhookd.flow.delivery_status import DeliveryState
+from webhookd.store.tables import ConditionRow, SubscriptionRow
+
+OWNER = "owner"
+"""Why a subscription is inactive that its owner switched off."""
+
+STARTS_WITHIN_S = 60.0
+"""An ingest process has begun with a new or changed subscription by then: it reads the rows about once a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Subscriptions by state: `healthy`, `failing`, `unhealthy` and `inactive` add up to `total`.
+
+    `paused` counts those of the unhealthy that have no attempt left, `not_started` the active ones whose version no
+    ingest process has begun with in time.
+    """
+
+    total: int = 0
+    healthy: int = 0
+    failing: int = 0
+    unhealthy: int = 0
+    inactive: int = 0
+    paused: int = 0
+    not_started: int = 0
+    unhealthy_by_reason: Mapping[str, int] = field(default_factory=dict)
+    inactive_by_reason: Mapping[str, int] = field(default_factory=dict)
+
+
+NONE = Counts()
+
+
+def count(session: Session, switch: Administration) -> Counts:
+    """The states as ingest last wrote them; while webhookd is offline what is switched on is inactive too."""
+    late = and_(
+        func.coalesce(ConditionRow.version, -1).not_in([0, SubscriptionRow.version]),  # 0: an earlier release wrote it
+        SubscriptionRow.changed_at < clock.wall_clock() - STARTS_WITHIN_S,
+    )
+    each = (
+        select(
+            SubscriptionRow.active,
+            SubscriptionRow.inactive_reason,
+            ConditionRow.health,
+            ConditionRow.reason,
+            ConditionRow.delivery_state,
+            late.label("late"),
+        )
+        .outerjoin(ConditionRow, ConditionRow.subscription_id == SubscriptionRow.id)
+        .subquery()
+    )
+    query = select(*each.c, func.count()).group_by(*each.c)
+    states: Counter[str] = Counter()
+    unhealthy: Counter[str] = Counter()
+    inactive: Counter[str] = Counter()
+    for *state, number in session.execute(query):
+        active, why, health, reason, delivery, is_late = state
+        states["total"] += number
+        if not active or switch.offline:
+            inactive[(why or OWNER) if not active else OFFLINE_REASON] += number
+            continue
+        if is_late and (not switch.age_s or switch.age_s > STARTS_WITHIN_S):
+            states["not_started"] += number
+        if health == Health.UNHEALTHY:
+            unhealthy[reason] += number
+            states["paused"] += number * (delivery == DeliveryState.PAUSED)
+        else:
+            states["failing" if delivery in {DeliveryState.FAILING, DeliveryState.PAUSED} else "healthy"] += number
+    return Counts(
+        **states,
+        unhealthy=unhealthy.total(),
+        inactive=inactive.total(),
+        unhealthy_by_reason=dict(unhealthy),
+        inactive_by_reason=dict(inactive),
+    )
