@@ -10,8 +10,9 @@
     ├── UnusableSubscription    a stored row that no subscription can be made of
     ├── UnusableSetting         a setting that no work can begin with; carries its name
     ├── MailRefused             a mail that will never be taken
-    └── Unavailable             an outside system did not answer in time
+    └── Unavailable             an outside system did not answer in time, or is not the one it should be
         ├── KafkaUnavailable
+        ├── ClusterMismatch     the brokers are another cluster's than the database's
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── MailUnavailable     the mail server, or a mail that it may take later
@@ -115,6 +116,12 @@ class KafkaUnavailable(Unavailable):
     """The Kafka brokers did not answer in time."""
 
     code = "kafka_unavailable"
+
+
+class ClusterMismatch(Unavailable):
+    """The Kafka brokers belong to another cluster than the one this database is about."""
+
+    code = "cluster_mismatch"
 
 
 class QueueUnavailable(Unavailable):

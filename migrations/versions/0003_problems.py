@@ -15,6 +15,35 @@ _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
+    _upgrade_conditions()
+    _upgrade_members()
+    op.create_table(
+        "kafka_cluster",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("cluster_id", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.Float(), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("kafka_cluster")
+    with op.batch_alter_table("ingest_members") as batch:
+        batch.drop_column("contact_s")
+        batch.drop_column("reads")
+    _downgrade_conditions()
+
+
+def _upgrade_members() -> None:
+    """The rows that are there are of the version before, which always took its share."""
+    with op.batch_alter_table("ingest_members") as batch:
+        batch.add_column(sa.Column("reads", sa.Boolean(), nullable=False, server_default=sa.true()))
+        batch.add_column(sa.Column("contact_s", sa.Float(), nullable=False, server_default="0"))
+    with op.batch_alter_table("ingest_members") as batch:
+        batch.alter_column("reads", server_default=None)
+        batch.alter_column("contact_s", server_default=None)
+
+
+def _upgrade_conditions() -> None:
     with op.batch_alter_table("conditions") as batch:
         batch.add_column(sa.Column("problems", _JSON, nullable=False, server_default="[]"))
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=True)
@@ -22,7 +51,7 @@ def upgrade() -> None:
         batch.alter_column("problems", server_default=None)
 
 
-def downgrade() -> None:
+def _downgrade_conditions() -> None:
     op.execute(sa.text("UPDATE conditions SET lag = 0 WHERE lag IS NULL"))
     with op.batch_alter_table("conditions") as batch:
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=False)

@@ -6,6 +6,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._topic import TopicDescription
 
 from webhookd.flow.topics import Topics
@@ -14,6 +15,15 @@ MOCK_CLUSTER = "mockCluster"
 """How librdkafka's mock names itself; a request it does not know can make librdkafka abort the process later on."""
 
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
+
+
+def cluster_id_of(metadata: ClusterMetadata) -> str:
+    """The id to compare clusters by; empty for one that has none.
+
+    librdkafka's mock makes a new id at each start, and brokers before 0.10.1 have none.
+    """
+    id_: str | None = metadata.cluster_id
+    return "" if id_ is None or id_.startswith(MOCK_CLUSTER) else id_
 
 
 def look(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:

@@ -29,6 +29,7 @@ PUT_ASIDE = (
 )
 STOPPED = "Nothing is read for this subscription until it can be used again; its position is kept."
 AGAIN = "webhookd goes on trying by itself; the position is kept."
+UNREAD = "Kafka does not answer webhookd. Nothing is read, and reading goes on by itself; the position is kept."
 LOOKED_FOR = "A topic of this subscription does not exist. It is looked for, and read as soon as it is there."
 READ_ON = "Reading has gone on from the oldest records that the topic still holds."
 SWITCHED_OFF = "The subscription is switched off. Nothing is read and nothing is sent; its position is kept."
@@ -53,6 +54,7 @@ BEFORE_SENDING = {
     "unusable_configuration": (STOPPED, FIX_CONFIGURATION),
     "topic_missing": (LOOKED_FOR, FIX_TOPIC),
     "intake_failed": (AGAIN, FIX_INSIDE),
+    "kafka_unavailable": (UNREAD, FIX_INSIDE),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
 

@@ -154,12 +154,27 @@ class DeadLetterRow(Table):
 
 
 class MemberRow(Table):
-    """One ingest process and its last heartbeat, by the database's clock."""
+    """One ingest process and its last heartbeat, by the database's clock.
+
+    `reads`: it takes a share of the subscriptions; `contact_s`: for how long Kafka has answered it without a gap.
+    """
 
     __tablename__ = "ingest_members"
 
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
     beat_at: Mapped[float] = mapped_column(Float)
+    reads: Mapped[bool] = mapped_column(Boolean)
+    contact_s: Mapped[float] = mapped_column(Float)
+
+
+class KafkaClusterRow(Table):
+    """The one Kafka cluster that this database's subscriptions and offsets are about."""
+
+    __tablename__ = "kafka_cluster"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    cluster_id: Mapped[str] = mapped_column(AnyText)
+    recorded_at: Mapped[float] = mapped_column(Float)
 
 
 class AdministrationRow(Table):

@@ -70,6 +70,7 @@ class Intake:
         self.closed = False
         self.broken = False
         self.joined = False
+        self.kafka_silent = False
         self._unread: list[Message] = []
         self._slice = FIRST_SLICE
         self._matchers = matchers
@@ -220,7 +221,7 @@ class Intake:
             self._ends_at = self._services.monotonic()
             held = [lane.partition for lane in lanes if lane.state is not LaneState.FLOWING]
             self._services.in_background(lambda: self._ask_ends(held))
-        lag = sum(self._lag(lane) for lane in lanes)
+        lag = None if self.kafka_silent else sum(self._lag(lane) for lane in lanes)
         self.changed |= lag != self.vitals.lag
         self.vitals.lag = lag
 
@@ -234,10 +235,10 @@ class Intake:
             last_filter_error=errors[-1].last_error if errors else "",
         )
 
-    def close(self) -> None:
+    def close(self, *, commit: bool = True) -> None:
         """Commit and leave the group, in the background; nothing of its lanes is touched any more."""
         self.closed = True
-        marks = {lane.partition: lane.mark for lane in self.route.lanes.values()}
+        marks = {lane.partition: lane.mark for lane in self.route.lanes.values() if commit}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
         self._services.in_background(lambda: self.reader.close(last))
 

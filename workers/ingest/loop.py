@@ -79,6 +79,8 @@ class IngestLoop:
         self.topics_in_use: frozenset[str] = frozenset()
         self._open_intake = open_intake
         self._never_joined = never_joined
+        self.kafka_lost = False
+        """Whether Kafka is out of reach for long: a commit would block, and might take back what another owner does."""
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._background = Background()
         self._wanted: dict[str, Subscription] = {}
@@ -205,8 +207,22 @@ class IngestLoop:
         self.topics_in_use = self._topics_in_use()
         self._say(intake)
         self._settlement.forget(intake)
-        intake.close()  # from here on its lanes are the background's, which closes them one by one
+        intake.close(
+            commit=not self.kafka_lost
+        )  # from here on its lanes are the background's, which closes them one by one
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
+
+    def hold(self) -> None:
+        """Start nothing before `wake`; called before `start`."""
+        self._dispatcher.halted = True
+
+    def revise_held(self, revised: Callable[[Subscription, Condition | None], Condition | None]) -> None:
+        """Give what waits for `wake` another condition, for its status too."""
+        for id_, (subscription, before) in self._asleep.items():
+            after = revised(subscription, before)
+            if after is not None and after != before:
+                self._asleep[id_] = (subscription, after)
+                self._recorder.condition(after)
 
     def fall_asleep(self, settle_s: float) -> None:
         """Dispatch nothing from here on; when what is in flight is settled, or in `settle_s`, leave every group.

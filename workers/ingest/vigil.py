@@ -1,10 +1,8 @@
 """What watches over the rest in each ingest process: who mails alerts, and who looks after the system's parts."""
 
 from collections.abc import Callable
-from functools import partial
 
 from webhookd import clock
-from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.mailer import build_mailer
 from webhookd.errors import (
     KafkaUnavailable,
@@ -22,14 +20,18 @@ from workers.ingest.mailing import Mailing
 from workers.ingest.parts import Check, Parts, WorkerChecks
 from workers.ingest.system_watch import SystemWatch
 
-KAFKA_S = 3.0
-
 
 class Vigil:
     """Mailing and the system's watch. Raises UnusableSetting when no mail can be sent with the settings."""
 
     def __init__(
-        self, settings: Settings, edges: Edges, *, member_id: str, vitals: Callable[[], Vitals | None]
+        self,
+        settings: Settings,
+        edges: Edges,
+        *,
+        member_id: str,
+        vitals: Callable[[], Vitals | None],
+        kafka: Check,
     ) -> None:
         self._mailing = Mailing(
             edges.database,
@@ -39,7 +41,7 @@ class Vigil:
         )
         self._watch = SystemWatch(
             edges.database,
-            Parts(_checks(settings, edges, self._mailing)),
+            Parts(_checks(edges, self._mailing, kafka)),
             self._mailing,
             member_id=member_id,
             operators=settings.operator_emails,
@@ -58,11 +60,10 @@ class Vigil:
         self._mailing.stop(budget_s)
 
 
-def _checks(settings: Settings, edges: Edges, mailing: Mailing) -> dict[str, Check]:
-    kafka = KafkaOffsets(settings.kafka_bootstrap_servers)
+def _checks(edges: Edges, mailing: Mailing, kafka: Check) -> dict[str, Check]:
     workers = WorkerChecks(edges.board, clock.monotonic)
     return {
-        KafkaUnavailable.code: partial(kafka.ping, KAFKA_S),
+        KafkaUnavailable.code: kafka,
         QueueUnavailable.code: edges.board.ping,
         StoreUnavailable.code: edges.database.ping,
         NoWorkers.code: workers.attended,

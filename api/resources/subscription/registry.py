@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
+from api import cluster
 from api.ports import Services
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
@@ -98,6 +99,7 @@ def _positioned(services: Services, draft: Subscription, *, new: frozenset[str],
     if not new:
         return draft
     ends_at = clock.monotonic() + services.settings.kafka_ask_timeout_s
+    cluster.confirm(services, services.settings.kafka_ask_timeout_s)
     ends = services.brokers.end_offsets(sorted(new), services.settings.kafka_ask_timeout_s)
     ids = services.brokers.topic_ids(sorted(new), ends_at - clock.monotonic())
     sources = tuple(_begun(source, ends, ids) if source.topic in new else source for source in draft.sources)

@@ -14,6 +14,7 @@ from webhookd.edges.announcements import Announcer
 from webhookd.edges.memory_board import MemoryBoard
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.faults import Fault
+from webhookd.flow.membership import Member
 from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
 from webhookd.store import members, system
@@ -31,7 +32,7 @@ def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: Memo
 
 def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, "m1")
+        members.beat(session, Member(id="m1"))
         system.beat(session, "m1", Vitals(deliveries_in_flight=3, oldest_unanswered_s=1.5))
     assert client.get("/health").get_json() == {
         "status": "ok",
@@ -46,7 +47,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
 def test_faults_that_ingest_sees_are_shown(client: FlaskClient, database: Database) -> None:
     fault = Fault(code="queue_unavailable", detail="connection refused", since=1_700_000_000.0)
     with database.transaction() as session:
-        members.beat(session, "m1")
+        members.beat(session, Member(id="m1"))
         system.report(session, "m1", [fault])
     answer = client.get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
