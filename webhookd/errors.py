@@ -9,13 +9,14 @@
     ├── FilterTooCostly         a filter's evaluation ran out of its budget; never leaves the matcher
     ├── UnusableSubscription    a stored row that no subscription can be made of
     ├── UnusableSetting         a setting that no work can begin with; carries its name
-    ├── MailRefused             a mail that will never be taken
+    ├── MailRefused             a mail that cannot be written
     └── Unavailable             an outside system did not answer in time, or is not the one it should be
         ├── KafkaUnavailable
         ├── ClusterMismatch     the brokers are another cluster's than the database's
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── MailUnavailable     the mail server, or a mail that it may take later
+        ├── MailUndeliverable   an operator's address that mails do not get to
         ├── NoWorkers           nobody consumes a queue
         └── QueueStalled        tasks wait and nobody takes them
 
@@ -101,7 +102,7 @@ class UnusableSetting(WebhookdError):
 
 
 class MailRefused(WebhookdError):
-    """The mail server refused the mail, or all its recipients, for good."""
+    """The mail cannot be written: no server will ever take it."""
 
     code = "mail_refused"
 
@@ -140,6 +141,12 @@ class MailUnavailable(Unavailable):
     """The mail server did not take the mail; it may later."""
 
     code = "mail_unavailable"
+
+
+class MailUndeliverable(Unavailable):
+    """Mails do not get to an address of the operators."""
+
+    code = "mail_undeliverable"
 
 
 class NoWorkers(Unavailable):

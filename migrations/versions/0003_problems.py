@@ -23,9 +23,21 @@ def upgrade() -> None:
         sa.Column("cluster_id", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.Float(), nullable=False),
     )
+    op.create_table(
+        "mail_failures",
+        sa.Column("owner", sa.String(36), primary_key=True),
+        sa.Column("recipient", sa.String(320), primary_key=True),
+        sa.Column("fate", sa.String(20), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("mails", sa.Integer(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+    )
+    op.create_index("ix_mail_failures_at", "mail_failures", ["at"])
 
 
 def downgrade() -> None:
+    op.drop_table("mail_failures")
     op.drop_table("kafka_cluster")
     with op.batch_alter_table("ingest_members") as batch:
         batch.drop_column("contact_s")

@@ -200,6 +200,7 @@ class DroppedGroupRow(Table):
 class AlertRow(Table):
     """The outbox: one mail that is to be sent, or was. Outlives its subscription, so it points at none.
 
+    `recipients` are those that it is still to be sent to, and at first all of them.
     `next_try_at` is NULL when it is not to be tried (again); `sent_at` is NULL until the mail server took it.
     """
 
@@ -216,6 +217,23 @@ class AlertRow(Table):
     next_try_at: Mapped[float | None] = mapped_column(Float, index=True)
     tries: Mapped[int] = mapped_column(Integer)
     sent_at: Mapped[float | None] = mapped_column(Float)
+
+
+class MailFailureRow(Table):
+    """An address that the newest mail for it did not get to; gone with the next one that does.
+
+    `owner` is the subscription, empty for the operators. `mails` counts those that were refused or given up.
+    """
+
+    __tablename__ = "mail_failures"
+
+    owner: Mapped[str] = mapped_column(String(36), primary_key=True)
+    recipient: Mapped[str] = mapped_column(String(320), primary_key=True)
+    fate: Mapped[str] = mapped_column(String(20))
+    detail: Mapped[str] = mapped_column(AnyText)
+    mails: Mapped[int] = mapped_column(Integer)
+    since: Mapped[float] = mapped_column(Float)
+    at: Mapped[float] = mapped_column(Float, index=True)
 
 
 class SpellRow(Table):

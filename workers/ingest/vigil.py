@@ -7,6 +7,7 @@ from webhookd.edges.mailer import build_mailer
 from webhookd.errors import (
     KafkaUnavailable,
     MailUnavailable,
+    MailUndeliverable,
     NoWorkers,
     QueueStalled,
     QueueUnavailable,
@@ -36,6 +37,7 @@ class Vigil:
         self._mailing = Mailing(
             edges.database,
             build_mailer(settings),
+            operators=settings.operator_emails,
             retention_s=settings.activity_retention_s,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
         )
@@ -69,4 +71,5 @@ def _checks(edges: Edges, mailing: Mailing, kafka: Check) -> dict[str, Check]:
         NoWorkers.code: workers.attended,
         QueueStalled.code: workers.flowing,
         MailUnavailable.code: mailing.check,
+        MailUndeliverable.code: mailing.check_operators,
     }

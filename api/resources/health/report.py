@@ -15,7 +15,7 @@ from api.resources.status.picture import iso
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import QueueUnavailable, StoreUnavailable, Unavailable
-from webhookd.store import members, system
+from webhookd.store import mail_failures, members, system
 from webhookd.store.system import Seen, Vitals
 
 DEADLINE_S = 0.8
@@ -39,6 +39,7 @@ class Stored:
     faults: Sequence[Seen]
     vitals: Vitals | None
     ingest_alive: bool
+    undeliverable: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ class Report:
             "faults": faults,
             "workers": list(boarded.workers) if boarded is not None else [],
             "queues": dict(boarded.queues) if boarded is not None else {},
+            "undeliverable_addresses": stored.undeliverable if stored is not None else None,
             "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
             "oldest_unanswered_s": vitals.oldest_unanswered_s if vitals is not None else None,
         }
@@ -134,6 +136,7 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
                 faults=system.faults(session),
                 vitals=system.vitals(session),
                 ingest_alive=bool(members.alive(session, services.settings.ingest_member_timeout_s)),
+                undeliverable=mail_failures.count(session, wall_clock()),
             )
 
     return Report(stored, lambda: _board_says(services.board), monotonic=monotonic, wall_clock=wall_clock)

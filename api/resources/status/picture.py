@@ -10,6 +10,7 @@ from webhookd.flow.activity import Activity
 from webhookd.flow.administration import OFFLINE_REASON, ONLINE, Administration
 from webhookd.flow.condition import Condition, Health, LostRange
 from webhookd.flow.problem import Problem
+from webhookd.store.mail_failures import MailFailure
 from webhookd.store.subscriptions import Outline
 
 
@@ -29,6 +30,7 @@ class Facts(Standing):
 
     activities: Sequence[Activity]
     dead_letters: int
+    mail_failures: Sequence[MailFailure] = ()
 
 
 def draw(facts: Facts, now: float) -> dict[str, Any]:
@@ -59,7 +61,27 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
             "last_filter_error": condition.last_filter_error,
             "dead_lettered": facts.dead_letters,
         },
+        "alerts": _alerts(facts.mail_failures),
         "recent_activity": [_event(item) for item in facts.activities],
+    }
+
+
+def _alerts(failures: Sequence[MailFailure]) -> dict[str, Any]:
+    """Which addresses do not get their mails; nothing to say of those that do."""
+    newest = max(failures, key=lambda failure: failure.at, default=None)
+    return {
+        "undelivered": sum(failure.mails for failure in failures),
+        "last_error": newest.detail if newest else "",
+        "recipients": [
+            {
+                "address": failure.recipient,
+                "state": failure.fate.value,
+                "detail": failure.detail,
+                "since": iso(failure.since),
+                "timestamp": iso(failure.at),
+            }
+            for failure in failures
+        ],
     }
 
 

@@ -39,6 +39,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
         "faults": [],
         "workers": [],
         "queues": {},
+        "undeliverable_addresses": 0,
         "deliveries_in_flight": 3,
         "oldest_unanswered_s": 1.5,
     }
