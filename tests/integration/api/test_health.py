@@ -14,10 +14,11 @@ from webhookd.edges.announcements import Announcer
 from webhookd.edges.memory_board import MemoryBoard
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.faults import Fault
+from webhookd.flow.mail import Fate, Settlement
 from webhookd.flow.membership import Member
 from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
-from webhookd.store import members, system
+from webhookd.store import mail_failures, members, system
 from webhookd.store.database import Database
 from webhookd.store.system import Vitals
 from webhookd.testing.memory_offsets import MemoryOffsets
@@ -142,6 +143,20 @@ def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryOffsets) 
         503,
         {"database": "ok", "queue": "ok", "kafka": "failed"},
     )
+
+
+def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    assert client.get("/ready").status_code == 200
+    kafka.cluster = "replaced"
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.get_json()["checks"]["kafka"]) == (503, "failed")
+
+
+def test_addresses_that_alerts_do_not_get_to_are_counted(client: FlaskClient, database: Database) -> None:
+    refused = Settlement(recipient="a@example.com", fate=Fate.REFUSED)
+    with database.transaction() as session:
+        mail_failures.note(session, "some-subscription", [refused], clock.wall_clock())
+    assert client.get("/health").get_json()["undeliverable_addresses"] == 1
 
 
 def test_not_ready_when_nothing_answers(settings: Settings, kafka: MemoryOffsets) -> None:
