@@ -24,6 +24,9 @@ class Brokers(Protocol):
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
         """Commit into a group without members; Conflict when it has some."""
 
+    def cluster_id(self, timeout_s: float) -> str:
+        """The id of the cluster; empty for one that has none to compare."""
+
     def ping(self, timeout_s: float) -> None:
         """Have one broker answer."""
 

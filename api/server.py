@@ -9,8 +9,11 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from api import cluster
 from api.application import build
+from api.ports import services_of
 from webhookd import logs
+from webhookd.errors import ClusterMismatch, Unavailable
 from webhookd.settings import Settings
 
 WORKERS = 2
@@ -59,8 +62,16 @@ class ApiServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """The application of one worker process."""
-        return build(self._settings)
+        """The application of one worker process; raises ClusterMismatch, with which gunicorn ends as a whole."""
+        app = build(self._settings)
+        try:
+            cluster.confirm(services_of(app), self._settings.kafka_ask_timeout_s)
+        except ClusterMismatch as error:
+            logs.get(__name__).error("cluster_mismatch", code=error.code, detail=error.detail)
+            raise
+        except Unavailable as error:  # it is asked again with each registration
+            logs.get(__name__).warning("cluster_unconfirmed", code=error.code, detail=error.detail)
+        return app
 
 
 def serve(settings: Settings) -> None:

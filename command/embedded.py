@@ -12,6 +12,7 @@ from api.application import create_app
 from api.server import serve_embedded
 from webhookd.edges.announcements import Announcer
 from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.errors import ClusterMismatch
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
 from workers.edges import build_edges
@@ -35,7 +36,11 @@ class EmbeddedService:
         self._announcer = Announcer(settings.redis_url, key_prefix=settings.redis_key_prefix)
         self._process = WorkerProcess(settings, self._edges)
         self._worker = EmbeddedWorker(self._process.app, THREADS)
-        self._ingest = IngestProcess(settings, self._edges, self._process.app)
+        self.mismatch: ClusterMismatch | None = None
+        """Set when the brokers turn out to be another cluster's than the database's: nothing is read then."""
+        self._ingest = IngestProcess(
+            settings, self._edges, self._process.app, lambda error: setattr(self, "mismatch", error)
+        )
         self._started = False
         app = create_app(
             settings,
@@ -49,8 +54,8 @@ class EmbeddedService:
 
     @property
     def alive(self) -> bool:
-        """Whether the worker still works; the ingest loop never ends by itself."""
-        return self._worker.alive
+        """Whether the worker still works, and ingest may read."""
+        return self._worker.alive and self.mismatch is None
 
     def start(self) -> None:
         """Run what is registered. Raises QueueUnavailable when the worker does not come up."""

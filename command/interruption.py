@@ -36,10 +36,14 @@ class Interruption:
         return 128 + self.number if self.number else 0
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for a signal; answers whether there was one."""
+        """Wait for a signal, or to be woken; answers whether there was a signal."""
         if not self.came:
             select.select([self._reader], [], [], timeout_s)
         return self.came
+
+    def wake(self) -> None:
+        """End the wait without a signal; from any thread."""
+        os.write(self._writer, b"!")
 
     @staticmethod
     def leave(exit_code: int) -> NoReturn:

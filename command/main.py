@@ -9,6 +9,7 @@ from webhookd import __version__
 
 MODULES = {
     "api": "command.serving",
+    "cluster": "command.cluster",
     "demo": "command.demo",
     "flower": "command.serving",
     "ingest": "command.serving",

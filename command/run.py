@@ -108,7 +108,7 @@ def _run(options: Options, settings: Settings, state: Path, interruption: Interr
 def _until_interrupted(service: EmbeddedService, progress: Progress, interruption: Interruption) -> None:
     while not interruption.wait(PROGRESS_S):
         if not service.alive:
-            raise QueueUnavailable("the worker has ended; the log says why")
+            raise service.mismatch or QueueUnavailable("the worker has ended; the log says why")
         progress.show()
 
 

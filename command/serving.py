@@ -16,7 +16,7 @@ from api.server import serve
 from command.interpreter import share_between_threads
 from command.interruption import SIGNALS, Interruption
 from webhookd import logs
-from webhookd.errors import UnusableSetting
+from webhookd.errors import ClusterMismatch, UnusableSetting
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
 from workers.application import build_celery
@@ -30,6 +30,9 @@ FILES = 1 << 20
 
 DEAF_EXIT_CODE = 70
 """EX_SOFTWARE: told apart from a stop that was asked for, so that "restart on failure" restarts."""
+
+CLUSTER_EXIT_CODE = 78
+"""EX_CONFIG: the settings lead to another Kafka cluster than the database's, which no restart mends."""
 
 CELERY_STOP_S = 5.0
 """What Celery gets to acknowledge and put back tasks when their deliveries have ended; it needs some 0.1 s."""
@@ -72,20 +75,32 @@ def api() -> None:
 
 @click.command()
 def ingest() -> None:
-    """Read Kafka for the active subscriptions, and dispatch what matches to the workers."""
+    """Read Kafka for the active subscriptions, and dispatch what matches to the workers.
+
+    Exits with 78 when the brokers belong to another Kafka cluster than the one the database is about.
+    """
     settings = _settings()
     open_many_files()
     edges = build_edges(settings)
-    try:
-        process = IngestProcess(settings, edges, build_celery(settings))
-    except UnusableSetting as error:
-        raise click.ClickException(str(error)) from None
     # The first signal drains; a second one ends the process at once, which loses nothing.
     interruption = Interruption()
+    mismatches: list[ClusterMismatch] = []
+
+    def end(error: ClusterMismatch) -> None:
+        mismatches.append(error)
+        interruption.wake()
+
+    try:
+        process = IngestProcess(settings, edges, build_celery(settings), end)
+    except UnusableSetting as error:
+        raise click.ClickException(str(error)) from None
     process.start()
     interruption.wait()
-    process.stop(settings.stop_budget_s)
+    process.stop(0.0 if mismatches else settings.stop_budget_s)
     edges.close()
+    if mismatches:
+        click.echo(f"webhookd ingest: {mismatches[0]}", err=True)
+        sys.exit(CLUSTER_EXIT_CODE)
 
 
 @click.command()

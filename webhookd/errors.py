@@ -10,13 +10,15 @@
     ├── FilterTooCostly         a filter's evaluation ran out of its budget; never leaves the matcher
     ├── UnusableSubscription    a stored row that no subscription can be made of
     ├── UnusableSetting         a setting that no work can begin with; carries its name
-    ├── MailRefused             a mail that will never be taken
-    └── Unavailable             an outside system did not answer in time
+    ├── MailRefused             a mail that cannot be written
+    └── Unavailable             an outside system did not answer in time, or is not the one it should be
         ├── KafkaUnavailable
         │   └── GroupDenied     Kafka answers, but does not let us use a consumer group
+        ├── ClusterMismatch     the brokers are another cluster's than the database's
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── MailUnavailable     the mail server, or a mail that it may take later
+        ├── MailUndeliverable   an operator's address that mails do not get to
         ├── RowsRefused         the database answers, and refuses rows again and again
         ├── UpkeepDelayed       offsets that nobody reads at could not be renewed for long
         ├── NoWorkers           nobody consumes a queue
@@ -118,7 +120,7 @@ class UnusableSetting(WebhookdError):
 
 
 class MailRefused(WebhookdError):
-    """The mail server refused the mail, or all its recipients, for good."""
+    """The mail cannot be written: no server will ever take it."""
 
     code = "mail_refused"
 
@@ -139,6 +141,12 @@ class GroupDenied(KafkaUnavailable):
     """Kafka does not authorise webhookd to use the subscription's consumer group."""
 
     code = "group_denied"
+
+
+class ClusterMismatch(Unavailable):
+    """The Kafka brokers belong to another cluster than the one this database is about."""
+
+    code = "cluster_mismatch"
 
 
 class QueueUnavailable(Unavailable):
@@ -169,6 +177,12 @@ class UpkeepDelayed(Unavailable):
     """Offsets of subscriptions that do not run cannot be renewed."""
 
     code = "upkeep_delayed"
+
+
+class MailUndeliverable(Unavailable):
+    """Mails do not get to an address of the operators."""
+
+    code = "mail_undeliverable"
 
 
 class NoWorkers(Unavailable):

@@ -51,6 +51,12 @@ class Settings(BaseSettings):
     ingest_member_timeout_s: float = Field(
         default=10.0, description="a process silent for so long has left (heartbeats)"
     )
+    ingest_kafka_timeout_s: float = Field(
+        default=15.0,
+        gt=0,
+        description="an ingest process that Kafka has not answered for so long gives its subscriptions to those "
+        "that it answers; longer than a broker's restart (5 to 10 s), so that one moves nothing",
+    )
     control_read_interval_s: float = Field(default=1.0, description="how often changed subscriptions are looked for")
     lane_buffer_bytes: int = Field(
         default=8 * 1024 * 1024, description="rendered bytes waiting in one lane; then a pause"

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from webhookd import logs
 from webhookd.errors import (
+    ClusterMismatch,
     Conflict,
     InvalidInput,
     NotFound,
@@ -126,7 +127,9 @@ def of_ours(error: WebhookdError) -> Problem:
     status = _status_of(error)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         _log.warning("request_unavailable", code=error.code, error=str(error), path=request.path)
-        message, headers = str(type(error).__doc__), {"Retry-After": str(TRY_AGAIN_S)}
+        # What an outside system said is not for the caller; which two clusters there are is.
+        message = str(error) if isinstance(error, ClusterMismatch) else str(type(error).__doc__)
+        headers = {"Retry-After": str(TRY_AGAIN_S)}
     else:
         message, headers = str(error), {}
     return Problem(status=status, code=error.code, message=message, errors=_field_errors(error), headers=headers)

@@ -18,6 +18,47 @@ _ADDED = ("problems", "delivery", "delivery_state", "version", "proven")
 
 
 def upgrade() -> None:
+    _upgrade_conditions()
+    _upgrade_members()
+    op.create_table(
+        "kafka_cluster",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("cluster_id", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.Float(), nullable=False),
+    )
+    op.create_table(
+        "mail_failures",
+        sa.Column("owner", sa.String(36), primary_key=True),
+        sa.Column("recipient", sa.String(320), primary_key=True),
+        sa.Column("fate", sa.String(20), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("mails", sa.Integer(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
+        sa.Column("at", sa.Float(), nullable=False),
+    )
+    op.create_index("ix_mail_failures_at", "mail_failures", ["at"])
+
+
+def downgrade() -> None:
+    op.drop_table("mail_failures")
+    op.drop_table("kafka_cluster")
+    with op.batch_alter_table("ingest_members") as batch:
+        batch.drop_column("contact_s")
+        batch.drop_column("reads")
+    _downgrade_conditions()
+
+
+def _upgrade_members() -> None:
+    """The rows that are there are of the version before, which always took its share."""
+    with op.batch_alter_table("ingest_members") as batch:
+        batch.add_column(sa.Column("reads", sa.Boolean(), nullable=False, server_default=sa.true()))
+        batch.add_column(sa.Column("contact_s", sa.Float(), nullable=False, server_default="0"))
+    with op.batch_alter_table("ingest_members") as batch:
+        batch.alter_column("reads", server_default=None)
+        batch.alter_column("contact_s", server_default=None)
+
+
+def _upgrade_conditions() -> None:
     with op.batch_alter_table("conditions") as batch:
         batch.add_column(sa.Column("problems", _JSON, nullable=False, server_default="[]"))
         batch.add_column(sa.Column("delivery", _JSON, nullable=False, server_default="{}"))
@@ -38,7 +79,7 @@ def upgrade() -> None:
         batch.alter_column("longest_turn_s", server_default=None)
 
 
-def downgrade() -> None:
+def _downgrade_conditions() -> None:
     with op.batch_alter_table("vitals") as batch:
         batch.drop_column("longest_turn_s")
     with op.batch_alter_table("activity") as batch:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from stack import kafka_jars
+from webhookd.flow.membership import Member
 from webhookd.store import members, migrating
 from webhookd.store.database import Database
 from workers.queues import FIRST, QUEUES, RETRY
@@ -59,7 +60,7 @@ def test_ingest_is_healthy_while_its_heart_beats(tmp_path: Path, beating: bool) 
     database = Database(url)
     if beating:
         with database.transaction() as session:
-            members.beat(session, "member")
+            members.beat(session, Member(id="member"))
     database.close()
     _, _, *arguments = SERVICES["ingest"]["healthcheck"]["test"]
     # Long, since the check may start late on a busy machine.

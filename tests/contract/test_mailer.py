@@ -12,14 +12,15 @@ from typing import Protocol
 import pytest
 import trustme
 
-from tests.harness.mail_server import MailServer
+from tests.harness.mail_server import HANG, MailServer
 from webhookd.edges.mailer import Mailer, build_mailer
-from webhookd.errors import MailRefused, MailUnavailable, UnusableSetting
-from webhookd.flow.mail import Mail
+from webhookd.errors import MailUnavailable, UnusableSetting
+from webhookd.flow.mail import Fate, Mail, Settlement, left_over
 from webhookd.settings import Settings
 from webhookd.testing.memory_mailer import MemoryMailer
 
 STEP_S = 2.0
+DELIVERED, LATER, REFUSED = Fate.DELIVERED, Fate.LATER, Fate.REFUSED
 MAIL = Mail(
     token="0123456789abcdef",
     recipients=("a@example.com", "b@example.com"),
@@ -30,7 +31,7 @@ MAIL = Mail(
 
 
 class Sends(Protocol):
-    def send(self, mail: Mail) -> tuple[str, ...]: ...
+    def send(self, mail: Mail) -> tuple[Settlement, ...]: ...
 
     def ping(self) -> None: ...
 
@@ -43,6 +44,7 @@ class Post:
     arrived: Callable[[], list[tuple[tuple[str, ...], str, str]]]
     refuse: Callable[[str], None]
     keep_busy: Callable[[str], None]
+    take_ascii_only: Callable[[], None]
     leave: Callable[[], None]
 
 
@@ -74,6 +76,7 @@ def post(request: pytest.FixtureRequest) -> Iterator[Post]:
             arrived=lambda: [(mail.recipients, mail.subject, mail.body) for mail in memory.sent],
             refuse=memory.refused.add,
             keep_busy=memory.busy.add,
+            take_ascii_only=lambda: setattr(memory, "smtputf8", False),
             leave=lambda: setattr(memory, "away", True),
         )
         return
@@ -83,63 +86,74 @@ def post(request: pytest.FixtureRequest) -> Iterator[Post]:
             arrived=lambda: [(mail.recipients, str(mail.message["Subject"]), mail.text) for mail in server.received],
             refuse=lambda address: server.answers.update({f"RCPT {address}": "550 nobody of that name"}),
             keep_busy=lambda address: server.answers.update({f"RCPT {address}": "451 try again"}),
+            take_ascii_only=lambda: setattr(server, "smtputf8", False),
             leave=server.stop,
         )
 
 
-def mailer(server: MailServer, **settings: object) -> Mailer:
+def mailer(server: MailServer, *, step_s: float = STEP_S, **settings: object) -> Mailer:
     values = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "mail_from": "webhookd@example.com", **settings}
-    return Mailer(Settings.model_validate(values), step_s=STEP_S)
+    return Mailer(Settings.model_validate(values), step_s=step_s)
 
 
-def test_mail_arrives_as_it_was_written(post: Post) -> None:
-    assert post.mailer.send(MAIL) == ()
-    assert post.arrived() == [(MAIL.recipients, MAIL.subject, MAIL.body)]
+def fates(settlements: tuple[Settlement, ...]) -> dict[str, Fate]:
+    return {item.recipient: item.fate for item in settlements}
+
+
+def recipients(post: Post) -> list[str]:
+    return [recipient for whom, _, _ in post.arrived() for recipient in whom]
+
+
+def test_mail_arrives_as_it_was_written_at_each_recipient(post: Post) -> None:
+    assert fates(post.mailer.send(MAIL)) == {"a@example.com": DELIVERED, "b@example.com": DELIVERED}
+    assert post.arrived() == [((recipient,), MAIL.subject, MAIL.body) for recipient in MAIL.recipients]
 
 
 def test_recipient_refused_for_good_keeps_it_from_nobody_else(post: Post) -> None:
     post.refuse("a@example.com")
-    assert post.mailer.send(MAIL) == ()
-    assert [recipients for recipients, _, _ in post.arrived()] == [("b@example.com",)]
+    settled = post.mailer.send(MAIL)
+    assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
+    assert settled[0].detail.startswith("550")
+    assert recipients(post) == ["b@example.com"]
 
 
-def test_recipient_that_may_be_taken_later_is_named(post: Post) -> None:
-    post.keep_busy("b@example.com")
-    assert post.mailer.send(MAIL) == ("b@example.com",)
-    assert [recipients for recipients, _, _ in post.arrived()] == [("a@example.com",)]
-
-
-def test_only_who_may_be_taken_later_is_tried_again(post: Post) -> None:
+def test_only_who_may_be_taken_later_is_left_over(post: Post) -> None:
     post.refuse("a@example.com")
     post.keep_busy("b@example.com")
-    assert (post.mailer.send(MAIL), post.arrived()) == (("b@example.com",), [])
+    settled = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
+    assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
+    assert left_over(settled) == ("b@example.com",)
+    assert recipients(post) == ["c@example.com"]
 
 
-def test_mail_refused_by_all_is_refused(post: Post) -> None:
-    post.refuse("a@example.com")
-    post.refuse("b@example.com")
-    with pytest.raises(MailRefused):
-        post.mailer.send(MAIL)
+@pytest.mark.parametrize("bad", ["nobody at home", "a@💩.example", "a@b", "a@example.com\nBcc: c@example.com", "", "@"])
+def test_what_is_no_address_is_refused_alone(post: Post, bad: str) -> None:
+    settled = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
+    assert fates(settled) == {bad: REFUSED, "b@example.com": DELIVERED}
+    assert recipients(post) == ["b@example.com"]
 
 
-def test_mail_that_all_may_take_later_is_unavailable(post: Post) -> None:
-    post.keep_busy("a@example.com")
-    post.keep_busy("b@example.com")
-    with pytest.raises(MailUnavailable):
-        post.mailer.send(MAIL)
-    assert post.arrived() == []
+def test_mail_for_no_address_at_all_is_settled(post: Post) -> None:
+    assert fates(post.mailer.send(replace(MAIL, recipients=("nobody",)))) == {"nobody": REFUSED}
 
 
-@pytest.mark.parametrize(
-    "mail",
-    [
-        replace(MAIL, subject="failing\r\nBcc: c@example.com"),
-        replace(MAIL, recipients=("a@example.com\nBcc: c@example.com",)),
-    ],
-)
-def test_line_breaks_make_no_header(post: Post, mail: Mail) -> None:
-    with pytest.raises(MailRefused):
-        post.mailer.send(mail)
+def test_non_ascii_local_part_is_delivered_where_smtputf8_is_offered(post: Post) -> None:
+    mail = replace(MAIL, recipients=("jörg@example.com", "b@example.com"))
+    assert fates(post.mailer.send(mail)) == {"jörg@example.com": DELIVERED, "b@example.com": DELIVERED}
+    assert recipients(post) == ["jörg@example.com", "b@example.com"]
+    assert [(subject, body) for _, subject, body in post.arrived()] == [(MAIL.subject, MAIL.body)] * 2
+
+
+def test_non_ascii_local_part_is_refused_alone_where_it_is_not(post: Post) -> None:
+    post.take_ascii_only()
+    settled = post.mailer.send(replace(MAIL, recipients=("jörg@example.com", "b@example.com")))
+    assert fates(settled) == {"jörg@example.com": REFUSED, "b@example.com": DELIVERED}
+    assert recipients(post) == ["b@example.com"]
+
+
+def test_subject_with_line_breaks_makes_no_header(post: Post) -> None:
+    settled = post.mailer.send(replace(MAIL, subject="failing\r\nBcc: c@example.com"))
+    assert set(fates(settled).values()) == {REFUSED}
     assert post.arrived() == []
 
 
@@ -157,19 +171,19 @@ def test_repeated_mail_has_the_same_message_id() -> None:
         for _ in range(2):
             mailer(server, smtp_security="none").send(MAIL)
         ids = [str(mail.message["Message-ID"]) for mail in server.received]
-    assert ids == ["<0123456789abcdef@example.com>"] * 2
+    assert ids == ["<0123456789abcdef@example.com>"] * 4
 
 
 def test_starttls_and_login_come_before_the_mail(context: ssl.SSLContext, ca_file: Path) -> None:
     with MailServer(context=context, login=("webhookd", "s3cret")) as server:
         mailer(server, smtp_ca_file=ca_file, smtp_user="webhookd", smtp_password="s3cret").send(MAIL)
-        assert [(mail.over_tls, mail.user) for mail in server.received] == [(True, "webhookd")]
+        assert [(mail.over_tls, mail.user) for mail in server.received] == [(True, "webhookd")] * 2
 
 
 def test_tls_from_the_first_byte(context: ssl.SSLContext, ca_file: Path) -> None:
     with MailServer(context=context, implicit_tls=True) as server:
         mailer(server, smtp_security="tls", smtp_ca_file=ca_file).send(MAIL)
-        assert [mail.over_tls for mail in server.received] == [True]
+        assert [mail.over_tls for mail in server.received] == [True] * 2
 
 
 def test_server_without_starttls_gets_no_mail() -> None:
@@ -195,34 +209,60 @@ def test_wrong_password_may_be_put_right(context: ssl.SSLContext, ca_file: Path)
 
 
 @pytest.mark.parametrize(
-    ("verb", "answer", "error"),
+    ("verb", "answer", "expected"),
     [
-        ("TEXT", "554 spam", MailRefused),
-        ("TEXT", "452 full", MailUnavailable),
-        ("DATA", "421 closing", MailUnavailable),
-        ("MAIL", "553 not from you", MailUnavailable),
-        ("EHLO", "502 what?", MailUnavailable),
+        ("TEXT", "554 spam", [(REFUSED, True), (REFUSED, True)]),
+        ("TEXT", "452 full", [(LATER, True), (LATER, True)]),
+        ("DATA", "503 out of order", [(REFUSED, True), (REFUSED, True)]),
+        ("RCPT a@example.com", "421 closing", [(LATER, True), (LATER, True)]),
     ],
 )
-def test_answers_are_told_apart(verb: str, answer: str, error: type[Exception]) -> None:
+def test_answers_are_told_apart(verb: str, answer: str, expected: list[tuple[Fate, bool]]) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
-        with pytest.raises(error):
+        settled = mailer(server, smtp_security="none").send(MAIL)
+        assert [(item.fate, item.tried) for item in settled] == expected
+        assert all(item.detail for item in settled)
+        assert server.received == []
+
+
+@pytest.mark.parametrize(("verb", "answer"), [("MAIL", "553 not from you"), ("EHLO", "502 what?")])
+def test_server_that_takes_nothing_from_here_is_unavailable(verb: str, answer: str) -> None:
+    with MailServer() as server:
+        server.answers[verb] = answer
+        with pytest.raises(MailUnavailable):
             mailer(server, smtp_security="none", smtp_user="u" if verb == "EHLO" else "").send(MAIL)
         assert server.received == []
+
+
+def test_recipient_that_the_server_hangs_at_comes_last_the_next_time() -> None:
+    with MailServer() as server:
+        server.answers["RCPT a@example.com"] = HANG
+        quick = mailer(server, smtp_security="none", step_s=0.3)
+        settled = quick.send(MAIL)
+        assert [(item.fate, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
+        left = left_over(settled)
+        assert left == ("b@example.com", "a@example.com")
+        assert fates(quick.send(replace(MAIL, recipients=left)))["b@example.com"] is DELIVERED
+
+
+def test_domain_goes_to_the_server_as_ascii() -> None:
+    with MailServer() as server:
+        mailer(server, smtp_security="none").send(replace(MAIL, recipients=("ops@bücher.example",)))
+        assert server.received[0].recipients == ("ops@xn--bcher-kva.example",)
+        assert server.received[0].message["To"] == "ops@xn--bcher-kva.example"
 
 
 def test_goodbye_that_fails_takes_nothing_back() -> None:
     with MailServer() as server:
         server.answers["QUIT"] = "500 no"
-        assert mailer(server, smtp_security="none").send(MAIL) == ()
+        assert set(fates(mailer(server, smtp_security="none").send(MAIL)).values()) == {DELIVERED}
 
 
-def test_without_a_mail_server_every_mail_is_refused() -> None:
+def test_without_a_mail_server_each_recipient_is_refused() -> None:
     nowhere = build_mailer(Settings())
     nowhere.ping()
-    with pytest.raises(MailRefused):
-        nowhere.send(MAIL)
+    assert [(item.fate, item.detail) for item in nowhere.send(MAIL)] == [(REFUSED, "WEBHOOKD_SMTP_HOST is not set")] * 2
 
 
 @pytest.mark.parametrize(
@@ -230,6 +270,9 @@ def test_without_a_mail_server_every_mail_is_refused() -> None:
     [
         ({"mail_from": ""}, "mail_from"),
         ({"mail_from": "nobody at home"}, "mail_from"),
+        ({"mail_from": "jörg@example.com"}, "mail_from"),
+        ({"mail_from": "a@b.example", "operator_emails": ("ops@example.com", "nobody")}, "operator_emails"),
+        ({"smtp_host": "", "operator_emails": ("nobody",)}, "operator_emails"),
         ({"mail_from": "a@b.example", "smtp_ca_file": "/no/such/file"}, "smtp_ca_file"),
     ],
 )

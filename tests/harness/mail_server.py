@@ -12,6 +12,8 @@ from email.message import EmailMessage
 from typing import Self
 
 PATIENCE_S = 60.0
+HANG = "hang"
+"""Instead of an answer: none, and nothing more on that connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,7 @@ class MailServer:
         self.context = context
         self.implicit_tls = implicit_tls
         self.login = login
+        self.smtputf8 = True
         self.answers: dict[str, str] = {}
         self.received: list[Received] = []
         self.changed = threading.Condition()
@@ -158,7 +161,8 @@ class _Conversation:
                 self._say("250 ok")
 
     def _introduce(self) -> None:
-        offers = ["mail.test", "8BITMIME", "SMTPUTF8"]
+        offers = ["mail.test", "8BITMIME"]
+        offers += ["SMTPUTF8"] if self._server.smtputf8 else []
         offers += ["STARTTLS"] if self._server.context and not self._tls else []
         offers += ["AUTH PLAIN"] if self._server.login else []
         self._say("\r\n".join([*[f"250-{offer}" for offer in offers[:-1]], f"250 {offers[-1]}"]))
@@ -192,4 +196,8 @@ class _Conversation:
         self._lines = connection.makefile("rb")
 
     def _say(self, answer: str) -> None:
+        if answer == HANG:
+            while self._lines.readline():
+                continue  # until the client has had enough
+            raise ConnectionResetError
         self._connection.sendall(f"{answer}\r\n".encode())

@@ -83,10 +83,14 @@ class Pipeline:
         """Wait until the API answers, and all it needs."""
         until(lambda: self._answers("/ready"), "the API is ready")
 
-    def start(self, name: str) -> None:
-        """Start a process again, or another one: `ingest` and `ingest-2` run the same command."""
+    def start(self, name: str, **settings: str) -> None:
+        """Start a process again, or another one: `ingest` and `ingest-2` run the same command.
+
+        `settings` (environment variables) are for this process alone.
+        """
         command = [sys.executable, "-m", "command.main", name.partition("-")[0]]
-        self._processes[name] = spawn(command, log_file=self._folder / f"{name}.log", environment=self._environment)
+        environment = {**self._environment, **settings}
+        self._processes[name] = spawn(command, log_file=self._folder / f"{name}.log", environment=environment)
 
     def kill(self, name: str) -> None:
         """`kill -9`."""

@@ -3,7 +3,7 @@
 Real: the recorder, the outbox in SQLite, the mailing thread. Doubled: the mail server, by the shipped fake.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from sqlalchemy import select, update
 from tests.harness.pipeline import until
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
-from webhookd.errors import MailUnavailable
+from webhookd.errors import MailUnavailable, MailUndeliverable
 from webhookd.flow.administration import Availability
 from webhookd.flow.alert import Alert, Kind
 from webhookd.flow.condition import Condition, Health, LostRange, unhealthy
-from webhookd.flow.mail import Mail
+from webhookd.flow.mail import Fate, Mail
 from webhookd.flow.spell import CALM_S
 from webhookd.flow.subscription import Alerting
-from webhookd.store import administration, alerts, conditions, migrating, spells, subscriptions
+from webhookd.store import administration, alerts, conditions, mail_failures, migrating, spells, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import AlertRow, SpellRow
 from webhookd.testing.memory_mailer import MemoryMailer
@@ -225,6 +225,43 @@ def test_refused_mail_is_given_up_and_the_next_one_goes(
     del mailing
 
 
+def test_one_address_keeps_a_mail_from_nobody_else(database: Database, mailer: MemoryMailer, mailing: Mailing) -> None:
+    mailer.busy.add("busy@example.com")
+    recipients = ("nobody at home", "busy@example.com", "jörg@example.com", "ops@bücher.example")
+    with database.transaction() as session:
+        emails = Alerting(emails=recipients)
+        subscriptions.replace(session, subscription(ID, version=2, alerting=emails))
+        mail = Mail(token="one", recipients=recipients, subject="s", body="b\n", created_at=clock.wall_clock())
+        alerts.add(session, [Alert(subject_key=f"subscription:{ID}", kind=Kind.UNHEALTHY, mail=mail)])
+    assert mailer.wait(lambda sent: len(sent) == 2, PATIENCE_S)
+    until(lambda: len(failures(database, recipients)) == 2, "it is written who has not got it")
+    assert failures(database, recipients) == {"nobody at home": Fate.REFUSED, "busy@example.com": Fate.LATER}
+    mailer.busy.clear()
+    with database.transaction() as session:
+        session.execute(update(AlertRow).values(next_try_at=1.0))
+    assert mailer.wait(lambda sent: len(sent) == 3, PATIENCE_S)
+    until(lambda: settled(database), "the outbox is settled")
+    assert [mail.recipients[0] for mail in mailer.sent] == [*recipients[2:], "busy@example.com"]
+    assert failures(database, recipients) == {"nobody at home": Fate.REFUSED}
+    del mailing
+
+
+def test_operator_whom_mails_do_not_reach_is_a_fault_until_one_does(database: Database, mailer: MemoryMailer) -> None:
+    clocks = Clocks(monotonic=clock.monotonic, wall=clock.wall_clock)
+    operators = ["ops@example.com"]
+    mailing = Mailing(database, mailer, operators=operators, retention_s=HOUR, clocks=clocks, interval_s=0.05)
+    mailing.start()
+    mailer.refused.add("ops@example.com")
+    with database.transaction() as session:
+        alerts.add(session, [an_alert("refused", "ops@example.com")])
+    until(lambda: _misses_operators(mailing), "an operator is missed")
+    mailer.refused.clear()
+    with database.transaction() as session:
+        alerts.add(session, [an_alert("taken", "ops@example.com")])
+    until(lambda: not _misses_operators(mailing), "nobody is missed")
+    mailing.stop(PATIENCE_S)
+
+
 def test_mail_that_could_not_be_sent_for_days_is_given_up(
     database: Database, mailer: MemoryMailer, mailing: Mailing
 ) -> None:
@@ -252,7 +289,7 @@ def test_crash_between_sending_and_saying_so_repeats_the_mail(
     assert mailer.wait(lambda sent: len(sent) == 1, PATIENCE_S)
     until(lambda: settled(database), "the outbox is settled")
     with database.transaction() as session:
-        session.execute(update(AlertRow).values(next_try_at=1.0, sent_at=None))
+        session.execute(update(AlertRow).values(next_try_at=1.0, sent_at=None, recipients=["ops@example.com"]))
     assert mailer.wait(lambda sent: [mail.token for mail in sent] == ["twice"] * 2, PATIENCE_S)
     del mailing
 
@@ -261,6 +298,19 @@ def an_alert(name: str, recipient: str, at: float | None = None) -> Alert:
     created_at = clock.wall_clock() if at is None else at
     mail = Mail(token=name, recipients=(recipient,), subject="s", body="b\n", created_at=created_at)
     return Alert(subject_key="fault:x", kind=Kind.FAULT, mail=mail)
+
+
+def failures(database: Database, recipients: Sequence[str]) -> dict[str, Fate]:
+    with database.transaction() as session:
+        return {item.recipient: item.fate for item in mail_failures.read(session, ID, recipients)}
+
+
+def _misses_operators(mailing: Mailing) -> bool:
+    try:
+        mailing.check_operators()
+    except MailUndeliverable:
+        return True
+    return False
 
 
 def _fails(mailing: Mailing) -> bool:

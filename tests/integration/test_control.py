@@ -8,13 +8,15 @@ from threading import Event
 import pytest
 
 from tests.harness.subscriptions import ID, subscription
+from webhookd import clock
 from webhookd.flow.administration import Availability
 from webhookd.flow.announcement import Announcement
 from webhookd.flow.condition import Condition
+from webhookd.flow.contact import Contact
 from webhookd.store import administration, migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
-from workers.ingest.control import Control
+from workers.ingest.control import Control, Membership
 
 PATIENCE_S = 10.0
 
@@ -43,6 +45,15 @@ class Runs:
         return self.told.get(timeout=PATIENCE_S)
 
 
+class Answering:
+    """Kafka answers this process."""
+
+    contact = Contact().answered(0.0)
+
+    def wait_asked(self, timeout_s: float) -> bool:
+        return timeout_s > 0
+
+
 def hear_nothing(_hear: Callable[[Announcement], None], stop: Event) -> None:
     stop.wait(PATIENCE_S)
 
@@ -68,8 +79,8 @@ def control(database: Database, runs: Runs) -> Iterator[Control]:
     made = Control(
         database,
         runs,
-        member_id="member",
-        member_timeout_s=60.0,
+        Answering(),
+        member=Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic),
         interval_s=0.02,
         listen=hear_nothing,
     )

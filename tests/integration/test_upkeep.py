@@ -10,6 +10,7 @@ from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import UpkeepDelayed
 from webhookd.flow.administration import Availability
 from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.flow.membership import Member
 from webhookd.flow.position import Committed, Partition
 from webhookd.store import administration, conditions, dropped_groups, members, migrating, subscriptions
 from webhookd.store.database import Database
@@ -51,7 +52,7 @@ class Scene:
         self.now = 1000.0
         self.upkeep = self.of("member")
         with self.database.transaction() as session:
-            members.beat(session, "member")
+            members.beat(session, Member(id="member"))
 
     def of(self, member: str) -> Upkeep:
         return Upkeep(
@@ -135,7 +136,7 @@ def test_each_group_is_one_process_business(scene: Scene) -> None:
     names = [f"webhooks-{number}" for number in range(20)]
     scene.drop(*names)
     with scene.database.transaction() as session:
-        members.beat(session, "other")
+        members.beat(session, Member(id="other"))
     scene.upkeep.drop_groups()
     ours = list(scene.groups.deleted)
     scene.of("other").drop_groups()

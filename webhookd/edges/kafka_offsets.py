@@ -26,7 +26,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock, logs
 from webhookd.edges.kafka_reader import member_config
-from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, look
+from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, look
 from webhookd.errors import Conflict, GroupDenied, KafkaUnavailable, TopicDenied
 from webhookd.flow.position import Committed, Partition
 
@@ -198,6 +198,10 @@ class KafkaOffsets:
     def ping(self, timeout_s: float) -> None:
         """Have one broker answer."""
         self._metadata(_Budget(timeout_s))
+
+    def cluster_id(self, timeout_s: float) -> str:
+        """The id of the cluster; empty for one that has none to compare."""
+        return cluster_id_of(self._metadata(_Budget(timeout_s)))
 
     def _client(self) -> AdminClient:
         with self._making:

@@ -7,6 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from confluent_kafka import KafkaError, KafkaException, Node, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._topic import TopicDescription
 
 from webhookd.flow.topics import Topics
@@ -16,6 +17,15 @@ MOCK_CLUSTER = "mockCluster"
 
 DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
+
+
+def cluster_id_of(metadata: ClusterMetadata) -> str:
+    """The id to compare clusters by; empty for one that has none.
+
+    librdkafka's mock makes a new id at each start, and brokers before 0.10.1 have none.
+    """
+    id_: str | None = metadata.cluster_id
+    return "" if id_ is None or id_.startswith(MOCK_CLUSTER) else id_
 
 
 def look(

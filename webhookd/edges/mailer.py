@@ -1,21 +1,25 @@
 """Mails over SMTP: STARTTLS or TLS as set and never less, a login, and a bound on every wait.
 
-answer                                     then
-2xx to everything                          sent
-4xx or 5xx to some recipients              the others have it; a 4xx is told back, a 5xx logged and given up
-4xx, no answer, no connection, bad login   MailUnavailable: it may be taken later
-5xx to all recipients, or to the text      MailRefused: it never will
+Each recipient gets a mail of its own, so that nothing about one address touches the others:
+
+the server, or the address                           the recipient's fate
+2xx to everything                                    delivered
+4xx to the recipient or the text, a broken line      later
+5xx to the recipient or the text                     refused
+no address (flow/mail_address.py)                    refused, and the server is not asked
+not ASCII before the @, and no SMTPUTF8 offered      refused
+
+No connection, a bad login and a refused sender are the server's, not a recipient's: MailUnavailable.
 
 A connection is made for each mail: alerts are few, and what holds none cannot hold a broken one.
 """
 
 import smtplib
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.errors import MessageError
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
@@ -23,19 +27,19 @@ from pathlib import Path
 
 import certifi
 
-from webhookd import logs
-from webhookd.errors import MailRefused, MailUnavailable, UnusableSetting
-from webhookd.flow.mail import Mail
+from webhookd import clock
+from webhookd.errors import InvalidInput, MailRefused, MailUnavailable, UnusableSetting
+from webhookd.flow.mail import Fate, Mail, Settlement
+from webhookd.flow.mail_address import MailAddress, parse_address
 from webhookd.settings import Settings
 
 STEP_S = 10.0
-"""Connecting, and each answer of the server. A mail takes some ten steps, less than its claim (store/alerts.py)."""
+"""Connecting, and each answer of the server."""
+
+TRY_S = 120.0
+"""After so long no further recipient is begun: with the steps before and after, less than a claim (store/alerts.py)."""
 
 _POLICY = SMTP.clone(cte_type="7bit")  # not every server takes more
-
-_Refusals = Mapping[str, tuple[int, bytes]]
-
-_log = logs.get(__name__)
 
 
 class Mailer:
@@ -45,39 +49,70 @@ class Mailer:
     """
 
     def __init__(self, settings: Settings, *, step_s: float = STEP_S) -> None:
-        if not settings.mail_from:
-            raise UnusableSetting("is needed with a mail server", setting="mail_from")
-        try:
-            sender = Address(addr_spec=settings.mail_from)
-        except (ValueError, MessageError) as error:
-            raise UnusableSetting(f"is not an address: {error}", setting="mail_from") from error
-        self._sender = sender.addr_spec
+        sender = _sender(settings.mail_from)
+        self._sender = sender.spec
         # Also what this side calls itself: looking that up could wait for a name server without a bound.
-        self._domain = sender.domain or "localhost"
+        self._domain = sender.domain
         self._settings = settings
         self._step_s = step_s
         self._context = None if settings.smtp_security == "none" else _context(settings.smtp_ca_file)
 
-    def send(self, mail: Mail) -> tuple[str, ...]:
-        """Have the server take the mail; answers the recipients that it may take it for later.
+    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+        """Have the server take the mail for each recipient; returns what became of each.
 
-        Raises MailUnavailable when it took it for nobody but may later, MailRefused when it never will.
+        Raises MailUnavailable when nobody could be tried: the server cannot be reached, or takes nothing from here.
         """
-        message = self._message(mail)
-        with self._connected() as server:
-            refusals = self._handed_over(server, message, mail)
-        return _to_try_again(refusals, mail)
+        settled, addresses = _parsed(mail)
+        if addresses:
+            with self._connected() as server:
+                server.ehlo_or_helo_if_needed()
+                settled += self._each(server, mail, addresses)
+        return tuple(settled)
+
+    def _each(self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]) -> list[Settlement]:
+        settled: list[Settlement] = []
+        until = clock.monotonic() + TRY_S
+        left = list(addresses)
+        while left and clock.monotonic() < until:
+            recipient = left.pop(0)
+            try:
+                settled.append(self._one(server, mail, recipient, addresses[recipient]))
+            except smtplib.SMTPSenderRefused:
+                if not settled:
+                    raise
+                left.insert(0, recipient)
+                break
+            except (smtplib.SMTPException, OSError) as error:
+                settled.append(_later(recipient, str(error) or type(error).__name__))
+                break  # the connection is gone, or not to be trusted any more
+        return settled + [_later(recipient, "not tried yet", tried=False) for recipient in left]
+
+    def _one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> Settlement:
+        """Raises SMTPSenderRefused, and SMTPException or OSError when the connection is beyond use."""
+        if not address.is_ascii and not server.has_extn("smtputf8"):
+            return _refused(recipient, "the mail server takes ASCII addresses only (it does not offer SMTPUTF8)")
+        try:
+            message = self._message(mail, address)
+            server.send_message(message, self._sender, [address.spec])
+        except MailRefused as error:
+            return _refused(recipient, error.detail)
+        except smtplib.SMTPRecipientsRefused as error:
+            return _judged(recipient, *error.recipients[address.spec])
+        except smtplib.SMTPDataError as error:
+            return _judged(recipient, error.smtp_code, error.smtp_error)
+        return Settlement(recipient=recipient, fate=Fate.DELIVERED)
 
     def ping(self) -> None:
         """Connect, log in and leave. Raises MailUnavailable."""
         with self._connected() as server:
             server.noop()
 
-    def _message(self, mail: Mail) -> EmailMessage:
+    def _message(self, mail: Mail, address: MailAddress) -> EmailMessage:
+        """Raises MailRefused."""
         message = EmailMessage(policy=_POLICY)
         try:
             message["From"] = self._sender
-            message["To"] = ", ".join(mail.recipients)
+            message["To"] = address.spec
             message["Subject"] = mail.subject
         except (ValueError, LookupError, MessageError) as error:
             raise MailRefused(f"a header cannot be written: {error}") from error
@@ -86,18 +121,6 @@ class Mailer:
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
         message.set_content(mail.body)
         return message
-
-    def _handed_over(self, server: smtplib.SMTP, message: EmailMessage, mail: Mail) -> _Refusals:
-        try:
-            return server.send_message(message, self._sender, list(mail.recipients))
-        except smtplib.SMTPRecipientsRefused as error:
-            return error.recipients
-        except smtplib.SMTPDataError as error:
-            if error.smtp_code >= 500:
-                raise MailRefused(_said(error.smtp_code, error.smtp_error)) from error
-            raise
-        except smtplib.SMTPNotSupportedError as error:  # an address that is not ASCII
-            raise MailRefused(str(error)) from error
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
@@ -133,11 +156,11 @@ class Mailer:
 
 
 class Nowhere:
-    """Where mails go without a mail server: it refuses each, so that the outbox closes it and the log says so."""
+    """Where mails go without a mail server: each recipient is refused, so that the outbox and the status say why."""
 
-    def send(self, mail: Mail) -> tuple[str, ...]:
-        """Raises MailRefused."""
-        raise MailRefused(f"WEBHOOKD_SMTP_HOST is not set: {mail.token} is not sent")
+    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+        """Refuse each."""
+        return tuple(_refused(recipient, "WEBHOOKD_SMTP_HOST is not set") for recipient in mail.recipients)
 
     def ping(self) -> None:
         """Nobody is asked."""
@@ -145,20 +168,48 @@ class Nowhere:
 
 def build_mailer(settings: Settings) -> Mailer | Nowhere:
     """Where the settings send mails. Raises UnusableSetting."""
+    for text in settings.operator_emails:
+        try:
+            parse_address(text)
+        except InvalidInput as error:
+            raise UnusableSetting(f"{text!r} {error}", setting="operator_emails") from error
     return Mailer(settings) if settings.smtp_host else Nowhere()
 
 
-def _to_try_again(refusals: _Refusals, mail: Mail) -> tuple[str, ...]:
-    for_good = {recipient: said for recipient, said in refusals.items() if said[0] >= 500}
-    if len(for_good) == len(mail.recipients):
-        raise MailRefused("; ".join(_said(*said) for said in for_good.values()))
-    for code, text in for_good.values():
-        # Not whom: an address is a person's, and the log has many readers.
-        _log.error("recipient_refused", code=MailRefused.code, mail=mail.token, detail=_said(code, text))
-    again = tuple(recipient for recipient in refusals if recipient not in for_good)
-    if len(again) == len(mail.recipients):
-        raise MailUnavailable("; ".join(_said(*refusals[recipient]) for recipient in again))
-    return again
+def _sender(text: str) -> MailAddress:
+    if not text:
+        raise UnusableSetting("is needed with a mail server", setting="mail_from")
+    try:
+        sender = parse_address(text)
+    except InvalidInput as error:
+        raise UnusableSetting(str(error), setting="mail_from") from error
+    if not sender.is_ascii:
+        raise UnusableSetting("must be ASCII before the @: not every mail server takes more", setting="mail_from")
+    return sender
+
+
+def _parsed(mail: Mail) -> tuple[list[Settlement], dict[str, MailAddress]]:
+    """Who is refused because it is no address, and the others with their addresses."""
+    refused, addresses = [], {}
+    for recipient in mail.recipients:
+        try:
+            addresses[recipient] = parse_address(recipient)
+        except InvalidInput as error:
+            refused.append(_refused(recipient, str(error)))
+    return refused, addresses
+
+
+def _judged(recipient: str, code: int, text: bytes | str) -> Settlement:
+    fate = Fate.REFUSED if code >= 500 else Fate.LATER
+    return Settlement(recipient=recipient, fate=fate, detail=_said(code, text))
+
+
+def _refused(recipient: str, detail: str) -> Settlement:
+    return Settlement(recipient=recipient, fate=Fate.REFUSED, detail=detail)
+
+
+def _later(recipient: str, detail: str, *, tried: bool = True) -> Settlement:
+    return Settlement(recipient=recipient, fate=Fate.LATER, detail=detail[:300], tried=tried)
 
 
 def _leave(server: smtplib.SMTP) -> None:

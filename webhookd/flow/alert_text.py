@@ -31,6 +31,7 @@ PUT_ASIDE = (
 )
 STOPPED = "Nothing is read for this subscription until it can be used again; its position is kept."
 AGAIN = "webhookd goes on trying by itself; the position is kept."
+UNREAD = "Kafka does not answer webhookd. Nothing is read, and reading goes on by itself; the position is kept."
 LOOKED_FOR = "A topic of this subscription does not exist. It is looked for, and read as soon as it is there."
 NOT_READ = "What Kafka refuses cannot be delivered. webhookd goes on trying by itself; the position is kept."
 NOT_COMMITTED = (
@@ -82,6 +83,7 @@ BEFORE_SENDING = {
     "deliveries_unclaimed": (NOT_SENT, FIX_WORKERS),
     "deliveries_stale": (NOT_SENT, FIX_WORKERS),
     "dead_letters_waiting": (LETTERS_KEPT, FIX_STORE),
+    "kafka_unavailable": (UNREAD, FIX_INSIDE),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
 

@@ -40,6 +40,10 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "Tasks wait in a queue and no worker takes any. A worker may have gone deaf to Redis.",
         "Restart the workers of that queue; start more if all of them are busy.",
     ),
+    "mail_undeliverable": (
+        "Mails do not get to every address in WEBHOOKD_OPERATOR_EMAILS; the log says what the mail server answers.",
+        "Set addresses that the mail server takes.",
+    ),
     "mail_unavailable": (
         "The mail server does not take mails. Alerts wait in the database and are sent when it does.",
         "Look at the mail server, and at WEBHOOKD_SMTP_…",

@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 LINE_CHARACTERS = 200
 """Of a name or an answer within a line; a subscription's name has no more."""
@@ -19,6 +21,31 @@ class Mail:
     subject: str
     body: str
     created_at: float
+
+
+class Fate(StrEnum):
+    """What became of a mail for one recipient."""
+
+    DELIVERED = "delivered"
+    LATER = "later"
+    REFUSED = "refused"
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a try came to for one recipient; `tried` is False when it never was its turn."""
+
+    recipient: str
+    fate: Fate
+    detail: str = ""
+    tried: bool = True
+
+
+def left_over(settlements: Iterable[Settlement]) -> tuple[str, ...]:
+    """Whom the next try is for: first those whose turn it was not, so that nobody keeps the others from theirs."""
+    later = [item for item in settlements if item.fate is Fate.LATER]
+    return tuple(item.recipient for item in sorted(later, key=lambda item: item.tried))
 
 
 def token_of(subject_key: str, kind: str, at: float) -> str:

@@ -13,6 +13,7 @@ OWN: Mapping[str, str] = {
     "unusable_configuration": "The stored configuration cannot be used.",
     "topic_missing": "A topic of the subscription does not exist, yet or any more.",
     "intake_failed": "Reading failed in a way that webhookd did not foresee.",
+    "kafka_unavailable": "Kafka has not answered for half a minute.",
     "records_lost": "Kafka no longer held records when they were to be read.",
     "worker_lost": "The same batch cost three workers in a row their lives.",
     "position_unknown": "Kafka has not said for a minute where a partition is to be read from.",

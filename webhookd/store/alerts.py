@@ -2,9 +2,11 @@
 
     add        with what caused it, in one transaction: a crash loses neither
     claim      puts the next try off before this one is made, so that no two processes are at one mail
-    sent       over; later: tried again at growing intervals; closed: never tried again
+    settle     each recipient apart: who has it, or never will, is left out of the next try; with nobody left it is over
+    later      nobody could be tried: the same again, at growing intervals
+    give_up    it is not tried again
 
-A process that dies between sending and `sent` repeats the mail after CLAIM_S, with the same Message-ID.
+A process that dies between sending and `settle` repeats the mail after CLAIM_S, with the same Message-ID.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from webhookd.flow.addressee import Addressee
 from webhookd.flow.alert import Alert
-from webhookd.flow.mail import Mail
+from webhookd.flow.mail import Fate, Mail, Settlement, left_over
 from webhookd.flow.subscription import OnExhausted, Subscription
-from webhookd.store import subscriptions
+from webhookd.store import mail_failures, subscriptions
 from webhookd.store.dialects import insert_if_new
 from webhookd.store.tables import AlertRow, SubscriptionRow
 
@@ -34,9 +36,13 @@ PURGE_ROWS = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A mail that is this process' to send now; `tries` counts this one."""
+    """A mail that is this process' to send now; `tries` counts this one.
+
+    `owner` is the subscription that it is about, empty when it is for the operators.
+    """
 
     id: int
+    owner: str
     tries: int
     mail: Mail
 
@@ -62,24 +68,37 @@ def claim(session: Session, now: float) -> Claimed | None:
         return None
     row.next_try_at = now + CLAIM_S
     row.tries += 1
-    return Claimed(id=row.id, tries=row.tries, mail=_mail(row))
+    return Claimed(id=row.id, owner=owner_of(row.subject_key), tries=row.tries, mail=_mail(row))
 
 
-def sent(session: Session, claimed: Claimed, now: float) -> None:
-    """The mail server took it."""
-    _update(session, claimed, next_try_at=None, sent_at=now)
+def settle(session: Session, claimed: Claimed, settlements: Sequence[Settlement], now: float) -> None:
+    """Write down what a try came to; the next one is for those who may get it later."""
+    mail_failures.note(session, claimed.owner, _of_concern(session, claimed.owner, settlements), now)
+    left = left_over(settlements)
+    changes: dict[str, Any] = {"recipients": list(left)}
+    if any(item.fate is Fate.DELIVERED for item in settlements):
+        changes["sent_at"] = now
+    _update(session, claimed, next_try_at=now + _wait_s(claimed) if left else None, **changes)
 
 
-def later(session: Session, claimed: Claimed, now: float, recipients: Sequence[str] = ()) -> None:
-    """It is to be tried again, when recipients are given only for those: the others have it."""
-    wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(claimed.tries - 1, 10))
-    changes: dict[str, Any] = {"recipients": list(recipients)} if recipients else {}
-    _update(session, claimed, next_try_at=now + wait_s, **changes)
+def later(session: Session, claimed: Claimed, now: float) -> None:
+    """Nobody could be tried; it is to be tried again as it is."""
+    _update(session, claimed, next_try_at=now + _wait_s(claimed))
 
 
-def close(session: Session, claimed: Claimed) -> None:
-    """It is not tried again; it was never sent."""
+def give_up(session: Session, claimed: Claimed, detail: str, now: float) -> None:
+    """It is not tried again; who has not got it never will."""
+    given_up = [
+        Settlement(recipient=recipient, fate=Fate.GIVEN_UP, detail=detail) for recipient in claimed.mail.recipients
+    ]
+    mail_failures.note(session, claimed.owner, _of_concern(session, claimed.owner, given_up), now)
     _update(session, claimed, next_try_at=None)
+
+
+def owner_of(subject_key: str) -> str:
+    """The subscription that a key is about; empty for what is the operators'."""
+    kind, _, name = subject_key.partition(":")
+    return mail_failures.OPERATORS if kind == "fault" else name
 
 
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> None:
@@ -113,18 +132,35 @@ def addressee(subscription: Subscription) -> Addressee:
 def _salvaged(session: Session, id_: str) -> Addressee:
     """What can still be read of a damaged row: its owner has to hear of it more than anybody."""
     outline = subscriptions.outline(session, id_)
+    return Addressee(
+        id=id_,
+        name=outline.name or id_,
+        emails=_stored_emails(session, id_),
+        active=outline.active,
+        on_exhausted=OnExhausted.PAUSE,
+    )
+
+
+def _stored_emails(session: Session, id_: str) -> tuple[str, ...]:
+    """None for a subscription that is deleted, or damaged here."""
     try:
         stored = session.scalar(select(SubscriptionRow.alert_emails).where(SubscriptionRow.id == id_))
     except ValueError:
         stored = None
     emails = stored if isinstance(stored, list) else []
-    return Addressee(
-        id=id_,
-        name=outline.name or id_,
-        emails=tuple(email for email in emails if isinstance(email, str)),
-        active=outline.active,
-        on_exhausted=OnExhausted.PAUSE,
-    )
+    return tuple(email for email in emails if isinstance(email, str))
+
+
+def _of_concern(session: Session, owner: str, settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Those that are still addresses of their owner, which may have been changed or deleted since."""
+    if owner == mail_failures.OPERATORS:
+        return list(settlements)
+    emails = _stored_emails(session, owner)
+    return [item for item in settlements if item.recipient in emails]
+
+
+def _wait_s(claimed: Claimed) -> float:
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(claimed.tries - 1, 10))
 
 
 def _update(session: Session, claimed: Claimed, **values: Any) -> None:  # noqa: ANN401  # columns

@@ -3,6 +3,7 @@
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from webhookd.flow.membership import Member, owners
 from webhookd.store.dialects import DatabaseNow, upsert
 from webhookd.store.tables import MemberRow
 
@@ -10,16 +11,28 @@ FORGET_S = 86400.0
 """A member silent for so long is only a row that nobody removed: its process was killed."""
 
 
-def beat(session: Session, member_id: str) -> None:
-    """Say that this process is alive now."""
+def beat(session: Session, member: Member) -> None:
+    """Say that this process is alive now, and whether it can read Kafka."""
     now = session.scalar(select(DatabaseNow()))
-    upsert(session, MemberRow, [{"id": member_id, "beat_at": now}], keys=["id"])
+    row = {"id": member.id, "beat_at": now, "reads": member.reads, "contact_s": member.contact_s}
+    upsert(session, MemberRow, [row], keys=["id"])
+
+
+def present(session: Session, timeout_s: float) -> list[Member]:
+    """The processes heard of within the timeout, as they said then."""
+    query = select(MemberRow.id, MemberRow.reads, MemberRow.contact_s).order_by(MemberRow.id)
+    rows = session.execute(query.where(MemberRow.beat_at >= DatabaseNow() - timeout_s))
+    return [Member(id=row.id, reads=row.reads, contact_s=row.contact_s) for row in rows]
 
 
 def alive(session: Session, timeout_s: float) -> list[str]:
     """The ids of the processes heard of within the timeout, in one order for everyone who asks."""
-    query = select(MemberRow.id).where(MemberRow.beat_at >= DatabaseNow() - timeout_s)
-    return sorted(session.scalars(query))
+    return [member.id for member in present(session, timeout_s)]
+
+
+def sharing(session: Session, timeout_s: float) -> list[str]:
+    """The ids of the processes that the subscriptions are divided among."""
+    return owners(present(session, timeout_s))
 
 
 def leave(session: Session, member_id: str) -> None:

@@ -159,12 +159,27 @@ class DeadLetterRow(Table):
 
 
 class MemberRow(Table):
-    """One ingest process and its last heartbeat, by the database's clock."""
+    """One ingest process and its last heartbeat, by the database's clock.
+
+    `reads`: it takes a share of the subscriptions; `contact_s`: for how long Kafka has answered it without a gap.
+    """
 
     __tablename__ = "ingest_members"
 
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
     beat_at: Mapped[float] = mapped_column(Float)
+    reads: Mapped[bool] = mapped_column(Boolean)
+    contact_s: Mapped[float] = mapped_column(Float)
+
+
+class KafkaClusterRow(Table):
+    """The one Kafka cluster that this database's subscriptions and offsets are about."""
+
+    __tablename__ = "kafka_cluster"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    cluster_id: Mapped[str] = mapped_column(AnyText)
+    recorded_at: Mapped[float] = mapped_column(Float)
 
 
 class AdministrationRow(Table):
@@ -190,6 +205,7 @@ class DroppedGroupRow(Table):
 class AlertRow(Table):
     """The outbox: one mail that is to be sent, or was. Outlives its subscription, so it points at none.
 
+    `recipients` are those that it is still to be sent to, and at first all of them.
     `next_try_at` is NULL when it is not to be tried (again); `sent_at` is NULL until the mail server took it.
     """
 
@@ -206,6 +222,23 @@ class AlertRow(Table):
     next_try_at: Mapped[float | None] = mapped_column(Float, index=True)
     tries: Mapped[int] = mapped_column(Integer)
     sent_at: Mapped[float | None] = mapped_column(Float)
+
+
+class MailFailureRow(Table):
+    """An address that the newest mail for it did not get to; gone with the next one that does.
+
+    `owner` is the subscription, empty for the operators. `mails` counts those that were refused or given up.
+    """
+
+    __tablename__ = "mail_failures"
+
+    owner: Mapped[str] = mapped_column(String(36), primary_key=True)
+    recipient: Mapped[str] = mapped_column(String(320), primary_key=True)
+    fate: Mapped[str] = mapped_column(String(20))
+    detail: Mapped[str] = mapped_column(AnyText)
+    mails: Mapped[int] = mapped_column(Integer)
+    since: Mapped[float] = mapped_column(Float)
+    at: Mapped[float] = mapped_column(Float, index=True)
 
 
 class SpellRow(Table):

@@ -4,38 +4,36 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Condition
 
-from webhookd.errors import MailRefused, MailUnavailable
-from webhookd.flow.mail import Mail
+from webhookd.errors import InvalidInput, MailUnavailable
+from webhookd.flow.mail import Fate, Mail, Settlement
+from webhookd.flow.mail_address import parse_address
 
 
 class MemoryMailer:
     """What Mailer answers, told by the test: `sent` is read, `away` and the recipients below are set.
 
-    Recipients in `refused` are refused for good, those in `busy` may be taken later.
+    `sent` has a mail for each recipient that it was delivered to. Recipients in `refused` are refused for good, those
+    in `busy` may be taken later; without `smtputf8` so is refused what is not ASCII before the @.
     """
 
     def __init__(self) -> None:
         self.sent: list[Mail] = []
         self.away = False
+        self.smtputf8 = True
         self.refused: set[str] = set()
         self.busy: set[str] = set()
         self._changed = Condition()
 
-    def send(self, mail: Mail) -> tuple[str, ...]:
-        """Take the mail; answers the recipients that it may be taken for later."""
+    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+        """Take the mail; returns what became of each recipient."""
         self.ping()
-        if any("\n" in text or "\r" in text for text in (mail.subject, *mail.recipients)):
-            raise MailRefused("a header cannot be written")
-        if self.refused.issuperset(mail.recipients):
-            raise MailRefused
-        again = tuple(recipient for recipient in mail.recipients if recipient in self.busy)
-        if len(again) == len(mail.recipients):
-            raise MailUnavailable
-        taken = tuple(recipient for recipient in mail.recipients if recipient not in self.busy | self.refused)
+        settled = tuple(self._settled(mail, recipient) for recipient in mail.recipients)
         with self._changed:
-            self.sent += [replace(mail, recipients=taken)] if taken else []
+            self.sent += [
+                replace(mail, recipients=(item.recipient,)) for item in settled if item.fate is Fate.DELIVERED
+            ]
             self._changed.notify_all()
-        return again
+        return settled
 
     def ping(self) -> None:
         """Raises MailUnavailable while it is away."""
@@ -46,3 +44,14 @@ class MemoryMailer:
         """Wait until what was sent is as wanted; answers whether it was in time."""
         with self._changed:
             return self._changed.wait_for(lambda: reached(self.sent), timeout_s)
+
+    def _settled(self, mail: Mail, recipient: str) -> Settlement:
+        try:
+            address = parse_address(recipient)
+        except InvalidInput as error:
+            return Settlement(recipient=recipient, fate=Fate.REFUSED, detail=str(error))
+        impossible = "\n" in mail.subject or "\r" in mail.subject or not (address.is_ascii or self.smtputf8)
+        if recipient in self.refused or impossible:
+            return Settlement(recipient=recipient, fate=Fate.REFUSED, detail="550 refused")
+        fate = Fate.LATER if recipient in self.busy else Fate.DELIVERED
+        return Settlement(recipient=recipient, fate=fate, detail="451 busy" if fate is Fate.LATER else "")

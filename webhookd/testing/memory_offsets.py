@@ -23,6 +23,7 @@ class MemoryOffsets:
         self.occupied: set[str] = set()
         self.denied: set[str] = set()
         self.away = False
+        self.cluster = "cluster-in-memory"
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         """Where each topic ends now; {} for one that does not exist."""
@@ -74,6 +75,11 @@ class MemoryOffsets:
     def ping(self, timeout_s: float) -> None:
         """Have one broker answer."""
         self._answer(timeout_s)
+
+    def cluster_id(self, timeout_s: float) -> str:
+        """The id the test has set in `cluster`."""
+        self._answer(timeout_s)
+        return self.cluster
 
     def _answer(self, timeout_s: float) -> None:
         if self.away or timeout_s <= 0:

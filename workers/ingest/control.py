@@ -1,25 +1,46 @@
 """Which subscriptions this process runs: heartbeats, membership, changed rows and the switch, read from the database.
 
 Once a second, and at once when a change is announced. While the database cannot be read, everything goes on as it
-was last known.
+was last known. A process that Kafka does not answer leaves its share to those that it does (flow/membership.py).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Protocol
 
+from sqlalchemy.orm import Session
+
 from webhookd import logs
+from webhookd.clock import Monotonic
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.administration import Administration
 from webhookd.flow.announcement import Announcement
 from webhookd.flow.condition import Condition
+from webhookd.flow.contact import Contact
+from webhookd.flow.membership import Member, owners, takes_part
 from webhookd.flow.ownership import owner
 from webhookd.flow.subscription import Subscription
 from webhookd.store import administration, conditions, members, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 
+FIRST_ANSWER_S = 4.0
+"""How long the first heartbeat waits for what Kafka answers first: a process that cannot read must not take
+subscriptions from one that can. Longer than one question to Kafka takes."""
+
 _log = logs.get(__name__)
+
+
+class Kafka(Protocol):
+    """Whether Kafka answers this process."""
+
+    @property
+    def contact(self) -> Contact:
+        """What the questions came to so far."""
+
+    def wait_asked(self, timeout_s: float) -> bool:
+        """Wait until the first question has ended."""
 
 
 class Runs(Protocol):
@@ -38,6 +59,19 @@ class Runs(Protocol):
         """Run again what is to be run."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """This process among the ingest processes: its id, and after which silence one has left.
+
+    `timeout_s` is that of heartbeats, `kafka_timeout_s` that of Kafka (settings, `ingest_kafka_timeout_s`).
+    """
+
+    id: str
+    timeout_s: float
+    kafka_timeout_s: float
+    monotonic: Monotonic
+
+
 class Control:
     """One thread that reads, and one that listens for announcements to make it read sooner."""
 
@@ -45,20 +79,21 @@ class Control:
         self,
         database: Database,
         runs: Runs,
+        kafka: Kafka,
         *,
-        member_id: str,
-        member_timeout_s: float,
+        member: Membership,
         interval_s: float,
         listen: Callable[[Callable[[Announcement], None], Event], None],
     ) -> None:
         self._database = database
         self._runs = runs
-        self._member_id = member_id
-        self._member_timeout_s = member_timeout_s
+        self._kafka = kafka
+        self._member = member
+        self._takes_part = True
         self._interval_s = interval_s
         self._known: dict[str, int] = {}
-        self.alive_count = 1
-        """How many ingest processes were alive at the last read, this one included."""
+        self.sharing_count = 1
+        """How many ingest processes shared the subscriptions at the last read."""
         self._offline = False
         self._stop = Event()
         self._wake = Event()
@@ -80,7 +115,7 @@ class Control:
             thread.join(5.0)
         try:
             with self._database.transaction() as session:
-                members.leave(session, self._member_id)
+                members.leave(session, self._member.id)
                 members.forget(session)
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
@@ -89,6 +124,7 @@ class Control:
         self._wake.set()
 
     def _run(self) -> None:
+        self._kafka.wait_asked(FIRST_ANSWER_S)
         while not self._stop.is_set():
             self._wake.clear()
             try:
@@ -101,15 +137,14 @@ class Control:
 
     def _read(self) -> None:
         with self._database.transaction() as session:
-            members.beat(session, self._member_id)
+            sharing = self._beat(session)
             switch = administration.read(session)
-            alive = members.alive(session, self._member_timeout_s)
             versions = subscriptions.versions(session)
-            ours = {id_: v for id_, v in versions.items() if owner(id_, alive) == self._member_id}
+            ours = {id_: v for id_, v in versions.items() if owner(id_, sharing) == self._member.id}
             changed = {id_: version for id_, version in ours.items() if self._known.get(id_) != version}
             loaded = subscriptions.load(session, list(changed)) if changed else {}
             before = conditions.read_all(session, list(loaded)) if loaded else {}
-        self.alive_count = len(alive)
+        self.sharing_count = len(sharing)
         self._follow(switch)
         for id_ in [id_ for id_ in self._known if id_ not in ours]:
             del self._known[id_]
@@ -118,6 +153,20 @@ class Control:
             version = found.version if isinstance(found, Subscription) else changed[id_]
             self._known[id_] = version
             self._runs.run(id_, version, found, before.get(id_))
+
+    def _beat(self, session: Session) -> list[str]:
+        """Say how this process is; returns the processes that the subscriptions are divided among."""
+        now, contact = self._member.monotonic(), self._kafka.contact
+        present = members.present(session, self._member.timeout_s)
+        others = [other for other in present if other.id != self._member.id]
+        before = self._takes_part
+        bound_s = self._member.kafka_timeout_s
+        self._takes_part = takes_part(contact, others, now, before=before, lost_s=bound_s)
+        own = Member(id=self._member.id, reads=self._takes_part, contact_s=contact.contact_s(now))
+        members.beat(session, own)
+        if self._takes_part != before:
+            _log.warning("membership_changed", reads=own.reads, silent_s=round(contact.silent_s(now), 3))
+        return owners([*others, own])
 
     def _follow(self, switch: Administration) -> None:
         if switch.offline == self._offline:

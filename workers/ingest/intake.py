@@ -66,6 +66,7 @@ class Intake:
         self.closed = False
         self.broken = False
         self.joined = False
+        self.kafka_silent = False
         self._unread: list[Message] = []
         self._slice = FIRST_SLICE
         self._matchers = matchers
@@ -224,7 +225,7 @@ class Intake:
         lanes = self.route.lanes.values()
         self.oversight.look(lanes)
         self._reading.probe()
-        lag = self._reading.lag()
+        lag = None if self.kafka_silent else self._reading.lag()
         self.changed |= lag != self.vitals.lag
         self.vitals.lag = lag
 
@@ -246,10 +247,10 @@ class Intake:
             last_filter_error=errors[-1].last_error if errors else "",
         )
 
-    def close(self) -> None:
+    def close(self, *, commit: bool = True) -> None:
         """Commit and leave the group, in the background; nothing of its lanes is touched any more."""
         self.closed = True
-        marks = {lane.partition: lane.mark for lane in self.route.lanes.values()}
+        marks = {lane.partition: lane.mark for lane in self.route.lanes.values() if commit}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
         self._services.in_background(lambda: self.reader.close(last))
 

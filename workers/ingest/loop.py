@@ -62,7 +62,7 @@ class IngestLoop:
         self.intakes: dict[str, Intake] = {}
         self._bounds = bounds
         self._dispatches = dispatches
-        self._recorder = recorder = companions.recorder
+        self._recorder = companions.recorder
         self._graveyard = companions.graveyard
         self._look = look
         self._seen_at = clocks.monotonic()
@@ -71,6 +71,8 @@ class IngestLoop:
         self._open_intake = open_intake
         self._never_joined = never_joined
         self._unjoined: set[str] = set()
+        self.kafka_lost = False
+        """Whether Kafka is out of reach for long: a commit would block, and might take back what another owner does."""
         self.inbox = Inbox(clocks.monotonic)
         self._background = Background()
         self.offsets = companions.offsets
@@ -83,19 +85,22 @@ class IngestLoop:
         self._dispatcher = Dispatcher(
             dispatches, companions.publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
         )
-        self._settlement = Settlement(
-            dispatches,
-            self._dispatcher,
-            self.intakes,
-            self._timers,
-            clocks.monotonic,
-            gone=lambda intake: recorder.deactivate(intake.subscription, GONE),
-            failed=self._rebuild,
-        )
+        self._settlement = self._new_settlement()
         self._order = count()
         self._running = True
         self._dispatching = True
         self._thread = Thread(target=self._run, name="ingest-loop", daemon=True)
+
+    def _new_settlement(self) -> Settlement:
+        return Settlement(
+            self._dispatches,
+            self._dispatcher,
+            self.intakes,
+            self._timers,
+            self.monotonic,
+            gone=lambda intake: self._recorder.deactivate(intake.subscription, GONE),
+            failed=self._rebuild,
+        )
 
     # What other threads call.
 
@@ -204,8 +209,21 @@ class IngestLoop:
         self._topics_changed = True
         self._say(intake)
         self._settlement.forget(intake)
-        intake.close()  # from here on its lanes are the background's, which closes them one by one
+        # From here on its lanes are the background's, which closes them one by one.
+        intake.close(commit=not self.kafka_lost)
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
+
+    def hold(self) -> None:
+        """Start nothing before `wake`; called before `start`."""
+        self._dispatcher.halted = True
+
+    def revise_held(self, revised: Callable[[Subscription, Condition | None], Condition | None]) -> None:
+        """Give what waits for `wake` another condition, for its status too."""
+        for id_, (subscription, before) in self._asleep.items():
+            after = revised(subscription, before)
+            if after is not None and after != before:
+                self._asleep[id_] = (subscription, after)
+                self._recorder.condition(after)
 
     def fall_asleep(self, settle_s: float) -> None:
         """Dispatch nothing from here on; when what is in flight is settled, or in `settle_s`, leave every group.

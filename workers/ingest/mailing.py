@@ -1,20 +1,21 @@
 """Sends what the outbox holds, and what the outbox cannot hold because the database is away.
 
 Of several ingest processes each sends what it claims. A mail server that is down delays mails and nothing else: they
-are tried again for three days, then given up. What it refuses for good is given up at once; both are logged.
+are tried again for three days, then given up. Each recipient is settled apart: a retry is for those who have not got
+the mail, and one who never will is logged, stands in the status of the subscription, and keeps it from nobody else.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import Protocol
 
 from webhookd import logs
-from webhookd.errors import MailRefused, MailUnavailable, StoreUnavailable, WebhookdError
+from webhookd.errors import MailRefused, MailUnavailable, MailUndeliverable, StoreUnavailable
 from webhookd.flow.alert import Alert
-from webhookd.flow.mail import Mail
-from webhookd.store import alerts
+from webhookd.flow.mail import Fate, Mail, Settlement, left_over
+from webhookd.store import alerts, mail_failures
 from webhookd.store.alerts import Claimed
 from webhookd.store.database import Database
 from workers.ingest import alerting
@@ -36,8 +37,8 @@ _log = logs.get(__name__)
 class Sends(Protocol):
     """A mail server, as edges/mailer.py has it."""
 
-    def send(self, mail: Mail) -> tuple[str, ...]:
-        """Have it take the mail; answers the recipients that it may take it for later. Blocks."""
+    def send(self, mail: Mail) -> Sequence[Settlement]:
+        """Have it take the mail; returns what became of each recipient. Raises MailUnavailable. Blocks."""
 
     def ping(self) -> None:
         """Raises MailUnavailable. Blocks."""
@@ -51,6 +52,7 @@ class Mailing:
         database: Database,
         mailer: Sends,
         *,
+        operators: Sequence[str] = (),
         retention_s: float,
         clocks: Clocks,
         interval_s: float = INTERVAL_S,
@@ -58,14 +60,16 @@ class Mailing:
         self._interval_s = interval_s
         self._database = database
         self._mailer = mailer
+        self._operators = tuple(operators)
         self._retention_s = retention_s
         self._clocks = clocks
         self._lock = Lock()
         self._direct: deque[Alert] = deque(maxlen=HELD)
-        self._to_record: deque[tuple[Alert, float]] = deque(maxlen=HELD)
+        self._to_record: deque[tuple[Alert, Sequence[Settlement], float]] = deque(maxlen=HELD)
         self._ping_at = clocks.monotonic()
         self._purge_at = clocks.monotonic()
         self._unavailable: MailUnavailable | None = None
+        self._operators_missed = 0
         self._stop = Event()
         self._wake = Event()
         self._thread = Thread(target=self._run, name="mailing", daemon=True)
@@ -84,6 +88,11 @@ class Mailing:
         """Raises MailUnavailable when the mail server did not answer the last time; asks nobody."""
         if self._unavailable is not None:
             raise MailUnavailable(str(self._unavailable))
+
+    def check_operators(self) -> None:
+        """Raises MailUndeliverable when mails do not get to an operator, as the database said last; asks nobody."""
+        if self._operators_missed:
+            raise MailUndeliverable(f"{self._operators_missed} of the addresses in WEBHOOKD_OPERATOR_EMAILS")
 
     def send_directly(self, alert: Alert) -> None:
         """Send without the database, which cannot be reached, and record it there when it can."""
@@ -109,9 +118,7 @@ class Mailing:
     def _send_direct(self) -> None:
         while self._direct and self._reachable():
             alert = self._direct[0]
-            left: tuple[str, ...] = ()
-            if alert.mail.recipients:
-                left = self._send_unclaimed(alert)
+            left = self._send_unclaimed(alert) if alert.mail.recipients else ()
             with self._lock:
                 if self._direct and self._direct[0] is alert:
                     self._direct.popleft()
@@ -120,26 +127,26 @@ class Mailing:
                 return
 
     def _send_unclaimed(self, alert: Alert) -> tuple[str, ...]:
-        try:
-            left = self._hand_over(alert.mail)
-        except MailRefused as error:
-            _log.error("mail_given_up", code=error.code, mail=alert.mail.token, detail=str(error))
-            return ()
-        self._to_record.append((alert, self._clocks.wall()))
-        return left
+        settlements = self._hand_over(alert.mail)
+        self._to_record.append((alert, settlements, self._clocks.wall()))
+        return left_over(settlements)
 
     def _keep_books(self) -> None:
         """Write down what is due by now and what was sent without the database, and forget what is old."""
         now = self._clocks.wall()
         with self._database.transaction() as session:
             raised = alerting.remind(session, now)
-            for alert, sent_at in self._to_record:
-                alerts.add(session, [alert], sent_at=sent_at)
+            for alert, settlements, at in self._to_record:
+                alerts.add(session, [alert], sent_at=at)
+                mail_failures.note(session, alerts.owner_of(alert.subject_key), settlements, at)
+            mail_failures.keep(session, mail_failures.OPERATORS, self._operators)
+            self._operators_missed = mail_failures.operators_missed(session, now)
         self._to_record.clear()
         alerting.log(raised)
         if self._clocks.monotonic() >= self._purge_at:
             with self._database.transaction() as session:
                 alerts.purge(session, now - self._retention_s)
+                mail_failures.purge(session, now - self._retention_s)
             self._purge_at = self._clocks.monotonic() + PURGE_INTERVAL_S
 
     def _send_outbox(self) -> None:
@@ -153,45 +160,55 @@ class Mailing:
     def _send(self, claimed: Claimed) -> None:
         """Raises MailUnavailable, once the next try is noted: the others in the outbox would meet the same."""
         try:
-            left = self._hand_over(claimed.mail)
-        except MailRefused as error:
-            self._give_up(claimed, error)
+            settlements = self._hand_over(claimed.mail)
         except MailUnavailable as error:
             self._put_off(claimed, error)
             raise
-        else:
-            self._settle(claimed, left)
-
-    def _settle(self, claimed: Claimed, left: tuple[str, ...]) -> None:
-        if left:
-            self._put_off(claimed, MailUnavailable("some recipients may be taken later"), left)
-            return
-        with self._database.transaction() as session:
-            alerts.sent(session, claimed, self._clocks.wall())
-        _log.info("mail_sent", mail=claimed.mail.token, tries=claimed.tries, recipients=len(claimed.mail.recipients))
-
-    def _put_off(self, claimed: Claimed, error: MailUnavailable, left: tuple[str, ...] = ()) -> None:
         now = self._clocks.wall()
-        if now - claimed.mail.created_at > GIVE_UP_S:
-            self._give_up(claimed, error)
+        with self._database.transaction() as session:
+            alerts.settle(session, claimed, settlements, now)
+        self._log(claimed.mail, claimed.tries, settlements)
+        left = left_over(settlements)
+        if left and self._is_old(claimed, now):
+            again = replace(claimed, mail=replace(claimed.mail, recipients=left))
+            self._give_up(again, next(item.detail for item in settlements if item.fate is Fate.LATER))
+
+    def _put_off(self, claimed: Claimed, error: MailUnavailable) -> None:
+        now = self._clocks.wall()
+        if self._is_old(claimed, now):
+            self._give_up(claimed, str(error))
             return
         with self._database.transaction() as session:
-            alerts.later(session, claimed, now, left)
+            alerts.later(session, claimed, now)
 
-    def _give_up(self, claimed: Claimed, error: WebhookdError) -> None:
+    @staticmethod
+    def _is_old(claimed: Claimed, now: float) -> bool:
+        return now - claimed.mail.created_at > GIVE_UP_S
+
+    def _give_up(self, claimed: Claimed, detail: str) -> None:
         with self._database.transaction() as session:
-            alerts.close(session, claimed)
+            alerts.give_up(session, claimed, detail, self._clocks.wall())
         facts = {"mail": claimed.mail.token, "subject": claimed.mail.subject, "tries": claimed.tries}
-        _log.error("mail_given_up", code=error.code, detail=str(error), **facts)
+        _log.error("mail_given_up", code=MailUnavailable.code, detail=detail, **facts)
 
-    def _hand_over(self, mail: Mail) -> tuple[str, ...]:
+    def _hand_over(self, mail: Mail) -> Sequence[Settlement]:
         try:
-            left = self._mailer.send(mail)
+            settlements = self._mailer.send(mail)
         except MailUnavailable as error:
             self._heard(error)
             raise
         self._heard(None)
-        return left
+        return settlements
+
+    @staticmethod
+    def _log(mail: Mail, tries: int, settlements: Sequence[Settlement]) -> None:
+        """Not whom: an address is a person's, and the log has many readers."""
+        delivered = sum(item.fate is Fate.DELIVERED for item in settlements)
+        if delivered:
+            _log.info("mail_sent", mail=mail.token, tries=tries, recipients=delivered)
+        for item in settlements:
+            if item.fate is Fate.REFUSED:
+                _log.error("recipient_refused", code=MailRefused.code, mail=mail.token, detail=item.detail)
 
     def _reachable(self) -> bool:
         """Whether the mail server may be sent to: while it is away it is asked now and then. Raises MailUnavailable."""

@@ -1,8 +1,8 @@
 """An ingest process: what it is made of, and the order in which it starts and stops.
 
-start   publisher, recorder, graveyard, loop, reports, control, topics, slots, vigil, upkeep
-        who is called is there before who calls
-stop    control, topics, slots, loop (drains), upkeep, reports, publisher, recorder, graveyard, vigil
+start   publisher, recorder, graveyard, loop, reports, kafka, control, topics, slots, vigil, upkeep
+        who is called is there before who calls; nothing is read before the cluster is known to be the database's
+stop    control, kafka, topics, slots, loop (drains), upkeep, reports, publisher, recorder, graveyard, vigil
         nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
 """
 
@@ -20,10 +20,19 @@ from celery import Celery
 
 from webhookd import clock, logs
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
+from webhookd.edges.kafka_contact import KafkaContact
 from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.edges.partition_offsets import PartitionOffsets
-from webhookd.errors import InvalidInput, QueueUnavailable, RowsRefused, UnusableSubscription, UpkeepDelayed
+from webhookd.errors import (
+    ClusterMismatch,
+    InvalidInput,
+    KafkaUnavailable,
+    QueueUnavailable,
+    RowsRefused,
+    UnusableSubscription,
+    UpkeepDelayed,
+)
 from webhookd.flow.administration import SETTLE_S
 from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health, unhealthy
@@ -31,6 +40,7 @@ from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches, Leases
 from webhookd.flow.envelope import CONTENT_TYPE
 from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.membership import STEADY_S
 from webhookd.flow.route import Limits, Route
 from webhookd.flow.subscription import Subscription
 from webhookd.flow.target import Target, request_head
@@ -39,11 +49,13 @@ from webhookd.settings import Settings
 from webhookd.store.subscriptions import Loaded
 from webhookd.store.system import Vitals
 from workers.edges import Edges
+from workers.ingest import outage
 from workers.ingest.cadence import Clocks, LoopBounds
 from workers.ingest.companions import Companions
-from workers.ingest.control import Control
+from workers.ingest.control import Control, Membership
 from workers.ingest.graveyard import Graveyard
 from workers.ingest.intake import Intake
+from workers.ingest.kafka_watch import KafkaWatch
 from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
@@ -57,6 +69,9 @@ REPORT_WAIT_S = 0.5
 BACK_OFF_S = 0.5
 VITALS_S = 1.0
 
+OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
+"""Why nothing runs: webhookd is offline; it is not known yet whether the brokers are the database's cluster."""
+
 _log = logs.get(__name__)
 
 
@@ -68,15 +83,25 @@ class InFlight(NamedTuple):
 
 
 class IngestProcess:
-    """Runs this process' share of the subscriptions, from `start` to `stop`."""
+    """Runs this process' share of the subscriptions, from `start` to `stop`.
 
-    def __init__(self, settings: Settings, edges: Edges, app: Celery) -> None:
+    `mismatched` is called when the brokers turn out to be another cluster's than the database's: the process must end.
+    """
+
+    def __init__(
+        self, settings: Settings, edges: Edges, app: Celery, mismatched: Callable[[ClusterMismatch], None]
+    ) -> None:
         self._settings = settings
         self._edges = edges
         self._group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
         self.member_id = secrets.token_hex(8)
         self._in_flight = InFlight(0, inf)
+        self._mismatched = mismatched
+        self._held = {UNCONFIRMED}
         self._stopping = Event()
+        self._kafka = KafkaWatch(
+            KafkaContact(settings.kafka_bootstrap_servers), edges.database, self, monotonic=clock.monotonic
+        )
         self._recorder = _recorder(settings, edges)
         self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
@@ -97,26 +122,15 @@ class IngestProcess:
             never_joined=self._fall_back,
         )
         self._watchdog = Watchdog(turn=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
-        self._control = Control(
-            edges.database,
-            self,
-            member_id=self.member_id,
-            member_timeout_s=settings.ingest_member_timeout_s,
-            interval_s=settings.control_read_interval_s,
-            listen=edges.announcements.run,
-        )
-        self._upkeep = Upkeep(
-            edges.database,
-            KafkaOffsets(settings.kafka_bootstrap_servers),
-            member_id=self.member_id,
-            member_timeout_s=settings.ingest_member_timeout_s,
-            offsets_every_s=settings.offset_upkeep_s,
-            protocol=lambda: self._group_protocol,
-            monotonic=clock.monotonic,
-        )
-        self._slots = SlotWatch(edges.board, ingests=lambda: self._control.alive_count, share=self.loop.share)
+        self._control = self._new_control()
+        self._upkeep = self._new_upkeep()
+        self._slots = SlotWatch(edges.board, ingests=lambda: self._control.sharing_count, share=self.loop.share)
         self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
-        checks = {RowsRefused.code: self._recorder.check, UpkeepDelayed.code: self._upkeep.check}
+        checks = {
+            KafkaUnavailable.code: self._kafka.check,
+            RowsRefused.code: self._recorder.check,
+            UpkeepDelayed.code: self._upkeep.check,
+        }
         self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals, more=checks)
 
     def _companions(self) -> Companions:
@@ -132,9 +146,11 @@ class IngestProcess:
         self._publisher.start()
         self._recorder.start()
         self._graveyard.start()
+        self.loop.hold()
         self.loop.start()
         self._watchdog.start()
         self._reports.start()
+        self._kafka.start()
         self._control.start()
         self._topics.start()
         self._slots.start()
@@ -145,6 +161,7 @@ class IngestProcess:
     def stop(self, budget_s: float) -> None:
         """Drain within the budget; nothing is lost when it is too short."""
         self._control.stop()
+        self._kafka.stop()
         self._topics.stop()
         self._slots.stop()
         self.loop.stop(budget_s)
@@ -169,23 +186,88 @@ class IngestProcess:
                 self.loop.call(partial(self._start, found, previous))
 
     def leave(self, id_: str) -> None:
-        """Stop running it."""
+        """Stop running it; without a last commit while Kafka is out of reach."""
+        self.loop.call(self._know_kafka)
         self.loop.call(partial(self.loop.drop, id_))
 
     def go_offline(self, age_s: float) -> None:
         """Stop everything: what is in flight may be settled until `SETTLE_S` after the switch."""
         _log.warning("went_offline", age_s=round(age_s, 3))
+        self.loop.call(partial(self._held.add, OFFLINE))
         self.loop.call(partial(self.loop.fall_asleep, max(0.0, SETTLE_S - age_s)))
 
     def go_online(self) -> None:
         """Go on from the committed positions."""
         _log.warning("went_online")
-        self.loop.call(self._wake)
+        self.loop.call(partial(self._wake, OFFLINE))
 
-    def _wake(self) -> None:
-        """Each in a call of its own: a thousand starts must not be one turn of the loop."""
+    def kafka_confirmed(self) -> None:
+        """The brokers are the database's cluster: what is to run may read."""
+        self.loop.call(partial(self._wake, UNCONFIRMED))
+
+    def kafka_asked(self) -> None:
+        """The statuses say whether Kafka answers."""
+        self.loop.call(self._show_kafka)
+
+    def kafka_mismatched(self, error: ClusterMismatch) -> None:
+        """Nothing is committed from here on: it would be to another cluster's groups."""
+        _log.error("cluster_mismatch", code=error.code, detail=error.detail)
+        self.loop.kafka_lost = True
+        self._mismatched(error)
+
+    def _show_kafka(self) -> None:
+        self._know_kafka()
+        contact, now = self._kafka.contact, clock.monotonic()
+        outage.show(self.loop.intakes.values(), contact, now, self._settings.ingest_kafka_timeout_s)
+        if self._held == {UNCONFIRMED}:
+            wall_now = clock.wall_clock()
+            self.loop.revise_held(lambda item, before: outage.condition_of(item, before, contact, now, wall_now))
+
+    def _know_kafka(self) -> None:
+        """Whether the loop may commit what it leaves: not as soon as Kafka is back, others may have read on by then."""
+        contact, now = self._kafka.contact, clock.monotonic()
+        if contact.silent_s(now) >= self._settings.ingest_kafka_timeout_s:
+            self.loop.kafka_lost = True
+        elif contact.contact_s(now) >= STEADY_S:
+            self.loop.kafka_lost = False
+
+    def _wake(self, reason: str) -> None:
+        """On the loop's thread, as all that changes `_held`. Each start is a call of its own, not all one turn."""
+        self._held.discard(reason)
+        if self._held:
+            return
         for subscription, condition in self.loop.wake():
             self.loop.call(partial(self._start_if_wanted, subscription, condition))
+
+    def _new_control(self) -> Control:
+        settings = self._settings
+        member = Membership(
+            id=self.member_id,
+            timeout_s=settings.ingest_member_timeout_s,
+            kafka_timeout_s=settings.ingest_kafka_timeout_s,
+            monotonic=clock.monotonic,
+        )
+        return Control(
+            self._edges.database,
+            self,
+            self._kafka,
+            member=member,
+            interval_s=settings.control_read_interval_s,
+            listen=self._edges.announcements.run,
+        )
+
+    def _new_upkeep(self) -> Upkeep:
+        settings = self._settings
+        return Upkeep(
+            self._edges.database,
+            KafkaOffsets(settings.kafka_bootstrap_servers),
+            member_id=self.member_id,
+            member_timeout_s=settings.ingest_member_timeout_s,
+            offsets_every_s=settings.offset_upkeep_s,
+            protocol=lambda: self._group_protocol,
+            monotonic=clock.monotonic,
+            ready=lambda: UNCONFIRMED not in self._held,
+        )
 
     def _vitals(self) -> Vitals:
         """How this process is, as the loop's thread and the watchdog say."""

@@ -98,6 +98,7 @@ class Upkeep:
         offsets_every_s: float,
         protocol: Callable[[], str],
         monotonic: Monotonic,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
         self._groups = groups
@@ -106,6 +107,7 @@ class Upkeep:
         self._offsets_every_s = offsets_every_s
         self._protocol = protocol
         self._monotonic = monotonic
+        self._ready = ready
         self._offsets_at = monotonic() + min(FIRST_OFFSETS_S, offsets_every_s)
         self._idle: deque[Idle] = deque()
         self._waits: dict[str, _Wait] = {}
@@ -133,7 +135,7 @@ class Upkeep:
         """Delete the groups whose subscriptions are gone, as far as they are ours and empty."""
         now = self._monotonic()
         with self._database.transaction() as session:
-            alive = members.alive(session, self._member_timeout_s)
+            alive = members.sharing(session, self._member_timeout_s)
             waiting = dropped_groups.waiting(session)
         ours = {group.name: group for group in waiting if owner(group.name, alive) == self._member_id}
         self._waits = {name: wait for name, wait in self._waits.items() if name in ours}
@@ -158,6 +160,8 @@ class Upkeep:
 
     def _run(self) -> None:
         while not self._stop.wait(ROUND_S):
+            if not self._ready():
+                continue  # another cluster's groups are none of ours
             try:
                 self.drop_groups()
                 self.keep_offsets()
@@ -205,7 +209,7 @@ class Upkeep:
             self._stop.wait(RETRY_S[1])
 
     def _idle_groups(self, session: Session) -> list[Idle]:
-        alive = members.alive(session, self._member_timeout_s)
+        alive = members.sharing(session, self._member_timeout_s)
         ids = sorted(id_ for id_ in subscriptions.versions(session) if owner(id_, alive) == self._member_id)
         offline = administration.read(session).offline
         found: list[Idle] = []

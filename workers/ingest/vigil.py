@@ -1,14 +1,12 @@
 """What watches over the rest in each ingest process: who mails alerts, and who looks after the system's parts."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from webhookd import clock
-from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.edges.mailer import build_mailer
 from webhookd.errors import (
-    KafkaUnavailable,
     MailUnavailable,
+    MailUndeliverable,
     NoWorkers,
     QueueStalled,
     QueueUnavailable,
@@ -21,8 +19,6 @@ from workers.ingest.cadence import Clocks
 from workers.ingest.mailing import Mailing
 from workers.ingest.parts import Check, Parts, WorkerChecks
 from workers.ingest.system_watch import SystemWatch
-
-KAFKA_S = 3.0
 
 
 class Vigil:
@@ -43,12 +39,13 @@ class Vigil:
         self._mailing = Mailing(
             edges.database,
             build_mailer(settings),
+            operators=settings.operator_emails,
             retention_s=settings.activity_retention_s,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
         )
         self._watch = SystemWatch(
             edges.database,
-            Parts({**_checks(settings, edges, self._mailing), **more}),
+            Parts({**_checks(edges, self._mailing), **more}),
             self._mailing,
             member_id=member_id,
             operators=settings.operator_emails,
@@ -67,14 +64,13 @@ class Vigil:
         self._mailing.stop(budget_s)
 
 
-def _checks(settings: Settings, edges: Edges, mailing: Mailing) -> dict[str, Check]:
-    kafka = KafkaOffsets(settings.kafka_bootstrap_servers)
+def _checks(edges: Edges, mailing: Mailing) -> dict[str, Check]:
     workers = WorkerChecks(edges.board, clock.monotonic)
     return {
-        KafkaUnavailable.code: partial(kafka.ping, KAFKA_S),
         QueueUnavailable.code: edges.board.ping,
         StoreUnavailable.code: edges.database.ping,
         NoWorkers.code: workers.attended,
         QueueStalled.code: workers.flowing,
         MailUnavailable.code: mailing.check,
+        MailUndeliverable.code: mailing.check_operators,
     }

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from api import cluster
 from api.ports import Services
 from webhookd import logs
 from webhookd.errors import Unavailable
@@ -45,7 +46,7 @@ def checks_of(services: Services) -> dict[str, Check]:
     return {
         "database": services.database.ping,
         "queue": services.announcements.ping,
-        "kafka": lambda: services.brokers.ping(DEADLINE_S),
+        "kafka": lambda: cluster.ready(services, DEADLINE_S),
     }
 
 

@@ -17,7 +17,7 @@ from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import QueueUnavailable, StoreUnavailable, Unavailable
 from webhookd.flow.administration import ONLINE, Administration
-from webhookd.store import administration, members, subscription_counts, system
+from webhookd.store import administration, mail_failures, members, subscription_counts, system
 from webhookd.store.subscription_counts import NONE, Counts
 from webhookd.store.system import Seen, Vitals
 
@@ -47,6 +47,7 @@ class Stored:
     ingest_alive: bool
     subscriptions: Counts = NONE
     administration: Administration = ONLINE
+    undeliverable: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +134,7 @@ class Report:
             "subscriptions": shown(stored.subscriptions) if stored is not None else None,
             "workers": list(boarded.workers) if boarded is not None else [],
             "queues": dict(boarded.queues) if boarded is not None else {},
+            "undeliverable_addresses": stored.undeliverable if stored is not None else None,
             "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
             "oldest_unanswered_s": vitals.oldest_unanswered_s if vitals is not None else None,
             "longest_turn_s": vitals.longest_turn_s if vitals is not None else None,
@@ -150,6 +152,7 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
                 ingest_alive=bool(members.alive(session, services.settings.ingest_member_timeout_s)),
                 subscriptions=subscription_counts.count(session, switch := administration.read(session)),
                 administration=switch,
+                undeliverable=mail_failures.count(session, wall_clock()),
             )
 
     return Report(stored, lambda: _board_says(services.board), monotonic=monotonic, wall_clock=wall_clock)

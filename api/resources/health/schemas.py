@@ -66,6 +66,10 @@ class HealthSchema(Schema):
     queues = fields.Dict(
         keys=fields.String(), values=fields.Integer(), metadata={"description": "tasks that wait, by queue"}
     )
+    undeliverable_addresses = fields.Integer(
+        allow_none=True,
+        metadata={"description": "addresses that alerts do not get to; each subscription's status names its own"},
+    )
     deliveries_in_flight = fields.Integer(allow_none=True, metadata={"description": "of all ingest processes"})
     longest_turn_s = fields.Float(
         allow_none=True,

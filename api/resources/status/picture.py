@@ -12,6 +12,7 @@ from webhookd.flow.condition import Condition, Health, LostRange
 from webhookd.flow.delivery_status import STARTING, STOPPED, DeliveryStatus, FailedAttempt
 from webhookd.flow.problem import Problem
 from webhookd.flow.reasons import meaning
+from webhookd.store.mail_failures import MailFailure
 from webhookd.store.subscriptions import Outline
 
 
@@ -31,6 +32,7 @@ class Facts(Standing):
 
     activities: Sequence[Activity]
     dead_letters: int
+    mail_failures: Sequence[MailFailure] = ()
 
 
 def draw(facts: Facts, now: float) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def draw(facts: Facts, now: float) -> dict[str, Any]:
             "last_filter_error": condition.last_filter_error,
             "dead_lettered": facts.dead_letters,
         },
+        "alerts": _alerts(facts.mail_failures),
         "recent_activity": [_event(item) for item in facts.activities],
     }
 
@@ -96,6 +99,25 @@ def _failure(failure: FailedAttempt) -> dict[str, Any]:
         "response_code": failure.status or None,
         "response_body": failure.answer,
         "detail": failure.detail,
+    }
+
+
+def _alerts(failures: Sequence[MailFailure]) -> dict[str, Any]:
+    """Which addresses do not get their mails; nothing to say of those that do."""
+    newest = max(failures, key=lambda failure: failure.at, default=None)
+    return {
+        "undelivered": sum(failure.mails for failure in failures),
+        "last_error": newest.detail if newest else "",
+        "recipients": [
+            {
+                "address": failure.recipient,
+                "state": failure.fate.value,
+                "detail": failure.detail,
+                "since": iso(failure.since),
+                "timestamp": iso(failure.at),
+            }
+            for failure in failures
+        ],
     }
 
 

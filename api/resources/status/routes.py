@@ -12,7 +12,7 @@ from api.resources.status.picture import Facts, draw
 from api.resources.status.schemas import StatusSchema
 from webhookd import clock
 from webhookd.flow.subscription import Subscription
-from webhookd.store import activity, administration, conditions, dead_letters, subscriptions
+from webhookd.store import activity, administration, conditions, dead_letters, mail_failures, subscriptions
 
 blueprint = StrictBlueprint(
     "status",
@@ -32,12 +32,15 @@ class Status(MethodView):
         """Show health, topics, counters and recent activity; also of a subscription that cannot be used."""
         id_ = str(subscription_id)
         with services_of(current_app).database.transaction() as session:
+            loaded = subscriptions.load(session, [id_]).get(id_)
+            emails = loaded.alerting.emails if isinstance(loaded, Subscription) else ()
             facts = Facts(
                 outline=subscriptions.outline(session, id_),
-                usable=isinstance(subscriptions.load(session, [id_]).get(id_), Subscription),
+                usable=isinstance(loaded, Subscription),
                 condition=conditions.read(session, id_),
                 administration=administration.read(session),
                 activities=activity.recent(session, id_),
                 dead_letters=dead_letters.count(session, id_),
+                mail_failures=mail_failures.read(session, id_, emails),
             )
         return draw(facts, clock.wall_clock())

@@ -89,6 +89,31 @@ class DeliverySchema(Schema):
     last_failure = fields.Nested(FailureSchema, allow_none=True)
 
 
+class RecipientSchema(Schema):
+    """An address that its newest mail did not get to."""
+
+    address = fields.String()
+    state = fields.String(
+        metadata={
+            "enum": ["later", "refused", "given_up"],
+            "description": "later: it is tried again; refused: it never will be taken; given_up: tried for three days",
+        }
+    )
+    detail = fields.String(metadata={"description": "what the mail server said"})
+    since = fields.String(metadata={"description": "of the first mail that was not delivered: ISO 8601, UTC"})
+    timestamp = fields.String(metadata={"description": "of the last try"})
+
+
+class AlertsSchema(Schema):
+    """Whether alerts get to their addresses."""
+
+    undelivered = fields.Integer(
+        metadata={"description": "mails refused or given up, counted for each address since the last it has got"}
+    )
+    last_error = fields.String(metadata={"description": "of the newest try that failed"})
+    recipients = fields.List(fields.Nested(RecipientSchema), metadata={"description": "those that fail, 20 at most"})
+
+
 class StatusSchema(Schema):
     """How a subscription is doing."""
 
@@ -116,4 +141,5 @@ class StatusSchema(Schema):
     lost_ranges = fields.List(fields.Nested(LostRangeSchema), metadata={"description": "newest last, 20 at most"})
     topics = fields.List(fields.Nested(TopicSchema))
     counters = fields.Nested(CountersSchema)
+    alerts = fields.Nested(AlertsSchema)
     recent_activity = fields.List(fields.Nested(ActivitySchema), metadata={"description": "newest first, 50 at most"})

@@ -9,6 +9,7 @@ from marshmallow import ValidationError
 from webhookd.errors import InvalidFilter, InvalidInput
 from webhookd.flow.filters import matcher
 from webhookd.flow.header import parse_header
+from webhookd.flow.mail_address import parse_address
 from webhookd.flow.target import Target
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -27,6 +28,11 @@ def topic(value: str) -> None:
     """A name that Kafka allows."""
     if not _TOPIC.fullmatch(value) or value in {".", ".."}:
         raise ValidationError("is not a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen")
+
+
+def email(value: str) -> None:
+    """An address that mails can be sent to."""
+    _as_validation_error(parse_address, value)
 
 
 def url(value: str) -> None:

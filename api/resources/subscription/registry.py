@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
+from api import cluster
 from api.ports import Services
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
@@ -21,7 +22,7 @@ from webhookd.flow.activity import Activity, Event
 from webhookd.flow.administration import OFFLINE_REASON, Administration
 from webhookd.flow.announcement import SubscriptionChanged
 from webhookd.flow.subscription import Source, Start, Subscription, consumer_group
-from webhookd.store import activity, administration, dropped_groups, subscriptions
+from webhookd.store import activity, administration, dropped_groups, mail_failures, subscriptions
 
 Commit = Callable[[str, dict[str, dict[int, int]], float], None]
 
@@ -63,6 +64,7 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
     subscription = _positioned(services, draft, new=new, commit=_if_free(services) if stored else _nowhere)
     with services.database.transaction() as session:
         subscriptions.replace(session, subscription)
+        mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != outline.active:
             activity.append(session, [_turned(subscription, administration.read(session, hold=True))])
     _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
@@ -75,6 +77,7 @@ def remove(services: Services, id_: str) -> None:
     with services.database.transaction() as session:
         version = subscriptions.outline(session, id_).version
         subscriptions.delete(session, id_)
+        mail_failures.keep(session, id_, ())
         dropped_groups.add(session, consumer_group(id_))
     _log.info("subscription_deleted", subscription=id_)
     _announce(services, id_, version + 1)
@@ -110,6 +113,7 @@ def _positioned(services: Services, draft: Subscription, *, new: frozenset[str],
 
 def _begun_at_ends(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
     ends_at = clock.monotonic() + services.settings.kafka_ask_timeout_s
+    cluster.confirm(services, services.settings.kafka_ask_timeout_s)
     ends = services.brokers.end_offsets(sorted(new), services.settings.kafka_ask_timeout_s)
     ids = services.brokers.topic_ids(sorted(new), ends_at - clock.monotonic())
     sources = tuple(_begun(source, ends, ids) if source.topic in new else source for source in draft.sources)

@@ -108,9 +108,10 @@ class AlertingSchema(Schema):
 
     alert_channel = fields.String(load_default="email", validate=OneOf(["email"]))
     alert_emails = fields.List(
-        fields.Email(validate=Length(max=254)),
+        fields.String(validate=[Length(max=254), checks.email], metadata={"format": "idn-email"}),
         load_default=list,
         validate=Length(max=EMAILS),
+        metadata={"description": "Each gets a mail of its own. One that is not ASCII before the @ needs SMTPUTF8."},
     )
 
 

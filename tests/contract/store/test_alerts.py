@@ -10,12 +10,13 @@ from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.flow.addressee import Addressee
 from webhookd.flow.alert import Alert, Kind
 from webhookd.flow.faults import Fault
-from webhookd.flow.mail import Mail
+from webhookd.flow.mail import Fate, Mail, Settlement
 from webhookd.flow.spell import CALM_S, Spell
-from webhookd.flow.subscription import OnExhausted, Retry
-from webhookd.store import alerts, spells, subscriptions, system
+from webhookd.flow.subscription import Alerting, OnExhausted, Retry
+from webhookd.store import alerts, mail_failures, spells, subscriptions, system
 from webhookd.store.alerts import CLAIM_S, FIRST_WAIT_S, LONGEST_WAIT_S, Claimed
 from webhookd.store.database import Database
+from webhookd.store.mail_failures import LATE_S, MailFailure
 from webhookd.store.system import Seen, Vitals
 from webhookd.store.tables import AlertRow, FaultRow, SubscriptionRow, VitalsRow
 
@@ -86,12 +87,108 @@ def test_processes_that_claim_at_once_get_different_mails(database: Database) ->
     assert len(set(taken)) == 20
 
 
-def test_sent_mail_is_not_claimed_again(database: Database) -> None:
-    add(database, an_alert())
-    claimed = must_claim(database)
+def settle(database: Database, claimed: Claimed, now: float = NOW, **settled: Fate) -> None:
+    """What became of a mail for each recipient by its name."""
+    settlements = [
+        Settlement(recipient=f"{name}@example.com", fate=fate, detail=f"said to {name}")
+        for name, fate in settled.items()
+    ]
     with database.transaction() as session:
-        alerts.sent(session, claimed, NOW)
+        alerts.settle(session, claimed, settlements, now)
+
+
+def failing(database: Database, *recipients: str) -> list[MailFailure]:
+    with database.transaction() as session:
+        return mail_failures.read(session, ID, [f"{name}@example.com" for name in recipients])
+
+
+def subscribe(database: Database, *recipients: str) -> None:
+    """A subscription whose owners have these addresses."""
+    emails = tuple(f"{name}@example.com" for name in recipients)
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription(alerting=Alerting(emails=emails)))
+
+
+def test_delivered_mail_is_not_claimed_again(database: Database) -> None:
+    add(database, an_alert())
+    settle(database, must_claim(database), a=Fate.DELIVERED)
     assert claim(database, NOW + 1e6) is None
+
+
+def test_next_try_is_for_those_who_may_get_it_later(database: Database) -> None:
+    add(database, an_alert(recipients=("a@example.com", "b@example.com", "c@example.com")))
+    settle(database, must_claim(database), a=Fate.DELIVERED, b=Fate.LATER, c=Fate.REFUSED)
+    assert claim(database, NOW + FIRST_WAIT_S - 1) is None
+    assert must_claim(database, NOW + FIRST_WAIT_S).mail.recipients == ("b@example.com",)
+
+
+def test_mail_that_nobody_will_get_is_over(database: Database) -> None:
+    add(database, an_alert())
+    settle(database, must_claim(database), a=Fate.REFUSED)
+    assert claim(database, NOW + 1e9) is None
+
+
+def test_failing_addresses_are_named_until_a_mail_gets_there(database: Database) -> None:
+    subscribe(database, "a", "b", "c")
+    for number in range(2):
+        add(database, an_alert(f"t{number}", recipients=("a@example.com", "b@example.com", "c@example.com")))
+        settle(database, must_claim(database), NOW + number, a=Fate.DELIVERED, b=Fate.LATER, c=Fate.REFUSED)
+    assert failing(database, "c", "b", "a") == [
+        MailFailure(recipient="c@example.com", fate=Fate.REFUSED, detail="said to c", mails=2, since=NOW, at=NOW + 1),
+        MailFailure(recipient="b@example.com", fate=Fate.LATER, detail="said to b", mails=0, since=NOW, at=NOW + 1),
+    ]
+    add(database, an_alert("t2"))
+    settle(database, must_claim(database), NOW + 2, b=Fate.DELIVERED, c=Fate.DELIVERED)
+    assert failing(database, "a", "b", "c") == []
+
+
+def test_given_up_mail_is_never_tried_again_and_names_who_has_not_got_it(database: Database) -> None:
+    subscribe(database, "a")
+    add(database, an_alert())
+    with database.transaction() as session:
+        alerts.give_up(session, must_claim(database), "nobody listens", NOW)
+    assert claim(database, NOW + 1e9) is None
+    assert [(item.fate, item.detail, item.mails) for item in failing(database, "a")] == [
+        (Fate.GIVEN_UP, "nobody listens", 1)
+    ]
+
+
+def test_addresses_that_count_as_undeliverable(database: Database) -> None:
+    subscribe(database, "a", "b")
+    add(database, an_alert(recipients=("a@example.com", "b@example.com")))
+    settle(database, must_claim(database), a=Fate.REFUSED, b=Fate.LATER)
+    with database.transaction() as session:
+        assert mail_failures.count(session, NOW) == 1
+        assert mail_failures.count(session, NOW + LATE_S + 1) == 2
+        assert mail_failures.operators_missed(session, NOW + LATE_S + 1) == 0
+
+
+def test_operators_addresses_are_kept_apart(database: Database) -> None:
+    add(database, replace(an_alert(), subject_key="fault:queue_unavailable"))
+    settle(database, must_claim(database), a=Fate.REFUSED)
+    with database.transaction() as session:
+        assert (mail_failures.operators_missed(session, NOW), mail_failures.count(session, NOW)) == (1, 1)
+        mail_failures.keep(session, mail_failures.OPERATORS, ["other@example.com"])
+        assert mail_failures.operators_missed(session, NOW) == 0
+
+
+def test_address_that_is_not_the_owners_any_more_is_not_named(database: Database) -> None:
+    subscribe(database, "b")
+    add(database, an_alert())
+    settle(database, must_claim(database), a=Fate.REFUSED)
+    assert failing(database, "a", "b") == []
+
+
+def test_addresses_are_forgotten_with_their_owner_and_with_time(database: Database) -> None:
+    subscribe(database, "a", "b")
+    add(database, an_alert())
+    settle(database, must_claim(database), a=Fate.REFUSED, b=Fate.REFUSED)
+    with database.transaction() as session:
+        mail_failures.keep(session, ID, ["a@example.com"])
+    assert [item.recipient for item in failing(database, "a", "b")] == ["a@example.com"]
+    with database.transaction() as session:
+        mail_failures.purge(session, NOW + 1)
+    assert failing(database, "a") == []
 
 
 def test_failed_mail_is_tried_at_growing_intervals(database: Database) -> None:
@@ -107,22 +204,6 @@ def test_failed_mail_is_tried_at_growing_intervals(database: Database) -> None:
         waits.append(row.next_try_at - now)
         now = row.next_try_at
     assert waits == [FIRST_WAIT_S, 30.0, 60.0, 120.0, 240.0, LONGEST_WAIT_S, LONGEST_WAIT_S]
-
-
-def test_later_may_be_for_some_recipients_only(database: Database) -> None:
-    add(database, an_alert(recipients=("a@example.com", "b@example.com")))
-    claimed = must_claim(database)
-    with database.transaction() as session:
-        alerts.later(session, claimed, NOW, ["b@example.com"])
-    assert must_claim(database, NOW + FIRST_WAIT_S).mail.recipients == ("b@example.com",)
-
-
-def test_closed_mail_is_never_tried_again(database: Database) -> None:
-    add(database, an_alert())
-    claimed = must_claim(database)
-    with database.transaction() as session:
-        alerts.close(session, claimed)
-    assert claim(database, NOW + 1e9) is None
 
 
 def test_mail_for_nobody_and_the_same_mail_twice_are_left_out(database: Database) -> None:

@@ -1,13 +1,17 @@
 """Conditions are overwritten, dead letters kept once, heartbeats told by the database's clock."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 from sqlalchemy import update
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.delivery_status import DeliveryState, DeliveryStatus, FailedAttempt
+from webhookd.flow.membership import Member
 from webhookd.flow.position import Partition
-from webhookd.store import conditions, dead_letters, members, subscriptions
+from webhookd.store import conditions, dead_letters, kafka_cluster, members, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.dialects import DatabaseNow
 from webhookd.store.tables import DeadLetterRow, MemberRow
@@ -120,31 +124,62 @@ def test_old_letters_are_purged_in_slices(database: Database) -> None:
 def test_members_are_alive_in_one_order(database: Database) -> None:
     with database.transaction() as session:
         for member in ("b", "a", "b"):
-            members.beat(session, member)
+            members.beat(session, Member(id=member))
     with database.transaction() as session:
         assert members.alive(session, 5.0) == ["a", "b"]
 
 
 def test_a_member_that_left_is_not_alive(database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, "a")
+        members.beat(session, Member(id="a"))
         members.leave(session, "a")
         assert members.alive(session, 5.0) == []
 
 
 def test_a_silent_member_is_not_alive_until_it_beats_again(database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, "a")
+        members.beat(session, Member(id="a"))
         session.execute(update(MemberRow).values(beat_at=DatabaseNow() - 6.0))
         silent = members.alive(session, 5.0)
-        members.beat(session, "a")
+        members.beat(session, Member(id="a"))
         assert (silent, members.alive(session, 5.0)) == ([], ["a"])
+
+
+def test_subscriptions_are_shared_by_those_that_can_read(database: Database) -> None:
+    blind = Member(id="blind", reads=False)
+    seeing = Member(id="seeing", contact_s=7.5)
+    with database.transaction() as session:
+        members.beat(session, blind)
+        alone = members.sharing(session, 5.0)
+        members.beat(session, seeing)
+        assert (alone, members.sharing(session, 5.0)) == (["blind"], ["seeing"])
+        assert members.present(session, 5.0) == [blind, seeing]
+
+
+def test_first_cluster_is_recorded_until_it_is_forgotten(database: Database) -> None:
+    with database.transaction() as session:
+        assert kafka_cluster.recorded(session) is None
+        assert [kafka_cluster.record(session, found) for found in ("one", "other")] == ["one", "one"]
+        kafka_cluster.forget(session)
+        assert kafka_cluster.record(session, "other") == "other"
+
+
+def test_of_two_processes_that_record_at_once_both_know_the_first(database: Database) -> None:
+    together = threading.Barrier(4)
+
+    def record(number: int) -> str:
+        together.wait(5)
+        with database.transaction() as session:
+            return kafka_cluster.record(session, f"cluster-{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(record, range(4)))) == 1
 
 
 def test_members_silent_for_a_day_are_forgotten(database: Database) -> None:
     with database.transaction() as session:
         for member in ("old", "new"):
-            members.beat(session, member)
+            members.beat(session, Member(id=member))
         session.execute(update(MemberRow).where(MemberRow.id == "old").values(beat_at=MemberRow.beat_at - 90_000))
         members.forget(session)
         assert members.alive(session, 1e6) == ["new"]

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import NotFound, StoreUnavailable
+from webhookd.flow.membership import Member
 from webhookd.store import members, subscriptions
 from webhookd.store.database import Database
 
@@ -61,7 +62,7 @@ def test_writers_take_turns(database: Database) -> None:
         for _ in range(5):
             with database.transaction() as session:
                 members.alive(session, 5.0)
-                members.beat(session, f"member-{number}")
+                members.beat(session, Member(id=f"member-{number}"))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))

@@ -122,9 +122,10 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     (f"{RETRY}.retry_algorithm", "linear", f"{RETRY}.retry_algorithm", "one of: exponential_backoff, fixed_time"),
     (f"{ALERTING}.alert_channel", "sms", f"{ALERTING}.alert_channel", "one of: email"),
     (f"{ALERTING}.alert_emails", "ops@example.com", f"{ALERTING}.alert_emails", "Not a valid list"),
-    (f"{ALERTING}.alert_emails", ["ops"], f"{ALERTING}.alert_emails[0]", "Not a valid email"),
-    (f"{ALERTING}.alert_emails", ["ops@example.com\n"], f"{ALERTING}.alert_emails[0]", "Not a valid email"),
-    (f"{ALERTING}.alert_emails", ["a@b.c\r\nBcc: x@y.z"], f"{ALERTING}.alert_emails[0]", "Not a valid email"),
+    (f"{ALERTING}.alert_emails", ["a@x.example", "b@-.example"], f"{ALERTING}.alert_emails[1]", "the domain cannot be"),
+    (f"{ALERTING}.alert_emails", ["ops"], f"{ALERTING}.alert_emails[0]", "is not an e-mail address"),
+    (f"{ALERTING}.alert_emails", ["ops@example.com\n"], f"{ALERTING}.alert_emails[0]", "is not an e-mail address"),
+    (f"{ALERTING}.alert_emails", ["a@b.c\r\nBcc: x@y.z"], f"{ALERTING}.alert_emails[0]", "is not an e-mail address"),
     (f"{ALERTING}.alert_emails", ["x" * 250 + "@example.com"], f"{ALERTING}.alert_emails[0]", "254"),
     (f"{ALERTING}.alert_emails", ["ops@example.com"] * 21, f"{ALERTING}.alert_emails", "maximum length 20"),
 ]

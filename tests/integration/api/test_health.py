@@ -16,9 +16,11 @@ from webhookd.edges.announcements import Announcer
 from webhookd.edges.memory_board import MemoryBoard
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.faults import Fault
+from webhookd.flow.mail import Fate, Settlement
+from webhookd.flow.membership import Member
 from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
-from webhookd.store import members, subscriptions, system
+from webhookd.store import mail_failures, members, subscriptions, system
 from webhookd.store.database import Database
 from webhookd.store.system import Vitals
 from webhookd.store.tables import SubscriptionRow
@@ -34,7 +36,7 @@ def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: Memo
 
 def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, "m1")
+        members.beat(session, Member(id="m1"))
         system.beat(session, "m1", Vitals(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4))
     assert client.get("/health").get_json() == {
         "status": "ok",
@@ -52,6 +54,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
         },
         "workers": [],
         "queues": {},
+        "undeliverable_addresses": 0,
         "deliveries_in_flight": 3,
         "oldest_unanswered_s": 1.5,
         "longest_turn_s": 0.4,
@@ -61,7 +64,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
 def test_faults_that_ingest_sees_are_shown(client: FlaskClient, database: Database) -> None:
     fault = Fault(code="queue_unavailable", detail="connection refused", since=1_700_000_000.0)
     with database.transaction() as session:
-        members.beat(session, "m1")
+        members.beat(session, Member(id="m1"))
         system.report(session, "m1", [fault])
     answer = client.get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
@@ -81,7 +84,7 @@ def test_missing_ingest_is_a_fault(client: FlaskClient) -> None:
 
 def test_offline_is_not_ok_and_says_since_when(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, "m1")
+        members.beat(session, Member(id="m1"))
         subscriptions.insert(session, subscription())
     client.post("/1/EventNotificationAdmin", json={"status": "offline", "offline_message": "moving house"})
     answer = client.get("/health")
@@ -93,7 +96,7 @@ def test_offline_is_not_ok_and_says_since_when(client: FlaskClient, database: Da
 
 def test_change_that_no_ingest_process_begins_with_is_a_fault(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, "m1")
+        members.beat(session, Member(id="m1"))
         subscriptions.insert(session, subscription())
         session.execute(update(SubscriptionRow).values(changed_at=1.0))
     assert [fault["code"] for fault in client.get("/health").get_json()["faults"]] == ["subscriptions_not_started"]
@@ -175,6 +178,20 @@ def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryOffsets) 
         503,
         {"database": "ok", "queue": "ok", "kafka": "failed"},
     )
+
+
+def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    assert client.get("/ready").status_code == 200
+    kafka.cluster = "replaced"
+    answer = client.get("/ready")
+    assert (answer.status_code, answer.get_json()["checks"]["kafka"]) == (503, "failed")
+
+
+def test_addresses_that_alerts_do_not_get_to_are_counted(client: FlaskClient, database: Database) -> None:
+    refused = Settlement(recipient="a@example.com", fate=Fate.REFUSED)
+    with database.transaction() as session:
+        mail_failures.note(session, "some-subscription", [refused], clock.wall_clock())
+    assert client.get("/health").get_json()["undeliverable_addresses"] == 1
 
 
 def test_not_ready_when_nothing_answers(settings: Settings, kafka: MemoryOffsets) -> None:

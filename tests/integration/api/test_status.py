@@ -10,8 +10,9 @@ from tests.harness.subscriptions import document
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.condition import Condition, Health, TopicCondition
 from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.mail import Fate, Settlement
 from webhookd.flow.position import Partition
-from webhookd.store import activity, conditions, dead_letters
+from webhookd.store import activity, conditions, dead_letters, mail_failures
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
 
@@ -149,3 +150,53 @@ def test_a_damaged_row_is_unhealthy_with_the_reason(
         session.execute(update(SubscriptionRow).values(max_batch_size=0))
     shown = status(client, created)
     assert (shown["status"], shown["reason"]) == ("unhealthy", "unusable_configuration")
+
+
+def test_addresses_that_alerts_do_not_get_to_are_named(client: FlaskClient, database: Database) -> None:
+    emails = ["a@example.com", "b@example.com", "c@example.com"]
+    created = client.post("/1/Subscription", json=document("configuration.alerting.alert_emails", emails)).get_json()
+    settled = [
+        Settlement(recipient="a@example.com", fate=Fate.DELIVERED),
+        Settlement(recipient="b@example.com", fate=Fate.LATER, detail="451 busy"),
+        Settlement(recipient="c@example.com", fate=Fate.REFUSED, detail="550 nobody of that name"),
+    ]
+    with database.transaction() as session:
+        for at, item in enumerate(settled):
+            mail_failures.note(session, created["id"], [item], float(at))
+    time = "1970-01-01T00:00:0{}.000Z".format
+    assert status(client, created)["alerts"] == {
+        "undelivered": 1,
+        "last_error": "550 nobody of that name",
+        "recipients": [
+            {
+                "address": "b@example.com",
+                "state": "later",
+                "detail": "451 busy",
+                "since": time(1),
+                "timestamp": time(1),
+            },
+            {
+                "address": "c@example.com",
+                "state": "refused",
+                "detail": "550 nobody of that name",
+                "since": time(2),
+                "timestamp": time(2),
+            },
+        ],
+    }
+    created["configuration"]["alerting"]["alert_emails"] = ["a@example.com", "d@example.com"]
+    client.put(f"/1/Subscription/{created['id']}", json=created)
+    assert status(client, created)["alerts"] == {"undelivered": 0, "last_error": "", "recipients": []}
+    with database.transaction() as session:
+        assert mail_failures.count(session, 1e6) == 0
+
+
+def test_deleted_subscription_takes_its_addresses_with_it(
+    client: FlaskClient, created: dict[str, Any], database: Database
+) -> None:
+    with database.transaction() as session:
+        refused = Settlement(recipient="a@example.com", fate=Fate.REFUSED)
+        mail_failures.note(session, created["id"], [refused], 1.0)
+    client.delete(f"/1/Subscription/{created['id']}")
+    with database.transaction() as session:
+        assert mail_failures.count(session, 1e6) == 0

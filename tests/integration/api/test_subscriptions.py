@@ -105,6 +105,30 @@ def test_brokers_that_do_not_answer_leave_nothing_behind(
     assert (answer.status_code, answer.get_json()["code"], left) == (503, "kafka_unavailable", {})
 
 
+def test_brokers_of_another_cluster_are_refused_by_both_names(
+    client: FlaskClient, database: Database, kafka: MemoryOffsets
+) -> None:
+    kept = create(client)
+    kafka.cluster = "replaced"
+    answers = [
+        client.post("/1/Subscription", json=document()),
+        client.put(f"/1/Subscription/{kept['id']}", json=document("source.0.topic", "orders.dead")),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.get_json()["code"]) == (503, "cluster_mismatch")
+        assert "replaced" in answer.get_json()["message"]
+        assert "cluster-in-memory" in answer.get_json()["message"]
+    assert [group.removeprefix("webhooks-") for group in kafka.committed] == [kept["id"]]
+    with database.transaction() as session:
+        assert [id_ for id_, _ in subscriptions.page(session, after="", limit=10)] == [kept["id"]]
+
+
+def test_cluster_without_an_id_is_accepted(client: FlaskClient, kafka: MemoryOffsets) -> None:
+    create(client)
+    kafka.cluster = ""
+    create(client)
+
+
 def test_secrets_never_leave(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     created = create(client)
     path = f"{PATH}/{created['id']}"

@@ -1,0 +1,48 @@
+"""`webhookd cluster`: which Kafka cluster the database is about, and how to change that on purpose."""
+
+import click
+
+from webhookd.edges.kafka_contact import KafkaContact
+from webhookd.errors import KafkaUnavailable, StoreUnavailable
+from webhookd.settings import Settings
+from webhookd.store import kafka_cluster
+from webhookd.store.database import Database
+
+ASK_S = 5.0
+
+
+@click.command()
+@click.option(
+    "--forget", is_flag=True, help="Let the next process that reaches Kafka record its cluster. Stop all others first."
+)
+def cluster(*, forget: bool) -> None:
+    """Show the Kafka cluster that the database is about, and the one that the brokers are.
+
+    The first ingest or API process that reaches Kafka records the cluster's id. Every process refuses to work with
+    brokers of another cluster, whose topics and offsets are other ones although they have the same names. To move to
+    another cluster stop every webhookd process, run this with --forget, and start them with the new
+    WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS.
+    """
+    settings = Settings()
+    database = Database(settings.database_url)
+    try:
+        with database.transaction() as session:
+            recorded = kafka_cluster.recorded(session)
+            if forget:
+                kafka_cluster.forget(session)
+    except StoreUnavailable as error:
+        raise click.ClickException(f"the database cannot be read: {error.detail}") from None
+    finally:
+        database.close()
+    if forget:
+        click.echo(f"forgotten: {recorded or '(none was recorded)'}")
+        return
+    click.echo(f"recorded: {recorded or '(none yet)'}")
+    click.echo(f"found at {settings.kafka_bootstrap_servers}: {_found(settings.kafka_bootstrap_servers)}")
+
+
+def _found(bootstrap_servers: str) -> str:
+    try:
+        return KafkaContact(bootstrap_servers).cluster_id(ASK_S) or "(a cluster without an id)"
+    except KafkaUnavailable as error:
+        return f"no answer: {error.detail}"

@@ -1,0 +1,230 @@
+"""An ingest process without a route to Kafka stops nobody, and one with a route to another cluster does not start.
+
+Real: every process, and a broker with a second listener that it advertises behind a relay, so that a test can cut
+one process' route. Oracle: what the receiver got, the processes' logs, what the API says.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stack.kafka import KafkaOptions
+from stack.ports import free_ports
+from stack.session import Session
+from tests.acceptance.conftest import QUICK
+from tests.harness.command_process import CommandProcess
+from tests.harness.databases import new_database
+from tests.harness.pipeline import Pipeline, until
+from tests.harness.receiver import Receiver
+from tests.harness.relay import Relay
+from webhookd.edges.kafka_contact import KafkaContact
+from webhookd.errors import KafkaUnavailable
+from webhookd.store import kafka_cluster, migrating
+from webhookd.store.database import Database
+
+FIRST, SECOND = "ingest", "ingest-2"
+NOBODY = {"WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+TIMES = {
+    "WEBHOOKD_LEASE_S": "2",
+    "WEBHOOKD_REQUEST_DEADLINE_S": "3",
+    "WEBHOOKD_INGEST_MEMBER_TIMEOUT_S": "20",
+    "WEBHOOKD_INGEST_KAFKA_TIMEOUT_S": "4",
+}
+SUBSCRIPTIONS = 8
+
+CLUSTER_EXIT_CODE = 78
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """A broker's own address, and its second listener: where it listens, and the relay that it advertises there."""
+
+    direct: str
+    behind: str
+    relay: Relay
+
+    @property
+    def relayed(self) -> dict[str, str]:
+        """The setting of a process that reaches the broker through the relay."""
+        return {"WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.relay.port}"}
+
+
+@pytest.fixture(scope="module")
+def routes() -> Iterator[Routes]:
+    own, controller, behind, relayed = free_ports(4)
+    listeners = {
+        "listeners": f"PLAINTEXT://127.0.0.1:{own},CONTROLLER://127.0.0.1:{controller},RELAYED://127.0.0.1:{behind}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{own},RELAYED://127.0.0.1:{relayed}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,RELAYED:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+    }
+    with Session() as services, Relay(relayed, behind) as relay:
+        cluster = services.start_kafka(KafkaOptions(settings=listeners), [own, controller])
+        services.wait_ready()
+        yield Routes(direct=cluster.address, behind=f"127.0.0.1:{behind}", relay=relay)
+
+
+@pytest.fixture
+def pipeline(routes: Routes, redis_url: str, tmp_path: Path) -> Iterator[Pipeline]:
+    """The service on that broker, with times that suit a test."""
+    routes.relay.mend()
+    with (
+        new_database("postgres", tmp_path) as database,
+        Pipeline(
+            tmp_path, kafka=routes.direct, redis=redis_url, database=database, settings={**QUICK, **TIMES}
+        ) as running,
+    ):
+        yield running
+    routes.relay.cut()
+
+
+def numbers(count: int) -> list[bytes]:
+    return [json.dumps({"n": n}).encode() for n in range(count)]
+
+
+def subscribed(pipeline: Pipeline, receiver: Receiver) -> dict[str, str]:
+    """Subscriptions with a topic each; returns the topics by subscription."""
+    topics = [pipeline.topic(1) for _ in range(SUBSCRIPTIONS)]
+    return {pipeline.subscribe(receiver.url, topic): topic for topic in topics}
+
+
+def produce(pipeline: Pipeline, topics: dict[str, str]) -> None:
+    for topic in topics.values():
+        pipeline.produce(topic, numbers(5), partitions=1)
+
+
+def happened(pipeline: Pipeline, name: str, event: str) -> list[str]:
+    """The subscriptions that a process has logged an event about, in its order."""
+    lines = [json.loads(line) for line in pipeline.log(name).splitlines() if f'"event":"{event}"' in line]
+    return [line["subscription"] for line in lines]
+
+
+def runs(pipeline: Pipeline, name: str) -> set[str]:
+    """The subscriptions that a process runs now, as its log says."""
+    running: list[str] = []
+    for line in pipeline.log(name).splitlines():
+        if '"event":"subscription_started"' in line:
+            running.append(json.loads(line)["subscription"])
+        elif '"event":"subscription_stopped"' in line:
+            running.remove(json.loads(line)["subscription"])
+    return set(running)
+
+
+def test_route_to_the_bootstrap_server_alone_is_none(routes: Routes) -> None:
+    contact = KafkaContact(routes.behind)
+    routes.relay.cut()
+    with pytest.raises(KafkaUnavailable):
+        contact.cluster_id(2.0)
+    routes.relay.mend()
+    assert contact.cluster_id(20.0)
+
+
+def test_process_that_never_reached_kafka_takes_nothing(pipeline: Pipeline) -> None:
+    with Receiver() as receiver:
+        until(lambda: '"event":"kafka_cluster"' in pipeline.log(FIRST), "the first process reads Kafka")
+        pipeline.start(SECOND, **NOBODY)
+        until(lambda: '"event":"membership_changed"' in pipeline.log(SECOND), "the second one has no part")
+        topics = subscribed(pipeline, receiver)
+        produce(pipeline, topics)
+        receiver.wait_for_records(5 * SUBSCRIPTIONS)
+        assert happened(pipeline, SECOND, "subscription_started") == []
+        assert runs(pipeline, FIRST) == set(topics)
+        until(lambda: "kafka_unavailable" in faults(pipeline), "/health says who cannot read")
+
+
+def test_process_that_loses_kafka_gives_its_share_and_takes_it_back(pipeline: Pipeline, routes: Routes) -> None:
+    with Receiver() as receiver:
+        pipeline.start(SECOND, **routes.relayed)
+        until(lambda: '"ingests":2' in pipeline.log(FIRST), "they know of each other")
+        topics: dict[str, str] = {}
+        while not (share := runs(pipeline, SECOND)):
+            topics.update(subscribed(pipeline, receiver))
+            until(lambda: runs(pipeline, FIRST) | runs(pipeline, SECOND) == set(topics), "all are read")
+        ids = set(topics)
+        routes.relay.cut()
+        until(lambda: runs(pipeline, FIRST) == ids, "the first process has them all")
+        produce(pipeline, topics)
+        receiver.wait_for_records(5 * len(ids))
+        assert runs(pipeline, SECOND) == set()
+        routes.relay.mend()
+        until(lambda: runs(pipeline, SECOND) == share and runs(pipeline, FIRST) == ids - share, "shared as before")
+        produce(pipeline, topics)
+        receiver.wait_for_records(10 * len(ids))
+        assert receiver.out_of_order == 0
+
+
+def test_status_says_that_the_only_process_cannot_read(pipeline: Pipeline, routes: Routes) -> None:
+    with Receiver() as receiver:
+        topic = pipeline.topic(1)
+        pipeline.terminate(FIRST)
+        pipeline.start(SECOND, **routes.relayed)
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(5), partitions=1)
+        receiver.wait_for_records(5)
+        pipeline.wait_committed(id_, topic)
+        routes.relay.cut()
+        until(lambda: pipeline.status(id_)["lag"] is None, "the lag is not known")
+        until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status says why")
+        assert runs(pipeline, SECOND) == {id_}
+        pipeline.produce(topic, numbers(5), partitions=1)
+        routes.relay.mend()
+        receiver.wait_for_records(10)
+        until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
+        assert (receiver.repeats, receiver.out_of_order) == (0, 0)
+
+
+def test_start_without_kafka_reads_when_it_is_there(pipeline: Pipeline, routes: Routes) -> None:
+    with Receiver() as receiver:
+        topic = pipeline.topic(1)
+        pipeline.terminate(FIRST)
+        id_ = pipeline.subscribe(receiver.url, topic)
+        pipeline.produce(topic, numbers(5), partitions=1)
+        routes.relay.cut()
+        pipeline.start(SECOND, **routes.relayed)
+        until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status says why")
+        routes.relay.mend()
+        receiver.wait_for_records(5)
+        until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy")
+
+
+def test_processes_refuse_another_cluster_than_the_databases(
+    kafka_bootstrap: str, redis_url: str, tmp_path: Path
+) -> None:
+    found = KafkaContact(kafka_bootstrap).cluster_id(20.0)
+    with new_database("postgres", tmp_path) as url:
+        migrating.upgrade(url)
+        database = Database(url)
+        with database.transaction() as session:
+            kafka_cluster.record(session, "the-one-before")
+        database.close()
+        environment = {
+            "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap,
+            "WEBHOOKD_REDIS_URL": redis_url,
+            "WEBHOOKD_DATABASE_URL": url,
+            "WEBHOOKD_API_BIND": f"127.0.0.1:{free_ports(1)[0]}",
+        }
+        with CommandProcess("ingest", environment=environment) as ingest:
+            assert ingest.wait() == CLUSTER_EXIT_CODE
+            said = ingest.wait_for("webhookd ingest:")
+            assert found in said
+            assert "the-one-before" in said
+            assert '"code":"cluster_mismatch"' in ingest.output
+        with CommandProcess("api", environment=environment) as api:
+            assert api.wait() != 0
+            assert "cluster_mismatch" in api.output
+        with CommandProcess("cluster", environment=environment) as shown:
+            assert shown.wait() == 0
+            assert "recorded: the-one-before" in shown.output
+            assert found in shown.output
+        with CommandProcess("cluster", "--forget", environment=environment) as forgotten:
+            assert forgotten.wait() == 0
+        with CommandProcess("ingest", environment=environment) as ingest:
+            ingest.wait_for('"event":"kafka_cluster"')
+            assert ingest.interrupt() == 0
+
+
+def faults(pipeline: Pipeline) -> set[str]:
+    return {fault["code"] for fault in pipeline.ask("GET", "/health")["faults"]}

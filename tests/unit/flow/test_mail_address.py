@@ -1,0 +1,73 @@
+"""Which texts are e-mail addresses, and how they are given to a mail server."""
+
+import pytest
+
+from webhookd.errors import InvalidInput
+from webhookd.flow.mail import Fate, Settlement, left_over
+from webhookd.flow.mail_address import parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "is_ascii"),
+    [
+        ("ops@example.com", "ops@example.com", True),
+        ("Ops+alerts@Example.COM", "Ops+alerts@example.com", True),
+        ("ops@bücher.example", "ops@xn--bcher-kva.example", True),
+        ("ops@BÜCHER.example", "ops@xn--bcher-kva.example", True),
+        ("ops@faß.example", "ops@xn--fa-hia.example", True),
+        ("ops@日本語。jp", "ops@xn--wgv71a119e.jp", True),
+        ("ops@xn--bcher-kva.example", "ops@xn--bcher-kva.example", True),
+        ("jörg@example.com", "jörg@example.com", False),
+        ("用户@例子.example", "用户@xn--fsqu00a.example", False),
+        ('"a b"@example.com', '"a b"@example.com', True),
+        ("root@localhost", "root@localhost", True),
+        ("root@[127.0.0.1]", "root@[127.0.0.1]", True),
+    ],
+)
+def test_address_is_given_with_an_ascii_domain(text: str, spec: str, is_ascii: bool) -> None:
+    address = parse_address(text)
+    assert (address.spec, address.is_ascii) == (spec, is_ascii)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@",
+        "ops",
+        "ops@",
+        "@example.com",
+        "a b@example.com",
+        "a..b@example.com",
+        ".a@example.com",
+        "a@b@example.com",
+        "<a@example.com>",
+        "a,b@example.com",
+        "a@example.com\nBcc: c@example.com",
+        "a\r\nBcc: c@example.com",
+        "a\ud83d@example.com",
+        "a\u2028b@example.com",
+        "ops@mailhost",
+        "ops@127.0.0.1",
+        "ops@[127.0.0.300]",
+        "ops@-x.example",
+        "ops@a_b.example",
+        "ops@a..example",
+        "ops@example.com.",
+        "ops@xn--zzzzzz.example",
+        "ops@💩.example",
+        "ops@ex ample.com",
+        f"{'x' * 65}@example.com",
+        f"{'ö' * 33}@example.com",
+        f"ops@{'x' * 64}.example",
+        f"ops@{'.'.join(['x' * 50] * 5)}.example",
+    ],
+)
+def test_what_no_mail_can_be_sent_to_is_refused_with_a_reason(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^is not an e-mail address"):
+        parse_address(text)
+
+
+def test_next_try_begins_with_those_whose_turn_it_was_not() -> None:
+    fates = [("a", Fate.LATER, True), ("b", Fate.DELIVERED, True), ("c", Fate.LATER, False), ("d", Fate.REFUSED, True)]
+    assert left_over(Settlement(recipient=who, fate=fate, tried=tried) for who, fate, tried in fates) == ("c", "a")

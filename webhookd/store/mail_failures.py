@@ -1,0 +1,107 @@
+"""Addresses that alerts do not get to. Every function works inside the caller's transaction.
+
+A row begins with the first mail that an address did not take, and ends with the next one that it does, with the
+address (a subscription that is changed or deleted), or when it is as old as alerts are kept.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from webhookd.flow.mail import Fate, Settlement
+from webhookd.store.dialects import upsert
+from webhookd.store.tables import MailFailureRow, storable
+
+OPERATORS = ""
+"""The owner of the operators' addresses."""
+
+RECIPIENT_CHARACTERS = 320
+"""Of an address; a longer one is none, and was stored before that was refused."""
+
+LATE_S = 3600.0
+"""A mail that waits for its recipient for longer counts as not delivered: a server that is busy takes it before."""
+
+LOST = (Fate.REFUSED.value, Fate.GIVEN_UP.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailFailure:
+    """An address and why its newest mail is not there; `since` is when the first of these mails was tried."""
+
+    recipient: str
+    fate: Fate
+    detail: str
+    mails: int
+    since: float
+    at: float
+
+
+def note(session: Session, owner: str, settlements: Iterable[Settlement], now: float) -> None:
+    """Write down what became of a mail for each recipient."""
+    for item in settlements:
+        recipient = _key(item.recipient)
+        where = and_(MailFailureRow.owner == owner, MailFailureRow.recipient == recipient)
+        if item.fate is Fate.DELIVERED:
+            session.execute(delete(MailFailureRow).where(where))
+        elif item.tried or item.fate is Fate.GIVEN_UP:
+            before = session.execute(select(MailFailureRow.mails, MailFailureRow.since).where(where)).first()
+            row = {
+                "owner": owner,
+                "recipient": recipient,
+                "fate": item.fate.value,
+                "detail": item.detail,
+                "mails": (before.mails if before else 0) + (item.fate.value in LOST),
+                "since": before.since if before else now,
+                "at": now,
+            }
+            upsert(session, MailFailureRow, [row], keys=["owner", "recipient"])
+
+
+def read(session: Session, owner: str, recipients: Sequence[str]) -> list[MailFailure]:
+    """The failing ones of these addresses, in their order."""
+    rows = session.scalars(select(MailFailureRow).where(MailFailureRow.owner == owner))
+    found = {
+        row.recipient: MailFailure(
+            recipient=row.recipient,
+            fate=Fate(row.fate),
+            detail=row.detail,
+            mails=row.mails,
+            since=row.since,
+            at=row.at,
+        )
+        for row in rows
+    }
+    return [found[key] for key in map(_key, recipients) if key in found]
+
+
+def count(session: Session, now: float) -> int:
+    """How many addresses alerts do not get to, those of subscriptions and of operators."""
+    return session.scalar(select(func.count()).select_from(MailFailureRow).where(_undelivered(now))) or 0
+
+
+def operators_missed(session: Session, now: float) -> int:
+    """How many addresses of operators mails do not get to."""
+    ours = and_(MailFailureRow.owner == OPERATORS, _undelivered(now))
+    return session.scalar(select(func.count()).select_from(MailFailureRow).where(ours)) or 0
+
+
+def keep(session: Session, owner: str, recipients: Collection[str]) -> None:
+    """Forget the addresses of an owner that are not among these."""
+    gone = MailFailureRow.recipient.not_in([_key(recipient) for recipient in recipients])
+    session.execute(delete(MailFailureRow).where(MailFailureRow.owner == owner, gone))
+
+
+def purge(session: Session, older_than: float) -> None:
+    """Forget what nobody has been told of since that moment."""
+    session.execute(delete(MailFailureRow).where(MailFailureRow.at < older_than))
+
+
+def _undelivered(now: float) -> ColumnElement[bool]:
+    late = and_(MailFailureRow.fate == Fate.LATER.value, MailFailureRow.since < now - LATE_S)
+    return or_(MailFailureRow.fate.in_(LOST), late)
+
+
+def _key(recipient: str) -> str:
+    return storable(recipient)[:RECIPIENT_CHARACTERS]
