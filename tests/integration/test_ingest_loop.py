@@ -75,7 +75,12 @@ class Scene:
         self.opened = Event()
         self.refusals = 0
         self.recorder = Recorder(
-            self.database, retention_s=60.0, dead_letter_retention_s=60.0, wall_clock=clock.wall_clock
+            self.database,
+            retention_s=60.0,
+            dead_letter_retention_s=60.0,
+            dead_letter_limit=100,
+            wall_clock=clock.wall_clock,
+            monotonic=clock.monotonic,
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = Publisher(app, MemoryBoard(), unknown=lambda _: None)
@@ -93,7 +98,7 @@ class Scene:
             companions=Companions(
                 publisher=self.publisher,
                 recorder=self.recorder,
-                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1")),
+                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
             ),
             look=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
             open_intake=self._open,

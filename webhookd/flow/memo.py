@@ -9,6 +9,8 @@ deleted. Kafka keeps up to 4,096 bytes of metadata with an offset; this takes so
     deaths    workers lost in a row at the offset                        or one poisonous batch would go on killing
     probes    failed probes in a row; 0 while the lane flows             or a dead endpoint would get all retries again
     since     when the lane began to fail, seconds since the epoch       or nobody would be told after five minutes
+    unreadable  records in a row that could not be read, when so many    or each restart would put as many aside
+              that the lane stopped
 """
 
 import msgspec
@@ -22,6 +24,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deaths: int = 0
     probes: int = 0
     since: float = 0.0
+    unreadable: int = 0
 
 
 NOTHING = Memo()

@@ -29,6 +29,23 @@ def count(session: Session, subscription_id: str) -> int:
     return session.scalar(query) or 0
 
 
+def room(session: Session, subscription_id: str, limit: int) -> int:
+    """How many more records of the subscription may be kept; counts no further than the limit."""
+    kept = select(DeadLetterRow.offset).where(DeadLetterRow.subscription_id == subscription_id).limit(limit)
+    return limit - (session.scalar(select(func.count()).select_from(kept.subquery())) or 0)
+
+
+def unknown(session: Session, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Those of one subscription's dead letters that are not kept yet."""
+    places = [(letter.partition.topic, letter.partition.number, letter.offset) for letter in letters]
+    place = (DeadLetterRow.topic, DeadLetterRow.partition, DeadLetterRow.offset)
+    query = select(*place).where(
+        DeadLetterRow.subscription_id == letters[0].subscription_id, tuple_(*place).in_(places)
+    )
+    kept = {tuple(row) for row in session.execute(query)}
+    return [letter for letter, at in zip(letters, places, strict=True) if at not in kept]
+
+
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> int:
     """Delete what was put aside before that moment, at most `limit` records at once; answers how many."""
     columns = (DeadLetterRow.subscription_id, DeadLetterRow.topic, DeadLetterRow.partition, DeadLetterRow.offset)

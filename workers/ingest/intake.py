@@ -10,9 +10,7 @@ from confluent_kafka import KafkaException, Message
 from webhookd import logs
 from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.activity_fold import ActivityFold
-from webhookd.flow.burial import Burial
 from webhookd.flow.condition import Condition, LostRange
-from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.lane import Message as Record
@@ -25,6 +23,7 @@ from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
 from webhookd.flow.topics import Topics
 from workers.ingest import vitals
+from workers.ingest.aside import Aside
 from workers.ingest.ports import Reader, Services
 from workers.ingest.positions import ASK_AGAIN_S, ASK_TIMEOUT_S, Positions
 
@@ -79,6 +78,7 @@ class Intake:
         self._positions = Positions(self, self._sources, services, self.subscription.id)
         self._ends: dict[Partition, int] = {}
         self._ends_at = 0.0
+        self.aside = Aside(self, services.letters)
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,
@@ -220,6 +220,7 @@ class Intake:
             self._ends_at = self._services.monotonic()
             held = [lane.partition for lane in lanes if lane.state is not LaneState.FLOWING]
             self._services.in_background(lambda: self._ask_ends(held))
+        self.aside.look_after()
         lag = sum(self._lag(lane) for lane in lanes)
         self.changed |= lag != self.vitals.lag
         self.vitals.lag = lag
@@ -240,17 +241,6 @@ class Intake:
         marks = {lane.partition: lane.mark for lane in self.route.lanes.values()}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
         self._services.in_background(lambda: self.reader.close(last))
-
-    def bury(self, burial: Burial, safe: Callable[[], None]) -> None:
-        """Put the records of a batch aside that no attempt is left for; `safe` runs when nothing can lose them."""
-        letters = list(burial.letters())
-
-        def counted() -> None:
-            self.counters.dead_lettered += len(letters)
-            self.changed = True
-            safe()
-
-        self._services.bury(self.subscription, letters, counted)
 
     # What its positions ask of it.
 
@@ -304,11 +294,15 @@ class Intake:
     def _take(self, messages: Sequence[Message], now: float) -> None:
         for (topic, number), taken in self._by_lane(messages):
             lane = self.route.lanes.get((topic or "", -1 if number is None else number))
-            if lane is not None and not lane.adrift:
-                records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
+            if lane is None:
+                continue
+            records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
+            if not lane.adrift:
                 dropped, letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
-                self._bury(lane, letters)
+                self.aside.put(lane, letters)
+            if lane.run.ahead is not None and lane.look_ahead(records, self._matchers[lane.partition.topic]):
+                self.reread(lane, lane.ledger.seen)
         self.changed = True
 
     def _by_lane(self, messages: Sequence[Message]) -> Iterable[tuple[tuple[str | None, int | None], list[Message]]]:
@@ -323,18 +317,6 @@ class Intake:
         for message in messages:
             by_place[message.topic(), message.partition()].append(message)
         return by_place.items()
-
-    def _bury(self, lane: Lane, letters: list[DeadLetter]) -> None:
-        if not letters:
-            return
-
-        def committed() -> None:
-            for letter in letters:
-                lane.settle_aside(letter)
-            self.counters.dead_lettered += len(letters)
-            self.changed = True
-
-        self._services.bury(self.subscription, letters, committed)
 
     def _throttle(self) -> None:
         lanes = self.route.lanes.values()
