@@ -26,8 +26,10 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 from webhookd import clock, logs
 from webhookd.edges.kafka_reader import member_config
 from webhookd.edges.kafka_topics import MOCK_CLUSTER, look
+from webhookd.edges.topic_rules import rules_of
 from webhookd.errors import Conflict, KafkaUnavailable
 from webhookd.flow.position import Committed, Partition
+from webhookd.flow.topics import TopicRules
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Offsets by topic and partition."""
@@ -92,6 +94,10 @@ class KafkaOffsets:
             return dict(look(self._client(), topics, _Budget(timeout_s).left_s()).ids)
         except KafkaException as error:
             raise _translated(error) from error
+
+    def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
+        """How a topic may be written to; what the brokers do not tell in time is left open."""
+        return rules_of(self._client(), topic, timeout_s)
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit into a group without members; raises Conflict when it has some: only those may commit then."""

@@ -48,11 +48,37 @@ FIX_LOSS = (
 )
 FIX_GONE = "If the endpoint is to receive again, change its URL or set the subscription active."
 
+UNREADABLE_HELD = (
+    "The partition is held where the records that cannot be read begin; a few of them are among the dead letters. "
+    "webhookd goes on looking at what arrives. When a record can be read, those before it become dead letters and "
+    "everything goes on in order, without anything to be done here. Records that wait longer than the topic keeps them "
+    "are lost."
+)
+FIX_UNREADABLE = (
+    "Values must be JSON in UTF-8. Have the producers write JSON without a schema registry's frame, compression or "
+    "another format around it, or take the topic out of the subscription."
+)
+ROOM_WAITED_FOR = (
+    "Partitions with records that would become dead letters are held, and nothing of them is lost. They go on by "
+    "themselves when there is room."
+)
+FIX_ROOM = "Look at the dead letters, mend their cause, and delete those that are not needed (DELETE …/DeadLetter)."
+COPIED_LATER = (
+    "Deliveries go on. The dead letters are kept by webhookd, and copying them to the topic is tried again for an hour."
+)
+FIX_COPIES = (
+    "Create the dead letter topic with cleanup.policy=delete and let webhookd write to it, or name another topic. What "
+    "was not copied in time can be had from webhookd (GET …/DeadLetter)."
+)
+
 ADDRESS = frozenset({"dns_failed", "address_refused", "tls_failed"})
 BEFORE_SENDING = {
     "unusable_configuration": (STOPPED, FIX_CONFIGURATION),
     "topic_missing": (LOOKED_FOR, FIX_TOPIC),
     "intake_failed": (AGAIN, FIX_INSIDE),
+    "records_unreadable": (UNREADABLE_HELD, FIX_UNREADABLE),
+    "dead_letters_full": (ROOM_WAITED_FOR, FIX_ROOM),
+    "dead_letter_topic_unavailable": (COPIED_LATER, FIX_COPIES),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
 
@@ -76,6 +102,7 @@ def on_health(word: Word, condition: Condition, addressee: Addressee, lost: Loss
         *_who(addressee),
         ("failing since", f"{moment(began_at)} ({length(now - began_at)})"),
         ("reason", one_line(condition.reason)),
+        *_detail(condition),
         *_answer(condition),
         ("behind", behind(condition.lag)),
     ]
@@ -167,6 +194,12 @@ def _advice(condition: Condition, addressee: Addressee) -> tuple[str, str]:
 
 def _who(addressee: Addressee) -> list[tuple[str, str]]:
     return [("subscription", one_line(addressee.name)), ("id", addressee.id)]
+
+
+def _detail(condition: Condition) -> list[tuple[str, str]]:
+    first = condition.problems[0] if condition.problems else None
+    detail = one_line(first.detail, ANSWER_CHARACTERS) if first is not None and first.standing else ""
+    return [("detail", detail)] if detail else []
 
 
 def _answer(condition: Condition) -> list[tuple[str, str]]:

@@ -3,14 +3,14 @@
 So it is as durable as the offset itself, moves with it to whoever reads on, and is gone with it when the topic is
 deleted. Kafka keeps up to 4,096 bytes of metadata with an offset; this takes some 100.
 
-    field     what                                                       why it must survive
-    topic_id  the UUID of the topic that the offset is in ("" unknown)   a topic made again begins at its beginning
-    failures  failed attempts in a row of the batch at the offset        or retries would never end
-    deaths    workers lost in a row at the offset                        or one poisonous batch would go on killing
-    probes    failed probes in a row; 0 while the lane flows             or a dead endpoint would get all retries again
-    since     when the lane began to fail, seconds since the epoch       or nobody would be told after five minutes
-    unreadable  records in a row that could not be read, when so many    or each restart would put as many aside
-              that the lane stopped
+    field       what                                                     why it must survive
+    topic_id    the UUID of the topic that the offset is in ("" unknown) a topic made again begins at its beginning
+    failures    failed attempts in a row of the batch at the offset      or retries would never end
+    deaths      workers lost in a row at the offset                      or one poisonous batch would go on killing
+    probes      failed probes in a row; 0 while the lane flows           or a dead endpoint would get all retries again
+    since       when the lane began to fail, seconds since the epoch     or nobody would be told after five minutes
+    unreadable  unreadable records in a row, 0 below flow/unreadable.py's or each restart would put as many aside
+                bound
 """
 
 import msgspec

@@ -14,3 +14,11 @@ class Topics:
 
     partitions: Mapping[str, int] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicRules:
+    """How a topic may be written to; None where the cluster does not say."""
+
+    cleanup: frozenset[str] | None = None
+    writable: bool | None = None
