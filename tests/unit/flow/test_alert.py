@@ -8,7 +8,9 @@ from tests.harness.subscriptions import ID
 from webhookd.flow import alert
 from webhookd.flow.addressee import Addressee
 from webhookd.flow.alert import Alert, Kind
+from webhookd.flow.alert_text import FIX_ENDPOINT
 from webhookd.flow.condition import Condition, Health, LostRange
+from webhookd.flow.problem import Problem
 from webhookd.flow.spell import Spell
 from webhookd.flow.subscription import OnExhausted
 
@@ -201,3 +203,11 @@ def test_deactivation_ends_the_spell_and_says_why() -> None:
 @pytest.mark.parametrize("at", [float("inf"), 1e300, -1e300, float("nan")])
 def test_time_that_makes_no_sense_costs_no_alert(at: float) -> None:
     assert "unknown" in told(replace(UNHEALTHY, failing_since=at))
+
+
+@pytest.mark.parametrize("code", ["records_unreadable", "dead_letters_full", "dead_letter_topic_unavailable"])
+def test_lasting_problem_is_told_with_its_detail_and_its_own_advice(code: str) -> None:
+    problem = Problem(code=code, detail="orders/0: schema id 42", since=NOW, standing=True)
+    said = told(replace(UNHEALTHY, reason=code, problems=(problem,)))
+    assert "orders/0: schema id 42" in said
+    assert FIX_ENDPOINT not in said
