@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from webhookd.errors import UndecodableRecord
+from webhookd.errors import UndecodableRecord, WebhookdError
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.envelope import Envelope, body, overhead_bytes
 from webhookd.flow.identity import LaneIdentity
@@ -331,6 +331,8 @@ def _readable(message: Message, matcher: Matching) -> bool:
     try:
         if matcher.matches(message.value()):
             message.headers()
+    except WebhookdError as error:  # what filters make of a record they can read is another matter
+        return not isinstance(error, UndecodableRecord)
     except _UNREADABLE:
         return False
     return True

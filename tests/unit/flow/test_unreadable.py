@@ -6,7 +6,7 @@ Oracle: the offsets that were put aside, and the watermark. Real: lane and ledge
 import pytest
 
 from tests.harness.lanes import WANTED, Record, lane
-from webhookd.errors import UndecodableRecord
+from webhookd.errors import FilterTooCostly, UndecodableRecord
 from webhookd.flow.lane import Lane
 from webhookd.flow.memo import Memo
 from webhookd.flow.unreadable import IN_A_ROW, description, frame_of
@@ -87,6 +87,25 @@ def test_record_that_was_looked_at_is_not_looked_at_again() -> None:
     of = stopped()
     of.look_ahead(bad(100, 101), WANTED)
     assert (of.look_ahead([good(99), *bad(101)], WANTED), of.run.ahead) == (False, 101)
+
+
+class Costly:
+    """A filter that gives up on every record."""
+
+    def matches(self, value: bytes | None) -> bool:
+        raise FilterTooCostly(f"{value!r}")
+
+
+def test_record_that_only_a_filter_gives_up_on_can_be_read() -> None:
+    assert stopped().look_ahead([good(100)], Costly())
+
+
+def test_record_whose_headers_cannot_be_read_is_passed_over() -> None:
+    class Unreadable(Record):
+        def headers(self) -> list[tuple[str, bytes | None]] | None:
+            raise SystemError
+
+    assert not stopped().look_ahead([Unreadable(100)], WANTED)
 
 
 def test_stop_survives_a_restart() -> None:
