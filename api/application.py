@@ -7,6 +7,7 @@ from api.extensions import openapi, problems
 from api.extensions.documents import discard_body
 from api.ports import EXTENSION, Announcements, Board, Brokers, Services
 from api.resources.administration import routes as administration
+from api.resources.dead_letter import routes as dead_letter
 from api.resources.health import routes as health
 from api.resources.health.readiness import Readiness, checks_of
 from api.resources.health.report import report_of
@@ -46,7 +47,7 @@ def create_app(
     app.after_request(discard_body)
     problems.register(app)
     documented = openapi.register(app)
-    for routes in (subscription, status, administration, health):
+    for routes in (subscription, status, dead_letter, administration, health):
         documented.register_blueprint(routes.blueprint)
     return app
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from flask import Flask
 
 from webhookd.flow.announcement import Announcement
+from webhookd.flow.topics import TopicRules
 from webhookd.flow.worker_state import WorkerState
 from webhookd.settings import Settings
 from webhookd.store.database import Database
@@ -20,6 +21,9 @@ class Brokers(Protocol):
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
         """The UUID of each topic that exists, as far as the brokers tell."""
+
+    def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
+        """How a topic may be written to, as far as the brokers tell in time."""
 
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
         """Commit into a group without members; Conflict when it has some."""

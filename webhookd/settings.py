@@ -131,6 +131,12 @@ class Settings(BaseSettings):
     dead_letter_retention_s: float = Field(
         default=30 * 86400.0, description="how long dead letters are kept, also those of deleted subscriptions"
     )
+    dead_letter_limit: int = Field(
+        default=10_000,
+        gt=0,
+        description="how many dead letters of a subscription are stored; at the limit its lanes stop before the next "
+        "one, until some are deleted. More than people look through, and at 1 kB a record 10 MB",
+    )
 
     # Processes
     stop_budget_s: float = Field(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NoReturn
 
 from flask import Request, Response, current_app, request
-from marshmallow import Schema, ValidationError
+from marshmallow import RAISE, Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import ClientDisconnected
 
@@ -27,6 +27,9 @@ _log = logs.get(__name__)
 
 class StrictParser(FlaskParser):
     """What reads the arguments of every route."""
+
+    # A misspelt `older_than` must not delete everything.
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002  # webargs' own signature
         """The body as JSON; raises NotJsonType, TooLarge, NotJson, or InvalidDocument for strings nobody can store."""

@@ -21,6 +21,7 @@ from webhookd import clock
 from webhookd.edges.kafka_offsets import KafkaOffsets
 from webhookd.errors import Conflict, KafkaUnavailable
 from webhookd.flow.position import Committed, Partition
+from webhookd.flow.topics import TopicRules
 from webhookd.testing.memory_offsets import MemoryOffsets
 
 TIMEOUT_S = 20.0
@@ -31,6 +32,9 @@ class Answers(Brokers, Protocol):
 
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """What the group has committed in these topics."""
+
+    def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
+        """How a topic may be written to."""
 
     def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are."""
@@ -299,3 +303,23 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert clock.monotonic() < deadline, "it never came true"
         pause.wait(0.05)
+
+
+def test_rules_of_a_topic_that_nothing_is_known_of_are_open(cluster: Cluster, topic: str) -> None:
+    assert cluster.brokers.topic_rules(topic, TIMEOUT_S) == TopicRules()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("policy", "cleanup"),
+    [("delete", {"delete"}), ("compact", {"compact"}), ("compact,delete", {"compact", "delete"})],
+)
+def test_rules_of_a_real_topic_are_told(topic: str, policy: str, cleanup: set[str]) -> None:
+    servers = required_service("kafka")
+    new = NewTopic(topic, 1, 1, config={"cleanup.policy": policy})
+    admin_of(servers).create_topics([new])[topic].result(TIMEOUT_S)
+    assert KafkaOffsets(servers).topic_rules(topic, TIMEOUT_S) == TopicRules(cleanup=frozenset(cleanup), writable=True)
+
+
+def test_rules_that_cannot_be_asked_for_are_open() -> None:
+    assert KafkaOffsets("127.0.0.1:1").topic_rules("orders", 0.2) == TopicRules()

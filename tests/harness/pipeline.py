@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from stack.child import Child, spawn
@@ -154,10 +155,19 @@ class Pipeline:
         self.admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(PATIENCE_S)
         self._producer = Producer({"bootstrap.servers": self.bootstrap})  # the old one knows the old number
 
-    def produce(self, topic: str, values: Iterable[bytes | None], partitions: int = 4) -> None:
+    def clean_up(self, topic: str, policy: str) -> None:
+        """Give a topic another `cleanup.policy`."""
+        entry = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        self.admin.incremental_alter_configs([resource])[resource].result(PATIENCE_S)
+
+    def produce(
+        self, topic: str, values: Iterable[bytes | None], partitions: int = 4, *, with_keys: bool = True
+    ) -> None:
         """Write values round robin over the partitions, and wait until Kafka has them."""
         for index, value in enumerate(values):
-            self._producer.produce(topic, value, key=f"key-{index}".encode(), partition=index % partitions)
+            key = f"key-{index}".encode() if with_keys else None
+            self._producer.produce(topic, value, key=key, partition=index % partitions)
             self._producer.poll(0)
         assert self._producer.flush(PATIENCE_S) == 0
 

@@ -1,7 +1,7 @@
 """A consumer that reads what a test hands it, and the services of an ingest process that does as it is told."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -93,6 +93,34 @@ class HandOffsets:
         return dict.fromkeys(partitions, self._reader().last)
 
 
+class HandLetters:
+    """Keeps dead letters; the test says when they are safe, and what of copies is known."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[list[DeadLetter], Callable[[], None]]] = []
+        self.asked: list[str] = []
+        self.forgotten: list[str] = []
+        self.trouble: str | None = None
+
+    def write(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+        """Keep them."""
+        assert all(letter.subscription_id == subscription.id for letter in letters)
+        self.written.append((letters, safe))
+
+    def ask_room(self, subscription: Subscription) -> None:
+        """Note it."""
+        self.asked.append(subscription.id)
+
+    def forget(self, subscription: Subscription) -> None:
+        """Note it."""
+        self.forgotten.append(subscription.id)
+
+    def copy_trouble(self, subscription: Subscription) -> str | None:
+        """What the test says."""
+        assert subscription.id
+        return self.trouble
+
+
 class HandServices:
     """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
 
@@ -101,7 +129,7 @@ class HandServices:
         self.monotonic: Monotonic = lambda: self.now
         self.wall_clock: WallClock = lambda: self.now
         self.later: list[tuple[float, Callable[[], None]]] = []
-        self.buried: list[tuple[Sequence[DeadLetter], Callable[[], None]]] = []
+        self.letters = HandLetters()
         self.told: list[Activity] = []
         self.touched: list[str] = []
         self.ids: dict[str, str] = {}
@@ -138,8 +166,3 @@ class HandServices:
     def happened(self, activity: Activity) -> None:
         """Keep it."""
         self.told.append(activity)
-
-    def bury(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        """Keep them."""
-        assert all(letter.subscription_id == subscription.id for letter in letters)
-        self.buried.append((letters, safe))

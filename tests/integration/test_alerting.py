@@ -82,7 +82,14 @@ def settled(database: Database) -> bool:
 
 
 def test_recorder_writes_condition_and_alert(database: Database) -> None:
-    recorder = Recorder(database, retention_s=HOUR, dead_letter_retention_s=HOUR, wall_clock=clock.wall_clock)
+    recorder = Recorder(
+        database,
+        retention_s=HOUR,
+        dead_letter_retention_s=HOUR,
+        dead_letter_limit=9,
+        wall_clock=clock.wall_clock,
+        monotonic=clock.monotonic,
+    )
     recorder.condition(UNHEALTHY)
     recorder.start()
     recorder.stop(PATIENCE_S)
@@ -92,7 +99,14 @@ def test_recorder_writes_condition_and_alert(database: Database) -> None:
 
 
 def test_endpoint_that_is_gone_is_one_mail(database: Database) -> None:
-    recorder = Recorder(database, retention_s=HOUR, dead_letter_retention_s=HOUR, wall_clock=clock.wall_clock)
+    recorder = Recorder(
+        database,
+        retention_s=HOUR,
+        dead_letter_retention_s=HOUR,
+        dead_letter_limit=9,
+        wall_clock=clock.wall_clock,
+        monotonic=clock.monotonic,
+    )
     recorder.condition(replace(UNHEALTHY, reason="http_410"))
     recorder.deactivate(subscription(ID), "gone")
     recorder.start()

@@ -85,7 +85,12 @@ class Scene:
         self.never_joined = Event()
         self.refusals = 0
         self.recorder = Recorder(
-            self.database, retention_s=60.0, dead_letter_retention_s=60.0, wall_clock=clock.wall_clock
+            self.database,
+            retention_s=60.0,
+            dead_letter_retention_s=60.0,
+            dead_letter_limit=100,
+            wall_clock=clock.wall_clock,
+            monotonic=clock.monotonic,
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = Publisher(app, MemoryBoard(), unknown=lambda _: None)
@@ -104,7 +109,7 @@ class Scene:
             companions=Companions(
                 publisher=self.publisher,
                 recorder=self.recorder,
-                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1")),
+                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
                 offsets=self.offsets,
             ),
             look=lambda names: Topics(partitions=dict.fromkeys(names, 2)),

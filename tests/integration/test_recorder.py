@@ -26,6 +26,7 @@ from workers.ingest.recorder import ACTIVITY_HELD, Recorder
 
 PATIENCE_S = 10.0
 REFUSED = 2**70
+LIMIT = 20
 
 
 @pytest.fixture
@@ -44,7 +45,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def recorder(database: Database) -> Recorder:
     """A recorder that was not started."""
-    return Recorder(database, retention_s=86400.0, dead_letter_retention_s=86400.0, wall_clock=clock.wall_clock)
+    return Recorder(
+        database,
+        retention_s=86400.0,
+        dead_letter_retention_s=86400.0,
+        dead_letter_limit=LIMIT,
+        wall_clock=clock.wall_clock,
+        monotonic=clock.monotonic,
+    )
 
 
 def letter(id_: str, offset: int = 7) -> DeadLetter:

@@ -7,16 +7,33 @@ Each record has these headers besides its own, in UTF-8: `webhookd-subscription`
 
 import logging
 from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from webhookd import logs
-from webhookd.errors import KafkaUnavailable
-from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
 
-TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+FAILURES: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: CopyFailure.MISSING,
+    KafkaError._UNKNOWN_TOPIC: CopyFailure.MISSING,  # noqa: SLF001  # librdkafka's own codes begin with an underscore
+    KafkaError._UNKNOWN_PARTITION: CopyFailure.MISSING,  # noqa: SLF001
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: CopyFailure.DENIED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: CopyFailure.DENIED,
+    KafkaError.INVALID_RECORD: CopyFailure.REFUSED,
+    KafkaError.POLICY_VIOLATION: CopyFailure.REFUSED,
+    KafkaError.MSG_SIZE_TOO_LARGE: CopyFailure.TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE: CopyFailure.TOO_LARGE,
+}
+"""What brokers and librdkafka say of one record; everything else is no answer."""
+
 MESSAGE_BYTES = 1_000_000_000
 """The topic's own limit decides, not the client's default of a megabyte: a record of that size came out of Kafka."""
+
+DELIVERY_S = 5.0
+ASK_S = 1.0
+"""For one question about a topic that did not take records in time."""
 
 _log = logs.get(__name__)
 _library_log = logging.getLogger("librdkafka")
@@ -29,32 +46,51 @@ class DeadLetterTopics:
         self._bootstrap_servers = bootstrap_servers
         self._producer: Producer | None = None
 
-    def append(self, topic: str, letters: Sequence[DeadLetter], timeout_s: float) -> None:
-        """Write the letters in their order, and wait until all in-sync replicas have them.
+    def append(self, topic: str, letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+        """Write the letters in their order, and wait until all in-sync replicas have them; blocks.
 
-        One that is too large for the topic stays out of it: its row in the database is all there is, which is logged.
-        Raises KafkaUnavailable when the answer cannot be had in time; some of them may be there all the same.
+        Returns those that the topic did not take. One without an answer in time may be there all the same.
         """
         producer = self._open()
-        failed: list[KafkaError] = []
+        failed: dict[int, KafkaError] = {}
+        answered: set[int] = set()
 
-        def answered(error: KafkaError | None, _message: Message) -> None:
+        def told(index: int, error: KafkaError | None, _message: Message) -> None:
+            answered.add(index)
             if error is not None:
-                failed.append(error)
+                failed[index] = error
 
-        for letter in letters:
+        for index, letter in enumerate(letters):
             try:
-                producer.produce(topic, letter.value, letter.key, headers=_headers(letter), on_delivery=answered)
+                producer.produce(
+                    topic, letter.value, letter.key, headers=_headers(letter), on_delivery=partial(told, index)
+                )
             except KafkaException as error:
-                failed.append(error.args[0])
-        unanswered = producer.flush(timeout_s)
-        if any(error.fatal() for error in failed):
+                told(index, error.args[0], Message())
+            except BufferError:  # librdkafka's queue is full: the next round has room
+                break
+        producer.flush(timeout_s)
+        if any(error.fatal() for error in failed.values()):
             self._producer = None  # it takes nothing more; the next one does
-        lasting = [error for error in failed if error.code() not in TOO_LARGE]
-        if lasting or unanswered:
-            raise KafkaUnavailable(f"{topic}: {lasting[0].str() if lasting else 'no answer in time'}")
-        if failed:
-            _log.error("dead_letter_too_large", code="dead_letter_too_large", topic=topic, count=len(failed))
+        left = [index for index in range(len(letters)) if index in failed or index not in answered]
+        if not left:
+            return []
+        _log.warning("dead_letters_uncopied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), "")))
+        return self._explained(producer, topic, [(letters[index], failed.get(index)) for index in left])
+
+    def _explained(
+        self, producer: Producer, topic: str, left: Sequence[tuple[DeadLetter, KafkaError | None]]
+    ) -> list[Uncopied]:
+        failures = [FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else None for _, error in left]
+        if all(failure in {None, CopyFailure.NO_ANSWER} for failure in failures):
+            # librdkafka waits for a topic that it does not find until the record's time is over, and says only that.
+            unexplained = _state_of(producer, topic)
+        else:
+            unexplained = CopyFailure.NO_ANSWER
+        return [
+            Uncopied(letter, unexplained if failure in {None, CopyFailure.NO_ANSWER} else failure)
+            for (letter, _), failure in zip(left, failures, strict=True)
+        ]
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -64,13 +100,23 @@ class DeadLetterTopics:
                     "client.id": "webhookd-dead-letters",
                     "enable.idempotence": True,
                     "message.max.bytes": MESSAGE_BYTES,
+                    # A broker refuses a whole batch for one record: here each record has its own answer.
+                    "batch.num.messages": 1,
                     # Given up soon, and tried again by who asked: what waits in here cannot be taken back.
-                    "message.timeout.ms": 5_000,
+                    "message.timeout.ms": int(DELIVERY_S * 1000),
                     "allow.auto.create.topics": False,
                 },
                 logger=_library_log,
             )
         return self._producer
+
+
+def _state_of(producer: Producer, topic: str) -> CopyFailure:
+    try:
+        error = producer.list_topics(topic, timeout=ASK_S).topics[topic].error
+    except KafkaException:
+        return CopyFailure.NO_ANSWER
+    return FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else CopyFailure.NO_ANSWER
 
 
 def _headers(letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:

@@ -27,8 +27,10 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 from webhookd import clock, logs
 from webhookd.edges.kafka_reader import member_config
 from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, look
+from webhookd.edges.topic_rules import rules_of
 from webhookd.errors import Conflict, GroupDenied, KafkaUnavailable, TopicDenied
 from webhookd.flow.position import Committed, Partition
+from webhookd.flow.topics import TopicRules
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Offsets by topic and partition."""
@@ -100,6 +102,10 @@ class KafkaOffsets:
         if seen.denied:
             raise TopicDenied(min(seen.denied))
         return dict(seen.ids)
+
+    def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
+        """How a topic may be written to; what the brokers do not tell in time is left open."""
+        return rules_of(self._client(), topic, timeout_s)
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit into a group without members.

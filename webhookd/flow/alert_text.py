@@ -69,6 +69,29 @@ FIX_GROUP = (
 FIX_WORKERS = "Ask who runs webhookd: workers must run for both queues, and reach Redis and the database."
 FIX_STORE = "Ask who runs webhookd: the database has to take the rows; the log has its errors."
 
+UNREADABLE_HELD = (
+    "The partition is held where the records that cannot be read begin; a few of them are among the dead letters. "
+    "webhookd goes on looking at what arrives. When a record can be read, those before it become dead letters and "
+    "everything goes on in order, without anything to be done here. Records that wait longer than the topic keeps them "
+    "are lost."
+)
+FIX_UNREADABLE = (
+    "Values must be JSON in UTF-8. Have the producers write JSON without a schema registry's frame, compression or "
+    "another format around it, or take the topic out of the subscription."
+)
+ROOM_WAITED_FOR = (
+    "Partitions with records that would become dead letters are held, and nothing of them is lost. They go on by "
+    "themselves when there is room."
+)
+FIX_ROOM = "Look at the dead letters, mend their cause, and delete those that are not needed (DELETE …/DeadLetter)."
+COPIED_LATER = (
+    "Deliveries go on. The dead letters are kept by webhookd, and copying them to the topic is tried again for an hour."
+)
+FIX_COPIES = (
+    "Create the dead letter topic with cleanup.policy=delete and let webhookd write to it, or name another topic. What "
+    "was not copied in time can be had from webhookd (GET …/DeadLetter)."
+)
+
 BEFORE_SENDING = {
     "unusable_configuration": (STOPPED, FIX_CONFIGURATION),
     "topic_missing": (LOOKED_FOR, FIX_TOPIC),
@@ -84,6 +107,9 @@ BEFORE_SENDING = {
     "deliveries_stale": (NOT_SENT, FIX_WORKERS),
     "dead_letters_waiting": (LETTERS_KEPT, FIX_STORE),
     "kafka_unavailable": (UNREAD, FIX_INSIDE),
+    "records_unreadable": (UNREADABLE_HELD, FIX_UNREADABLE),
+    "dead_letters_full": (ROOM_WAITED_FOR, FIX_ROOM),
+    "dead_letter_topic_unavailable": (COPIED_LATER, FIX_COPIES),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
 

@@ -1,6 +1,7 @@
-"""A record that will not be delivered, kept with its cause."""
+"""A record that will not be delivered, kept with its cause; and why a copy of it is not in a Kafka topic."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from webhookd.flow.position import Partition
 
@@ -28,3 +29,21 @@ class DeadLetter:
     def size_bytes(self) -> int:
         """What holding it in memory costs, about."""
         return len(self.key or b"") + len(self.value or b"") + 200
+
+
+class CopyFailure(StrEnum):
+    """Why a Kafka topic did not take a dead letter; the value completes a sentence about the topic."""
+
+    MISSING = "does not exist"
+    DENIED = "may not be written to by webhookd (not authorized)"
+    REFUSED = "refuses the record (a compacted topic takes no record without a key)"
+    TOO_LARGE = "takes no record as large as this one (max.message.bytes)"
+    NO_ANSWER = "could not be written to in time"
+
+
+@dataclass(frozen=True, slots=True)
+class Uncopied:
+    """A dead letter that the topic did not take."""
+
+    letter: DeadLetter
+    failure: CopyFailure

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from webhookd.errors import UndecodableRecord
+from webhookd.errors import UndecodableRecord, WebhookdError
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.envelope import Envelope, body, overhead_bytes
 from webhookd.flow.identity import LaneIdentity
@@ -26,6 +26,7 @@ from webhookd.flow.memo import Memo
 from webhookd.flow.pace import Pace
 from webhookd.flow.position import Mark, Partition
 from webhookd.flow.ticket import Batch
+from webhookd.flow.unreadable import UnreadableRun, description
 
 if TYPE_CHECKING:  # a lane knows its delivery, and the delivery its lanes
     from webhookd.flow.delivery import Delivery
@@ -103,6 +104,8 @@ class Lane:
         self.returned: deque[Batch] = deque()
         self.bytes_held = 0
         self.aside_bytes = 0
+        self.no_room = False
+        self.run = UnreadableRun()
         self._letters: dict[int, int] = {}
         self.delivery: Delivery | None = None
         self.state = LaneState.FLOWING
@@ -168,6 +171,7 @@ class Lane:
             probes=probes,
             since=self.failing_since,
             version=self.version,
+            unreadable=self.run.count if self.run.too_long else 0,
         )
         return Mark(watermark, memo)
 
@@ -178,6 +182,7 @@ class Lane:
         """
         self.known = True
         self.topic_id = memo.topic_id or self.topic_id
+        self.run.count = max(self.run.count, memo.unreadable)
         self.deaths = memo.deaths
         if memo.version not in {0, self.version}:
             return
@@ -190,11 +195,12 @@ class Lane:
 
         Answers how many records the filters dropped, and those that cannot be passed on: one that is read again while
         its dead letter is on its way waits for that one. The messages are in offset order; those below what was seen
-        already (read again after a rewind) are passed over.
+        already (read again after a rewind) are passed over. Stops where flow/unreadable.py says, and looks ahead then.
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
         offset, seen, dropped, size = -1, ledger.seen, 0, 0
         undecodable: list[DeadLetter] = []
+        self.run.begin(len(self.waiting))
         for message in messages:
             offset = message.offset() or 0
             if offset < seen:
@@ -206,15 +212,38 @@ class Lane:
                     continue
                 text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
             except _UNREADABLE as error:
+                self.run.passed(dropped + len(self.waiting))
+                if self.run.stops_before(offset):
+                    self._stop_before(offset, message, error)
+                    break
+                self.run.put_aside(error, message.value())
                 undecodable.extend(self._set_aside(message, offset, error))
                 continue
             ledger.accept(offset)
             wait(Fragment(offset, text, now))
             size += len(text)
-        if offset >= max(seen, 0):
-            ledger.read(offset)
+        else:
+            if offset >= max(seen, 0):
+                ledger.read(offset)
+            self.run.passed(dropped + len(self.waiting))
         self.bytes_held += size
         return dropped, undecodable
+
+    def look_ahead(self, messages: Iterable[Message], matcher: Matching) -> bool:
+        """Look for a readable record among what was read; returns whether one was found.
+
+        Then the lane goes on from `ledger.seen`, once its consumer was moved there.
+        """
+        ahead = self.run.ahead
+        for message in messages:
+            offset = message.offset() or 0
+            if ahead is None or offset <= ahead:
+                continue
+            self.run.ahead = offset
+            if _readable(message, matcher):
+                self.run.ahead, self.run.readable_at = None, offset
+                return True
+        return False
 
     def fills(self, records: int, size_bytes: int) -> bool:
         """Whether what waits makes a full batch: in records, or in bytes where records are large."""
@@ -255,6 +284,7 @@ class Lane:
     def skip_to(self, offset: int) -> None:
         """Reading goes on at `offset`: what lies between is not ours, or not in Kafka any more, and not waited for."""
         self.ledger.read(offset - 1)
+        self.run.ahead = None
 
     def reach(self, offset: int) -> None:
         """All below `offset` was read, and nothing more is there to read for now; what held no record is settled."""
@@ -279,8 +309,15 @@ class Lane:
         self.bytes_held = self.aside_bytes = 0
         self.delivery = None
         self.end = UNREAD
+        self.run.restart()
         self.adrift = self.ledger.seen != UNREAD
         return self.ledger.rewind()
+
+    def _stop_before(self, offset: int, message: Message, error: Exception) -> None:
+        """Read on without taking anything: what arrives from here on lies beyond a gap."""
+        self.ledger.read(offset - 1)
+        self.run.ahead, self.adrift = offset, True
+        self.run.detail = description(error, message.value())
 
     def _set_aside(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
         """Wait for the record's dead letter; answers it, unless it is on its way already."""
@@ -308,3 +345,15 @@ class Lane:
             cause=error.cause if isinstance(error, UndecodableRecord) else "unreadable",
             detail=error.detail if isinstance(error, UndecodableRecord) else f"{type(error).__name__}",
         )
+
+
+def _readable(message: Message, matcher: Matching) -> bool:
+    """Whether a record can be read, wanted or not."""
+    try:
+        if matcher.matches(message.value()):
+            message.headers()
+    except WebhookdError as error:  # what filters make of a record they can read is another matter
+        return not isinstance(error, UndecodableRecord)
+    except _UNREADABLE:
+        return False
+    return True

@@ -3,14 +3,16 @@
 So it is as durable as the offset itself, moves with it to whoever reads on, and is gone with it when the topic is
 deleted. Kafka keeps up to 4,096 bytes of metadata with an offset; this takes some 100.
 
-    field     what                                                       why it must survive
-    topic_id  the UUID of the topic that the offset is in ("" unknown)   a topic made again begins at its beginning
-    failures  failed attempts in a row of the batch at the offset        or retries would never end
-    deaths    workers lost in a row at the offset                        or one poisonous batch would go on killing
-    probes    failed probes in a row; 0 while the lane flows             or a dead endpoint would get all retries again
-    version   that of the subscription (0 unknown): what failed      what its owner changed is tried afresh
-              under another one is forgotten, deaths apart
-    since     when the lane began to fail, seconds since the epoch       or nobody would be told after five minutes
+    field       what                                                     why it must survive
+    topic_id    the UUID of the topic that the offset is in ("" unknown) a topic made again begins at its beginning
+    failures    failed attempts in a row of the batch at the offset      or retries would never end
+    deaths      workers lost in a row at the offset                      or one poisonous batch would go on killing
+    probes      failed probes in a row; 0 while the lane flows           or a dead endpoint would get all retries again
+    version     that of the subscription (0 unknown): what failed under  what its owner changed is tried afresh
+                another one is forgotten, deaths apart
+    since       when the lane began to fail, seconds since the epoch     or nobody would be told after five minutes
+    unreadable  unreadable records in a row, 0 below flow/unreadable.py's or each restart would put as many aside
+                bound
 """
 
 import msgspec
@@ -25,6 +27,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     probes: int = 0
     since: float = 0.0
     version: int = 0
+    unreadable: int = 0
 
 
 NOTHING = Memo()

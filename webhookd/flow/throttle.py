@@ -3,6 +3,7 @@
     held in its lanes                             reading
     less than half of their bounds together       goes on
     more, and no lane is short of work            is skipped for up to a second: nothing fetched is thrown away
+    no room for a lane's dead letters             that partition is paused until there is
     one lane above its bound                      that partition is paused until it is below a quarter
     skipped for a second                          every partition is paused: the group sees the consumer polling
 
@@ -53,14 +54,19 @@ class Throttle:
             lane
             for lane in lanes
             if lane.paused
-            and lane.state is not LaneState.HELD
+            and not _stopped(lane)
             and (lane.bytes_held + lane.aside_bytes) * 4 < self.lane_bytes
             and lane.ledger.aside_count * 4 < ASIDE_LIMIT
         ]
 
     def _over(self, lane: Lane) -> bool:
         return (
-            lane.state is LaneState.HELD
+            _stopped(lane)
             or lane.bytes_held + lane.aside_bytes > self.lane_bytes
             or lane.ledger.aside_count > ASIDE_LIMIT
         )
+
+
+def _stopped(lane: Lane) -> bool:
+    """Whether a lane must not read, whatever it holds."""
+    return lane.state is LaneState.HELD or lane.no_room

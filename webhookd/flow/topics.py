@@ -18,3 +18,11 @@ class Topics:
     ids: Mapping[str, str] = field(default_factory=dict)
     denied: frozenset[str] = frozenset()
     leaderless: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicRules:
+    """How a topic may be written to; None where the cluster does not say."""
+
+    cleanup: frozenset[str] | None = None
+    writable: bool | None = None

@@ -1,19 +1,45 @@
 """Records put aside with their cause. Every function works inside the caller's transaction."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, select, tuple_
+from sqlalchemy import CursorResult, delete, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from webhookd import clock
 from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.position import Partition
 from webhookd.store.dialects import insert_new
 from webhookd.store.tables import DeadLetterRow
 
 PURGE_ROWS = 2_000
 """Deleted in one statement: a dead letter may be a megabyte."""
+
+PAGE_BYTES = 8 * 1024 * 1024
+"""A page of larger records than that holds fewer of them, one at least."""
+
+Place = tuple[str, int, int]
+"""Topic, partition and offset."""
+
+_PLACE = (DeadLetterRow.topic, DeadLetterRow.partition, DeadLetterRow.offset)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter, and when it was put aside."""
+
+    letter: DeadLetter
+    stored_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a subscription's dead letters, and whether there are more behind it."""
+
+    letters: list[StoredLetter]
+    more: bool
 
 
 def append(session: Session, letters: Sequence[DeadLetter]) -> None:
@@ -29,9 +55,59 @@ def count(session: Session, subscription_id: str) -> int:
     return session.scalar(query) or 0
 
 
+def room(session: Session, subscription_id: str, limit: int) -> int:
+    """How many more records of the subscription may be kept; counts no further than the limit."""
+    kept = select(DeadLetterRow.offset).where(DeadLetterRow.subscription_id == subscription_id).limit(limit)
+    return limit - (session.scalar(select(func.count()).select_from(kept.subquery())) or 0)
+
+
+def unknown(session: Session, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Those of one subscription's dead letters that are not kept yet."""
+    places = [(letter.partition.topic, letter.partition.number, letter.offset) for letter in letters]
+    query = select(*_PLACE).where(
+        DeadLetterRow.subscription_id == letters[0].subscription_id, tuple_(*_PLACE).in_(places)
+    )
+    kept = {tuple(row) for row in session.execute(query)}
+    return [letter for letter, at in zip(letters, places, strict=True) if at not in kept]
+
+
+def page(session: Session, subscription_id: str, *, after: Place | None, limit: int) -> Page:
+    """The dead letters of a subscription behind a position, by topic, partition and offset."""
+    size = func.coalesce(func.length(DeadLetterRow.value), 0) + func.coalesce(func.length(DeadLetterRow.key), 0)
+    sizes = select(*_PLACE, size).where(DeadLetterRow.subscription_id == subscription_id)
+    if after is not None:
+        sizes = sizes.where(tuple_(*_PLACE) > tuple_(*(literal(part) for part in after)))
+    found = session.execute(sizes.order_by(*_PLACE).limit(limit + 1)).all()
+    places: list[Place] = []
+    total = 0
+    for topic, partition, offset, row_bytes in found[:limit]:
+        total += row_bytes
+        if places and total > PAGE_BYTES:
+            break
+        places.append((topic, partition, offset))
+    rows = session.scalars(
+        select(DeadLetterRow)
+        .where(DeadLetterRow.subscription_id == subscription_id, tuple_(*_PLACE).in_(places))
+        .order_by(*_PLACE)
+    )
+    return Page([_from_row(row) for row in rows], len(places) < len(found))
+
+
+def delete_some(
+    session: Session, subscription_id: str, older_than: float | None = None, *, limit: int = PURGE_ROWS
+) -> int:
+    """Delete dead letters of a subscription, all or those put aside before a moment; at most `limit` at once."""
+    which = select(*_PLACE).where(DeadLetterRow.subscription_id == subscription_id)
+    if older_than is not None:
+        which = which.where(DeadLetterRow.stored_at < older_than)
+    doomed = DeadLetterRow.subscription_id == subscription_id, tuple_(*_PLACE).in_(which.limit(limit))
+    result = session.execute(delete(DeadLetterRow).where(*doomed))
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> int:
     """Delete what was put aside before that moment, at most `limit` records at once; answers how many."""
-    columns = (DeadLetterRow.subscription_id, DeadLetterRow.topic, DeadLetterRow.partition, DeadLetterRow.offset)
+    columns = (DeadLetterRow.subscription_id, *_PLACE)
     doomed = select(*columns).where(DeadLetterRow.stored_at < older_than).order_by(DeadLetterRow.stored_at).limit(limit)
     result = session.execute(delete(DeadLetterRow).where(tuple_(*columns).in_(doomed)))
     return result.rowcount if isinstance(result, CursorResult) else 0
@@ -53,3 +129,20 @@ def _to_row(letter: DeadLetter, stored_at: float) -> dict[str, Any]:
         "attempts": letter.attempts,
         "stored_at": stored_at,
     }
+
+
+def _from_row(row: DeadLetterRow) -> StoredLetter:
+    letter = DeadLetter(
+        subscription_id=row.subscription_id,
+        partition=Partition(row.topic, row.partition),
+        offset=row.offset,
+        timestamp_ms=row.timestamp_ms,
+        key=row.key,
+        value=row.value,
+        headers=tuple((name, None if value is None else b64decode(value)) for name, value in row.headers),
+        cause=row.cause,
+        detail=row.detail,
+        status=row.status,
+        attempts=row.attempts,
+    )
+    return StoredLetter(letter, row.stored_at)

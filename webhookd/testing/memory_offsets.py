@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from webhookd.edges.kafka_offsets import Offsets
 from webhookd.errors import Conflict, KafkaUnavailable, TopicDenied
 from webhookd.flow.position import Committed, Partition
+from webhookd.flow.topics import TopicRules
 
 
 class MemoryOffsets:
@@ -18,6 +19,7 @@ class MemoryOffsets:
         self.ends = ends or {}
         self.committed: dict[str, dict[str, dict[int, int]]] = {}
         self.ids: dict[str, str] = {}
+        self.rules: dict[str, TopicRules] = {}
         self.metadata: dict[str, dict[Partition, str]] = {}
         self.visits: list[tuple[str, tuple[str, ...], str]] = []
         self.occupied: set[str] = set()
@@ -36,6 +38,11 @@ class MemoryOffsets:
         """The UUIDs the test has set in `ids`."""
         self._answer(timeout_s)
         return {topic: self.ids[topic] for topic in topics if topic in self.ids}
+
+    def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
+        """The rules the test has set in `rules`."""
+        self._answer(timeout_s)
+        return self.rules.get(topic, TopicRules())
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit into a group without members; raises Conflict when it has some."""

@@ -1,43 +1,43 @@
 """Copies dead letters to the Kafka topics that subscriptions name for them, off every other thread.
 
-A copy that cannot be made is tried again for as long as it takes, behind those of other topics: its lane waits, and its
-records are safe in Kafka and in the database.
+A lane waits for the first attempt to copy its dead letters, and for no other: their rows are in the database by then. A
+copy that failed is tried again in the background, within the bounds of flow/copies.py. Copies that wait are in memory
+only: those of a process that dies are not made, and their rows are what is left.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import Protocol
 
 from webhookd import logs
-from webhookd.errors import KafkaUnavailable
-from webhookd.flow.dead_letter import DeadLetter
+from webhookd.clock import Monotonic
+from webhookd.flow.copies import Copies, Copy
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
 
 WRITE_S = 6.0
 """Above the producer's own time-out: what it gave up on is not in the topic later."""
 
-BACK_OFF_S = 1.0
-
 _log = logs.get(__name__)
-
-Copy = tuple[str, Sequence[DeadLetter], Callable[[], None]]
 
 
 class Appends(Protocol):
     """What writes to the topics."""
 
-    def append(self, topic: str, letters: Sequence[DeadLetter], timeout_s: float) -> None:
-        """Write and wait for the brokers. Raises KafkaUnavailable."""
+    def append(self, topic: str, letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+        """Write and wait for the brokers; returns what the topic did not take."""
 
 
 class Graveyard:
-    """One thread; `append` may be called from any other and returns at once."""
+    """One thread; the methods may be called from any other and return at once."""
 
-    def __init__(self, topics: Appends) -> None:
+    def __init__(self, topics: Appends, monotonic: Monotonic) -> None:
         self._topics = topics
+        self._monotonic = monotonic
         self._changed = Condition()
-        self._copies: deque[Copy] = deque()
+        self._copies = Copies()
         self._stopping = False
+        self.given_up = 0
+        """Records whose copies were given up since the start."""
         self._thread = Thread(target=self._run, name="graveyard", daemon=True)
 
     def start(self) -> None:
@@ -45,47 +45,66 @@ class Graveyard:
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Write what waits, once, and end; blocks for at most `budget_s`."""
+        """Write what is due, once, and end; blocks for at most `budget_s`."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self._thread.join(budget_s)
 
-    def append(self, topic: str, letters: Sequence[DeadLetter], safe: Callable[[], None]) -> None:
-        """Copy these to a topic; `safe` is called on the graveyard's thread when the brokers have them."""
+    def append(self, topic: str, letters: Sequence[DeadLetter], tried: Callable[[], None]) -> None:
+        """Copy these to a topic; `tried` runs after the first attempt, or at once while copies to the topic fail."""
+        of = letters[0].subscription_id
         with self._changed:
-            self._copies.append((topic, letters, safe))
+            failing = self._copies.failing(topic)
+            heard = None if failing else tried
+            now = self._monotonic()
+            self._copies.add(Copy(topic=topic, subscription_id=of, letters=letters, since=now, tried=heard))
             self._changed.notify()
+        if failing:
+            tried()
+
+    def trouble(self, topic: str, subscription_id: str) -> str | None:
+        """Why the subscription's copies to the topic fail; empty while they succeed, None before the first one."""
+        with self._changed:
+            return self._copies.trouble(topic, subscription_id)
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._copies)
-                if self._stopping and not self._copies:
+                self._changed.wait_for(self._due, self._copies.wait_s(self._monotonic()))
+                copy = self._copies.next(self._monotonic())
+                if copy is None and self._stopping:
                     return
-            written = self._round()
-            with self._changed:
-                if not written and self._changed.wait_for(lambda: self._stopping, BACK_OFF_S):
-                    return
+            if copy is not None:
+                self._try(copy)
 
-    def _round(self) -> bool:
-        """Try each copy that waits, once; answers whether all were made."""
-        failed: set[str] = set()
-        for _ in range(len(self._copies)):
-            topic, letters, safe = copy = self._copies.popleft()
-            if topic in failed:  # it costs a time-out, and the others wait for it once
-                self._copies.append(copy)
-                continue
-            try:
-                self._topics.append(topic, letters, WRITE_S)
-            except KafkaUnavailable as error:
-                _log.warning("dead_letters_delayed", code=error.code, topic=topic, detail=error.detail)
-                self._copies.append(copy)
-                failed.add(topic)
-            except Exception:  # noqa: BLE001 - the top of the thread: one copy that cannot be made is not the others' end
-                _log.exception("dead_letters_failed", topic=topic, count=len(letters))
-                self._copies.append(copy)
-                failed.add(topic)
-            else:
-                safe()
-        return not failed
+    def _due(self) -> bool:
+        return self._stopping or self._copies.wait_s(self._monotonic()) == 0.0
+
+    def _try(self, copy: Copy) -> None:
+        try:
+            uncopied = self._topics.append(copy.topic, copy.letters, WRITE_S)
+        except Exception:  # noqa: BLE001 - the top of the thread: one copy that cannot be made is not the others' end
+            _log.exception("dead_letters_failed", topic=copy.topic, count=len(copy.letters))
+            uncopied = [Uncopied(letter, CopyFailure.NO_ANSWER) for letter in copy.letters]
+        with self._changed:
+            self._copies.tried(copy, uncopied, self._monotonic())
+            heard = [copy.tried] if copy.tried is not None else []
+            copy.tried = None
+            if uncopied:  # those who wait for other copies to this topic would wait for a pause
+                heard += self._copies.unheard(copy.topic)
+            given_up = self._copies.give_up(self._monotonic())
+        for tell in heard:
+            tell()
+        self._say(given_up)
+
+    def _say(self, given_up: Sequence[Copy]) -> None:
+        for copy in given_up:
+            self.given_up += len(copy.letters)
+            _log.error(
+                "dead_letter_copies_given_up",
+                code="dead_letter_copies_given_up",
+                topic=copy.topic,
+                subscription=copy.subscription_id,
+                count=len(copy.letters),
+            )

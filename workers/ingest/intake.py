@@ -9,9 +9,7 @@ from confluent_kafka import KafkaException, Message
 from webhookd import logs
 from webhookd.edges.kafka_reader import Listener
 from webhookd.flow.activity_fold import ActivityFold
-from webhookd.flow.burial import Burial
 from webhookd.flow.condition import Condition, LostRange
-from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.lane import Lane, LaneState
 from webhookd.flow.lane import Message as Record
@@ -24,6 +22,7 @@ from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
 from webhookd.flow.topics import Topics
 from workers.ingest import vitals
+from workers.ingest.aside import Aside
 from workers.ingest.grouping import by_lane
 from workers.ingest.oversight import Oversight
 from workers.ingest.ports import Reader, Services
@@ -76,6 +75,7 @@ class Intake:
         self.oversight = Oversight(self, services, max_retries=self.subscription.retry.max_retries)
         self._positions = Positions(self, self._sources, services, self.subscription.id)
         self._reading = Reading(self, services, self.subscription.id)
+        self.aside = Aside(self, services.letters)
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,
@@ -225,6 +225,7 @@ class Intake:
         lanes = self.route.lanes.values()
         self.oversight.look(lanes)
         self._reading.probe()
+        self.aside.look_after()
         lag = None if self.kafka_silent else self._reading.lag()
         self.changed |= lag != self.vitals.lag
         self.vitals.lag = lag
@@ -253,17 +254,6 @@ class Intake:
         marks = {lane.partition: lane.mark for lane in self.route.lanes.values() if commit}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
         self._services.in_background(lambda: self.reader.close(last))
-
-    def bury(self, burial: Burial, safe: Callable[[], None]) -> None:
-        """Put the records of a batch aside that no attempt is left for; `safe` runs when nothing can lose them."""
-        letters = list(burial.letters())
-
-        def counted() -> None:
-            self.counters.dead_lettered += len(letters)
-            self.changed = True
-            safe()
-
-        self._services.bury(self.subscription, letters, self.oversight.letters_wait("a batch", counted))
 
     # What its positions and its reading ask of it.
 
@@ -304,25 +294,17 @@ class Intake:
     def _take(self, messages: Sequence[Message], now: float) -> None:
         for (topic, number), taken in by_lane(messages, one_topic=len(self._sources) == 1):
             lane = self.route.lanes.get((topic or "", -1 if number is None else number))
-            if lane is not None and not lane.adrift:
-                records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
+            if lane is None:
+                continue
+            records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
+            if not lane.adrift:
                 dropped, letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
-                self._reading.read(lane.partition)
-                self._bury(lane, letters)
+                self.aside.put(lane, letters)
+            self._reading.read(lane.partition)
+            if lane.run.ahead is not None and lane.look_ahead(records, self._matchers[lane.partition.topic]):
+                self.reread([(lane, lane.ledger.seen)])
         self.changed = True
-
-    def _bury(self, lane: Lane, letters: list[DeadLetter]) -> None:
-        if not letters:
-            return
-
-        def committed() -> None:
-            for letter in letters:
-                lane.settle_aside(letter)
-            self.counters.dead_lettered += len(letters)
-            self.changed = True
-
-        self._services.bury(self.subscription, letters, self.oversight.letters_wait(lane.key, committed))
 
     def _throttle(self) -> None:
         lanes = self.route.lanes.values()

@@ -18,7 +18,6 @@ from webhookd.errors import GroupDenied, UnusableSubscription
 from webhookd.flow.activity import Activity
 from webhookd.flow.allowance import Slots
 from webhookd.flow.condition import Condition, Health, unhealthy
-from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches
 from webhookd.flow.report import Report
@@ -32,7 +31,9 @@ from workers.ingest.companions import Companions
 from workers.ingest.dispatcher import Dispatcher
 from workers.ingest.inbox import Inbox
 from workers.ingest.intake import Intake
+from workers.ingest.letter_writer import LetterWriter
 from workers.ingest.oversight import INTAKE_FAILED
+from workers.ingest.ports import Letters
 from workers.ingest.settlement import Settlement
 from workers.ingest.timers import Timers
 from workers.ingest.unfetched_ends import UnfetchedEnds
@@ -63,7 +64,7 @@ class IngestLoop:
         self._bounds = bounds
         self._dispatches = dispatches
         self._recorder = companions.recorder
-        self._graveyard = companions.graveyard
+        self.letters: Letters = LetterWriter(companions.recorder, companions.graveyard, self, self._room)
         self._look = look
         self._seen_at = clocks.monotonic()
         self.topics_in_use: frozenset[str] = frozenset()
@@ -137,18 +138,6 @@ class IngestLoop:
         """Run on a thread that may block."""
         self._background.run(action)
 
-    def bury(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        """Put records aside, in the database and in the subscription's topic for them; `safe` runs on this thread."""
-        topic = subscription.retry.dead_letter_topic
-
-        def stored() -> None:
-            if topic:
-                self._graveyard.append(topic, letters, lambda: self.call(safe))
-            else:
-                self.call(safe)
-
-        self._recorder.bury(letters, stored)
-
     def happened(self, activity: Activity) -> None:
         """Tell a subscription's owner."""
         self._recorder.happened(lambda: [activity])
@@ -209,6 +198,7 @@ class IngestLoop:
         self._topics_changed = True
         self._say(intake)
         self._settlement.forget(intake)
+        self.letters.forget(intake.subscription)
         # From here on its lanes are the background's, which closes them one by one.
         intake.close(commit=not self.kafka_lost)
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
@@ -264,6 +254,11 @@ class IngestLoop:
         for intake in self.intakes.values():
             intake.saw_topics(topics)
         self._commit()
+
+    def _room(self, subscription_id: str, free: int, limit: int) -> None:
+        intake = self.intakes.get(subscription_id)
+        if intake is not None:
+            intake.aside.room(free, limit)
 
     def _topics_in_use(self) -> frozenset[str]:
         return frozenset(source.topic for intake in self.intakes.values() for source in intake.subscription.sources)

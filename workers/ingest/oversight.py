@@ -26,6 +26,9 @@ from workers.ingest.vitals import Vitals
 INTAKE_FAILED = "intake_failed"
 """Reading failed; it is over when every lane has known its position for READS_WELL_S since it was begun again."""
 
+DEAD_LETTERS_FULL = "dead_letters_full"
+"""No more dead letters of the subscription are stored until some are deleted."""
+
 READS_WELL_S = 60.0
 
 UNCLAIMED_S = 10.0
@@ -116,8 +119,9 @@ class Oversight:
             yield Standstill(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
         if self._stale:
             yield Standstill(DELIVERIES_STALE, "")
-        for number, subject in self._letters.items():
-            yield Standstill(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")
+        if DEAD_LETTERS_FULL not in self._intake.vitals.problems:  # which says already why they wait
+            for number, subject in self._letters.items():
+                yield Standstill(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")
 
 
 def unassigned(lanes: Collection[Lane], partitions: Mapping[str, int]) -> dict[str, int]:

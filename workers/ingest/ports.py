@@ -31,6 +31,22 @@ class Offsets(Protocol):
         """Where these partitions end."""
 
 
+class Letters(Protocol):
+    """What becomes of dead letters; on the ingest loop's thread."""
+
+    def write(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+        """Put records aside; `safe` runs on the ingest loop's thread when their lane may go on."""
+
+    def ask_room(self, subscription: Subscription) -> None:
+        """Have the intake told whether the database takes more of its dead letters."""
+
+    def forget(self, subscription: Subscription) -> None:
+        """It is not run any more: what waits for room is not kept."""
+
+    def copy_trouble(self, subscription: Subscription) -> str | None:
+        """Why copies of its dead letters fail; empty while they do not, None where nothing is known."""
+
+
 class Services(Protocol):
     """What an intake asks of the process around it."""
 
@@ -40,6 +56,10 @@ class Services(Protocol):
     @property
     def offsets(self) -> Offsets:
         """What Kafka says of partitions; for a background thread."""
+
+    @property
+    def letters(self) -> Letters:
+        """Where dead letters go."""
 
     def call(self, action: Callable[[], None]) -> None:
         """Run on the ingest loop's thread; from any thread."""
@@ -58,9 +78,6 @@ class Services(Protocol):
 
     def happened(self, activity: Activity) -> None:
         """Tell the subscription's owner."""
-
-    def bury(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        """Put records aside; `safe` runs on the ingest loop's thread when nothing can take them away any more."""
 
 
 class Reader(Protocol):

@@ -105,7 +105,7 @@ class IngestProcess:
         self._recorder = _recorder(settings, edges)
         self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
         self._publisher = Publisher(app, edges.board, unknown=self._unknown)
-        self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers))
+        self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic)
         self._topics = TopicWatch(
             settings.kafka_bootstrap_servers,
             interval_s=settings.commit_interval_s,
@@ -371,7 +371,9 @@ def _recorder(settings: Settings, edges: Edges) -> Recorder:
         edges.database,
         retention_s=settings.activity_retention_s,
         dead_letter_retention_s=settings.dead_letter_retention_s,
+        dead_letter_limit=settings.dead_letter_limit,
         wall_clock=clock.wall_clock,
+        monotonic=clock.monotonic,
     )
 
 

@@ -1,6 +1,7 @@
 """Writes what ingest has to say to the database, in batches and off the hot path.
 
-Dead letters wait for the database for as long as it is away (their lanes are paused meanwhile); of conditions the
+Dead letters wait for the database for as long as it is away (their lanes are paused meanwhile), and while there is no
+room for them (letter_rows.py); of conditions the
 latest is kept, of activity as much as fits. What the database refuses for good holds up nothing else: dead letters go
 behind all others and are tried again, so are conditions, activity is dropped and counted.
 """
@@ -13,7 +14,7 @@ from threading import Condition as Monitor
 from threading import Thread
 
 from webhookd import logs
-from webhookd.clock import WallClock
+from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import RowsRefused, StoreUnavailable
 from webhookd.flow.activity import Activity, Event
 from webhookd.flow.alert import Alert
@@ -23,6 +24,7 @@ from webhookd.flow.subscription import Subscription
 from webhookd.store import activity, conditions, dead_letters, subscriptions
 from webhookd.store.database import Database
 from workers.ingest import alerting
+from workers.ingest.letter_rows import COUNT_AGAIN_S, LetterRows
 
 ACTIVITY_HELD = 20_000
 """Rows kept while the database is away; the oldest go first."""
@@ -33,14 +35,19 @@ PURGE_INTERVAL_S = 600.0
 
 _log = logs.get(__name__)
 
-Letters = tuple[list[DeadLetter], Callable[[], None]]
-
 
 class Recorder:
     """One thread; every method may be called from any other and returns at once."""
 
     def __init__(
-        self, database: Database, *, retention_s: float, dead_letter_retention_s: float, wall_clock: WallClock
+        self,
+        database: Database,
+        *,
+        retention_s: float,
+        dead_letter_retention_s: float,
+        dead_letter_limit: int,
+        wall_clock: WallClock,
+        monotonic: Monotonic,
     ) -> None:
         self._database = database
         self._retention_s = retention_s
@@ -48,7 +55,8 @@ class Recorder:
         self._wall_clock = wall_clock
         self._purged_at = 0.0
         self._changed = Monitor()
-        self._letters: deque[Letters] = deque()
+        self.letters = LetterRows(database, dead_letter_limit, monotonic)
+        """The dead letters that wait; who adds to them calls `wake`."""
         self._activity: deque[Callable[[], list[Activity]]] = deque(maxlen=ACTIVITY_HELD)
         self._conditions: dict[str, Condition] = {}
         self._inactive: dict[str, tuple[Subscription, str]] = {}
@@ -71,9 +79,13 @@ class Recorder:
         self._thread.join(budget_s)
 
     def bury(self, letters: list[DeadLetter], committed: Callable[[], None]) -> None:
-        """Put records aside; `committed` is called on the recorder's thread once their rows are safe."""
+        """Put records of one subscription aside; `committed` is called on the recorder's thread once all have rows."""
+        self.letters.add(letters, committed)
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something to write."""
         with self._changed:
-            self._letters.append((letters, committed))
             self._changed.notify()
 
     def happened(self, rows: Callable[[], list[Activity]]) -> None:
@@ -102,13 +114,14 @@ class Recorder:
 
     @property
     def _waiting(self) -> bool:
-        return bool(self._letters or self._activity or self._conditions or self._inactive)
+        return bool(self.letters.waiting or self._activity or self._conditions or self._inactive)
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 # Also when nobody has anything to say for long: what is kept grows old.
-                self._changed.wait_for(lambda: self._stopping or self._waiting, PURGE_INTERVAL_S)
+                wait_s = COUNT_AGAIN_S if self.letters.blocked else PURGE_INTERVAL_S
+                self._changed.wait_for(lambda: self._stopping or self._waiting, wait_s)
                 if self._stopping and not self._waiting:
                     return
             if not self._round() and self._pause():
@@ -138,7 +151,7 @@ class Recorder:
             return self._changed.wait_for(lambda: self._stopping, BACK_OFF_S)
 
     def _write(self) -> bool:
-        letters = self._write_letters()
+        letters = self.letters.write(self._accepted)
         # Before its condition, which would make another alert due for what one is to say.
         told = self._accepted(self._write_inactive, rows="subscriptions")
         told &= self._write_conditions()
@@ -148,23 +161,6 @@ class Recorder:
         if complete:
             self._refused = ""
         return complete
-
-    def _write_letters(self) -> bool:
-        accepted = True
-        for _ in range(len(self._letters)):
-            letters, committed = self._letters[0]
-            of = sorted({letter.subscription_id for letter in letters})
-            if self._accepted(partial(self._append, letters), rows="dead_letters", subscriptions=of):
-                self._letters.popleft()
-                committed()
-            else:
-                self._letters.rotate(-1)
-                accepted = False
-        return accepted
-
-    def _append(self, letters: list[DeadLetter]) -> None:
-        with self._database.transaction() as session:
-            dead_letters.append(session, letters)
 
     def _accepted(self, write: Callable[[], None], *, rows: str, **facts: object) -> bool:
         """Whether the database took it. Raises StoreUnavailable."""

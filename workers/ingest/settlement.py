@@ -161,7 +161,7 @@ class Settlement:
             if self._intakes.get(intake.subscription.id) is intake:
                 self._apply(intake, effect)
 
-        intake.bury(burial, safe)
+        intake.aside.bury(burial, safe)
 
     def _lost(self, delivery: Delivery) -> None:
         _log.warning(

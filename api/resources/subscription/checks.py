@@ -11,6 +11,7 @@ from webhookd.flow.filters import matcher
 from webhookd.flow.header import parse_header
 from webhookd.flow.mail_address import parse_address
 from webhookd.flow.target import Target
+from webhookd.flow.topics import TopicRules
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -76,6 +77,16 @@ def not_a_source(dead_letter_topic: str | None, sources: list[dict[str, str]]) -
     """Dead letters that came back as records would go round for ever."""
     if dead_letter_topic in {source["topic"] for source in sources}:
         raise ValidationError({"configuration": {"retry": {"dead_letter_topic": ["is a topic of this subscription"]}}})
+
+
+def dead_letters_refused(rules: TopicRules) -> str:
+    """Why a topic takes no dead letters, or does not keep them; empty when nothing is known against it."""
+    if rules.cleanup is not None and "compact" in rules.cleanup:
+        return (
+            "is compacted: it takes no record without a key, and keeps one record of each key. A topic for dead "
+            "letters needs cleanup.policy=delete"
+        )
+    return "" if rules.writable is not False else "may not be written to by webhookd (not authorized in Kafka)"
 
 
 def _repeats(values: list[str]) -> list[int]:

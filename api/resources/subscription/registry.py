@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from api import cluster
 from api.ports import Services
+from api.resources.subscription import checks
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
 from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied, UnusableSubscription
@@ -94,10 +95,16 @@ def _stored(services: Services, id_: str) -> tuple[subscriptions.Outline, Subscr
 
 
 def _check_dead_letter_topic(services: Services, draft: Subscription) -> None:
-    """A topic that does not exist would hold up its lanes at the first dead letter."""
-    topic = draft.retry.dead_letter_topic
-    if topic and not services.brokers.end_offsets([topic], services.settings.kafka_ask_timeout_s)[topic]:
-        raise InvalidInput("does not exist in Kafka", field="configuration.retry.dead_letter_topic")
+    """Refuse a topic that is known not to take dead letters."""
+    topic, timeout_s = draft.retry.dead_letter_topic, services.settings.kafka_ask_timeout_s
+    if not topic:
+        return
+    if not services.brokers.end_offsets([topic], timeout_s)[topic]:
+        reason = "does not exist in Kafka"
+    else:
+        reason = checks.dead_letters_refused(services.brokers.topic_rules(topic, timeout_s))
+    if reason:
+        raise InvalidInput(reason, field="configuration.retry.dead_letter_topic")
 
 
 def _positioned(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:

@@ -131,6 +131,7 @@ def test_the_openapi_document_names_every_address(app: Flask) -> None:
         PATH,
         f"{PATH}/{{subscription_id}}",
         f"{PATH}/{{subscription_id}}/Status",
+        f"{PATH}/{{subscription_id}}/DeadLetter",
         "/1/EventNotificationAdmin",
         "/health",
         "/ready",

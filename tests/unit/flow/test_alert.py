@@ -303,3 +303,11 @@ def test_condition_of_the_version_before_the_change_says_nothing() -> None:
 )
 def test_text_blames_no_endpoint_for_what_is_not_its_doing(reason: str, opening: str) -> None:
     assert opening in told(replace(UNHEALTHY, reason=reason))
+
+
+@pytest.mark.parametrize("code", ["records_unreadable", "dead_letters_full", "dead_letter_topic_unavailable"])
+def test_lasting_problem_is_told_with_its_detail_and_its_own_advice(code: str) -> None:
+    problem = Problem(code=code, detail="orders/0: schema id 42", since=NOW, standing=True)
+    said = told(replace(UNHEALTHY, reason=code, problems=(problem,)))
+    assert "orders/0: schema id 42" in said
+    assert "the endpoint" not in said.partition("What to do:")[2]

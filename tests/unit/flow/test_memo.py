@@ -6,7 +6,7 @@ from webhookd.flow.memo import NOTHING, Memo, decode, encode
 
 
 def test_memo_comes_back() -> None:
-    memo = Memo(topic_id="AAAA", failures=3, deaths=1, probes=2, since=5.5)
+    memo = Memo(topic_id="AAAA", failures=3, deaths=1, probes=2, since=5.5, unreadable=50)
     assert decode(encode(memo)) == memo
 
 
@@ -16,4 +16,4 @@ def test_what_others_wrote_says_nothing(metadata: str | None) -> None:
 
 
 def test_memo_fits_where_kafka_keeps_it() -> None:
-    assert len(encode(Memo(topic_id="x" * 22, failures=99, deaths=99, probes=99, since=1.8e9))) < 200
+    assert len(encode(Memo(topic_id="x" * 22, failures=99, deaths=99, probes=99, since=1.8e9, unreadable=99))) < 200

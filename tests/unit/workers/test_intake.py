@@ -39,7 +39,7 @@ def test_dead_letter_settles_once_it_is_safe() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
     assert scene.committable() == {ZERO: 0}
-    ((letters, committed),) = scene.services.buried
+    ((letters, committed),) = scene.services.letters.written
     committed()
     assert ([letter.offset for letter in letters], scene.committable()) == ([0], {ZERO: 2})
     assert scene.intake.condition().dead_lettered == 1

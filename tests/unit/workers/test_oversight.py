@@ -59,7 +59,7 @@ def test_dead_letters_that_are_not_written_are_named() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD)
     code, detail = after(scene, 61.0)
-    ((_, written),) = scene.services.buried
+    ((_, written),) = scene.services.letters.written
     written()
     assert (code, "orders/0" in detail, after(scene, 61.0)) == ("dead_letters_waiting", True, ("", ""))
 

@@ -1,0 +1,1 @@
+"""The dead letters of a subscription: records that were put aside."""

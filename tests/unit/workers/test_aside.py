@@ -1,0 +1,116 @@
+"""What an intake does about records that will not be delivered: problems, lanes that stop, lanes that go on.
+
+Real: intake, lanes, problems. Doubled: the consumer, and where dead letters go.
+"""
+
+from tests.harness.intakes import BAD, GOOD, ONE, SMALL, ZERO, Scene
+from webhookd.flow.condition import Condition, Health
+from webhookd.flow.memo import Memo
+from webhookd.flow.position import Mark
+from webhookd.flow.problem import Problem
+from webhookd.flow.unreadable import IN_A_ROW
+from workers.ingest.aside import TOPIC_UNAVAILABLE, UNREADABLE
+from workers.ingest.oversight import DEAD_LETTERS_FULL as FULL
+
+FRAMED = b"\x00\x00\x00\x00\x07\x0aabc"
+
+
+def ill(code: str) -> Condition:
+    """A condition with this standing problem."""
+    problem = Problem(code=code, detail="as it was", since=1.0, standing=True)
+    return Condition(subscription_id="s", health=Health.UNHEALTHY, reason=code, problems=(problem,))
+
+
+def stored(scene: Scene) -> list[int]:
+    """The offsets that were put aside so far, safe from here on."""
+    written, scene.services.letters.written = scene.services.letters.written, []
+    for _, safe in written:
+        safe()
+    return [letter.offset for letters, _ in written for letter in letters]
+
+
+def reasons(scene: Scene) -> list[str]:
+    """The codes of the problems after the next look."""
+    scene.intake.look_after()
+    return [problem.code for problem in scene.intake.condition().problems]
+
+
+def test_unreadable_topic_is_held_with_its_frame_named() -> None:
+    scene = Scene()
+    scene.reads(ZERO, *[FRAMED] * 2000)
+    scene.reads(ZERO, *[FRAMED] * 2000, at=2000)
+    assert (len(stored(scene)), reasons(scene), scene.committable()) == (IN_A_ROW, [UNREADABLE], {ZERO: IN_A_ROW})
+    (problem,) = scene.intake.condition().problems
+    assert problem.detail.startswith("orders/0: 50 or more records in a row could not be read; not_")
+    assert "schema id 7" in problem.detail
+
+
+def test_other_lanes_go_on_beside_a_held_one() -> None:
+    scene = Scene()
+    scene.reads(ZERO, *[BAD] * 100)
+    scene.reads(ONE, GOOD, BAD, GOOD)
+    assert [fragment.offset for fragment in scene.lane(ONE).waiting] == [0, 2]
+
+
+def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:
+    scene = Scene()
+    scene.reads(ZERO, *[BAD] * 300)
+    assert len(stored(scene)) == IN_A_ROW
+    scene.reads(ZERO, SMALL, GOOD, at=300)
+    assert [asked for asked in scene.reader.asked if asked[0] == "reposition"] == [("reposition", ZERO, IN_A_ROW)]
+    scene.reads(ZERO, *[BAD] * 250, SMALL, GOOD, at=IN_A_ROW)
+    assert stored(scene) == list(range(IN_A_ROW, 300))
+    assert ([f.offset for f in scene.lane().waiting], reasons(scene)) == ([301], [])
+
+
+def test_problem_stays_until_the_lanes_of_the_next_process_are_known() -> None:
+    scene = Scene(previous=ill(UNREADABLE), committed=Mark(7, Memo(unreadable=IN_A_ROW)))
+    held = reasons(scene)
+    scene.reads(ZERO, SMALL, at=7)
+    scene.reads(ONE, SMALL, at=7)
+    assert (held, reasons(scene)) == ([UNREADABLE], [])
+
+
+def test_held_lane_tells_what_was_wrong_before_it_was_read_again() -> None:
+    scene = Scene(previous=ill(UNREADABLE), committed=Mark(7, Memo(unreadable=IN_A_ROW)))
+    assert reasons(scene) == [UNREADABLE]
+    assert scene.intake.condition().problems[0].detail == "as it was"
+
+
+def test_lanes_with_dead_letters_stop_while_there_is_no_room() -> None:
+    scene = Scene()
+    scene.reads(ZERO, BAD, SMALL)
+    scene.intake.aside.room(0, 100)
+    scene.reads(ONE, SMALL)
+    paused = scene.lane().paused, scene.lane(ONE).paused
+    scene.reads(ONE, BAD, at=1)
+    assert (paused, scene.lane(ONE).paused, reasons(scene)) == ((True, False), True, [FULL])
+
+
+def test_room_lets_them_go_on() -> None:
+    scene = Scene()
+    scene.reads(ZERO, BAD, SMALL)
+    scene.intake.aside.room(0, 100)
+    scene.reads(ONE, SMALL)
+    scene.intake.aside.room(5, 100)
+    stored(scene)
+    scene.reads(ONE, SMALL, at=1)
+    assert (scene.lane().paused, reasons(scene), scene.committable()[ZERO]) == (False, [], 2)
+
+
+def test_room_is_asked_for_where_there_was_none() -> None:
+    scene = Scene(previous=ill(FULL))
+    assert (scene.services.letters.asked, reasons(scene)) == ([scene.intake.subscription.id], [FULL])
+
+
+def test_copies_that_fail_are_a_problem_until_they_succeed() -> None:
+    scene, seen = Scene(), []
+    for trouble in (None, "dead does not exist", "dead does not exist", "", None):
+        scene.services.letters.trouble = trouble
+        seen.append(reasons(scene))
+    assert seen == [[], [TOPIC_UNAVAILABLE], [TOPIC_UNAVAILABLE], [], []]
+
+
+def test_copies_nothing_is_known_of_end_no_problem() -> None:
+    scene = Scene(previous=ill(TOPIC_UNAVAILABLE))
+    assert reasons(scene) == [TOPIC_UNAVAILABLE]

@@ -1,0 +1,118 @@
+"""The records of one subscription that will not be delivered: put aside as dead letters, or kept where they are.
+
+problem                         begins when                                   ends when
+records_unreadable              a lane has put many aside in a row            no lane's last records were unreadable
+dead_letters_full               the database holds as many as it may          there is room again
+dead_letter_topic_unavailable   a copy to the subscription's topic failed     copies succeed again
+
+The first two keep their lanes where they are. The third does not: the rows are in the database.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from webhookd.flow.burial import Burial
+from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.lane import Lane
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import Subscription
+from webhookd.flow.unreadable import IN_A_ROW
+from workers.ingest.oversight import DEAD_LETTERS_FULL as FULL
+from workers.ingest.oversight import Oversight
+from workers.ingest.ports import Letters
+from workers.ingest.vitals import Vitals
+
+UNREADABLE = "records_unreadable"
+"""So many records in a row could not be read that the topic is to blame."""
+
+TOPIC_UNAVAILABLE = "dead_letter_topic_unavailable"
+"""The Kafka topic for copies of dead letters does not take them."""
+
+
+class Lanes(Protocol):
+    """The intake that the lanes are of; every method is for the ingest loop's thread."""
+
+    subscription: Subscription
+    route: Route
+    vitals: Vitals
+    oversight: Oversight
+    changed: bool
+
+    def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
+        """A problem began."""
+
+    def overcome(self, code: str) -> None:
+        """A standing problem is over."""
+
+
+class Aside:
+    """Owned by the ingest loop's thread."""
+
+    def __init__(self, intake: Lanes, letters: Letters) -> None:
+        self._intake = intake
+        self._letters = letters
+        if FULL in intake.vitals.problems:
+            letters.ask_room(intake.subscription)
+
+    def put(self, lane: Lane, letters: list[DeadLetter]) -> None:
+        """Put records aside that cannot be read; each is settled once its row is committed."""
+        if not letters:
+            return
+
+        def safe() -> None:
+            for letter in letters:
+                lane.settle_aside(letter)
+            self._count(len(letters))
+
+        lane.no_room = FULL in self._intake.vitals.problems
+        self._write(letters, self._intake.oversight.letters_wait(lane.key, safe))
+
+    def bury(self, burial: Burial, safe: Callable[[], None]) -> None:
+        """Put the records of a batch aside that no attempt is left for; `safe` runs when nothing can lose them."""
+        letters = list(burial.letters())
+
+        def counted() -> None:
+            self._count(len(letters))
+            safe()
+
+        self._write(letters, self._intake.oversight.letters_wait("a batch", counted))
+
+    def room(self, free: int, limit: int) -> None:
+        """The database can take so many more of the subscription's dead letters, or none."""
+        if free > 0:
+            self._intake.overcome(FULL)
+        else:
+            self._intake.suffer(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
+        for lane in self._intake.route.lanes.values():
+            lane.no_room = free <= 0 and lane.ledger.aside_count > 0
+
+    def look_after(self) -> None:
+        """Once a second: whether records can be read, and whether copies of dead letters are made."""
+        self._look_at_runs()
+        trouble = self._letters.copy_trouble(self._intake.subscription)
+        if trouble:
+            self._intake.suffer(TOPIC_UNAVAILABLE, trouble, standing=True)
+        elif trouble is not None and TOPIC_UNAVAILABLE in self._intake.vitals.problems:
+            self._intake.overcome(TOPIC_UNAVAILABLE)
+
+    def _write(self, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+        self._letters.write(self._intake.subscription, letters, safe)
+
+    def _count(self, records: int) -> None:
+        self._intake.vitals.counters.dead_lettered += records
+        self._intake.changed = True
+
+    def _look_at_runs(self) -> None:
+        lanes = self._intake.route.lanes.values()
+        long = [lane for lane in lanes if lane.run.too_long]
+        if long:
+            first = next((lane for lane in long if lane.run.detail), None)
+            if first is not None or UNREADABLE not in self._intake.vitals.problems:
+                self._intake.suffer(UNREADABLE, _detail(first or long[0], len(long)), standing=True)
+        elif UNREADABLE in self._intake.vitals.problems and lanes and all(lane.known for lane in lanes):
+            self._intake.overcome(UNREADABLE)
+
+
+def _detail(lane: Lane, lanes: int) -> str:
+    others = f" and {lanes - 1} other partitions" if lanes > 1 else ""
+    return f"{lane.key}{others}: {IN_A_ROW} or more records in a row could not be read; {lane.run.detail}".rstrip("; ")
