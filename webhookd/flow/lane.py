@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from webhookd.errors import UndecodableRecord
+from webhookd.errors import FilterFault, UndecodableRecord
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.envelope import Envelope, body, overhead_bytes
 from webhookd.flow.identity import LaneIdentity
@@ -34,6 +34,9 @@ if TYPE_CHECKING:  # a lane knows its delivery, and the delivery its lanes
 _UNREADABLE = (UndecodableRecord, SystemError, ValueError)
 """What one record can make its reading raise: confluent-kafka answers a header name that is not UTF-8 with a
 SystemError. The record is put aside; anything else is a fault of ours and stops the subscription."""
+
+_PUT_ASIDE = (*_UNREADABLE, FilterFault)
+"""And what its filters can raise: they have not said that it is not wanted."""
 
 
 PROVEN_S = 60.0
@@ -72,7 +75,10 @@ class Matching(Protocol):
     """What decides whether a record is delivered."""
 
     def matches(self, value: bytes | None) -> bool:
-        """Whether all filters say yes. Raises UndecodableRecord for what is not JSON in UTF-8."""
+        """Whether all filters say yes.
+
+        Raises UndecodableRecord for what is not JSON in UTF-8, and FilterFault when the filters cannot tell.
+        """
 
 
 class Fragment(msgspec.Struct, frozen=True, gc=False):
@@ -192,7 +198,7 @@ class Lane:
                     dropped += 1
                     continue
                 text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
-            except _UNREADABLE as error:
+            except _PUT_ASIDE as error:
                 undecodable.extend(self._set_aside(message, offset, error))
                 continue
             ledger.accept(offset)
@@ -280,6 +286,16 @@ class Lane:
             key=message.key(),
             value=message.value(),
             headers=headers,
-            cause=error.cause if isinstance(error, UndecodableRecord) else "unreadable",
-            detail=error.detail if isinstance(error, UndecodableRecord) else f"{type(error).__name__}",
+            cause=_cause(error),
+            detail=error.detail if isinstance(error, (UndecodableRecord, FilterFault)) else f"{type(error).__name__}",
         )
+
+
+def _cause(error: Exception) -> str:
+    match error:
+        case UndecodableRecord():
+            return error.cause
+        case FilterFault():
+            return error.code
+        case _:
+            return "unreadable"
