@@ -20,9 +20,15 @@ def upgrade() -> None:
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=True)
     with op.batch_alter_table("conditions") as batch:
         batch.alter_column("problems", server_default=None)
+    with op.batch_alter_table("subscriptions") as batch:
+        batch.add_column(sa.Column("on_filter_error", sa.Text(), nullable=False, server_default="dead_letter"))
+    with op.batch_alter_table("subscriptions") as batch:
+        batch.alter_column("on_filter_error", server_default=None)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("subscriptions") as batch:
+        batch.drop_column("on_filter_error")
     op.execute(sa.text("UPDATE conditions SET lag = 0 WHERE lag IS NULL"))
     with op.batch_alter_table("conditions") as batch:
         batch.alter_column("lag", existing_type=sa.BigInteger(), nullable=False)

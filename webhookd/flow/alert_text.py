@@ -30,6 +30,11 @@ PUT_ASIDE = (
 STOPPED = "Nothing is read for this subscription until it can be used again; its position is kept."
 AGAIN = "webhookd goes on trying by itself; the position is kept."
 LOOKED_FOR = "A topic of this subscription does not exist. It is looked for, and read as soon as it is there."
+NOT_JUDGED = (
+    "Many records cannot be judged by the subscription's filters. They are kept among the dead letters, with the "
+    "filter and the error, and are not delivered; where on_filter_error is drop, those that a filter raises on are "
+    "dropped. All other records are delivered."
+)
 READ_ON = "Reading has gone on from the oldest records that the topic still holds."
 SWITCHED_OFF = "The subscription is switched off. Nothing is read and nothing is sent; its position is kept."
 
@@ -41,6 +46,10 @@ FIX_REFUSED = (
 FIX_ADDRESS = "Check the host name in the subscription's URL, its DNS records and its certificate."
 FIX_CONFIGURATION = "Save the subscription again with a configuration that the API accepts."
 FIX_TOPIC = "Create the topic, or take it out of the subscription."
+FIX_FILTER = (
+    "The status names the filter and the error. Write the filter so that it asks for the type first, for instance "
+    "type(tags) == 'array' && contains(tags, 'x'), or so that it visits less of a record."
+)
 FIX_INSIDE = "Nothing, unless this goes on: then ask who runs webhookd."
 FIX_LOSS = (
     "Find out whether the receiver needs these records and produce them again if so. A longer retention of the topic, "
@@ -53,6 +62,7 @@ BEFORE_SENDING = {
     "unusable_configuration": (STOPPED, FIX_CONFIGURATION),
     "topic_missing": (LOOKED_FOR, FIX_TOPIC),
     "intake_failed": (AGAIN, FIX_INSIDE),
+    "filter_failing": (NOT_JUDGED, FIX_FILTER),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
 

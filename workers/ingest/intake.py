@@ -25,6 +25,7 @@ from webhookd.flow.subscription import Source
 from webhookd.flow.throttle import Throttle
 from webhookd.flow.topics import Topics
 from workers.ingest import vitals
+from workers.ingest.filter_problem import FilterProblem
 from workers.ingest.ports import Reader, Services
 from workers.ingest.positions import ASK_AGAIN_S, ASK_TIMEOUT_S, Positions
 
@@ -74,6 +75,7 @@ class Intake:
         self._slice = FIRST_SLICE
         self._matchers = matchers
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
+        self._filters = FilterProblem(self, matchers)
         self._services = services
         self._active_at = services.monotonic()
         self._positions = Positions(self, self._sources, services, self.subscription.id)
@@ -213,6 +215,7 @@ class Intake:
 
     def look_after(self) -> None:
         """Once a second: how far behind it is, and whether a batch has been failing for too long."""
+        self._filters.look_after()
         lanes = self.route.lanes.values()
         if self.vitals.too_long(lanes, self._services.wall_clock()):
             self.suffer(self.vitals.last_code)
@@ -309,6 +312,7 @@ class Intake:
                 dropped, letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
                 self._bury(lane, letters)
+                self._filters.took(lane.partition.topic, len(records))
         self.changed = True
 
     def _by_lane(self, messages: Sequence[Message]) -> Iterable[tuple[tuple[str | None, int | None], list[Message]]]:

@@ -156,6 +156,7 @@ def test_text_says_what_its_owner_has_to_know() -> None:
         ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("worker_lost", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
+        ("filter_failing", OnExhausted.PAUSE, "asks for the type first"),
         ("a_reason_of_later", OnExhausted.PAUSE, "answer with a 2xx"),
     ],
 )

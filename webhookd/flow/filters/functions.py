@@ -23,6 +23,9 @@ _SIZED = (str, list, dict)
 _NUMBERS = (int, float)
 _LONG = 1 << SCANNED_SHIFT
 
+_FEW = 8
+"""Comparing a short text with so few costs no more than the call."""
+
 _AGGREGATE_STEPS = 20
 _READ_STEPS = 25
 """What a call takes that looks into its argument, besides its length: a text that is no number is tried twice."""
@@ -103,7 +106,8 @@ def _contains(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
         if subject.__class__ is str:
             budget.spend(1 + (len(subject) >> SCANNED_SHIFT))
         elif subject.__class__ is list and search.__class__ is str and len(search) < _LONG:
-            budget.spend(1 + len(subject))
+            if len(subject) > _FEW:
+                budget.spend(1 + len(subject))
         elif subject.__class__ is list:
             charge_contains(budget, subject, search)
         else:

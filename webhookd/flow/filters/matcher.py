@@ -29,6 +29,11 @@ _FAULTS = (FilterTooCostly, ValueError, TypeError, ArithmeticError, LookupError,
 _SHOWN_CHARACTERS = 80
 
 
+def shown(expression: str) -> str:
+    """A filter as errors name it."""
+    return expression[:_SHOWN_CHARACTERS]
+
+
 def check(expression: str) -> None:
     """InvalidFilter, with detail and position, unless the expression can be used as a filter."""
     parse(expression)
@@ -126,7 +131,7 @@ class Matcher:
 
 def _fault(failed: _Filter, error: Exception) -> FilterFault:
     kind = FilterTooCostly if isinstance(error, FilterTooCostly) else FilterFailed
-    return kind(f"{failed.source[:_SHOWN_CHARACTERS]}: {_reason(error)}")
+    return kind(f"{shown(failed.source)}: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
