@@ -35,9 +35,6 @@ _UNREADABLE = (UndecodableRecord, SystemError, ValueError)
 """What one record can make its reading raise: confluent-kafka answers a header name that is not UTF-8 with a
 SystemError. The record is put aside; anything else is a fault of ours and stops the subscription."""
 
-_PUT_ASIDE = (*_UNREADABLE, FilterFault)
-"""And what its filters can raise: they have not said that it is not wanted."""
-
 
 PROVEN_S = 60.0
 """How long a success speaks for an endpoint. A lane that was silent for longer takes its next first attempt with the
@@ -198,7 +195,10 @@ class Lane:
                     dropped += 1
                     continue
                 text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
-            except _PUT_ASIDE as error:
+            except FilterFault as error:  # readable, but its filters have not said that it is not wanted
+                undecodable.extend(self._set_aside(message, offset, error))
+                continue
+            except _UNREADABLE as error:
                 undecodable.extend(self._set_aside(message, offset, error))
                 continue
             ledger.accept(offset)
