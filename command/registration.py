@@ -18,6 +18,7 @@ OPTIONS = {
     "start": "--from",
     "max_batch_size": "--batch-size",
     "max_batch_interval_seconds": "--batch-interval",
+    "on_filter_error": "--on-filter-error",
 }
 """Which option a field of the API is set by."""
 
@@ -29,6 +30,7 @@ class Options:
     topics: Sequence[str]
     url: str
     filters: Sequence[str]
+    on_filter_error: str
     batch_size: int
     batch_interval: int
     headers: Sequence[str]
@@ -47,7 +49,8 @@ class Options:
             "destination": {"webhook": {"url": self.url, "headers": list(self.headers)}},
             "source": [{"topic": topic, "jmes_filters": list(self.filters), **start} for topic in self.topics],
             "configuration": {
-                "batching": {"max_batch_size": self.batch_size, "max_batch_interval_seconds": self.batch_interval}
+                "batching": {"max_batch_size": self.batch_size, "max_batch_interval_seconds": self.batch_interval},
+                "filtering": {"on_filter_error": self.on_filter_error},
             },
         }
 

@@ -25,6 +25,7 @@ from webhookd import logs
 from webhookd.edges.exchange.lookups import resolve
 from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
 from webhookd.flow.address import parse_networks, refusal
+from webhookd.flow.subscription import OnFilterError
 from webhookd.flow.target import Target
 from webhookd.settings import Settings
 
@@ -37,6 +38,13 @@ PROGRESS_S = 1.0
 @click.option("--topic", "topics", required=True, multiple=True, help="What to read; give it again for another topic.")
 @click.option("--url", required=True, help="Where to POST the records.")
 @click.option("--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all hold.")
+@click.option(
+    "--on-filter-error",
+    type=click.Choice([policy.value for policy in OnFilterError]),
+    default=OnFilterError.DEAD_LETTER.value,
+    show_default=True,
+    help="What becomes of a record on whose types a filter raises: kept among the dead letters, or dropped.",
+)
 @click.option("--batch-size", type=click.IntRange(1, 1000), default=1, show_default=True, help="Records in a request.")
 @click.option(
     "--batch-interval",

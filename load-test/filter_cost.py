@@ -1,17 +1,23 @@
 """What matching a record costs, beside `json.loads` and `jmespath` in the same run on the same record.
 
+And what records of 1 MB cost, in processor time: one pass of an ordinary filter, and a hostile filter until it is
+stopped. Those numbers are what `budget` and `costs` are set by.
+
     python load-test/filter_cost.py
 
 Ratios carry over between machines, microseconds do not. The best of several rounds is taken, so that a neighbour's
 load does not count.
 """
 
+import contextlib
 import json
+import time
 import timeit
 from collections.abc import Callable
 
 import jmespath
 
+from webhookd.errors import FilterFault
 from webhookd.flow.filters.matcher import Matcher
 
 ROUNDS = 15
@@ -43,6 +49,30 @@ CASES = {
 }
 
 
+LARGE_BYTES = 1_000_000
+
+ELEMENTS = {
+    "one-digit numbers": "1",
+    "empty objects": "{}",
+    "short strings": '"ab"',
+    "order lines": '{"sku":"A-1","quantity":2,"price":{"amount":12.5,"currency":"EUR"},"tags":["a","b"]}',
+}
+
+ORDINARY = ("items[?@ == 'x']", "items[?length(to_array(@)) > `1`]", "items[?type(@) == 'x' || @ == 'y']")
+
+HOSTILE = (
+    "[" + ",".join(["items == items"] * 60) + "]",
+    "items[*].join('x', ['a', 'b'])",
+    "items[?to_number('x')]",
+    "map(&map(&@, [@, @]), items)",
+    "max_by(items, &to_string(@))",
+    " | ".join(["items", *["[*].{a: @}"] * 20]),
+    " | ".join(["items", *["[@, @][]"] * 20]),
+    "[" + ",".join(["to_string(items)"] * 60) + "]",
+    " | ".join(["items", *["sort_by(@, &to_string(@))"] * 20]),
+)
+
+
 def cost_s(call: Callable[[], object]) -> float:
     """Seconds that one call takes, undisturbed."""
     return min(timeit.repeat(call, number=CALLS, repeat=ROUNDS)) / CALLS
@@ -60,8 +90,28 @@ def reference_cost_s(expressions: tuple[str, ...]) -> float:
     return cost_s(search)
 
 
+def once_s(expression: str, value: bytes) -> float:
+    """Processor seconds that judging the record takes, or trying to."""
+    matcher = Matcher([expression])
+    began = time.process_time()
+    with contextlib.suppress(FilterFault):
+        matcher.matches(value)
+    return time.process_time() - began
+
+
+def print_large() -> None:
+    """The slowest of each kind, for each kind of element."""
+    print(f"\nrecord of {LARGE_BYTES} bytes, all an array of{'':10}{'ordinary ms':>12}{'hostile ms':>12}")
+    for name, element in ELEMENTS.items():
+        count = LARGE_BYTES // (len(element) + 1)
+        value = b'{"items":[' + ",".join([element] * count).encode() + b"]}"
+        ordinary = max(min(once_s(one, value) for _ in range(3)) for one in ORDINARY)
+        hostile = max(min(once_s(one, value) for _ in range(3)) for one in HOSTILE)
+        print(f"{name:42}{ordinary * 1e3:12.0f}{hostile * 1e3:12.0f}")
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     unit_s = cost_s(lambda: json.loads(RECORD))
     print(f"record of {len(RECORD)} bytes; json.loads alone takes {unit_s * 1e6:.2f} µs = 1.00")
     print(f"{'case':34}{'matcher µs':>11}{'/ loads':>9}{'loads + jmespath / matcher':>28}")
@@ -70,6 +120,7 @@ def main() -> None:
         taken_s = cost_s(lambda: matcher.matches(RECORD))  # noqa: B023 - called within this turn only
         ratio = reference_cost_s(expressions) / taken_s
         print(f"{name:34}{taken_s * 1e6:11.2f}{taken_s / unit_s:9.2f}{ratio:28.1f}")
+    print_large()
 
 
 if __name__ == "__main__":

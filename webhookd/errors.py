@@ -7,7 +7,9 @@
     ├── NotFound                no such thing, or not the caller's
     ├── Conflict                the thing changed under the caller
     ├── UndecodableRecord       a Kafka record that cannot be passed on; goes to the dead letters
-    ├── FilterTooCostly         a filter's evaluation ran out of its budget; never leaves the matcher
+    ├── FilterFault             a filter that a record could not be judged by; the record goes to the dead letters
+    │   ├── FilterFailed        it raised on the record's types
+    │   └── FilterTooCostly     its evaluation ran out of its budget
     ├── UnusableSubscription    a stored row that no subscription can be made of
     ├── UnusableSetting         a setting that no work can begin with; carries its name
     ├── MailRefused             a mail that cannot be written
@@ -97,7 +99,19 @@ class UndecodableRecord(WebhookdError):
         self.cause = cause
 
 
-class FilterTooCostly(WebhookdError):
+class FilterFault(WebhookdError):
+    """The filter could not be evaluated on this record."""
+
+    code = "filter_fault"
+
+
+class FilterFailed(FilterFault):
+    """The filter raised an error on this record."""
+
+    code = "filter_error"
+
+
+class FilterTooCostly(FilterFault):
     """The filter took more steps on this record than it may."""
 
     code = "filter_too_costly"

@@ -20,6 +20,10 @@ _ADDED = ("problems", "delivery", "delivery_state", "version", "proven")
 def upgrade() -> None:
     _upgrade_conditions()
     _upgrade_members()
+    with op.batch_alter_table("subscriptions") as batch:
+        batch.add_column(sa.Column("on_filter_error", sa.Text(), nullable=False, server_default="dead_letter"))
+    with op.batch_alter_table("subscriptions") as batch:
+        batch.alter_column("on_filter_error", server_default=None)
     op.create_table(
         "kafka_cluster",
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
@@ -40,6 +44,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("subscriptions") as batch:
+        batch.drop_column("on_filter_error")
     op.drop_table("mail_failures")
     op.drop_table("kafka_cluster")
     with op.batch_alter_table("ingest_members") as batch:

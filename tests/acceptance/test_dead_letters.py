@@ -5,7 +5,7 @@ from typing import Any
 from confluent_kafka.cimpl import NewTopic
 
 from tests.acceptance.conftest import Starts
-from tests.acceptance.test_giving_up import dead_letters, first_record, numbers
+from tests.acceptance.test_giving_up import first_record, numbers
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 from webhookd.flow.unreadable import IN_A_ROW
@@ -36,11 +36,11 @@ def test_unreadable_topic_is_held_and_goes_on_with_the_first_readable_record(pip
         until(lambda: pipeline.committed(id_, topic) == {0: IN_A_ROW}, "what was put aside is committed")
         pipeline.produce(topic, framed[:100], partitions=1)
         detail = problems(pipeline, id_)["records_unreadable"]
-        assert ("schema id 42" in detail, len(dead_letters(pipeline, id_))) == (True, IN_A_ROW)
+        assert ("schema id 42" in detail, len(pipeline.dead_letters(id_))) == (True, IN_A_ROW)
         pipeline.produce(topic, numbers(5), partitions=1)
         receiver.wait_for_records(5)
         pipeline.wait_committed(id_, topic)
-        assert (len(dead_letters(pipeline, id_)), receiver.repeats) == (len(framed) + 100, 0)
+        assert (len(pipeline.dead_letters(id_)), receiver.repeats) == (len(framed) + 100, 0)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
 
 
@@ -51,7 +51,7 @@ def test_value_that_strict_parsers_refuse_becomes_a_dead_letter(pipeline: Pipeli
         pipeline.produce(topic, [HALF_A_PAIR, *numbers(3)], partitions=1)
         receiver.wait_for_records(3)
         pipeline.wait_committed(id_, topic)
-        (letter,) = dead_letters(pipeline, id_)
+        (letter,) = pipeline.dead_letters(id_)
         assert (bytes(letter["value"]), letter["cause"], letter["attempts"]) == (HALF_A_PAIR, "http_400", 1)
 
 
@@ -69,7 +69,7 @@ def test_dead_letter_topic_that_is_deleted_stops_nothing(pipeline: Pipeline) -> 
         pipeline.produce(topic, [HALF_A_PAIR, *numbers(3)], partitions=1)
         receiver.wait_for_records(3)
         pipeline.wait_committed(id_, topic)
-        assert len(dead_letters(pipeline, id_)) == 1
+        assert len(pipeline.dead_letters(id_)) == 1
         until(lambda: "dead_letter_topic_unavailable" in problems(pipeline, id_), "the owner hears of it")
         assert "does not exist" in problems(pipeline, id_)["dead_letter_topic_unavailable"]
         pipeline.admin.create_topics([NewTopic(copies, 1)])[copies].result(PATIENCE_S)
@@ -99,9 +99,9 @@ def test_full_dead_letters_hold_the_lane_until_some_are_deleted(start_pipeline: 
         id_ = pipeline.subscribe(receiver.url, topic, retry={"on_exhausted": "dead_letter"})
         pipeline.produce(topic, [HALF_A_PAIR, *([b"not JSON", b"1"] * limit)], partitions=1)
         until(lambda: "dead_letters_full" in problems(pipeline, id_), "it is full")
-        assert len(dead_letters(pipeline, id_)) == limit
+        assert len(pipeline.dead_letters(id_)) == limit
         answer: dict[str, Any] = pipeline.ask("DELETE", f"/1/Subscription/{id_}/DeadLetter")
         assert answer["deleted"] == limit
         pipeline.wait_committed(id_, topic)
-        assert (len(dead_letters(pipeline, id_)), len(receiver.lanes[topic, 0].offsets)) == (1, limit)
+        assert (len(pipeline.dead_letters(id_)), len(receiver.lanes[topic, 0].offsets)) == (1, limit)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
-from sqlalchemy import create_engine, text
 
 from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import PATIENCE_S, Pipeline, subscription_body, until
@@ -21,15 +20,6 @@ def refuse_poison(request: Request) -> bytes:
     return status(422) if any(message["value"]["n"] == POISON for message in request.messages) else OK
 
 
-def dead_letters(pipeline: Pipeline, id_: str) -> list[dict[str, Any]]:
-    engine = create_engine(pipeline.database)
-    query = 'SELECT * FROM dead_letters WHERE subscription_id = :id ORDER BY partition, "offset"'
-    with engine.begin() as connection:
-        rows = [dict(row) for row in connection.execute(text(query), {"id": id_}).mappings()]
-    engine.dispose()
-    return rows
-
-
 def test_refused_record_becomes_a_dead_letter_and_its_lane_goes_on(pipeline: Pipeline) -> None:
     topic, graveyard = pipeline.topic(1), pipeline.topic(1)
     with Receiver(refuse_poison) as receiver:
@@ -39,7 +29,7 @@ def test_refused_record_becomes_a_dead_letter_and_its_lane_goes_on(pipeline: Pip
         pipeline.produce(topic, numbers(8), partitions=1)
         receiver.wait_for_records(7)
         pipeline.wait_committed(id_, topic)
-        (letter,) = dead_letters(pipeline, id_)
+        (letter,) = pipeline.dead_letters(id_)
         assert (letter["offset"], letter["cause"], letter["status"], letter["attempts"]) == (POISON, "http_422", 422, 1)
         assert bytes(letter["value"]) == numbers(8)[POISON]
         copy = first_record(pipeline, graveyard)

@@ -1,6 +1,6 @@
 """An intake of one topic with a filter, and its consumer in the test's hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Message
 
@@ -34,10 +34,12 @@ class Scene:
         committed: Mark | None = None,
         topic_id: str = "",
         ids: Mapping[str, str] | None = None,
+        filters: Sequence[str] = ("total > `100`",),
+        drops_errors: bool = False,
     ) -> None:
-        source = Source(topic=TOPIC, jmes_filters=("total > `100`",), start_offsets={0: 5}, topic_id=topic_id)
+        source = Source(topic=TOPIC, jmes_filters=tuple(filters), start_offsets={0: 5}, topic_id=topic_id)
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
-        self.matchers: dict[str, Matcher] = {TOPIC: Matcher(source.jmes_filters)}
+        self.matchers: dict[str, Matcher] = {TOPIC: Matcher(filters, drops_errors=drops_errors)}
         matchers = self.matchers
         self.readers: list[HandReader] = []
         self.services = HandServices()

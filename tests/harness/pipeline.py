@@ -15,6 +15,7 @@ from typing import Any, Self
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewPartitions, NewTopic
+from sqlalchemy import create_engine, text
 
 from stack.child import Child, spawn
 from stack.ports import free_ports
@@ -194,6 +195,15 @@ class Pipeline:
         answer: dict[str, Any] = json.loads(text) if text else {}
         return answer
 
+    def dead_letters(self, id_: str) -> list[dict[str, Any]]:
+        """The rows of a subscription's dead letters, in the order of their partitions."""
+        engine = create_engine(self.database)
+        query = 'SELECT * FROM dead_letters WHERE subscription_id = :id ORDER BY partition, "offset"'
+        with engine.begin() as connection:
+            rows = [dict(row) for row in connection.execute(text(query), {"id": id_}).mappings()]
+        engine.dispose()
+        return rows
+
     def committed(self, id_: str, topic: str) -> dict[int, int]:
         """The committed offsets of a subscription's group, by partition."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
@@ -241,7 +251,10 @@ class Pipeline:
 
 
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A subscription as JSON. `changes`: filters, size, interval, retries, algorithm, retry, headers, active."""
+    """A subscription as JSON.
+
+    `changes`: filters, filtering, size, interval, retries, algorithm, retry, headers, active.
+    """
     return {
         "name": changes.get("name", "test"),
         "active": changes.get("active", "yes"),
@@ -257,5 +270,6 @@ def subscription_body(url: str, topic: str, start: str = "latest", **changes: An
                 "retry_algorithm": changes.get("algorithm", "exponential_backoff"),
                 **changes.get("retry", {}),
             },
+            "filtering": changes.get("filtering", {}),
         },
     }

@@ -7,6 +7,8 @@ from webhookd.flow.subscription import (
     Alerting,
     Batching,
     Destination,
+    Filtering,
+    OnFilterError,
     Retry,
     RetryAlgorithm,
     Source,
@@ -42,6 +44,7 @@ def subscription(id_: str = ID, **changes: Any) -> Subscription:  # noqa: ANN401
         "batching": Batching(max_batch_size=100, max_batch_interval_s=2.0),
         "retry": Retry(max_retries=3, algorithm=RetryAlgorithm.FIXED_TIME),
         "alerting": Alerting(emails=("ops@example.com",)),
+        "filtering": Filtering(on_filter_error=OnFilterError.DROP),
     }
     return Subscription(**(values | changes))
 

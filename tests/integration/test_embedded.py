@@ -63,6 +63,7 @@ def options(url: str = "https://example.com/", **changes: object) -> Options:
         "topics": [TOPIC],
         "url": url,
         "filters": [],
+        "on_filter_error": "dead_letter",
         "batch_size": 1,
         "batch_interval": 1,
         "headers": [],
@@ -123,10 +124,21 @@ def test_unchanged_options_change_nothing(service: EmbeddedService, api: Managem
     assert api.status(id_)["recent_activity"] == before
 
 
+def test_policy_for_filter_errors_can_be_changed(service: EmbeddedService, api: Management) -> None:
+    del service
+    register(api, options("https://example.com/", on_filter_error="drop"))
+    [known] = api.subscriptions()
+    assert known["configuration"]["filtering"] == {"on_filter_error": "drop"}
+    register(api, options("https://example.com/"))
+    [known] = api.subscriptions()
+    assert known["configuration"]["filtering"] == {"on_filter_error": "dead_letter"}
+
+
 @pytest.mark.parametrize(
     ("changes", "option"),
     [
         ({"filters": ["a ="]}, "--filter"),
+        ({"on_filter_error": "ignore"}, "--on-filter-error"),
         ({"headers": ["Host: x"]}, "--header"),
         ({"topics": ["a b"]}, "--topic"),
         ({"topics": ["a", "a"]}, "--topic"),

@@ -38,6 +38,11 @@ NOT_COMMITTED = (
     "Records are delivered, but Kafka does not keep the position: after a restart they are delivered again. webhookd "
     "goes on trying by itself."
 )
+NOT_JUDGED = (
+    "Many records cannot be judged by the subscription's filters. They are kept among the dead letters, with the "
+    "filter and the error, and are not delivered; where on_filter_error is drop, those that a filter raises on are "
+    "dropped. All other records are delivered."
+)
 READ_ON = "Reading has gone on from the oldest records that the topic still holds."
 SWITCHED_OFF = "The subscription is switched off. Nothing is read and nothing is sent; its position is kept."
 
@@ -47,6 +52,10 @@ FIX_TOPIC_ACCESS = (
     "Give webhookd's Kafka user the rights DESCRIBE and READ on the topic, or take it out of the subscription."
 )
 FIX_GROUP_ACCESS = "Give webhookd's Kafka user the right READ on consumer groups whose names begin with webhooks-."
+FIX_FILTER = (
+    "The status names the filter and the error. Write the filter so that it asks for the type first, for instance "
+    "type(tags) == 'array' && contains(tags, 'x'), or so that it visits less of a record."
+)
 FIX_INSIDE = "Nothing, unless this goes on: then ask who runs webhookd."
 FIX_LOSS = (
     "Find out whether the receiver needs these records and produce them again if so. A longer retention of the topic, "
@@ -110,6 +119,7 @@ BEFORE_SENDING = {
     "records_unreadable": (UNREADABLE_HELD, FIX_UNREADABLE),
     "dead_letters_full": (ROOM_WAITED_FOR, FIX_ROOM),
     "dead_letter_topic_unavailable": (COPIED_LATER, FIX_COPIES),
+    "filter_failing": (NOT_JUDGED, FIX_FILTER),
 }
 """Failures that are not the endpoint's: what happens now, and what to do."""
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from webhookd.errors import UndecodableRecord, WebhookdError
+from webhookd.errors import FilterFault, UndecodableRecord
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.envelope import Envelope, body, overhead_bytes
 from webhookd.flow.identity import LaneIdentity
@@ -73,7 +73,10 @@ class Matching(Protocol):
     """What decides whether a record is delivered."""
 
     def matches(self, value: bytes | None) -> bool:
-        """Whether all filters say yes. Raises UndecodableRecord for what is not JSON in UTF-8."""
+        """Whether all filters say yes.
+
+        Raises UndecodableRecord for what is not JSON in UTF-8, and FilterFault when the filters cannot tell.
+        """
 
 
 class Fragment(msgspec.Struct, frozen=True, gc=False):
@@ -211,6 +214,10 @@ class Lane:
                     dropped += 1
                     continue
                 text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
+            except FilterFault as error:  # readable, but its filters have not said that it is not wanted
+                self.run.end()
+                undecodable.extend(self._set_aside(message, offset, error))
+                continue
             except _UNREADABLE as error:
                 self.run.passed(dropped + len(self.waiting))
                 if self.run.stops_before(offset):
@@ -342,8 +349,8 @@ class Lane:
             key=message.key(),
             value=message.value(),
             headers=headers,
-            cause=error.cause if isinstance(error, UndecodableRecord) else "unreadable",
-            detail=error.detail if isinstance(error, UndecodableRecord) else f"{type(error).__name__}",
+            cause=_cause(error),
+            detail=error.detail if isinstance(error, (UndecodableRecord, FilterFault)) else f"{type(error).__name__}",
         )
 
 
@@ -352,8 +359,18 @@ def _readable(message: Message, matcher: Matching) -> bool:
     try:
         if matcher.matches(message.value()):
             message.headers()
-    except WebhookdError as error:  # what filters make of a record they can read is another matter
-        return not isinstance(error, UndecodableRecord)
+    except FilterFault:  # what filters make of a record they can read is another matter
+        return True
     except _UNREADABLE:
         return False
     return True
+
+
+def _cause(error: Exception) -> str:
+    match error:
+        case UndecodableRecord():
+            return error.cause
+        case FilterFault():
+            return error.code
+        case _:
+            return "unreadable"

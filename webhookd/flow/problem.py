@@ -34,6 +34,11 @@ class Problems:
         """Whether a standing problem has this code."""
         return code in self._standing
 
+    def detail_of(self, code: str) -> str:
+        """What is told of the standing problem with this code; empty when there is none."""
+        known = self._standing.get(code)
+        return known.detail if known else ""
+
     @property
     def all(self) -> tuple[Problem, ...]:
         """Every problem; the first one gives the reason."""

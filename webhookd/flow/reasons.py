@@ -17,6 +17,7 @@ OWN: Mapping[str, str] = {
     "records_unreadable": "So many records in a row could not be read that the topic is to blame.",
     "dead_letters_full": "As many dead letters are stored as may be; what would become another one waits.",
     "dead_letter_topic_unavailable": "The Kafka topic for copies of dead letters does not take them.",
+    "filter_failing": "Filters cannot judge many of the records: they raise on their types, or cost too much.",
     "records_lost": "Kafka no longer held records when they were to be read.",
     "worker_lost": "The same batch cost three workers in a row their lives.",
     "position_unknown": "Kafka has not said for a minute where a partition is to be read from.",

@@ -19,6 +19,13 @@ class OnExhausted(StrEnum):
     DEAD_LETTER = "dead_letter"
 
 
+class OnFilterError(StrEnum):
+    """What becomes of a record on whose types a filter raises; one that no other filter rejects."""
+
+    DEAD_LETTER = "dead_letter"
+    DROP = "drop"
+
+
 class RetryAlgorithm(StrEnum):
     """How the wait before the next attempt grows."""
 
@@ -40,6 +47,13 @@ class Source:
     start: Start = Start.LATEST
     start_offsets: Mapping[int, int] = field(default_factory=dict)
     topic_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filtering:
+    """What happens where filters cannot judge a record. By default nothing vanishes that no filter has rejected."""
+
+    on_filter_error: OnFilterError = OnFilterError.DEAD_LETTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +108,7 @@ class Subscription:
     batching: Batching = Batching()
     retry: Retry = Retry()
     alerting: Alerting = Alerting()
+    filtering: Filtering = Filtering()
     inactive_reason: str = ""
 
     @property

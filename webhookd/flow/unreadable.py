@@ -48,7 +48,12 @@ class UnreadableRun:
     def passed(self, readable: int) -> None:
         """So many were readable by now: a new one ends the run."""
         if readable != self._readable:
-            self._readable, self.count, self.detail = readable, 0, ""
+            self._readable = readable
+            self.end()
+
+    def end(self) -> None:
+        """A record could be read."""
+        self.count, self.detail = 0, ""
 
     def stops_before(self, offset: int) -> bool:
         """Whether the unreadable record at `offset` stays where it is."""

@@ -9,7 +9,9 @@ from webhookd.flow.subscription import (
     Alerting,
     Batching,
     Destination,
+    Filtering,
     OnExhausted,
+    OnFilterError,
     Retry,
     RetryAlgorithm,
     Source,
@@ -37,6 +39,7 @@ def to_row(subscription: Subscription) -> dict[str, Any]:
         "alert_emails": list(subscription.alerting.emails),
         "on_exhausted": subscription.retry.on_exhausted.value,
         "dead_letter_topic": subscription.retry.dead_letter_topic,
+        "on_filter_error": subscription.filtering.on_filter_error.value,
         "inactive_reason": subscription.inactive_reason,
     }
 
@@ -56,6 +59,7 @@ def from_row(row: Mapping[str, Any]) -> Subscription:
         ),
         retry=_retry(row),
         alerting=Alerting(emails=_texts(row["alert_emails"], "alert_emails")),
+        filtering=Filtering(on_filter_error=_choice(row, "on_filter_error", OnFilterError)),
         inactive_reason=str(row["inactive_reason"]),
     )
 

@@ -79,6 +79,7 @@ class SubscriptionRow(Table):
     alert_emails: Mapped[Json] = mapped_column(AnyJson)
     on_exhausted: Mapped[str] = mapped_column(AnyText)
     dead_letter_topic: Mapped[str] = mapped_column(AnyText)
+    on_filter_error: Mapped[str] = mapped_column(AnyText)
     inactive_reason: Mapped[str] = mapped_column(AnyText)
     changed_at: Mapped[float] = mapped_column(Float)
 

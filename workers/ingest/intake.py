@@ -23,6 +23,7 @@ from webhookd.flow.throttle import Throttle
 from webhookd.flow.topics import Topics
 from workers.ingest import vitals
 from workers.ingest.aside import Aside
+from workers.ingest.filter_problem import FilterProblem
 from workers.ingest.grouping import by_lane
 from workers.ingest.oversight import Oversight
 from workers.ingest.ports import Reader, Services
@@ -70,6 +71,7 @@ class Intake:
         self._slice = FIRST_SLICE
         self._matchers = matchers
         self._sources: dict[str, Source] = {source.topic: source for source in self.subscription.sources}
+        self._filters = FilterProblem(self, matchers)
         self._services = services
         self._active_at = services.monotonic()
         self.oversight = Oversight(self, services, max_retries=self.subscription.retry.max_retries)
@@ -222,6 +224,7 @@ class Intake:
 
     def look_after(self) -> None:
         """Once a second: what its deliveries do, what has lasted for too long, and how far behind it is."""
+        self._filters.look_after()
         lanes = self.route.lanes.values()
         self.oversight.look(lanes)
         self._reading.probe()
@@ -301,6 +304,7 @@ class Intake:
                 dropped, letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
                 self.aside.put(lane, letters)
+                self._filters.took(lane.partition.topic, len(records))
             self._reading.read(lane.partition)
             if lane.run.ahead is not None and lane.look_ahead(records, self._matchers[lane.partition.topic]):
                 self.reread([(lane, lane.ledger.seen)])

@@ -42,7 +42,7 @@ from webhookd.flow.envelope import CONTENT_TYPE
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.membership import STEADY_S
 from webhookd.flow.route import Limits, Route
-from webhookd.flow.subscription import Subscription
+from webhookd.flow.subscription import OnFilterError, Subscription
 from webhookd.flow.target import Target, request_head
 from webhookd.flow.throttle import Throttle
 from webhookd.settings import Settings
@@ -305,7 +305,10 @@ class IngestProcess:
     def _open_intake(self, subscription: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
         settings = self._settings
         try:
-            matchers = {source.topic: Matcher(source.jmes_filters) for source in subscription.sources}
+            drops = subscription.filtering.on_filter_error is OnFilterError.DROP
+            matchers = {
+                source.topic: Matcher(source.jmes_filters, drops_errors=drops) for source in subscription.sources
+            }
             target = Target.parse(subscription.destination.url)
             request_head(target, subscription.destination.headers, CONTENT_TYPE)
         except InvalidInput as error:

@@ -6,7 +6,7 @@ from marshmallow import Schema, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from api.resources.subscription import checks
-from webhookd.flow.subscription import OnExhausted, RetryAlgorithm, Start
+from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
 HEADERS = 50
 TOPICS = 20
@@ -115,12 +115,27 @@ class AlertingSchema(Schema):
     )
 
 
+class FilteringSchema(Schema):
+    """What happens where filters cannot judge a record."""
+
+    on_filter_error = fields.String(
+        load_default=OnFilterError.DEAD_LETTER.value,
+        validate=OneOf([policy.value for policy in OnFilterError]),
+        metadata={
+            "description": "When a filter raises an error on a record's types and no other filter rejects the record: "
+            "`dead_letter` puts it aside with the cause `filter_error`; `drop` drops it and counts it. A filter that "
+            "is too costly for a record always makes a dead letter (`filter_too_costly`)."
+        },
+    )
+
+
 class ConfigurationSchema(Schema):
-    """Batching, retry and alerting, each with defaults."""
+    """Batching, retry, alerting and filtering, each with defaults."""
 
     batching = fields.Nested(BatchingSchema, load_default=lambda: BatchingSchema().load({}))
     retry = fields.Nested(RetrySchema, load_default=lambda: RetrySchema().load({}))
     alerting = fields.Nested(AlertingSchema, load_default=lambda: AlertingSchema().load({}))
+    filtering = fields.Nested(FilteringSchema, load_default=lambda: FilteringSchema().load({}))
 
 
 class SubscriptionSchema(Schema):

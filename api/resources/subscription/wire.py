@@ -10,7 +10,9 @@ from webhookd.flow.subscription import (
     Alerting,
     Batching,
     Destination,
+    Filtering,
     OnExhausted,
+    OnFilterError,
     Retry,
     RetryAlgorithm,
     Source,
@@ -56,6 +58,7 @@ def parse(document: Document, identity: Identity) -> Subscription:
             dead_letter_topic=retry["dead_letter_topic"] or "",
         ),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
+        filtering=Filtering(on_filter_error=OnFilterError(document["configuration"]["filtering"]["on_filter_error"])),
         inactive_reason=_inactive_reason(document, identity.stored),
     )
 
@@ -92,6 +95,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
                 "dead_letter_topic": subscription.retry.dead_letter_topic or None,
             },
             "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
+            "filtering": {"on_filter_error": subscription.filtering.on_filter_error.value},
         },
     }
 

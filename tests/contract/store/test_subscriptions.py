@@ -138,6 +138,8 @@ DAMAGE = [
     ("max_retries", -1),
     ("retry_algorithm", "never"),
     ("alert_emails", [7]),
+    ("on_exhausted", "never"),
+    ("on_filter_error", "never"),
 ]
 
 

@@ -24,6 +24,7 @@ HEADERS = "destination.webhook.headers"
 BATCHING = "configuration.batching"
 RETRY = "configuration.retry"
 ALERTING = "configuration.alerting"
+FILTERING = "configuration.filtering"
 
 # path set in a valid document · value · field named in the answer · words of the reason
 BAD_VALUES: list[tuple[str, object, str, str]] = [
@@ -107,6 +108,10 @@ BAD_VALUES: list[tuple[str, object, str, str]] = [
     ("configuration", None, "configuration", "may not be null"),
     ("configuration", [], "configuration", "Invalid"),
     ("configuration.other", {}, "configuration.other", "Unknown field"),
+    (FILTERING, None, FILTERING, "may not be null"),
+    (f"{FILTERING}.on_filter_error", "ignore", f"{FILTERING}.on_filter_error", "one of: dead_letter, drop"),
+    (f"{FILTERING}.on_filter_error", None, f"{FILTERING}.on_filter_error", "may not be null"),
+    (f"{FILTERING}.other", 1, f"{FILTERING}.other", "Unknown field"),
     (BATCHING, None, BATCHING, "may not be null"),
     (f"{BATCHING}.max_batch_size", 0, f"{BATCHING}.max_batch_size", "equal to 1 "),
     (f"{BATCHING}.max_batch_size", 1001, f"{BATCHING}.max_batch_size", "equal to 1000"),

@@ -54,6 +54,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "dead_letter_topic": None,
             },
             "alerting": {"alert_channel": "email", "alert_emails": []},
+            "filtering": {"on_filter_error": "dead_letter"},
         },
     }
 
@@ -73,6 +74,7 @@ def test_every_configured_value_is_kept(client: FlaskClient) -> None:
             "dead_letter_topic": "orders.dead",
         },
         "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},
+        "filtering": {"on_filter_error": "drop"},
     }
     assert create(client, document("configuration", configuration))["configuration"] == configuration
 

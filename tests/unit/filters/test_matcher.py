@@ -1,9 +1,10 @@
-"""What callers see of the filters: match, no match, counted error."""
+"""What callers see of the filters: match, no match, an error that names the filter."""
 
 import json
 
 import pytest
 
+from webhookd.errors import FilterFailed, FilterTooCostly
 from webhookd.flow.filters.matcher import Matcher
 
 ORDER = json.dumps(
@@ -61,24 +62,70 @@ def test_field_of_other_shape_than_expected_is_missing() -> None:
     assert not matcher.matches(ORDER)
 
 
-def test_filter_that_raises_counts_and_does_not_match() -> None:
-    matcher = Matcher(["abs(type) > `1`"])
-    assert not matcher.matches(ORDER)
-    assert not matcher.matches(ORDER)
-    assert matcher.errors == 2
+RAISES = "abs(type) > `1`"
+COSTLY = "`[1]` | " + " | ".join(["[@, @][]"] * 20)
 
 
-def test_last_error_names_filter_but_not_record() -> None:
-    matcher = Matcher(["total > `1`", "abs(type) > `1`"])
-    matcher.matches(ORDER)
-    assert matcher.last_error == "abs(type) > `1`: abs() takes number, not string"
+def test_filter_that_raises_is_named_without_the_record() -> None:
+    matcher = Matcher(["total > `1`", RAISES])
+    with pytest.raises(FilterFailed) as caught:
+        matcher.matches(ORDER)
+    assert caught.value.detail == matcher.last_error == "abs(type) > `1`: abs() takes number, not string"
 
 
-def test_comparison_of_string_and_number_is_counted() -> None:
-    matcher = Matcher(["type > `1`"])
-    assert not matcher.matches(ORDER)
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("total > '2'", b'{"total": 3}'),
+        ("total > `2`", b'{"total": "secret"}'),
+        ("contains(tags, 'x')", b'{"tags": null}'),
+        ("contains(tags, `1`)", b'{"tags": "secret"}'),
+        ("length(tags) > `1`", b"{}"),
+        ("sum(tags) > `1`", b'{"tags": ["secret"]}'),
+        ("items[::0]", b'{"items": [1]}'),
+        ("ceil(total) > `1`", b'{"total": 1e999}'),
+    ],
+)
+def test_each_kind_of_error_is_raised_as_one(expression: str, value: bytes) -> None:
+    matcher = Matcher([expression])
+    with pytest.raises(FilterFailed) as caught:
+        matcher.matches(value)
+    assert caught.value.detail.startswith(f"{expression}: ")
+    assert "secret" not in caught.value.detail
     assert matcher.errors == 1
-    assert "order" not in matcher.last_error
+
+
+@pytest.mark.parametrize("value", [b'{"tags": null}', b"{}", b'{"tags": 5}', b'{"tags": []}'])
+def test_guarded_filter_does_not_raise(value: bytes) -> None:
+    assert not Matcher(["type(tags) == 'array' && contains(tags, 'x')"]).matches(value)
+
+
+def test_dropped_errors_are_no_match_and_counted() -> None:
+    matcher = Matcher([RAISES], drops_errors=True)
+    assert [matcher.matches(ORDER) for _ in range(2)] == [False, False]
+    assert (matcher.errors, matcher.last_error) == (2, "abs(type) > `1`: abs() takes number, not string")
+
+
+@pytest.mark.parametrize("broken", [RAISES, COSTLY])
+@pytest.mark.parametrize("before", [True, False])
+def test_another_filter_that_says_no_decides(broken: str, *, before: bool) -> None:
+    no = ["total > `200`", "items[?sku == 'B']"]
+    matcher = Matcher([broken, *no] if before else [*no, broken])
+    assert not matcher.matches(ORDER)
+    assert matcher.errors == 0
+
+
+def test_costly_filter_is_never_dropped() -> None:
+    matcher = Matcher([COSTLY, "paid"], drops_errors=True)
+    with pytest.raises(FilterTooCostly, match="more steps"):
+        matcher.matches(ORDER.replace(b'"note"', b'"paid": true, "note"'))
+
+
+@pytest.mark.parametrize("expressions", [[RAISES, COSTLY], [COSTLY, RAISES]])
+def test_filter_that_raises_outranks_a_costly_one(expressions: list[str]) -> None:
+    assert not Matcher(expressions, drops_errors=True).matches(ORDER)
+    with pytest.raises(FilterFailed):
+        Matcher(expressions).matches(ORDER)
 
 
 def test_record_that_nests_deep_is_no_crash() -> None:

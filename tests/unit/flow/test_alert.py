@@ -163,6 +163,7 @@ def test_text_says_what_its_owner_has_to_know() -> None:
         ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("worker_lost", OnExhausted.PAUSE, "ask who runs webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
+        ("filter_failing", OnExhausted.PAUSE, "asks for the type first"),
         ("topic_denied", OnExhausted.PAUSE, "DESCRIBE and READ on the topic"),
         ("group_denied", OnExhausted.PAUSE, "consumer groups whose names begin with webhooks-"),
         ("read_failed", OnExhausted.DEAD_LETTER, "about the brokers' state"),

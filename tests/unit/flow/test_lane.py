@@ -7,9 +7,11 @@ import pytest
 
 from tests.harness.lanes import WANTED, Record, lane, offsets_in, records
 from webhookd.flow.delivery import take_back
+from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.ledger import UNREAD
 
 MUCH = 1 << 30
+COSTLY = " | ".join(["`[1]`", *["[@, @][]"] * 20])
 
 
 def test_filtered_records_settle_at_once() -> None:
@@ -32,6 +34,20 @@ def test_undecodable_record_lets_others_go_on() -> None:
     assert [fragment.offset for fragment in one.waiting] == [5]
     one.settle(1, 0)
     assert one.ledger.watermark == 4
+
+
+@pytest.mark.parametrize(
+    ("expression", "cause", "detail"),
+    [
+        ("n > 'x'", "filter_error", "n > 'x': '>' not supported between instances of 'int' and 'str'"),
+        (COSTLY, "filter_too_costly", f"{COSTLY[:80]}: The filter took more steps on this record than it may."),
+    ],
+)
+def test_record_its_filters_cannot_judge_is_set_aside(expression: str, cause: str, detail: str) -> None:
+    one = lane()
+    dropped, (letter,) = one.take(records(4), Matcher([expression]), 0.0)
+    assert (dropped, letter.cause, letter.detail, letter.value) == (0, cause, detail, b'{"n":1}')
+    assert (one.ledger.watermark, one.ledger.aside_count) == (4, 1)
 
 
 def test_records_seen_before_are_passed_over() -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from webhookd.flow.filters import comparisons, functions, projections
 from webhookd.flow.filters.budget import Budget
+from webhookd.flow.filters.costs import cost, is_constant_list
 from webhookd.flow.filters.expression import Node
 from webhookd.flow.filters.paths import Dictionaries, Evaluate, Scope, Source, composed, walk
 
@@ -120,22 +121,22 @@ class Compiler:
     def _projection(self, node: Node, scope: Scope) -> Evaluate:
         base, each = node.children
         compiled = self._compiled(base, scope), self._compiled(each, _ELEMENT)
-        return projections.projection(*compiled, each.size, self._budget)
+        return projections.projection(*compiled, cost(each), self._budget)
 
     def _value_projection(self, node: Node, scope: Scope) -> Evaluate:
         base, each = node.children
         compiled = self._compiled(base, scope), self._compiled(each, _ELEMENT)
-        return projections.value_projection(*compiled, each.size, self._budget)
+        return projections.value_projection(*compiled, cost(each), self._budget)
 
     def _filter_projection(self, node: Node, scope: Scope) -> Evaluate:
         base, each, wanted = node.children
         compiled = self._compiled(base, scope), self._compiled(each, _ELEMENT), self._compiled(wanted, _ELEMENT)
-        return projections.filter_projection(*compiled, each.size + wanted.size, self._budget)
+        return projections.filter_projection(*compiled, cost(each) + cost(wanted), self._budget)
 
     def _selected_list(self, node: Node, scope: Scope) -> Evaluate:
         if scope.path:
             return composed(self._here(scope), self._selected_list(node, _ELEMENT))
-        if all(child.kind == "literal" for child in node.children):
+        if is_constant_list(node):
             return projections.constant_list([child.value for child in node.children])
         return projections.selected_list(self._each(node.children, scope))
 
@@ -151,7 +152,7 @@ class Compiler:
 
     def _reference(self, node: Node, _scope: Scope) -> Evaluate:
         (inner,) = node.children
-        return functions.reference(self._compiled(inner, _ELEMENT), inner.size, self._budget)
+        return functions.reference(self._compiled(inner, _ELEMENT), cost(inner), self._budget)
 
 
 def _spine(node: Node) -> list[Node]:

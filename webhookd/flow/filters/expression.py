@@ -41,11 +41,6 @@ class Node:
     value: Any = None
     children: tuple["Node", ...] = ()
 
-    @property
-    def size(self) -> int:
-        """How many nodes this is, itself included: what one evaluation of it costs in steps."""
-        return 1 + sum(child.size for child in self.children)
-
 
 def parse(source: str) -> Node:
     """The expression as a tree; InvalidFilter with the position when it does not parse or is out of bounds."""

@@ -1,123 +1,99 @@
-"""JMESPath's functions, compiled: the library's own, charged to the budget before they run.
+"""JMESPath's functions, compiled: the library's own, charged to the budget before they run (`charges`).
 
-The few that filters really use have a fast way for the types they are meant for; every other type goes to the library,
-so that there is one place that knows what is an error.
+Those that filters use on each element have a fast way for the types they are meant for; every other type goes to the
+library, so that there is one place that knows what is an error.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from jmespath.functions import Functions
 
-from webhookd.flow.filters.budget import BUILT_SHIFT, SCANNED_SHIFT, Budget
+from webhookd.flow.filters.budget import POINTER_BYTES, SCANNED_SHIFT, WRITTEN_SHIFT, Budget
+from webhookd.flow.filters.charges import CALL_STEPS, DIGITS_SHIFT, charge, charge_contains
+from webhookd.flow.filters.costs import Cost
 from webhookd.flow.filters.paths import Evaluate, Value
 
 _Builder: TypeAlias = Callable[[Sequence[Evaluate], Budget], Evaluate]
-_Charge: TypeAlias = Callable[[Budget, list[Value]], None]
 
 _LIBRARY = Functions()
 _SIZED = (str, list, dict)
+_NUMBERS = (int, float)
 _LONG = 1 << SCANNED_SHIFT
+
+_FEW = 8
+"""Comparing a short text with so few costs no more than the call."""
+
+_AGGREGATE_STEPS = 20
+_READ_STEPS = 25
+"""What a call takes that looks into its argument, besides its length: a text that is no number is tried twice."""
+
+_BUILT_BYTES = 64
+"""An empty array, or a short text."""
+
+_TYPE_NAMES = {
+    str: "string",
+    bool: "boolean",
+    list: "array",
+    dict: "object",
+    float: "number",
+    int: "number",
+    type(None): "null",
+}
 
 
 class _Expression:
     """`&expression` as a value; the library recognises it by the name of this class and calls `visit`."""
 
-    __slots__ = ("_budget", "_weight", "expression")
+    __slots__ = ("_budget", "_turn", "expression")
 
-    def __init__(self, expression: Evaluate, weight: int, budget: Budget) -> None:
+    def __init__(self, expression: Evaluate, turn: Cost, budget: Budget) -> None:
         self.expression = expression
-        self._weight = weight
+        self._turn = turn
         self._budget = budget
 
     def visit(self, expression: Evaluate, value: Value) -> Value:
         """The expression's result for one element; strings are charged because they are compared as keys."""
-        self._budget.spend(self._weight)
+        self._budget.spend(self._turn.steps, self._turn.built_bytes)
         result = expression(value)
         if result.__class__ is str:
             self._budget.spend(len(result) >> SCANNED_SHIFT)
         return result
 
 
-def reference(expression: Evaluate, weight: int, budget: Budget) -> Evaluate:
+def reference(expression: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
     """`&expression`."""
-    made = _Expression(expression, weight, budget)
+    made = _Expression(expression, turn, budget)
     return lambda _value: made
 
 
 def call(name: str, arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
     """`name(arguments…)`; name and number of arguments have been checked."""
     build = _FAST.get(name)
-    return build(arguments, budget) if build else _library_call(name, arguments, budget)
+    return build(arguments, budget) if build else _from_library(name, arguments, budget)
 
 
-def _library_call(name: str, arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
-    charge = _CHARGES.get(name, _charge_surfaces)
-
+def _from_library(name: str, arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
     def evaluate(value: Value) -> Value:
-        given = [argument(value) for argument in arguments]
-        charge(budget, given)
-        return _LIBRARY.call_function(name, given)
+        return _call_library(name, [argument(value) for argument in arguments], budget)
 
     return evaluate
 
 
-def _charge_surfaces(budget: Budget, given: list[Value]) -> None:
-    for argument in given:
-        budget.spend_surface(argument)
-
-
-def _charge_wholes(budget: Budget, given: list[Value]) -> None:
-    for argument in given:
-        budget.spend_whole(argument)
-
-
-def _charge_text(budget: Budget, given: list[Value]) -> None:
-    for argument in given:
-        budget.spend_whole(argument, BUILT_SHIFT)
-
-
-def _charge_reverse(budget: Budget, given: list[Value]) -> None:
-    (argument,) = given
-    if argument.__class__ is str:
-        budget.spend(len(argument) >> BUILT_SHIFT)
-    budget.spend_surface(argument)
-
-
-def _charge_join(budget: Budget, given: list[Value]) -> None:
-    separator, parts = given
-    _charge_text(budget, given)
-    if separator.__class__ is str and parts.__class__ is list:
-        budget.spend((len(separator) * len(parts)) >> BUILT_SHIFT)
-
-
-def _charge_contains(budget: Budget, given: list[Value]) -> None:
-    """Each element is compared with what is searched, which costs no more than walking the latter."""
-    subject, search = given
-    if subject.__class__ is list:
-        before = budget.left
-        budget.spend_whole(search)
-        budget.spend(len(subject) * (before - budget.left))
-
-
-_CHARGES: dict[str, _Charge] = {
-    "to_string": _charge_text,
-    "reverse": _charge_reverse,
-    "join": _charge_join,
-    "contains": _charge_contains,
-    "sort": _charge_wholes,
-    "max": _charge_wholes,
-    "min": _charge_wholes,
-}
+def _call_library(name: str, given: list[Value], budget: Budget) -> Value:
+    budget.spend(CALL_STEPS)
+    charge(name, budget, given)
+    return _LIBRARY.call_function(name, given)
 
 
 def _length(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
     (argument,) = arguments
-    del budget
 
     def evaluate(value: Value) -> Value:
         subject = argument(value)
-        return len(subject) if subject.__class__ in _SIZED else _LIBRARY.call_function("length", [subject])
+        return len(subject) if subject.__class__ in _SIZED else _call_library("length", [subject], budget)
 
     return evaluate
 
@@ -130,10 +106,12 @@ def _contains(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
         if subject.__class__ is str:
             budget.spend(1 + (len(subject) >> SCANNED_SHIFT))
         elif subject.__class__ is list and search.__class__ is str and len(search) < _LONG:
-            budget.spend(1 + len(subject))
+            if len(subject) > _FEW:
+                budget.spend(1 + len(subject))
+        elif subject.__class__ is list:
+            charge_contains(budget, subject, search)
         else:
-            _charge_contains(budget, [subject, search])
-            return _LIBRARY.call_function("contains", [subject, search])
+            return _call_library("contains", [subject, search], budget)
         return search in subject
 
     return evaluate
@@ -149,16 +127,162 @@ def _affix(name: str, test: Callable[[str, str], bool]) -> _Builder:
                 if len(affix) > _LONG:
                     budget.spend(len(affix) >> SCANNED_SHIFT)
                 return test(subject, affix)
-            return _LIBRARY.call_function(name, [subject, affix])
+            return _call_library(name, [subject, affix], budget)
 
         return evaluate
 
     return build
 
 
+def _numeric(name: str, function: Callable[[Value], Value]) -> _Builder:
+    """Functions of one number."""
+
+    def build(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+        (argument,) = arguments
+
+        def evaluate(value: Value) -> Value:
+            number = argument(value)
+            return function(number) if number.__class__ in _NUMBERS else _call_library(name, [number], budget)
+
+        return evaluate
+
+    return build
+
+
+def _to_number(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+    (argument,) = arguments
+
+    def evaluate(value: Value) -> Value:
+        given = argument(value)
+        if given.__class__ in _NUMBERS:
+            return given
+        if given.__class__ is not str:
+            return _call_library("to_number", [given], budget)
+        budget.spend(_READ_STEPS + (len(given) >> DIGITS_SHIFT))
+        return _number(given)
+
+    return evaluate
+
+
+def _number(text: str) -> Value:
+    for read in _NUMBERS:
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _to_string(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+    (argument,) = arguments
+
+    def evaluate(value: Value) -> Value:
+        given = argument(value)
+        if given.__class__ is str:
+            return given
+        if given.__class__ is int:
+            budget.spend(given.bit_length() >> WRITTEN_SHIFT, _BUILT_BYTES + given.bit_length())
+            return str(given)
+        if given.__class__ is float and math.isfinite(given):
+            return repr(given)
+        return _call_library("to_string", [given], budget)
+
+    return evaluate
+
+
+def _to_array(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+    (argument,) = arguments
+
+    def evaluate(value: Value) -> Value:
+        given = argument(value)
+        if given.__class__ is list:
+            return given
+        budget.spend(2, _BUILT_BYTES)
+        return [given]
+
+    return evaluate
+
+
+def _type(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+    (argument,) = arguments
+    del budget
+    return lambda value: _TYPE_NAMES.get(argument(value).__class__)
+
+
+def _not_null(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+    del budget
+
+    def evaluate(value: Value) -> Value:
+        for given in [argument(value) for argument in arguments]:
+            if given is not None:
+                return given
+        return None
+
+    return evaluate
+
+
+def _members(name: str, take: Callable[[Value], Value]) -> _Builder:
+    def build(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+        (argument,) = arguments
+
+        def evaluate(value: Value) -> Value:
+            given = argument(value)
+            if given.__class__ is not dict:
+                return _call_library(name, [given], budget)
+            budget.spend(1 + len(given), _BUILT_BYTES + POINTER_BYTES * len(given))
+            return list(take(given))
+
+        return evaluate
+
+    return build
+
+
+def _aggregate(name: str, compute: Callable[[list[Value]], Value], *kinds: frozenset[type]) -> _Builder:
+    """Functions of an array whose elements are all of one of these kinds."""
+
+    def build(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
+        (argument,) = arguments
+
+        def evaluate(value: Value) -> Value:
+            given = argument(value)
+            if given.__class__ is list:
+                budget.spend(_AGGREGATE_STEPS + len(given))
+                found = set(map(type, given))
+                if any(found <= kind for kind in kinds):
+                    charge(name, budget, [given])
+                    return compute(given)
+            return _call_library(name, [given], budget)
+
+        return evaluate
+
+    return build
+
+
+def _average(numbers: list[Value]) -> Value:
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+_ALL_NUMBERS = frozenset(_NUMBERS)
+_ALL_STRINGS = frozenset({str})
+
 _FAST: dict[str, _Builder] = {
     "length": _length,
     "contains": _contains,
     "starts_with": _affix("starts_with", str.startswith),
     "ends_with": _affix("ends_with", str.endswith),
+    "abs": _numeric("abs", abs),
+    "ceil": _numeric("ceil", math.ceil),
+    "floor": _numeric("floor", math.floor),
+    "to_number": _to_number,
+    "to_string": _to_string,
+    "to_array": _to_array,
+    "type": _type,
+    "not_null": _not_null,
+    "keys": _members("keys", dict.keys),
+    "values": _members("values", dict.values),
+    "sum": _aggregate("sum", sum, _ALL_NUMBERS),
+    "avg": _aggregate("avg", _average, _ALL_NUMBERS),
+    "max": _aggregate("max", partial(max, default=None), _ALL_NUMBERS, _ALL_STRINGS),
+    "min": _aggregate("min", partial(min, default=None), _ALL_NUMBERS, _ALL_STRINGS),
+    "sort": _aggregate("sort", sorted, _ALL_NUMBERS, _ALL_STRINGS),
 }

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from webhookd.flow.filters.budget import Budget
+from webhookd.flow.filters.budget import POINTER_BYTES, Budget
 from webhookd.flow.filters.comparisons import is_false
+from webhookd.flow.filters.costs import Cost
 from webhookd.flow.filters.paths import Evaluate, Value
 
 
@@ -31,11 +32,11 @@ def flattened(base: Evaluate, budget: Budget) -> Evaluate:
         outer = base(value)
         if outer.__class__ is not list:
             return None
-        budget.spend(len(outer))
+        budget.spend(2 * len(outer), POINTER_BYTES * len(outer))
         merged: list[Value] = []
         for element in outer:
             if element.__class__ is list:
-                budget.spend(len(element))
+                budget.spend(len(element), POINTER_BYTES * len(element))
                 merged.extend(element)
             else:
                 merged.append(element)
@@ -44,40 +45,43 @@ def flattened(base: Evaluate, budget: Budget) -> Evaluate:
     return evaluate
 
 
-def projection(base: Evaluate, each: Evaluate, weight: int, budget: Budget) -> Evaluate:
-    """`base[*].each`; `weight` is what one turn costs."""
+def projection(base: Evaluate, each: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
+    """`base[*].each`; `turn` is what one element costs."""
+    steps, built = turn.steps, POINTER_BYTES + turn.built_bytes
 
     def evaluate(value: Value) -> Value:
         elements = base(value)
         if elements.__class__ is not list:
             return None
-        budget.spend(len(elements) * weight)
+        budget.spend(len(elements) * steps, len(elements) * built)
         return _present(map(each, elements))
 
     return evaluate
 
 
-def value_projection(base: Evaluate, each: Evaluate, weight: int, budget: Budget) -> Evaluate:
+def value_projection(base: Evaluate, each: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
     """`base.*.each`."""
+    steps, built = turn.steps, POINTER_BYTES + turn.built_bytes
 
     def evaluate(value: Value) -> Value:
         members = base(value)
         if members.__class__ is not dict:
             return None
-        budget.spend(len(members) * weight)
+        budget.spend(len(members) * steps, len(members) * built)
         return _present(map(each, members.values()))
 
     return evaluate
 
 
-def filter_projection(base: Evaluate, each: Evaluate, wanted: Evaluate, weight: int, budget: Budget) -> Evaluate:
-    """`base[?wanted].each`."""
+def filter_projection(base: Evaluate, each: Evaluate, wanted: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
+    """`base[?wanted].each`; `turn` is what each and wanted cost."""
+    steps, built = turn.steps, POINTER_BYTES + turn.built_bytes
 
     def evaluate(value: Value) -> Value:
         elements = base(value)
         if elements.__class__ is not list:
             return None
-        budget.spend(len(elements) * weight)
+        budget.spend(len(elements) * steps, len(elements) * built)
         return _present(each(element) for element in elements if not is_false(wanted(element)))
 
     return evaluate
