@@ -62,7 +62,7 @@ def lag(
     total = 0
     for lane in lanes:
         read = is_read(lane, readable=readable(lane.partition))
-        if read and lane.at_end and not lane.paused:
+        if read and lane.at_end:
             end: int | None = lane.end
         elif read:
             end = fetched(lane.partition)

@@ -114,9 +114,9 @@ def test_end_waits_for_records_of_the_next_turn() -> None:
     scene.filters_by(SlowMatcher(scene))
     ended(scene, ZERO, 512, *[SMALL] * 100)
     first = scene.committable()
-    while scene.committable() != {ZERO: 512}:
+    for _ in range(100):
         scene.intake.poll(scene.services.now, 0.001)
-    assert first[ZERO] < 100
+    assert (first[ZERO] < 100, scene.committable()) == (True, {ZERO: 512})
 
 
 def test_end_alone_does_not_keep_the_consumer_busy() -> None:
@@ -204,6 +204,29 @@ def test_lag_of_a_denied_partition_is_asked_for() -> None:
     assert passes(scene, 1).lag == 35
 
 
+def test_ends_of_a_topic_that_is_not_described_are_not_asked_for() -> None:
+    scene = Scene()
+    scene.lane().state = LaneState.HELD
+    passes(scene, 1, Topics(denied=frozenset({TOPIC})))
+    scene.services.held = []
+    passes(scene, 60, Topics(denied=frozenset({TOPIC})))
+    assert scene.services.held == []
+
+
+def test_end_of_a_partition_that_left_is_forgotten() -> None:
+    scene = Scene()
+    scene.lane().state = scene.lane(ONE).state = LaneState.HELD
+    scene.reader.last = 40
+    scene.intake.look_after()
+    scene.services.held = []
+    for partition in (ZERO, ONE):
+        scene.reader.listener.revoked([partition])
+        scene.reader.listener.assigned([partition])
+        scene.lane(partition).state = LaneState.HELD
+        scene.lane(partition).skip_to(5)
+    assert passes(scene, 1).lag is None
+
+
 # Errors.
 
 
@@ -243,6 +266,23 @@ def test_error_after_what_was_read_is_not_ended_by_it() -> None:
     assert reasons(passes(scene, LASTS_S + 1)) == ["topic_denied"]
 
 
+def test_records_alone_end_an_error() -> None:
+    scene = Scene()
+    scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
+    passes(scene, LASTS_S + 1)
+    scene.intake.poll(scene.services.now, 0.001)
+    scene.reads(ZERO, SMALL)
+    assert reasons(passes(scene, SETTLED_S - LASTS_S)) == []
+
+
+def test_assignment_ends_the_denial_of_a_group() -> None:
+    scene = Scene()
+    scene.reader.listener.failed(GROUP, "group_authorization_failed", "said")
+    denied = passes(scene, LASTS_S + 1)
+    scene.reader.listener.assigned([ZERO, ONE])
+    assert (reasons(denied), reasons(passes(scene, SETTLED_S - LASTS_S))) == (["group_denied"], [])
+
+
 def test_error_of_one_partition_is_not_ended_by_another() -> None:
     scene = Scene()
     scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
@@ -277,13 +317,13 @@ def test_paused_partition_is_not_fetched_anew_and_not_blamed() -> None:
 
 def test_partitions_with_errors_take_turns_to_be_fetched_anew() -> None:
     scene = Scene()
-    many = [Partition(TOPIC, number) for number in range(3 * PROBES_AT_ONCE)]
+    many = [Partition(TOPIC, number) for number in range(round(PROBE_S + 1) * PROBES_AT_ONCE)]
     scene.reader.listener.assigned(many)
     for partition in many:
         scene.reads(partition, SMALL)
         scene.reader.listener.failed(partition, "unknown", "said")
     scene.intake.poll(scene.services.now, 0.001)
-    passes(scene, PROBE_S + 2)
+    passes(scene, 2 * PROBE_S)
     assert sorted(partition for partition, _ in repositions(scene)) == many
 
 
