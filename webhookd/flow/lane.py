@@ -315,7 +315,6 @@ class Lane:
         self.returned.clear()
         self.bytes_held = self.aside_bytes = 0
         self.delivery = None
-        self.end = UNREAD
         self.run.restart()
         self.adrift = self.ledger.seen != UNREAD
         return self.ledger.rewind()

@@ -136,7 +136,7 @@ class StatusSchema(Schema):
     )
     lag = fields.Integer(
         allow_none=True,
-        metadata={"description": "records between the committed offsets and the ends; null while it is not known"},
+        metadata={"description": "offsets between the watermarks and the ends; null while it is not known"},
     )
     lost_ranges = fields.List(fields.Nested(LostRangeSchema), metadata={"description": "newest last, 20 at most"})
     topics = fields.List(fields.Nested(TopicSchema))
