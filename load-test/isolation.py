@@ -21,7 +21,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -155,29 +155,34 @@ def _service() -> Iterator[tuple[Rig, MoodyReceiver]]:
             child.stop()
 
 
-def _hang(count: int) -> bool:
+def _held(rows: Sequence[str], count: int) -> bool:
+    """Measure the rows; answers whether all held."""
+    with _service() as (rig, receiver):
+        held = [_hang(rig, receiver, count) if row == "hang" else _beside(row, rig, receiver, count) for row in rows]
+    return all(held)
+
+
+def _hang(rig: Rig, receiver: MoodyReceiver, count: int) -> bool:
     """The row `hang`; answers whether it held."""
     runs = []
-    with _service() as (rig, receiver):
-        for number in range(count):
-            runs.append(Isolation(rig, receiver, number).run())
-            print(_row(str(number + 1), runs[-1]), flush=True)
+    for number in range(count):
+        runs.append(Isolation(rig, receiver, number).run())
+        print(_row(str(number + 1), runs[-1]), flush=True)
     return _report(runs)
 
 
-def _beside(name: str, count: int) -> bool:
+def _beside(name: str, rig: Rig, receiver: MoodyReceiver, count: int) -> bool:
     """One of the rows of neighbours.py; answers whether it held."""
     runs: list[Beside] = []
-    with _service() as (rig, receiver):
-        for number in range(count):
-            neighbours = Neighbours(rig, receiver, number)
-            found = neighbours.start() if name == "start" else neighbours.held()
-            runs.append(found)
-            print(
-                f"| {name} {number + 1} | {found.alone_ms:.1f} ms | {found.beside_ms:.1f} ms ({found.ratio:.2f}) "
-                f"| {found.arrived} requests |",
-                flush=True,
-            )
+    for number in range(count):
+        neighbours = Neighbours(rig, receiver, number)
+        found = neighbours.start() if name == "start" else neighbours.held()
+        runs.append(found)
+        print(
+            f"| {name} {number + 1} | {found.alone_ms:.1f} ms | {found.beside_ms:.1f} ms ({found.ratio:.2f}) "
+            f"| {found.arrived} requests |",
+            flush=True,
+        )
     ratio = statistics.median(run.ratio for run in runs)
     held = ratio <= MOST and all(run.arrived for run in runs)
     print(f"ratio: {name} {ratio:.2f} (at most {MOST}): {'held' if held else 'MISSED'}", flush=True)
@@ -219,10 +224,9 @@ def main() -> int:
         parser.error(f"the rows are {', '.join(ROWS)}")
     raise_on_signals()
     try:
-        held = [_hang(arguments.runs) if row == "hang" else _beside(row, arguments.runs) for row in rows]
+        return 0 if _held(rows, arguments.runs) else 1
     except Interrupted as interrupted:
         return interrupted.exit_code
-    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ held     one of 64 partitions, half of which its endpoint refuses: these lanes  
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from measure import wait_until
 from moody_receiver import MoodyReceiver
 from publish import Trickle, backlog, create_topics
 from rig import Rig
@@ -24,7 +25,7 @@ SETTLE_S, WINDOW_S = 10.0, 20.0
 HELD_WINDOW_S = 40.0
 """Longer than the interval at which ends were once asked for, 30 s."""
 
-HELD_WITHIN_S = 60.0
+BEGUN_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +85,19 @@ class Neighbours:
         create_topics(self._rig.kafka.address, topics)
         ids = [self._rig.subscribe(self._receiver.url(f"healthy/{t}"), t, start="latest") for t in topics]
         with Trickle(self._rig.kafka.address, topics, HEALTHY_PER_S * HEALTHY):
+            self._until_all_arrive([f"/healthy/{topic}" for topic in topics])
             time.sleep(SETTLE_S)
             yield
         for id_ in ids:
             self._rig.unsubscribe(id_)
 
+    def _until_all_arrive(self, paths: Sequence[str]) -> None:
+        if not wait_until(lambda: all(path in self._receiver.arrivals for path in paths), BEGUN_WITHIN_S):
+            raise TimeoutError("not all healthy subscriptions get their records")
+
     def _until_half_is_refused(self) -> None:
-        deadline = time.monotonic() + HELD_WITHIN_S
-        while len(self._receiver.refused) < HELD_PARTITIONS // 2:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"only {len(self._receiver.refused)} lanes were refused")
-            time.sleep(0.1)
+        if not wait_until(lambda: len(self._receiver.refused) == HELD_PARTITIONS // 2, BEGUN_WITHIN_S):
+            raise TimeoutError(f"only {len(self._receiver.refused)} lanes were refused")
         self._receiver.refused.clear()
 
     def _window(self, for_s: float) -> float:

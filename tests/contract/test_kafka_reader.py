@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from threading import Event
 
 import pytest
+from confluent_kafka import KafkaException
 
 from tests.harness.clusters import PATIENCE_S, Cluster, Member, open_cluster
 from webhookd.edges.partition_offsets import PartitionOffsets
@@ -91,6 +92,30 @@ def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: J
         member.reader.reposition({Partition(topic, 0): offset})
         member.until_read(count)
         assert member.offsets == list(range(offset, offset + len(member.messages)))
+
+
+@on_real
+def test_many_partitions_are_repositioned_in_one_call(cluster: Cluster, join: Join) -> None:
+    topic = cluster.create(4)
+    for number in range(4):
+        cluster.produce(topic, 3, number)
+    member = join([topic])
+    member.until_read(12)
+    member.messages.clear()
+    member.reader.reposition({Partition(topic, number): 1 for number in range(4)})
+    member.until_read(8)
+    assert sorted(member.offsets) == [1] * 4 + [2] * 4
+
+
+@on_real
+def test_partition_that_is_not_assigned_moves_none_of_its_call(cluster: Cluster, join: Join, topic: str) -> None:
+    member = join()
+    member.until_read(10)
+    with pytest.raises(KafkaException):
+        member.reader.reposition({Partition(topic, 0): 3, Partition(topic, 99): 0})
+    cluster.produce(topic, 1)
+    member.until_read(11)
+    assert member.offsets == list(range(11))
 
 
 @on_real

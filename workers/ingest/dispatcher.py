@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from webhookd.flow.allowance import RETRYING_LIMIT, Allowance, Slots
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches
+from webhookd.flow.recent_lanes import RecentLanes
 from workers.ingest import cadence
 from workers.ingest.intake import Intake
 from workers.ingest.publisher import Outgoing, Publisher
@@ -40,8 +41,7 @@ class Dispatcher:
         self.halted = False
         """While webhookd is offline nothing leaves; what is ready waits."""
         self._touched: dict[str, Intake] = {}
-        self._recent_lanes: set[str] = set()
-        self._lane_count = 0
+        self._recent_lanes = RecentLanes()
         self._next_at = 0.0
 
     @property
@@ -77,7 +77,7 @@ class Dispatcher:
                 outgoing.append(self._outgoing(delivery))
         self._failing_room = allowance.failing
         if outgoing:
-            self._recent_lanes.update(lane.slot for out in outgoing for lane in out.delivery.lanes)
+            self._recent_lanes.update((lane.subscription_id, lane.slot) for o in outgoing for lane in o.delivery.lanes)
             busy_s = min(cadence.LONGEST_PAUSE_S, cadence.PUBLICATIONS * self._publisher.took_s)
             self._next_at = now + max(self.pause_s(), busy_s)
             self._publisher.publish(outgoing)
@@ -98,13 +98,12 @@ class Dispatcher:
 
     def pause_s(self) -> float:
         """Between two parcels, and between two looks at a consumer."""
-        lanes = max(self._lane_count, len(self._recent_lanes))
-        return min(cadence.LONGEST_PAUSE_S, max(cadence.SHORTEST_PAUSE_S, cadence.PAUSE_PER_LANE_S * lanes))
+        pause_s = cadence.PAUSE_PER_LANE_S * self._recent_lanes.count
+        return min(cadence.LONGEST_PAUSE_S, max(cadence.SHORTEST_PAUSE_S, pause_s))
 
     def count_lanes(self) -> None:
         """A second is over: the pauses follow the lanes that dispatched in it."""
-        self._lane_count = len(self._recent_lanes)
-        self._recent_lanes.clear()
+        self._recent_lanes.second_over()
 
     def _outgoing(self, delivery: Delivery) -> Outgoing:
         return Outgoing(delivery, delivery.ticket(self._reply), any(lane.alone for lane in delivery.lanes))
