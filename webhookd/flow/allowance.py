@@ -12,10 +12,13 @@ A subscription takes another thread while its pools have a free one and it holds
 (size - what those hold that want no more) / (those that want more + spare). The spare is kept free for a newcomer. One
 that holds none takes one in any case, except in `failing`.
 
-fast, alone, of 16 threads                 15       slow (or new), alone, of 16 threads         8
-two fast ones                              8 and 7  two slow ones                               4 or 5 each
-a fast one beside ten that send now        what the ten leave, at least 15/11 each
-and then
+of 16 threads                           hold
+one fast subscription                   15
+two fast ones                           8 and 7
+one fast and one that uses 3            12 and 3
+one slow, or new                        8
+two slow ones                           5 and 5
+two slow ones and a fast one            5, 5 and 5
 
 So the promise holds that nobody waits for another one's endpoint: a thread of a fast endpoint is free again within
 0.75 s, slow ones never hold the last quarter, and an endpoint that begins to hang, which makes it slow after 0.5 s,
