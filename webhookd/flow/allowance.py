@@ -184,8 +184,7 @@ class Shares:
         retry = _part(slots.retry, slots.ingests, load.busy_retry - ours_retry)
         self._both = slots.both > 0
         self._threads.size = max(FEWEST, first - first // KEPT_BACK)
-        self._slow.size = SLOW_PART * first
-        self._retry.size = SLOW_PART * retry
+        self._slow.size, self._retry.size = (SLOW_PART * of if of >= FEWEST else FEWEST for of in (first, retry))
         self._failing.size = max(FEWEST, FAILING_PART * slots.retry / slots.ingests)
 
     def room(self, id_: str, held: Held, *, slow: bool) -> "Room":

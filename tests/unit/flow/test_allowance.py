@@ -86,7 +86,10 @@ def test_recounted_pool_is_what_subscriptions_hold() -> None:
 
 
 def test_few_slots_still_let_something_flow() -> None:
-    assert leaving(full(9), Shares(Slots(first=1, retry=1))) == FEWEST
+    shares = Shares(Slots(first=1, retry=1, both=1))
+    assert leaving(full(9), shares) == FEWEST
+    shares = Shares(Slots(first=2, retry=2, both=2))
+    assert leaving(full(9, proven=False), shares) == FEWEST - 1
 
 
 def test_lanes_that_share_a_task_share_a_thread() -> None:
