@@ -9,14 +9,14 @@ retry     three quarters of the threads    it goes to the queue for retries: it 
 failing   half of the threads for retries  its last exchange failed                      ½
 
 A subscription takes another thread while its pools have a free one and it holds less than its fair part:
-(size - what those hold that want no more) / (those that want more + spare). The spare is kept free for a newcomer. One
-that holds none takes one in any case, except in `failing`.
+(size - what those hold that want no more) / (those that want more + spare). The spare is kept free for a newcomer. A
+pool with a spare is never exceeded; beyond `threads` everybody may have one delivery wait in the queue.
 
 of 16 threads                           hold
 one fast subscription                   15
 two fast ones                           8 and 7
 one fast and one that uses 3            12 and 3
-one slow, or new                        8
+one slow                                8
 two slow ones                           5 and 5
 two slow ones and a fast one            5, 5 and 5
 
@@ -24,9 +24,9 @@ So the promise holds that nobody waits for another one's endpoint: a thread of a
 0.75 s, slow ones never hold the last quarter, and an endpoint that begins to hang, which makes it slow after 0.5 s,
 has not got the last of 16. Below 16 threads none is kept back from fast endpoints.
 
-Where workers take from both queues (`both`), what goes to the queue for retries counts in `threads` and `slow` instead
-of `retry`. Several ingest processes share the threads: each has its equal part, and what it sees unused by the others.
-What is kept back waits in its lane, in Kafka, and is looked at again when a thread is free.
+Where workers take from both queues (`both`), what goes to the queue for retries counts in `threads` as well, and
+`retry` is a quarter. Several ingest processes share the threads: each has its equal part, and what it sees unused by
+the others. What is kept back waits in its lane, in Kafka, and is looked at again when a thread is free.
 """
 
 from collections import deque
@@ -103,13 +103,12 @@ class Held:
 
 
 class Pool:
-    """Threads that subscriptions share by max-min fairness; with `strict` not even a newcomer exceeds the size."""
+    """Threads that subscriptions share by max-min fairness; without a spare a newcomer may exceed the size."""
 
-    def __init__(self, *, spare: float = 0.0, strict: bool = False) -> None:
+    def __init__(self, spare: float = 0.0) -> None:
         self.size = 0.0
         self.total = 0.0
         self._spare = spare
-        self._strict = strict
         self._held: dict[str, float] = {}
         self._wanting: set[str] = set()
         self._wanting_hold = 0.0
@@ -145,7 +144,7 @@ class Pool:
     def allows(self, id_: str) -> bool:
         """Whether the subscription may take one more."""
         own = self._held.get(id_, 0.0)
-        if own < 1.0 and not self._strict:
+        if own < 1.0 and not self._spare:
             return True
         return self.total < self.size and own < max(1.0, self._fair_part(id_, own))
 
@@ -166,9 +165,7 @@ class Shares:
 
     def __init__(self, slots: Slots) -> None:
         self._threads = Pool()
-        self._slow = Pool(spare=NEWCOMER)
-        self._retry = Pool(spare=NEWCOMER)
-        self._failing = Pool(spare=NEWCOMER, strict=True)
+        self._slow, self._retry, self._failing = Pool(NEWCOMER), Pool(NEWCOMER), Pool(NEWCOMER)
         self._pools = (self._threads, self._slow, self._retry, self._failing)
         self._both = False
         self._running: dict[str, Held] = {}
@@ -184,22 +181,21 @@ class Shares:
         retry = _part(slots.retry, slots.ingests, load.busy_retry - ours_retry)
         self._both = slots.both > 0
         self._threads.size = max(FEWEST, first - first // KEPT_BACK)
-        self._slow.size, self._retry.size = (SLOW_PART * of if of >= FEWEST else FEWEST for of in (first, retry))
+        self._slow.size = SLOW_PART * first if first >= FEWEST else FEWEST
+        self._retry.size = max(FEWEST, (1.0 - SLOW_PART if self._both else SLOW_PART) * retry)
         self._failing.size = max(FEWEST, FAILING_PART * slots.retry / slots.ingests)
 
-    def room(self, id_: str, held: Held, *, slow: bool) -> "Room":
-        """The room of a subscription that holds so much and is looked at now."""
-        self.hold(id_, held, slow=slow)
+    def room(self, id_: str, *, slow: bool) -> "Room":
+        """The room of a subscription that was counted and is looked at now."""
         for pool in self._pools:
             pool.want(id_, more=False)
         return Room(self, id_, slow=slow)
 
     def hold(self, id_: str, held: Held, *, slow: bool) -> None:
         """The subscription was counted."""
-        shared = held.retry if self._both else 0.0
-        self._threads.hold(id_, held.first + shared)
-        self._slow.hold(id_, shared + (held.first if slow else 0.0))
-        self._retry.hold(id_, 0.0 if self._both else held.retry)
+        self._threads.hold(id_, held.first + (held.retry if self._both else 0.0))
+        self._slow.hold(id_, held.first if slow else 0.0)
+        self._retry.hold(id_, held.retry)
         self._failing.hold(id_, held.failing)
         if held.first or held.retry:
             self._running[id_] = held
@@ -229,7 +225,7 @@ class Shares:
         """The pools that such a delivery counts in."""
         if proven:
             return (self._threads, self._slow) if slow else (self._threads,)
-        retry = (self._threads, self._slow) if self._both else (self._retry,)
+        retry = (self._threads, self._retry) if self._both else (self._retry,)
         return (*retry, self._failing) if failing else retry
 
     @property

@@ -35,8 +35,9 @@ class Delivery:
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
     `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
     the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
-    for this attempt, are monotonic; `turn` is its place among the publications to `queue`. `weight` is its part of the
-    thread that works on its task, and `moved_at` when its worker began or the endpoint last acknowledged a batch.
+    for this attempt, are monotonic; `turn` is its place among the publications to `queue`. `task` numbers the
+    task that it shares, 0 for one of its own, and `weight` is its part of the thread that works on that; `moved_at` is
+    when its worker began, or the endpoint last acknowledged a batch.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Delivery:
     queue: str = ""
     turn: int = 0
     size_bytes: int = 0
+    task: int = 0
     weight: float = 1.0
     moved_at: float = inf
     due_at: float = 0.0

@@ -211,7 +211,7 @@ class Dispatches:
         failures = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
         delivery.stage = Stage.RETRYING
         delivery.queue = RETRY
-        delivery.weight = 1.0
+        delivery.task, delivery.weight = 0, 1.0
         delivery.attempt += 1
         delivery.failures = delivery.failures if not delivery.done else 0
         delivery.base = delivery.done

@@ -5,7 +5,7 @@ that fills batches alone sends them as its own delivery; the leftovers of its fr
 when together they fill one or when the oldest of them has waited the interval since it was read.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -88,7 +88,6 @@ class Route:
             running = delivery.stage is Stage.CLAIMED
             if running and now - delivery.moved_at > SLOW_REQUEST_S:
                 self.request_time.at_least(now - delivery.moved_at)
-                delivery.weight = 1.0  # its task is open for nobody else any more
             weight = delivery.weight / len(delivery.lanes)
             if delivery.queue == FIRST:
                 held.first += weight
@@ -98,6 +97,15 @@ class Route:
                 held.running_retry += weight * running
             held.failing += weight * lane.failing
         return held
+
+    def lingering(self, now: float) -> Iterator[Delivery]:
+        """Those that keep a shared task open for long."""
+        for lane in self.lanes.values():
+            delivery = lane.delivery
+            if delivery is None or not delivery.task or delivery.stage is not Stage.CLAIMED:
+                continue
+            if now - delivery.moved_at > SLOW_REQUEST_S and delivery.lanes[0] is lane:
+                yield delivery
 
     def ready(self, now: float, room: Room | None = None) -> list[Delivery]:
         """Every delivery that can leave now and has room; its lanes are occupied from here on."""

@@ -72,7 +72,7 @@ class Dispatcher:
         for out in outgoing:
             self._dispatches.published(out.delivery, now)
         if outgoing:
-            self._recent_lanes.update(lane.slot for out in outgoing for lane in out.delivery.lanes)
+            self._recent_lanes.update(lane.slot for out in outgoing if not out.alone for lane in out.delivery.lanes)
             busy_s = min(cadence.LONGEST_PAUSE_S, cadence.PUBLICATIONS * self._publisher.took_s)
             self._next_at = now + max(self.pause_s(), busy_s)
             self._publisher.publish(outgoing)
@@ -100,7 +100,7 @@ class Dispatcher:
         return min(cadence.LONGEST_PAUSE_S, max(cadence.SHORTEST_PAUSE_S, cadence.PAUSE_PER_LANE_S * lanes))
 
     def count_lanes(self) -> None:
-        """A second is over: the pauses follow the lanes that dispatched in it."""
+        """A second is over: the pauses follow the lanes that shared tasks in it."""
         self._lane_count = len(self._recent_lanes)
         self._recent_lanes.clear()
 
