@@ -1,74 +1,131 @@
 """The benchmark: `make bench`, or `make bench CASES="batch-1 filter"`.
 
     python load-test/bench.py [--records 3000000] [--seconds 8] [case …]
+    python load-test/bench.py --short [case …]
 
 Starts its own Kafka, Redis, Postgres, nginx and the real `webhookd` processes, delivers a backlog case by case, and
-prints each case beside the floors of the same run. Takes some six minutes; stops all it
-started, also on failure or Ctrl-C.
+prints each case beside the floors of the same run. Takes some six minutes; stops all it started, also on failure or
+Ctrl-C.
+
+A case (or floor) that delivers nothing fails by its name: the others go on, the table is printed, and the exit code is
+1. So does one that loses, repeats or reorders records, and `workers` when threads are idle while work waits.
+
+`--short` is a test of function and takes half a minute: each case delivers a few thousand records, all of them, once
+and in order; no figure is asserted. It uses the services that WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES name.
 """
 
 import argparse
 import sys
 import time
-from statistics import median
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from cases import BACKLOG_PARTITIONS, BACKLOG_TOPIC, CASES, Bench, floor
+from bench_case import Bench, CheckingSink, NginxSink
+from cases import BACKLOG_PARTITIONS, BACKLOG_TOPIC, CASES
+from floor_rows import floors
 from publish import backlog, create_topics
 from rig import Rig
+from short_rig import ShortRig
+from stack.errors import NotStarted
 from stack.interruption import Interrupted, raise_on_signals
 from table import Row, print_table
 
-UNIT_RUNS = 3
-"""The unit is the median of so many: everything is divided by it."""
+SHORT_RECORDS = 4000
+SHORT_SECONDS = 1.0
+
+
+class Attempts:
+    """Runs what may fail, and remembers by name what did."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def of(self, name: str, measure: Callable[[], list[Row]]) -> list[Row]:
+        """What was measured; nothing when it failed, whatever the reason."""
+        _say(name)
+        try:
+            rows = measure()
+        except Exception as error:  # noqa: BLE001 - one case's fault, whatever it is, is not the others'
+            self._fail(name, str(error) or repr(error))
+            return []
+        for fault in {row.fault for row in rows if row.fault}:
+            self._fail(name, fault)
+        return rows
+
+    def _fail(self, name: str, reason: str) -> None:
+        _say(f"FAILED {name}: {reason}")
+        self.failed.append(name)
+
+    def exit_code(self) -> int:
+        """1 when something failed; says what."""
+        if self.failed:
+            print(f"\nFAILED: {', '.join(self.failed)}")
+        return 1 if self.failed else 0
 
 
 def main() -> int:
-    """Run the chosen cases; answers the exit code: 1 when one could not be measured."""
+    """Run the chosen cases; answers the exit code: 1 when one could not be measured, or did not do its work."""
     arguments = _arguments()
     raise_on_signals()
     try:
-        with Rig() as rig:
-            _say(f"producing {arguments.records:,} records of 300 bytes")
-            create_topics(rig.kafka.address, {BACKLOG_TOPIC: BACKLOG_PARTITIONS})
-            backlog(rig.kafka.address, BACKLOG_TOPIC, BACKLOG_PARTITIONS, arguments.records)
-            bench = Bench(rig=rig, backlog=arguments.records, seconds=arguments.seconds)
-            return _run(bench, arguments.cases)
+        return _short(arguments.cases) if arguments.short else _long(arguments)
+    except NotStarted as reason:
+        print(f"bench: {reason}")
+        return 1
     except Interrupted as interrupted:
         return interrupted.exit_code
 
 
-def _run(bench: Bench, names: list[str]) -> int:
-    _say("floors")
-    rows = _floors(bench)
-    unit_us = rows[0].ours_us
-    failed = 0
-    for name in names:
-        _say(f"case {name}")
-        try:
-            done = CASES[name](bench)
-        except (RuntimeError, TimeoutError) as error:
-            failed += 1
-            _say(str(error))
-            continue
-        for row in done:
+def _long(arguments: argparse.Namespace) -> int:
+    with Rig() as rig:
+        _say(f"producing {arguments.records:,} records of 300 bytes")
+        create_topics(rig.kafka.address, {BACKLOG_TOPIC: BACKLOG_PARTITIONS})
+        backlog(rig.kafka.address, BACKLOG_TOPIC, BACKLOG_PARTITIONS, arguments.records)
+        bench = Bench(rig=rig, sink=NginxSink(rig), backlog=arguments.records, seconds=arguments.seconds)
+        attempts = Attempts()
+        rows, unit_us = floors(bench, BACKLOG_TOPIC, attempts)
+        rows += run_cases(attempts, {name: CASES[name] for name in arguments.cases}, bench, unit_us)
+        print_table(rows, unit_us)
+        return attempts.exit_code()
+
+
+def run_cases(
+    attempts: Attempts, cases: Mapping[str, Callable[[Bench], list[Row]]], bench: Bench, unit_us: float | None
+) -> list[Row]:
+    """Run one after another; answers the rows of those that did not fail."""
+    rows: list[Row] = []
+    for name, case in cases.items():
+        measured = attempts.of(name, lambda: case(bench))  # noqa: B023 - called at once
+        for row in measured:
             _say(row.line(unit_us))
-        rows += done
-    print_table(rows, unit_us)
-    return 1 if failed else 0
+        rows += measured
+    return rows
 
 
-def _floors(bench: Bench) -> list[Row]:
-    units = sorted((floor(bench, "libcurl multi", ["curl"]) for _ in range(UNIT_RUNS)), key=lambda row: row.ours_us)
-    _say("the unit, run by run: " + ", ".join(f"{row.ours_us:.1f} µs" for row in units))
-    middle = median(row.ours_us for row in units)
-    return [
-        next(row for row in units if row.ours_us == middle),
-        floor(bench, "libcurl multi, HTTPS", ["curl"], tls=True),
-        floor(bench, "bare loop, batch 1", ["loop"]),
-        floor(bench, "bare loop, 100", ["loop"], batch=100),
-        floor(bench, "bare loop, 1000", ["loop"], batch=1000),
-        floor(bench, "bare loop, HTTPS", ["loop"], tls=True),
-    ]
+def _short(names: Sequence[str]) -> int:
+    attempts = Attempts()
+    with ShortRig() as rig:
+        topic = rig.prefix + BACKLOG_TOPIC
+        create_topics(rig.kafka.address, {topic: BACKLOG_PARTITIONS})
+        backlog(rig.kafka.address, topic, BACKLOG_PARTITIONS, SHORT_RECORDS)
+        for name in names:
+            with _checking(rig) as bench:
+                run_cases(attempts, {name: CASES[name]}, bench, None)
+    return attempts.exit_code()
+
+
+@contextmanager
+def _checking(rig: ShortRig) -> Iterator[Bench]:
+    """A receiver of its own for each case: what it knows of the order is of this case."""
+    with rig.receiver() as receiver:
+        yield Bench(
+            rig=rig,
+            sink=CheckingSink(rig, receiver),
+            backlog=SHORT_RECORDS,
+            seconds=SHORT_SECONDS,
+            short=True,
+            prefix=rig.prefix,
+        )
 
 
 def _say(what: str) -> None:
@@ -80,6 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="case", help=f"of: {' '.join(CASES)}; all when none is given")
     parser.add_argument("--records", type=int, default=3_000_000, help="in the backlog")
     parser.add_argument("--seconds", type=float, default=8.0, help="measured for each case")
+    parser.add_argument("--short", action="store_true", help="a test of function: few records, no floors, no figures")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.cases if name not in CASES]
     if unknown:

@@ -41,6 +41,8 @@ def main() -> int:
     parser.add_argument("--subscriptions", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
+    if arguments.subscriptions < PER_TOPIC:
+        parser.error(f"at least {PER_TOPIC} subscriptions: so many are on one topic")
     _allow_files(arguments.subscriptions * FILES_EACH)
     raise_on_signals()
     try:
@@ -86,6 +88,9 @@ def _measure(rig: Rig, pipeline: Pipeline, receiver: Receiver, load: tuple[dict[
     for name, share in cores.items():
         print(f"{name:10}{share:6.2f} cores{memory_mb[name]:8.0f} MB", flush=True)
     late_ms = _first_records(rig, receiver, list(topics)[:FIRST_TOPICS])
+    if late_ms is None:
+        print(f"FAILED first records: none of {FIRST_TOPICS} topics' was delivered")
+        return 1
     held = cores["ingest"] <= CPU_LIMIT and memory_mb["ingest"] <= MEMORY_LIMIT_MB and late_ms <= LATE_LIMIT_MS
     print(
         f"limits: ingest {CPU_LIMIT} cores, {MEMORY_LIMIT_MB:.0f} MB, {LATE_LIMIT_MS:.0f} ms: {'held' if held else '!'}"
@@ -93,8 +98,8 @@ def _measure(rig: Rig, pipeline: Pipeline, receiver: Receiver, load: tuple[dict[
     return 0 if held and flowing else 1
 
 
-def _first_records(rig: Rig, receiver: Receiver, topics: list[str]) -> float:
-    """The 99th percentile of how late they are, in milliseconds."""
+def _first_records(rig: Rig, receiver: Receiver, topics: list[str]) -> float | None:
+    """The 99th percentile of how late they are, in milliseconds; None when none came."""
     receiver.reset()
     with Trickle(rig.kafka.address, dict.fromkeys(topics, 1), FIRST_PER_S) as trickle:
         time.sleep(len(topics) / FIRST_PER_S)
@@ -105,7 +110,7 @@ def _first_records(rig: Rig, receiver: Receiver, topics: list[str]) -> float:
         f"p99 {seen['p99_ms']:.0f} ms, latest {seen['max_ms']:.0f} ms",
         flush=True,
     )
-    return float(seen["p99_ms"])
+    return float(seen["p99_ms"]) if seen["timed"] else None
 
 
 if __name__ == "__main__":

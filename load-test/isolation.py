@@ -55,6 +55,10 @@ class Run:
     retries: int
 
 
+class NothingDeliveredError(Exception):
+    """There is nothing to compare: the text begins with the window's name."""
+
+
 class Isolation:
     """One run's subscriptions and topics."""
 
@@ -77,10 +81,10 @@ class Isolation:
             Trickle(address, self.moody, MOODY_PER_S * MOODY),
         ):
             time.sleep(SETTLE_S)
-            answering_ms = self._window(WINDOW_S)
+            answering_ms = self._window("all answer", WINDOW_S)
             self._receiver.sulks = True
-            first_ms = self._window(DEADLINE_S)
-            retries_ms = self._window(WINDOW_S)
+            first_ms = self._window("first attempts", DEADLINE_S)
+            retries_ms = self._window("retries", WINDOW_S)
             self._receiver.sulks = False
             recovered_at = time.time()
             time.sleep(RECOVERY_S)
@@ -95,10 +99,12 @@ class Isolation:
             retries=len(late_s),
         )
 
-    def _window(self, for_s: float) -> float:
+    def _window(self, name: str, for_s: float) -> float:
         self._receiver.take_latencies_ms()
         time.sleep(for_s)
         late = sorted(self._receiver.take_latencies_ms())
+        if not late:
+            raise NothingDeliveredError(f"{name}: nothing was delivered to the ten")
         return late[int(len(late) * 0.99)]
 
     def _lateness(self, recovered_at: float) -> list[float]:
@@ -225,6 +231,9 @@ def main() -> int:
     raise_on_signals()
     try:
         return 0 if _held(rows, arguments.runs) else 1
+    except NothingDeliveredError as error:
+        print(f"FAILED {error}; see {LOGS}")
+        return 1
     except Interrupted as interrupted:
         return interrupted.exit_code
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import requests
 from redis import Redis
@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".state" / "load-test"
 """One file for each process of the last run; the services' own logs go with their data."""
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 45.0
 ASK_TIMEOUT_S = 30.0
 UNAVAILABLE = Retry(
     total=None,
@@ -51,6 +51,14 @@ BROKER = KafkaOptions(heap_mb=1024, warmed_up=True)
 NGINX_COUNT = re.compile(r"^ \d+ \d+ (\d+)", re.MULTILINE)
 
 
+class HasAddress(Protocol):
+    """A service, whoever started it."""
+
+    @property
+    def address(self) -> str:
+        """What a client is told to reach it."""
+
+
 class Rig:
     """A context: the services, a migrated database and the API; ingest and workers come with each `pipeline`.
 
@@ -60,6 +68,8 @@ class Rig:
     def __init__(self, broker: KafkaOptions = BROKER) -> None:
         self._broker = broker
         self._exits = ExitStack()
+        self.services: Roots = {}
+        """The services' processes."""
         self._asked_nginx = 0
         self._api = f"127.0.0.1:{free_ports(1)[0]}"
 
@@ -68,12 +78,7 @@ class Rig:
         LOGS.mkdir(parents=True)
         with ExitStack() as undo:
             session = undo.enter_context(Session())
-            self.kafka = session.start_kafka(self._broker)
-            self.redis = session.start_redis()
-            self.postgres = session.start_postgres()
-            self.nginx = session.start_nginx()
-            session.wait_ready()
-            self.environment = self._environment(self.postgres.create_database("load_test"))
+            self.environment = self._environment(self._start_services(session, undo))
             self.command("migrate").must_succeed("webhookd migrate")
             self.api = self.command("api")
             undo.callback(self.api.stop, STOP_TIMEOUT_S)
@@ -85,6 +90,22 @@ class Rig:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exits.close()
+
+    def _start_services(self, session: Session, undo: ExitStack) -> str:
+        """Start what the pipeline needs; answers the URL of an empty database."""
+        del undo
+        self.kafka: HasAddress = (kafka := session.start_kafka(self._broker))
+        self.redis: HasAddress = (redis := session.start_redis())
+        postgres = session.start_postgres()
+        self.nginx = session.start_nginx()
+        session.wait_ready()
+        self.services = {
+            "kafka": kafka.pids,
+            "redis": [redis.child.pid],
+            "postgres": [postgres.child.pid],
+            "nginx": [self.nginx.child.pid],
+        }
+        return postgres.create_database("load_test")
 
     @contextmanager
     def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator["Pipeline"]:
@@ -110,7 +131,7 @@ class Rig:
             str(delay_s),
         ]
         child = spawn(script, log_file=LOGS / "receiver.log")
-        receiver = Receiver(f"http://127.0.0.1:{port}/", child)
+        receiver = Receiver(f"http://127.0.0.1:{port}/", child, port)
         try:
             until_ready("receiver", receiver.answers, [child], START_TIMEOUT_S)
             yield receiver
@@ -146,16 +167,6 @@ class Rig:
         if found is None:
             raise ValueError(f"nginx does not count: {said}")
         return int(found[1]) - self._asked_nginx
-
-    @property
-    def services(self) -> Roots:
-        """The services' processes."""
-        return {
-            "kafka": self.kafka.pids,
-            "redis": [self.redis.child.pid],
-            "postgres": [self.postgres.child.pid],
-            "nginx": [self.nginx.child.pid],
-        }
 
     @property
     def _subscriptions(self) -> str:
@@ -201,6 +212,10 @@ class Pipeline:
         self.workers[0].wait()
         self.workers[0] = self._start_worker(0)
 
+    def grow(self, workers: int) -> None:
+        """Start more until there are so many."""
+        self.workers += [self._start_worker(number) for number in range(len(self.workers), workers)]
+
     def stop(self) -> None:
         """End all of them."""
         children = [*self.workers, self.ingest]
@@ -224,6 +239,7 @@ class Receiver:
 
     url: str
     child: Child
+    port: int
 
     def report(self) -> dict[str, Any]:
         """What it has seen; see receive.py."""

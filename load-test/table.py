@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 
 MICROSECONDS = 1e6
 MEGABYTE = 1e6
@@ -15,7 +16,8 @@ COLUMNS = (
 class Row:
     """One case in steady state. `cpu_s` and `resident_bytes` by process; `each` is what the costs are divided by.
 
-    `target` is in units of one libcurl request and for ingest and worker together; 0 when there is none.
+    `target` is in units of one libcurl request and for ingest and worker together; 0 when there is none. `fault` says
+    which case missed something that must hold on any machine.
     """
 
     name: str
@@ -27,23 +29,27 @@ class Row:
     resident_bytes: Mapping[str, int] = field(default_factory=dict)
     target: float = 0.0
     remark: str = ""
+    fault: str = ""
 
     @property
     def ours_us(self) -> float:
         """CPU microseconds of ingest and worker together, per request or record."""
         return self._us("ingest") + self._us("worker")
 
-    def line(self, unit_us: float) -> str:
-        """The row as text."""
-        units = self.ours_us / unit_us
-        target = f"≤{self.target:.2f}{' ' if units <= self.target else '!'}" if self.target else ""
+    def line(self, unit_us: float | None) -> str:
+        """The row as text; without a unit nothing is said about units."""
+        units = self.ours_us / unit_us if unit_us else nan
+        target = f"≤{self.target:.2f}{'!' if units > self.target else ' '}" if self.target else ""
         costs = "".join(f"{self._us(name):{width}.1f}" for name, width in OTHERS.items())
         memory = " ".join(f"{name} {size / MEGABYTE:.0f}" for name, size in self.resident_bytes.items())
         return (
-            f"{self.name:20}{self.requests / self.elapsed_s:11,.0f}{self.records / self.elapsed_s:11,.0f}"
+            f"{self.name:20}{self._per_s(self.requests):11,.0f}{self._per_s(self.records):11,.0f}"
             f"{self.each:>9}{self._us('ingest'):8.1f}{self._us('worker'):8.1f}{self.ours_us:8.1f}"
             f"{units:7.2f}{target:>8}  {costs}   {memory}" + (f"\n{'':20}{self.remark}" if self.remark else "")
         )
+
+    def _per_s(self, count: int) -> float:
+        return count / self.elapsed_s if self.elapsed_s else nan
 
     def _us(self, name: str) -> float:
         count = self.records if self.each == "record" else self.requests
@@ -53,8 +59,9 @@ class Row:
 OTHERS = {"kafka": 7, "redis": 7, "postgres": 9, "nginx": 7}
 
 
-def print_table(rows: Sequence[Row], unit_us: float) -> None:
+def print_table(rows: Sequence[Row], unit_us: float | None) -> None:
     """Print all rows under their heading; a `!` marks a missed target."""
-    print(f"\nCPU in µs; 1 unit = one request of a bare libcurl multi loop = {unit_us:.1f} µs here\n\n{COLUMNS}")
+    unit = f"{unit_us:.1f} µs here" if unit_us else "not known: its floor failed"
+    print(f"\nCPU in µs; 1 unit = one request of a bare libcurl multi loop = {unit}\n\n{COLUMNS}")
     for row in rows:
         print(row.line(unit_us))

@@ -1,4 +1,4 @@
-"""A receiver that answers 200 at once, so that it is never the thing that is measured."""
+"""A receiver that answers 200 at once, so that it is never the thing that is measured; and TLS before another one."""
 
 import signal
 import socket
@@ -36,6 +36,7 @@ http {{
         listen 127.0.0.1:{https_port} ssl backlog=4096;
         location / {{ return 200; }}
         location = /status {{ stub_status; }}
+        location ~ ^/pass/(?<port>[0-9]+)/ {{ proxy_pass http://127.0.0.1:$port; }}
     }}
 }}
 """
@@ -59,6 +60,10 @@ class NginxServer:
     def https_url(self) -> str:
         """Where it answers over TLS; verify against `certificate`."""
         return f"https://127.0.0.1:{self.https_port}/"
+
+    def pass_url(self, port: int) -> str:
+        """Where it answers over TLS with what a server on a port of this machine answers."""
+        return f"{self.https_url}pass/{port}/"
 
     @property
     def status_url(self) -> str:

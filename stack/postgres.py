@@ -43,9 +43,7 @@ class PostgresServer:
 
     def create_database(self, name: str) -> str:
         """Create a database and answer its URL."""
-        with create_engine(self.address, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{name}"'))
-        return self.address.rpartition("/")[0] + f"/{name}"
+        return create_database(self.address, name)
 
     def stop(self) -> None:
         """Stop it without waiting for its clients."""
@@ -61,6 +59,22 @@ class PostgresServer:
                 return connection.execute(text("SELECT 1")).scalar() == 1
         except OperationalError:
             return False
+
+
+def create_database(address: str, name: str) -> str:
+    """Create a database on the server with this superuser's URL; answers the database's URL."""
+    _administrate(address, f'CREATE DATABASE "{name}"')
+    return address.rpartition("/")[0] + f"/{name}"
+
+
+def drop_database(address: str, name: str) -> None:
+    """Remove a database, whoever is connected to it."""
+    _administrate(address, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _administrate(address: str, statement: str) -> None:
+    with create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(statement))
 
 
 def start(directory: Path, port: int) -> PostgresServer:

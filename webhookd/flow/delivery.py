@@ -15,6 +15,9 @@ from math import inf
 from webhookd.flow.lane import Lane
 from webhookd.flow.ticket import Batch, Ticket, encode_batches
 
+ALONE_BYTES = 128 * 1024
+"""A delivery this large gets a task of its own, which another worker can take."""
+
 
 class Stage(Enum):
     """Where a delivery is; each stage has its own idea of overdue."""
@@ -32,7 +35,9 @@ class Delivery:
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
     `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
     the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
-    for this attempt, are monotonic; `turn` is its place among the publications to `queue`.
+    for this attempt, are monotonic; `turn` is its place among the publications to `queue`. `task` numbers the
+    task that it shares, 0 for one of its own, and `weight` is its part of the thread that works on that; `moved_at` is
+    when its worker began, or the endpoint last acknowledged a batch.
     """
 
     id: str
@@ -51,6 +56,10 @@ class Delivery:
     publications: int = 0
     queue: str = ""
     turn: int = 0
+    size_bytes: int = 0
+    task: int = 0
+    weight: float = 1.0
+    moved_at: float = inf
     due_at: float = 0.0
     asked_at: float = inf
 
@@ -67,6 +76,16 @@ class Delivery:
     def unclaimed_s(self, now: float) -> float:
         """How long a worker has been asked for without one that claims it; negative before a retry is due."""
         return now - self.asked_at if self.stage in {Stage.QUEUED, Stage.RETRYING} else 0.0
+
+    @property
+    def alone(self) -> bool:
+        """Whether it gets a task of its own: it is large, or would keep the task of others open."""
+        return self.size_bytes >= ALONE_BYTES or any(lane.alone or lane.failing for lane in self.lanes)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a worker has it, or is about to get it; what waits otherwise holds no thread."""
+        return self.stage in {Stage.QUEUED, Stage.CLAIMED}
 
     def expire(self) -> None:
         """Let it be overdue, and never published again: one of its lanes is another process' now."""

@@ -24,6 +24,7 @@ from webhookd.flow.burial import Burial
 from webhookd.flow.delivery import Delivery, Stage, take_back
 from webhookd.flow.judge import SLOW_DOWN
 from webhookd.flow.lane import Lane, LaneState
+from webhookd.flow.queues import RETRY
 from webhookd.flow.report import Exchange, Kind, Report
 from webhookd.flow.turns import Turns
 
@@ -91,12 +92,6 @@ class Dispatches:
         return sum(delivery.stage is Stage.RETRYING for delivery in self._in_flight.values())
 
     @property
-    def failing(self) -> int:
-        """How many a worker has, or is about to get, of lanes that failed last time."""
-        flying = (Stage.QUEUED, Stage.CLAIMED)
-        return sum(delivery.stage in flying and delivery.failing for delivery in self._in_flight.values())
-
-    @property
     def oldest_at(self) -> float:
         """Since when the oldest delivery has had no answer (one that waits for a retry has); infinity without any."""
         return min((delivery.asked_at for delivery in self._in_flight.values()), default=inf)
@@ -124,6 +119,8 @@ class Dispatches:
             del self._in_flight[delivery.id]
             return effect
         effect.delivered = _settle(delivery, delivery.base + report.done, now)
+        if effect.delivered or report.kind is Kind.STARTED:
+            delivery.moved_at = now
         _measure(delivery, report, now)
         self._apply(delivery, report, now, effect)
         return effect
@@ -166,6 +163,7 @@ class Dispatches:
         """This process did not run for so long: silence in that time means nothing."""
         for delivery in self._in_flight.values():
             delivery.due_at += for_s
+            delivery.moved_at += for_s
 
     def lost(self, delivery: Delivery, now: float) -> Effect:
         """Its worker fell silent: its lanes read again, and after the third time in a row it is exhausted."""
@@ -212,6 +210,8 @@ class Dispatches:
     def _retrying(self, delivery: Delivery, report: Report, now: float) -> None:
         failures = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
         delivery.stage = Stage.RETRYING
+        delivery.queue = RETRY
+        delivery.task, delivery.weight = 0, 1.0
         delivery.attempt += 1
         delivery.failures = delivery.failures if not delivery.done else 0
         delivery.base = delivery.done
@@ -318,6 +318,9 @@ def _measure(delivery: Delivery, report: Report, now: float) -> None:
     if report.failure is not None and report.failure.error in SLOW_DOWN:
         for lane in delivery.lanes:
             lane.rest_s = min(LONGEST_REST_S, max(SHORTEST_REST_S, 2 * lane.rest_s))
+    requests = report.done + (report.failure is not None)
+    if report.kind not in {Kind.STARTED, Kind.PROGRESS}:
+        delivery.lanes[0].request_time.measured(requests, report.sending_s)
     if report.kind not in {Kind.FINISHED, Kind.RETRY} or not report.done:
         return
     for lane in delivery.lanes:

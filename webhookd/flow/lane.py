@@ -25,6 +25,7 @@ from webhookd.flow.ledger import UNREAD, Ledger
 from webhookd.flow.memo import Memo
 from webhookd.flow.pace import Pace
 from webhookd.flow.position import Mark, Partition
+from webhookd.flow.request_time import RequestTime
 from webhookd.flow.ticket import Batch
 from webhookd.flow.unreadable import UnreadableRun, description
 
@@ -93,7 +94,16 @@ class Fragment(msgspec.Struct, frozen=True, gc=False):
 class Lane:
     """The state of one lane; owned by the ingest loop, not thread-safe."""
 
-    def __init__(self, subscription_id: str, partition: Partition, *, epoch: str, pace: Pace, version: int = 0) -> None:
+    def __init__(
+        self,
+        subscription_id: str,
+        partition: Partition,
+        *,
+        epoch: str,
+        pace: Pace,
+        request_time: RequestTime | None = None,
+        version: int = 0,
+    ) -> None:
         self.subscription_id = subscription_id
         self.partition = partition
         self.key = str(partition)
@@ -102,6 +112,7 @@ class Lane:
         self.epoch = epoch
         self.pace = pace
         self.version = version
+        self.request_time = request_time or RequestTime()
         self.ledger = Ledger()
         self.waiting: deque[Fragment] = deque()
         self.returned: deque[Batch] = deque()

@@ -5,17 +5,19 @@ that fills batches alone sends them as its own delivery; the leftovers of its fr
 when together they fill one or when the oldest of them has waited the interval since it was read.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
 from webhookd.flow import identity
-from webhookd.flow.allowance import Allowance, Room
+from webhookd.flow.allowance import Held, Room
 from webhookd.flow.delivery import Delivery, Stage
 from webhookd.flow.envelope import body
 from webhookd.flow.lane import Fragment, Lane, LaneState, Matching
 from webhookd.flow.pace import Pace
 from webhookd.flow.position import Partition
+from webhookd.flow.queues import FIRST, RETRY
+from webhookd.flow.request_time import SLOW_REQUEST_S, RequestTime
 from webhookd.flow.subscription import OnExhausted, Subscription
 from webhookd.flow.ticket import Batch
 
@@ -44,6 +46,7 @@ class Route:
         self.subscription = subscription
         self.matchers = matchers
         self.lanes: dict[tuple[str, int], Lane] = {}
+        self.request_time = RequestTime()
         self._limits = limits
         self._new_token = new_token
         self._size = subscription.batching.max_batch_size
@@ -51,9 +54,14 @@ class Route:
 
     def open_lane(self, partition: Partition) -> Lane:
         """A lane for a partition that was just assigned, under an epoch of its own."""
-        pace = Pace(self._limits.delivery_target_s)
-        epoch, version = self._new_token(), self.subscription.version
-        lane = Lane(self.subscription.id, partition, epoch=epoch, pace=pace, version=version)
+        lane = Lane(
+            self.subscription.id,
+            partition,
+            epoch=self._new_token(),
+            pace=Pace(self._limits.delivery_target_s),
+            request_time=self.request_time,
+            version=self.subscription.version,
+        )
         self.lanes[partition.topic, partition.number] = lane
         return lane
 
@@ -71,21 +79,49 @@ class Route:
                 lane.delivery.expire()
         return lane
 
-    def ready(self, now: float, allowance: Allowance | None = None) -> list[Delivery]:
-        """Every delivery that can leave now and is allowed to; its lanes are occupied from here on."""
+    def held(self, now: float) -> Held:
+        """The threads that its deliveries hold; one that has not moved for long says how slow the endpoint is."""
+        held = Held()
+        for lane in self.lanes.values():
+            delivery = lane.delivery
+            if delivery is None or not delivery.under_way:
+                continue
+            running = delivery.stage is Stage.CLAIMED
+            if running and now - delivery.moved_at > SLOW_REQUEST_S:
+                self.request_time.at_least(now - delivery.moved_at)
+            weight = delivery.weight / len(delivery.lanes)
+            if delivery.queue == FIRST:
+                held.first += weight
+                held.running_first += weight * running
+            else:
+                held.retry += weight
+                held.running_retry += weight * running
+            held.failing += weight * lane.failing
+        return held
+
+    def lingering(self, now: float) -> Iterator[Delivery]:
+        """Those that keep a shared task open for long."""
+        for lane in self.lanes.values():
+            delivery = lane.delivery
+            if delivery is None or not delivery.task or delivery.stage is not Stage.CLAIMED:
+                continue
+            if now - delivery.moved_at > SLOW_REQUEST_S and delivery.lanes[0] is lane:
+                yield delivery
+
+    def ready(self, now: float, room: Room | None = None) -> list[Delivery]:
+        """Every delivery that can leave now and has room; its lanes are occupied from here on."""
         deliveries = []
         leftovers = []
-        room = (allowance or Allowance()).of_subscription(sum(map(_under_way, self.lanes.values())))
         for lane in self.lanes.values():
             if not lane.free or lane.rest_until > now or not lane.holds_work:
                 continue
             whole = lane.returned or lane.fills(self._size, self._limits.delivery_bytes)
             if not whole and not lane.failing:
                 leftovers.append(lane)
-            elif room.take(lane):
-                deliveries.append(self._own(lane) if whole else self._mix([lane]))
+            elif room is None or room.allows(lane, now):
+                deliveries.append(_leaving(self._own(lane) if whole else self._mix([lane]), now, room))
         deliveries.extend(self._mixed(leftovers, now, room))
-        if room.lanes <= 0:
+        if room is not None and room.refused:
             self._give_others_a_turn()
         return deliveries
 
@@ -112,25 +148,28 @@ class Route:
                 break
             batches.append(batch)
             size += len(batch.body)
-        return self._occupy((lane,), batches)
+        delivery = self._occupy((lane,), batches)
+        delivery.size_bytes = size
+        return delivery
 
     def _give_others_a_turn(self) -> None:
         """Those that are in flight now are looked at last the next time."""
         self.lanes = dict(sorted(self.lanes.items(), key=lambda item: item[1].delivery is not None))
 
-    def _mixed(self, leftovers: list[Lane], now: float, room: Room) -> Iterable[Delivery]:
+    def _mixed(self, leftovers: list[Lane], now: float, room: Room | None) -> Iterable[Delivery]:
         leftovers.sort(key=lambda lane: lane.waiting[0].read_at)
         waiting = sum(len(lane.waiting) for lane in leftovers)
-        while leftovers and room.lanes > 0:
+        while leftovers:
             overdue = leftovers[0].waiting[0].read_at + self._interval_s <= now
             if waiting < self._size and not overdue:
                 return
-            delivery = self._mix(leftovers[: room.lanes])
-            room.lanes -= len(delivery.lanes)
+            if room is not None and not room.allows(leftovers[0], now):
+                return
+            delivery = self._mix(leftovers)
             waiting -= delivery.batches[0].records
             del leftovers[: len(delivery.lanes)]
             waiting -= sum(len(lane.waiting) for lane in delivery.lanes)
-            yield delivery
+            yield _leaving(delivery, now, room)
 
     def _mix(self, leftovers: list[Lane]) -> Delivery:
         room, room_bytes = self._size, self._limits.delivery_bytes
@@ -152,7 +191,10 @@ class Route:
             self._size - room,
             body(fragment.text for _, fragments in parts for fragment in fragments),
         )
-        return self._occupy(tuple(lane for lane, _ in parts), [batch], tuple(len(fragments) for _, fragments in parts))
+        lanes, shares = tuple(lane for lane, _ in parts), tuple(len(fragments) for _, fragments in parts)
+        delivery = self._occupy(lanes, [batch], shares)
+        delivery.size_bytes = len(batch.body)
+        return delivery
 
     def _occupy(self, lanes: tuple[Lane, ...], batches: list[Batch], shares: tuple[int, ...] | None = None) -> Delivery:
         delivery = Delivery(
@@ -171,6 +213,9 @@ class Route:
         return delivery
 
 
-def _under_way(lane: Lane) -> bool:
-    """Whether a worker has, or is about to get, what the lane has in flight: what waits otherwise holds no thread."""
-    return lane.delivery is not None and lane.delivery.stage in {Stage.QUEUED, Stage.CLAIMED}
+def _leaving(delivery: Delivery, now: float, room: Room | None) -> Delivery:
+    """First attempts go to endpoints that answered well lately; the others' threads are those of the retries."""
+    delivery.queue = FIRST if all(lane.proven(now) for lane in delivery.lanes) else RETRY
+    if room is not None and delivery.alone:
+        room.took(delivery)
+    return delivery

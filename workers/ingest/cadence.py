@@ -13,10 +13,11 @@ PAUSE_PER_LANE_S = 0.00025
 PUBLICATIONS = 3.0
 LONGEST_PAUSE_S = 0.05
 """Between two parcels, and between two looks at a consumer, the loop pauses for a quarter of a millisecond for each
-lane that dispatched in the last second (of one subscription a few, see flow/recent_lanes.py): with few lanes everything
-leaves at once, with hundreds of sparse ones a task carries many of them (a task costs as much as dozens of deliveries).
-Publishing takes at most a third of one thread's time, so that a machine that gets busy does not get busier by ever
-smaller parcels."""
+lane that shared a task in the last second (of one subscription a few, see flow/recent_lanes.py): with few lanes
+everything leaves at once, with hundreds of sparse ones a task carries many of them (a task costs as much as dozens of
+deliveries). Lanes with tasks of their own do not count: to wait for more of them saves nothing, and leaves a thread
+idle. Publishing takes at most a third of one thread's time, so that a machine that gets busy does not get busier by
+ever smaller parcels."""
 
 LEAVE_S = 10.0
 """How long a stop waits for the last commits: with the brokers away each blocks for 45 s. What is not committed is

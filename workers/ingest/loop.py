@@ -16,7 +16,7 @@ from threading import Thread
 from webhookd import logs
 from webhookd.errors import GroupDenied, UnusableSubscription
 from webhookd.flow.activity import Activity
-from webhookd.flow.allowance import Slots
+from webhookd.flow.allowance import Load
 from webhookd.flow.condition import Condition, Health, unhealthy
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.dispatches import Dispatches
@@ -152,9 +152,9 @@ class IngestLoop:
         if intake is not None:
             self._settlement.touch(intake)
 
-    def share(self, slots: Slots) -> None:
-        """So many threads the live workers have."""
-        self.call(lambda: setattr(self._dispatcher, "slots", slots))
+    def share(self, load: Load) -> None:
+        """So many threads the live workers have, and so many of them are busy."""
+        self.call(lambda: self._dispatcher.resize(load))
 
     def reported(self, reports: Sequence[Report]) -> None:
         """Reports arrived."""

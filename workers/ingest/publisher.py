@@ -21,9 +21,6 @@ from webhookd.flow.delivery import Delivery
 from webhookd.flow.ticket import Ticket, describe, ticket_to_wire
 from workers.queues import DELIVER
 
-ALONE_BYTES = 128 * 1024
-"""A delivery this large is worth a task of its own, which another worker can take."""
-
 OFFER_BYTES = 8 * 1024 * 1024
 """Payloads sent to Redis in one call; more would hold up everyone else's."""
 
@@ -162,10 +159,10 @@ def _in_calls(offers: list[tuple[Outgoing, Offer]]) -> Iterator[list[tuple[Outgo
 
 
 def _parcels(offers: list[tuple[Outgoing, Offer]]) -> Iterator[tuple[str, list[Ticket]]]:
-    """Small deliveries to one queue share a task; large ones, and those that would keep it open, travel alone."""
+    """Small deliveries to one queue share a task; those that are to be alone get one of their own."""
     together: defaultdict[str, list[Ticket]] = defaultdict(list)
-    for out, offer in offers:
-        if out.alone or len(offer.payload) >= ALONE_BYTES:
+    for out, _ in offers:
+        if out.alone:
             yield out.delivery.queue, [out.ticket]
         else:
             together[out.delivery.queue].append(out.ticket)

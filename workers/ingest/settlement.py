@@ -19,7 +19,7 @@ SLEPT_S = 1.0
 """Between two sweeps, which are a twentieth of a second apart: this process did not run (stopped, or starved)."""
 
 COUNT_S = 0.25
-"""How often the failing deliveries are counted, which takes a pass over all in flight."""
+"""How often all that is under way is counted, which takes a pass over all in flight."""
 
 PUBLISH_AGAIN_S = 1.0
 """After a publish that failed, which may have arrived all the same."""
@@ -97,7 +97,7 @@ class Settlement:
         self._swept_at = now
         if now - self._counted_at >= COUNT_S:
             self._counted_at = now
-            self._dispatcher.count_failing()
+            self._dispatcher.count(now)
         unclaimed, lost = self._dispatches.overdue(now)
         if self._dispatcher.publish_again(unclaimed, now):
             _log.info("published_again", deliveries=[delivery.id for delivery in unclaimed[:20]], count=len(unclaimed))

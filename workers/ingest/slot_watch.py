@@ -1,4 +1,4 @@
-"""How many threads the live workers have, and how many ingest processes share them: asked about once a second."""
+"""The threads of the live workers, how many are busy, and how many ingest processes share them: asked once a second."""
 
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
@@ -6,7 +6,7 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.allowance import Slots, slots_of
+from webhookd.flow.allowance import Load, Slots, load_of
 from webhookd.flow.worker_state import WorkerState
 
 INTERVAL_S = 1.0
@@ -22,13 +22,13 @@ class Announced(Protocol):
 
 
 class SlotWatch:
-    """One thread; `share` is called on it when the slots changed. Without any worker the last answer stays."""
+    """One thread; `share` is called on it with each answer. Without any worker the last answer stays."""
 
-    def __init__(self, board: Announced, *, ingests: Callable[[], int], share: Callable[[Slots], None]) -> None:
+    def __init__(self, board: Announced, *, ingests: Callable[[], int], share: Callable[[Load], None]) -> None:
         self._board = board
         self._ingests = ingests
         self._share = share
-        self._shared: Slots | None = None
+        self._logged: Slots | None = None
         self._stop = Event()
         self._thread = Thread(target=self._run, name="slot-watch", daemon=True)
 
@@ -48,8 +48,13 @@ class SlotWatch:
             except QueueUnavailable as error:
                 _log.info("workers_unknown", code=error.code, detail=error.detail)
                 continue
-            slots = slots_of(workers, self._ingests())
-            if workers and slots != self._shared:
-                self._shared = slots
-                self._share(slots)
-                _log.info("slots", first=slots.first, retry=slots.retry, ingests=slots.ingests)
+            if workers:
+                self._share(self._logs(load_of(workers, self._ingests())))
+
+    def _logs(self, load: Load) -> Load:
+        """The same, after a line in the log when the slots changed."""
+        slots = load.slots
+        if slots != self._logged:
+            self._logged = slots
+            _log.info("slots", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
+        return load

@@ -1,0 +1,68 @@
+"""The rig of the benchmark's short form: on running services where there are some, and one pipeline for all cases."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from redis import Redis
+
+from rig import Pipeline, Rig
+from stack import postgres
+from stack.session import Service, Session
+
+SERVICES: Mapping[str, Callable[[Session], Service]] = {
+    "kafka": lambda session: session.start_kafka(),
+    "redis": lambda session: session.start_redis(),
+    "postgres": lambda session: session.start_postgres(),
+}
+"""What starts each where the variable WEBHOOKD_TEST_… does not say where one is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that somebody else started."""
+
+    address: str
+
+
+class ShortRig(Rig):
+    """Leaves nothing in services that are not its own, but topics, which all begin with its prefix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix = f"bench-{uuid.uuid4().hex[:8]}-"
+        self._pipeline: Pipeline | None = None
+
+    def _start_services(self, session: Session, undo: ExitStack) -> str:
+        running = {name: os.environ.get(f"WEBHOOKD_TEST_{name.upper()}", "") for name in SERVICES}
+        found = {name: Running(at) if at else SERVICES[name](session) for name, at in running.items()}
+        self.nginx = session.start_nginx()
+        session.wait_ready()
+        self.kafka, self.redis = found["kafka"], found["redis"]
+        address = found["postgres"].address
+        database = self.prefix.replace("-", "_") + "cases"
+        url = postgres.create_database(address, database)
+        undo.callback(postgres.drop_database, address, database)
+        undo.callback(self._forget_keys)
+        undo.callback(self._stop_pipeline)
+        return url
+
+    @contextmanager
+    def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator[Pipeline]:
+        """The one pipeline, with at least so many workers."""
+        if self._pipeline is None:
+            self.environment = {**self.environment, "WEBHOOKD_REDIS_KEY_PREFIX": self.prefix}
+            self._pipeline = Pipeline(self.command, workers, threads)
+        self._pipeline.grow(workers)
+        yield self._pipeline
+
+    def _stop_pipeline(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.stop()
+
+    def _forget_keys(self) -> None:
+        with Redis.from_url(self.redis.address) as redis:
+            for key in list(redis.scan_iter(f"{self.prefix}*", count=1000)):
+                redis.delete(key)

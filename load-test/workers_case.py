@@ -1,0 +1,83 @@
+"""The case that asserts that threads go where work is: one subscription, 1, 2 and 4 workers, a slow endpoint."""
+
+import time
+from dataclasses import dataclass, replace
+
+from bench_case import SHORT_TIMEOUT_S, START_TIMEOUT_S, Bench, arrived, check_all, check_order, must, order, row_of
+from measure import wait_until
+from publish import backlog, create_topics
+from rig import Receiver
+from table import Row
+
+THREADS, DELAY_S = 16, 0.2
+LANES, SHORT_LANES, SHORT_EACH = 96, 8, 10
+
+LANES_FLOW_S = 180.0
+"""How long until every lane has delivered: start positions and first contact lie before that."""
+
+LEAST_SHARE = 0.8
+"""Of what all threads could do. One in 16 is kept back (webhookd/flow/allowance.py), and a report and a task lie
+between two deliveries of a lane. A ratio: the same on every machine whose cores are not the bound."""
+
+LEAST_LINEAR = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """So many worker processes of 16 threads take one subscription's deliveries; the endpoint takes 200 ms."""
+
+    name: str
+
+    def run(self, bench: Bench) -> list[Row]:
+        """Deliver and measure. Raises CaseFailedError when threads stay idle."""
+        topic, lanes = bench.topic("slow"), bench.usually(LANES, SHORT_LANES)
+        counts = (1, 2) if bench.short else (1, 2, 4)
+        most = counts[-1] * THREADS / DELAY_S * (bench.seconds + LANES_FLOW_S)
+        records = lanes * bench.usually(int(most / lanes), SHORT_EACH)
+        create_topics(bench.rig.kafka.address, {topic: lanes})
+        backlog(bench.rig.kafka.address, topic, lanes, records)
+        rows: list[Row] = []
+        for count in counts:
+            with bench.rig.receiver(DELAY_S) as receiver:
+                rows.append(self._row(bench, receiver, (topic, lanes, count)))
+                if bench.short:
+                    check_all(self.name, receiver.report(), records)
+        return rows if bench.short else self.compared(rows, counts)
+
+    def _row(self, bench: Bench, receiver: Receiver, load: tuple[str, int, int]) -> Row:
+        topic, lanes, count = load
+        with bench.rig.pipeline(count, THREADS) as pipeline, bench.rig.subscription(receiver.url, topic):
+            came = wait_until(lambda: receiver.report()["requests"] > 0, START_TIMEOUT_S)
+            must(came, f"{self.name}: no request came")
+            before, start = receiver.report(), pipeline.usage(bench.rig.services)
+            if bench.short:
+                wait_until(lambda: arrived(receiver.report()) >= lanes * SHORT_EACH, SHORT_TIMEOUT_S)
+            else:
+                self._wait_for_all_lanes(receiver, lanes)
+                time.sleep(2 * bench.warm_up_s)
+                before, start = receiver.report(), pipeline.usage(bench.rig.services)
+                time.sleep(bench.seconds)
+            end, seen = pipeline.usage(bench.rig.services), receiver.report()
+        check_order(self.name, seen)
+        counted = (seen["requests"] - before["requests"], seen["records"] - before["records"])
+        row = row_of(f"{count} workers, 200 ms", start, end, counted, ("request", 0.0))
+        return replace(row, remark=order(seen))
+
+    def _wait_for_all_lanes(self, receiver: Receiver, lanes: int) -> None:
+        def flowing() -> int:
+            return len(receiver.report()["received_ends"])
+
+        must(wait_until(lambda: flowing() >= lanes, LANES_FLOW_S), f"{self.name}: {flowing()} of {lanes} lanes flow")
+
+    def compared(self, rows: list[Row], counts: tuple[int, ...]) -> list[Row]:
+        """The rows with what they say; the first of one miss ends the case."""
+        rates = [row.requests / row.elapsed_s for row in rows]
+        shares = [rate * DELAY_S / (count * THREADS) for rate, count in zip(rates, counts, strict=True)]
+        linear = [rate / count / rates[0] for rate, count in zip(rates, counts, strict=True)]
+        said = [
+            f"{share:.2f} of all threads (≥ {LEAST_SHARE}){'!' * (share < LEAST_SHARE)}, "
+            f"{part:.2f} of linear (≥ {LEAST_LINEAR}){'!' * (part < LEAST_LINEAR)}; {row.remark}"
+            for share, part, row in zip(shares, linear, rows, strict=True)
+        ]
+        fault = f"{self.name}: threads were idle" if min(shares) < LEAST_SHARE else ""
+        return [replace(row, remark=remark, fault=fault) for row, remark in zip(rows, said, strict=True)]

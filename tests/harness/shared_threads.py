@@ -1,0 +1,203 @@
+"""Ingest processes and one pool of worker threads on a moved clock: who holds how many threads, and who waits.
+
+Real: routes, deliveries, the rotation and its pools. Doubled: the queue (first in first out), the threads, which are
+held for as long as an endpoint takes, and the board, which says once a second how many are busy.
+"""
+
+import heapq
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from tests.harness.lanes import LIMITS, TOPIC, WANTED, about, dispatches, records, tokens
+from tests.harness.subscriptions import subscription
+from webhookd.flow.allowance import Load, Slots
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.position import Partition
+from webhookd.flow.report import Kind
+from webhookd.flow.rotation import Rotation
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import Batching
+
+COUNT_S, SAY_S, SWEEP_S = 0.25, 1.0, 0.05
+FOREVER_S = 1e6
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """One subscription's endpoint, which takes `request_s` for each request; `proven` when it answered just before."""
+
+    name: str
+    request_s: float
+    lanes: int = 64
+    proven: bool = True
+    waits: list[float] = field(default_factory=list)
+    """Of each delivery: how long it was published before a thread took it."""
+
+
+class Ingest:
+    """One ingest process: its routes, its deliveries, its part of the threads."""
+
+    def __init__(self, slots: Slots, number: int) -> None:
+        self.rotation = Rotation(slots)
+        self.flying = dispatches()
+        self.routes: dict[str, Route] = {}
+        self.new_token = tokens(f"process-{number}-")
+        self.published_at: dict[str, float] = {}
+
+    def add(self, endpoint: Endpoint, now: float) -> None:
+        """A subscription is run here from now on."""
+        subscribed = replace(subscription(batching=Batching(max_batch_size=1)), id=endpoint.name)
+        route = Route(subscribed, {TOPIC: WANTED}, LIMITS, self.new_token)
+        for number in range(endpoint.lanes):
+            lane = route.open_lane(Partition(TOPIC, number))
+            if endpoint.proven:
+                lane.succeeded_at, lane.alone = now, endpoint.request_s > 0.15
+                lane.pace.measured(1, endpoint.request_s)
+                lane.request_time.measured(1, endpoint.request_s)
+        self.routes[endpoint.name] = route
+
+
+class Threads:
+    """`count` threads that take from both queues, and the ingest processes that fill them."""
+
+    def __init__(self, count: int, ingests: int = 1) -> None:
+        self.now = 0.0
+        self.count = count
+        slots = Slots(first=count, retry=count, both=count, ingests=ingests)
+        self._slots = slots
+        self.ingests = [Ingest(slots, number) for number in range(ingests)]
+        self.endpoints: dict[str, Endpoint] = {}
+        self._home: dict[str, Ingest] = {}
+        self._queue: deque[list[Delivery]] = deque()
+        self._open: Counter[str] = Counter()
+        """Threads by the subscription that each works for."""
+        self._order = itertools.count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._busy = 0
+        self._every(COUNT_S, self._count)
+        self._every(SAY_S, self._say)
+        self._every(SWEEP_S, self._sweep)
+
+    def add(self, endpoint: Endpoint, ingest: int = 0) -> Endpoint:
+        """Its subscription begins to run; records come with `fill`."""
+        self.endpoints[endpoint.name] = endpoint
+        self._home[endpoint.name] = self.ingests[ingest]
+        self.ingests[ingest].add(endpoint, self.now)
+        return endpoint
+
+    def fill(self, name: str, each: int = 300, lanes: int | None = None) -> None:
+        """So many records arrive in each of its lanes."""
+        route = self._home[name].routes[name]
+        for lane in itertools.islice(route.lanes.values(), lanes):
+            first = max(0, lane.ledger.seen)
+            lane.take(records(*range(first, first + each)), WANTED, self.now)
+        self._dispatch(self._home[name], {name})
+
+    def trickle(self, name: str, interval_s: float) -> None:
+        """One record every `interval_s` from now on."""
+        self._every(interval_s, lambda: self.fill(name, each=1, lanes=1))
+
+    def at(self, at: float, action: Callable[[], None]) -> None:
+        """Do something at a time."""
+        heapq.heappush(self._events, (at, next(self._order), action))
+
+    def run(self, until: float) -> None:
+        """Let time pass."""
+        while self._events and self._events[0][0] <= until:
+            self.now, _, action = heapq.heappop(self._events)
+            action()
+        self.now = until
+
+    def held(self, name: str) -> int:
+        """How many threads work for a subscription."""
+        return self._open[name]
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait in the queue."""
+        return len(self._queue)
+
+    def mean_held(self, name: str, for_s: float, step_s: float = 0.01) -> float:
+        """The mean of that over the next seconds."""
+        steps = round(for_s / step_s)
+        total = 0
+        for _ in range(steps):
+            self.run(self.now + step_s)
+            total += self.held(name)
+        return total / steps
+
+    def _every(self, interval_s: float, action: Callable[[], None]) -> None:
+        def again() -> None:
+            action()
+            self.at(self.now + interval_s, again)
+
+        self.at(self.now + interval_s, again)
+
+    def _count(self) -> None:
+        for ingest in self.ingests:
+            ingest.rotation.count(self.now, ingest.flying.retrying)
+
+    def _say(self) -> None:
+        for ingest in self.ingests:
+            ingest.rotation.resize(Load(slots=self._slots, busy_first=self._busy, busy_retry=self._busy))
+
+    def _sweep(self) -> None:
+        for ingest in self.ingests:
+            due = {id_ for id_, route in ingest.routes.items() if (at := route.due_at()) is not None and at <= self.now}
+            self._dispatch(ingest, due)
+
+    def _dispatch(self, ingest: Ingest, ids: set[str]) -> None:
+        touched = {id_: route for id_, route in ingest.routes.items() if id_ in ids}
+        together: dict[str, list[Delivery]] = {}
+        for delivery in ingest.rotation.ready(touched, self.now, _unforeseen):
+            ingest.flying.published(delivery, self.now)
+            ingest.published_at[delivery.id] = self.now
+            if delivery.alone:
+                self._queue.append([delivery])
+            else:
+                together.setdefault(delivery.queue, []).append(delivery)
+        self._queue.extend(together.values())
+        self._work()
+
+    def _work(self) -> None:
+        while self._queue and self._busy < self.count:
+            task = self._queue.popleft()
+            self._busy += 1
+            names = {delivery.subscription_id for delivery in task}
+            self._open.update(names)
+            for delivery in task:
+                self._begin(delivery)
+            longest_s = max(self._takes_s(delivery) for delivery in task)
+            self.at(self.now + longest_s, partial(self._end_task, names))
+
+    def _takes_s(self, delivery: Delivery) -> float:
+        """As many requests as fit the target time, and one."""
+        request_s = self.endpoints[delivery.subscription_id].request_s
+        fit = max(1, int(LIMITS.delivery_target_s / request_s) + 1)
+        return request_s * min(len(delivery.batches), fit)
+
+    def _begin(self, delivery: Delivery) -> None:
+        name = delivery.subscription_id
+        ingest, takes_s = self._home[name], self._takes_s(delivery)
+        self.endpoints[name].waits.append(self.now - ingest.published_at.pop(delivery.id))
+        ingest.flying.report(about(delivery, Kind.STARTED), self.now)
+        done = round(takes_s / self.endpoints[name].request_s)
+        if takes_s < FOREVER_S:
+            self.at(self.now + takes_s, lambda: self._finish(delivery, done, takes_s))
+
+    def _finish(self, delivery: Delivery, done: int, takes_s: float) -> None:
+        ingest = self._home[delivery.subscription_id]
+        ingest.flying.report(about(delivery, Kind.FINISHED, done, sending_s=takes_s), self.now)
+        self._dispatch(ingest, {delivery.subscription_id})
+
+    def _end_task(self, names: set[str]) -> None:
+        self._busy -= 1
+        self._open.subtract(names)
+        self._work()
+
+
+def _unforeseen(_id: str, error: Exception) -> None:
+    raise error
