@@ -215,14 +215,26 @@ class RedisBoard:
             entries = (
                 answer[stream.encode()][0] if isinstance(answer, dict) and answer else answer[0][1] if answer else []
             )
-            if not entries:
-                return [], after
             found = [report for _, fields in entries for report in _decode(fields)]
-            last = entries[-1][0]
+            last = entries[-1][0].decode() if entries else after
             if clock.monotonic() >= self._trim_at:
+                last = last if entries else self._where_to_read_on(stream, last)
                 self._redis.xtrim(stream, minid=last)
                 self._trim_at = clock.monotonic() + TRIM_INTERVAL_S
-            return found, last.decode()
+            return found, last
+
+    def _where_to_read_on(self, stream: str, after: str) -> str:
+        """`after`, or the beginning of a stream that has not come so far.
+
+        Entries are numbered by Redis' clock. A stream that was lost is begun again by a server whose clock may be
+        behind; so may be the replica's that took over without the last entries. Nothing would be heard until that
+        clock has caught up. What is read twice changes nothing.
+        """
+        try:
+            reached: Any = self._redis.xinfo_stream(stream)["last-generated-id"]
+        except redis.ResponseError:  # there is none
+            return "0"
+        return after if _number_of(reached.decode()) >= _number_of(after) else "0"
 
     def revoke(self, slots: Sequence[str]) -> None:
         """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
@@ -254,6 +266,12 @@ class RedisBoard:
                 pipe.llen(key)
             return dict(zip(self._queues, pipe.execute(), strict=True))
 
+    def now(self) -> float:
+        """The clock that everybody shares: Redis' own, in seconds."""
+        with self._answering:
+            seconds, micros = self._redis.time()
+            return float(seconds + micros / 1e6)
+
     def ping(self) -> None:
         """Raises QueueUnavailable when Redis does not answer, or takes no writes."""
         with self._answering:
@@ -284,6 +302,12 @@ def _worker_of(said: bytes, silent_s: float) -> WorkerState | None:
     except msgspec.DecodeError as error:
         _log.warning("worker_unreadable", detail=str(error))
         return None
+
+
+def _number_of(entry: str) -> tuple[int, int]:
+    """An entry's number, to be compared."""
+    at_ms, _, count = entry.partition("-")
+    return int(at_ms), int(count or 0)
 
 
 def _decode(fields: dict[bytes, bytes]) -> list[Report]:
