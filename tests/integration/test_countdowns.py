@@ -12,6 +12,7 @@ import pytest
 from celery import Celery
 from celery.worker.request import Request
 
+from tests.harness.boards import lose_everything
 from tests.harness.errands import ticket
 from tests.harness.pipeline import until
 from webhookd import clock
@@ -70,6 +71,7 @@ class Workers:
         for app in self._apps:
             app.close()
         self.board.close()
+        lose_everything(self.settings.redis_url, self.settings.redis_key_prefix)
 
 
 @pytest.fixture

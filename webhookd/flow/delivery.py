@@ -32,7 +32,8 @@ class Delivery:
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
     `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
     the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
-    for this attempt, are monotonic; `turn` is its place among the publications to `queue`.
+    for this attempt, are monotonic; `turn` is its place among the publications to `queue`. `early` counts the attempts
+    that began before their `not_before`.
     """
 
     id: str
@@ -53,6 +54,8 @@ class Delivery:
     turn: int = 0
     due_at: float = 0.0
     asked_at: float = inf
+    not_before: float = -inf
+    early: int = 0
 
     @property
     def current(self) -> bool:
