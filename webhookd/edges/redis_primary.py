@@ -40,7 +40,7 @@ class _ToPrimary(AbstractConnection):
         try:
             return super().read_response(*args, **options)
         except redis.ResponseError as error:
-            if not _is_not_primary(error):
+            if not is_not_primary(error):
                 raise
             self.disconnect()  # type: ignore[no-untyped-call]  # redis-py has no types here
             raise NotPrimary(_text(error)) from error
@@ -81,7 +81,8 @@ class PrimaryPool(redis.ConnectionPool):
         return connection
 
 
-def _is_not_primary(error: redis.ResponseError) -> bool:
+def is_not_primary(error: redis.ResponseError) -> bool:
+    """Whether a server has said so that takes no writes, while another one may."""
     text = _text(error)
     return text.partition(" ")[0] in NOT_PRIMARY or IN_SCRIPT in text
 

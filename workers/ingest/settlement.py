@@ -79,7 +79,10 @@ class Settlement:
         effect = self._dispatches.report(report, now)
         if delivery.early > early:
             _log.warning(
-                "retry_too_early", delivery=delivery.id, attempt=report.attempt, due_in_s=delivery.asked_at - now
+                "retry_too_early",
+                delivery=delivery.id,
+                attempt=report.attempt,
+                due_in_s=round(delivery.asked_at - now, 3),
             )
         intake = self._intakes.get(delivery.subscription_id)
         if intake is None or intake.subscription.version != delivery.version:
