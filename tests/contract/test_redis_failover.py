@@ -188,6 +188,15 @@ def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
         announcer.close()
 
 
+def test_announcement_is_heard_while_memory_is_full(pair: RedisPair) -> None:
+    announcer = Announcer(pair.address, key_prefix=PREFIX)
+    with Listening(pair.address) as heard, pair.client(0) as primary:
+        primary.config_set("maxmemory", "1")
+        announcer.announce(SubscriptionChanged(id="one", version=1))
+        assert heard.get(timeout=10) == SubscriptionChanged(id="one", version=1)
+    announcer.close()
+
+
 def _subscribers(server: Redis) -> list[str]:
     found: Any = server.client_list(_type="pubsub")
     return [client["cmd"] for client in found]

@@ -145,7 +145,7 @@ class Listener:
             ):
                 # Over Redis a consumer subscribes with its first drain.
                 _drain(connection, SUBSCRIBE_S)
-                _write(channel)
+                _ask_whether_primary(channel)
                 for event in ready:
                     event.set()
                 _hear_until(stop, connection, channel)
@@ -158,11 +158,17 @@ def _hear_until(stop: threading.Event, connection: Connection, channel: Any) -> 
         _drain(connection, LOOK_UP_S)
         if clock.monotonic() - looked_at >= LOOK_AT_SERVER_S:
             looked_at = clock.monotonic()
-            _write(channel)
+            _ask_whether_primary(channel)
+
+
+def _ask_whether_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
+    """Raises one of _ERRORS when the broker is a Redis that has become a replica."""
+    if isinstance(channel, PrimaryChannel):
+        channel.ask_whether_primary()
 
 
 def _write(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
-    """Raises one of _ERRORS when the broker takes no writes, as a Redis does not that has become a replica."""
+    """Raises one of _ERRORS when the broker takes no writes, for whatever reason."""
     if isinstance(channel, PrimaryChannel):
         channel.write()
 

@@ -1,10 +1,12 @@
 """kombu over the Redis that takes writes: what connections to the broker are made of, for tasks and announcements."""
 
+import contextlib
 from typing import Any
 
 from kombu.connection import Connection, ConnectionPool, PooledConnection
 from kombu.transport import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, PrimaryConnection, PrimarySSLConnection
 
@@ -25,9 +27,14 @@ class PrimaryChannel(redis.Channel):
         with self.conn_or_acquire() as client:
             client.set(WRITABLE, 1, px=WRITABLE_MS)
 
+    def ask_whether_primary(self) -> None:
+        """Raises NotPrimary when the server is none; a primary whose memory or disk is full is one all the same."""
+        with contextlib.suppress(ResponseError):
+            self.write()
+
     def _put_fanout(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - kombu's
         # A replica takes a PUBLISH as well, and only those hear it who listen there: a write is refused.
-        self.write()
+        self.ask_whether_primary()
         super()._put_fanout(*args, **options)  # type: ignore[no-untyped-call]
 
     def _connparams(self, *args: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - kombu's
