@@ -42,7 +42,7 @@ class Announcements(Protocol):
         """Tell every process what changed."""
 
     def ping(self) -> None:
-        """Have the queue's broker answer."""
+        """Have the queue's broker take a write."""
 
 
 class Board(Protocol):
@@ -53,6 +53,9 @@ class Board(Protocol):
 
     def queues(self) -> dict[str, int]:
         """How many tasks wait in each queue."""
+
+    def ping(self) -> None:
+        """Have it take a write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from webhookd.edges.exchange.loop import ExchangeLoop
 from webhookd.flow.ticket import Ticket
 from webhookd.settings import Settings
 from workers.application import ETA_LIMIT, build_celery
+from workers.board_clock import BoardClock
 from workers.control_watch import ControlWatch
 from workers.desk import Desk, PublishRetry
 from workers.directory import Directory
@@ -68,7 +69,7 @@ class WorkerProcess:
         self._control: ControlWatch | None = None
         self._stopping = False
         self.app: Celery = build_celery(settings)
-        register(self.app, lambda: self)
+        register(self.app, lambda: self, BoardClock(edges.board.now, clock.monotonic))
 
     def start(self, *, queues: Sequence[str], slots: int, deaf: Callable[[], None]) -> None:
         """Announce a worker that consumes these queues, and watch over it; `deaf` is called when it is."""

@@ -36,7 +36,8 @@ LOOK_AGAIN_S = 0.1
 class Site:
     """Owned by the test session's main thread: what dies is started again from there.
 
-    `kafka` and `postgres` are None where the services are not the site's own, and so not to be killed.
+    `redis_url` is where the service finds Redis, unless at the server itself. `kafka` and `postgres` are None where the
+    services are not the site's own, and so not to be killed.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class Site:
         *,
         bootstrap: str,
         redis: RedisServer,
+        redis_url: str = "",
         kafka: KafkaCluster | None = None,
         postgres: PostgresServer | None = None,
     ) -> None:
         self.bootstrap = bootstrap
         self.redis = redis
+        self._redis_url = redis_url or redis.address
         self._kafka = kafka
         self._postgres = postgres
         self._folder = folder
@@ -89,7 +92,7 @@ class Site:
             pipeline = Pipeline(
                 folder,
                 kafka=self.bootstrap,
-                redis=self.redis.address,
+                redis=self._redis_url,
                 database=self.new_database(),
                 settings={**SETTINGS, **settings},
             )

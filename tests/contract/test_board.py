@@ -17,7 +17,7 @@ from webhookd import clock
 from webhookd.edges.redis_board import RedisBoard
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
-from webhookd.flow.report import Kind, Report
+from webhookd.flow.report import Kind, Report, encode
 from webhookd.flow.ticket import Ticket
 
 PATIENCE_S = 5.0
@@ -283,6 +283,11 @@ def test_of_many_copies_exactly_one_wins(board: Board) -> None:
             assert sorted(map(str, answers)) == sorted([str(b"payload"), *[str(Denied.TAKEN)] * (copies - 1)])
 
 
+def test_clock_of_the_board_goes_on(board: Board) -> None:
+    first, second = board.now(), board.now()
+    assert first <= second < first + PATIENCE_S
+
+
 def test_ping_answers(board: Board) -> None:
     board.ping()
 
@@ -305,6 +310,23 @@ def test_reports_go_on_after_redis_lost_everything(redis_board: RedisBoard, redi
     lose_everything(redis_url, prefix)
     redis_board.flush(Flush(reports={REPLY: [finished("d2")]}))
     assert heard(redis_board, after)[0] == [finished("d2")]
+
+
+def test_reports_go_on_when_redis_begins_again_with_a_clock_that_is_behind(
+    redis_board: RedisBoard, redis_url: str, prefix: str
+) -> None:
+    stream = f"{prefix}reports:{REPLY}"
+    with Redis.from_url(redis_url) as ahead:
+        ahead.xadd(stream, {"r": encode([finished("d1")])}, id="9999999999999-0")
+        found, after = heard(redis_board)
+        ahead.delete(stream)
+    assert found == [finished("d1")]
+    redis_board.flush(Flush(reports={REPLY: [finished("d2")]}))
+    found = []
+    give_up_at = clock.monotonic() + PATIENCE_S
+    while not found and clock.monotonic() < give_up_at:
+        found, after = redis_board.reports(REPLY, after, 0.1)
+    assert found == [finished("d2")]
 
 
 def test_unreadable_report_does_not_hide_the_others(redis_board: RedisBoard, redis_url: str, prefix: str) -> None:
@@ -345,6 +367,9 @@ def _ask_everything(away: RedisBoard) -> Iterator[None]:
         away.revoke(["s1/orders/0"])
     yield
     with pytest.raises(QueueUnavailable):
+        away.now()
+    yield
+    with pytest.raises(QueueUnavailable):
         away.ping()
 
 
@@ -353,6 +378,6 @@ def test_redis_that_is_away_is_said_soon(prefix: str) -> None:
         port = listener.getsockname()[1]
     away = RedisBoard(f"redis://127.0.0.1:{port}/0", prefix)
     began = clock.monotonic()
-    assert len(list(_ask_everything(away))) == 6
+    assert len(list(_ask_everything(away))) == 7
     assert clock.monotonic() - began < PATIENCE_S
     away.close()

@@ -16,8 +16,10 @@ from redis import Redis
 from tests.harness.command_process import CommandProcess
 from tests.harness.hostile_server import HostileServer, Peer
 from tests.harness.lanes import LIMITS, TOPIC, WANTED, Record, tokens
+from tests.harness.pipeline import until
 from tests.harness.subscriptions import subscription
 from webhookd.edges.redis_board import RedisBoard
+from webhookd.errors import QueueUnavailable
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.position import Partition
 from webhookd.flow.report import Kind, Report
@@ -71,6 +73,18 @@ class Ingest:
         self._publisher.publish([Outgoing(delivery, delivery.ticket("ingest"), alone=False)])
         return delivery
 
+    def reaches_primary(self) -> bool:
+        """Whether Redis takes our writes; leaves a server that does not."""
+        try:
+            self._board.ping()
+        except QueueUnavailable:
+            return False
+        return True
+
+    def wait_published(self) -> None:
+        """Wait until what was published has left, or is lost."""
+        until(lambda: not self._publisher.waiting, "the publisher is through")
+
     def hear_of(self, delivery: Delivery, kind: Kind) -> Report:
         """The next report of this kind about the delivery."""
         while True:
@@ -79,6 +93,12 @@ class Ingest:
             for report in reports:
                 if (report.delivery, report.kind) == (delivery.id, kind):
                     return report
+
+    def finished(self) -> set[str]:
+        """The deliveries that are reported as finished since we heard last; waits for a report."""
+        reports, self._heard = self._board.reports("ingest", self._heard, 3.0)
+        assert reports, "no report came"
+        return {report.delivery for report in reports if report.kind is Kind.FINISHED}
 
     def workers(self) -> list[WorkerState]:
         """The workers that are announced."""
@@ -139,6 +159,7 @@ class WorkerStage:
     def __init__(self, environment: Mapping[str, str], endpoint: Endpoint, ingest: Ingest) -> None:
         self.endpoint = endpoint
         self.ingest = ingest
+        self.prefix = environment["WEBHOOKD_REDIS_KEY_PREFIX"]
         self._environment = environment
 
     def worker(self, *arguments: str, **settings: str) -> CommandProcess:

@@ -20,6 +20,8 @@ from kombu.messaging import Consumer, Producer
 from redis import RedisError
 
 from webhookd import clock, logs
+from webhookd.edges.redis_primary import NotPrimary
+from webhookd.edges.redis_transport import PrimaryBroker, PrimaryChannel
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.administration import Availability
 from webhookd.flow.announcement import AdministrationChanged, Announcement, SubscriptionChanged
@@ -36,6 +38,8 @@ LOOK_UP_S: Final = 0.5
 RECONNECT_S: Final = (0.1, 5.0)
 """The first and the longest wait before a listener connects again; it doubles between them."""
 QUEUE_EXPIRES_S: Final = 60.0
+LOOK_AT_SERVER_S: Final = 2.0
+"""How often a listener looks whether its Redis still takes writes: a replica may never hear what is announced."""
 
 OnChange = Callable[[Announcement], None]
 """Told what changed."""
@@ -60,7 +64,7 @@ class Announcer:
         if not self._one_at_a_time.acquire(timeout=TURN_TIMEOUT_S):
             raise QueueUnavailable("another announcement is waiting for the broker")
         try:
-            self._publish(_body(announcement))
+            self._publish_on_primary(_body(announcement))
         except _ERRORS as error:
             self._forget_connection()
             raise QueueUnavailable(str(error)) from error
@@ -68,10 +72,10 @@ class Announcer:
             self._one_at_a_time.release()
 
     def ping(self) -> None:
-        """Have the broker answer on a connection of its own; raises QueueUnavailable."""
+        """Have the broker take a write on a connection of its own; raises QueueUnavailable."""
         connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
         try:
-            _established(connection)
+            _write(_established(connection))
         except _ERRORS as error:
             raise QueueUnavailable(str(error)) from error
         finally:
@@ -81,6 +85,14 @@ class Announcer:
         """Close the connection; a later announcement opens another one."""
         with self._one_at_a_time:
             self._forget_connection()
+
+    def _publish_on_primary(self, body: dict[str, str | int]) -> None:
+        """Nothing was announced to a server that is no primary any more, so that this is done at once again."""
+        try:
+            self._publish(body)
+        except NotPrimary:
+            self._forget_connection()
+            self._publish(body)
 
     def _publish(self, body: dict[str, str | int]) -> None:
         if self._connection is None:
@@ -133,10 +145,32 @@ class Listener:
             ):
                 # Over Redis a consumer subscribes with its first drain.
                 _drain(connection, SUBSCRIBE_S)
+                _ask_whether_primary(channel)
                 for event in ready:
                     event.set()
-                while not stop.is_set():
-                    _drain(connection, LOOK_UP_S)
+                _hear_until(stop, connection, channel)
+
+
+def _hear_until(stop: threading.Event, connection: Connection, channel: Any) -> None:  # noqa: ANN401  # as above
+    """Returns when told to stop; raises one of _ERRORS when nothing more is to be heard on this connection."""
+    looked_at = clock.monotonic()
+    while not stop.is_set():
+        _drain(connection, LOOK_UP_S)
+        if clock.monotonic() - looked_at >= LOOK_AT_SERVER_S:
+            looked_at = clock.monotonic()
+            _ask_whether_primary(channel)
+
+
+def _ask_whether_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
+    """Raises one of _ERRORS when the broker is a Redis that has become a replica."""
+    if isinstance(channel, PrimaryChannel):
+        channel.ask_whether_primary()
+
+
+def _write(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
+    """Raises one of _ERRORS when the broker takes no writes, for whatever reason."""
+    if isinstance(channel, PrimaryChannel):
+        channel.write()
 
 
 def _drain(connection: Connection, for_s: float) -> None:
@@ -168,7 +202,8 @@ def _hear(body: object, on_change: OnChange) -> None:
 
 def _connect(url: str, key_prefix: str, *, timeout_s: float) -> Connection:
     options = {"polling_interval": 0.01} if url.startswith("memory:") else _redis_options(key_prefix, timeout_s)
-    return Connection(url, transport_options=options, connect_timeout=timeout_s)
+    made: Connection = PrimaryBroker(url, transport_options=options, connect_timeout=timeout_s)  # type: ignore[no-untyped-call]
+    return made
 
 
 def _redis_options(key_prefix: str, timeout_s: float) -> dict[str, Any]:

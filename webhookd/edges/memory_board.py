@@ -98,6 +98,10 @@ class MemoryBoard:
         """Nothing: the embedded queues are the Celery application's own, and nobody else's to look into."""
         return {}
 
+    def now(self) -> float:
+        """The clock of this process, which is everybody's here."""
+        return clock.monotonic()
+
     def ping(self) -> None:
         """Always there."""
 

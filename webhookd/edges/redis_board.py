@@ -15,6 +15,7 @@ import redis
 from redis.connection import PythonRespSerializer
 
 from webhookd import clock, logs
+from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.board import Denied, Flush, Offer, payload_key
 from webhookd.flow.queues import QUEUES
@@ -116,21 +117,23 @@ _worker = msgspec.msgpack.Decoder(WorkerState)
 
 
 class _Answering(AbstractContextManager[None]):
-    """Redis' own errors become QueueUnavailable."""
+    """Redis' own errors become QueueUnavailable. A server that is no primary any more is left by every connection."""
+
+    def __init__(self, pool: PrimaryPool) -> None:
+        self._pool = pool
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, NotPrimary):
+            self._pool.drop()
         if isinstance(error, redis.RedisError):
             raise QueueUnavailable(str(error)) from error
-
-
-_answering = _Answering()
 
 
 class RedisBoard:
     """The board on a Redis server; thread-safe."""
 
     def __init__(self, url: str, prefix: str, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
-        self._redis = redis.Redis.from_url(
+        pool = PrimaryPool.from_url(
             url,
             socket_timeout=5.0,
             socket_connect_timeout=2.0,
@@ -138,11 +141,14 @@ class RedisBoard:
             health_check_interval=10,
             command_packer=PythonRespSerializer(COPIED_BYTES, _encoded),
         )
+        self._redis = redis.Redis.from_pool(pool)
+        self._answering = _Answering(pool)
         self._trim_at = 0.0
         self._slots = f"{prefix}slots"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
         self._workers = f"{prefix}workers"
+        self._writable = f"{prefix}{WRITABLE}"
         # kombu keeps a queue without priorities in a list of the queue's name, behind its `global_keyprefix`.
         self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
         self._silence_ms = round(worker_silence_s * 1000)
@@ -153,7 +159,7 @@ class RedisBoard:
 
     def offer(self, offers: Sequence[Offer]) -> None:
         """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
-        with _answering:
+        with self._answering:
             index = [[o.ticket.id, payload_key(o.ticket.id, o.ticket.attempt), *_lanes(o.ticket)] for o in offers]
             payloads = [offer.payload for offer in offers]
             self._offer(
@@ -162,7 +168,7 @@ class RedisBoard:
 
     def claim(self, tickets: Sequence[Ticket]) -> list[bytes | Denied]:
         """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
-        with _answering:
+        with self._answering:
             index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in tickets]
             answers: Any = self._claim(
                 keys=[self._slots, self._payloads, self._reports + tickets[0].reply],
@@ -172,7 +178,7 @@ class RedisBoard:
 
     def current(self, tickets: Sequence[Ticket]) -> list[bool]:
         """Whether each delivery is still the one its lanes wait for."""
-        with _answering:
+        with self._answering:
             wanted = [
                 (slot, f"{epoch}|{t.id}|")
                 for t in tickets
@@ -188,7 +194,7 @@ class RedisBoard:
 
     def flush(self, flush: Flush) -> None:
         """Hand over reports and what becomes of the payloads, in one MULTI."""
-        with _answering, self._redis.pipeline(transaction=True) as pipe:
+        with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key, payload in flush.keep.items():
                 pipe.set(self._payloads + key, payload, ex=PAYLOAD_TTL_S)
             if flush.drop:
@@ -203,55 +209,73 @@ class RedisBoard:
 
         What was read is trimmed about once a second.
         """
-        with _answering:
+        with self._answering:
             stream = self._reports + reply
             answer: Any = self._redis.xread({stream: after}, count=500, block=max(1, int(wait_s * 1000)))
             entries = (
                 answer[stream.encode()][0] if isinstance(answer, dict) and answer else answer[0][1] if answer else []
             )
-            if not entries:
-                return [], after
             found = [report for _, fields in entries for report in _decode(fields)]
-            last = entries[-1][0]
+            last = entries[-1][0].decode() if entries else after
             if clock.monotonic() >= self._trim_at:
+                last = last if entries else self._where_to_read_on(stream, last)
                 self._redis.xtrim(stream, minid=last)
                 self._trim_at = clock.monotonic() + TRIM_INTERVAL_S
-            return found, last.decode()
+            return found, last
+
+    def _where_to_read_on(self, stream: str, after: str) -> str:
+        """`after`, or the beginning of a stream that has not come so far.
+
+        Entries are numbered by Redis' clock. A stream that was lost is begun again by a server whose clock may be
+        behind; so may be the replica's that took over without the last entries. Nothing would be heard until that
+        clock has caught up. What is read twice changes nothing.
+        """
+        try:
+            reached: Any = self._redis.xinfo_stream(stream)["last-generated-id"]
+        except redis.ResponseError:  # there is none
+            return "0"
+        return after if _number_of(reached.decode()) >= _number_of(after) else "0"
 
     def revoke(self, slots: Sequence[str]) -> None:
         """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
-        with _answering:
+        with self._answering:
             if slots:
                 self._redis.hdel(self._slots, *slots)
 
     def announce(self, worker: WorkerState) -> None:
         """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
-        with _answering:
+        with self._answering:
             self._announce(keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms])
 
     def withdraw(self, worker_id: str) -> None:
         """A worker takes no more tasks."""
-        with _answering:
+        with self._answering:
             self._redis.hdel(self._workers, worker_id)
 
     def workers(self) -> list[WorkerState]:
         """The workers that are alive, by id. What another version says of itself is passed over."""
-        with _answering:
+        with self._answering:
             answers: Any = self._alive(keys=[self._workers], args=[self._silence_ms])
         found = [worker for silent_ms, said in answers if (worker := _worker_of(said, silent_ms / 1000))]
         return sorted(found, key=lambda worker: worker.id)
 
     def queues(self) -> dict[str, int]:
         """How many tasks wait in each queue; those that a worker holds (also for a countdown) wait no more."""
-        with _answering, self._redis.pipeline(transaction=True) as pipe:
+        with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key in self._queues.values():
                 pipe.llen(key)
             return dict(zip(self._queues, pipe.execute(), strict=True))
 
+    def now(self) -> float:
+        """The clock that everybody shares: Redis' own, in seconds."""
+        with self._answering:
+            seconds, micros = self._redis.time()
+            return float(seconds + micros / 1e6)
+
     def ping(self) -> None:
-        """Raises QueueUnavailable when Redis does not answer."""
-        with _answering:
-            self._redis.ping()
+        """Raises QueueUnavailable when Redis does not answer, or takes no writes."""
+        with self._answering:
+            self._redis.set(self._writable, 1, px=WRITABLE_MS)
 
     def close(self) -> None:
         """Close every connection."""
@@ -278,6 +302,12 @@ def _worker_of(said: bytes, silent_s: float) -> WorkerState | None:
     except msgspec.DecodeError as error:
         _log.warning("worker_unreadable", detail=str(error))
         return None
+
+
+def _number_of(entry: str) -> tuple[int, int]:
+    """An entry's number, to be compared."""
+    at_ms, _, count = entry.partition("-")
+    return int(at_ms), int(count or 0)
 
 
 def _decode(fields: dict[bytes, bytes]) -> list[Report]:

@@ -35,9 +35,10 @@ class Delivery:
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
     `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
     the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
-    for this attempt, are monotonic; `turn` is its place among the publications to `queue`. `task` numbers the
-    task that it shares, 0 for one of its own, and `weight` is its part of the thread that works on that; `moved_at` is
-    when its worker began, or the endpoint last acknowledged a batch.
+    for this attempt, are monotonic; `turn` is its place among the publications to `queue`. `early` counts the attempts
+    that began before their `not_before`. `task` numbers the task that it shares, 0 for one of its own, and `weight` is
+    its part of the thread that works on that; `moved_at` is when its worker began, or the endpoint last acknowledged a
+    batch.
     """
 
     id: str
@@ -62,6 +63,8 @@ class Delivery:
     moved_at: float = inf
     due_at: float = 0.0
     asked_at: float = inf
+    not_before: float = -inf
+    early: int = 0
 
     @property
     def current(self) -> bool:

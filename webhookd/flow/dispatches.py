@@ -44,6 +44,10 @@ SHORTEST_REST_S, LONGEST_REST_S = 0.1, 10.0
 """Between two deliveries of a lane whose endpoint said 429 or 503: doubled with each, halved with each success."""
 
 
+EARLY_S = 1.0
+"""A retry that begins earlier than it was to, by this and by half of its wait, came by a clock that is wrong."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leases:
     """How long silence means nothing."""
@@ -122,6 +126,8 @@ class Dispatches:
         if effect.delivered or report.kind is Kind.STARTED:
             delivery.moved_at = now
         _measure(delivery, report, now)
+        if delivery.stage is Stage.RETRYING and now < delivery.not_before and report.kind is not Kind.STALE:
+            delivery.early += 1
         self._apply(delivery, report, now, effect)
         return effect
 
@@ -133,6 +139,8 @@ class Dispatches:
                 self._retrying(delivery, report, now)
             case Kind.FINISHED:
                 self._finished(delivery, effect)
+            case Kind.EXHAUSTED if delivery.early:
+                self._too_early(delivery, report, effect)
             case Kind.EXHAUSTED:
                 self._exhausted(delivery, report.failure, report.wait_s, now, effect)
             case Kind.GONE:
@@ -219,6 +227,7 @@ class Dispatches:
         slack_s = self._leases.claim_timeout_s + self._leases.lease_s + self._leases.request_deadline_s
         delivery.due_at = now + report.wait_s + slack_s
         delivery.asked_at = now + report.wait_s
+        delivery.not_before = delivery.asked_at - max(EARLY_S, report.wait_s / 2)
         for lane in delivery.lanes:
             lane.alone = True
             lane.failures = failures
@@ -261,6 +270,16 @@ class Dispatches:
         for lane in delivery.lanes:
             wait_s = retry.probe_wait_s(lane.failed_probes, self._chance()) * self._leases.retry_time_scale
             self._hold(lane, now + max(wait_s, asked_s), effect)
+
+    def _too_early(self, delivery: Delivery, report: Report, effect: Effect) -> None:
+        """No attempt is left, but some began long before their time: as many are made again, the first in its time."""
+        attempts = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
+        self.give_up(delivery, effect)
+        for lane in delivery.lanes:
+            lane.alone = True
+            lane.failures = max(0, attempts - delivery.early)
+            lane.rest_until = max(lane.rest_until, delivery.asked_at)
+            _begin_to_fail(lane, report.failure)
 
     def _gone(self, delivery: Delivery, effect: Effect) -> None:
         self.give_up(delivery, effect)

@@ -16,8 +16,9 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "Look at the brokers and the network to them.",
     ),
     "queue_unavailable": (
-        "Redis does not answer. Nothing is dispatched. What was in flight is sent again when Redis is back.",
-        "Look at Redis: its process, its memory, the network to it.",
+        "Redis does not answer, or refuses writes. Nothing is dispatched. What was in flight is sent again when Redis "
+        "takes writes again.",
+        "Look at Redis: its process, memory and disk, the network to it, and whether the address leads to the primary.",
     ),
     "store_unavailable": (
         "The database does not answer. Deliveries go on under the configuration last read; the API answers with 503.",

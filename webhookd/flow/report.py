@@ -54,6 +54,24 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     failure: Exchange | None = None
 
 
+BELIEVED_S = 60.0
+"""A report takes seconds at most. What it says happened longer ago, or later than now, was told by a wrong clock."""
+
+
+def by_our_clock(report: Report, now: float) -> Report:
+    """The report with its exchanges' times as they can be: those of a worker whose clock is off become `now`."""
+    success, failure = _dated(report.success, now), _dated(report.failure, now)
+    if success is report.success and failure is report.failure:
+        return report
+    return msgspec.structs.replace(report, success=success, failure=failure)
+
+
+def _dated(exchange: Exchange | None, now: float) -> Exchange | None:
+    if exchange is None or now - BELIEVED_S <= exchange.at <= now:
+        return exchange
+    return msgspec.structs.replace(exchange, at=now)
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Report])
 

@@ -41,6 +41,7 @@ from webhookd.flow.dispatches import Dispatches, Leases
 from webhookd.flow.envelope import CONTENT_TYPE
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.membership import STEADY_S
+from webhookd.flow.report import by_our_clock
 from webhookd.flow.route import Limits, Route
 from webhookd.flow.subscription import OnFilterError, Subscription
 from webhookd.flow.target import Target, request_head
@@ -345,7 +346,8 @@ class IngestProcess:
                 self._stopping.wait(BACK_OFF_S)
                 continue
             if reports:
-                self.loop.reported(reports)
+                now = clock.wall_clock()
+                self.loop.reported([by_our_clock(report, now) for report in reports])
 
 
 def _new_token() -> str:

@@ -8,8 +8,8 @@ from webhookd.clock import Monotonic
 from webhookd.flow.activity_fold import ActivityFold
 from webhookd.flow.burial import WORKER_LOST, Burial
 from webhookd.flow.delivery import Delivery, Stage
-from webhookd.flow.dispatches import STALE_PAUSE_S, Dispatches, Effect, due_probes
-from webhookd.flow.report import Kind, Report
+from webhookd.flow.dispatches import Dispatches, Effect, due_probes
+from webhookd.flow.report import Report
 from webhookd.flow.turns import NO_TURN
 from workers.ingest.dispatcher import Dispatcher
 from workers.ingest.intake import Intake
@@ -75,8 +75,15 @@ class Settlement:
             self._guarded(self._intakes.get(delivery.subscription_id), partial(self._settle, delivery, report, now))
 
     def _settle(self, delivery: Delivery, report: Report, now: float) -> None:
-        done = delivery.done
+        done, early = delivery.done, delivery.early
         effect = self._dispatches.report(report, now)
+        if delivery.early > early:
+            _log.warning(
+                "retry_too_early",
+                delivery=delivery.id,
+                attempt=report.attempt,
+                due_in_s=round(delivery.asked_at - now, 3),
+            )
         intake = self._intakes.get(delivery.subscription_id)
         if intake is None or intake.subscription.version != delivery.version:
             return
@@ -85,9 +92,6 @@ class Settlement:
         if report.failure is not None:
             intake.failed(report.failure)
         self._apply(intake, effect, report.failure.error if report.failure else "")
-        if report.kind is Kind.STALE:
-            # What is read again before its lanes have rested touches nothing: look once more when they have.
-            self._timers.at(now + STALE_PAUSE_S, partial(self._touch_if_running, intake))
 
     def sweep(self) -> None:
         """What is overdue: claims, leases, probes and leftovers."""
@@ -136,6 +140,9 @@ class Settlement:
         intake.counters.delivered += effect.delivered
         intake.changed = intake.changed or effect.delivered > 0
         intake.reread(effect.reread)
+        for rested_at in {lane.rest_until for lane, _ in effect.reread if lane.rest_until > self._monotonic()}:
+            # What is read again before its lane has rested touches nothing: look once more when it has.
+            self._timers.at(rested_at, partial(self._touch_if_running, intake))
         for lane in effect.held:
             intake.hold(lane)
         if effect.held or effect.burial:

@@ -161,6 +161,7 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
 def _board_says(board: Board | None) -> Boarded:
     if board is None:
         return Boarded(workers=(), queues={})
+    board.ping()  # what a replica says of workers and queues may be of the past
     return Boarded(workers=[asdict(worker) for worker in board.workers()], queues=board.queues())
 
 

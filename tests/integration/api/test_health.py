@@ -14,7 +14,7 @@ from tests.harness.subscriptions import subscription
 from webhookd import clock
 from webhookd.edges.announcements import Announcer
 from webhookd.edges.memory_board import MemoryBoard
-from webhookd.errors import StoreUnavailable
+from webhookd.errors import QueueUnavailable, StoreUnavailable
 from webhookd.flow.faults import Fault
 from webhookd.flow.mail import Fate, Settlement
 from webhookd.flow.membership import Member
@@ -108,6 +108,25 @@ def test_workers_and_queues_are_shown(settings: Settings, database: Database, ka
     app = create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("memory://"), board=board)
     [shown] = app.test_client().get("/health").get_json()["workers"]
     assert (shown["id"], shown["queues"], shown["slots"], shown["busy"]) == ("first.host.1", ["webhookd.first"], 8, 2)
+
+
+class Replica(MemoryBoard):
+    """A board that answers questions and takes no writes."""
+
+    def ping(self) -> None:
+        raise QueueUnavailable("READONLY You can't write against a read only replica.")
+
+
+def test_queue_that_answers_and_takes_no_writes_is_a_fault(
+    settings: Settings, database: Database, kafka: MemoryOffsets
+) -> None:
+    announcer = Announcer("memory://")
+    app = create_app(settings, database=database, kafka_offsets=kafka, announcer=announcer, board=Replica())
+    shown = app.test_client().get("/health").get_json()
+    assert shown["status"] == "degraded"
+    assert ["READONLY" in fault["detail"] for fault in shown["faults"] if fault["code"] == "queue_unavailable"] == [
+        True
+    ]
 
 
 def test_question_that_hangs_holds_up_no_answer() -> None:

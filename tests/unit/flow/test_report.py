@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from webhookd.flow.report import Exchange, Kind, Report, decode, encode
+from webhookd.flow.report import Exchange, Kind, Report, by_our_clock, decode, encode
 
 FULL = Report(
     Kind.RETRY, "d1", 2, 7, 0.25, 30.0, Exchange(1.5, "msg_1", 200, b"H", b"B"), Exchange(2.5, "msg_2", error="timeout")
@@ -23,3 +23,22 @@ def test_everything_in_a_report_survives() -> None:
 def test_what_another_version_wrote_is_refused(blob: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode(blob)
+
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [(NOW, NOW), (NOW - 30.0, NOW - 30.0), (NOW - 600.0, NOW), (NOW + 600.0, NOW), (NOW + 0.1, NOW)],
+)
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+def test_time_of_an_exchange_is_told_by_a_clock_that_is_right(outcome: str, at: float, shown: float) -> None:
+    report = Report(Kind.RETRY, "d1", 0, **{outcome: Exchange(at, "msg_1", 500)})  # type: ignore[arg-type]
+    found = getattr(by_our_clock(report, NOW), outcome)
+    assert found == Exchange(shown, "msg_1", 500)
+
+
+def test_report_without_an_exchange_stays_as_it_is() -> None:
+    report = Report(Kind.PROGRESS, "d1", 0, 3)
+    assert by_our_clock(report, NOW) is report

@@ -1,5 +1,6 @@
 """What the task puts back into the queues, on kombu's in-memory transport."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,8 +14,14 @@ from webhookd.errors import StoreUnavailable
 from webhookd.flow.ticket import Ticket, describe, ticket_from_wire, ticket_to_wire
 from webhookd.settings import Settings
 from workers.application import build_celery
+from workers.board_clock import BoardClock
+from workers.countdowns import HEADER
+from workers.desk import BACK_OFF_S
 from workers.queues import DELIVER, FIRST, RETRY
 from workers.tasks import register
+
+NOW = 1_700_000_000.0
+"""The board's clock."""
 
 PublishRetry = Callable[[Ticket, float], None]
 
@@ -40,15 +47,23 @@ class Broker:
     def __init__(self) -> None:
         self.app: Celery = build_celery(Settings.model_validate({"redis_url": "memory://"}))
 
-    def run(self, desk: AwayDesk | FailingDesk, parcel: list[Ticket], queue: str) -> None:
+    def run(
+        self,
+        desk: AwayDesk | FailingDesk,
+        parcel: list[Ticket],
+        queue: str,
+        headers: dict[str, Any] | None = None,
+    ) -> None:
         """Run the task as a worker would that took it from the queue."""
-        register(self.app, lambda: desk)
+        register(self.app, lambda: desk, BoardClock(lambda: NOW, lambda: 0.0))
         task = self.app.tasks[DELIVER]
         wires = [ticket_to_wire(one) for one in parcel]
         origin = {"exchange": "", "routing_key": queue, "priority": 0, "redelivered": False}
-        task.push_request(id="task-1", called_directly=False, delivery_info=origin, args=[wires], kwargs={}, retries=0)
+        facts = {"id": "task-1", "called_directly": False, "delivery_info": origin, "retries": 0, **(headers or {})}
+        task.push_request(args=[wires], kwargs={}, **facts)
         try:
-            task.run(wires)
+            with contextlib.suppress(Retry):
+                task.run(wires)
         finally:
             task.pop_request()
 
@@ -75,8 +90,7 @@ def broker() -> Iterator[Broker]:
 @pytest.mark.parametrize("queue", [FIRST, RETRY])
 def test_parcel_waits_in_the_queue_it_came_from(broker: Broker, queue: str) -> None:
     parcel = [ticket("d1"), ticket("d2")]
-    with pytest.raises(Retry):
-        broker.run(AwayDesk(), parcel, queue)
+    broker.run(AwayDesk(), parcel, queue)
     ((headers, again),) = broker.queued(queue)
     assert (again, bool(headers["eta"]), headers["argsrepr"]) == (parcel, True, describe(parcel))
 
@@ -92,3 +106,15 @@ def test_each_retry_is_a_task_of_its_own(broker: Broker) -> None:
     broker.run(FailingDesk(), [ticket("d1"), ticket("d2")], FIRST)
     tasks = broker.queued(RETRY)
     assert len({headers["id"] for headers, _ in tasks} - {"task-1"}) == 2
+
+
+def test_retry_says_how_long_it_waits_by_the_clock_that_all_share(broker: Broker) -> None:
+    broker.run(FailingDesk(), [ticket("d1")], FIRST)
+    ((headers, _),) = broker.queued(RETRY)
+    assert headers[HEADER] == {"wait_s": 30.0, "until": NOW + 30.0}
+
+
+def test_wait_of_an_earlier_retry_is_not_carried_on(broker: Broker) -> None:
+    broker.run(AwayDesk(), [ticket("d1")], RETRY, headers={HEADER: {"wait_s": 30.0, "until": NOW}})
+    ((headers, _),) = broker.queued(RETRY)
+    assert headers[HEADER] == {"wait_s": BACK_OFF_S, "until": NOW + BACK_OFF_S}

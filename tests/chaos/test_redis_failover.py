@@ -1,0 +1,45 @@
+"""Redis fails over: another server is the primary, and the old one, now its replica, keeps every open connection."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import RECONNECT_S
+from tests.chaos.findings import Cost
+from tests.chaos.grounds import DEADLINE_S, LEASE_S, Site
+from tests.chaos.report import Report
+from tests.chaos.scenario import Scenario
+from tests.harness.redis_pair import RedisPair
+
+COST = Cost(
+    recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
+    why="Celery's reconnect + lease + request deadline, as after a restart",
+    later=1,
+    amnesia_s=2.0,  # replication is asynchronous: the new primary may not know the last writes of the old one
+)
+
+
+@pytest.fixture
+def paired(site: Site, tmp_path: Path) -> Iterator[tuple[Site, RedisPair]]:
+    """The service with two Redis servers behind one address."""
+    with ExitStack() as exits:
+        pair = exits.enter_context(RedisPair(tmp_path))
+        made = Site(
+            tmp_path, site.new_database, bootstrap=site.bootstrap, redis=pair.servers[0], redis_url=pair.address
+        )
+        exits.callback(made.close)
+        yield made, pair
+
+
+@pytest.mark.chaos
+def test_failover_of_redis_loses_nothing(paired: tuple[Site, RedisPair], report: Report) -> None:
+    site, pair = paired
+    site.serve()
+    with Scenario("Redis failover", site, report) as scenario:
+        scenario.three()
+        scenario.load()
+        for _ in range(2):  # there, and back
+            with scenario.marked(COST):
+                pair.fail_over()

@@ -1,0 +1,226 @@
+"""A primary that becomes a replica under open connections: who holds one leaves it, and goes on with the new primary.
+
+Real: two Redis servers behind a relay (harness/redis_pair.py), the board, kombu's and Celery's connections.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+
+from tests.harness.errands import ticket
+from tests.harness.pipeline import until
+from tests.harness.redis_pair import RedisPair
+from webhookd.edges.announcements import Announcer, Listener
+from webhookd.edges.redis_board import RedisBoard
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.announcement import Announcement, SubscriptionChanged
+from webhookd.flow.board import Flush, Offer
+from webhookd.flow.report import Kind, Report
+from webhookd.settings import Settings
+from workers.application import build_celery
+from workers.queues import DELIVER, FIRST
+
+PREFIX = "failover-test:"
+REPLY = "ingest"
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # tells whether Redis is to be had
+    """A primary and its replica."""
+    with RedisPair(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def board(pair: RedisPair) -> Iterator[RedisBoard]:
+    """A board whose connections lead to the primary through the relay."""
+    made = RedisBoard(pair.address, PREFIX)
+    yield made
+    made.close()
+
+
+def test_board_that_meets_a_replica_goes_on_with_the_primary(pair: RedisPair, board: RedisBoard) -> None:
+    board.ping()
+    pair.fail_over()
+    with pytest.raises(QueueUnavailable, match="READONLY"):
+        board.ping()
+    board.offer([Offer(ticket("d1"), b"payload")])
+    assert board.claim([ticket("d1")]) == [b"payload"]
+
+
+def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, board: RedisBoard) -> None:
+    reports = Flush(reports={REPLY: [Report(Kind.STALE, "d1", 0)]})
+    calls: list[Callable[[], None]] = [
+        lambda: board.offer([Offer(ticket("d1"), b"payload")]),
+        lambda: board.flush(reports),
+    ]
+    for call in calls:
+        call()
+        pair.fail_over()
+        with pytest.raises(QueueUnavailable, match="READONLY"):
+            call()
+        call()
+
+
+def test_connections_that_only_read_are_dropped_with_the_others(pair: RedisPair, board: RedisBoard) -> None:
+    readers = 3
+    gate = threading.Barrier(readers)
+    with ThreadPoolExecutor(readers) as pool:
+
+        def read(number: int) -> None:
+            gate.wait(10)
+            board.reports(f"reader-{number}", "0", 0.2)
+
+        list(pool.map(read, range(readers)))  # each on a connection of its own
+        pair.fail_over()
+        with pytest.raises(QueueUnavailable):
+            board.ping()
+        with pair.client(1) as replica:
+            list(pool.map(read, range(readers)))
+            until(lambda: _clients(replica) == [], "nobody is connected to the replica")
+
+
+def _clients(server: Redis) -> list[str]:
+    """The commands that our clients sent last; not the replication's, nor the asker's own."""
+    found: Any = server.client_list()
+    return [client["cmd"] for client in found if client["flags"] in {"N", "b"} and client["cmd"] != "client|list"]
+
+
+def test_blocked_reader_of_reports_hears_from_the_new_primary(pair: RedisPair, board: RedisBoard) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(board.reports, REPLY, "0", 4.0)
+        with pair.client(0) as primary:
+            until(lambda: "xread" in _clients(primary), "the reader waits")
+        pair.fail_over()
+        with pytest.raises(QueueUnavailable, match="UNBLOCKED"):
+            reading.result(10)
+    report = Report(Kind.STALE, "d1", 0)
+    board.flush(Flush(reports={REPLY: [report]}))
+    assert board.reports(REPLY, "0", 5.0)[0] == [report]
+
+
+def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, board: RedisBoard) -> None:
+    announcer = Announcer(pair.address, key_prefix=PREFIX)
+    announcer.ping()
+    pair.refuse()
+    for _ in range(2):
+        for ask in (board.ping, announcer.ping):
+            with pytest.raises(QueueUnavailable, match="READONLY"):
+                ask()
+    announcer.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [("maxmemory", "1", "OOM|maxmemory"), ("min-replicas-to-write", "2", "NOREPLICAS")],
+)
+def test_primary_that_refuses_writes_is_said(
+    pair: RedisPair, board: RedisBoard, setting: str, value: str, said: str
+) -> None:
+    announcer = Announcer(pair.address, key_prefix=PREFIX)
+    with pair.client(0) as primary:
+        primary.config_set(setting, value)
+    for ask in (board.ping, announcer.ping):
+        with pytest.raises(QueueUnavailable, match=said):
+            ask()
+    with pair.client(0) as primary:
+        primary.config_set(setting, "0")
+    board.ping()
+    announcer.close()
+
+
+@pytest.fixture
+def app(pair: RedisPair) -> Iterator[Celery]:
+    """An application that publishes over the relay."""
+    made = build_celery(Settings.model_validate({"redis_url": pair.address, "redis_key_prefix": PREFIX}))
+    yield made
+    made.close()
+
+
+def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celery) -> None:
+    def publish() -> None:
+        app.send_task(DELIVER, args=[[]], queue=FIRST, retry=False, ignore_result=True)
+
+    publish()
+    pair.fail_over()
+    with pytest.raises(OperationalError, match="READONLY"):
+        publish()
+    publish()
+    with pair.client(0) as primary:
+        assert primary.llen(f"{PREFIX}{FIRST}") == 2
+
+
+def test_announcement_reaches_those_who_listen_at_the_new_primary(pair: RedisPair) -> None:
+    announcer = Announcer(pair.address, key_prefix=PREFIX)
+    announcer.announce(SubscriptionChanged(id="before", version=1))
+    pair.fail_over()
+    with Listening(pair.address) as heard:
+        announcer.announce(SubscriptionChanged(id="after", version=2))
+        assert heard.get(timeout=10) == SubscriptionChanged(id="after", version=2)
+    announcer.close()
+
+
+def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
+    with Listening(pair.address) as heard:
+        pair.fail_over()
+        with pair.client(1) as replica:
+            until(lambda: not _subscribers(replica), "nobody listens to the replica")
+        announcer = Announcer(pair.address, key_prefix=PREFIX)
+
+        def hears() -> bool:
+            announcer.announce(SubscriptionChanged(id="after", version=2))
+            try:
+                return heard.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
+            except queue.Empty:
+                return False
+
+        until(hears, "the listener is connected to the primary")
+        announcer.close()
+
+
+def test_announcement_is_heard_while_memory_is_full(pair: RedisPair) -> None:
+    announcer = Announcer(pair.address, key_prefix=PREFIX)
+    with Listening(pair.address) as heard, pair.client(0) as primary:
+        primary.config_set("maxmemory", "1")
+        announcer.announce(SubscriptionChanged(id="one", version=1))
+        assert heard.get(timeout=10) == SubscriptionChanged(id="one", version=1)
+    announcer.close()
+
+
+def _subscribers(server: Redis) -> list[str]:
+    found: Any = server.client_list(_type="pubsub")
+    return [client["cmd"] for client in found]
+
+
+class Listening:
+    """A listener on a thread of its own; what it has heard."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._heard: queue.Queue[Announcement] = queue.Queue()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        Listener(self._url, key_prefix=PREFIX).run(self._heard.put, self._stop, listening=self._ready)
+
+    def __enter__(self) -> "queue.Queue[Announcement]":
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self._heard
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()

@@ -1,0 +1,110 @@
+"""A retry between two workers whose clocks differ by ten minutes, over a real Redis: it waits as long as it was told.
+
+Real: Celery at both ends, its consumer and its timer, Redis and its clock. The publisher's time of day is shifted by
+hand; the consumer's is the machine's. Nothing is waited for: what counts is the time that Celery has set its timer to.
+"""
+
+import uuid
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+from celery import Celery
+from celery.worker.request import Request
+
+from tests.harness.boards import lose_everything
+from tests.harness.errands import ticket
+from tests.harness.pipeline import until
+from webhookd import clock
+from webhookd.edges.redis_board import RedisBoard
+from webhookd.flow.ticket import Ticket, ticket_to_wire
+from webhookd.settings import Settings
+from workers.application import build_celery
+from workers.board_clock import BoardClock
+from workers.desk import PublishRetry
+from workers.embedded import EmbeddedWorker
+from workers.queues import DELIVER, FIRST
+from workers.tasks import register
+
+WAIT_S = 120.0
+INEXACT_S = 20.0
+"""What a busy machine may take to ask Redis for its time; far below both the wait and the shift."""
+
+
+class FailingDesk:
+    """A desk whose deliveries all fail for now; counts them."""
+
+    def __init__(self) -> None:
+        self.deliveries = 0
+
+    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
+        self.deliveries += len(tickets)
+        for one in tickets:
+            publish_retry(ticket(one.id, attempt=one.attempt + 1), WAIT_S)
+
+
+class Workers:
+    """Applications over one Redis, as those of worker processes on machines of their own."""
+
+    def __init__(self, url: str) -> None:
+        self.settings = Settings.model_validate({"redis_url": url, "redis_key_prefix": f"clock:{uuid.uuid4().hex}:"})
+        self.board = RedisBoard(url, self.settings.redis_key_prefix)
+        self.desk = FailingDesk()
+        self._apps: list[Celery] = []
+
+    def app(self, ahead_s: float = 0.0) -> Celery:
+        """One whose time of day is so far ahead."""
+        made = build_celery(self.settings)
+        right = made.now
+
+        def now() -> datetime:
+            told: datetime = right()
+            return told + timedelta(seconds=ahead_s)
+
+        made.now = now
+        register(made, lambda: self.desk, BoardClock(self.board.now, clock.monotonic))
+        self._apps.append(made)
+        return made
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for app in self._apps:
+            app.close()
+        self.board.close()
+        lose_everything(self.settings.redis_url, self.settings.redis_key_prefix)
+
+
+@pytest.fixture
+def workers(redis_url: str) -> Iterator[Workers]:
+    made = Workers(redis_url)
+    yield made
+    made.close()
+
+
+def fail(app: Celery) -> None:
+    """Have a worker of this application take a delivery that is to be tried again."""
+    wires = [ticket_to_wire(ticket("d1"))]
+    origin = {"exchange": "", "routing_key": FIRST, "priority": 0, "redelivered": False}
+    task = app.tasks[DELIVER]
+    task.push_request(id="task-1", called_directly=False, delivery_info=origin, args=[wires], kwargs={}, retries=0)
+    task.run(wires)
+    task.pop_request()
+
+
+@pytest.mark.parametrize("ahead_s", [-600.0, 0.0, 600.0])
+def test_retry_waits_its_time_whatever_the_clocks_say(workers: Workers, ahead_s: float) -> None:
+    before = clock.monotonic()
+    fail(workers.app(ahead_s))
+    consumer = EmbeddedWorker(workers.app(), threads=1)
+    consumer.start()
+    try:
+        until(lambda: bool(timers(consumer)), "the retry was received")
+        assert workers.desk.deliveries == 1
+        assert before + WAIT_S - INEXACT_S <= timers(consumer)[0] <= clock.monotonic() + WAIT_S
+    finally:
+        consumer.stop(30.0)
+
+
+def timers(consumer: EmbeddedWorker) -> list[float]:
+    """The moments, monotonic, for which tasks wait in Celery's timer."""
+    return [at for at, _, entry in consumer._controller.timer.queue if any(isinstance(a, Request) for a in entry.args)]

@@ -1,0 +1,81 @@
+"""A worker process whose Redis becomes a replica under its open connections: it goes on at the new primary.
+
+Real: two Redis servers behind a relay, a worker process. Oracles: reports, and requests at an endpoint that answers
+only when the test lets it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.hostile_server import OK
+from tests.harness.pipeline import until
+from tests.harness.redis_pair import RedisPair
+from tests.harness.worker_stage import PATIENCE_S, WorkerStage, worker_stage
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.report import Kind
+
+SLOTS = 4
+DEAF = '"event":"worker_deaf"'
+LONG = {"WEBHOOKD_LEASE_S": "60"}
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # tells whether Redis is to be had
+    """A primary and its replica."""
+    with RedisPair(tmp_path) as made:
+        yield made
+
+
+def fail_over(pair: RedisPair, stage: WorkerStage) -> None:
+    """From here on the test's own stand-in for ingest works at the new primary, and the worker is seen there."""
+    pair.fail_over()
+    until(stage.ingest.reaches_primary, "we are connected to the new primary")
+    with pair.client(0) as primary:
+        primary.delete(f"{stage.prefix}workers")
+    until(lambda: bool(stage.ingest.workers()), "the worker is announced at the new primary")
+
+
+def published(stage: WorkerStage) -> Delivery:
+    """A delivery that has left; as ingest does, a publish that failed is repeated, here with the next records."""
+    for _ in range(3):
+        lost = len(stage.ingest.lost)
+        delivery = stage.ingest.publish(1)
+        stage.ingest.wait_published()
+        if len(stage.ingest.lost) == lost:
+            return delivery
+    raise AssertionError("nothing can be published")
+
+
+def deliver(stage: WorkerStage) -> None:
+    """What is published is sent, answered and reported."""
+    delivery = published(stage)
+    stage.endpoint.answers.put(OK)
+    stage.endpoint.requests.get(timeout=PATIENCE_S)
+    stage.ingest.hear_of(delivery, Kind.FINISHED)
+
+
+def test_idle_worker_goes_on_at_the_new_primary(pair: RedisPair, tmp_path: Path) -> None:
+    with worker_stage(pair.address, tmp_path, **LONG) as stage, stage.worker() as worker:
+        deliver(stage)
+        fail_over(pair, stage)
+        deliver(stage)
+        assert DEAF not in worker.output
+
+
+def test_busy_worker_reports_and_goes_on_at_the_new_primary(pair: RedisPair, tmp_path: Path) -> None:
+    with worker_stage(pair.address, tmp_path, **LONG) as stage, stage.worker() as worker:
+        under_way = [published(stage) for _ in range(SLOTS)]
+        for _ in under_way:
+            stage.endpoint.requests.get(timeout=PATIENCE_S)
+        fail_over(pair, stage)
+        for _ in under_way:
+            stage.endpoint.answers.put(OK)
+        unheard = {delivery.id for delivery in under_way}
+        while unheard:
+            unheard -= stage.ingest.finished()
+        deliver(stage)
+        assert DEAF not in worker.output

@@ -1,0 +1,89 @@
+"""A retry that comes long before its time, by a clock that is wrong, uses up no attempt. Time is the test's."""
+
+import pytest
+
+from tests.harness.lanes import FAILED, about, dispatches, fill, lane_of, route
+from webhookd.flow.delivery import Delivery
+from webhookd.flow.dispatches import Dispatches, Effect
+from webhookd.flow.lane import LaneState
+from webhookd.flow.report import Kind
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import OnExhausted
+
+WAIT_S = 30.0
+
+
+class Scene:
+    """A lane with one record, whose delivery has been published at 0."""
+
+    def __init__(self, on_exhausted: OnExhausted = OnExhausted.PAUSE) -> None:
+        self.route: Route = route(on_exhausted=on_exhausted)
+        self.dispatches: Dispatches = dispatches()
+        self.now = 0.0
+        fill(self.route, 0, [0])
+        self.delivery: Delivery = self.dispatch()
+
+    def dispatch(self) -> Delivery:
+        """What is ready is published."""
+        (delivery,) = self.route.ready(self.now)
+        self.dispatches.published(delivery, self.now)
+        return delivery
+
+    def retry_in(self, wait_s: float = WAIT_S) -> None:
+        """The attempt failed, and another one is due after the wait."""
+        self.dispatches.report(about(self.delivery, Kind.RETRY, wait_s=wait_s, failure=FAILED), self.now)
+
+    def began(self, *, after_s: float) -> None:
+        """A worker begins the next attempt."""
+        self.now += after_s
+        self.dispatches.report(about(self.delivery, Kind.STARTED), self.now)
+
+    def exhausted(self) -> Effect:
+        """The attempt under way failed, and the worker finds none left."""
+        return self.dispatches.report(about(self.delivery, Kind.EXHAUSTED, failure=FAILED), self.now)
+
+
+@pytest.mark.parametrize("on_exhausted", OnExhausted)
+def test_attempts_that_began_too_early_are_made_again(on_exhausted: OnExhausted) -> None:
+    at = Scene(on_exhausted)
+    for _ in range(2):
+        at.retry_in()
+        at.began(after_s=0.1)
+    effect = at.exhausted()
+    lane = lane_of(at.route)
+    assert (effect.held, effect.burial, lane.state) == ([], None, LaneState.FLOWING)
+    assert (effect.reread, lane.failures, lane.failing) == ([(lane, 0)], 1, True)
+
+
+def test_attempts_are_made_again_after_the_wait_that_was_cut_short() -> None:
+    at = Scene()
+    at.retry_in()
+    at.began(after_s=0.1)
+    at.exhausted()
+    fill(at.route, 0, [0], at.now)
+    at.now = WAIT_S - 0.1
+    assert at.route.ready(at.now) == []
+    at.now = WAIT_S
+    assert at.dispatch().ticket("ingest").failures == 1
+
+
+@pytest.mark.parametrize(("wait_s", "after_s"), [(30.0, 30.0), (30.0, 16.0), (1.5, 0.6), (0.1, 0.0)])
+def test_attempt_that_began_in_its_time_counts(wait_s: float, after_s: float) -> None:
+    at = Scene()
+    at.retry_in(wait_s)
+    at.began(after_s=after_s)
+    assert at.exhausted().held == [lane_of(at.route)]
+
+
+def test_attempt_whose_start_nobody_reported_is_known_by_its_end() -> None:
+    at = Scene()
+    at.retry_in()
+    at.now += 0.1
+    assert at.exhausted().held == []
+
+
+def test_stale_retry_is_no_attempt() -> None:
+    at = Scene()
+    at.retry_in()
+    at.dispatches.report(about(at.delivery, Kind.STALE), at.now)
+    assert at.delivery.early == 0

@@ -1,0 +1,55 @@
+"""Which errors of Redis say that another server is the primary, and which connections hear them."""
+
+import pytest
+from redis._parsers import BaseParser
+from redis.connection import ConnectionPool
+from redis.exceptions import ResponseError
+
+from webhookd.edges.redis_primary import PrimaryConnection, PrimaryPool, PrimarySSLConnection, is_not_primary
+
+
+def error(said: str) -> ResponseError:
+    """As redis-py makes it of what a server said."""
+    made = BaseParser.parse_error(said)  # type: ignore[no-untyped-call]  # redis-py has no types here
+    assert isinstance(made, ResponseError)
+    return made
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "READONLY You can't write against a read only replica.",
+        "READONLY You can't write against a read only replica. script: 601c, on @user_script:4.",
+        "ERR Error running script (call to f_1): @user_script:4: @user_script: 4: -READONLY You can't write against a "
+        "read only replica. ",
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "NOREPLICAS Not enough good replicas to write.",
+        "CLUSTERDOWN The cluster is down",
+    ],
+)
+def test_server_that_is_no_primary_says_so(said: str) -> None:
+    assert is_not_primary(error(said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        "NOSCRIPT No matching script. Please use EVAL.",
+        "EXECABORT Transaction discarded because of previous errors.",
+        "ERR wrong number of arguments for 'set' command",
+        "WRONGTYPE READONLY is only a word here",
+    ],
+)
+def test_primary_that_refuses_a_command_stays_the_primary(said: str) -> None:
+    assert not is_not_primary(error(said))
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"), [("redis://127.0.0.1/0", PrimaryConnection), ("rediss://127.0.0.1/0", PrimarySSLConnection)]
+)
+def test_pool_has_connections_that_hear_it(url: str, kind: type) -> None:
+    pool: ConnectionPool = PrimaryPool.from_url(url)
+    assert isinstance(pool.make_connection(), kind)
