@@ -33,6 +33,11 @@ from workers.ingest.reading import Reading
 TURN_S = 0.02
 """How long one subscription's records may keep the loop from the others'."""
 
+SLOW_RECORD_S = 0.1
+OTHERS_TIMES = 4.0
+"""A subscription whose filters took SLOW_RECORD_S or longer on one record leaves the loop to the others for so many
+times that: an expensive filter on large records must not take most of every second."""
+
 FIRST_SLICE = 32
 MOST_IN_A_SLICE = 2048
 """Records between two looks at the clock; doubles while they are quick."""
@@ -99,9 +104,9 @@ class Intake:
             return False
         messages = self._unread or self.reader.poll()
         if messages:
-            self._take_for_a_while(messages, now)
+            record_s = self._take_for_a_while(messages, now)
             self._active_at = now
-            self.poll_at = now
+            self.poll_at = now if record_s < SLOW_RECORD_S else self._services.monotonic() + OTHERS_TIMES * record_s
         else:
             self.poll_at = now + min(LONGEST_QUIET_S, max(pause_s, (now - self._active_at) / 4))
         if not self._unread:
@@ -109,8 +114,12 @@ class Intake:
         self._throttle()
         return bool(messages)
 
-    def _take_for_a_while(self, messages: list[Message], now: float) -> None:
-        """Take what was read, in slices, and leave the rest for the next turn: filters may be slow."""
+    def _take_for_a_while(self, messages: list[Message], now: float) -> float:
+        """Take what was read, in slices, and leave the rest for the next turn: filters may be slow.
+
+        Returns how long the last slice took a record, in seconds.
+        """
+        record_s = 0.0
         self._unread = messages
         clock = self._services.monotonic
         began = clock()
@@ -119,11 +128,13 @@ class Intake:
             part, self._unread = self._unread[: self._slice], self._unread[self._slice :]
             self._take(part, now)
             ended = clock()
+            record_s = (ended - began) / len(part)
             if ended - began > TURN_S / 2:
                 self._slice = max(1, self._slice // 4)
             else:
                 self._slice = min(MOST_IN_A_SLICE, self._slice * 2)
             began = ended
+        return record_s
 
     def reread(self, moves: Sequence[Move]) -> None:
         """Go to these offsets, where the lanes' watermarks are; a lane that is not ours any more stays as it is."""

@@ -12,7 +12,7 @@ from webhookd.flow.lane import LaneState
 from webhookd.flow.position import Mark, Partition
 from webhookd.flow.problem import Problem
 from webhookd.flow.topics import Topics
-from workers.ingest.intake import FIRST_SLICE
+from workers.ingest.intake import FIRST_SLICE, OTHERS_TIMES
 
 
 def test_matching_records_wait_in_their_lanes() -> None:
@@ -206,6 +206,13 @@ def test_slow_filters_leave_the_rest_for_the_next_turn() -> None:
     first = len(scene.lane().waiting)
     scene.intake.poll(scene.services.now, 0.001)
     assert (first, len(scene.lane().waiting)) == (FIRST_SLICE, FIRST_SLICE + FIRST_SLICE // 4)
+
+
+def test_slow_filters_leave_the_loop_to_the_others_for_a_while() -> None:
+    scene = Scene()
+    scene.filters_by(Slow(scene.services))
+    scene.reads(ZERO, *[GOOD] * 100)
+    assert scene.intake.poll_at == scene.services.now + OTHERS_TIMES * 1.0
 
 
 def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
