@@ -17,7 +17,8 @@ LANES_FLOW_S = 180.0
 
 LEAST_SHARE = 0.8
 """Of what all threads could do. One in 16 is kept back (webhookd/flow/allowance.py), and a report and a task lie
-between two deliveries of a lane. A ratio: the same on every machine whose cores are not the bound."""
+between two deliveries of a lane. Asserted of one worker only, which needs less than half a core: a ratio of threads is
+the same on every machine as long as its cores are not the bound."""
 
 LEAST_LINEAR = 0.9
 
@@ -70,7 +71,7 @@ class Workers:
         must(wait_until(lambda: flowing() >= lanes, LANES_FLOW_S), f"{self.name}: {flowing()} of {lanes} lanes flow")
 
     def compared(self, rows: list[Row], counts: tuple[int, ...]) -> list[Row]:
-        """The rows with what they say; the first of one miss ends the case."""
+        """The rows with what they say; the first one's fault is the case's."""
         rates = [row.requests / row.elapsed_s for row in rows]
         shares = [rate * DELAY_S / (count * THREADS) for rate, count in zip(rates, counts, strict=True)]
         linear = [rate / count / rates[0] for rate, count in zip(rates, counts, strict=True)]
@@ -79,5 +80,6 @@ class Workers:
             f"{part:.2f} of linear (≥ {LEAST_LINEAR}){'!' * (part < LEAST_LINEAR)}; {row.remark}"
             for share, part, row in zip(shares, linear, rows, strict=True)
         ]
-        fault = f"{self.name}: threads were idle" if min(shares) < LEAST_SHARE else ""
-        return [replace(row, remark=remark, fault=fault) for row, remark in zip(rows, said, strict=True)]
+        fault = f"{self.name}: {shares[0]:.2f} of all threads worked, the others were idle"
+        faults = [fault if shares[0] < LEAST_SHARE else "", *[""] * (len(rows) - 1)]
+        return [replace(row, remark=remark, fault=fault) for row, remark, fault in zip(rows, said, faults, strict=True)]
