@@ -20,6 +20,7 @@ from tests.harness.subscriptions import subscription
 from webhookd import clock
 from webhookd.edges.kafka_reader import KafkaReader
 from webhookd.edges.kafka_topics import look
+from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.condition import Condition
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.position import Partition
@@ -45,12 +46,21 @@ def kafka() -> Iterator[GuardedKafka]:
         yield running
 
 
-class LookingServices(HandServices):
-    """Looks at real topics."""
+class AskingServices(HandServices):
+    """Asks real brokers about topics and positions."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         super().__init__()
+        self.offsets = PartitionOffsets(bootstrap_servers)
+        self.calls = []  # answers must not arrive inside the consumer's callbacks
         self._admin = admin_of(bootstrap_servers)
+
+    def hear(self) -> None:
+        """Run what waits for the loop's next turn."""
+        waiting, self.calls = self.calls or [], []
+        later, self.later = self.later, []
+        for action in [*waiting, *(action for _, action in later)]:
+            action()
 
     def topics(self, names: Collection[str]) -> Topics:
         return look(self._admin, names, ASK_S)
@@ -60,11 +70,13 @@ class Site:
     """A subscription at work in a group of its own; each turn is a second of its clock."""
 
     def __init__(self, kafka: GuardedKafka, topic: str, group: str, protocol: str = "classic") -> None:
-        self.services = LookingServices(kafka.bootstrap_servers)
+        self.services = AskingServices(kafka.bootstrap_servers)
         source = Source(topic=topic, jmes_filters=NOTHING, start=Start.EARLIEST)
         matchers = {topic: Matcher(NOTHING)}
         self.intake = Intake(
-            Route(subscription(sources=(source,)), matchers, LIMITS, tokens("route")),
+            Route(
+                subscription(id=group.removeprefix("webhooks-"), sources=(source,)), matchers, LIMITS, tokens("route")
+            ),
             matchers,
             Throttle(10_000),
             self.services,
@@ -76,9 +88,13 @@ class Site:
     def turn(self) -> Condition:
         """A second passes: what the loop, its clock and the topic watch do."""
         self.services.now += 1.0
+        self.services.hear()
         self.intake.poll(self.services.now, 0.001)
         self.intake.saw_topics(self.services.topics([self._topic]))
         self.intake.commit()
+        unfetched = self.intake.unfetched()
+        if unfetched:
+            self.intake.saw_ends(self.services.offsets.ends(unfetched, ASK_S))
         self.intake.look_after()
         return self.intake.condition()
 

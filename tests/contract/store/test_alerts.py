@@ -227,7 +227,11 @@ def test_addressee_is_read_from_the_subscription(database: Database) -> None:
         found = alerts.addressees(session, [ID, OTHER_ID])
     assert found == {
         ID: Addressee(
-            id=ID, name="orders to the shop", emails=("ops@example.com",), on_exhausted=OnExhausted.DEAD_LETTER
+            id=ID,
+            name="orders to the shop",
+            emails=("ops@example.com",),
+            version=1,
+            on_exhausted=OnExhausted.DEAD_LETTER,
         )
     }
 
