@@ -22,6 +22,7 @@ from webhookd.edges.redis_board import RedisBoard
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.position import Partition
+from webhookd.flow.queues import FIRST
 from webhookd.flow.report import Kind, Report
 from webhookd.flow.route import Route
 from webhookd.flow.subscription import Batching, Destination, Subscription
@@ -70,6 +71,7 @@ class Ingest:
         lane = self._route.open_lane(Partition(TOPIC, next(self._numbers)))
         lane.take([Record(offset, b'"%b"' % BODY) for offset in range(records)], WANTED, 0.0)
         (delivery,) = self._route.ready(1e6)
+        delivery.queue = FIRST
         self._publisher.publish([Outgoing(delivery, delivery.ticket("ingest"), alone=False)])
         return delivery
 

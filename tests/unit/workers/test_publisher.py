@@ -58,6 +58,7 @@ class Scene:
         made = route()
         fill(made, 0, [offset])
         (delivery,) = made.ready(1e6)
+        delivery.queue = FIRST
         ticket = delivery.ticket(f"ingest-{offset}")
         self.publisher.publish([Outgoing(delivery, ticket, alone=False)])
         return ticket
