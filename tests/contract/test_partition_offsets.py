@@ -97,3 +97,14 @@ def test_brokers_that_are_down_leave_everything_unanswered() -> None:
     assert (down.bounds([somewhere], 0.2), down.ends([somewhere], 0.2)) == ({}, {})
     with pytest.raises(KafkaException):
         down.committed("test", [somewhere], 0.2)
+
+
+@pytest.mark.kafka
+def test_partition_that_was_added_is_found(request: pytest.FixtureRequest) -> None:
+    with open_cluster("real", request) as cluster:
+        topic = cluster.create(1)
+        offsets = PartitionOffsets(cluster.bootstrap_servers)
+        before = offsets.ends([Partition(topic, 0)], PATIENCE_S)
+        cluster.grow(topic, 2)
+        until(lambda: offsets.ends([Partition(topic, 1)], PATIENCE_S) == {Partition(topic, 1): 0}, "the new one is found")
+    assert before == {Partition(topic, 0): 0}

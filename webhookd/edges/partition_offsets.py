@@ -40,6 +40,8 @@ class PartitionOffsets:
             "client.id": "webhookd-offsets",
             "allow.auto.create.topics": False,
             "reconnect.backoff.max.ms": 1_000,
+            # Leaders are looked up in what is known of a topic; a partition that was added since is not in there.
+            "metadata.max.age.ms": 1_000,
             "socket.keepalive.enable": True,
         }
         self._client = AdminClient(self._config, logger=_library_log)
