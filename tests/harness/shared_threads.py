@@ -54,7 +54,7 @@ class Ingest:
         for number in range(endpoint.lanes):
             lane = route.open_lane(Partition(TOPIC, number))
             if endpoint.proven:
-                lane.succeeded_at, lane.alone = now, endpoint.request_s > 0.15
+                lane.request_time.succeeded_at, lane.alone = now, endpoint.request_s > 0.15
                 lane.pace.measured(1, endpoint.request_s)
                 lane.request_time.measured(1, endpoint.request_s)
         self.routes[endpoint.name] = route

@@ -92,11 +92,14 @@ def _slots(workers: Iterable[WorkerState]) -> int:
 class Held:
     """The threads that the deliveries of one subscription hold, or are about to, by queue.
 
-    Deliveries that share a task share a thread. `running` is the part of both that workers have begun.
+    Deliveries that share a task share a thread. `retried` are retries whose time has come, which nobody holds back:
+    they are not in `retry`, so that they leave its pool to first attempts. `running` is the part that workers have
+    begun.
     """
 
     first: float = 0.0
     retry: float = 0.0
+    retried: float = 0.0
     failing: float = 0.0
     running_first: float = 0.0
     running_retry: float = 0.0
@@ -193,11 +196,11 @@ class Shares:
 
     def hold(self, id_: str, held: Held, *, slow: bool) -> None:
         """The subscription was counted."""
-        self._threads.hold(id_, held.first + (held.retry if self._both else 0.0))
+        self._threads.hold(id_, held.first + (held.retry + held.retried if self._both else 0.0))
         self._slow.hold(id_, held.first if slow else 0.0)
         self._retry.hold(id_, held.retry)
         self._failing.hold(id_, held.failing)
-        if held.first or held.retry:
+        if held.running_first or held.running_retry:
             self._running[id_] = held
         else:
             self._running.pop(id_, None)

@@ -78,6 +78,8 @@ class Dispatches:
         self._leases = leases
         self._new_token = new_token
         self._chance = chance
+        self.heard_late = False
+        """Reports were held up: when a worker has sent one is not known, so none says that an attempt began early."""
         self._in_flight: dict[str, Delivery] = {}
         self._turns = Turns(leases.claim_timeout_s)
 
@@ -126,7 +128,8 @@ class Dispatches:
         if effect.delivered or report.kind is Kind.STARTED:
             delivery.moved_at = now
         _measure(delivery, report, now)
-        if delivery.stage is Stage.RETRYING and now < delivery.not_before and report.kind is not Kind.STALE:
+        early = now < delivery.not_before and report.kind is not Kind.STALE
+        if delivery.stage is Stage.RETRYING and early:
             delivery.early += 1
         self._apply(delivery, report, now, effect)
         return effect
@@ -227,7 +230,7 @@ class Dispatches:
         slack_s = self._leases.claim_timeout_s + self._leases.lease_s + self._leases.request_deadline_s
         delivery.due_at = now + report.wait_s + slack_s
         delivery.asked_at = now + report.wait_s
-        delivery.not_before = delivery.asked_at - max(EARLY_S, report.wait_s / 2)
+        delivery.not_before = -inf if self.heard_late else delivery.asked_at - max(EARLY_S, report.wait_s / 2)
         for lane in delivery.lanes:
             lane.alone = True
             lane.failures = failures
@@ -309,7 +312,7 @@ def _settle(delivery: Delivery, done: int, now: float) -> int:
     if records:
         for lane in delivery.lanes:
             lane.failing_since = 0.0
-            lane.succeeded_at = now
+            lane.request_time.succeeded_at = now
     return records
 
 

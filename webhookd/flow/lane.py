@@ -12,7 +12,6 @@ so that what is counted belongs to one batch. What must outlive the process is i
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
-from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -39,8 +38,8 @@ SystemError. The record is put aside; anything else is a fault of ours and stops
 
 
 PROVEN_S = 60.0
-"""How long a success speaks for an endpoint. A lane that was silent for longer takes its next first attempt with the
-retries, where threads are kept for those that may hang."""
+"""An endpoint counts as healthy for this long after a success. After a longer silence the next first attempt goes with
+the retries, where threads are kept for endpoints that may hang."""
 
 
 class LaneState(Enum):
@@ -138,7 +137,6 @@ class Lane:
         self.failures = 0
         self.deaths = 0
         self.failing_since = 0.0
-        self.succeeded_at = -inf
         self.rest_s = 0.0
         self._envelope = Envelope(partition.topic, partition.number)
         self._identity = LaneIdentity(subscription_id, partition.topic, partition.number)
@@ -164,8 +162,11 @@ class Lane:
         return self.troubled or self.state is not LaneState.FLOWING
 
     def proven(self, now: float) -> bool:
-        """Whether its endpoint answered well lately: only then does it go to the queue for first attempts."""
-        return not self.failing and now - self.succeeded_at < PROVEN_S
+        """Whether its endpoint answered well lately: only then does it go to the queue for first attempts.
+
+        A success of any lane of the subscription says so of all that are not failing: they have one endpoint.
+        """
+        return not self.failing and now - self.request_time.succeeded_at < PROVEN_S
 
     @property
     def mark(self) -> Mark | None:

@@ -7,7 +7,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from webhookd.flow.allowance import Held, Load, Room, Shares, Slots
+from webhookd.flow.allowance import Load, Room, Shares, Slots
 from webhookd.flow.delivery import Delivery
 from webhookd.flow.route import Route
 
@@ -41,6 +41,7 @@ class Rotation:
         found: list[tuple[Room, list[Delivery]]] = []
         for id_, route in touched.items():
             self._hold(id_, route, now)  # first: what one of them has given back is for whoever's turn it is
+            self._holding[id_] = route
         for id_, route in self._in_turn(touched):
             try:
                 found.append(self._look(id_, route, now))
@@ -56,15 +57,14 @@ class Rotation:
         for delivery in lingering:
             delivery.weight = 1.0 / sharers[delivery.task]  # the others have ended, and the thread is still held
         for id_, route in list(self._holding.items()):
-            held = self._hold(id_, route, now)
-            if not (held.first or held.retry):
-                del self._holding[id_]
+            self._hold(id_, route, now)
+            if all(lane.delivery is None for lane in route.lanes.values()):
+                del self._holding[id_]  # a retry that waits holds no thread, and takes one when its time has come
         self._shares.counted(retrying)
 
-    def _hold(self, id_: str, route: Route, now: float) -> Held:
+    def _hold(self, id_: str, route: Route, now: float) -> None:
         held = route.held(now)  # before it says whether it is slow: it may find that out
         self._shares.hold(id_, held, slow=route.request_time.slow)
-        return held
 
     def _in_turn(self, touched: Mapping[str, Route]) -> list[tuple[str, Route]]:
         """The longest refused first, then the rest."""

@@ -94,7 +94,10 @@ class Route:
                 held.first += weight
                 held.running_first += weight * running
             else:
-                held.retry += weight
+                if delivery.attempt:
+                    held.retried += weight
+                else:
+                    held.retry += weight
                 held.running_retry += weight * running
             held.failing += weight * lane.failing
         return held

@@ -156,9 +156,9 @@ class IngestLoop:
         """So many threads the live workers have, and so many of them are busy."""
         self.call(lambda: self._dispatcher.resize(load))
 
-    def reported(self, reports: Sequence[Report]) -> None:
-        """Reports arrived."""
-        self.call(lambda: self._settlement.settle(reports))
+    def reported(self, reports: Sequence[Report], *, late: bool = False) -> None:
+        """Reports arrived; `late` when they had to wait before they could be read."""
+        self.call(lambda: self._settlement.settle(reports, late=late))
 
     def unknown(self, deliveries: Sequence[Delivery]) -> None:
         """These may not have been published: try again soon, under the same ids."""

@@ -13,7 +13,6 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
 from typing import NamedTuple
 
 from celery import Celery
@@ -28,7 +27,6 @@ from webhookd.errors import (
     ClusterMismatch,
     InvalidInput,
     KafkaUnavailable,
-    QueueUnavailable,
     RowsRefused,
     UnusableSubscription,
     UpkeepDelayed,
@@ -41,7 +39,6 @@ from webhookd.flow.dispatches import Dispatches, Leases
 from webhookd.flow.envelope import CONTENT_TYPE
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.membership import STEADY_S
-from webhookd.flow.report import by_our_clock
 from webhookd.flow.route import Limits, Route
 from webhookd.flow.subscription import OnFilterError, Subscription
 from webhookd.flow.target import Target, request_head
@@ -60,14 +57,13 @@ from workers.ingest.kafka_watch import KafkaWatch
 from workers.ingest.loop import IngestLoop
 from workers.ingest.publisher import Publisher
 from workers.ingest.recorder import Recorder
+from workers.ingest.report_reader import ReportReader
 from workers.ingest.slot_watch import SlotWatch
 from workers.ingest.topic_watch import TopicWatch
 from workers.ingest.upkeep import Upkeep
 from workers.ingest.vigil import Vigil
 from workers.ingest.watchdog import Watchdog
 
-REPORT_WAIT_S = 0.5
-BACK_OFF_S = 0.5
 VITALS_S = 1.0
 
 OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
@@ -99,7 +95,6 @@ class IngestProcess:
         self._in_flight = InFlight(0, inf)
         self._mismatched = mismatched
         self._held = {UNCONFIRMED}
-        self._stopping = Event()
         self._kafka = KafkaWatch(
             KafkaContact(settings.kafka_bootstrap_servers), edges.database, self, monotonic=clock.monotonic
         )
@@ -126,7 +121,13 @@ class IngestProcess:
         self._control = self._new_control()
         self._upkeep = self._new_upkeep()
         self._slots = SlotWatch(edges.board, ingests=lambda: self._control.sharing_count, share=self.loop.share)
-        self._reports = Thread(target=self._read_reports, name="reports", daemon=True)
+        self._reports = ReportReader(
+            edges.board,
+            self.member_id,
+            lambda found, late: self.loop.reported(found, late=late),
+            monotonic=clock.monotonic,
+            wall_clock=clock.wall_clock,
+        )
         checks = {
             KafkaUnavailable.code: self._kafka.check,
             RowsRefused.code: self._recorder.check,
@@ -168,8 +169,7 @@ class IngestProcess:
         self.loop.stop(budget_s)
         self._watchdog.stop()
         self._upkeep.stop()
-        self._stopping.set()
-        self._reports.join(REPORT_WAIT_S + 5.0)
+        self._reports.stop(5.0)
         self._publisher.stop(5.0)
         self._recorder.stop(5.0)
         self._graveyard.stop(5.0)
@@ -331,23 +331,6 @@ class IngestProcess:
             open_reader,
             previous,
         )
-
-    def _read_reports(self) -> None:
-        after = "0"
-        while not self._stopping.is_set():
-            try:
-                reports, after = self._edges.board.reports(self.member_id, after, REPORT_WAIT_S)
-            except QueueUnavailable as error:
-                _log.warning("reports_unreadable", code=error.code, detail=error.detail)
-                self._stopping.wait(BACK_OFF_S)
-                continue
-            except Exception:  # noqa: BLE001 - the top of the thread: without reports everything would be sent again
-                _log.exception("reports_failed")
-                self._stopping.wait(BACK_OFF_S)
-                continue
-            if reports:
-                now = clock.wall_clock()
-                self.loop.reported([by_our_clock(report, now) for report in reports])
 
 
 def _new_token() -> str:

@@ -64,9 +64,10 @@ class Settlement:
         for lane in intake.route.lanes.values():
             lane.delivery = None
 
-    def settle(self, reports: Sequence[Report]) -> None:
+    def settle(self, reports: Sequence[Report], *, late: bool = False) -> None:
         """Apply reports in their order; what goes wrong with one is its subscription's alone."""
         now = self._monotonic()
+        self._dispatches.heard_late = late
         for report in reports:
             try:
                 delivery = self._dispatches[report.delivery]

@@ -1,5 +1,7 @@
 """Who may take the next thread: pools, and the room of a subscription in them."""
 
+from math import inf
+
 import pytest
 
 from tests.harness.lanes import FAILED, about, dispatches, fill, lane_of, route
@@ -21,7 +23,7 @@ def full(lanes: int, size: int = 1, *, proven: bool = True, alone: bool = True) 
     for number in range(lanes):
         fill(made, number, range(size))
         lane_of(made, number).alone = alone
-        lane_of(made, number).succeeded_at = 0.0 if proven else lane_of(made, number).succeeded_at
+        lane_of(made, number).request_time.succeeded_at = 0.0 if proven else -inf
     return made
 
 
@@ -130,7 +132,7 @@ def test_mixed_batch_takes_one_thread() -> None:
     mixing = route(10, size=100)
     for number in range(10):
         fill(mixing, number, [1])
-        lane_of(mixing, number).succeeded_at = 98.0
+        lane_of(mixing, number).request_time.succeeded_at = 98.0
     shares = Shares(Slots(first=4, retry=4))
     (mixed,) = mixing.ready(99.0, room_of(mixing, shares, "mixing"))
     assert len(mixed.lanes) == 10
@@ -243,7 +245,7 @@ def test_failed_request_says_how_long_requests_take() -> None:
 def test_success_proves_an_endpoint_for_a_while() -> None:
     lane = lane_of(route())
     unknown = lane.proven(0.0)
-    lane.succeeded_at = 0.0
+    lane.request_time.succeeded_at = 0.0
     assert (unknown, lane.proven(PROVEN_S - 1), lane.proven(PROVEN_S)) == (False, True, False)
     lane.failures = 1
     assert not lane.proven(1.0)
@@ -258,4 +260,32 @@ def test_delivery_that_waits_for_its_retry_holds_no_thread() -> None:
     waiting = made.held(0.0)
     flying.report(about(first, Kind.STARTED), 60.0)
     again = made.held(60.0)
-    assert (before.first, waiting, again.first, again.retry, again.failing) == (1.0, NONE, 0.0, 1.0, 1.0)
+    assert (before.first, waiting, again.first, again.retried, again.failing) == (1.0, NONE, 0.0, 1.0, 1.0)
+
+
+def test_retries_leave_the_queue_for_retries_to_newcomers() -> None:
+    rotation, flying = Rotation(Slots(first=16, retry=16)), dispatches()
+    failing = {str(number): full(1, proven=False) for number in range(12)}
+    first = rotation.ready(failing, 0.0, unforeseen)
+    for delivery in first:
+        flying.published(delivery, 0.0)
+        flying.report(about(delivery, Kind.RETRY, failure=FAILED, wait_s=5.0), 1.0)
+        flying.report(about(delivery, Kind.STARTED), 6.0)
+    for made in failing.values():
+        fill(made, 0, [1])
+    rotation.ready(failing, 6.0, unforeseen)  # what touches them while their retries run
+    rotation.count(6.0, retrying=0)
+    for delivery in first:
+        flying.report(about(delivery, Kind.RETRY, failure=FAILED, wait_s=900.0), 20.0)
+    rotation.count(20.0, retrying=12)
+    newcomers = {f"new-{number}": full(1, proven=False) for number in range(12)}
+    assert (len(first), len(rotation.ready(newcomers, 20.0, unforeseen))) == (12, 12)
+
+
+def test_lanes_that_were_silent_go_with_those_whose_endpoint_answered() -> None:
+    made = route(2, size=100)
+    lane_of(made, 1).request_time.succeeded_at = 99.9
+    for number in range(2):
+        fill(made, number, [1])
+    (mixed,) = made.ready(100.5)
+    assert (len(mixed.lanes), mixed.queue) == (2, FIRST)

@@ -87,3 +87,13 @@ def test_stale_retry_is_no_attempt() -> None:
     at.retry_in()
     at.dispatches.report(about(at.delivery, Kind.STALE), at.now)
     assert at.delivery.early == 0
+
+
+def test_reports_that_had_to_wait_say_of_no_attempt_that_it_was_early() -> None:
+    at = Scene()
+    at.dispatches.heard_late = True
+    at.retry_in()
+    at.dispatches.heard_late = False
+    at.began(after_s=0.1)
+    at.exhausted()
+    assert (at.delivery.early, lane_of(at.route).state) == (0, LaneState.HELD)
