@@ -15,6 +15,7 @@ from webhookd.flow.standstill import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
+    INHERITED_S,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
     Standstill,
@@ -55,7 +56,9 @@ class Oversight:
         self._intake = intake
         self._services = services
         self._max_attempts = max_retries + 1
+        self._began_at = services.monotonic()
         self._standstills = Standstills()
+        self._begun: set[str] = set()
         self._letters: dict[int, str] = {}
         self._order = count()
         self._unanswered: dict[Partition, str] = {}
@@ -94,11 +97,15 @@ class Oversight:
             intake.suffer(intake.vitals.last_code)
         for code, detail in self._standstills.look(self._found(lanes, now), now).items():
             if detail is not None:
+                self._begun.add(code)
                 intake.suffer(code, detail, standing=True)
-            elif code in intake.vitals.problems:
+            elif code in intake.vitals.problems and self._may_end(code, now):
                 intake.overcome(code)
-
         self._look_at_reading(lanes, now)
+
+    def _may_end(self, code: str, now: float) -> bool:
+        """A problem from before the start stands until its cause would have been found again."""
+        return code in self._begun or now - self._began_at >= INHERITED_S[code]
 
     def _look_at_reading(self, lanes: Collection[Lane], now: float) -> None:
         well = bool(lanes) and all(lane.known and not lane.adrift for lane in lanes)

@@ -8,7 +8,7 @@ import pytest
 from tests.harness.intakes import BAD, ZERO, Scene
 from webhookd.flow.delivery import Stage
 from webhookd.flow.report import Kind
-from webhookd.flow.standstill import NORMAL_S
+from webhookd.flow.standstill import INHERITED_S, NORMAL_S
 from webhookd.flow.topics import Topics
 
 
@@ -64,10 +64,21 @@ def test_dead_letters_that_are_not_written_are_named() -> None:
     assert (code, "orders/0" in detail, after(scene, 61.0)) == ("dead_letters_waiting", True, ("", ""))
 
 
-def test_problem_of_the_process_before_ends_when_it_is_not_found() -> None:
+@pytest.mark.parametrize("code", sorted(NORMAL_S))
+def test_problem_of_the_process_before_ends_when_it_is_not_found(code: str) -> None:
     scene = Scene()
-    scene.intake.suffer("not_assigned", "of the process before", standing=True)
-    assert after(scene, 0.0) == ("", "")
+    scene.intake.suffer(code, "of the process before", standing=True)
+    early = after(scene, INHERITED_S[code] - 1.0)[0]
+    assert (early, after(scene, 1.0)) == (code, ("", ""))
+
+
+def test_problem_of_the_process_before_that_lasts_is_not_over_in_between() -> None:
+    scene = Scene()
+    scene.intake.suffer("position_unknown", "of the process before", standing=True)
+    after(scene, 0.0)
+    scene.lane(ZERO).known = False
+    after(scene, NORMAL_S["position_unknown"])
+    assert [told.succeeded for told in scene.services.told] == [False]
 
 
 def test_delivery_that_no_worker_takes_is_named() -> None:
