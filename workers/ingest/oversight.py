@@ -108,7 +108,7 @@ class Oversight:
         return code in self._begun or now - self._began_at >= INHERITED_S[code]
 
     def _look_at_reading(self, lanes: Collection[Lane], now: float) -> None:
-        well = bool(lanes) and all(lane.known and not lane.adrift for lane in lanes)
+        well = bool(lanes) and all(lane.known and not lane.displaced for lane in lanes)
         if not well:
             self._well_since = None
             return
@@ -118,7 +118,7 @@ class Oversight:
 
     def _found(self, lanes: Collection[Lane], now: float) -> Iterator[Standstill]:
         for lane in lanes:
-            if not lane.known or lane.adrift or lane.partition in self._unanswered:
+            if not lane.known or lane.displaced or lane.partition in self._unanswered:
                 yield Standstill(POSITION_UNKNOWN, lane.key, self._unanswered.get(lane.partition, ""))
             if lane.delivery is not None and lane.delivery.unclaimed_s(now) > UNCLAIMED_S:
                 yield Standstill(DELIVERIES_UNCLAIMED, f"{lane.key} (delivery {lane.delivery.id})")
