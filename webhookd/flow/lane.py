@@ -201,7 +201,7 @@ class Lane:
         """
         self.known = True
         self.topic_id = memo.topic_id or self.topic_id
-        self.run.count = max(self.run.count, memo.unreadable)
+        self.run.recall(memo.unreadable)
         self.deaths = memo.deaths
         if memo.version not in {0, self.version}:
             return
