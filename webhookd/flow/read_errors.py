@@ -106,6 +106,11 @@ class ReadErrors:
         for partition in partitions:
             self._commits.pop(partition, None)
 
+    def forget(self, partition: Partition) -> None:
+        """The partition is not read by us any more: its errors say nothing about the next time that it is ours."""
+        self._reads.pop(partition, None)
+        self._commits.pop(partition, None)
+
     def assigned(self) -> None:
         """The group gave us partitions."""
         self._reads.pop(GROUP, None)
@@ -161,6 +166,8 @@ class ReadErrors:
         paused nobody knows whether its error is over.
         """
         reads = {place: failure for place, failure in self._reads.items() if _concerns(place, failure, assigned)}
+        if GROUP in self._reads and GROUP not in reads:
+            self._reads[GROUP].since = now  # it lasts from when the group gives us nothing
         found: dict[tuple[str, str, str], list[Partition]] = {}
         for failures, concerned, other in ((reads, fetched, READ_FAILED), (self._commits, assigned, COMMIT_FAILED)):
             for place, failure in failures.items():
