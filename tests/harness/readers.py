@@ -128,6 +128,7 @@ class HandServices:
         self.now = 100.0
         self.monotonic: Monotonic = lambda: self.now
         self.wall_clock: WallClock = lambda: self.now
+        self.commit_interval_s = 1.0
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.letters = HandLetters()
         self.told: list[Activity] = []

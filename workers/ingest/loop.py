@@ -60,6 +60,7 @@ class IngestLoop:
     ) -> None:
         self.monotonic = clocks.monotonic
         self.wall_clock = clocks.wall
+        self.commit_interval_s = bounds.commit_interval_s
         self.intakes: dict[str, Intake] = {}
         self._bounds = bounds
         self._dispatches = dispatches

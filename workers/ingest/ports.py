@@ -52,6 +52,8 @@ class Services(Protocol):
 
     monotonic: Monotonic
     wall_clock: WallClock
+    commit_interval_s: float
+    """How often the topics are looked at, right before a commit."""
 
     @property
     def offsets(self) -> Offsets:

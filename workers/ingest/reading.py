@@ -54,7 +54,7 @@ class Reading:
         self._owner = owner
         self._services = services
         self._subscription_id = subscription_id
-        self._errors = ReadErrors(services.monotonic())
+        self._errors = ReadErrors(services.monotonic(), services.commit_interval_s)
         self._ends = Ends()
         self._answered_at = services.monotonic()
         self._reached: dict[Partition, int] = {}
