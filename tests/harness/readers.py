@@ -156,6 +156,10 @@ class HandServices:
         else:
             self.held.append(action)
 
+    def close_in_background(self, action: Callable[[], None]) -> None:
+        """At once."""
+        action()
+
     def topics(self, names: Collection[str]) -> Topics:
         """As the test says in `ids`."""
         return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})

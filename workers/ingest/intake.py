@@ -270,7 +270,7 @@ class Intake:
         self.closed = True
         marks = {lane.partition: lane.mark for lane in self.route.lanes.values() if commit}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
-        self._services.in_background(lambda: self.reader.close(last))
+        self._services.close_in_background(lambda: self.reader.close(last))
 
     # What its positions and its reading ask of it.
 

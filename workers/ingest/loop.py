@@ -145,6 +145,10 @@ class IngestLoop:
         """Run on a thread that may block."""
         self._background.run(action)
 
+    def close_in_background(self, action: Callable[[], None]) -> None:
+        """Run on a thread that may block for long."""
+        self._background.close(action)
+
     def happened(self, activity: Activity) -> None:
         """Tell a subscription's owner."""
         self._recorder.happened(lambda: [activity])

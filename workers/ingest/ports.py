@@ -72,6 +72,9 @@ class Services(Protocol):
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
 
+    def close_in_background(self, action: Callable[[], None]) -> None:
+        """Run on a thread that may block for long, and holds up nothing else that runs in the background."""
+
     def topics(self, names: Collection[str]) -> Topics:
         """What the cluster says about these topics now. Blocks; for a background thread. Raises KafkaException."""
 
