@@ -36,6 +36,7 @@ class Scene:
         ids: Mapping[str, str] | None = None,
         filters: Sequence[str] = ("total > `100`",),
         drops_errors: bool = False,
+        commit_interval_s: float = 1.0,
     ) -> None:
         source = Source(topic=TOPIC, jmes_filters=tuple(filters), start_offsets={0: 5}, topic_id=topic_id)
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
@@ -43,6 +44,7 @@ class Scene:
         matchers = self.matchers
         self.readers: list[HandReader] = []
         self.services = HandServices()
+        self.services.commit_interval_s = commit_interval_s
         self.intake = Intake(
             Route(subscribed, matchers, LIMITS, tokens("route")),
             matchers,

@@ -128,6 +128,7 @@ class HandServices:
         self.now = 100.0
         self.monotonic: Monotonic = lambda: self.now
         self.wall_clock: WallClock = lambda: self.now
+        self.commit_interval_s = 1.0
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.letters = HandLetters()
         self.told: list[Activity] = []
@@ -154,6 +155,10 @@ class HandServices:
             action()
         else:
             self.held.append(action)
+
+    def close_in_background(self, action: Callable[[], None]) -> None:
+        """At once."""
+        action()
 
     def topics(self, names: Collection[str]) -> Topics:
         """As the test says in `ids`."""

@@ -161,6 +161,11 @@ class Lane:
         """Whether its last exchange failed: it may hold a worker's thread for a whole deadline."""
         return self.troubled or self.state is not LaneState.FLOWING
 
+    @property
+    def displaced(self) -> bool:
+        """Whether its consumer is not where it has to read on: not so while it looks ahead on purpose."""
+        return self.adrift and self.run.ahead is None
+
     def proven(self, now: float) -> bool:
         """Whether its endpoint answered well lately: only then does it go to the queue for first attempts.
 
@@ -197,7 +202,7 @@ class Lane:
         """
         self.known = True
         self.topic_id = memo.topic_id or self.topic_id
-        self.run.count = max(self.run.count, memo.unreadable)
+        self.run.recall(memo.unreadable)
         self.deaths = memo.deaths
         if memo.version not in {0, self.version}:
             return
@@ -314,7 +319,7 @@ class Lane:
     @property
     def at_end(self) -> bool:
         """Whether nothing was read since it reached the end of what can be read."""
-        return self.end != UNREAD and self.ledger.seen == self.end
+        return self.end != UNREAD and self.ledger.seen == self.end and not self.adrift
 
     def rewind(self, epoch: str) -> int:
         """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is).

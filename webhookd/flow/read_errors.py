@@ -38,8 +38,8 @@ PROBE_S: Final = 10.0
 SETTLED_S: Final = 1.5 * LASTS_S
 """After the start, before that the problems of the process before this one stand: their errors may come again."""
 
-SILENCE_S: Final = 5.0
-"""When the brokers did not answer for so long, the time before does not count: what failed then may end soon."""
+LOOK_S: Final = 5.0
+"""How long a look at the topics may take."""
 
 WHOLE: Final = -1
 """The number that stands for all partitions of a topic."""
@@ -65,6 +65,14 @@ error there is another consumer."""
 PLACES_SHOWN: Final = 5
 
 
+def silence_s(look_every_s: float) -> float:
+    """When the brokers did not answer for so long, the time before does not count: what failed then may end soon.
+
+    Longer than looks at the topics are apart that are answered, however slowly.
+    """
+    return 3.0 * look_every_s + LOOK_S
+
+
 @dataclass(slots=True)
 class Failure:
     """One error that has not ended."""
@@ -78,8 +86,9 @@ class Failure:
 class ReadErrors:
     """The errors of one subscription; owned by the ingest loop's thread. Times are monotonic seconds."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, look_every_s: float) -> None:
         self._began_at = now
+        self._silence_s = silence_s(look_every_s)
         self._reads: dict[Partition, Failure] = {}
         self._commits: dict[Partition, Failure] = {}
         self._answered_at = -inf
@@ -106,13 +115,18 @@ class ReadErrors:
         for partition in partitions:
             self._commits.pop(partition, None)
 
+    def forget(self, partition: Partition) -> None:
+        """The partition is not read by us any more: its errors say nothing about the next time that it is ours."""
+        self._reads.pop(partition, None)
+        self._commits.pop(partition, None)
+
     def assigned(self) -> None:
         """The group gave us partitions."""
         self._reads.pop(GROUP, None)
 
     def saw(self, topics: Topics, used: Collection[str], now: float) -> None:
         """The brokers answered about topics, as far as they are `used` here."""
-        if now - self._answered_at > SILENCE_S:
+        if now - self._answered_at > self._silence_s:
             for failure in (*self._reads.values(), *self._commits.values()):
                 failure.since = now
         self._answered_at = now
@@ -161,6 +175,8 @@ class ReadErrors:
         paused nobody knows whether its error is over.
         """
         reads = {place: failure for place, failure in self._reads.items() if _concerns(place, failure, assigned)}
+        if GROUP in self._reads and GROUP not in reads:
+            self._reads[GROUP].since = now  # it lasts from when the group gives us nothing
         found: dict[tuple[str, str, str], list[Partition]] = {}
         for failures, concerned, other in ((reads, fetched, READ_FAILED), (self._commits, assigned, COMMIT_FAILED)):
             for place, failure in failures.items():
@@ -174,8 +190,10 @@ class ReadErrors:
 
 def _begin(failures: dict[Partition, Failure], place: Partition, name: str, text: str, now: float) -> None:
     known = failures.get(place)
-    if known is None or known.name != name:
+    if known is None:
         failures[place] = Failure(name, text, now, now)
+    elif known.name != name:  # the same trouble under another name lasts since it began
+        known.name, known.text = name, text
 
 
 def _concerns(place: Partition, failure: Failure, assigned: Collection[Partition]) -> bool:

@@ -24,6 +24,9 @@ NORMAL_S: Mapping[str, float] = {
     DELIVERIES_STALE: 60.0,
     DEAD_LETTERS_WAITING: 60.0,
 }
+INHERITED_S: Mapping[str, float] = {code: 1.5 * normal_s for code, normal_s in NORMAL_S.items()}
+"""After the start, before that a problem from before it stands: what stands still needs its time to be found again."""
+
 SHOWN = 5
 """Subjects named in the detail."""
 

@@ -35,6 +35,7 @@ class UnreadableRun:
     readable_at: int = UNREAD
     detail: str = ""
     _readable: int = 0
+    _ended: bool = False
 
     @property
     def too_long(self) -> bool:
@@ -53,7 +54,12 @@ class UnreadableRun:
 
     def end(self) -> None:
         """A record could be read."""
-        self.count, self.detail = 0, ""
+        self.count, self.detail, self._ended = 0, "", True
+
+    def recall(self, count: int) -> None:
+        """So many were counted before the lane was opened; void once a record could be read since."""
+        if not self._ended:
+            self.count = max(self.count, count)
 
     def stops_before(self, offset: int) -> bool:
         """Whether the unreadable record at `offset` stays where it is."""

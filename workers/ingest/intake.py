@@ -142,6 +142,8 @@ class Intake:
         if not ours:
             return
         self._drop_unread(ours)
+        for lane, _ in ours.values():
+            lane.adrift = True  # until it is there: what arrives when the move fails lies beyond a gap
         try:
             self.reader.reposition({partition: offset for partition, (_, offset) in ours.items()})
             for partition, (lane, _) in ours.items():
@@ -159,7 +161,8 @@ class Intake:
             return
         ((lane, _),) = moves
         _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.key, detail=str(error))
-        self._services.call_later(ASK_AGAIN_S, lambda: self.reread(moves))
+        # To where it is by then: it may have been sent back meanwhile.
+        self._services.call_later(ASK_AGAIN_S, lambda: self.reread([(lane, lane.ledger.seen)]))
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
@@ -267,7 +270,7 @@ class Intake:
         self.closed = True
         marks = {lane.partition: lane.mark for lane in self.route.lanes.values() if commit}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
-        self._services.in_background(lambda: self.reader.close(last))
+        self._services.close_in_background(lambda: self.reader.close(last))
 
     # What its positions and its reading ask of it.
 

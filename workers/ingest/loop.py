@@ -60,6 +60,7 @@ class IngestLoop:
     ) -> None:
         self.monotonic = clocks.monotonic
         self.wall_clock = clocks.wall
+        self.commit_interval_s = bounds.commit_interval_s
         self.intakes: dict[str, Intake] = {}
         self._bounds = bounds
         self._dispatches = dispatches
@@ -74,6 +75,7 @@ class IngestLoop:
         self._unjoined: set[str] = set()
         self.kafka_lost = False
         """Whether Kafka is out of reach for long: a commit would block, and might take back what another owner does."""
+        self._foreign = False
         self.inbox = Inbox(clocks.monotonic)
         self._background = Background()
         self.offsets = companions.offsets
@@ -126,6 +128,11 @@ class IngestLoop:
         if unfinished:
             _log.warning("groups_not_left", code="kafka_unavailable", count=unfinished)
 
+    def abandon_cluster(self) -> None:
+        """These are another cluster's brokers: nothing is read, dispatched or committed any more, for good."""
+        self._foreign = self._dispatcher.halted = True
+        self._dispatching = False
+
     def call(self, action: Callable[[], None]) -> None:
         """Run on the loop's thread, soon."""
         self.inbox.put(action)
@@ -137,6 +144,10 @@ class IngestLoop:
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
         self._background.run(action)
+
+    def close_in_background(self, action: Callable[[], None]) -> None:
+        """Run on a thread that may block for long."""
+        self._background.close(action)
 
     def happened(self, activity: Activity) -> None:
         """Tell a subscription's owner."""
@@ -200,7 +211,7 @@ class IngestLoop:
         self._settlement.forget(intake)
         self.letters.forget(intake.subscription)
         # From here on its lanes are the background's, which closes them one by one.
-        intake.close(commit=not self.kafka_lost)
+        intake.close(commit=not (self.kafka_lost or self._foreign))
         _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
 
     def hold(self) -> None:
@@ -230,7 +241,7 @@ class IngestLoop:
 
     def wake(self) -> list[tuple[Subscription, Condition | None]]:
         """Dispatch again; answers what is to be started, each with its condition as it was."""
-        self._dispatcher.halted = False
+        self._dispatcher.halted = self._foreign
         self._asleep_at = None
         asleep, self._asleep = self._asleep, {}
         return list(asleep.values())
@@ -322,6 +333,8 @@ class IngestLoop:
             self._commit()
 
     def _commit(self) -> None:
+        if self._foreign:
+            return
         for intake in self.intakes.values():
             intake.commit()
 

@@ -15,6 +15,7 @@ from webhookd.flow.standstill import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
+    INHERITED_S,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
     Standstill,
@@ -55,7 +56,9 @@ class Oversight:
         self._intake = intake
         self._services = services
         self._max_attempts = max_retries + 1
+        self._began_at = services.monotonic()
         self._standstills = Standstills()
+        self._begun: set[str] = set()
         self._letters: dict[int, str] = {}
         self._order = count()
         self._unanswered: dict[Partition, str] = {}
@@ -94,14 +97,18 @@ class Oversight:
             intake.suffer(intake.vitals.last_code)
         for code, detail in self._standstills.look(self._found(lanes, now), now).items():
             if detail is not None:
+                self._begun.add(code)
                 intake.suffer(code, detail, standing=True)
-            elif code in intake.vitals.problems:
+            elif code in intake.vitals.problems and self._may_end(code, now):
                 intake.overcome(code)
-
         self._look_at_reading(lanes, now)
 
+    def _may_end(self, code: str, now: float) -> bool:
+        """A problem from before the start stands until its cause would have been found again."""
+        return code in self._begun or now - self._began_at >= INHERITED_S[code]
+
     def _look_at_reading(self, lanes: Collection[Lane], now: float) -> None:
-        well = bool(lanes) and all(lane.known and not lane.adrift for lane in lanes)
+        well = bool(lanes) and all(lane.known and not lane.displaced for lane in lanes)
         if not well:
             self._well_since = None
             return
@@ -111,7 +118,7 @@ class Oversight:
 
     def _found(self, lanes: Collection[Lane], now: float) -> Iterator[Standstill]:
         for lane in lanes:
-            if not lane.known or lane.adrift or lane.partition in self._unanswered:
+            if not lane.known or lane.displaced or lane.partition in self._unanswered:
                 yield Standstill(POSITION_UNKNOWN, lane.key, self._unanswered.get(lane.partition, ""))
             if lane.delivery is not None and lane.delivery.unclaimed_s(now) > UNCLAIMED_S:
                 yield Standstill(DELIVERIES_UNCLAIMED, f"{lane.key} (delivery {lane.delivery.id})")

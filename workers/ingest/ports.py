@@ -52,6 +52,8 @@ class Services(Protocol):
 
     monotonic: Monotonic
     wall_clock: WallClock
+    commit_interval_s: float
+    """How often the topics are looked at, right before a commit."""
 
     @property
     def offsets(self) -> Offsets:
@@ -69,6 +71,9 @@ class Services(Protocol):
 
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
+
+    def close_in_background(self, action: Callable[[], None]) -> None:
+        """Run on a thread that may block for long, and holds up nothing else that runs in the background."""
 
     def topics(self, names: Collection[str]) -> Topics:
         """What the cluster says about these topics now. Blocks; for a background thread. Raises KafkaException."""

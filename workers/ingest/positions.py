@@ -139,7 +139,11 @@ class Positions:
         self._asked |= wishes
 
         def asking() -> None:
-            found = ask(self._services, self._subscription_id, wishes, timeout_s)
+            found: Mapping[Partition, Found] = {}
+            try:
+                found = ask(self._services, self._subscription_id, wishes, timeout_s)
+            except Exception:  # noqa: BLE001 - whatever it is: without an answer nothing would be asked any more
+                _log.exception("positions_failed", subscription=self._subscription_id)
             self._services.call(lambda: self._answered(wishes, found, first=timeout_s == FIRST_TIMEOUT_S))
 
         self._services.in_background(asking)

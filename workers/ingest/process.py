@@ -211,9 +211,9 @@ class IngestProcess:
         self.loop.call(self._show_kafka)
 
     def kafka_mismatched(self, error: ClusterMismatch) -> None:
-        """Nothing is committed from here on: it would be to another cluster's groups."""
+        """Nothing is read or committed from here on: it would be from another cluster's topics, to its groups."""
         _log.error("cluster_mismatch", code=error.code, detail=error.detail)
-        self.loop.kafka_lost = True
+        self.loop.abandon_cluster()
         self._mismatched(error)
 
     def _show_kafka(self) -> None:

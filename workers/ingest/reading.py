@@ -54,7 +54,7 @@ class Reading:
         self._owner = owner
         self._services = services
         self._subscription_id = subscription_id
-        self._errors = ReadErrors(services.monotonic())
+        self._errors = ReadErrors(services.monotonic(), services.commit_interval_s)
         self._ends = Ends()
         self._answered_at = services.monotonic()
         self._reached: dict[Partition, int] = {}
@@ -99,8 +99,9 @@ class Reading:
         self._errors.committed(partitions)
 
     def uncommitted(self, partitions: Iterable[Partition], name: str, text: str) -> None:
-        """A commit failed."""
-        self._errors.uncommitted(partitions, name, text, self._services.monotonic())
+        """A commit failed; that of a partition that was given back is no concern of ours any more."""
+        ours = [partition for partition in partitions if self._owner.lane(partition) is not None]
+        self._errors.uncommitted(ours, name, text, self._services.monotonic())
 
     def saw(self, topics: Topics, used: Collection[str]) -> None:
         """The brokers answered about topics: begin and end the problems of what lasts."""
@@ -142,6 +143,7 @@ class Reading:
     def forget(self, partition: Partition) -> None:
         """The lane of the partition is closed."""
         self._ends.forget(partition)
+        self._errors.forget(partition)
 
     def lag(self) -> int | None:
         """How many records the subscription is behind; None when that cannot be told."""

@@ -116,6 +116,23 @@ def test_stop_survives_a_restart() -> None:
     assert aside(after, bad(*range(IN_A_ROW, IN_A_ROW + 10))) == []
 
 
+@pytest.mark.parametrize("value", [b'{"n":1}', b'"drop"'])
+def test_stop_is_not_recalled_after_a_record_that_can_be_read(value: bytes) -> None:
+    of = lane()
+    of.known = False
+    aside(of, [Record(7, value)])
+    of.recall(Memo(unreadable=IN_A_ROW), 0.0)
+    assert (of.run.too_long, aside(of, bad(8, 9))) == (False, [8, 9])
+
+
+def test_stop_is_recalled_after_records_that_cannot_be_read() -> None:
+    of = lane()
+    of.known = False
+    aside(of, bad(7))
+    of.recall(Memo(unreadable=IN_A_ROW), 0.0)
+    assert (of.run.too_long, aside(of, bad(8, 9))) == (True, [])
+
+
 def test_run_below_the_bound_costs_no_commit() -> None:
     of = lane()
     aside(of, bad(1, 2))

@@ -184,6 +184,27 @@ def test_reposition_that_failed_is_tried_again() -> None:
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
 
 
+def test_nothing_is_taken_beyond_what_a_failed_move_dropped() -> None:
+    scene = Scene()
+    scene.reads(ZERO, GOOD, GOOD)
+    scene.reader.gone.add(ZERO)
+    scene.intake.reread([(scene.lane(), 2)])
+    scene.reads(ZERO, GOOD, at=5)
+    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+
+
+def test_move_that_is_tried_again_goes_to_where_the_lane_is_by_then() -> None:
+    scene = Scene()
+    scene.reads(ZERO, GOOD, GOOD)
+    scene.reader.gone.add(ZERO)
+    scene.intake.reread([(scene.lane(), 2)])
+    scene.reader.gone.clear()
+    scene.intake.reread([(scene.lane(), scene.lane().rewind("next"))])
+    ((_, again),) = scene.services.later
+    again()
+    assert scene.reader.asked == [("reposition", ZERO, 0), ("reposition", ZERO, 0)]
+
+
 def test_missing_topic_makes_unhealthy_until_it_is_there() -> None:
     scene = Scene()
     scene.intake.saw_topics(Topics(partitions={TOPIC: 0}))

@@ -5,11 +5,13 @@ Oracle: the table of states in docs/operating.md. Consumer, services and clock a
 
 import pytest
 
-from tests.harness.intakes import BAD, ZERO, Scene
+from tests.harness.intakes import BAD, ONE, ZERO, Scene
+from tests.harness.readings import ended, passes
 from webhookd.flow.delivery import Stage
 from webhookd.flow.report import Kind
-from webhookd.flow.standstill import NORMAL_S
+from webhookd.flow.standstill import INHERITED_S, NORMAL_S
 from webhookd.flow.topics import Topics
+from webhookd.flow.unreadable import IN_A_ROW
 
 
 def after(scene: Scene, wait_s: float) -> tuple[str, str]:
@@ -64,10 +66,21 @@ def test_dead_letters_that_are_not_written_are_named() -> None:
     assert (code, "orders/0" in detail, after(scene, 61.0)) == ("dead_letters_waiting", True, ("", ""))
 
 
-def test_problem_of_the_process_before_ends_when_it_is_not_found() -> None:
+@pytest.mark.parametrize("code", sorted(NORMAL_S))
+def test_problem_of_the_process_before_ends_when_it_is_not_found(code: str) -> None:
     scene = Scene()
-    scene.intake.suffer("not_assigned", "of the process before", standing=True)
-    assert after(scene, 0.0) == ("", "")
+    scene.intake.suffer(code, "of the process before", standing=True)
+    early = after(scene, INHERITED_S[code] - 1.0)[0]
+    assert (early, after(scene, 1.0)) == (code, ("", ""))
+
+
+def test_problem_of_the_process_before_that_lasts_is_not_over_in_between() -> None:
+    scene = Scene()
+    scene.intake.suffer("position_unknown", "of the process before", standing=True)
+    after(scene, 0.0)
+    scene.lane(ZERO).known = False
+    after(scene, NORMAL_S["position_unknown"])
+    assert [told.succeeded for told in scene.services.told] == [False]
 
 
 def test_delivery_that_no_worker_takes_is_named() -> None:
@@ -96,3 +109,36 @@ def test_reading_that_knows_no_position_is_not_over_its_fault() -> None:
     scene.intake.suffer("intake_failed", "beyond use", standing=True)
     scene.lane(ZERO).known = False
     assert "intake_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}
+
+
+def looking_ahead() -> Scene:
+    """The first lane has stopped before an unreadable record, which is the last of its partition."""
+    scene = Scene()
+    scene.reads(ZERO, *[BAD] * (IN_A_ROW + 1))
+    for _, written in scene.services.letters.written:
+        written()
+    return scene
+
+
+def test_lane_that_looks_ahead_knows_its_position() -> None:
+    scene = looking_ahead()
+    codes = {after(scene, 61.0)[0] for _ in range(3)}
+    assert "position_unknown" not in {problem.code for problem in scene.intake.condition().problems} | codes
+
+
+def test_lane_that_looks_ahead_does_not_keep_the_fault_of_reading() -> None:
+    scene = looking_ahead()
+    scene.intake.suffer("intake_failed", "beyond use", standing=True)
+    after(scene, 61.0)
+    assert "intake_failed" not in {problem.code for problem in scene.intake.condition().problems}
+
+
+def test_lane_that_looks_ahead_is_not_at_its_end() -> None:
+    scene = Scene()
+    ended(scene, ZERO, IN_A_ROW, *[BAD] * IN_A_ROW)
+    ended(scene, ONE, 0)
+    for _, written in scene.services.letters.written:
+        written()
+    scene.reads(ZERO, *[BAD] * 30, at=IN_A_ROW)
+    scene.reader.last = IN_A_ROW + 30
+    assert passes(scene, 1).lag == 30

@@ -1,5 +1,7 @@
 """How Kafka is asked where lanes begin: all lanes in one question, and what is not answered apart from the rest."""
 
+from collections.abc import Collection
+
 from tests.harness.intakes import Scene
 from tests.harness.lanes import TOPIC
 from tests.harness.subscriptions import ID
@@ -123,6 +125,33 @@ def test_coordinator_that_is_down_is_asked_again() -> None:
     again()
     scene.run()
     assert (unknown, set(scene.begun())) == ([False, False], set(MANY[:2]))
+
+
+class Faulty(MemoryPartitions):
+    """Fails, in a way nobody foresaw, until it is `well`."""
+
+    well = False
+
+    def committed(
+        self, group: str, partitions: Collection[Partition], timeout_s: float
+    ) -> dict[Partition, Mark | None]:
+        if not self.well:
+            raise ValueError("a fault of ours")
+        return super().committed(group, partitions, timeout_s)
+
+
+def test_question_that_fails_unforeseen_is_asked_again() -> None:
+    scene = Asked()
+    scene.services.offsets = faulty = Faulty()
+    faulty.held = scene.offsets.held
+    scene.reader.listener.assigned(MANY[:2])
+    scene.run()
+    faulty.well = True
+    ((_, again),) = scene.services.later
+    again()
+    scene.reader.listener.assigned(MANY[2:4])
+    scene.run()
+    assert set(scene.begun()) == set(MANY[:4])
 
 
 def test_answer_about_an_earlier_assignment_is_dropped() -> None:

@@ -121,14 +121,33 @@ def test_silence_of_the_brokers_does_not_count() -> None:
     assert (reasons(before), reasons(after)) == ([], ["read_failed"])
 
 
+@pytest.mark.parametrize(("every_s", "apart_s"), [(1.0, 6.0), (10.0, 15.0), (30.0, 35.0)])
+def test_error_that_lasts_between_rare_looks_is_a_problem(every_s: float, apart_s: float) -> None:
+    scene = Scene(commit_interval_s=every_s)
+    passes(scene, 1)
+    scene.reader.listener.failed(ZERO, "unknown", "said")
+    for _ in range(round(2 * LASTS_S / every_s)):
+        scene.services.now += apart_s
+        scene.intake.saw_topics(WELL)
+    assert reasons(scene.intake.condition()) == ["read_failed"]
+
+
+def test_error_under_another_name_lasts_since_it_began() -> None:
+    scene = Scene()
+    scene.reader.listener.failed(ZERO, "unknown", "said")
+    passes(scene, LASTS_S)
+    scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
+    assert reasons(passes(scene, 1)) == ["topic_denied"]
+
+
 def test_error_of_a_group_that_works_is_none() -> None:
     scene = Scene()
     scene.reader.listener.failed(GROUP, "group_max_size_reached", "said")
     with_lanes = reasons(passes(scene, LASTS_S + 1))
     scene.reader.listener.revoked([ZERO, ONE])
-    without = reasons(passes(scene, 1))
+    early, without = reasons(passes(scene, LASTS_S - 1)), reasons(passes(scene, 1))
     scene.reader.listener.assigned([ZERO, ONE])
-    assert (with_lanes, without) == ([], ["read_failed"])
+    assert (with_lanes, early, without) == ([], [], ["read_failed"])
     assert reasons(passes(scene, SETTLED_S)) == []
 
 
@@ -183,6 +202,25 @@ def test_error_of_a_partition_that_left_does_not_count() -> None:
     scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
     scene.reader.listener.revoked([ZERO])
     assert reasons(passes(scene, LASTS_S + 1)) == []
+
+
+def test_error_of_a_partition_that_left_is_not_remembered_when_it_comes_back() -> None:
+    scene = Scene()
+    scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
+    scene.reader.listener.uncommitted([ZERO], "not_coordinator", "said")
+    scene.reader.listener.revoked([ZERO])
+    passes(scene, LASTS_S + 1)
+    scene.reader.listener.assigned([ZERO])
+    assert reasons(passes(scene, 1)) == []
+
+
+def test_last_commit_that_fails_does_not_count_when_its_partition_comes_back() -> None:
+    scene = Scene()
+    scene.reader.listener.revoked([ZERO])
+    scene.reader.listener.uncommitted([ZERO], "illegal_generation", "said")
+    passes(scene, LASTS_S + 1)
+    scene.reader.listener.assigned([ZERO])
+    assert reasons(passes(scene, 1)) == []
 
 
 @pytest.mark.parametrize("problem", ["topic_denied", "group_denied", "commit_failed", "read_failed"])

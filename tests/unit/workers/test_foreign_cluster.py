@@ -1,0 +1,145 @@
+"""What the ingest loop still does when its brokers turn out to be another cluster's: it reads and commits nothing.
+
+The loop's thread is not started: the test takes its turns.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Message
+
+from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
+from tests.harness.readers import HandReader
+from tests.harness.subscriptions import ID, subscription
+from webhookd import clock
+from webhookd.edges.dead_letter_topics import DeadLetterTopics
+from webhookd.edges.kafka_reader import Listener
+from webhookd.edges.memory_board import MemoryBoard
+from webhookd.flow.allowance import Slots
+from webhookd.flow.condition import Condition
+from webhookd.flow.dispatches import Dispatches
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.position import Partition
+from webhookd.flow.route import Route
+from webhookd.flow.subscription import Subscription
+from webhookd.flow.throttle import Throttle
+from webhookd.flow.topics import Topics
+from webhookd.settings import Settings
+from webhookd.store.database import Database
+from webhookd.testing.memory_partitions import MemoryPartitions
+from workers.application import build_celery
+from workers.ingest.cadence import Clocks, LoopBounds
+from workers.ingest.companions import Companions
+from workers.ingest.graveyard import Graveyard
+from workers.ingest.intake import Intake
+from workers.ingest.loop import IngestLoop
+from workers.ingest.publisher import Publisher
+from workers.ingest.recorder import Recorder
+
+ZERO = Partition(TOPIC, 0)
+SEEN = Topics(partitions={TOPIC: 1})
+
+
+class Polled(HandReader):
+    """Counts the polls."""
+
+    polls = 0
+
+    def poll(self) -> list[Message]:
+        self.polls += 1
+        return super().poll()
+
+
+class Scene:
+    """A loop with one subscription, whose lane has something to commit."""
+
+    def __init__(self, folder: Path) -> None:
+        url = f"sqlite:///{folder / 'unused.db'}"
+        self.database = Database(url)
+        self.readers: list[Polled] = []
+        recorder = Recorder(
+            self.database,
+            retention_s=60.0,
+            dead_letter_retention_s=60.0,
+            dead_letter_limit=100,
+            wall_clock=clock.wall_clock,
+            monotonic=clock.monotonic,
+        )
+        app = build_celery(Settings(redis_url="memory://", database_url=url))
+        slots = Slots(first=64, retry=64)
+        self.loop = IngestLoop(
+            bounds=LoopBounds(
+                reply="test", commit_interval_s=60.0, lane_bytes=10_000, process_bytes=10_000, slots=slots
+            ),
+            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
+            dispatches=Dispatches(LEASES, tokens("delivery"), lambda: 0.5),
+            companions=Companions(
+                publisher=Publisher(app, MemoryBoard(), unknown=lambda _: None),
+                recorder=recorder,
+                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
+                offsets=MemoryPartitions(),
+            ),
+            look=lambda names: Topics(partitions=dict.fromkeys(names, 1)),
+            open_intake=self._open,
+            never_joined=lambda: None,
+        )
+        self.loop.start_with(subscription(), None)
+        lane = self.loop.intakes[ID].route.open_lane(ZERO)
+        lane.skip_to(7)
+
+    @property
+    def reader(self) -> Polled:
+        return self.readers[-1]
+
+    def turn(self) -> None:
+        self.loop.call_later(0.01, lambda: None)  # the turn waits for that
+        self.loop._turn()
+
+    def stop(self) -> None:
+        self.loop._background.stop(5.0)
+        self.database.close()
+
+    def _open(self, subscribed: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
+        def reader(listener: Listener) -> Polled:
+            self.readers.append(Polled(listener))
+            return self.readers[-1]
+
+        matchers = {TOPIC: Matcher(())}
+        route = Route(subscribed, matchers, LIMITS, tokens("route"))
+        return Intake(route, matchers, Throttle(10_000), loop, reader, previous)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.stop()
+
+
+def test_cluster_of_the_database_is_read_and_committed_to(scene: Scene) -> None:
+    scene.turn()
+    scene.loop.saw_topics(SEEN)
+    assert (scene.reader.polls, [*scene.reader.commits[0]]) == (1, [ZERO])
+
+
+def test_another_cluster_is_not_read_or_committed_to(scene: Scene) -> None:
+    scene.loop.abandon_cluster()
+    scene.turn()
+    scene.loop.saw_topics(SEEN)
+    assert (scene.reader.polls, scene.reader.commits) == (0, [])
+
+
+def test_nothing_is_committed_when_groups_of_another_cluster_are_left(scene: Scene) -> None:
+    scene.loop.abandon_cluster()
+    scene.loop.kafka_lost = False  # brokers that answer are no reason to
+    scene.loop.drop(ID)
+    scene.loop._background.stop(5.0)
+    assert scene.reader.closed == [{}]
+
+
+def test_nothing_is_started_on_another_cluster(scene: Scene) -> None:
+    scene.loop.abandon_cluster()
+    scene.loop.wake()
+    scene.loop.start_with(subscription(), None)
+    assert (len(scene.readers), scene.loop.intakes) == (1, {})
