@@ -123,6 +123,8 @@ def test_older_ones_are_deleted(client: FlaskClient, database: Database, id_: st
         ("get", {"after": "orders"}, "after"),
         ("get", {"after": "orders:1:-2"}, "after"),
         ("get", {"after": ":1:2"}, "after"),
+        ("get", {"after": "\0:0:0"}, "after"),
+        ("get", {"after": "or ders:1:2"}, "after"),
         ("get", {"after": f"orders:1:{'9' * 40}"}, "after"),
         ("get", {"limit": "101"}, "limit"),
         ("get", {"offset": "1"}, "offset"),
