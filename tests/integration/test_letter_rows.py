@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 
 from tests.harness.letters import letter
 from tests.harness.subscriptions import ID, OTHER_ID
+from webhookd.errors import StoreUnavailable
 from webhookd.store import dead_letters, migrating
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
@@ -157,3 +158,27 @@ def test_database_that_is_away_keeps_what_waits(scene: Scene) -> None:
         scene.rows.write(away)
     scene.writes()
     assert scene.stored() == [0]
+
+
+def test_question_is_kept_while_the_database_is_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise StoreUnavailable
+
+    scene.rows.ask(ID)
+    with monkeypatch.context() as patched:
+        patched.setattr(scene.database, "transaction", away)
+        with pytest.raises(StoreUnavailable):
+            scene.writes()
+    scene.writes()
+    assert scene.told == [(ID, LIMIT)]
+
+
+def test_rows_that_another_process_wrote_count_after_a_return(scene: Scene) -> None:
+    scene.adds(0, 1)
+    scene.writes()
+    scene.rows.forget(ID)
+    with scene.database.transaction() as session:
+        dead_letters.append(session, [letter(ID, 1000 + n) for n in range(LIMIT - 2)])
+    scene.adds(1, 5)
+    scene.writes()
+    assert len(scene.stored()) == LIMIT

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 LINE_CHARACTERS = 200
@@ -46,6 +46,11 @@ def left_over(settlements: Iterable[Settlement]) -> tuple[str, ...]:
     """Whom the next try is for: first those whose turn it was not, so that nobody keeps the others from theirs."""
     later = [item for item in settlements if item.fate is Fate.LATER]
     return tuple(item.recipient for item in sorted(later, key=lambda item: item.tried))
+
+
+def given_up(settlements: Iterable[Settlement]) -> tuple[Settlement, ...]:
+    """The same where no other try is made for who might have got it later."""
+    return tuple(replace(item, fate=Fate.GIVEN_UP) if item.fate is Fate.LATER else item for item in settlements)
 
 
 def token_of(subject_key: str, kind: str, at: float) -> str:

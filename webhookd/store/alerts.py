@@ -78,12 +78,12 @@ def settle(session: Session, claimed: Claimed, settlements: Sequence[Settlement]
     changes: dict[str, Any] = {"recipients": list(left)}
     if any(item.fate is Fate.DELIVERED for item in settlements):
         changes["sent_at"] = now
-    _update(session, claimed, next_try_at=now + _wait_s(claimed) if left else None, **changes)
+    _update(session, claimed, next_try_at=now + wait_s(claimed.tries) if left else None, **changes)
 
 
 def later(session: Session, claimed: Claimed, now: float) -> None:
     """Nobody could be tried; it is to be tried again as it is."""
-    _update(session, claimed, next_try_at=now + _wait_s(claimed))
+    _update(session, claimed, next_try_at=now + wait_s(claimed.tries))
 
 
 def give_up(session: Session, claimed: Claimed, detail: str, now: float) -> None:
@@ -93,6 +93,11 @@ def give_up(session: Session, claimed: Claimed, detail: str, now: float) -> None
     ]
     mail_failures.note(session, claimed.owner, _of_concern(session, claimed.owner, given_up), now)
     _update(session, claimed, next_try_at=None)
+
+
+def wait_s(tries: int) -> float:
+    """How long after so many tries of one mail the next one is made."""
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries - 1, 10))
 
 
 def owner_of(subject_key: str) -> str:
@@ -157,10 +162,6 @@ def _of_concern(session: Session, owner: str, settlements: Sequence[Settlement])
         return list(settlements)
     emails = _stored_emails(session, owner)
     return [item for item in settlements if item.recipient in emails]
-
-
-def _wait_s(claimed: Claimed) -> float:
-    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(claimed.tries - 1, 10))
 
 
 def _update(session: Session, claimed: Claimed, **values: Any) -> None:  # noqa: ANN401  # columns

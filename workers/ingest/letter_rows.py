@@ -89,6 +89,7 @@ class LetterRows:
         with self._lock:
             self._blocked.pop(subscription_id, None)
             self._asked.discard(subscription_id)
+            self._rooms.pop(subscription_id, None)  # another process may write rows until it is run here again
 
     def write(self, accepts: Accepts) -> bool:
         """Write what there is room for; returns whether the database took all of it."""
@@ -143,7 +144,15 @@ class LetterRows:
         with self._lock:
             asked, self._asked = self._asked, set()
             due = {id_ for id_, blocked in self._blocked.items() if now - blocked.counted_at >= COUNT_AGAIN_S}
-        for id_ in sorted(asked | due):
+        try:
+            self._count(asked | due, now)
+        except BaseException:  # who asked waits for an answer, and does not ask again
+            with self._lock:
+                self._asked |= asked
+            raise
+
+    def _count(self, ids: set[str], now: float) -> None:
+        for id_ in sorted(ids):
             with self._database.transaction() as session:
                 free = dead_letters.room(session, id_, self.limit)
             self._rooms[id_] = _Room(free, now)

@@ -7,14 +7,14 @@ the mail, and one who never will is logged, stands in the status of the subscrip
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Event, Lock, Thread
 from typing import Protocol
 
 from webhookd import logs
 from webhookd.errors import MailRefused, MailUnavailable, MailUndeliverable, StoreUnavailable
 from webhookd.flow.alert import Alert
-from webhookd.flow.mail import Fate, Mail, Settlement, left_over
+from webhookd.flow.mail import Fate, Mail, Settlement, given_up, left_over
 from webhookd.store import alerts, mail_failures
 from webhookd.store.alerts import Claimed
 from webhookd.store.database import Database
@@ -44,6 +44,15 @@ class Sends(Protocol):
         """Raises MailUnavailable. Blocks."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Direct:
+    """A mail that is sent without the outbox, not before `due`; `tries` counts those that were made."""
+
+    alert: Alert
+    tries: int = 0
+    due: float = 0.0
+
+
 class Mailing:
     """One thread; `mailer` is where mails go."""
 
@@ -64,7 +73,7 @@ class Mailing:
         self._retention_s = retention_s
         self._clocks = clocks
         self._lock = Lock()
-        self._direct: deque[Alert] = deque(maxlen=HELD)
+        self._direct: deque[_Direct] = deque(maxlen=HELD)
         self._to_record: deque[tuple[Alert, Sequence[Settlement], float]] = deque(maxlen=HELD)
         self._ping_at = clocks.monotonic()
         self._purge_at = clocks.monotonic()
@@ -97,7 +106,7 @@ class Mailing:
     def send_directly(self, alert: Alert) -> None:
         """Send without the database, which cannot be reached, and record it there when it can."""
         with self._lock:
-            self._direct.append(alert)
+            self._direct.append(_Direct(alert, due=self._clocks.monotonic()))
         self._wake.set()
 
     def _run(self) -> None:
@@ -116,20 +125,33 @@ class Mailing:
             _log.exception("mailing_failed")
 
     def _send_direct(self) -> None:
-        while self._direct and self._reachable():
-            alert = self._direct[0]
-            left = self._send_unclaimed(alert) if alert.mail.recipients else ()
+        while (direct := self._due_direct()) is not None and self._reachable():
+            again = self._send_unclaimed(direct) if direct.alert.mail.recipients else None
             with self._lock:
-                if self._direct and self._direct[0] is alert:
-                    self._direct.popleft()
-            if left:
-                self._direct.append(replace(alert, mail=replace(alert.mail, recipients=left)))
-                return
+                if direct in self._direct:
+                    self._direct.remove(direct)
+                if again is not None:
+                    self._direct.append(again)
 
-    def _send_unclaimed(self, alert: Alert) -> tuple[str, ...]:
+    def _due_direct(self) -> _Direct | None:
+        now = self._clocks.monotonic()
+        with self._lock:
+            return next((direct for direct in self._direct if direct.due <= now), None)
+
+    def _send_unclaimed(self, direct: _Direct) -> _Direct | None:
+        """Send it; returns the next try, for who may get it later."""
+        alert, tries, now = direct.alert, direct.tries + 1, self._clocks.wall()
         settlements = self._hand_over(alert.mail)
-        self._to_record.append((alert, settlements, self._clocks.wall()))
-        return left_over(settlements)
+        left = left_over(settlements)
+        if left and self._is_old(alert.mail, now):
+            settlements, left = given_up(settlements), ()
+            detail = next(item.detail for item in settlements if item.fate is Fate.GIVEN_UP)
+            self._log_given_up(alert.mail, tries, detail)
+        self._to_record.append((alert, settlements, now))
+        if not left:
+            return None
+        rest = replace(alert, mail=replace(alert.mail, recipients=left))
+        return _Direct(rest, tries, self._clocks.monotonic() + alerts.wait_s(tries))
 
     def _keep_books(self) -> None:
         """Write down what is due by now and what was sent without the database, and forget what is old."""
@@ -169,26 +191,30 @@ class Mailing:
             alerts.settle(session, claimed, settlements, now)
         self._log(claimed.mail, claimed.tries, settlements)
         left = left_over(settlements)
-        if left and self._is_old(claimed, now):
+        if left and self._is_old(claimed.mail, now):
             again = replace(claimed, mail=replace(claimed.mail, recipients=left))
             self._give_up(again, next(item.detail for item in settlements if item.fate is Fate.LATER))
 
     def _put_off(self, claimed: Claimed, error: MailUnavailable) -> None:
         now = self._clocks.wall()
-        if self._is_old(claimed, now):
+        if self._is_old(claimed.mail, now):
             self._give_up(claimed, str(error))
             return
         with self._database.transaction() as session:
             alerts.later(session, claimed, now)
 
     @staticmethod
-    def _is_old(claimed: Claimed, now: float) -> bool:
-        return now - claimed.mail.created_at > GIVE_UP_S
+    def _is_old(mail: Mail, now: float) -> bool:
+        return now - mail.created_at > GIVE_UP_S
 
     def _give_up(self, claimed: Claimed, detail: str) -> None:
         with self._database.transaction() as session:
             alerts.give_up(session, claimed, detail, self._clocks.wall())
-        facts = {"mail": claimed.mail.token, "subject": claimed.mail.subject, "tries": claimed.tries}
+        self._log_given_up(claimed.mail, claimed.tries, detail)
+
+    @staticmethod
+    def _log_given_up(mail: Mail, tries: int, detail: str) -> None:
+        facts = {"mail": mail.token, "subject": mail.subject, "tries": tries}
         _log.error("mail_given_up", code=MailUnavailable.code, detail=detail, **facts)
 
     def _hand_over(self, mail: Mail) -> Sequence[Settlement]:

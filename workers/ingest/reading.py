@@ -13,10 +13,7 @@ from webhookd.flow.route import Route
 from webhookd.flow.topics import Topics
 from workers.ingest.ports import Reader, Services
 from workers.ingest.positions import Move
-from workers.ingest.vitals import Vitals
-
-TOPIC_MISSING = "topic_missing"
-"""A topic of the subscription does not exist, yet or any more: nothing of it can be delivered."""
+from workers.ingest.vitals import TOPIC_MISSING, Vitals
 
 PROBES_AT_ONCE = 16
 """Partitions with an error that are fetched anew within a second."""

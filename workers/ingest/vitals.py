@@ -8,7 +8,7 @@ from webhookd.flow.activity import Activity, Event
 from webhookd.flow.condition import Condition, Health, LostRange, TopicCondition
 from webhookd.flow.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
 from webhookd.flow.lane import Lane
-from webhookd.flow.problem import Problems
+from webhookd.flow.problem import Problem, Problems
 from webhookd.flow.report import Exchange
 from webhookd.flow.topics import Topics
 
@@ -19,6 +19,9 @@ LOST_RANGES = 20
 """The newest that the condition shows; all of them are in the log and in alerts."""
 
 ANSWER_CHARACTERS = 200
+
+TOPIC_MISSING = "topic_missing"
+"""A topic of the subscription does not exist, yet or any more: nothing of it can be delivered."""
 
 
 @dataclass(slots=True)
@@ -168,7 +171,7 @@ def resumed(subscription_id: str, version: int, previous: Condition | None, now:
     kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
     if previous.version not in {0, version}:
         return replace(kept, proven=False)
-    problems = [problem for problem in previous.problems if problem.code != UnusableSubscription.code]
+    problems = [problem for problem in _problems(previous) if problem.code != UnusableSubscription.code]
     return replace(
         kept,
         proven=previous.proven,
@@ -176,3 +179,11 @@ def resumed(subscription_id: str, version: int, previous: Condition | None, now:
         since=previous.since,
         failure=previous.delivery.last_failure if previous.delivery else None,
     )
+
+
+def _problems(previous: Condition) -> tuple[Problem, ...]:
+    """What a condition was unhealthy of; one that was written before migration 0003 has its reason only."""
+    if previous.problems or previous.health is Health.HEALTHY:
+        return previous.problems
+    code = previous.reason
+    return (Problem(code=code, since=previous.since, standing=code == TOPIC_MISSING),)

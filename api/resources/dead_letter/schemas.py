@@ -3,6 +3,7 @@
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Range
 
+from api.resources.subscription import checks
 from webhookd.store.dead_letters import Place
 
 PAGE = 20
@@ -15,8 +16,9 @@ class PlaceField(fields.Field[Place]):
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: object) -> Place:
         del attr, data, kwargs
         topic, *numbers = str(value).split(":")
-        if not topic or len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
+        if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
             raise ValidationError("is not topic:partition:offset")
+        checks.topic(topic)  # a NUL in a query is an error of PostgreSQL
         return topic, int(numbers[0]), int(numbers[1])
 
 

@@ -25,6 +25,8 @@ from webhookd.flow.announcement import SubscriptionChanged
 from webhookd.flow.subscription import Source, Start, Subscription, consumer_group
 from webhookd.store import activity, administration, dropped_groups, mail_failures, subscriptions
 
+_DEAD_LETTER_TOPIC = "configuration.retry.dead_letter_topic"
+
 Commit = Callable[[str, dict[str, dict[int, int]], float], None]
 
 _log = logs.get(__name__)
@@ -96,15 +98,21 @@ def _stored(services: Services, id_: str) -> tuple[subscriptions.Outline, Subscr
 
 def _check_dead_letter_topic(services: Services, draft: Subscription) -> None:
     """Refuse a topic that is known not to take dead letters."""
-    topic, timeout_s = draft.retry.dead_letter_topic, services.settings.kafka_ask_timeout_s
-    if not topic:
+    if not draft.retry.dead_letter_topic:
         return
-    if not services.brokers.end_offsets([topic], timeout_s)[topic]:
-        reason = "does not exist in Kafka"
-    else:
-        reason = checks.dead_letters_refused(services.brokers.topic_rules(topic, timeout_s))
+    try:
+        reason = _dead_letters_refused(services, draft.retry.dead_letter_topic)
+    except TopicDenied as error:
+        raise error.at(_DEAD_LETTER_TOPIC) from error
     if reason:
-        raise InvalidInput(reason, field="configuration.retry.dead_letter_topic")
+        raise InvalidInput(reason, field=_DEAD_LETTER_TOPIC)
+
+
+def _dead_letters_refused(services: Services, topic: str) -> str:
+    timeout_s = services.settings.kafka_ask_timeout_s
+    if not services.brokers.end_offsets([topic], timeout_s)[topic]:
+        return "does not exist in Kafka"
+    return checks.dead_letters_refused(services.brokers.topic_rules(topic, timeout_s))
 
 
 def _positioned(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:

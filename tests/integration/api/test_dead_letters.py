@@ -123,6 +123,8 @@ def test_older_ones_are_deleted(client: FlaskClient, database: Database, id_: st
         ("get", {"after": "orders"}, "after"),
         ("get", {"after": "orders:1:-2"}, "after"),
         ("get", {"after": ":1:2"}, "after"),
+        ("get", {"after": "\0:0:0"}, "after"),
+        ("get", {"after": "or ders:1:2"}, "after"),
         ("get", {"after": f"orders:1:{'9' * 40}"}, "after"),
         ("get", {"limit": "101"}, "limit"),
         ("get", {"offset": "1"}, "offset"),
@@ -167,3 +169,12 @@ def test_topic_that_nothing_is_known_against_is_accepted(
 def test_topic_that_does_not_exist_is_refused(client: FlaskClient) -> None:
     answer = client.post("/1/Subscription", json=document("configuration.retry.dead_letter_topic", "nowhere"))
     assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, TOPIC_FIELD)
+
+
+def test_topic_for_dead_letters_that_kafka_denies_is_named(client: FlaskClient, kafka: MemoryOffsets, id_: str) -> None:
+    kafka.denied = {"orders.dead"}
+    body = document(TOPIC_FIELD, "orders.dead")
+    answers = [client.post("/1/Subscription", json=body), client.put(f"/1/Subscription/{id_}", json=body)]
+    for answer in answers:
+        (error,) = answer.get_json()["errors"]
+        assert (answer.status_code, answer.get_json()["code"], error["field"]) == (422, "topic_denied", TOPIC_FIELD)

@@ -120,6 +120,20 @@ def test_filters_of_a_record_share_one_budget() -> None:
         Matcher([costly] * 4).matches(value)
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_order_of_filters_does_not_decide_whether_one_says_no(order: slice) -> None:
+    raises, no = "abs(type) > `1`", "items[?join('', ['x']) == 'y']"
+    matcher = Matcher([raises, no][order])
+    assert not matcher.matches(json.dumps({"type": "order", "items": [{"a": 1}] * 5000}).encode())
+    assert matcher.errors == 0
+
+
+def test_filter_behind_two_that_fail_says_no() -> None:
+    bomb = "`1` | " + " | ".join(["[@, @][]"] * STAGES)
+    matcher = Matcher(["abs(type) > `1`", bomb, "items[?a] == `[]`"])
+    assert not matcher.matches(b'{"type": "order", "items": [{"a": 1}]}')
+
+
 def test_record_after_a_bomb_is_judged() -> None:
     matcher = Matcher([" | ".join(["[@, @][]"] * STAGES) + " | sum(@)", "@"])
     for _ in range(2):

@@ -40,6 +40,15 @@ def test_restarted_process_goes_on_where_it_was(version: int) -> None:
     assert (now.health, now.reason, now.since, now.proven) == (Health.UNHEALTHY, "http_410", 7.0, True)
 
 
+@pytest.mark.parametrize("reason", ["http_500", "topic_missing"])
+def test_condition_of_an_older_version_stays_unhealthy(reason: str) -> None:
+    before = replace(FAILED, reason=reason, problems=(), version=0)
+    started = vitals.resumed("s", 1, before, 50.0)
+    now = started.condition(())
+    assert (now.health, now.reason, now.since) == (Health.UNHEALTHY, reason, 7.0)
+    assert now.problems == (Problem(code=reason, since=7.0, standing=reason == "topic_missing"),)
+
+
 def test_restart_before_the_first_delivery_keeps_the_change_open() -> None:
     changed = vitals.resumed("s", 2, FAILED, 50.0).condition(())
     assert vitals.resumed("s", 2, changed, 60.0).condition(()).proven is False

@@ -111,16 +111,20 @@ class Matcher:
     def _despite(self, error: Exception, failed: _Filter, filters: tuple[_Filter, ...], record: Value) -> bool:
         """False when a filter behind the failed one says no; otherwise raise what the failed one came to.
 
-        Each of them has what any record may cost, so that a costly filter does not silence the others. Where both kinds
-        of error occur the one that raised decides: its owner may have chosen to drop such records.
+        They go on with what is left of the record's budget. Once a costly filter has used it up, each of them has what
+        any record may cost, so that it does not silence the others. Where both kinds of error occur the one that raised
+        decides: its owner may have chosen to drop such records.
         """
         fault = _fault(failed, error)
+        used_up = isinstance(error, FilterTooCostly)
         for one in filters[filters.index(failed) + 1 :]:
-            self._budget.refill(b"")
+            if used_up:
+                self._budget.refill(b"")
             try:
                 if is_false(one.evaluate(record)):
                     return False
             except _FAULTS as another:
+                used_up = used_up or isinstance(another, FilterTooCostly)
                 fault = fault if isinstance(fault, FilterFailed) else _fault(one, another)
         self.errors += 1
         self.last_error = fault.detail

@@ -1,0 +1,104 @@
+"""Mails that go without the outbox, to an operator whom the mail server does not take for now.
+
+Real: the mailing thread, the records in SQLite. Doubled: the mail server, by the shipped fake. The clock is the test's.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.pipeline import until
+from webhookd.flow.alert import Alert, Kind
+from webhookd.flow.mail import Fate, Mail, Settlement
+from webhookd.store import mail_failures, migrating
+from webhookd.store.database import Database
+from webhookd.testing.memory_mailer import MemoryMailer
+from workers.ingest.cadence import Clocks
+from workers.ingest.mailing import GIVE_UP_S, Mailing
+
+PATIENCE_S = 20.0
+RETENTION_S = 3600.0
+
+
+class CountingMailer(MemoryMailer):
+    """Also knows how often it was given mail for each recipient; it counts up before it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries: Counter[str] = Counter()
+
+    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+        self.tries.update(mail.recipients)
+        return super().send(mail)
+
+
+class DirectScene:
+    """Mails that are sent without the outbox while one recipient is busy; the clock is the test's."""
+
+    def __init__(self, database: Database) -> None:
+        self.now = 1_000_000.0
+        self.mailer = CountingMailer()
+        self.mailer.busy.add("busy@example.com")
+        clocks = Clocks(monotonic=lambda: self.now, wall=lambda: self.now)
+        operators = ["busy@example.com"]
+        self.mailing = Mailing(
+            database, self.mailer, operators=operators, retention_s=RETENTION_S, clocks=clocks, interval_s=0.01
+        )
+        self.mailing.start()
+
+    def tries(self, now: float) -> int:
+        """How often the busy one was tried once all that was due at that moment has been sent."""
+        self.now = now
+        for name in (f"first {now}", f"second {now}"):  # a try that was not due would stand between these two
+            self.mailing.send_directly(an_alert(name, "here@example.com", now))
+            self._passes(name)
+        return self.mailer.tries["busy@example.com"]
+
+    def _passes(self, name: str) -> None:
+        assert self.mailer.wait(lambda sent: name in [mail.token for mail in sent], PATIENCE_S)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A database without a row."""
+    url = f"sqlite:///{tmp_path / 'mails.db'}"
+    migrating.upgrade(url)
+    made = Database(url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def direct(database: Database) -> Iterator[DirectScene]:
+    """A mailing thread that runs."""
+    scene = DirectScene(database)
+    yield scene
+    scene.mailing.stop(PATIENCE_S)
+
+
+def test_direct_mail_waits_longer_after_each_refusal(direct: DirectScene) -> None:
+    begun = direct.now
+    direct.mailing.send_directly(an_alert("direct", "busy@example.com", begun))
+    tries = [direct.tries(begun + after_s) for after_s in (0.0, 14.0, 16.0, 44.0, 47.0)]
+    direct.mailer.busy.clear()
+    tries += [direct.tries(begun + after_s) for after_s in (110.0, 500.0)]
+    assert tries == [1, 1, 2, 2, 3, 4, 4]
+
+
+def test_direct_mail_is_given_up_after_days(direct: DirectScene, database: Database) -> None:
+    begun = direct.now
+    direct.mailing.send_directly(an_alert("old", "busy@example.com", begun - GIVE_UP_S - 1))
+    assert [direct.tries(begun + after_s) for after_s in (0.0, 16.0, 1000.0)] == [1, 1, 1]
+    until(lambda: operator_failures(database) == [Fate.GIVEN_UP], "it is written who has not got it")
+
+
+def operator_failures(database: Database) -> list[Fate]:
+    with database.transaction() as session:
+        return [item.fate for item in mail_failures.read(session, mail_failures.OPERATORS, ["busy@example.com"])]
+
+
+def an_alert(name: str, recipient: str, at: float) -> Alert:
+    mail = Mail(token=name, recipients=(recipient,), subject="s", body="b\n", created_at=at)
+    return Alert(subject_key="fault:x", kind=Kind.FAULT, mail=mail)
