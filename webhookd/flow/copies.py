@@ -70,6 +70,7 @@ class Copies:
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
         self._troubles: dict[tuple[str, str], str] = {}
+        self._failed_at: dict[tuple[str, str], float] = {}
         self._given_up: dict[tuple[str, str], int] = {}
 
     def __len__(self) -> int:
@@ -111,6 +112,7 @@ class Copies:
             queue.due_at = now + min(FIRST_PAUSE_S * 2.0**queue.failures, LONGEST_PAUSE_S)
             queue.failures = min(queue.failures + 1, 10)
             self._troubles[key] = f"{copy.topic} {uncopied[0].failure.value}"
+            self._failed_at[key] = now
             return
         queue.failures, queue.due_at = 0, now
         if not any(other.failed and other.subscription_id == copy.subscription_id for other in queue.copies):
@@ -130,8 +132,20 @@ class Copies:
             self._given_up[key] = self._given_up.get(key, 0) + len(copy.letters)
         return given_up
 
-    def trouble(self, topic: str, subscription_id: str) -> str | None:
-        """Why copies to the topic fail, for people; empty while they succeed, None before the first one."""
-        found = self._troubles.get((topic, subscription_id))
-        given_up = self._given_up.get((topic, subscription_id), 0)
+    def trouble(self, topic: str, subscription_id: str, now: float) -> str | None:
+        """Why copies to the topic fail, for people; empty while they succeed, None before the first one.
+
+        A failure counts for LONGEST_S, or as long as copies wait: then nobody tries any more, and nobody knows.
+        """
+        key = (topic, subscription_id)
+        found = self._troubles.get(key)
+        if found and now - self._failed_at[key] > LONGEST_S and not self._waits(key):
+            self._troubles[key] = found = ""
+            self._given_up.pop(key, None)
+        given_up = self._given_up.get(key, 0)
         return f"{found}; {given_up} copies were given up" if found and given_up else found
+
+    def _waits(self, key: tuple[str, str]) -> bool:
+        topic, id_ = key
+        queue = self._queues.get(topic)
+        return queue is not None and any(copy.subscription_id == id_ for copy in queue.copies)

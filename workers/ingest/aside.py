@@ -11,7 +11,9 @@ The first two keep their lanes where they are. The third does not: the rows are 
 from collections.abc import Callable
 from typing import Protocol
 
+from webhookd.clock import Monotonic
 from webhookd.flow.burial import Burial
+from webhookd.flow.copies import LONGEST_S
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.lane import Lane
 from webhookd.flow.route import Route
@@ -48,9 +50,11 @@ class Lanes(Protocol):
 class Aside:
     """Owned by the ingest loop's thread."""
 
-    def __init__(self, intake: Lanes, letters: Letters) -> None:
+    def __init__(self, intake: Lanes, letters: Letters, monotonic: Monotonic) -> None:
         self._intake = intake
         self._letters = letters
+        self._monotonic = monotonic
+        self._began_at = monotonic()
         if FULL in intake.vitals.problems:
             letters.ask_room(intake.subscription)
 
@@ -92,8 +96,15 @@ class Aside:
         trouble = self._letters.copy_trouble(self._intake.subscription)
         if trouble:
             self._intake.suffer(TOPIC_UNAVAILABLE, trouble, standing=True)
-        elif trouble is not None and TOPIC_UNAVAILABLE in self._intake.vitals.problems:
+        elif TOPIC_UNAVAILABLE in self._intake.vitals.problems and (
+            trouble is not None or self._copied_nothing_for_long
+        ):
             self._intake.overcome(TOPIC_UNAVAILABLE)
+
+    @property
+    def _copied_nothing_for_long(self) -> bool:
+        """Whether what the process before said of the topic is too old to stand: no copy has been made since."""
+        return self._monotonic() - self._began_at > LONGEST_S
 
     def _write(self, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
         self._letters.write(self._intake.subscription, letters, safe)

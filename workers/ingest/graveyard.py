@@ -66,7 +66,7 @@ class Graveyard:
     def trouble(self, topic: str, subscription_id: str) -> str | None:
         """Why the subscription's copies to the topic fail; empty while they succeed, None before the first one."""
         with self._changed:
-            return self._copies.trouble(topic, subscription_id)
+            return self._copies.trouble(topic, subscription_id, self._monotonic())
 
     def _run(self) -> None:
         while True:

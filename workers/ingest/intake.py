@@ -82,7 +82,7 @@ class Intake:
         self.oversight = Oversight(self, services, max_retries=self.subscription.retry.max_retries)
         self._positions = Positions(self, self._sources, services, self.subscription.id)
         self._reading = Reading(self, services, self.subscription.id)
-        self.aside = Aside(self, services.letters)
+        self.aside = Aside(self, services.letters, services.monotonic)
         self.reader = open_reader(
             Listener(
                 assigned=self._assigned,

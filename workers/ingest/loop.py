@@ -32,11 +32,11 @@ from workers.ingest.dispatcher import Dispatcher
 from workers.ingest.inbox import Inbox
 from workers.ingest.intake import Intake
 from workers.ingest.letter_writer import LetterWriter
-from workers.ingest.oversight import INTAKE_FAILED
 from workers.ingest.ports import Letters
 from workers.ingest.settlement import Settlement
 from workers.ingest.timers import Timers
 from workers.ingest.unfetched_ends import UnfetchedEnds
+from workers.ingest.vitals import INTAKE_FAILED
 
 GONE = "gone"
 """Why a subscription is switched off whose endpoint answered 410 (RFC 9110 §15.5.11)."""

@@ -22,10 +22,7 @@ from webhookd.flow.standstill import (
     Standstills,
 )
 from workers.ingest.ports import Services
-from workers.ingest.vitals import Vitals
-
-INTAKE_FAILED = "intake_failed"
-"""Reading failed; it is over when every lane has known its position for READS_WELL_S since it was begun again."""
+from workers.ingest.vitals import INTAKE_FAILED, Vitals
 
 DEAD_LETTERS_FULL = "dead_letters_full"
 """No more dead letters of the subscription are stored until some are deleted."""

@@ -12,6 +12,13 @@ from webhookd.flow.problem import Problem, Problems
 from webhookd.flow.report import Exchange
 from webhookd.flow.topics import Topics
 
+INTAKE_FAILED = "intake_failed"
+"""Reading failed: a standing problem once it had begun, which is over when every lane has known its position for a
+while (oversight.py); before that, over when it starts."""
+
+OVER_AT_START = frozenset({UnusableSubscription.code, INTAKE_FAILED})
+"""What kept a subscription from being run says nothing of one that runs."""
+
 UNHEALTHY_AFTER_S = 300.0
 """A batch that fails for so long makes its subscription unhealthy, also while it has retries left."""
 
@@ -171,7 +178,7 @@ def resumed(subscription_id: str, version: int, previous: Condition | None, now:
     kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
     if previous.version not in {0, version}:
         return replace(kept, proven=False)
-    problems = [problem for problem in _problems(previous) if problem.code != UnusableSubscription.code]
+    problems = [problem for problem in _problems(previous) if problem.standing or problem.code not in OVER_AT_START]
     return replace(
         kept,
         proven=previous.proven,

@@ -34,7 +34,7 @@ def test_copies_are_written_in_their_order() -> None:
         found = taken(copies, 0.0)
         order.append(found.letters[0].offset)
         copies.tried(found, [], 0.0)
-    assert (order, copies.next(0.0), copies.trouble("dead", ID)) == ([1, 2], None, "")
+    assert (order, copies.next(0.0), copies.trouble("dead", ID, 0.0)) == ([1, 2], None, "")
 
 
 def test_failed_copy_waits_longer_each_time() -> None:
@@ -76,16 +76,16 @@ def test_trouble_lasts_until_what_failed_is_written() -> None:
     first = taken(copies, 0.0)
     copies.tried(first, refused(first), 0.0)
     copies.tried(taken(copies, 1.0), [], 1.0)
-    during = copies.trouble("dead", ID)
+    during = copies.trouble("dead", ID, 0.0)
     copies.tried(taken(copies, 1.0), [], 1.0)
-    assert (during, copies.trouble("dead", ID)) == (f"dead {CopyFailure.REFUSED.value}", "")
+    assert (during, copies.trouble("dead", ID, 0.0)) == (f"dead {CopyFailure.REFUSED.value}", "")
 
 
 def test_trouble_is_its_subscriptions_alone() -> None:
     copies = with_waiting(copy(of=ID))
     found = taken(copies, 0.0)
     copies.tried(found, refused(found), 0.0)
-    assert (copies.trouble("dead", OTHER_ID), copies.trouble("other", ID)) == (None, None)
+    assert (copies.trouble("dead", OTHER_ID, 0.0), copies.trouble("other", ID, 0.0)) == (None, None)
 
 
 def test_old_copies_are_given_up() -> None:
@@ -101,7 +101,7 @@ def test_oldest_of_too_many_are_given_up_and_counted() -> None:
     found = taken(copies, 10.0)
     copies.tried(found, refused(found), 10.0)
     assert [gone.letters[0].offset for gone in copies.give_up(10.0)] == [8]
-    assert copies.trouble("dead", ID) == f"dead {CopyFailure.REFUSED.value}; 1 copies were given up"
+    assert copies.trouble("dead", ID, 0.0) == f"dead {CopyFailure.REFUSED.value}; 1 copies were given up"
 
 
 def test_bytes_are_given_up_where_most_are_held() -> None:
@@ -110,3 +110,12 @@ def test_bytes_are_given_up_where_most_are_held() -> None:
     for n, one in enumerate(large):
         copies.add(Copy(topic="large", subscription_id=ID, letters=[one], since=float(n)))
     assert [(gone.topic, gone.since) for gone in copies.give_up(5.0)] == [("large", 0.0)]
+
+
+def test_failure_is_forgotten_when_nobody_has_tried_for_long() -> None:
+    copies = with_waiting(copy())
+    found = taken(copies, 0.0)
+    copies.tried(found, refused(found), 0.0)
+    while_it_waits = copies.trouble("dead", ID, LONGEST_S + 1.0)
+    copies.give_up(LONGEST_S + 1.0)
+    assert (bool(while_it_waits), copies.trouble("dead", ID, LONGEST_S + 1.0)) == (True, "")

@@ -5,6 +5,7 @@ Real: intake, lanes, problems. Doubled: the consumer, and where dead letters go.
 
 from tests.harness.intakes import BAD, GOOD, ONE, SMALL, ZERO, Scene
 from webhookd.flow.condition import Condition, Health
+from webhookd.flow.copies import LONGEST_S
 from webhookd.flow.memo import Memo
 from webhookd.flow.position import Mark
 from webhookd.flow.problem import Problem
@@ -114,3 +115,13 @@ def test_copies_that_fail_are_a_problem_until_they_succeed() -> None:
 def test_copies_nothing_is_known_of_end_no_problem() -> None:
     scene = Scene(previous=ill(TOPIC_UNAVAILABLE))
     assert reasons(scene) == [TOPIC_UNAVAILABLE]
+
+
+def test_trouble_of_the_process_before_is_forgotten_after_an_hour_without_a_copy() -> None:
+    scene = Scene(previous=ill(TOPIC_UNAVAILABLE))
+    scene.services.now += LONGEST_S
+    scene.intake.look_after()
+    before = scene.intake.condition().reason
+    scene.services.now += 1.0
+    scene.intake.look_after()
+    assert (before, scene.intake.condition().reason) == (TOPIC_UNAVAILABLE, "")
