@@ -152,6 +152,8 @@ def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celer
         app.send_task(DELIVER, args=[[]], queue=FIRST, retry=False, ignore_result=True)
 
     publish()
+    with pair.client(1) as replica:  # what it has not got yet would be lost with the primary
+        until(lambda: replica.llen(f"{PREFIX}{FIRST}") == 1, "the replica has the first task")
     pair.fail_over()
     with pytest.raises(OperationalError, match="READONLY"):
         publish()

@@ -280,6 +280,7 @@ class IngestLoop:
                 self._turn()
             except Exception:  # noqa: BLE001 - the top of the loop: one subscription's fault is not the others' end
                 _log.exception("ingest_turn_failed")
+        self.inbox.turn = 0
 
     def _turn(self) -> None:
         heard_all = self.inbox.hear(cadence.LISTEN_S)
