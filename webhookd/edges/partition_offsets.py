@@ -7,6 +7,8 @@ waits for the question, `consume` with a timeout of 0 and cached look-ups includ
     committed    a consumer of the group that joins nothing, one a call   all partitions, or raises
     bounds       the admin client, two ListOffsets                        those whose leader answers in time
     ends         the admin client, one ListOffsets                        those whose leader answers in time
+
+The look-up of the leaders may go to a broker that does not answer: then no partition of the call is answered for.
 """
 
 import logging
