@@ -3,20 +3,20 @@
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from api.extensions import openapi, problems
-from api.extensions.documents import discard_body
-from api.ports import EXTENSION, Announcements, Board, Brokers, Services
+from api.extensions import error_responses, openapi
+from api.extensions.request_body import discard_body
+from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, Services
 from api.resources.administration import routes as administration
 from api.resources.dead_letter import routes as dead_letter
 from api.resources.health import routes as health
+from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
-from api.resources.health.report import report_of
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from webhookd import clock
-from webhookd.edges.announcements import Announcer
-from webhookd.edges.kafka_offsets import KafkaOffsets
-from webhookd.edges.redis_board import RedisBoard
+from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -26,8 +26,8 @@ def create_app(
     *,
     database: Database,
     kafka_offsets: Brokers,
-    announcer: Announcements,
-    board: Board | None = None,
+    notifier: ChangeNotifications,
+    coordination: Coordination | None = None,
 ) -> Flask:
     """The API over these collaborators; connects to nothing before the first request.
 
@@ -39,13 +39,13 @@ def create_app(
     # An address with one slash too many is unknown, not somewhere else.
     app.url_map.merge_slashes = False
     services = Services(
-        settings=settings, database=database, brokers=kafka_offsets, announcements=announcer, board=board
+        settings=settings, database=database, brokers=kafka_offsets, notifications=notifier, coordination=coordination
     )
     app.extensions[EXTENSION] = services
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
     app.after_request(discard_body)
-    problems.register(app)
+    error_responses.register(app)
     documented = openapi.register(app)
     for routes in (subscription, status, dead_letter, administration, health):
         documented.register_blueprint(routes.blueprint)
@@ -57,7 +57,7 @@ def build(settings: Settings) -> Flask:
     return create_app(
         settings,
         database=Database(settings.database_url),
-        kafka_offsets=KafkaOffsets(settings.kafka_bootstrap_servers),
-        announcer=Announcer(settings.redis_url, key_prefix=settings.redis_key_prefix),
-        board=None if settings.embedded else RedisBoard(settings.redis_url, settings.redis_key_prefix),
+        kafka_offsets=KafkaAdmin(settings.kafka_bootstrap_servers),
+        notifier=ChangeNotifier(settings.redis_url, key_prefix=settings.redis_key_prefix),
+        coordination=None if settings.embedded else RedisCoordination(settings.redis_url, settings.redis_key_prefix),
     )

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from flask import Flask
 
-from webhookd.flow.announcement import Announcement
-from webhookd.flow.topics import TopicRules
-from webhookd.flow.worker_state import WorkerState
+from webhookd.flow.control.change_notification import Announcement
+from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
+from webhookd.flow.offsets.topic_metadata import TopicRules
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -35,7 +35,7 @@ class Brokers(Protocol):
         """Have one broker answer."""
 
 
-class Announcements(Protocol):
+class ChangeNotifications(Protocol):
     """Where changes are announced; every call raises QueueUnavailable within about a second."""
 
     def announce(self, announcement: Announcement) -> None:
@@ -45,10 +45,10 @@ class Announcements(Protocol):
         """Have the queue's broker take a write."""
 
 
-class Board(Protocol):
+class Coordination(Protocol):
     """What the board says of workers and their queues; every call raises QueueUnavailable within its timeout."""
 
-    def workers(self) -> list[WorkerState]:
+    def workers(self) -> list[WorkerHeartbeat]:
         """The workers that are alive."""
 
     def queues(self) -> dict[str, int]:
@@ -65,8 +65,8 @@ class Services:
     settings: Settings
     database: Database
     brokers: Brokers
-    announcements: Announcements
-    board: Board | None = None
+    notifications: ChangeNotifications
+    coordination: Coordination | None = None
 
 
 EXTENSION = "webhookd"

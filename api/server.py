@@ -9,7 +9,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from api import cluster
+from api import cluster_check
 from api.application import build
 from api.ports import services_of
 from webhookd import logs
@@ -23,7 +23,7 @@ REQUEST_S = 30
 STOP_S = 10
 
 
-class Plainly(Logger):
+class StructuredGunicornLogger(Logger):
     """gunicorn's log lines in webhookd's format instead of its own."""
 
     def setup(self, cfg: object) -> None:
@@ -52,7 +52,7 @@ class ApiServer(BaseApplication):
             "timeout": REQUEST_S,
             "graceful_timeout": STOP_S,
             "keepalive": 5,
-            "logger_class": Plainly,
+            "logger_class": StructuredGunicornLogger,
             "preload_app": False,
             # gunicorn's own remote control, a socket in the user's home.
             "control_socket_disable": True,
@@ -65,7 +65,7 @@ class ApiServer(BaseApplication):
         """The application of one worker process; raises ClusterMismatch, with which gunicorn ends as a whole."""
         app = build(self._settings)
         try:
-            cluster.confirm(services_of(app), self._settings.kafka_ask_timeout_s)
+            cluster_check.confirm(services_of(app), self._settings.kafka_ask_timeout_s)
         except ClusterMismatch as error:
             logs.get(__name__).error("cluster_mismatch", code=error.code, detail=error.detail)
             raise

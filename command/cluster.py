@@ -2,7 +2,7 @@
 
 import click
 
-from webhookd.edges.kafka_contact import KafkaContact
+from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaUnavailable, StoreUnavailable
 from webhookd.settings import Settings
 from webhookd.store import kafka_cluster
@@ -43,6 +43,6 @@ def cluster(*, forget: bool) -> None:
 
 def _found(bootstrap_servers: str) -> str:
     try:
-        return KafkaContact(bootstrap_servers).cluster_id(ASK_S) or "(a cluster without an id)"
+        return KafkaProbe(bootstrap_servers).cluster_id(ASK_S) or "(a cluster without an id)"
     except KafkaUnavailable as error:
         return f"no answer: {error.detail}"

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from command.demo_picture import Picture
-from command.demo_stage import Stage
-from command.interpreter import share_between_threads
-from command.interruption import Interruption
+from command.demo_display import DemoDisplay
+from command.demo_environment import DemoEnvironment
+from command.shutdown_signals import ShutdownSignals
+from command.switch_interval import share_between_threads
 from webhookd import clock, logs
 from webhookd.errors import WebhookdError
 
@@ -49,7 +49,7 @@ def demo(seconds: float) -> None:
     in a temporary directory; API, ingest and worker are the service's own. Leaves nothing behind. Exits with 1 when
     a record was lost or came out of order.
     """
-    interruption = Interruption()
+    interruption = ShutdownSignals()
     share_between_threads()
     with TemporaryDirectory(prefix="webhookd-demo-") as place:
         log = Path(place) / "log.txt"
@@ -61,12 +61,12 @@ def demo(seconds: float) -> None:
     interruption.leave(interruption.exit_code or int(not good))
 
 
-def _play(place: Path, seconds: float, interruption: Interruption) -> bool:
+def _play(place: Path, seconds: float, interruption: ShutdownSignals) -> bool:
     """The whole demo; answers whether everything arrived, once and in order enough."""
     began = clock.monotonic()
     try:
-        with Stage(place) as stage, Picture(stage, clock.monotonic) as picture:
-            filtered = Run(stage, picture, interruption).whole(
+        with DemoEnvironment(place) as stage, DemoDisplay(stage, clock.monotonic) as picture:
+            filtered = DemoRun(stage, picture, interruption).whole(
                 seconds, lambda: picture.say(f"first delivery {clock.monotonic() - began:.1f} s after the start")
             )
             if interruption.came:
@@ -78,10 +78,10 @@ def _play(place: Path, seconds: float, interruption: Interruption) -> bool:
         return False
 
 
-class Run:
+class DemoRun:
     """The acts after the start; each returns early when the demo is interrupted."""
 
-    def __init__(self, stage: Stage, picture: Picture, interruption: Interruption) -> None:
+    def __init__(self, stage: DemoEnvironment, picture: DemoDisplay, interruption: ShutdownSignals) -> None:
         self._stage = stage
         self._picture = picture
         self._interruption = interruption

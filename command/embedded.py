@@ -10,16 +10,16 @@ memory holds dies with the process and is made good from Kafka: the committed of
 
 from api.application import create_app
 from api.server import serve_embedded
-from webhookd.edges.announcements import Announcer
-from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.errors import ClusterMismatch
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
+from workers.delivery.process import WorkerProcess
 from workers.edges import build_edges
-from workers.embedded import EmbeddedWorker
+from workers.embedded_worker import EmbeddedWorker
 from workers.ingest.process import IngestProcess
-from workers.process import WorkerProcess
-from workers.queues import QUEUES
+from workers.task_names import QUEUES
 
 THREADS = 64
 """Parcels under way at once; threads only wait, and one subscription has few lanes that can."""
@@ -33,7 +33,7 @@ class EmbeddedService:
     def __init__(self, settings: Settings) -> None:
         upgrade(settings.database_url)
         self._edges = build_edges(settings)
-        self._announcer = Announcer(settings.redis_url, key_prefix=settings.redis_key_prefix)
+        self._notifier = ChangeNotifier(settings.redis_url, key_prefix=settings.redis_key_prefix)
         self._process = WorkerProcess(settings, self._edges)
         self._worker = EmbeddedWorker(self._process.app, THREADS)
         self.mismatch: ClusterMismatch | None = None
@@ -45,9 +45,9 @@ class EmbeddedService:
         app = create_app(
             settings,
             database=self._edges.database,
-            kafka_offsets=KafkaOffsets(settings.kafka_bootstrap_servers),
-            announcer=self._announcer,
-            board=self._edges.board,
+            kafka_offsets=KafkaAdmin(settings.kafka_bootstrap_servers),
+            notifier=self._notifier,
+            coordination=self._edges.coordination,
         )
         self._api = serve_embedded(app)
         self.api_url = f"http://127.0.0.1:{self._api.port}"
@@ -61,7 +61,7 @@ class EmbeddedService:
         """Run what is registered. Raises QueueUnavailable when the worker does not come up."""
         self._worker.start()
         # Nobody looks into the embedded queues, so nobody is found deaf to them.
-        self._process.start(queues=list(QUEUES.values()), slots=THREADS, deaf=lambda: None)
+        self._process.start(queues=list(QUEUES.values()), slots=THREADS, stuck=lambda: None)
         self._started = True
         self._ingest.start()
 
@@ -72,5 +72,5 @@ class EmbeddedService:
         self._process.stop(1.0)
         self._worker.stop(WORKER_STOP_S)
         self._api.stop()
-        self._announcer.close()
+        self._notifier.close()
         self._edges.close()

@@ -4,19 +4,19 @@ from importlib import import_module
 
 import click
 
-from command.interruption import leaving_quietly
+from command.shutdown_signals import leaving_quietly
 from webhookd import __version__
 
 MODULES = {
-    "api": "command.serving",
+    "api": "command.service",
     "cluster": "command.cluster",
     "demo": "command.demo",
-    "flower": "command.serving",
-    "ingest": "command.serving",
-    "migrate": "command.serving",
+    "flower": "command.service",
+    "ingest": "command.service",
+    "migrate": "command.service",
     "run": "command.run",
-    "settings": "command.serving",
-    "worker": "command.serving",
+    "settings": "command.service",
+    "worker": "command.service",
 }
 """Where each command is defined, under its own name."""
 

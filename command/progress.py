@@ -2,14 +2,14 @@
 
 import click
 
-from command.management import Management
+from command.api_client import ManagementClient
 from webhookd.errors import Unavailable
 
 
 class Progress:
     """Asks the API; says nothing twice."""
 
-    def __init__(self, api: Management, id_: str, *, shown: bool) -> None:
+    def __init__(self, api: ManagementClient, id_: str, *, shown: bool) -> None:
         self._api = api
         self._id = id_
         self._shown = shown

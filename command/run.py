@@ -13,20 +13,20 @@ from pathlib import Path
 
 import click
 
+from command.api_client import ManagementClient
+from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
-from command.interpreter import share_between_threads
-from command.interruption import Interruption
-from command.kafka_cluster import KafkaCluster, look_at
-from command.management import Management
 from command.progress import Progress
-from command.registration import Options, register
-from command.state import StateDirectory
+from command.run_subscription import RunOptions, register
+from command.shutdown_signals import ShutdownSignals
+from command.state_directory import StateDirectory
+from command.switch_interval import share_between_threads
 from webhookd import logs
-from webhookd.edges.exchange.lookups import resolve
+from webhookd.edges.http_client.dns_resolver import resolve
 from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
-from webhookd.flow.address import parse_networks, refusal
+from webhookd.flow.attempt.egress_policy import parse_networks, refusal
+from webhookd.flow.attempt.target import Target
 from webhookd.flow.subscription import OnFilterError
-from webhookd.flow.target import Target
 from webhookd.settings import Settings
 
 DRAIN_S = 20.0
@@ -80,10 +80,10 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     Ctrl-C or SIGTERM ends it when what is being sent is settled. Exits with 2 when an option is wrong, with 1 when
     Kafka cannot be reached or another process runs on the same state. WEBHOOKD_… settings apply.
     """
-    interruption = Interruption()
+    interruption = ShutdownSignals()
     share_between_threads()
     try:
-        _run(Options.of(options), _settings(bootstrap_servers, allow, state), state, interruption)
+        _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, interruption)
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
         interruption.leave(2)
@@ -93,18 +93,18 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     interruption.leave(0)
 
 
-def _run(options: Options, settings: Settings, state: Path, interruption: Interruption) -> None:
+def _run(options: RunOptions, settings: Settings, state: Path, interruption: ShutdownSignals) -> None:
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
     logs.configure("text" if on_terminal else settings.log_format, level)
     _check_address(options.url, settings)
-    cluster = look_at(settings.kafka_bootstrap_servers)
+    cluster = probe_cluster(settings.kafka_bootstrap_servers)
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))
         directory.belongs_to(cluster.id)
         service = EmbeddedService(settings)
         exits.callback(service.stop, DRAIN_S)
-        api = Management(service.api_url)
+        api = ManagementClient(service.api_url)
         exits.callback(api.close)
         id_ = register(api, options)
         service.start()
@@ -113,7 +113,7 @@ def _run(options: Options, settings: Settings, state: Path, interruption: Interr
         click.echo("stopping: what is being sent is settled and committed; a second signal ends at once")
 
 
-def _until_interrupted(service: EmbeddedService, progress: Progress, interruption: Interruption) -> None:
+def _until_interrupted(service: EmbeddedService, progress: Progress, interruption: ShutdownSignals) -> None:
     while not interruption.wait(PROGRESS_S):
         if not service.alive:
             raise service.mismatch or QueueUnavailable("the worker has ended; the log says why")
@@ -157,7 +157,7 @@ def _check_address(url: str, settings: Settings) -> None:
         raise InvalidInput(f"{where}: --allow {addresses[0]} lets requests go there", field="--url")
 
 
-def _announce(options: Options, cluster: KafkaCluster, status_url: str) -> None:
+def _announce(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
     for topic in options.topics:
         if topic not in cluster.topics:
             click.echo(f"topic {topic} does not exist yet; it is read as soon as it does")

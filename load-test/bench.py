@@ -27,7 +27,7 @@ from publish import backlog, create_topics
 from rig import Rig
 from short_rig import ShortRig
 from stack.errors import NotStarted
-from stack.interruption import Interrupted, raise_on_signals
+from stack.signals import Interrupted, raise_on_signals
 from table import Row, print_table
 
 SHORT_RECORDS = 4000

@@ -23,11 +23,11 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from generate import record
 from measure import usage
-from webhookd.edges.exchange.loop import ExchangeLoop
-from webhookd.flow.envelope import CONTENT_TYPE, Envelope, body
-from webhookd.flow.judge import acknowledged
-from webhookd.flow.outcome import Outcome
-from webhookd.flow.target import Target, request_head
+from webhookd.edges.http_client.event_loop import ExchangeLoop
+from webhookd.flow.attempt.exchange_result import Outcome
+from webhookd.flow.attempt.judge import acknowledged
+from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.batching.envelope import CONTENT_TYPE, Envelope, body
 from webhookd.settings import Settings
 
 CONNECTIONS = 8
@@ -166,10 +166,10 @@ class BareLoop:
         ended: SimpleQueue[int] = SimpleQueue()
         going_on = True
         while going_on:
-            errands = self._errands(consumer.consume(max(8000, 4 * self._batch), END_OF_TOPIC_S), ended)
-            for errand in errands:
-                self._loop.submit(errand)
-            done = [ended.get(timeout=DEADLINE_S) for _ in errands]
+            senders = self._senders(consumer.consume(max(8000, 4 * self._batch), END_OF_TOPIC_S), ended)
+            for sender in senders:
+                self._loop.submit(sender)
+            done = [ended.get(timeout=DEADLINE_S) for _ in senders]
             if -1 in done:
                 raise RuntimeError("a request failed")
             going_on = bool(done) and watch.count(sum(done))
@@ -177,7 +177,7 @@ class BareLoop:
         self._loop.stop(1.0)
         return floor
 
-    def _errands(self, messages: list[Message], ended: "SimpleQueue[int]") -> list[Posts]:
+    def _senders(self, messages: list[Message], ended: "SimpleQueue[int]") -> list[Posts]:
         by_partition: defaultdict[tuple[str, int], list[Message]] = defaultdict(list)
         for message in messages:
             by_partition[message.topic() or "", message.partition() or 0].append(message)

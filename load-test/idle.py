@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from measure import wait_until
 from publish import Trickle, create_topics
 from rig import Pipeline, Receiver, Rig
-from stack.interruption import Interrupted, raise_on_signals
+from stack.signals import Interrupted, raise_on_signals
 
 PER_TOPIC = 10
 SETTLE_S = 60.0

@@ -30,7 +30,7 @@ from moody_receiver import MoodyReceiver
 from neighbours import Beside, Neighbours
 from publish import Trickle, create_topics
 from rig import LOGS, Rig
-from stack.interruption import Interrupted, raise_on_signals
+from stack.signals import Interrupted, raise_on_signals
 
 HEALTHY, MOODY = 10, 100
 HEALTHY_PER_S, MOODY_PER_S = 10.0, 0.5

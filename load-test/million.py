@@ -18,7 +18,7 @@ from typing import Any
 from measure import wait_until
 from publish import backlog, create_topics
 from rig import Pipeline, Rig
-from stack.interruption import Interrupted, raise_on_signals
+from stack.signals import Interrupted, raise_on_signals
 from verify import Marks, received
 
 TOPIC, PARTITIONS = "million", 4

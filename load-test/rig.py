@@ -19,9 +19,9 @@ from urllib3 import Retry
 
 from measure import Roots, Usage, usage
 from stack.child import Child, spawn
+from stack.free_ports import free_ports
 from stack.kafka import KafkaOptions
-from stack.ports import free_ports
-from stack.session import Session
+from stack.service_group import ServiceGroup
 from stack.waiting import until_ready
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,7 +77,7 @@ class Rig:
         shutil.rmtree(LOGS, ignore_errors=True)
         LOGS.mkdir(parents=True)
         with ExitStack() as undo:
-            session = undo.enter_context(Session())
+            session = undo.enter_context(ServiceGroup())
             self.environment = self._environment(self._start_services(session, undo))
             self.command("migrate").must_succeed("webhookd migrate")
             self.api = self.command("api")
@@ -91,7 +91,7 @@ class Rig:
     ) -> None:
         self._exits.close()
 
-    def _start_services(self, session: Session, undo: ExitStack) -> str:
+    def _start_services(self, session: ServiceGroup, undo: ExitStack) -> str:
         """Start what the pipeline needs; answers the URL of an empty database."""
         del undo
         self.kafka: HasAddress = (kafka := session.start_kafka(self._broker))

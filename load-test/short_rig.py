@@ -10,9 +10,9 @@ from redis import Redis
 
 from rig import Pipeline, Rig
 from stack import postgres
-from stack.session import Service, Session
+from stack.service_group import Service, ServiceGroup
 
-SERVICES: Mapping[str, Callable[[Session], Service]] = {
+SERVICES: Mapping[str, Callable[[ServiceGroup], Service]] = {
     "kafka": lambda session: session.start_kafka(),
     "redis": lambda session: session.start_redis(),
     "postgres": lambda session: session.start_postgres(),
@@ -35,7 +35,7 @@ class ShortRig(Rig):
         self.prefix = f"bench-{uuid.uuid4().hex[:8]}-"
         self._pipeline: Pipeline | None = None
 
-    def _start_services(self, session: Session, undo: ExitStack) -> str:
+    def _start_services(self, session: ServiceGroup, undo: ExitStack) -> str:
         running = {name: os.environ.get(f"WEBHOOKD_TEST_{name.upper()}", "") for name in SERVICES}
         found = {name: Running(at) if at else SERVICES[name](session) for name, at in running.items()}
         self.nginx = session.start_nginx()

@@ -22,8 +22,8 @@ from measure import wait_until
 from publish import Trickle, create_topics
 from rig import LOGS, Receiver, Rig
 from stack.child import Child
-from stack.interruption import Interrupted, raise_on_signals
 from stack.kafka import KafkaOptions
+from stack.signals import Interrupted, raise_on_signals
 
 TOPIC, PARTITIONS, PER_S = "takeover", 4, 20.0
 LOOK_S = 0.02

@@ -16,7 +16,8 @@ LANES_FLOW_S = 180.0
 """How long until every lane has delivered: start positions and first contact lie before that."""
 
 LEAST_SHARE = 0.8
-"""Of what all threads could do. One in 16 is kept back (webhookd/flow/allowance.py), and a report and a task lie
+"""Of what all threads could do. One in 16 is kept back (webhookd/flow/dispatch/concurrency_limit.py), and a report and
+a task lie
 between two deliveries of a lane. Asserted of one worker only, which needs less than half a core: a ratio of threads is
 the same on every machine as long as its cores are not the bound."""
 

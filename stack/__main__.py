@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from stack import command_run, developer
+from stack import command_run, dev_stack
 
 
 def main() -> int:
@@ -11,11 +11,11 @@ def main() -> int:
     arguments = _parser().parse_args()
     match arguments.action:
         case "up" if arguments.detach:
-            return developer.up_detached(arguments.brokers)
+            return dev_stack.up_detached(arguments.brokers)
         case "up":
-            return developer.up(arguments.brokers)
+            return dev_stack.up(arguments.brokers)
         case "down":
-            return developer.down()
+            return dev_stack.down()
         case _:
             return command_run.run(arguments.command)
 

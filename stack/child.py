@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stack.errors import NotStarted
 
-LEASH = Path(__file__).with_name("leash.py")
+PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 STOP_TIMEOUT_S = 10.0
 """What a process gets to stop by itself before it is killed; Postgres and Redis take well under a second."""
 
@@ -99,7 +99,7 @@ def spawn(
     `leash_signal` is what it gets when this process dies without a word: SIGKILL unless it has children of its own to
     take along.
     """
-    leashed = [sys.executable, "-I", "-S", LEASH, str(os.getpid()), str(int(leash_signal)), user, *command]
+    leashed = [sys.executable, "-I", "-S", PARENT_DEATH, str(os.getpid()), str(int(leash_signal)), user, *command]
     with contextlib.ExitStack() as files:
         output = files.enter_context(log_file.open("ab")) if log_file else None
         process = subprocess.Popen(

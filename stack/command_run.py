@@ -5,11 +5,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from stack import leash, orphans
+from stack import parent_death, subreaper
 from stack.child import spawn
 from stack.errors import NotStarted
-from stack.interruption import Interrupted, raise_on_signals
-from stack.session import Service, Session
+from stack.service_group import Service, ServiceGroup
+from stack.signals import Interrupted, raise_on_signals
 
 COMMAND_STOP_TIMEOUT_S = 30.0
 """pytest takes its fixtures down in this time, and with them what the tests have started."""
@@ -22,18 +22,18 @@ def run(command: Sequence[str]) -> int:
     the command is not run and the answer is 1, else it runs without it. Whatever happens nothing is left running.
     """
     raise_on_signals()
-    leash.tie_to(os.getppid(), signal.SIGTERM)
-    orphans.adopt()
+    parent_death.tie_to(os.getppid(), signal.SIGTERM)
+    subreaper.adopt()
     try:
-        with Session() as session:
+        with ServiceGroup() as session:
             return _run_in(session, command)
     except Interrupted as interrupted:
         return interrupted.exit_code
     finally:
-        orphans.kill_adopted()
+        subreaper.kill_adopted()
 
 
-def _run_in(session: Session, command: Sequence[str]) -> int:
+def _run_in(session: ServiceGroup, command: Sequence[str]) -> int:
     addresses, missing = _start_missing(session)
     for line in missing:
         print(f"stack: {line}", flush=True)
@@ -45,7 +45,7 @@ def _run_in(session: Session, command: Sequence[str]) -> int:
     return _run_command(command, {**os.environ, **addresses})
 
 
-def _start_missing(session: Session) -> tuple[dict[str, str], list[str]]:
+def _start_missing(session: ServiceGroup) -> tuple[dict[str, str], list[str]]:
     """The addresses of what is started here, by variable, and a line for each that cannot be had.
 
     All are started before the first is waited for: together they take as long as the slowest.

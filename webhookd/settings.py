@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
     response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; more is read and dropped")
     worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
-    worker_deaf_s: float = Field(
+    worker_stuck_s: float = Field(
         default=30.0,
         gt=0,
         description="a worker with room that takes none of the tasks waiting in its queue for so long ends itself with "

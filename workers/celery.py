@@ -5,6 +5,6 @@ nothing and starts nothing.
 """
 
 from webhookd.settings import Settings
-from workers.application import build_celery
+from workers.celery_app import build_celery
 
 app = build_celery(Settings())

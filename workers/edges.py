@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from webhookd.edges.announcements import Listener
-from webhookd.edges.memory_board import MemoryBoard
-from webhookd.edges.redis_board import RedisBoard
+from webhookd.edges.change_notifications import ChangeSubscriber
+from webhookd.edges.memory_coordination import MemoryCoordination
+from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -14,12 +14,12 @@ class Edges:
     """Shared by all that runs in one process; nothing is connected before its first use."""
 
     database: Database
-    board: RedisBoard | MemoryBoard
-    announcements: Listener
+    coordination: RedisCoordination | MemoryCoordination
+    notifications: ChangeSubscriber
 
     def close(self) -> None:
         """Close what is open."""
-        self.board.close()
+        self.coordination.close()
         self.database.close()
 
 
@@ -27,6 +27,8 @@ def build_edges(settings: Settings) -> Edges:
     """Redis and Postgres, or this process' memory and SQLite."""
     return Edges(
         database=Database(settings.database_url),
-        board=MemoryBoard() if settings.embedded else RedisBoard(settings.redis_url, settings.redis_key_prefix),
-        announcements=Listener(settings.redis_url, key_prefix=settings.redis_key_prefix),
+        coordination=MemoryCoordination()
+        if settings.embedded
+        else RedisCoordination(settings.redis_url, settings.redis_key_prefix),
+        notifications=ChangeSubscriber(settings.redis_url, key_prefix=settings.redis_key_prefix),
     )

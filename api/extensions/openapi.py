@@ -5,8 +5,8 @@ from flask import Flask
 from flask_smorest import Api, Blueprint
 from werkzeug.exceptions import HTTPException
 
-from api.extensions import problems
-from api.extensions.documents import StrictParser
+from api.extensions import error_responses
+from api.extensions.request_body import StrictParser
 from webhookd import __version__
 
 
@@ -42,7 +42,7 @@ class DocumentedApi(Api):
 
     def handle_http_exception(self, error: HTTPException) -> object:
         """Answer in the one shape, should flask-smorest ever ask."""
-        return problems.of_http(error).response()
+        return error_responses.from_http_error(error).response()
 
 
 def register(app: Flask) -> DocumentedApi:

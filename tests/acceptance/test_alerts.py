@@ -14,8 +14,8 @@ import pytest
 import trustme
 
 from stack import redis
-from stack.ports import free_ports
-from stack.session import Session
+from stack.free_ports import free_ports
+from stack.service_group import ServiceGroup
 from tests.acceptance.conftest import QUICK, Starts
 from tests.harness.databases import new_database
 from tests.harness.mail_server import MailServer, Received
@@ -38,7 +38,7 @@ def mail_server(tmp_path: Path) -> Iterator[MailServer]:
 
 
 @pytest.fixture
-def mailing(mail_server: MailServer, tmp_path: Path) -> dict[str, str]:
+def outbox_relay(mail_server: MailServer, tmp_path: Path) -> dict[str, str]:
     """The settings that lead to that server."""
     return {
         "WEBHOOKD_SMTP_HOST": "127.0.0.1",
@@ -84,9 +84,9 @@ def about(code: str, *, over: bool = False) -> Callable[[list[Received]], bool]:
 
 
 def test_owner_hears_once_of_a_failure_and_of_its_end(
-    start_pipeline: Starts, mail_server: MailServer, mailing: dict[str, str]
+    start_pipeline: Starts, mail_server: MailServer, outbox_relay: dict[str, str]
 ) -> None:
-    with start_pipeline(**mailing) as pipeline, Receiver(lambda _: status(500)) as receiver:
+    with start_pipeline(**outbox_relay) as pipeline, Receiver(lambda _: status(500)) as receiver:
         topic = pipeline.topic(1)
         id_ = subscribed(pipeline, receiver.url, topic)
         pipeline.produce(topic, [json.dumps({"n": n}).encode() for n in range(20)], partitions=1)
@@ -105,9 +105,9 @@ def test_owner_hears_once_of_a_failure_and_of_its_end(
 
 
 def test_owner_who_switches_on_after_410_hears_nothing_more(
-    start_pipeline: Starts, mail_server: MailServer, mailing: dict[str, str]
+    start_pipeline: Starts, mail_server: MailServer, outbox_relay: dict[str, str]
 ) -> None:
-    with start_pipeline(**mailing) as pipeline, Receiver(lambda _: status(410)) as receiver:
+    with start_pipeline(**outbox_relay) as pipeline, Receiver(lambda _: status(410)) as receiver:
         topic = pipeline.topic(1)
         id_ = subscribed(pipeline, receiver.url, topic)
         pipeline.produce(topic, [b"1"], partitions=1)
@@ -142,13 +142,13 @@ def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline
 
 
 def test_operators_hear_of_missing_workers_and_of_redis(
-    kafka_bootstrap: str, mail_server: MailServer, mailing: dict[str, str], tmp_path: Path
+    kafka_bootstrap: str, mail_server: MailServer, outbox_relay: dict[str, str], tmp_path: Path
 ) -> None:
     (folder := tmp_path / "redis").mkdir()
     port = free_ports(1)[0]
     server = redis.start(folder, port)
     server.wait_ready()
-    settings = {**QUICK, **mailing}
+    settings = {**QUICK, **outbox_relay}
     try:
         with (
             new_database("postgres", tmp_path) as database,
@@ -174,12 +174,12 @@ def test_operators_hear_of_missing_workers_and_of_redis(
 
 
 def test_operators_hear_of_the_database_without_it(
-    kafka_bootstrap: str, redis_url: str, mail_server: MailServer, mailing: dict[str, str], tmp_path: Path
+    kafka_bootstrap: str, redis_url: str, mail_server: MailServer, outbox_relay: dict[str, str], tmp_path: Path
 ) -> None:
-    with Session() as services:
+    with ServiceGroup() as services:
         postgres = services.start_postgres()
         services.wait_ready()
-        settings = {**QUICK, **mailing}
+        settings = {**QUICK, **outbox_relay}
         database = postgres.create_database("webhookd")
         with Pipeline(
             tmp_path, kafka=kafka_bootstrap, redis=redis_url, database=database, settings=settings

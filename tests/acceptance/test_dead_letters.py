@@ -8,7 +8,7 @@ from tests.acceptance.conftest import Starts
 from tests.acceptance.test_giving_up import first_record, numbers
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
-from webhookd.flow.unreadable import IN_A_ROW
+from webhookd.flow.batching.undecodable_records import IN_A_ROW
 
 FRAME = b"\x00\x00\x00\x00\x2a"
 """Of a schema registry, in front of each value."""
@@ -51,8 +51,12 @@ def test_value_that_strict_parsers_refuse_becomes_a_dead_letter(pipeline: Pipeli
         pipeline.produce(topic, [HALF_A_PAIR, *numbers(3)], partitions=1)
         receiver.wait_for_records(3)
         pipeline.wait_committed(id_, topic)
-        (letter,) = pipeline.dead_letters(id_)
-        assert (bytes(letter["value"]), letter["cause"], letter["attempts"]) == (HALF_A_PAIR, "http_400", 1)
+        (dead_letter,) = pipeline.dead_letters(id_)
+        assert (bytes(dead_letter["value"]), dead_letter["cause"], dead_letter["attempts"]) == (
+            HALF_A_PAIR,
+            "http_400",
+            1,
+        )
 
 
 def with_copies(pipeline: Pipeline, receiver: Receiver, topic: str, copies: str) -> str:

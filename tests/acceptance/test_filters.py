@@ -43,10 +43,10 @@ def test_records_that_filters_cannot_judge_end_as_configured(pipeline: Pipeline)
             receiver.wait_for_records(1)
             pipeline.wait_committed(id_, topic)
             assert receiver.lanes[topic, 0].offsets == [3]
-        kept = [(letter["offset"], letter["cause"]) for letter in pipeline.dead_letters(keeps)]
+        kept = [(dead_letter["offset"], dead_letter["cause"]) for dead_letter in pipeline.dead_letters(keeps)]
         assert kept == [(0, "filter_error"), (2, "filter_too_costly")]
-        assert [letter["offset"] for letter in pipeline.dead_letters(drops)] == [2]
-        assert [bytes(letter["value"]) for letter in pipeline.dead_letters(drops)] == [values[2]]
+        assert [dead_letter["offset"] for dead_letter in pipeline.dead_letters(drops)] == [2]
+        assert [bytes(dead_letter["value"]) for dead_letter in pipeline.dead_letters(drops)] == [values[2]]
 
 
 def test_filter_that_always_raises_is_unhealthy_until_it_is_mended(pipeline: Pipeline) -> None:

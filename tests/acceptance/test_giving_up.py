@@ -21,18 +21,23 @@ def refuse_poison(request: Request) -> bytes:
 
 
 def test_refused_record_becomes_a_dead_letter_and_its_lane_goes_on(pipeline: Pipeline) -> None:
-    topic, graveyard = pipeline.topic(1), pipeline.topic(1)
+    topic, dead_letter_publisher = pipeline.topic(1), pipeline.topic(1)
     with Receiver(refuse_poison) as receiver:
         id_ = pipeline.subscribe(
-            receiver.url, topic, retry={"on_exhausted": "dead_letter", "dead_letter_topic": graveyard}
+            receiver.url, topic, retry={"on_exhausted": "dead_letter", "dead_letter_topic": dead_letter_publisher}
         )
         pipeline.produce(topic, numbers(8), partitions=1)
         receiver.wait_for_records(7)
         pipeline.wait_committed(id_, topic)
-        (letter,) = pipeline.dead_letters(id_)
-        assert (letter["offset"], letter["cause"], letter["status"], letter["attempts"]) == (POISON, "http_422", 422, 1)
-        assert bytes(letter["value"]) == numbers(8)[POISON]
-        copy = first_record(pipeline, graveyard)
+        (dead_letter,) = pipeline.dead_letters(id_)
+        assert (dead_letter["offset"], dead_letter["cause"], dead_letter["status"], dead_letter["attempts"]) == (
+            POISON,
+            "http_422",
+            422,
+            1,
+        )
+        assert bytes(dead_letter["value"]) == numbers(8)[POISON]
+        copy = first_record(pipeline, dead_letter_publisher)
         assert (copy.value(), dict(copy.headers() or [])["webhookd-cause"]) == (numbers(8)[POISON], b"http_422")
         assert receiver.out_of_order == 0
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")

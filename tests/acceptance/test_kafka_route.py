@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from stack.free_ports import free_ports
 from stack.kafka import KafkaOptions
-from stack.ports import free_ports
-from stack.session import Session
+from stack.service_group import ServiceGroup
 from tests.acceptance.conftest import QUICK
 from tests.harness.command_process import CommandProcess
 from tests.harness.databases import new_database
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import Receiver
 from tests.harness.relay import Relay
-from webhookd.edges.kafka_contact import KafkaContact
+from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaUnavailable
 from webhookd.store import kafka_cluster, migrating
 from webhookd.store.database import Database
@@ -61,7 +61,7 @@ def routes() -> Iterator[Routes]:
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,RELAYED:PLAINTEXT",
         "inter.broker.listener.name": "PLAINTEXT",
     }
-    with Session() as services, Relay(relayed, behind) as relay:
+    with ServiceGroup() as services, Relay(relayed, behind) as relay:
         cluster = services.start_kafka(KafkaOptions(settings=listeners), [own, controller])
         services.wait_ready()
         yield Routes(direct=cluster.address, behind=f"127.0.0.1:{behind}", relay=relay)
@@ -114,7 +114,7 @@ def runs(pipeline: Pipeline, name: str) -> set[str]:
 
 
 def test_route_to_the_bootstrap_server_alone_is_none(routes: Routes) -> None:
-    contact = KafkaContact(routes.behind)
+    contact = KafkaProbe(routes.behind)
     routes.relay.cut()
     with pytest.raises(KafkaUnavailable):
         contact.cluster_id(2.0)
@@ -193,7 +193,7 @@ def test_start_without_kafka_reads_when_it_is_there(pipeline: Pipeline, routes: 
 def test_processes_refuse_another_cluster_than_the_databases(
     kafka_bootstrap: str, redis_url: str, tmp_path: Path
 ) -> None:
-    found = KafkaContact(kafka_bootstrap).cluster_id(20.0)
+    found = KafkaProbe(kafka_bootstrap).cluster_id(20.0)
     with new_database("postgres", tmp_path) as url:
         migrating.upgrade(url)
         database = Database(url)

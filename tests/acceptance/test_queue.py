@@ -95,7 +95,7 @@ def at_least(count: int, copies: list[bytes]) -> bool:
     return len(copies) >= count
 
 
-def test_workers_at_a_tenth_of_the_needed_pace_leave_queue_and_memory_bounded(start_pipeline: Starts) -> None:
+def test_workers_at_a_tenth_of_the_needed_throughput_leave_queue_and_memory_bounded(start_pipeline: Starts) -> None:
     with start_pipeline(**FEW_THREADS, **SOON_AGAIN) as pipeline, Receiver(slowly(0.5)) as receiver:
         topic = pipeline.topic(LANES)
         pipeline.subscribe(receiver.url, topic)

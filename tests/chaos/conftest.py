@@ -8,7 +8,7 @@ import pytest
 
 from stack.errors import NotStarted
 from stack.kafka import KafkaOptions
-from stack.session import Session
+from stack.service_group import ServiceGroup
 from tests.chaos.grounds import Site
 from tests.chaos.report import Report
 from tests.harness.databases import new_database
@@ -36,7 +36,7 @@ def report(request: pytest.FixtureRequest) -> Report:
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """With --chaos or --soak on a stack of its own, else on the ordinary one with a Redis of its own."""
     with ExitStack() as exits:
-        session = exits.enter_context(Session())
+        session = exits.enter_context(ServiceGroup())
         try:
             owned = request.config.getoption("--chaos") or request.config.getoption("--soak")
             made = (_own if owned else _borrowed)(session, exits, tmp_path_factory, request)
@@ -47,7 +47,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def _own(
-    session: Session,
+    session: ServiceGroup,
     _exits: ExitStack,
     folders: pytest.TempPathFactory,
     _request: pytest.FixtureRequest,
@@ -67,7 +67,7 @@ def _own(
 
 
 def _borrowed(
-    session: Session,
+    session: ServiceGroup,
     exits: ExitStack,
     folders: pytest.TempPathFactory,
     request: pytest.FixtureRequest,

@@ -111,10 +111,10 @@ class Site:
                 self.restarts.append(name)
                 self.pipeline.start(name)
 
-    def supervised(self, condition: Callable[[], bool], patience_s: float) -> bool:
+    def supervised(self, status: Callable[[], bool], patience_s: float) -> bool:
         """Wait until it holds, supervising meanwhile; answers whether it did in time."""
         deadline = time.monotonic() + patience_s
-        while not condition():
+        while not status():
             self.supervise()
             if time.monotonic() > deadline:
                 return False

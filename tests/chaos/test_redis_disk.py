@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from stack import redis
-from stack.ports import free_ports
+from stack.free_ports import free_ports
 from tests.chaos.faults import RECONNECT_S
 from tests.chaos.findings import Cost
 from tests.chaos.grounds import DEADLINE_S, LEASE_S, Site

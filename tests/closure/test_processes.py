@@ -13,14 +13,14 @@ import pytest
 import yaml
 
 from stack import kafka_jars
-from webhookd.flow.membership import Member
-from webhookd.store import members, migrating
+from webhookd.flow.control.membership import Member
+from webhookd.store import ingest_members, migrating
 from webhookd.store.database import Database
-from workers.queues import FIRST, QUEUES, RETRY
+from workers.task_names import FIRST, QUEUES, RETRY
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_SHOTS = {"migrate"}
-CONDITIONS = {"service_healthy", "service_completed_successfully"}
+STATUSES = {"service_healthy", "service_completed_successfully"}
 
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -60,7 +60,7 @@ def test_ingest_is_healthy_while_its_heart_beats(tmp_path: Path, beating: bool) 
     database = Database(url)
     if beating:
         with database.transaction() as session:
-            members.beat(session, Member(id="member"))
+            ingest_members.heartbeat(session, Member(id="member"))
     database.close()
     _, _, *arguments = SERVICES["ingest"]["healthcheck"]["test"]
     # Long, since the check may start late on a busy machine.
@@ -75,9 +75,9 @@ def test_process_with_many_connections_may_open_files(name: str) -> None:
 
 
 @every_service
-def test_dependencies_wait_for_a_condition(name: str) -> None:
+def test_dependencies_wait_for_a_status(name: str) -> None:
     for other, wanted in SERVICES[name].get("depends_on", {}).items():
-        assert wanted["condition"] in CONDITIONS
+        assert wanted["condition"] in STATUSES
         assert (wanted["condition"] == "service_completed_successfully") == (other in ONE_SHOTS)
         assert other in SERVICES
 

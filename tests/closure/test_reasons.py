@@ -1,4 +1,4 @@
-"""Every code that the code can raise is explained: in flow/reasons.py, in the mails' advice and in docs/operating.md.
+"""Every code that can be raised is explained: in flow/status/reason_codes.py, in the mails and in docs/operating.md.
 
 Oracle: Python's own parser over the modules that raise problems, and the tables of the docs, read by their pipes.
 """
@@ -11,32 +11,32 @@ from typing import Any
 
 import pytest
 
-from api.resources.health.report import NO_INGEST, NOT_STARTED
+from api.resources.health.health_report import NO_INGEST, NOT_STARTED
 from webhookd.errors import ClusterMismatch, Unavailable, UnusableSubscription
-from webhookd.flow import read_errors
-from webhookd.flow.alert_text import BEFORE_SENDING, FIX_BATCH, FIX_INSIDE, advice
-from webhookd.flow.burial import WORKER_LOST
-from webhookd.flow.delivery_status import DeliveryState
-from webhookd.flow.exchange_advice import TO_DO
-from webhookd.flow.fault_text import MEANING
-from webhookd.flow.outcome import FailureCode
-from webhookd.flow.reasons import EXCHANGES, OWN, entry, meaning
-from webhookd.flow.standstill import NORMAL_S
+from webhookd.flow.alerting.alert_text import BEFORE_SENDING, FIX_BATCH, FIX_INSIDE, advice
+from webhookd.flow.alerting.failure_advice import TO_DO
+from webhookd.flow.alerting.system_fault_text import MEANING
+from webhookd.flow.attempt.exchange_result import FailureCode
+from webhookd.flow.monitoring import kafka_read_errors
+from webhookd.flow.monitoring.subscription_stall import NORMAL_S
+from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
+from webhookd.flow.status.delivery_status import DeliveryState
+from webhookd.flow.status.reason_codes import EXCHANGES, OWN, entry, meaning
 from webhookd.flow.subscription import OnExhausted
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
-RAISERS = {"suffer": 0, "unhealthy": 1, "Standstill": 0, "Problem": -1}
+RAISERS = {"suffer": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
 """Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
 
-PASSED_ON = {"code", "error.code", "intake.vitals.last_code", "report.failure.error if report.failure else ''"}
+PASSED_ON = {"code", "error.code", "consumer.vitals.last_code", "report.failure.error if report.failure else ''"}
 """Codes of exchanges, and those that an earlier call has named."""
 
-NAMED_ELSEWHERE = {UnusableSubscription.code, WORKER_LOST, *read_errors.CODES}
+NAMED_ELSEWHERE = {UnusableSubscription.code, WORKER_LOST, *kafka_read_errors.CODES}
 """By the error that is caught, by the settlement of a lost delivery, and by what Kafka refuses."""
 
 NEVER_A_REASON = {FailureCode.SHUTDOWN}
-"""webhookd's own stop is nobody's failure (workers/errand.py)."""
+"""webhookd's own stop is nobody's failure (workers/delivery/delivery_sender.py)."""
 
 
 def named_codes(path: Path) -> Iterator[tuple[str, str]]:
@@ -103,7 +103,7 @@ def test_each_http_status_is_explained_and_has_its_advice(status: int) -> None:
     assert advice(code, OnExhausted.PAUSE)[1] == TO_DO[entry(code)] != FIX_INSIDE
 
 
-def test_each_standstill_is_a_reason() -> None:
+def test_each_stall_is_a_reason() -> None:
     assert NORMAL_S.keys() <= OWN.keys()
 
 

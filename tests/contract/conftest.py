@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.boards import Board, lose_everything
+from tests.harness.coordination import Board, lose_everything
 from tests.harness.services import required_service
-from webhookd.edges.memory_board import MemoryBoard
-from webhookd.edges.redis_board import RedisBoard
+from webhookd.edges.memory_coordination import MemoryCoordination
+from webhookd.edges.redis_coordination import RedisCoordination
 
 
 @pytest.fixture
@@ -18,22 +18,22 @@ def prefix() -> str:
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def board(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
+def coordination(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
     """A board that holds nothing."""
     if request.param == "memory":
-        yield MemoryBoard()
+        yield MemoryCoordination()
         return
     url = required_service("redis")
-    made = RedisBoard(url, prefix)
+    made = RedisCoordination(url, prefix)
     yield made
     made.close()
     lose_everything(url, prefix)
 
 
 @pytest.fixture
-def redis_board(redis_url: str, prefix: str) -> Iterator[RedisBoard]:
+def redis_coordination(redis_url: str, prefix: str) -> Iterator[RedisCoordination]:
     """The board in Redis, for what only Redis can do."""
-    made = RedisBoard(redis_url, prefix)
+    made = RedisCoordination(redis_url, prefix)
     yield made
     made.close()
     lose_everything(redis_url, prefix)

@@ -9,11 +9,11 @@ from confluent_kafka.admin._acl import AclOperation
 from tests.harness.clusters import PATIENCE_S, Member
 from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
 from tests.harness.kafka_admin import admin_of
-from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_topics import look
 from webhookd.errors import GroupDenied, TopicDenied
-from webhookd.flow.position import Mark, Partition
-from webhookd.flow.read_errors import GROUP as THE_GROUP
+from webhookd.flow.monitoring.kafka_read_errors import GROUP as THE_GROUP
+from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
 pytestmark = pytest.mark.kafka
 
@@ -25,8 +25,8 @@ def kafka() -> Iterator[GuardedKafka]:
 
 
 @pytest.fixture(scope="module")
-def offsets(kafka: GuardedKafka) -> KafkaOffsets:
-    return KafkaOffsets(kafka.bootstrap_servers)
+def offsets(kafka: GuardedKafka) -> KafkaAdmin:
+    return KafkaAdmin(kafka.bootstrap_servers)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def group() -> str:
     return f"webhooks-{uuid.uuid4()}"
 
 
-def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets: KafkaOffsets, topic: str) -> None:
+def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
     asks: list[Callable[[], object]] = [
         lambda: offsets.end_offsets([topic], PATIENCE_S),
@@ -54,9 +54,7 @@ def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets:
         assert denied.value.topic == topic
 
 
-def test_topic_that_may_not_be_read_is_denied(
-    kafka: GuardedKafka, offsets: KafkaOffsets, topic: str, group: str
-) -> None:
+def test_topic_that_may_not_be_read_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str, group: str) -> None:
     kafka.deny(TOPIC, topic, READ)
     assert offsets.end_offsets([topic], PATIENCE_S) == {topic: {0: 10}}
     with pytest.raises(TopicDenied):
@@ -65,16 +63,14 @@ def test_topic_that_may_not_be_read_is_denied(
         offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
 
 
-def test_topic_that_may_only_not_be_written_can_be_read(kafka: GuardedKafka, offsets: KafkaOffsets, topic: str) -> None:
+def test_topic_that_may_only_not_be_written_can_be_read(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str) -> None:
     kafka.deny(TOPIC, topic, AclOperation.WRITE)
     assert list(offsets.topic_ids([topic], PATIENCE_S)) == [topic]
     admin = admin_of(kafka.bootstrap_servers)
     assert look(admin, [topic], PATIENCE_S, needed=AclOperation.WRITE).denied == {topic}
 
 
-def test_group_that_may_not_be_used_is_denied(
-    kafka: GuardedKafka, offsets: KafkaOffsets, topic: str, group: str
-) -> None:
+def test_group_that_may_not_be_used_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str, group: str) -> None:
     kafka.deny(GROUP, group, READ)
     with pytest.raises(GroupDenied):
         offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
@@ -97,7 +93,7 @@ def test_reading_that_is_denied_is_told_and_goes_on_by_itself(
         member.until(lambda: (first, 10) in member.ends)
         kafka.deny(TOPIC, topic, READ)
         member.until(lambda: member.failed == [(first, "topic_authorization_failed")])
-        member.reader.commit({first: Mark(10)})
+        member.reader.commit({first: OffsetAndMetadata(10)})
         member.until(lambda: member.uncommitted == [(first, "topic_authorization_failed")])
         kafka.produce(topic, 3)
         end = member.reader.end(first)

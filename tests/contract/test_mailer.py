@@ -15,12 +15,12 @@ import trustme
 from tests.harness.mail_server import HANG, MailServer
 from webhookd.edges.mailer import Mailer, build_mailer
 from webhookd.errors import MailUnavailable, UnusableSetting
-from webhookd.flow.mail import Fate, Mail, Settlement, left_over
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, left_over
 from webhookd.settings import Settings
 from webhookd.testing.memory_mailer import MemoryMailer
 
 STEP_S = 2.0
-DELIVERED, LATER, REFUSED = Fate.DELIVERED, Fate.LATER, Fate.REFUSED
+DELIVERED, LATER, REFUSED = MailResult.DELIVERED, MailResult.LATER, MailResult.REFUSED
 MAIL = Mail(
     token="0123456789abcdef",
     recipients=("a@example.com", "b@example.com"),
@@ -31,7 +31,7 @@ MAIL = Mail(
 
 
 class Sends(Protocol):
-    def send(self, mail: Mail) -> tuple[Settlement, ...]: ...
+    def send(self, mail: Mail) -> tuple[RecipientResult, ...]: ...
 
     def ping(self) -> None: ...
 
@@ -96,7 +96,7 @@ def mailer(server: MailServer, *, step_s: float = STEP_S, **settings: object) ->
     return Mailer(Settings.model_validate(values), step_s=step_s)
 
 
-def fates(settlements: tuple[Settlement, ...]) -> dict[str, Fate]:
+def fates(settlements: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
     return {item.recipient: item.fate for item in settlements}
 
 
@@ -217,7 +217,7 @@ def test_wrong_password_may_be_put_right(context: ssl.SSLContext, ca_file: Path)
         ("RCPT a@example.com", "421 closing", [(LATER, True), (LATER, True)]),
     ],
 )
-def test_answers_are_told_apart(verb: str, answer: str, expected: list[tuple[Fate, bool]]) -> None:
+def test_answers_are_told_apart(verb: str, answer: str, expected: list[tuple[MailResult, bool]]) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
         settled = mailer(server, smtp_security="none").send(MAIL)

@@ -15,12 +15,12 @@ from tests.harness.clusters import PATIENCE_S, Cluster, open_cluster
 from tests.harness.kafka_admin import admin_of
 from tests.harness.pipeline import until
 from webhookd.edges.partition_offsets import PartitionOffsets
-from webhookd.flow.memo import Memo, encode
-from webhookd.flow.position import Bounds, Mark, Partition
-from webhookd.testing.memory_partitions import MemoryPartitions
+from webhookd.flow.offsets.commit_metadata import CommitMetadata, encode
+from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
+from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.ports import Offsets
 
-MARK = Mark(6, Memo(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
+MARK = OffsetAndMetadata(6, CommitMetadata(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Ground:
 
     offsets: Offsets
     topic: str
-    commit: Callable[[str, Partition, Mark], None]
+    commit: Callable[[str, Partition, OffsetAndMetadata], None]
 
     def partition(self, number: int) -> Partition:
         return Partition(self.topic, number)
@@ -39,9 +39,9 @@ def real(cluster: Cluster) -> Ground:
     topic = cluster.create(4)
     cluster.produce(topic, 10)
 
-    def commit(group: str, partition: Partition, mark: Mark) -> None:
+    def commit(group: str, partition: Partition, mark: OffsetAndMetadata) -> None:
         consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": group})
-        place = TopicPartition(partition.topic, partition.number, mark.offset, encode(mark.memo))
+        place = TopicPartition(partition.topic, partition.number, mark.offset, encode(mark.metadata))
         consumer.commit(offsets=[place], asynchronous=False)
         consumer.close()
 
@@ -50,8 +50,8 @@ def real(cluster: Cluster) -> Ground:
 
 def in_memory() -> Ground:
     topic = f"test-{uuid.uuid4().hex}"
-    fake = MemoryPartitions()
-    fake.held = {Partition(topic, n): Bounds(first=0, end=0 if n else 10) for n in range(4)}
+    fake = MemoryPartitionOffsets()
+    fake.held = {Partition(topic, n): OffsetRange(first=0, end=0 if n else 10) for n in range(4)}
     return Ground(
         fake, topic, lambda group, partition, mark: fake.marks.setdefault(group, {}).update({partition: mark})
     )
@@ -69,7 +69,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
 def test_bounds_of_many_partitions_are_one_answer(ground: Ground) -> None:
     asked = [ground.partition(number) for number in range(4)]
     found = ground.offsets.bounds(asked, PATIENCE_S)
-    assert found == {place: Bounds(first=0, end=0 if place.number else 10) for place in asked}
+    assert found == {place: OffsetRange(first=0, end=0 if place.number else 10) for place in asked}
 
 
 def test_ends_of_many_partitions_are_one_answer(ground: Ground) -> None:
@@ -79,7 +79,7 @@ def test_ends_of_many_partitions_are_one_answer(ground: Ground) -> None:
 
 def test_partition_that_does_not_exist_delays_no_other(ground: Ground) -> None:
     there, missing = ground.partition(0), ground.partition(99)
-    assert ground.offsets.bounds([there, missing], PATIENCE_S) == {there: Bounds(first=0, end=10)}
+    assert ground.offsets.bounds([there, missing], PATIENCE_S) == {there: OffsetRange(first=0, end=10)}
     assert ground.offsets.ends([there, missing], PATIENCE_S) == {there: 10}
 
 

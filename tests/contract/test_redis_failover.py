@@ -15,18 +15,18 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from redis import Redis
 
-from tests.harness.errands import ticket
+from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from tests.harness.redis_pair import RedisPair
-from webhookd.edges.announcements import Announcer, Listener
-from webhookd.edges.redis_board import RedisBoard
+from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.announcement import Announcement, SubscriptionChanged
-from webhookd.flow.board import Flush, Offer
-from webhookd.flow.report import Kind, Report
+from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.settings import Settings
-from workers.application import build_celery
-from workers.queues import DELIVER, FIRST
+from workers.celery_app import build_celery
+from workers.task_names import DELIVER, FIRST
 
 PREFIX = "failover-test:"
 REPLY = "ingest"
@@ -42,27 +42,29 @@ def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001
 
 
 @pytest.fixture
-def board(pair: RedisPair) -> Iterator[RedisBoard]:
+def coordination(pair: RedisPair) -> Iterator[RedisCoordination]:
     """A board whose connections lead to the primary through the relay."""
-    made = RedisBoard(pair.address, PREFIX)
+    made = RedisCoordination(pair.address, PREFIX)
     yield made
     made.close()
 
 
-def test_board_that_meets_a_replica_goes_on_with_the_primary(pair: RedisPair, board: RedisBoard) -> None:
-    board.ping()
+def test_coordination_that_meets_a_replica_goes_on_with_the_primary(
+    pair: RedisPair, coordination: RedisCoordination
+) -> None:
+    coordination.ping()
     pair.fail_over()
     with pytest.raises(QueueUnavailable, match="READONLY"):
-        board.ping()
-    board.offer([Offer(ticket("d1"), b"payload")])
-    assert board.claim([ticket("d1")]) == [b"payload"]
+        coordination.ping()
+    coordination.offer([Publication(ref("d1"), b"payload")])
+    assert coordination.claim([ref("d1")]) == [b"payload"]
 
 
-def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, board: RedisBoard) -> None:
-    reports = Flush(reports={REPLY: [Report(Kind.STALE, "d1", 0)]})
+def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, coordination: RedisCoordination) -> None:
+    reports = ReportFlush(reports={REPLY: [Report(ReportKind.STALE, "d1", 0)]})
     calls: list[Callable[[], None]] = [
-        lambda: board.offer([Offer(ticket("d1"), b"payload")]),
-        lambda: board.flush(reports),
+        lambda: coordination.offer([Publication(ref("d1"), b"payload")]),
+        lambda: coordination.flush(reports),
     ]
     for call in calls:
         call()
@@ -72,19 +74,21 @@ def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, board: Redi
         call()
 
 
-def test_connections_that_only_read_are_dropped_with_the_others(pair: RedisPair, board: RedisBoard) -> None:
+def test_connections_that_only_read_are_dropped_with_the_others(
+    pair: RedisPair, coordination: RedisCoordination
+) -> None:
     readers = 3
     gate = threading.Barrier(readers)
     with ThreadPoolExecutor(readers) as pool:
 
         def read(number: int) -> None:
             gate.wait(10)
-            board.reports(f"reader-{number}", "0", 0.2)
+            coordination.reports(f"reader-{number}", "0", 0.2)
 
         list(pool.map(read, range(readers)))  # each on a connection of its own
         pair.fail_over()
         with pytest.raises(QueueUnavailable):
-            board.ping()
+            coordination.ping()
         with pair.client(1) as replica:
             list(pool.map(read, range(readers)))
             until(lambda: _clients(replica) == [], "nobody is connected to the replica")
@@ -96,28 +100,28 @@ def _clients(server: Redis) -> list[str]:
     return [client["cmd"] for client in found if client["flags"] in {"N", "b"} and client["cmd"] != "client|list"]
 
 
-def test_blocked_reader_of_reports_hears_from_the_new_primary(pair: RedisPair, board: RedisBoard) -> None:
+def test_blocked_reader_of_reports_hears_from_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(board.reports, REPLY, "0", 4.0)
+        reading = pool.submit(coordination.reports, REPLY, "0", 4.0)
         with pair.client(0) as primary:
             until(lambda: "xread" in _clients(primary), "the reader waits")
         pair.fail_over()
         with pytest.raises(QueueUnavailable, match="UNBLOCKED"):
             reading.result(10)
-    report = Report(Kind.STALE, "d1", 0)
-    board.flush(Flush(reports={REPLY: [report]}))
-    assert board.reports(REPLY, "0", 5.0)[0] == [report]
+    report = Report(ReportKind.STALE, "d1", 0)
+    coordination.flush(ReportFlush(reports={REPLY: [report]}))
+    assert coordination.reports(REPLY, "0", 5.0)[0] == [report]
 
 
-def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, board: RedisBoard) -> None:
-    announcer = Announcer(pair.address, key_prefix=PREFIX)
-    announcer.ping()
+def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordination: RedisCoordination) -> None:
+    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier.ping()
     pair.refuse()
     for _ in range(2):
-        for ask in (board.ping, announcer.ping):
+        for ask in (coordination.ping, notifier.ping):
             with pytest.raises(QueueUnavailable, match="READONLY"):
                 ask()
-    announcer.close()
+    notifier.close()
 
 
 @pytest.mark.parametrize(
@@ -125,18 +129,18 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, board: R
     [("maxmemory", "1", "OOM|maxmemory"), ("min-replicas-to-write", "2", "NOREPLICAS")],
 )
 def test_primary_that_refuses_writes_is_said(
-    pair: RedisPair, board: RedisBoard, setting: str, value: str, said: str
+    pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, said: str
 ) -> None:
-    announcer = Announcer(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
     with pair.client(0) as primary:
         primary.config_set(setting, value)
-    for ask in (board.ping, announcer.ping):
+    for ask in (coordination.ping, notifier.ping):
         with pytest.raises(QueueUnavailable, match=said):
             ask()
     with pair.client(0) as primary:
         primary.config_set(setting, "0")
-    board.ping()
-    announcer.close()
+    coordination.ping()
+    notifier.close()
 
 
 @pytest.fixture
@@ -163,13 +167,13 @@ def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celer
 
 
 def test_announcement_reaches_those_who_listen_at_the_new_primary(pair: RedisPair) -> None:
-    announcer = Announcer(pair.address, key_prefix=PREFIX)
-    announcer.announce(SubscriptionChanged(id="before", version=1))
+    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier.announce(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
     with Listening(pair.address) as heard:
-        announcer.announce(SubscriptionChanged(id="after", version=2))
+        notifier.announce(SubscriptionChanged(id="after", version=2))
         assert heard.get(timeout=10) == SubscriptionChanged(id="after", version=2)
-    announcer.close()
+    notifier.close()
 
 
 def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
@@ -177,26 +181,26 @@ def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
         pair.fail_over()
         with pair.client(1) as replica:
             until(lambda: not _subscribers(replica), "nobody listens to the replica")
-        announcer = Announcer(pair.address, key_prefix=PREFIX)
+        notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
 
         def hears() -> bool:
-            announcer.announce(SubscriptionChanged(id="after", version=2))
+            notifier.announce(SubscriptionChanged(id="after", version=2))
             try:
                 return heard.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
             except queue.Empty:
                 return False
 
         until(hears, "the listener is connected to the primary")
-        announcer.close()
+        notifier.close()
 
 
 def test_announcement_is_heard_while_memory_is_full(pair: RedisPair) -> None:
-    announcer = Announcer(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
     with Listening(pair.address) as heard, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")
-        announcer.announce(SubscriptionChanged(id="one", version=1))
+        notifier.announce(SubscriptionChanged(id="one", version=1))
         assert heard.get(timeout=10) == SubscriptionChanged(id="one", version=1)
-    announcer.close()
+    notifier.close()
 
 
 def _subscribers(server: Redis) -> list[str]:
@@ -215,7 +219,7 @@ class Listening:
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        Listener(self._url, key_prefix=PREFIX).run(self._heard.put, self._stop, listening=self._ready)
+        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._heard.put, self._stop, listening=self._ready)
 
     def __enter__(self) -> "queue.Queue[Announcement]":
         self._thread.start()

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 import pytest
 
 from stack.kafka import KafkaCluster, KafkaOptions
-from stack.session import Session
+from stack.service_group import ServiceGroup
 from tests.harness.clusters import PATIENCE_S, Cluster
 from tests.harness.kafka_admin import admin_of
 from tests.harness.pipeline import until
-from webhookd.edges.kafka_offsets import KafkaOffsets
+from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.errors import KafkaUnavailable
-from webhookd.flow.position import Partition
+from webhookd.flow.offsets.position import Partition
 
 PARTITIONS = 6
 FROZEN = 2
@@ -28,7 +28,7 @@ SHORT_S = 1.0
 def brokers(kafka_bootstrap: str) -> Iterator[KafkaCluster]:
     """Three of the test's own; the shared one says that Kafka is to be had."""
     assert kafka_bootstrap
-    with Session() as session:
+    with ServiceGroup() as session:
         started = session.start_kafka(KafkaOptions(brokers=3))
         session.wait_ready()
         yield started
@@ -77,7 +77,7 @@ def asked_while_frozen(
 
 def test_end_that_nobody_told_is_not_a_start_offset(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
-    offsets = KafkaOffsets(brokers.address)
+    offsets = KafkaAdmin(brokers.address)
     assert offsets.end_offsets([topic], PATIENCE_S) == {topic: dict.fromkeys(range(PARTITIONS), 0)}
     with frozen(brokers), pytest.raises(KafkaUnavailable):
         offsets.end_offsets([topic], SHORT_S)

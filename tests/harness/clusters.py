@@ -13,8 +13,8 @@ from confluent_kafka.cimpl import NewTopic
 from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from webhookd import clock
-from webhookd.edges.kafka_reader import KafkaReader, Listener
-from webhookd.flow.position import Mark, Partition
+from webhookd.edges.kafka_consumer import ConsumerCallbacks, GroupConsumer
+from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
 _log = logging.getLogger("librdkafka")
 
@@ -90,7 +90,7 @@ class Member:
         self.group = group
         self._begin = begin
         self._closed = False
-        listener = Listener(
+        listener = ConsumerCallbacks(
             assigned=self.assigned.extend,
             revoked=self.revoked.extend,
             lost=self.revoked.extend,
@@ -100,7 +100,7 @@ class Member:
             uncommitted=lambda partitions, code, _text: self.uncommitted.extend((p, code) for p in partitions),
             failed=lambda place, code, _text: self.failed.append((place, code)),
         )
-        self.reader = KafkaReader(cluster.bootstrap_servers, group, topics, protocol, listener)
+        self.reader = GroupConsumer(cluster.bootstrap_servers, group, topics, protocol, listener)
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +109,7 @@ class Member:
         if not self._closed:
             self.reader.close({})
 
-    def close(self, marks: dict[Partition, Mark]) -> None:
+    def close(self, marks: dict[Partition, OffsetAndMetadata]) -> None:
         """Leave the group with a last commit."""
         self._closed = True
         self.reader.close(marks)
@@ -127,10 +127,10 @@ class Member:
             if self._begin is not None:
                 self.reader.reposition({partition: self._begin})
 
-    def until(self, condition: Callable[[], bool], *others: "Member") -> None:
+    def until(self, status: Callable[[], bool], *others: "Member") -> None:
         """Poll, together with others, until it holds."""
         deadline, pause = clock.monotonic() + PATIENCE_S, Event()
-        while not condition():
+        while not status():
             assert clock.monotonic() < deadline, "it never came true"
             for member in (self, *others):
                 member.look()

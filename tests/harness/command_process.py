@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.harness.stuck_turns import stuck_turns
+from tests.harness.slow_iterations import stuck_turns
 
 PATIENCE_S = 45.0
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.harness.checking_receiver import LaneKey
-from webhookd.flow.memo import decode
-from webhookd.flow.position import Committed
+from webhookd.flow.offsets.commit_metadata import decode
+from webhookd.flow.offsets.position import Committed
 
 INTERVAL_S = 0.25
 ASK_TIMEOUT_S = 3.0

@@ -15,7 +15,7 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from stack.errors import NotStarted
 from stack.kafka import KafkaOptions
-from stack.session import Session
+from stack.service_group import ServiceGroup
 from tests.harness.clusters import PATIENCE_S, Cluster
 from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
@@ -77,7 +77,7 @@ def _of(kind: ResourceType, name: str) -> AclBindingFilter:
 def guarded_kafka() -> Iterator[GuardedKafka]:
     """Starts one; skips the test where no Kafka is to be had."""
     required_service("kafka")
-    with Session() as session:
+    with ServiceGroup() as session:
         try:
             kafka = session.start_kafka(GUARD)
             session.wait_ready()

@@ -8,19 +8,19 @@ from typing import Any
 
 from tests.harness.subscriptions import ID, subscription
 from webhookd.errors import UndecodableRecord
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.dispatches import Dispatches, Leases
-from webhookd.flow.lane import Lane
-from webhookd.flow.pace import Pace
-from webhookd.flow.position import Partition
-from webhookd.flow.report import Exchange, Kind, Report
-from webhookd.flow.route import Limits, Route
+from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
+from webhookd.flow.batching.lane import Lane
+from webhookd.flow.batching.throughput import ThroughputEstimate
+from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.settlement.in_flight import InFlightDeliveries, Leases
 from webhookd.flow.subscription import Batching, OnExhausted, Retry
 
 TOPIC = "orders"
-LIMITS = Limits(delivery_bytes=4 * 1024 * 1024, delivery_target_s=0.25)
+LIMITS = DeliveryLimits(delivery_bytes=4 * 1024 * 1024, delivery_target_s=0.25)
 LEASES = Leases(claim_timeout_s=10.0, lease_s=5.0, request_deadline_s=15.0)
-FAILED = Exchange(0.0, "msg_0", 500, error="http_500")
+FAILED = LoggedExchange(0.0, "msg_0", 500, error="http_500")
 MIDDLE = 0.5
 """The chance that means no jitter."""
 
@@ -75,20 +75,20 @@ def tokens(of: str) -> Callable[[], str]:
 
 def lane(number: int = 0) -> Lane:
     """A lane that has read nothing."""
-    return Lane(ID, Partition(TOPIC, number), epoch="epoch", pace=Pace(LIMITS.delivery_target_s))
+    return Lane(ID, Partition(TOPIC, number), epoch="epoch", throughput=ThroughputEstimate(LIMITS.delivery_target_s))
 
 
-def route(
+def accumulator(
     lanes: int = 1,
     *,
     size: int = 1,
     interval_s: float = 1.0,
-    limits: Limits = LIMITS,
+    limits: DeliveryLimits = LIMITS,
     on_exhausted: OnExhausted = OnExhausted.PAUSE,
-) -> Route:
+) -> BatchAccumulator:
     """A route with so many open lanes of one topic."""
     batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s)
-    made = Route(
+    made = BatchAccumulator(
         subscription(batching=batching, retry=Retry(on_exhausted=on_exhausted)),
         {TOPIC: WANTED},
         limits,
@@ -99,22 +99,22 @@ def route(
     return made
 
 
-def lane_of(of: Route, number: int = 0) -> Lane:
+def lane_of(of: BatchAccumulator, number: int = 0) -> Lane:
     """One of its lanes."""
     return of.lanes[TOPIC, number]
 
 
-def fill(into: Route, number: int, offsets: Iterable[int], now: float = 0.0) -> None:
+def fill(into: BatchAccumulator, number: int, offsets: Iterable[int], now: float = 0.0) -> None:
     """Records that everybody wants arrive in one lane."""
     lane_of(into, number).take(records(*offsets), WANTED, now)
 
 
-def dispatches(chance: float = MIDDLE) -> Dispatches:
+def dispatches(chance: float = MIDDLE) -> InFlightDeliveries:
     """Nothing in flight yet."""
-    return Dispatches(LEASES, tokens("again"), lambda: chance)
+    return InFlightDeliveries(LEASES, tokens("again"), lambda: chance)
 
 
-def about(delivery: Delivery, kind: Kind, done: int = 0, **facts: Any) -> Report:  # noqa: ANN401  # a report's fields
+def about(delivery: Delivery, kind: ReportKind, done: int = 0, **facts: Any) -> Report:  # noqa: ANN401  # a report's fields
     """A report of the attempt that is under way."""
     return Report(kind, delivery.id, delivery.attempt, done, **facts)
 

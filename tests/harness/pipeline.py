@@ -18,20 +18,20 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from sqlalchemy import create_engine, text
 
 from stack.child import Child, spawn
-from stack.ports import free_ports
+from stack.free_ports import free_ports
 from tests.harness.kafka_admin import admin_of
-from tests.harness.stuck_turns import stuck_turns
-from webhookd.flow.memo import decode
+from tests.harness.slow_iterations import stuck_turns
+from webhookd.flow.offsets.commit_metadata import decode
 from webhookd.store.migrating import upgrade
 
 PATIENCE_S = 60.0
 LOOK_AGAIN_S = 0.05
 
 
-def until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+def until(status: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """Ask another process again and again until it says so; raises AssertionError when it does not in time."""
     deadline = time.monotonic() + patience_s
-    while not condition():
+    while not status():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience_s} s: {what}")
         time.sleep(LOOK_AGAIN_S)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from redis import Redis
 
 from stack import redis
-from stack.ports import free_ports
+from stack.free_ports import free_ports
 from stack.redis import RedisServer
 from tests.harness.pipeline import until
 

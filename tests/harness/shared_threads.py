@@ -13,12 +13,12 @@ from functools import partial
 
 from tests.harness.lanes import LIMITS, TOPIC, WANTED, about, dispatches, records, tokens
 from tests.harness.subscriptions import subscription
-from webhookd.flow.allowance import Load, Slots
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.position import Partition
-from webhookd.flow.report import Kind
-from webhookd.flow.rotation import Rotation
-from webhookd.flow.route import Route
+from webhookd.flow.attempt.attempt_report import ReportKind
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.concurrency_limit import ThreadLoad, WorkerThreads
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.round_robin import RoundRobin
+from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import Batching
 
 COUNT_S, SAY_S, SWEEP_S = 0.25, 1.0, 0.05
@@ -40,24 +40,24 @@ class Endpoint:
 class Ingest:
     """One ingest process: its routes, its deliveries, its part of the threads."""
 
-    def __init__(self, slots: Slots, number: int) -> None:
-        self.rotation = Rotation(slots)
+    def __init__(self, slots: WorkerThreads, number: int) -> None:
+        self.rotation = RoundRobin(slots)
         self.flying = dispatches()
-        self.routes: dict[str, Route] = {}
+        self.accumulators: dict[str, BatchAccumulator] = {}
         self.new_token = tokens(f"process-{number}-")
         self.published_at: dict[str, float] = {}
 
     def add(self, endpoint: Endpoint, now: float) -> None:
         """A subscription is run here from now on."""
         subscribed = replace(subscription(batching=Batching(max_batch_size=1)), id=endpoint.name)
-        route = Route(subscribed, {TOPIC: WANTED}, LIMITS, self.new_token)
+        accumulator = BatchAccumulator(subscribed, {TOPIC: WANTED}, LIMITS, self.new_token)
         for number in range(endpoint.lanes):
-            lane = route.open_lane(Partition(TOPIC, number))
+            lane = accumulator.open_lane(Partition(TOPIC, number))
             if endpoint.proven:
                 lane.request_time.succeeded_at, lane.alone = now, endpoint.request_s > 0.15
-                lane.pace.measured(1, endpoint.request_s)
+                lane.throughput.measured(1, endpoint.request_s)
                 lane.request_time.measured(1, endpoint.request_s)
-        self.routes[endpoint.name] = route
+        self.accumulators[endpoint.name] = accumulator
 
 
 class Threads:
@@ -66,7 +66,7 @@ class Threads:
     def __init__(self, count: int, ingests: int = 1) -> None:
         self.now = 0.0
         self.count = count
-        slots = Slots(first=count, retry=count, both=count, ingests=ingests)
+        slots = WorkerThreads(first=count, retry=count, both=count, ingests=ingests)
         self._slots = slots
         self.ingests = [Ingest(slots, number) for number in range(ingests)]
         self.endpoints: dict[str, Endpoint] = {}
@@ -90,8 +90,8 @@ class Threads:
 
     def fill(self, name: str, each: int = 300, lanes: int | None = None) -> None:
         """So many records arrive in each of its lanes."""
-        route = self._home[name].routes[name]
-        for lane in itertools.islice(route.lanes.values(), lanes):
+        accumulator = self._home[name].accumulators[name]
+        for lane in itertools.islice(accumulator.lanes.values(), lanes):
             first = max(0, lane.ledger.seen)
             lane.take(records(*range(first, first + each)), WANTED, self.now)
         self._dispatch(self._home[name], {name})
@@ -142,15 +142,19 @@ class Threads:
 
     def _say(self) -> None:
         for ingest in self.ingests:
-            ingest.rotation.resize(Load(slots=self._slots, busy_first=self._busy, busy_retry=self._busy))
+            ingest.rotation.resize(ThreadLoad(slots=self._slots, busy_first=self._busy, busy_retry=self._busy))
 
     def _sweep(self) -> None:
         for ingest in self.ingests:
-            due = {id_ for id_, route in ingest.routes.items() if (at := route.due_at()) is not None and at <= self.now}
+            due = {
+                id_
+                for id_, accumulator in ingest.accumulators.items()
+                if (at := accumulator.due_at()) is not None and at <= self.now
+            }
             self._dispatch(ingest, due)
 
     def _dispatch(self, ingest: Ingest, ids: set[str]) -> None:
-        touched = {id_: route for id_, route in ingest.routes.items() if id_ in ids}
+        touched = {id_: accumulator for id_, accumulator in ingest.accumulators.items() if id_ in ids}
         together: dict[str, list[Delivery]] = {}
         for delivery in ingest.rotation.ready(touched, self.now, _unforeseen):
             ingest.flying.published(delivery, self.now)
@@ -183,14 +187,14 @@ class Threads:
         name = delivery.subscription_id
         ingest, takes_s = self._home[name], self._takes_s(delivery)
         self.endpoints[name].waits.append(self.now - ingest.published_at.pop(delivery.id))
-        ingest.flying.report(about(delivery, Kind.STARTED), self.now)
+        ingest.flying.report(about(delivery, ReportKind.STARTED), self.now)
         done = round(takes_s / self.endpoints[name].request_s)
         if takes_s < FOREVER_S:
             self.at(self.now + takes_s, lambda: self._finish(delivery, done, takes_s))
 
     def _finish(self, delivery: Delivery, done: int, takes_s: float) -> None:
         ingest = self._home[delivery.subscription_id]
-        ingest.flying.report(about(delivery, Kind.FINISHED, done, sending_s=takes_s), self.now)
+        ingest.flying.report(about(delivery, ReportKind.FINISHED, done, sending_s=takes_s), self.now)
         self._dispatch(ingest, {delivery.subscription_id})
 
     def _end_task(self, names: set[str]) -> None:

@@ -12,19 +12,19 @@ import pytest
 from celery import Celery
 from celery.worker.request import Request
 
-from tests.harness.boards import lose_everything
-from tests.harness.errands import ticket
+from tests.harness.coordination import lose_everything
+from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from webhookd import clock
-from webhookd.edges.redis_board import RedisBoard
-from webhookd.flow.ticket import Ticket, ticket_to_wire
+from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.flow.dispatch.task_message import DeliveryRef, ref_to_wire
 from webhookd.settings import Settings
-from workers.application import build_celery
-from workers.board_clock import BoardClock
-from workers.desk import PublishRetry
-from workers.embedded import EmbeddedWorker
-from workers.queues import DELIVER, FIRST
-from workers.tasks import register
+from workers.celery_app import build_celery
+from workers.coordination_clock import CoordinationClock
+from workers.delivery.task_handler import PublishRetry
+from workers.delivery.tasks import register
+from workers.embedded_worker import EmbeddedWorker
+from workers.task_names import DELIVER, FIRST
 
 WAIT_S = 120.0
 INEXACT_S = 20.0
@@ -37,10 +37,10 @@ class FailingDesk:
     def __init__(self) -> None:
         self.deliveries = 0
 
-    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
-        self.deliveries += len(tickets)
-        for one in tickets:
-            publish_retry(ticket(one.id, attempt=one.attempt + 1), WAIT_S)
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+        self.deliveries += len(refs)
+        for one in refs:
+            publish_retry(ref(one.id, attempt=one.attempt + 1), WAIT_S)
 
 
 class Workers:
@@ -48,8 +48,8 @@ class Workers:
 
     def __init__(self, url: str) -> None:
         self.settings = Settings.model_validate({"redis_url": url, "redis_key_prefix": f"clock:{uuid.uuid4().hex}:"})
-        self.board = RedisBoard(url, self.settings.redis_key_prefix)
-        self.desk = FailingDesk()
+        self.coordination = RedisCoordination(url, self.settings.redis_key_prefix)
+        self.handler = FailingDesk()
         self._apps: list[Celery] = []
 
     def app(self, ahead_s: float = 0.0) -> Celery:
@@ -62,7 +62,7 @@ class Workers:
             return told + timedelta(seconds=ahead_s)
 
         made.now = now
-        register(made, lambda: self.desk, BoardClock(self.board.now, clock.monotonic))
+        register(made, lambda: self.handler, CoordinationClock(self.coordination.now, clock.monotonic))
         self._apps.append(made)
         return made
 
@@ -70,7 +70,7 @@ class Workers:
         """Leave nothing behind."""
         for app in self._apps:
             app.close()
-        self.board.close()
+        self.coordination.close()
         lose_everything(self.settings.redis_url, self.settings.redis_key_prefix)
 
 
@@ -83,7 +83,7 @@ def workers(redis_url: str) -> Iterator[Workers]:
 
 def fail(app: Celery) -> None:
     """Have a worker of this application take a delivery that is to be tried again."""
-    wires = [ticket_to_wire(ticket("d1"))]
+    wires = [ref_to_wire(ref("d1"))]
     origin = {"exchange": "", "routing_key": FIRST, "priority": 0, "redelivered": False}
     task = app.tasks[DELIVER]
     task.push_request(id="task-1", called_directly=False, delivery_info=origin, args=[wires], kwargs={}, retries=0)
@@ -99,7 +99,7 @@ def test_retry_waits_its_time_whatever_the_clocks_say(workers: Workers, ahead_s:
     consumer.start()
     try:
         until(lambda: bool(timers(consumer)), "the retry was received")
-        assert workers.desk.deliveries == 1
+        assert workers.handler.deliveries == 1
         assert before + WAIT_S - INEXACT_S <= timers(consumer)[0] <= clock.monotonic() + WAIT_S
     finally:
         consumer.stop(30.0)

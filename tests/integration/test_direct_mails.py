@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.harness.pipeline import until
-from webhookd.flow.alert import Alert, Kind
-from webhookd.flow.mail import Fate, Mail, Settlement
+from webhookd.flow.alerting.alert import Alert, AlertKind
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
 from webhookd.store import mail_failures, migrating
 from webhookd.store.database import Database
 from webhookd.testing.memory_mailer import MemoryMailer
-from workers.ingest.cadence import Clocks
-from workers.ingest.mailing import GIVE_UP_S, Mailing
+from workers.ingest.alerting.outbox_relay import GIVE_UP_S, OutboxRelay
+from workers.ingest.loop_limits import Clocks
 
 PATIENCE_S = 20.0
 RETENTION_S = 3600.0
@@ -29,7 +29,7 @@ class CountingMailer(MemoryMailer):
         super().__init__()
         self.tries: Counter[str] = Counter()
 
-    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+    def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         self.tries.update(mail.recipients)
         return super().send(mail)
 
@@ -43,16 +43,16 @@ class DirectScene:
         self.mailer.busy.add("busy@example.com")
         clocks = Clocks(monotonic=lambda: self.now, wall=lambda: self.now)
         operators = ["busy@example.com"]
-        self.mailing = Mailing(
+        self.outbox_relay = OutboxRelay(
             database, self.mailer, operators=operators, retention_s=RETENTION_S, clocks=clocks, interval_s=0.01
         )
-        self.mailing.start()
+        self.outbox_relay.start()
 
     def tries(self, now: float) -> int:
         """How often the busy one was tried once all that was due at that moment has been sent."""
         self.now = now
         for name in (f"first {now}", f"second {now}"):  # a try that was not due would stand between these two
-            self.mailing.send_directly(an_alert(name, "here@example.com", now))
+            self.outbox_relay.send_directly(an_alert(name, "here@example.com", now))
             self._passes(name)
         return self.mailer.tries["busy@example.com"]
 
@@ -75,12 +75,12 @@ def direct(database: Database) -> Iterator[DirectScene]:
     """A mailing thread that runs."""
     scene = DirectScene(database)
     yield scene
-    scene.mailing.stop(PATIENCE_S)
+    scene.outbox_relay.stop(PATIENCE_S)
 
 
 def test_direct_mail_waits_longer_after_each_refusal(direct: DirectScene) -> None:
     begun = direct.now
-    direct.mailing.send_directly(an_alert("direct", "busy@example.com", begun))
+    direct.outbox_relay.send_directly(an_alert("direct", "busy@example.com", begun))
     tries = [direct.tries(begun + after_s) for after_s in (0.0, 14.0, 16.0, 44.0, 47.0)]
     direct.mailer.busy.clear()
     tries += [direct.tries(begun + after_s) for after_s in (110.0, 500.0)]
@@ -89,16 +89,16 @@ def test_direct_mail_waits_longer_after_each_refusal(direct: DirectScene) -> Non
 
 def test_direct_mail_is_given_up_after_days(direct: DirectScene, database: Database) -> None:
     begun = direct.now
-    direct.mailing.send_directly(an_alert("old", "busy@example.com", begun - GIVE_UP_S - 1))
+    direct.outbox_relay.send_directly(an_alert("old", "busy@example.com", begun - GIVE_UP_S - 1))
     assert [direct.tries(begun + after_s) for after_s in (0.0, 16.0, 1000.0)] == [1, 1, 1]
-    until(lambda: operator_failures(database) == [Fate.GIVEN_UP], "it is written who has not got it")
+    until(lambda: operator_failures(database) == [MailResult.GIVEN_UP], "it is written who has not got it")
 
 
-def operator_failures(database: Database) -> list[Fate]:
+def operator_failures(database: Database) -> list[MailResult]:
     with database.transaction() as session:
         return [item.fate for item in mail_failures.read(session, mail_failures.OPERATORS, ["busy@example.com"])]
 
 
 def an_alert(name: str, recipient: str, at: float) -> Alert:
     mail = Mail(token=name, recipients=(recipient,), subject="s", body="b\n", created_at=at)
-    return Alert(subject_key="fault:x", kind=Kind.FAULT, mail=mail)
+    return Alert(subject_key="fault:x", kind=AlertKind.FAULT, mail=mail)

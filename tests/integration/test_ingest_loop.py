@@ -13,34 +13,34 @@ import pytest
 from confluent_kafka import Message
 
 from tests.harness.lanes import LEASES, LIMITS, TOPIC, WANTED, lane_of, records, tokens
-from tests.harness.readers import HandReader
+from tests.harness.memory_consumer import HandReader
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
-from webhookd.edges.kafka_reader import Listener
-from webhookd.edges.memory_board import MemoryBoard
+from webhookd.edges.kafka_consumer import ConsumerCallbacks
+from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.errors import GroupDenied
-from webhookd.flow.allowance import Slots
-from webhookd.flow.condition import Condition, Health, unhealthy
-from webhookd.flow.dispatches import Dispatches
+from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.position import Mark, Partition
-from webhookd.flow.route import Route
+from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.flow.subscription import Subscription
-from webhookd.flow.throttle import Throttle
-from webhookd.flow.topics import Topics
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.store.migrating import upgrade
-from webhookd.testing.memory_partitions import MemoryPartitions
-from workers.application import build_celery
-from workers.ingest.cadence import Clocks, LoopBounds
-from workers.ingest.companions import Companions
-from workers.ingest.graveyard import Graveyard
-from workers.ingest.intake import Intake
+from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
+from workers.celery_app import build_celery
+from workers.ingest.blocking_writers import BlockingWriters
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.loop import IngestLoop
-from workers.ingest.publisher import Publisher
-from workers.ingest.recorder import Recorder
+from workers.ingest.loop_limits import Clocks, LoopLimits
+from workers.ingest.settlement.database_writer import DatabaseWriter
+from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
 PATIENCE_S = 20.0
 ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
@@ -58,7 +58,7 @@ class Faulty(Matcher):
 class Watched(HandReader):
     """Says when it is closed."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: ConsumerCallbacks) -> None:
         super().__init__(listener)
         self.gone_for_good = Event()
         self.refusal: Exception | None = None
@@ -68,7 +68,7 @@ class Watched(HandReader):
             raise self.refusal
         return super().poll()
 
-    def close(self, marks: Mapping[Partition, Mark]) -> None:
+    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
         super().close(marks)
         self.gone_for_good.set()
 
@@ -84,7 +84,7 @@ class Scene:
         self.opened = Event()
         self.never_joined = Event()
         self.refusals = 0
-        self.recorder = Recorder(
+        self.writer = DatabaseWriter(
             self.database,
             retention_s=60.0,
             dead_letter_retention_s=60.0,
@@ -93,27 +93,27 @@ class Scene:
             monotonic=clock.monotonic,
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
-        self.publisher = Publisher(app, MemoryBoard(), unknown=lambda _: None)
-        self.offsets = MemoryPartitions()
-        self.dispatches = Dispatches(LEASES, tokens("delivery"), lambda: 0.5)
+        self.publisher = TaskPublisher(app, MemoryCoordination(), unknown=lambda _: None)
+        self.offsets = MemoryPartitionOffsets()
+        self.dispatches = InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
-            bounds=LoopBounds(
+            bounds=LoopLimits(
                 reply="test",
                 commit_interval_s=60.0,
                 lane_bytes=10_000,
                 process_bytes=10_000,
-                slots=Slots(first=64, retry=64),
+                slots=WorkerThreads(first=64, retry=64),
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
             dispatches=self.dispatches,
-            companions=Companions(
+            companions=BlockingWriters(
                 publisher=self.publisher,
-                recorder=self.recorder,
-                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
+                writer=self.writer,
+                dead_letter_publisher=DeadLetterPublisher(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
                 offsets=self.offsets,
             ),
             look=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
-            open_intake=self._open,
+            open_consumer=self._open,
             never_joined=self.never_joined.set,
         )
 
@@ -125,20 +125,22 @@ class Scene:
             pause.wait(0.005)
 
     def _watermark(self, partition: Partition) -> int:
-        lanes = [lane for intake in self.loop.intakes.values() for lane in intake.route.lanes.values()]
+        lanes = [lane for consumer in self.loop.consumers.values() for lane in consumer.accumulator.lanes.values()]
         return max((lane.ledger.watermark for lane in lanes if lane.partition == partition), default=-1)
 
-    def _open(self, subscribed: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
+    def _open(
+        self, subscribed: Subscription, previous: SubscriptionStatus | None, loop: IngestLoop
+    ) -> SubscriptionConsumer:
         if self.refusals:
             self.refusals -= 1
             raise MemoryError("no more threads")
         matchers = {TOPIC: Faulty(())}
-        route = Route(subscribed, matchers, LIMITS, tokens("route"))
-        intake = Intake(route, matchers, Throttle(10_000), loop, self._reader, previous)
+        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("route"))
+        consumer = SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, self._reader, previous)
         self.opened.set()
-        return intake
+        return consumer
 
-    def _reader(self, listener: Listener) -> Watched:
+    def _reader(self, listener: ConsumerCallbacks) -> Watched:
         reader = Watched(listener)
         self.readers.append(reader)
         return reader
@@ -147,13 +149,13 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path)
-    made.recorder.start()
+    made.writer.start()
     made.publisher.start()
     made.loop.start()
     yield made
     made.loop.stop(5.0)
     made.publisher.stop(5.0)
-    made.recorder.stop(5.0)
+    made.writer.stop(5.0)
     made.database.close()
 
 
@@ -186,21 +188,21 @@ def test_group_that_is_denied_for_good_is_told(scene: Scene) -> None:
     told: list[tuple[str, str, bool]] = []
     on_the_loop(
         scene,
-        lambda: told.extend((p.code, p.detail, p.standing) for p in scene.loop.intakes[ID].condition().problems),
+        lambda: told.extend((p.code, p.detail, p.standing) for p in scene.loop.consumers[ID].status().problems),
     )
     assert (told, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
 
 
 def test_consumer_that_fails_twice_before_it_joins_is_told(scene: Scene) -> None:
     def fails() -> None:
-        scene.loop._rebuild(scene.loop.intakes[ID], RuntimeError("beyond use"))
-        scene.loop._restart(scene.loop.intakes[ID])
+        scene.loop._rebuild(scene.loop.consumers[ID], RuntimeError("beyond use"))
+        scene.loop._restart(scene.loop.consumers[ID])
 
     reasons: list[str] = []
     on_the_loop(scene, lambda: scene.loop.start_with(subscription(), None))
     for _ in range(2):
         on_the_loop(scene, fails)
-        on_the_loop(scene, lambda: reasons.append(scene.loop.intakes[ID].condition().reason))
+        on_the_loop(scene, lambda: reasons.append(scene.loop.consumers[ID].status().reason))
     assert reasons == ["", "intake_failed"]
 
 
@@ -218,7 +220,7 @@ def test_new_version_replaces_the_old_one(scene: Scene) -> None:
     scene.loop.call(heard.set)
     assert heard.wait(PATIENCE_S)
     assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
-    assert [intake.subscription.version for intake in scene.loop.intakes.values()] == [first.version + 1]
+    assert [consumer.subscription.version for consumer in scene.loop.consumers.values()] == [first.version + 1]
 
 
 def on_the_loop(scene: Scene, action: Callable[[], None]) -> None:
@@ -259,12 +261,12 @@ def test_sleeping_loop_starts_nothing_before_it_wakes(scene: Scene) -> None:
     assert (scene.readers, woken(scene)) == ([], [(ID, 2)])
 
 
-def test_condition_survives_the_sleep(scene: Scene) -> None:
-    before = unhealthy(Condition(subscription_id=ID, health=Health.HEALTHY, delivered=7), "timeout", "", 5.0)
+def test_status_survives_the_sleep(scene: Scene) -> None:
+    before = unhealthy(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, delivered=7), "timeout", "", 5.0)
     on_the_loop(scene, lambda: scene.loop.start_with(subscription(), before))
     on_the_loop(scene, lambda: scene.loop.fall_asleep(0.0))
-    found: list[Condition | None] = []
-    on_the_loop(scene, lambda: found.extend(condition for _, condition in scene.loop.wake()))
+    found: list[SubscriptionStatus | None] = []
+    on_the_loop(scene, lambda: found.extend(status for _, status in scene.loop.wake()))
     assert [(one.health, one.reason, one.delivered) for one in found if one] == [(Health.UNHEALTHY, "timeout", 7)]
 
 
@@ -272,12 +274,12 @@ def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
     def in_flight() -> None:
         scene.loop.start_with(subscription(), None)
         scene.readers[0].listener.assigned([ZERO])
-        route = scene.loop.intakes[ID].route
-        lane_of(route).known = True
-        lane_of(route).take(records(0), WANTED, 0.0)
-        for delivery in route.ready(1e9):
+        accumulator = scene.loop.consumers[ID].accumulator
+        lane_of(accumulator).known = True
+        lane_of(accumulator).take(records(0), WANTED, 0.0)
+        for delivery in accumulator.ready(1e9):
             scene.dispatches.published(delivery, clock.monotonic())
 
     on_the_loop(scene, in_flight)
     on_the_loop(scene, lambda: scene.loop.fall_asleep(60.0))
-    assert (woken(scene), list(scene.loop.intakes)) == ([], [ID])
+    assert (woken(scene), list(scene.loop.consumers)) == ([], [ID])

@@ -15,20 +15,20 @@ from tests.harness.clusters import PATIENCE_S
 from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
 from tests.harness.kafka_admin import admin_of
 from tests.harness.lanes import LIMITS, tokens
-from tests.harness.readers import HandServices
+from tests.harness.memory_consumer import HandServices
 from tests.harness.subscriptions import subscription
 from webhookd import clock
-from webhookd.edges.kafka_reader import KafkaReader
+from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.edges.kafka_topics import look
 from webhookd.edges.partition_offsets import PartitionOffsets
-from webhookd.flow.condition import Condition
+from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.position import Partition
-from webhookd.flow.route import Route
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Source, Start
-from webhookd.flow.throttle import Throttle
-from webhookd.flow.topics import Topics
-from workers.ingest.intake import Intake
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 
 pytestmark = pytest.mark.kafka
 
@@ -73,35 +73,35 @@ class Site:
         self.services = AskingServices(kafka.bootstrap_servers)
         source = Source(topic=topic, jmes_filters=NOTHING, start=Start.EARLIEST)
         matchers = {topic: Matcher(NOTHING)}
-        self.intake = Intake(
-            Route(
+        self.consumer = SubscriptionConsumer(
+            BatchAccumulator(
                 subscription(id=group.removeprefix("webhooks-"), sources=(source,)), matchers, LIMITS, tokens("route")
             ),
             matchers,
-            Throttle(10_000),
+            ReadBackpressure(10_000),
             self.services,
-            lambda listener: KafkaReader(kafka.bootstrap_servers, group, [topic], protocol, listener),
+            lambda listener: GroupConsumer(kafka.bootstrap_servers, group, [topic], protocol, listener),
             None,
         )
         self._topic = topic
 
-    def turn(self) -> Condition:
+    def turn(self) -> SubscriptionStatus:
         """A second passes: what the loop, its clock and the topic watch do."""
         self.services.now += 1.0
         self.services.hear()
-        self.intake.poll(self.services.now, 0.001)
-        self.intake.saw_topics(self.services.topics([self._topic]))
-        self.intake.commit()
-        unfetched = self.intake.unfetched()
+        self.consumer.poll(self.services.now, 0.001)
+        self.consumer.saw_topics(self.services.topics([self._topic]))
+        self.consumer.commit()
+        unfetched = self.consumer.unfetched()
         if unfetched:
-            self.intake.saw_ends(self.services.offsets.ends(unfetched, ASK_S))
-        self.intake.look_after()
-        return self.intake.condition()
+            self.consumer.saw_ends(self.services.offsets.ends(unfetched, ASK_S))
+        self.consumer.look_after()
+        return self.consumer.status()
 
-    def until(self, condition: Callable[[Condition], bool]) -> Condition:
+    def until(self, status: Callable[[SubscriptionStatus], bool]) -> SubscriptionStatus:
         """Turns until it holds; answers the condition."""
         deadline, pause = clock.monotonic() + PATIENCE_S, threading.Event()
-        while not condition(seen := self.turn()):
+        while not status(seen := self.turn()):
             assert clock.monotonic() < deadline, f"it never came true: {seen}"
             pause.wait(0.05)
         return seen
@@ -112,7 +112,7 @@ class Site:
 
     def committed(self) -> int:
         """The watermark of partition 0 that was last committed."""
-        mark = self.intake.route.lanes[self._topic, 0].committed
+        mark = self.consumer.accumulator.lanes[self._topic, 0].committed
         return mark.offset if mark else -1
 
 
@@ -122,11 +122,11 @@ def at_work(kafka: GuardedKafka, topic: str, group: str = "", protocol: str = "c
     try:
         yield site
     finally:
-        site.intake.close()
+        site.consumer.close()
 
 
-def reasons(condition: Condition) -> list[str]:
-    return [problem.code for problem in condition.problems]
+def reasons(status: SubscriptionStatus) -> list[str]:
+    return [problem.code for problem in status.problems]
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_withdrawn_reading_is_told_and_resumes(kafka: GuardedKafka, topic: str, 
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
-        site.until(lambda _: site.intake.reader.end(Partition(topic, 0)) is None)
+        site.until(lambda _: site.consumer.reader.end(Partition(topic, 0)) is None)
         began = site.services.now
         kafka.produce(topic, 3)
         denied = site.until(lambda seen: reasons(seen) == ["topic_denied"] and seen.lag == 3)
@@ -205,7 +205,7 @@ def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
 def test_open_transaction_is_no_lag(kafka: GuardedKafka, topic: str) -> None:
     with at_work(kafka, topic) as site, kafka.transaction(topic, 5) as producer:
         site.until_read(10)
-        site.until(lambda _: site.intake.reader.end(Partition(topic, 0)) == 15)
+        site.until(lambda _: site.consumer.reader.end(Partition(topic, 0)) == 15)
         during = [site.turn().lag for _ in range(3)]
         producer.commit_transaction(PATIENCE_S)
         site.until_read(15)

@@ -9,8 +9,8 @@ import pytest
 from webhookd.errors import ClusterMismatch, KafkaUnavailable, StoreUnavailable
 from webhookd.store import kafka_cluster, migrating
 from webhookd.store.database import Database
-from webhookd.testing.memory_offsets import MemoryOffsets
-from workers.ingest.kafka_watch import KafkaWatch
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+from workers.ingest.monitoring.kafka_watch import KafkaWatch
 
 PATIENCE_S = 10.0
 
@@ -39,7 +39,7 @@ class Scene:
 
     def __init__(self, url: str) -> None:
         self.database = Database(url)
-        self.kafka = MemoryOffsets()
+        self.kafka = MemoryKafkaAdmin()
         self.heard = Heard()
         self.now = 100.0
         self.watch = self.new_watch(self.database)

@@ -10,12 +10,12 @@ from pathlib import Path
 from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewTopic
 
+from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
-from command.management import Management
-from command.registration import Options, register
+from command.run_subscription import RunOptions, register
 from tests.harness.kafka_admin import admin_of
 from tests.harness.receiver import Receiver
-from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 from webhookd.settings import Settings
 from workers.ingest.ports import Offsets
 
@@ -39,11 +39,11 @@ class Counted:
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
-    ) -> dict[Partition, Mark | None]:
+    ) -> dict[Partition, OffsetAndMetadata | None]:
         self.questions.append(f"committed of {len(partitions)}")
         return dict(self._offsets.committed(group, partitions, timeout_s))
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, Bounds]:
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         self.questions.append(f"bounds of {len(partitions)}")
         return dict(self._offsets.bounds(partitions, timeout_s))
 
@@ -77,9 +77,9 @@ def test_a_thousand_partitions_begin_after_few_questions(kafka_bootstrap: str, t
     counted = ingest.loop.offsets = Counted(ingest.loop.offsets)
     with Receiver() as receiver:
         try:
-            client = Management(service.api_url)
+            client = ManagementClient(service.api_url)
             wishes = {"topics": [topic], "url": receiver.url, "filters": [], "batch_size": 100, "batch_interval": 1}
-            register(client, Options.of({**wishes, "headers": [], "start": "earliest", "on_filter_error": "drop"}))
+            register(client, RunOptions.of({**wishes, "headers": [], "start": "earliest", "on_filter_error": "drop"}))
             client.close()
             service.start()
             receiver.wait_for_records(PARTITIONS, PATIENCE_S)

@@ -12,19 +12,19 @@ from threading import Event
 import pytest
 
 from tests.harness.subscriptions import subscription
-from webhookd.flow.announcement import Announcement
-from webhookd.flow.condition import Condition
-from webhookd.flow.contact import Contact
-from webhookd.flow.membership import BACK_S, STEADY_S
+from webhookd.flow.control.change_notification import Announcement
+from webhookd.flow.control.membership import BACK_S, STEADY_S
+from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
+from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
-from workers.ingest.control import Control, Membership
+from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 
 PATIENCE_S = 20.0
 LOST_S = 15.0
 IDS = frozenset(f"subscription-{number}" for number in range(12))
-ANSWERED = Contact().answered(0.0)
+ANSWERED = KafkaReachability().answered(0.0)
 
 
 def hear_nothing(_hear: Callable[[Announcement], None], stop: Event) -> None:
@@ -41,12 +41,14 @@ class Process:
         self.moves = 0
         self._changed = scene.changed
         member = Membership(id=id_, timeout_s=60.0, kafka_timeout_s=LOST_S, monotonic=lambda: scene.time(self))
-        self.control = Control(scene.database, self, self, member=member, interval_s=0.01, listen=hear_nothing)
+        self.control = SubscriptionAssignment(
+            scene.database, self, self, member=member, interval_s=0.01, listen=hear_nothing
+        )
 
     def wait_asked(self, timeout_s: float) -> bool:
         return timeout_s > 0
 
-    def run(self, id_: str, version: int, found: Loaded, previous: Condition | None) -> None:
+    def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
         del version, found, previous
         with self._changed:
             self.running.add(id_)
@@ -82,9 +84,9 @@ class Scene:
             self.changed.notify_all()
             return self.now
 
-    def until(self, condition: Callable[[], bool]) -> None:
+    def until(self, status: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(condition, PATIENCE_S), (self.a.running, self.b.running)
+            assert self.changed.wait_for(status, PATIENCE_S), (self.a.running, self.b.running)
 
     def let_both_read(self) -> None:
         """Wait until each has read a few times."""

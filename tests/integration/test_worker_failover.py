@@ -12,12 +12,12 @@ import pytest
 from tests.harness.hostile_server import OK
 from tests.harness.pipeline import until
 from tests.harness.redis_pair import RedisPair
-from tests.harness.worker_stage import PATIENCE_S, WorkerStage, worker_stage
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.report import Kind
+from tests.harness.running_worker import PATIENCE_S, WorkerStage, worker_stage
+from webhookd.flow.attempt.attempt_report import ReportKind
+from webhookd.flow.dispatch.delivery import Delivery
 
 SLOTS = 4
-DEAF = '"event":"worker_deaf"'
+STUCK = '"event":"worker_stuck"'
 LONG = {"WEBHOOKD_LEASE_S": "60"}
 
 pytestmark = pytest.mark.redis
@@ -55,7 +55,7 @@ def deliver(stage: WorkerStage) -> None:
     delivery = published(stage)
     stage.endpoint.answers.put(OK)
     stage.endpoint.requests.get(timeout=PATIENCE_S)
-    stage.ingest.hear_of(delivery, Kind.FINISHED)
+    stage.ingest.hear_of(delivery, ReportKind.FINISHED)
 
 
 def test_idle_worker_goes_on_at_the_new_primary(pair: RedisPair, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_idle_worker_goes_on_at_the_new_primary(pair: RedisPair, tmp_path: Path)
         deliver(stage)
         fail_over(pair, stage)
         deliver(stage)
-        assert DEAF not in worker.output
+        assert STUCK not in worker.output
 
 
 def test_busy_worker_reports_and_goes_on_at_the_new_primary(pair: RedisPair, tmp_path: Path) -> None:
@@ -78,4 +78,4 @@ def test_busy_worker_reports_and_goes_on_at_the_new_primary(pair: RedisPair, tmp
         while unheard:
             unheard -= stage.ingest.finished()
         deliver(stage)
-        assert DEAF not in worker.output
+        assert STUCK not in worker.output

@@ -12,10 +12,10 @@ import pytest
 
 from tests.harness.hostile_server import OK
 from tests.harness.pipeline import until
+from tests.harness.running_worker import BODY, PATIENCE_S, SECRET, Endpoint, Ingest, WorkerStage, worker_stage
 from tests.harness.subscriptions import ID
-from tests.harness.worker_stage import BODY, PATIENCE_S, SECRET, Endpoint, Ingest, WorkerStage, worker_stage
-from webhookd.flow.report import Kind
-from workers.queues import FIRST, RETRY
+from webhookd.flow.attempt.attempt_report import ReportKind
+from workers.task_names import FIRST, RETRY
 
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 
@@ -46,7 +46,7 @@ def test_running_delivery_shows_no_body_and_no_secret(ingest: Ingest, endpoint: 
     request = endpoint.requests.get(timeout=PATIENCE_S)
     (tasks,) = (ingest.app.control.inspect(timeout=2.0).active() or {}).values()
     endpoint.answers.put(OK)
-    ingest.hear_of(delivery, Kind.FINISHED)
+    ingest.hear_of(delivery, ReportKind.FINISHED)
     assert (SECRET.encode() in request, BODY in request) == (True, True)
     ((shown,),) = (task["args"][0] for task in tasks)
     assert (shown["subscription"], [*shown["lanes"]], shown["records"]) == (ID, [delivery.lanes[0].key], 7)
@@ -59,7 +59,7 @@ def test_running_delivery_makes_its_worker_busy(ingest: Ingest, endpoint: Endpoi
     endpoint.requests.get(timeout=PATIENCE_S)
     until(lambda: [worker.busy for worker in ingest.workers()] == [1], "the worker has said so")
     endpoint.answers.put(OK)
-    ingest.hear_of(delivery, Kind.FINISHED)
+    ingest.hear_of(delivery, ReportKind.FINISHED)
     until(lambda: [worker.busy for worker in ingest.workers()] == [0], "and that it is not any more")
     (after,) = ingest.workers()
     assert (after.id, after.queues, after.slots) == (before.id, (FIRST,), 4)
@@ -71,7 +71,7 @@ def test_redis_holds_bodies_in_payloads_only(ingest: Ingest, endpoint: Endpoint)
     endpoint.requests.get(timeout=PATIENCE_S)
     kept = ingest.raw()
     endpoint.answers.put(OK)
-    ingest.hear_of(delivery, Kind.FINISHED)
+    ingest.hear_of(delivery, ReportKind.FINISHED)
     payloads = {name for name in kept if name.startswith("payload:")}
     assert any(delivery.id.encode() in text for name, text in kept.items() if name.startswith("unacked"))
     assert {name for name, text in kept.items() if BODY in text} == payloads
@@ -81,7 +81,7 @@ def test_redis_holds_bodies_in_payloads_only(ingest: Ingest, endpoint: Endpoint)
 def test_finished_delivery_leaves_no_payload(ingest: Ingest, endpoint: Endpoint) -> None:
     endpoint.answers.put(OK)
     delivery = ingest.publish(2)
-    ingest.hear_of(delivery, Kind.FINISHED)
+    ingest.hear_of(delivery, ReportKind.FINISHED)
     endpoint.requests.get(timeout=PATIENCE_S)
     assert f"payload:{delivery.id}.0" not in ingest.raw()
 
@@ -89,7 +89,7 @@ def test_finished_delivery_leaves_no_payload(ingest: Ingest, endpoint: Endpoint)
 def test_retry_goes_to_the_retry_queue_only(ingest: Ingest, endpoint: Endpoint) -> None:
     endpoint.answers.put(BUSY)
     delivery = ingest.publish(3)
-    report = ingest.hear_of(delivery, Kind.RETRY)
+    report = ingest.hear_of(delivery, ReportKind.RETRY)
     endpoint.requests.get(timeout=PATIENCE_S)
     _, message = ingest.redis.blpop([f"{ingest._prefix}{RETRY}"], timeout=PATIENCE_S) or (b"", b"{}")
     retried = json.loads(message)
@@ -102,7 +102,7 @@ def test_retry_goes_to_the_retry_queue_only(ingest: Ingest, endpoint: Endpoint) 
 def test_retry_shows_what_the_first_attempt_shows(ingest: Ingest, endpoint: Endpoint) -> None:
     endpoint.answers.put(BUSY)
     delivery = ingest.publish(3)
-    ingest.hear_of(delivery, Kind.RETRY)
+    ingest.hear_of(delivery, ReportKind.RETRY)
     endpoint.requests.get(timeout=PATIENCE_S)
     _, message = ingest.redis.blpop([f"{ingest._prefix}{RETRY}"], timeout=PATIENCE_S) or (b"", b"{}")
     headers = json.loads(message)["headers"]

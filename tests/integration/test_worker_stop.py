@@ -12,10 +12,10 @@ import pytest
 
 from tests.harness.hostile_server import OK
 from tests.harness.pipeline import until
-from tests.harness.worker_stage import PATIENCE_S, WorkerStage, worker_stage
+from tests.harness.running_worker import PATIENCE_S, WorkerStage, worker_stage
 from webhookd import clock
-from webhookd.flow.report import Kind
-from workers.queues import RETRY
+from webhookd.flow.attempt.attempt_report import ReportKind
+from workers.task_names import RETRY
 
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 SOONER_THAN_THE_BUDGET_S = 10.0
@@ -43,7 +43,7 @@ def test_request_answered_within_the_budget_is_reported(stage: WorkerStage) -> N
         worker.wait_for("worker_stopping")
         stage.endpoint.answers.put(OK)
         assert worker.wait() == 0
-    assert stage.ingest.hear_of(delivery, Kind.FINISHED).done == 1
+    assert stage.ingest.hear_of(delivery, ReportKind.FINISHED).done == 1
     assert left(stage) == set()
 
 
@@ -53,7 +53,7 @@ def test_request_open_after_the_budget_is_given_back(stage: WorkerStage) -> None
         stage.endpoint.requests.get(timeout=PATIENCE_S)
         assert worker.interrupt(signal.SIGTERM) == 0
         stage.endpoint.answers.put(OK)
-    report = stage.ingest.hear_of(delivery, Kind.FINISHED)
+    report = stage.ingest.hear_of(delivery, ReportKind.FINISHED)
     assert (report.done, report.failure) == (0, None)
     assert left(stage) == set()
 
@@ -76,7 +76,7 @@ def test_retry_held_for_its_countdown_goes_back(stage: WorkerStage) -> None:
         stage.endpoint.answers.put(BUSY)
         delivery = stage.ingest.publish(1)
         stage.endpoint.requests.get(timeout=PATIENCE_S)
-        stage.ingest.hear_of(delivery, Kind.RETRY)
+        stage.ingest.hear_of(delivery, ReportKind.RETRY)
         until(lambda: "unacked" in stage.ingest.raw() and not stage.ingest.queued(RETRY), "the worker holds the retry")
         assert worker.interrupt(signal.SIGTERM) == 0
     (waiting,) = stage.ingest.queued(RETRY)

@@ -8,8 +8,8 @@ from tests.chaos.findings import SLACK_S, UNDER_WAY_S, Cost, Finding, Mark, Watc
 from tests.harness.checking_receiver import CheckingReceiver, LaneKey
 from tests.harness.commit_watch import CommitHistory
 from tests.harness.load import Sent
-from webhookd.flow.memo import Memo, encode
-from webhookd.flow.position import Committed
+from webhookd.flow.offsets.commit_metadata import CommitMetadata, encode
+from webhookd.flow.offsets.position import Committed
 
 COST = Cost(recovery_s=5.0, why="a test")
 
@@ -38,7 +38,7 @@ class Story:
 
 
 def committed(offset: int, topic_id: str = "") -> Committed:
-    return Committed(offset=offset, metadata=encode(Memo(topic_id=topic_id)))
+    return Committed(offset=offset, metadata=encode(CommitMetadata(topic_id=topic_id)))
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_new_life_of_the_topic_begins_anew(story: Story) -> None:
     assert story.history.backwards == []
 
 
-def test_a_commit_belongs_to_the_life_that_its_memo_names(story: Story) -> None:
+def test_a_commit_belongs_to_the_life_that_its_metadata_names(story: Story) -> None:
     story.history.note("t", {0: committed(9, "old")}, 1, 110.0)
     story.history.topic_ends("old")
     story.history.note("t", {0: committed(12, "old")}, 2, 111.0)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from webhookd.edges.exchange.limits import Limits
-from webhookd.edges.exchange.response_reader import ResponseReader
+from webhookd.edges.http_client.limits import Limits
+from webhookd.edges.http_client.response_reader import ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok"

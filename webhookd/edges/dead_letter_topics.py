@@ -46,7 +46,7 @@ class DeadLetterTopics:
         self._bootstrap_servers = bootstrap_servers
         self._producer: Producer | None = None
 
-    def append(self, topic: str, letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
         """Write the letters in their order, and wait until all in-sync replicas have them; blocks.
 
         Returns those that the topic did not take. One without an answer in time may be there all the same.
@@ -60,10 +60,14 @@ class DeadLetterTopics:
             if error is not None:
                 failed[index] = error
 
-        for index, letter in enumerate(letters):
+        for index, dead_letter in enumerate(dead_letters):
             try:
                 producer.produce(
-                    topic, letter.value, letter.key, headers=_headers(letter), on_delivery=partial(told, index)
+                    topic,
+                    dead_letter.value,
+                    dead_letter.key,
+                    headers=_headers(dead_letter),
+                    on_delivery=partial(told, index),
                 )
             except KafkaException as error:
                 told(index, error.args[0], Message())
@@ -72,11 +76,11 @@ class DeadLetterTopics:
         producer.flush(timeout_s)
         if any(error.fatal() for error in failed.values()):
             self._producer = None  # it takes nothing more; the next one does
-        left = [index for index in range(len(letters)) if index in failed or index not in answered]
+        left = [index for index in range(len(dead_letters)) if index in failed or index not in answered]
         if not left:
             return []
         _log.warning("dead_letters_uncopied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), "")))
-        return self._explained(producer, topic, [(letters[index], failed.get(index)) for index in left])
+        return self._explained(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
 
     def _explained(
         self, producer: Producer, topic: str, left: Sequence[tuple[DeadLetter, KafkaError | None]]
@@ -88,8 +92,8 @@ class DeadLetterTopics:
         else:
             unexplained = CopyFailure.NO_ANSWER
         return [
-            Uncopied(letter, unexplained if failure in {None, CopyFailure.NO_ANSWER} else failure)
-            for (letter, _), failure in zip(left, failures, strict=True)
+            Uncopied(dead_letter, unexplained if failure in {None, CopyFailure.NO_ANSWER} else failure)
+            for (dead_letter, _), failure in zip(left, failures, strict=True)
         ]
 
     def _open(self) -> Producer:
@@ -119,15 +123,15 @@ def _state_of(producer: Producer, topic: str) -> CopyFailure:
     return FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else CopyFailure.NO_ANSWER
 
 
-def _headers(letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
+def _headers(dead_letter: DeadLetter) -> list[tuple[str, str | bytes | None]]:
     facts = {
-        "webhookd-subscription": letter.subscription_id,
-        "webhookd-topic": letter.partition.topic,
-        "webhookd-partition": str(letter.partition.number),
-        "webhookd-offset": str(letter.offset),
-        "webhookd-cause": letter.cause,
-        "webhookd-attempts": str(letter.attempts),
+        "webhookd-subscription": dead_letter.subscription_id,
+        "webhookd-topic": dead_letter.partition.topic,
+        "webhookd-partition": str(dead_letter.partition.number),
+        "webhookd-offset": str(dead_letter.offset),
+        "webhookd-cause": dead_letter.cause,
+        "webhookd-attempts": str(dead_letter.attempts),
     }
-    if letter.status is not None:
-        facts["webhookd-status"] = str(letter.status)
-    return [*letter.headers, *((name, text.encode()) for name, text in facts.items())]
+    if dead_letter.status is not None:
+        facts["webhookd-status"] = str(dead_letter.status)
+    return [*dead_letter.headers, *((name, text.encode()) for name, text in facts.items())]

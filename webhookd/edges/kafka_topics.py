@@ -10,7 +10,7 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.admin._topic import TopicDescription
 
-from webhookd.flow.topics import Topics
+from webhookd.flow.offsets.topic_metadata import Topics
 
 MOCK_CLUSTER = "mockCluster"
 """How librdkafka's mock names itself; a request it does not know can make librdkafka abort the process later on."""

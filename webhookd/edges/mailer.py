@@ -6,7 +6,7 @@ the server, or the address                           the recipient's fate
 2xx to everything                                    delivered
 4xx to the recipient or the text, a broken line      later
 5xx to the recipient or the text                     refused
-no address (flow/mail_address.py)                    refused, and the server is not asked
+no address (flow/alerting/mail_address.py)                    refused, and the server is not asked
 not ASCII before the @, and no SMTPUTF8 offered      refused
 
 No connection, a bad login and a refused sender are the server's, not a recipient's: MailUnavailable.
@@ -29,15 +29,16 @@ import certifi
 
 from webhookd import clock
 from webhookd.errors import InvalidInput, MailRefused, MailUnavailable, UnusableSetting
-from webhookd.flow.mail import Fate, Mail, Settlement
-from webhookd.flow.mail_address import MailAddress, parse_address
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
+from webhookd.flow.alerting.mail_address import MailAddress, parse_address
 from webhookd.settings import Settings
 
 STEP_S = 10.0
 """Connecting, and each answer of the server."""
 
 TRY_S = 120.0
-"""After so long no further recipient is begun: with the steps before and after, less than a claim (store/alerts.py)."""
+"""After so long no further recipient is begun: with the steps before and after, less than a claim
+(store/mail_outbox.py)."""
 
 _POLICY = SMTP.clone(cte_type="7bit")  # not every server takes more
 
@@ -57,7 +58,7 @@ class Mailer:
         self._step_s = step_s
         self._context = None if settings.smtp_security == "none" else _context(settings.smtp_ca_file)
 
-    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+    def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Have the server take the mail for each recipient; returns what became of each.
 
         Raises MailUnavailable when nobody could be tried: the server cannot be reached, or takes nothing from here.
@@ -69,8 +70,8 @@ class Mailer:
                 settled += self._each(server, mail, addresses)
         return tuple(settled)
 
-    def _each(self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]) -> list[Settlement]:
-        settled: list[Settlement] = []
+    def _each(self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]) -> list[RecipientResult]:
+        settled: list[RecipientResult] = []
         until = clock.monotonic() + TRY_S
         left = list(addresses)
         while left and clock.monotonic() < until:
@@ -87,7 +88,7 @@ class Mailer:
                 break  # the connection is gone, or not to be trusted any more
         return settled + [_later(recipient, "not tried yet", tried=False) for recipient in left]
 
-    def _one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> Settlement:
+    def _one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> RecipientResult:
         """Raises SMTPSenderRefused, and SMTPException or OSError when the connection is beyond use."""
         if not address.is_ascii and not server.has_extn("smtputf8"):
             return _refused(recipient, "the mail server takes ASCII addresses only (it does not offer SMTPUTF8)")
@@ -100,7 +101,7 @@ class Mailer:
             return _judged(recipient, *error.recipients[address.spec])
         except smtplib.SMTPDataError as error:
             return _judged(recipient, error.smtp_code, error.smtp_error)
-        return Settlement(recipient=recipient, fate=Fate.DELIVERED)
+        return RecipientResult(recipient=recipient, fate=MailResult.DELIVERED)
 
     def ping(self) -> None:
         """Connect, log in and leave. Raises MailUnavailable."""
@@ -155,10 +156,10 @@ class Mailer:
         return server
 
 
-class Nowhere:
+class NoMailer:
     """Where mails go without a mail server: each recipient is refused, so that the outbox and the status say why."""
 
-    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+    def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Refuse each."""
         return tuple(_refused(recipient, "WEBHOOKD_SMTP_HOST is not set") for recipient in mail.recipients)
 
@@ -166,14 +167,14 @@ class Nowhere:
         """Nobody is asked."""
 
 
-def build_mailer(settings: Settings) -> Mailer | Nowhere:
+def build_mailer(settings: Settings) -> Mailer | NoMailer:
     """Where the settings send mails. Raises UnusableSetting."""
     for text in settings.operator_emails:
         try:
             parse_address(text)
         except InvalidInput as error:
             raise UnusableSetting(f"{text!r} {error}", setting="operator_emails") from error
-    return Mailer(settings) if settings.smtp_host else Nowhere()
+    return Mailer(settings) if settings.smtp_host else NoMailer()
 
 
 def _sender(text: str) -> MailAddress:
@@ -188,7 +189,7 @@ def _sender(text: str) -> MailAddress:
     return sender
 
 
-def _parsed(mail: Mail) -> tuple[list[Settlement], dict[str, MailAddress]]:
+def _parsed(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
     """Who is refused because it is no address, and the others with their addresses."""
     refused, addresses = [], {}
     for recipient in mail.recipients:
@@ -199,17 +200,17 @@ def _parsed(mail: Mail) -> tuple[list[Settlement], dict[str, MailAddress]]:
     return refused, addresses
 
 
-def _judged(recipient: str, code: int, text: bytes | str) -> Settlement:
-    fate = Fate.REFUSED if code >= 500 else Fate.LATER
-    return Settlement(recipient=recipient, fate=fate, detail=_said(code, text))
+def _judged(recipient: str, code: int, text: bytes | str) -> RecipientResult:
+    fate = MailResult.REFUSED if code >= 500 else MailResult.LATER
+    return RecipientResult(recipient=recipient, fate=fate, detail=_said(code, text))
 
 
-def _refused(recipient: str, detail: str) -> Settlement:
-    return Settlement(recipient=recipient, fate=Fate.REFUSED, detail=detail)
+def _refused(recipient: str, detail: str) -> RecipientResult:
+    return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=detail)
 
 
-def _later(recipient: str, detail: str, *, tried: bool = True) -> Settlement:
-    return Settlement(recipient=recipient, fate=Fate.LATER, detail=detail[:300], tried=tried)
+def _later(recipient: str, detail: str, *, tried: bool = True) -> RecipientResult:
+    return RecipientResult(recipient=recipient, fate=MailResult.LATER, detail=detail[:300], tried=tried)
 
 
 def _leave(server: smtplib.SMTP) -> None:

@@ -21,8 +21,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 
 from webhookd import logs
-from webhookd.flow.memo import decode
-from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.offsets.commit_metadata import decode
+from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 
 ANSWER_S: Final = 1.0
 """librdkafka answers for what is still open when the request's time is up; this is how long that may take it."""
@@ -50,7 +50,7 @@ class PartitionOffsets:
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
-    ) -> dict[Partition, Mark | None]:
+    ) -> dict[Partition, OffsetAndMetadata | None]:
         """What the group has committed, None where nothing is; a partition that is refused is left out.
 
         Raises KafkaException when the group's coordinator does not answer.
@@ -64,13 +64,13 @@ class PartitionOffsets:
             consumer.close()
         return {Partition(place.topic, place.partition): _mark(place) for place in found if place.error is None}
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, Bounds]:
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         """What Kafka holds of these partitions; those whose leader does not answer in time are left out."""
         first = self._ask(partitions, OffsetSpec.earliest(), timeout_s)
         end = self._ask(partitions, OffsetSpec.latest(), timeout_s)
         wait([*first.values(), *end.values()], timeout_s + ANSWER_S)
         firsts, ends = dict(_answered(first)), dict(_answered(end))
-        return {place: Bounds(first=firsts[place], end=ends[place]) for place in firsts if place in ends}
+        return {place: OffsetRange(first=firsts[place], end=ends[place]) for place in firsts if place in ends}
 
     def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
         """Where these partitions end; those whose leader does not answer in time are left out."""
@@ -103,5 +103,5 @@ def _answered(asked: Answers) -> Iterator[tuple[Partition, int]]:
         _log.debug("offsets_refused", partitions=len(refused), first=refused[0])
 
 
-def _mark(found: TopicPartition) -> Mark | None:
-    return Mark(found.offset, decode(found.metadata)) if found.offset >= 0 else None
+def _mark(found: TopicPartition) -> OffsetAndMetadata | None:
+    return OffsetAndMetadata(found.offset, decode(found.metadata)) if found.offset >= 0 else None

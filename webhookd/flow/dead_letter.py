@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from webhookd.flow.position import Partition
+from webhookd.flow.offsets.position import Partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +45,5 @@ class CopyFailure(StrEnum):
 class Uncopied:
     """A dead letter that the topic did not take."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     failure: CopyFailure

@@ -11,8 +11,8 @@ from sqlalchemy import CursorResult, delete, insert, literal, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from webhookd import clock
-from webhookd.flow.activity import Activity, Event
-from webhookd.store.subscriptions import hold
+from webhookd.flow.status.activity import Activity, Event
+from webhookd.store.subscriptions import lock_existing
 from webhookd.store.tables import ActivityRow, SubscriptionRow
 
 RECENT = 50
@@ -23,7 +23,7 @@ PURGE_ROWS = 20_000
 
 def append(session: Session, activities: Sequence[Activity]) -> None:
     """Add these events; those of deleted subscriptions are left out."""
-    existing = hold(session, [activity.subscription_id for activity in activities])
+    existing = lock_existing(session, [activity.subscription_id for activity in activities])
     rows = [_to_row(activity) for activity in activities if activity.subscription_id in existing]
     if rows:
         session.execute(insert(ActivityRow), rows)

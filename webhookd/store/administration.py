@@ -3,8 +3,8 @@
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from webhookd.flow.activity import Event
-from webhookd.flow.administration import OFFLINE_REASON, ONLINE, Administration, Availability
+from webhookd.flow.control.administration import OFFLINE_REASON, ONLINE, Administration, Availability
+from webhookd.flow.status.activity import Event
 from webhookd.store import activity
 from webhookd.store.dialects import DatabaseNow, insert_new
 from webhookd.store.tables import AdministrationRow

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from webhookd import clock
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.position import Partition
+from webhookd.flow.offsets.position import Partition
 from webhookd.store.dialects import insert_new
 from webhookd.store.tables import DeadLetterRow
 
@@ -27,10 +27,10 @@ _PLACE = (DeadLetterRow.topic, DeadLetterRow.partition, DeadLetterRow.offset)
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLetter:
+class StoredDeadLetter:
     """A dead letter, and when it was put aside."""
 
-    letter: DeadLetter
+    dead_letter: DeadLetter
     stored_at: float
 
 
@@ -38,15 +38,15 @@ class StoredLetter:
 class Page:
     """A part of a subscription's dead letters, and whether there are more behind it."""
 
-    letters: list[StoredLetter]
+    dead_letters: list[StoredDeadLetter]
     more: bool
 
 
-def append(session: Session, letters: Sequence[DeadLetter]) -> None:
+def append(session: Session, dead_letters: Sequence[DeadLetter]) -> None:
     """Keep these records; one that is already kept (same subscription and position) stays as it is."""
-    if letters:
+    if dead_letters:
         stored_at = clock.wall_clock()
-        insert_new(session, DeadLetterRow, [_to_row(letter, stored_at) for letter in letters])
+        insert_new(session, DeadLetterRow, [_to_row(dead_letter, stored_at) for dead_letter in dead_letters])
 
 
 def count(session: Session, subscription_id: str) -> int:
@@ -61,14 +61,16 @@ def room(session: Session, subscription_id: str, limit: int) -> int:
     return limit - (session.scalar(select(func.count()).select_from(kept.subquery())) or 0)
 
 
-def unknown(session: Session, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+def unknown(session: Session, dead_letters: Sequence[DeadLetter]) -> list[DeadLetter]:
     """Those of one subscription's dead letters that are not kept yet."""
-    places = [(letter.partition.topic, letter.partition.number, letter.offset) for letter in letters]
+    places = [
+        (dead_letter.partition.topic, dead_letter.partition.number, dead_letter.offset) for dead_letter in dead_letters
+    ]
     query = select(*_PLACE).where(
-        DeadLetterRow.subscription_id == letters[0].subscription_id, tuple_(*_PLACE).in_(places)
+        DeadLetterRow.subscription_id == dead_letters[0].subscription_id, tuple_(*_PLACE).in_(places)
     )
     kept = {tuple(row) for row in session.execute(query)}
-    return [letter for letter, at in zip(letters, places, strict=True) if at not in kept]
+    return [dead_letter for dead_letter, at in zip(dead_letters, places, strict=True) if at not in kept]
 
 
 def page(session: Session, subscription_id: str, *, after: Place | None, limit: int) -> Page:
@@ -113,26 +115,28 @@ def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> in
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-def _to_row(letter: DeadLetter, stored_at: float) -> dict[str, Any]:
+def _to_row(dead_letter: DeadLetter, stored_at: float) -> dict[str, Any]:
     return {
-        "subscription_id": letter.subscription_id,
-        "topic": letter.partition.topic,
-        "partition": letter.partition.number,
-        "offset": letter.offset,
-        "timestamp_ms": letter.timestamp_ms,
-        "key": letter.key,
-        "value": letter.value,
-        "headers": [[name, None if value is None else b64encode(value).decode()] for name, value in letter.headers],
-        "cause": letter.cause,
-        "detail": letter.detail,
-        "status": letter.status,
-        "attempts": letter.attempts,
+        "subscription_id": dead_letter.subscription_id,
+        "topic": dead_letter.partition.topic,
+        "partition": dead_letter.partition.number,
+        "offset": dead_letter.offset,
+        "timestamp_ms": dead_letter.timestamp_ms,
+        "key": dead_letter.key,
+        "value": dead_letter.value,
+        "headers": [
+            [name, None if value is None else b64encode(value).decode()] for name, value in dead_letter.headers
+        ],
+        "cause": dead_letter.cause,
+        "detail": dead_letter.detail,
+        "status": dead_letter.status,
+        "attempts": dead_letter.attempts,
         "stored_at": stored_at,
     }
 
 
-def _from_row(row: DeadLetterRow) -> StoredLetter:
-    letter = DeadLetter(
+def _from_row(row: DeadLetterRow) -> StoredDeadLetter:
+    dead_letter = DeadLetter(
         subscription_id=row.subscription_id,
         partition=Partition(row.topic, row.partition),
         offset=row.offset,
@@ -145,4 +149,4 @@ def _from_row(row: DeadLetterRow) -> StoredLetter:
         status=row.status,
         attempts=row.attempts,
     )
-    return StoredLetter(letter, row.stored_at)
+    return StoredDeadLetter(dead_letter, row.stored_at)

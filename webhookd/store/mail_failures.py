@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from webhookd.flow.mail import Fate, Settlement
+from webhookd.flow.alerting.mail import MailResult, RecipientResult
 from webhookd.store.dialects import upsert
 from webhookd.store.tables import MailFailureRow, storable
 
@@ -23,7 +23,7 @@ RECIPIENT_CHARACTERS = 320
 LATE_S = 3600.0
 """A mail that waits for its recipient for longer counts as not delivered: a server that is busy takes it before."""
 
-LOST = (Fate.REFUSED.value, Fate.GIVEN_UP.value)
+LOST = (MailResult.REFUSED.value, MailResult.GIVEN_UP.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +31,21 @@ class MailFailure:
     """An address and why its newest mail is not there; `since` is when the first of these mails was tried."""
 
     recipient: str
-    fate: Fate
+    fate: MailResult
     detail: str
     mails: int
     since: float
     at: float
 
 
-def note(session: Session, owner: str, settlements: Iterable[Settlement], now: float) -> None:
+def note(session: Session, owner: str, settlements: Iterable[RecipientResult], now: float) -> None:
     """Write down what became of a mail for each recipient."""
     for item in settlements:
         recipient = _key(item.recipient)
         where = and_(MailFailureRow.owner == owner, MailFailureRow.recipient == recipient)
-        if item.fate is Fate.DELIVERED:
+        if item.fate is MailResult.DELIVERED:
             session.execute(delete(MailFailureRow).where(where))
-        elif item.tried or item.fate is Fate.GIVEN_UP:
+        elif item.tried or item.fate is MailResult.GIVEN_UP:
             before = session.execute(select(MailFailureRow.mails, MailFailureRow.since).where(where)).first()
             row = {
                 "owner": owner,
@@ -65,7 +65,7 @@ def read(session: Session, owner: str, recipients: Sequence[str]) -> list[MailFa
     found = {
         row.recipient: MailFailure(
             recipient=row.recipient,
-            fate=Fate(row.fate),
+            fate=MailResult(row.fate),
             detail=row.detail,
             mails=row.mails,
             since=row.since,
@@ -99,7 +99,7 @@ def purge(session: Session, older_than: float) -> None:
 
 
 def _undelivered(now: float) -> ColumnElement[bool]:
-    late = and_(MailFailureRow.fate == Fate.LATER.value, MailFailureRow.since < now - LATE_S)
+    late = and_(MailFailureRow.fate == MailResult.LATER.value, MailFailureRow.since < now - LATE_S)
     return or_(MailFailureRow.fate.in_(LOST), late)
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from webhookd import clock
-from webhookd.flow.administration import OFFLINE_REASON, Administration
-from webhookd.flow.condition import Health
-from webhookd.flow.delivery_status import DeliveryState
-from webhookd.store.tables import ConditionRow, SubscriptionRow
+from webhookd.flow.control.administration import OFFLINE_REASON, Administration
+from webhookd.flow.status.delivery_status import DeliveryState
+from webhookd.flow.status.subscription_status import Health
+from webhookd.store.tables import SubscriptionRow, SubscriptionStatusRow
 
 OWNER = "owner"
 """Why a subscription is inactive that its owner switched off."""
@@ -45,19 +45,21 @@ NONE = Counts()
 def count(session: Session, switch: Administration) -> Counts:
     """The states as ingest last wrote them; while webhookd is offline what is switched on is inactive too."""
     late = and_(
-        func.coalesce(ConditionRow.version, -1).not_in([0, SubscriptionRow.version]),  # 0: an earlier release wrote it
+        func.coalesce(SubscriptionStatusRow.version, -1).not_in(
+            [0, SubscriptionRow.version]
+        ),  # 0: an earlier release wrote it
         SubscriptionRow.changed_at < clock.wall_clock() - STARTS_WITHIN_S,
     )
     each = (
         select(
             SubscriptionRow.active,
             SubscriptionRow.inactive_reason,
-            ConditionRow.health,
-            ConditionRow.reason,
-            ConditionRow.delivery_state,
+            SubscriptionStatusRow.health,
+            SubscriptionStatusRow.reason,
+            SubscriptionStatusRow.delivery_state,
             late.label("late"),
         )
-        .outerjoin(ConditionRow, ConditionRow.subscription_id == SubscriptionRow.id)
+        .outerjoin(SubscriptionStatusRow, SubscriptionStatusRow.subscription_id == SubscriptionRow.id)
         .subquery()
     )
     query = select(*each.c, func.count()).group_by(*each.c)

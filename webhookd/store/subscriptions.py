@@ -24,7 +24,7 @@ _TABLE = SubscriptionRow.__table__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outline:
+class SubscriptionSummary:
     """What can be said of a subscription even when its configuration cannot be used."""
 
     id: str
@@ -62,7 +62,7 @@ def find(session: Session, id_: str) -> Subscription:
             return found
 
 
-def outline(session: Session, id_: str) -> Outline:
+def summary(session: Session, id_: str) -> SubscriptionSummary:
     """What is known of a subscription whether or not it can be used; raises NotFound."""
     row = session.execute(_outlines().where(SubscriptionRow.id == id_)).first()
     if row is None:
@@ -70,7 +70,7 @@ def outline(session: Session, id_: str) -> Outline:
     return _outline(row)
 
 
-def outlines(session: Session, *, after: str = "", limit: int) -> list[Outline]:
+def summaries(session: Session, *, after: str = "", limit: int) -> list[SubscriptionSummary]:
     """Up to `limit` subscriptions whose ids follow `after`, usable or not, in the order of their ids."""
     query = _outlines().where(SubscriptionRow.id > after).order_by(SubscriptionRow.id).limit(limit)
     return [_outline(row) for row in session.execute(query)]
@@ -103,7 +103,7 @@ def replace(session: Session, subscription: Subscription) -> None:
         .values(**_changed(subscription))
     )
     if _count(session.execute(statement)) == 0:
-        outline(session, subscription.id)
+        summary(session, subscription.id)
         raise Conflict("the subscription was changed by someone else at the same moment: read it again")
 
 
@@ -126,7 +126,7 @@ def delete(session: Session, id_: str) -> None:
         raise NotFound(f"there is no subscription {id_}")
 
 
-def hold(session: Session, ids: Sequence[str]) -> set[str]:
+def lock_existing(session: Session, ids: Sequence[str]) -> set[str]:
     """Which of these subscriptions exist; none of those is deleted before this transaction ends.
 
     Rows that point at a subscription are written under this hold: a worker's report may arrive after the deletion.
@@ -156,8 +156,8 @@ def _usable(row: dict[Any, Any]) -> Loaded:
         return error
 
 
-def _outline(row: Row[str, int, str, bool, str, str]) -> Outline:
-    return Outline(
+def _outline(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
+    return SubscriptionSummary(
         id=row.id,
         version=row.version,
         name=row.name,

@@ -84,7 +84,7 @@ class SubscriptionRow(Table):
     changed_at: Mapped[float] = mapped_column(Float)
 
 
-class ConditionRow(Table):
+class SubscriptionStatusRow(Table):
     """How a subscription is doing; one row each, written by the ingest process that owns it."""
 
     __tablename__ = "conditions"
@@ -159,7 +159,7 @@ class DeadLetterRow(Table):
     stored_at: Mapped[float] = mapped_column(Float, index=True)
 
 
-class MemberRow(Table):
+class IngestMemberRow(Table):
     """One ingest process and its last heartbeat, by the database's clock.
 
     `reads`: it takes a share of the subscriptions; `contact_s`: for how long Kafka has answered it without a gap.
@@ -203,7 +203,7 @@ class DroppedGroupRow(Table):
     dropped_at: Mapped[float] = mapped_column(Float)
 
 
-class AlertRow(Table):
+class MailRow(Table):
     """The outbox: one mail that is to be sent, or was. Outlives its subscription, so it points at none.
 
     `recipients` are those that it is still to be sent to, and at first all of them.
@@ -242,8 +242,8 @@ class MailFailureRow(Table):
     at: Mapped[float] = mapped_column(Float, index=True)
 
 
-class SpellRow(Table):
-    """A spell of failure that people were told of (flow/spell.py); `subject_key` says of what."""
+class IncidentRow(Table):
+    """A spell of failure that people were told of (flow/alerting/incident.py); `subject_key` says of what."""
 
     __tablename__ = "spells"
 
@@ -269,7 +269,7 @@ class FaultRow(Table):
     seen_at: Mapped[float] = mapped_column(Float)
 
 
-class VitalsRow(Table):
+class IngestLoadRow(Table):
     """What an ingest process has in flight, and for how long its oldest delivery has had no answer."""
 
     __tablename__ = "vitals"

@@ -5,8 +5,8 @@ from dataclasses import replace
 from threading import Condition
 
 from webhookd.errors import InvalidInput, MailUnavailable
-from webhookd.flow.mail import Fate, Mail, Settlement
-from webhookd.flow.mail_address import parse_address
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
+from webhookd.flow.alerting.mail_address import parse_address
 
 
 class MemoryMailer:
@@ -24,13 +24,13 @@ class MemoryMailer:
         self.busy: set[str] = set()
         self._changed = Condition()
 
-    def send(self, mail: Mail) -> tuple[Settlement, ...]:
+    def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Take the mail; returns what became of each recipient."""
         self.ping()
         settled = tuple(self._settled(mail, recipient) for recipient in mail.recipients)
         with self._changed:
             self.sent += [
-                replace(mail, recipients=(item.recipient,)) for item in settled if item.fate is Fate.DELIVERED
+                replace(mail, recipients=(item.recipient,)) for item in settled if item.fate is MailResult.DELIVERED
             ]
             self._changed.notify_all()
         return settled
@@ -45,13 +45,13 @@ class MemoryMailer:
         with self._changed:
             return self._changed.wait_for(lambda: reached(self.sent), timeout_s)
 
-    def _settled(self, mail: Mail, recipient: str) -> Settlement:
+    def _settled(self, mail: Mail, recipient: str) -> RecipientResult:
         try:
             address = parse_address(recipient)
         except InvalidInput as error:
-            return Settlement(recipient=recipient, fate=Fate.REFUSED, detail=str(error))
+            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=str(error))
         impossible = "\n" in mail.subject or "\r" in mail.subject or not (address.is_ascii or self.smtputf8)
         if recipient in self.refused or impossible:
-            return Settlement(recipient=recipient, fate=Fate.REFUSED, detail="550 refused")
-        fate = Fate.LATER if recipient in self.busy else Fate.DELIVERED
-        return Settlement(recipient=recipient, fate=fate, detail="451 busy" if fate is Fate.LATER else "")
+            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail="550 refused")
+        fate = MailResult.LATER if recipient in self.busy else MailResult.DELIVERED
+        return RecipientResult(recipient=recipient, fate=fate, detail="451 busy" if fate is MailResult.LATER else "")

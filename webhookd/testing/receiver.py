@@ -14,7 +14,7 @@ import msgspec
 
 from webhookd import clock
 from webhookd.clock import WallClock
-from webhookd.testing.tally import Body, Tally
+from webhookd.testing.offset_tally import Body, Tally
 
 _Request = socket.socket | tuple[bytes, socket.socket]
 

@@ -15,32 +15,33 @@ from threading import Thread
 
 from webhookd import logs
 from webhookd.errors import GroupDenied, UnusableSubscription
-from webhookd.flow.activity import Activity
-from webhookd.flow.allowance import Load
-from webhookd.flow.condition import Condition, Health, unhealthy
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.dispatches import Dispatches
-from webhookd.flow.report import Report
+from webhookd.flow.attempt.attempt_report import Report
+from webhookd.flow.dispatch.concurrency_limit import ThreadLoad
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.flow.status.activity import Activity
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.flow.subscription import Subscription
-from webhookd.flow.topics import Topics
-from workers.ingest import cadence
-from workers.ingest.activity_rows import activity_rows
-from workers.ingest.background import Background
-from workers.ingest.cadence import Clocks, LoopBounds
-from workers.ingest.companions import Companions
-from workers.ingest.dispatcher import Dispatcher
-from workers.ingest.inbox import Inbox
-from workers.ingest.intake import Intake
-from workers.ingest.letter_writer import LetterWriter
-from workers.ingest.ports import Letters
-from workers.ingest.settlement import Settlement
-from workers.ingest.timers import Timers
-from workers.ingest.unfetched_ends import UnfetchedEnds
-from workers.ingest.vitals import INTAKE_FAILED
+from workers.ingest import loop_limits
+from workers.ingest.blocking_writers import BlockingWriters
+from workers.ingest.consumer.paused_end_offsets import PausedEndOffsets
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.consumer.subscription_health import CONSUMER_FAILED
+from workers.ingest.dispatch.dispatcher import Dispatcher
+from workers.ingest.loop_inbox import LoopInbox
+from workers.ingest.loop_limits import Clocks, LoopLimits
+from workers.ingest.ports import DeadLetterSink
+from workers.ingest.settlement.activity_rendering import activity_rows
+from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
+from workers.ingest.settlement.settlement import Settlement
+from workers.ingest.thread_pool import ThreadPool
+from workers.ingest.timer_queue import TimerQueue
 
 GONE = "gone"
 """Why a subscription is switched off whose endpoint answered 410 (RFC 9110 §15.5.11)."""
 
+Revision = Callable[[Subscription, SubscriptionStatus | None], SubscriptionStatus | None]
 _log = logs.get(__name__)
 
 
@@ -50,41 +51,41 @@ class IngestLoop:
     def __init__(
         self,
         *,
-        bounds: LoopBounds,
+        bounds: LoopLimits,
         clocks: Clocks,
-        dispatches: Dispatches,
-        companions: Companions,
+        dispatches: InFlightDeliveries,
+        companions: BlockingWriters,
         look: Callable[[Collection[str]], Topics],
-        open_intake: Callable[[Subscription, Condition | None, "IngestLoop"], Intake],
+        open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
         never_joined: Callable[[], None],
     ) -> None:
         self.monotonic = clocks.monotonic
         self.wall_clock = clocks.wall
         self.commit_interval_s = bounds.commit_interval_s
-        self.intakes: dict[str, Intake] = {}
+        self.consumers: dict[str, SubscriptionConsumer] = {}
         self._bounds = bounds
         self._dispatches = dispatches
-        self._recorder = companions.recorder
-        self.letters: Letters = LetterWriter(companions.recorder, companions.graveyard, self, self._room)
+        self._writer, publisher = companions.writer, companions.dead_letter_publisher
+        self.dead_letters: DeadLetterSink = DeadLetterWriter(self._writer, publisher, self, self._room)
         self._look = look
         self._seen_at = clocks.monotonic()
         self.topics_in_use: frozenset[str] = frozenset()
         self._topics_changed = False
-        self._open_intake = open_intake
+        self._open_consumer = open_consumer
         self._never_joined = never_joined
         self._unjoined: set[str] = set()
         self.kafka_lost = False
         """Whether Kafka is out of reach for long: a commit would block, and might take back what another owner does."""
         self._foreign = False
-        self.inbox = Inbox(clocks.monotonic)
-        self._background = Background()
+        self.inbox = LoopInbox(clocks.monotonic)
+        self._background = ThreadPool()
         self.offsets = companions.offsets
-        self._ends = UnfetchedEnds(self.offsets, self.intakes, call=self.call, in_background=self.in_background)
+        self._ends = PausedEndOffsets(self.offsets, self.consumers, call=self.call, in_background=self.in_background)
         self._wanted: dict[str, Subscription] = {}
-        self._asleep: dict[str, tuple[Subscription, Condition | None]] = {}
+        self._asleep: dict[str, tuple[Subscription, SubscriptionStatus | None]] = {}
         self._asleep_at: float | None = None
-        self._polls: list[tuple[float, int, Intake]] = []
-        self._timers = Timers(clocks.monotonic)
+        self._polls: list[tuple[float, int, SubscriptionConsumer]] = []
+        self._timers = TimerQueue(clocks.monotonic)
         self._dispatcher = Dispatcher(
             dispatches, companions.publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
         )
@@ -98,10 +99,10 @@ class IngestLoop:
         return Settlement(
             self._dispatches,
             self._dispatcher,
-            self.intakes,
+            self.consumers,
             self._timers,
             self.monotonic,
-            gone=lambda intake: self._recorder.deactivate(intake.subscription, GONE),
+            gone=lambda consumer: self._writer.deactivate(consumer.subscription, GONE),
             failed=self._rebuild,
         )
 
@@ -114,9 +115,9 @@ class IngestLoop:
 
     def start(self) -> None:
         """Begin to read."""
-        self._timers.every(cadence.SWEEP_S, self._settlement.sweep)
+        self._timers.every(loop_limits.SWEEP_S, self._settlement.sweep)
         self._timers.every(self._bounds.commit_interval_s, self._commit_unseen)
-        self._timers.every(cadence.RECORD_S, self._record)
+        self._timers.every(loop_limits.RECORD_S, self._record)
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
@@ -124,7 +125,7 @@ class IngestLoop:
         until = self.monotonic() + budget_s
         self.call(lambda: self._drain(until))
         self._thread.join(budget_s + 1.0)
-        unfinished = self._background.stop(cadence.LEAVE_S)
+        unfinished = self._background.stop(loop_limits.LEAVE_S)
         if unfinished:
             _log.warning("groups_not_left", code="kafka_unavailable", count=unfinished)
 
@@ -151,7 +152,7 @@ class IngestLoop:
 
     def happened(self, activity: Activity) -> None:
         """Tell a subscription's owner."""
-        self._recorder.happened(lambda: [activity])
+        self._writer.happened(lambda: [activity])
 
     def topics(self, names: Collection[str]) -> Topics:
         """What the cluster says about these topics now; blocks."""
@@ -159,11 +160,11 @@ class IngestLoop:
 
     def touch(self, subscription_id: str) -> None:
         """There may be something to dispatch; for the loop's thread."""
-        intake = self.intakes.get(subscription_id)
-        if intake is not None:
-            self._settlement.touch(intake)
+        consumer = self.consumers.get(subscription_id)
+        if consumer is not None:
+            self._settlement.touch(consumer)
 
-    def share(self, load: Load) -> None:
+    def share(self, load: ThreadLoad) -> None:
         """So many threads the live workers have, and so many of them are busy."""
         self.call(lambda: self._dispatcher.resize(load))
 
@@ -177,54 +178,54 @@ class IngestLoop:
 
     # What runs on the loop's thread.
 
-    def start_with(self, subscription: Subscription, previous: Condition | None) -> None:
+    def start_with(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
         """Run a subscription, in place of an older version of it; `previous` is its condition before this process."""
-        running = self.intakes.get(subscription.id)
+        running = self.consumers.get(subscription.id)
         if running is not None:
-            previous = running.condition()
+            previous = running.status()
             self.drop(subscription.id)
         self._wanted[subscription.id] = subscription
         if self._dispatcher.halted:
             self._asleep[subscription.id] = (subscription, previous)
             return
         try:
-            intake = self._open_intake(subscription, previous, self)
+            consumer = self._open_consumer(subscription, previous, self)
         except UnusableSubscription:
             raise
         except Exception as error:  # noqa: BLE001 - no consumer is to be had: it may be another time
             self._start_later(subscription, previous, error)
             return
-        self.intakes[subscription.id] = intake
+        self.consumers[subscription.id] = consumer
         self._topics_changed = True
-        self._poll_at(intake)
+        self._poll_at(consumer)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
 
     def drop(self, subscription_id: str) -> None:
         """Stop running a subscription; what it has in flight is stale from here on."""
         self._wanted.pop(subscription_id, None)
         self._asleep.pop(subscription_id, None)
-        intake = self.intakes.pop(subscription_id, None)
-        if intake is None:
+        consumer = self.consumers.pop(subscription_id, None)
+        if consumer is None:
             return
         self._topics_changed = True
-        self._say(intake)
-        self._settlement.forget(intake)
-        self.letters.forget(intake.subscription)
+        self._say(consumer)
+        self._settlement.forget(consumer)
+        self.dead_letters.forget(consumer.subscription)
         # From here on its lanes are the background's, which closes them one by one.
-        intake.close(commit=not (self.kafka_lost or self._foreign))
-        _log.info("subscription_stopped", subscription=subscription_id, version=intake.subscription.version)
+        consumer.close(commit=not (self.kafka_lost or self._foreign))
+        _log.info("subscription_stopped", subscription=subscription_id, version=consumer.subscription.version)
 
     def hold(self) -> None:
         """Start nothing before `wake`; called before `start`."""
         self._dispatcher.halted = True
 
-    def revise_held(self, revised: Callable[[Subscription, Condition | None], Condition | None]) -> None:
+    def revise_held(self, revised: Revision) -> None:
         """Give what waits for `wake` another condition, for its status too."""
         for id_, (subscription, before) in self._asleep.items():
             after = revised(subscription, before)
             if after is not None and after != before:
                 self._asleep[id_] = (subscription, after)
-                self._recorder.condition(after)
+                self._writer.status(after)
 
     def fall_asleep(self, settle_s: float) -> None:
         """Dispatch nothing from here on; when what is in flight is settled, or in `settle_s`, leave every group.
@@ -239,7 +240,7 @@ class IngestLoop:
         """Whether this version of it is still to be run."""
         return self._wanted.get(subscription.id) is subscription
 
-    def wake(self) -> list[tuple[Subscription, Condition | None]]:
+    def wake(self) -> list[tuple[Subscription, SubscriptionStatus | None]]:
         """Dispatch again; answers what is to be started, each with its condition as it was."""
         self._dispatcher.halted = self._foreign
         self._asleep_at = None
@@ -250,29 +251,30 @@ class IngestLoop:
         if self._asleep_at != until:
             return  # woken, or told anew, meanwhile
         if self._dispatches.under_way and self.monotonic() < until:
-            self._timers.at(self.monotonic() + cadence.SWEEP_S, lambda: self._sleep(until))
+            self._timers.at(self.monotonic() + loop_limits.SWEEP_S, lambda: self._sleep(until))
             return
-        for intake in list(self.intakes.values()):
-            subscription, condition = intake.subscription, intake.condition()
+        for consumer in list(self.consumers.values()):
+            subscription, status = consumer.subscription, consumer.status()
             self.drop(subscription.id)
             self._wanted[subscription.id] = subscription
-            self._asleep[subscription.id] = (subscription, condition)
+            self._asleep[subscription.id] = (subscription, status)
         _log.warning("asleep", subscriptions=len(self._asleep))
 
     def saw_topics(self, topics: Topics) -> None:
         """What the cluster says about the topics in use, right before what is settled is committed."""
         self._seen_at = self.monotonic()
-        for intake in self.intakes.values():
-            intake.saw_topics(topics)
+        for consumer in self.consumers.values():
+            consumer.saw_topics(topics)
         self._commit()
 
     def _room(self, subscription_id: str, free: int, limit: int) -> None:
-        intake = self.intakes.get(subscription_id)
-        if intake is not None:
-            intake.aside.room(free, limit)
+        consumer = self.consumers.get(subscription_id)
+        if consumer is not None:
+            consumer.aside.room(free, limit)
 
     def _topics_in_use(self) -> frozenset[str]:
-        return frozenset(source.topic for intake in self.intakes.values() for source in intake.subscription.sources)
+        subscriptions = (consumer.subscription for consumer in self.consumers.values())
+        return frozenset(source.topic for subscription in subscriptions for source in subscription.sources)
 
     def _run(self) -> None:
         while self._running:
@@ -283,7 +285,7 @@ class IngestLoop:
         self.inbox.turn = 0
 
     def _turn(self) -> None:
-        heard_all = self.inbox.hear(cadence.LISTEN_S)
+        heard_all = self.inbox.hear(loop_limits.LISTEN_S)
         if self._topics_changed:
             self._topics_changed = False
             self.topics_in_use = self._topics_in_use()
@@ -300,18 +302,18 @@ class IngestLoop:
         due = []
         while self._polls and self._polls[0][0] <= now:
             due.append(heapq.heappop(self._polls)[2])
-        for intake in due:
-            if intake.closed or intake.broken:
+        for consumer in due:
+            if consumer.closed or consumer.broken:
                 continue
             try:
-                if intake.poll(now, pause_s):
-                    self._settlement.touch(intake)
+                if consumer.poll(now, pause_s):
+                    self._settlement.touch(consumer)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
-                self._rebuild(intake, error)
-            self._poll_at(intake)
+                self._rebuild(consumer, error)
+            self._poll_at(consumer)
 
-    def _poll_at(self, intake: Intake) -> None:
-        heapq.heappush(self._polls, (intake.poll_at, next(self._order), intake))
+    def _poll_at(self, consumer: SubscriptionConsumer) -> None:
+        heapq.heappush(self._polls, (consumer.poll_at, next(self._order), consumer))
 
     def _wait(self) -> None:
         """Sleep until something is due or said."""
@@ -324,66 +326,66 @@ class IngestLoop:
             due.append(parcel_at)
         until = min(due)
         if until > now:
-            until = max(until, now + cadence.SHORTEST_PAUSE_S)  # many consumers' looks share one turn
+            until = max(until, now + loop_limits.SHORTEST_PAUSE_S)  # many consumers' looks share one turn
         if until > now:
             self.inbox.wait(until - now)
 
     def _commit_unseen(self) -> None:
         """Commit although nobody can look at the topics: what was confirmed last stays in force."""
-        if self.monotonic() - self._seen_at > cadence.LOOKS_MISSED * self._bounds.commit_interval_s:
+        if self.monotonic() - self._seen_at > loop_limits.LOOKS_MISSED * self._bounds.commit_interval_s:
             self._commit()
 
     def _commit(self) -> None:
         if self._foreign:
             return
-        for intake in self.intakes.values():
-            intake.commit()
+        for consumer in self.consumers.values():
+            consumer.commit()
 
     def _record(self) -> None:
         self._dispatcher.count_lanes()
-        lanes = sum(len(intake.route.lanes) for intake in self.intakes.values())
+        lanes = sum(len(consumer.accumulator.lanes) for consumer in self.consumers.values())
         share = min(self._bounds.lane_bytes, self._bounds.process_bytes // max(1, lanes))
-        for intake in self.intakes.values():
-            intake.throttle.lane_bytes = share
-            intake.look_after()
-            self._say(intake)
+        for consumer in self.consumers.values():
+            consumer.backpressure.lane_bytes = share
+            consumer.look_after()
+            self._say(consumer)
         self._ends.ask(self.monotonic())
 
-    def _say(self, intake: Intake) -> None:
-        if intake.changed:
-            intake.changed = False
-            self._recorder.condition(intake.condition())
-        calls = intake.fold.flush()
+    def _say(self, consumer: SubscriptionConsumer) -> None:
+        if consumer.changed:
+            consumer.changed = False
+            self._writer.status(consumer.status())
+        calls = consumer.fold.flush()
         if calls:
-            self._recorder.happened(activity_rows(intake.subscription, calls))
+            self._writer.happened(activity_rows(consumer.subscription, calls))
 
-    def _rebuild(self, intake: Intake, error: Exception) -> None:
+    def _rebuild(self, consumer: SubscriptionConsumer, error: Exception) -> None:
         """The consumer, or what was read, is beyond use: leave it, and join the group again from what is committed."""
-        if intake.broken:
+        if consumer.broken:
             return
-        intake.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
-        _log.error("intake_failed", code=INTAKE_FAILED, subscription=intake.subscription.id, detail=repr(error))
+        consumer.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
+        _log.error("intake_failed", code=CONSUMER_FAILED, subscription=consumer.subscription.id, detail=repr(error))
         if isinstance(error, GroupDenied):
-            intake.suffer(error.code, error.detail, standing=True)
-        elif intake.joined or intake.subscription.id in self._unjoined:
-            intake.suffer(INTAKE_FAILED, str(error), standing=True)
-            self._unjoined.discard(intake.subscription.id)
+            consumer.suffer(error.code, error.detail, standing=True)
+        elif consumer.joined or consumer.subscription.id in self._unjoined:
+            consumer.suffer(CONSUMER_FAILED, str(error), standing=True)
+            self._unjoined.discard(consumer.subscription.id)
         else:  # the group protocol may be at fault, which another one mends
-            self._unjoined.add(intake.subscription.id)
+            self._unjoined.add(consumer.subscription.id)
             self._never_joined()
-        self.call_later(cadence.REBUILD_S, lambda: self._restart(intake))
+        self.call_later(loop_limits.REBUILD_S, lambda: self._restart(consumer))
 
-    def _restart(self, intake: Intake) -> None:
-        if self.intakes.get(intake.subscription.id) is intake:
-            self.start_with(intake.subscription, None)
+    def _restart(self, consumer: SubscriptionConsumer) -> None:
+        if self.consumers.get(consumer.subscription.id) is consumer:
+            self.start_with(consumer.subscription, None)
 
-    def _start_later(self, subscription: Subscription, previous: Condition | None, error: Exception) -> None:
-        _log.error("start_failed", code=INTAKE_FAILED, subscription=subscription.id, detail=repr(error))
-        before = previous or Condition(subscription_id=subscription.id, health=Health.HEALTHY)
-        self._recorder.condition(unhealthy(before, INTAKE_FAILED, str(error), self.wall_clock(), subscription.version))
-        self.call_later(cadence.START_AGAIN_S, lambda: self._start_again(subscription, before))
+    def _start_later(self, subscription: Subscription, previous: SubscriptionStatus | None, error: Exception) -> None:
+        _log.error("start_failed", code=CONSUMER_FAILED, subscription=subscription.id, detail=repr(error))
+        before = previous or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)
+        self._writer.status(unhealthy(before, CONSUMER_FAILED, str(error), self.wall_clock(), subscription.version))
+        self.call_later(loop_limits.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
-    def _start_again(self, subscription: Subscription, previous: Condition) -> None:
+    def _start_again(self, subscription: Subscription, previous: SubscriptionStatus) -> None:
         if self.wants(subscription):
             self.start_with(subscription, previous)
 
@@ -391,8 +393,8 @@ class IngestLoop:
         """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
         self._dispatching = False
         if self._dispatches.under_way and self.monotonic() < until:
-            self._timers.at(self.monotonic() + cadence.SWEEP_S, lambda: self._drain(until))
+            self._timers.at(self.monotonic() + loop_limits.SWEEP_S, lambda: self._drain(until))
             return
         self._running = False
-        for subscription_id in list(self.intakes):
+        for subscription_id in list(self.consumers):
             self.drop(subscription_id)

@@ -6,11 +6,11 @@ from typing import Protocol
 from confluent_kafka import Message
 
 from webhookd.clock import Monotonic, WallClock
-from webhookd.flow.activity import Activity
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.position import Bounds, Mark, Partition
+from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.status.activity import Activity
 from webhookd.flow.subscription import Subscription
-from webhookd.flow.topics import Topics
 
 
 class Offsets(Protocol):
@@ -21,20 +21,20 @@ class Offsets(Protocol):
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
-    ) -> Mapping[Partition, Mark | None]:
+    ) -> Mapping[Partition, OffsetAndMetadata | None]:
         """What the group has committed, None where nothing is. Raises KafkaException when nobody answers."""
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, Bounds]:
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, OffsetRange]:
         """What Kafka holds of these partitions."""
 
     def ends(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, int]:
         """Where these partitions end."""
 
 
-class Letters(Protocol):
+class DeadLetterSink(Protocol):
     """What becomes of dead letters; on the ingest loop's thread."""
 
-    def write(self, subscription: Subscription, letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
         """Put records aside; `safe` runs on the ingest loop's thread when their lane may go on."""
 
     def ask_room(self, subscription: Subscription) -> None:
@@ -60,7 +60,7 @@ class Services(Protocol):
         """What Kafka says of partitions; for a background thread."""
 
     @property
-    def letters(self) -> Letters:
+    def dead_letters(self) -> DeadLetterSink:
         """Where dead letters go."""
 
     def call(self, action: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class Services(Protocol):
         """Tell the subscription's owner."""
 
 
-class Reader(Protocol):
+class Consumer(Protocol):
     """A member of the subscription's consumer group, as edges.kafka_reader has it."""
 
     def poll(self) -> list[Message]:
@@ -103,11 +103,11 @@ class Reader(Protocol):
     def resume(self, partition: Partition) -> None:
         """Fetch again."""
 
-    def commit(self, marks: Mapping[Partition, Mark]) -> None:
+    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Ask for a commit and return."""
 
     def end(self, partition: Partition) -> int | None:
         """The end offset as the last fetch told it; None before the first. Returns at once."""
 
-    def close(self, marks: Mapping[Partition, Mark]) -> None:
+    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit a last time and leave the group. Blocks."""

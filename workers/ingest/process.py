@@ -19,9 +19,9 @@ from celery import Celery
 
 from webhookd import clock, logs
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
-from webhookd.edges.kafka_contact import KafkaContact
-from webhookd.edges.kafka_offsets import KafkaOffsets
-from webhookd.edges.kafka_reader import KafkaReader
+from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_consumer import GroupConsumer
+from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.errors import (
     ClusterMismatch,
@@ -31,38 +31,38 @@ from webhookd.errors import (
     UnusableSubscription,
     UpkeepDelayed,
 )
-from webhookd.flow.administration import SETTLE_S
-from webhookd.flow.allowance import Slots
-from webhookd.flow.condition import Condition, Health, unhealthy
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.dispatches import Dispatches, Leases
-from webhookd.flow.envelope import CONTENT_TYPE
+from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.control.administration import SETTLE_S
+from webhookd.flow.control.membership import STEADY_S
+from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
+from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
+from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.membership import STEADY_S
-from webhookd.flow.route import Limits, Route
+from webhookd.flow.settlement.in_flight import InFlightDeliveries, Leases
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.flow.subscription import OnFilterError, Subscription
-from webhookd.flow.target import Target, request_head
-from webhookd.flow.throttle import Throttle
 from webhookd.settings import Settings
 from webhookd.store.subscriptions import Loaded
-from webhookd.store.system import Vitals
+from webhookd.store.system_health import IngestLoad
 from workers.edges import Edges
-from workers.ingest import outage
-from workers.ingest.cadence import Clocks, LoopBounds
-from workers.ingest.companions import Companions
-from workers.ingest.control import Control, Membership
-from workers.ingest.graveyard import Graveyard
-from workers.ingest.intake import Intake
-from workers.ingest.kafka_watch import KafkaWatch
+from workers.ingest.blocking_writers import BlockingWriters
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.consumer.topic_watch import TopicWatch
+from workers.ingest.control.assignment import Membership, SubscriptionAssignment
+from workers.ingest.control.group_upkeep import GroupUpkeep
+from workers.ingest.dispatch.task_publisher import TaskPublisher
+from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
-from workers.ingest.publisher import Publisher
-from workers.ingest.recorder import Recorder
-from workers.ingest.report_reader import ReportReader
-from workers.ingest.slot_watch import SlotWatch
-from workers.ingest.topic_watch import TopicWatch
-from workers.ingest.upkeep import Upkeep
-from workers.ingest.vigil import Vigil
-from workers.ingest.watchdog import Watchdog
+from workers.ingest.loop_limits import Clocks, LoopLimits
+from workers.ingest.monitoring import kafka_outage
+from workers.ingest.monitoring.kafka_watch import KafkaWatch
+from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
+from workers.ingest.monitoring.monitor import Monitor
+from workers.ingest.settlement.database_writer import DatabaseWriter
+from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
+from workers.ingest.settlement.report_reader import ReportReader
 
 VITALS_S = 1.0
 
@@ -96,12 +96,14 @@ class IngestProcess:
         self._mismatched = mismatched
         self._held = {UNCONFIRMED}
         self._kafka = KafkaWatch(
-            KafkaContact(settings.kafka_bootstrap_servers), edges.database, self, monotonic=clock.monotonic
+            KafkaProbe(settings.kafka_bootstrap_servers), edges.database, self, monotonic=clock.monotonic
         )
-        self._recorder = _recorder(settings, edges)
-        self._dispatches = Dispatches(_leases(settings), _new_token, random.random)
-        self._publisher = Publisher(app, edges.board, unknown=self._unknown)
-        self._graveyard = Graveyard(DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic)
+        self._writer = _writer(settings, edges)
+        self._dispatches = InFlightDeliveries(_leases(settings), _new_token, random.random)
+        self._publisher = TaskPublisher(app, edges.coordination, unknown=self._unknown)
+        self._dead_letter_publisher = DeadLetterPublisher(
+            DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic
+        )
         self._topics = TopicWatch(
             settings.kafka_bootstrap_servers,
             interval_s=settings.commit_interval_s,
@@ -114,40 +116,44 @@ class IngestProcess:
             dispatches=self._dispatches,
             companions=self._companions(),
             look=self._topics.look,
-            open_intake=self._open_intake,
+            open_consumer=self._open_consumer,
             never_joined=self._fall_back,
         )
-        self._watchdog = Watchdog(turn=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
+        self._watchdog = LoopWatchdog(turn=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
         self._control = self._new_control()
         self._upkeep = self._new_upkeep()
-        self._slots = SlotWatch(edges.board, ingests=lambda: self._control.sharing_count, share=self.loop.share)
+        self._slots = WorkerCapacity(
+            edges.coordination, ingests=lambda: self._control.sharing_count, share=self.loop.share
+        )
         self._reports = ReportReader(
-            edges.board,
+            edges.coordination,
             self.member_id,
             lambda found, late: self.loop.reported(found, late=late),
             monotonic=clock.monotonic,
             wall_clock=clock.wall_clock,
         )
-        checks = {
+        self._monitor = Monitor(settings, edges, member_id=self.member_id, vitals=self._vitals, more=self._checks())
+
+    def _checks(self) -> dict[str, Callable[[], None]]:
+        return {
             KafkaUnavailable.code: self._kafka.check,
-            RowsRefused.code: self._recorder.check,
+            RowsRefused.code: self._writer.check,
             UpkeepDelayed.code: self._upkeep.check,
         }
-        self._vigil = Vigil(settings, edges, member_id=self.member_id, vitals=self._vitals, more=checks)
 
-    def _companions(self) -> Companions:
-        return Companions(
+    def _companions(self) -> BlockingWriters:
+        return BlockingWriters(
             publisher=self._publisher,
-            recorder=self._recorder,
-            graveyard=self._graveyard,
+            writer=self._writer,
+            dead_letter_publisher=self._dead_letter_publisher,
             offsets=PartitionOffsets(self._settings.kafka_bootstrap_servers),
         )
 
     def start(self) -> None:
         """Start every thread; returns at once."""
         self._publisher.start()
-        self._recorder.start()
-        self._graveyard.start()
+        self._writer.start()
+        self._dead_letter_publisher.start()
         self.loop.hold()
         self.loop.start()
         self._watchdog.start()
@@ -156,7 +162,7 @@ class IngestProcess:
         self._control.start()
         self._topics.start()
         self._slots.start()
-        self._vigil.start()
+        self._monitor.start()
         self._upkeep.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
@@ -171,12 +177,12 @@ class IngestProcess:
         self._upkeep.stop()
         self._reports.stop(5.0)
         self._publisher.stop(5.0)
-        self._recorder.stop(5.0)
-        self._graveyard.stop(5.0)
-        self._vigil.stop(5.0)
+        self._writer.stop(5.0)
+        self._dead_letter_publisher.stop(5.0)
+        self._monitor.stop(5.0)
         _log.info("ingest_stopped", member=self.member_id)
 
-    def run(self, id_: str, version: int, found: Loaded, previous: Condition | None) -> None:
+    def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
         """Run this version of a subscription; one that cannot be used is unhealthy with the reason."""
         match found:
             case UnusableSubscription():
@@ -219,10 +225,10 @@ class IngestProcess:
     def _show_kafka(self) -> None:
         self._know_kafka()
         contact, now = self._kafka.contact, clock.monotonic()
-        outage.show(self.loop.intakes.values(), contact, now, self._settings.ingest_kafka_timeout_s)
+        kafka_outage.show(self.loop.consumers.values(), contact, now, self._settings.ingest_kafka_timeout_s)
         if self._held == {UNCONFIRMED}:
             wall_now = clock.wall_clock()
-            self.loop.revise_held(lambda item, before: outage.condition_of(item, before, contact, now, wall_now))
+            self.loop.revise_held(lambda item, before: kafka_outage.status_of(item, before, contact, now, wall_now))
 
     def _know_kafka(self) -> None:
         """Whether the loop may commit what it leaves: not as soon as Kafka is back, others may have read on by then."""
@@ -237,10 +243,10 @@ class IngestProcess:
         self._held.discard(reason)
         if self._held:
             return
-        for subscription, condition in self.loop.wake():
-            self.loop.call(partial(self._start_if_wanted, subscription, condition))
+        for subscription, status in self.loop.wake():
+            self.loop.call(partial(self._start_if_wanted, subscription, status))
 
-    def _new_control(self) -> Control:
+    def _new_control(self) -> SubscriptionAssignment:
         settings = self._settings
         member = Membership(
             id=self.member_id,
@@ -248,20 +254,20 @@ class IngestProcess:
             kafka_timeout_s=settings.ingest_kafka_timeout_s,
             monotonic=clock.monotonic,
         )
-        return Control(
+        return SubscriptionAssignment(
             self._edges.database,
             self,
             self._kafka,
             member=member,
             interval_s=settings.control_read_interval_s,
-            listen=self._edges.announcements.run,
+            listen=self._edges.notifications.run,
         )
 
-    def _new_upkeep(self) -> Upkeep:
+    def _new_upkeep(self) -> GroupUpkeep:
         settings = self._settings
-        return Upkeep(
+        return GroupUpkeep(
             self._edges.database,
-            KafkaOffsets(settings.kafka_bootstrap_servers),
+            KafkaAdmin(settings.kafka_bootstrap_servers),
             member_id=self.member_id,
             member_timeout_s=settings.ingest_member_timeout_s,
             offsets_every_s=settings.offset_upkeep_s,
@@ -270,7 +276,7 @@ class IngestProcess:
             ready=lambda: UNCONFIRMED not in self._held,
         )
 
-    def _vitals(self) -> Vitals:
+    def _vitals(self) -> IngestLoad:
         """How this process is, as the loop's thread and the watchdog say."""
         answers: SimpleQueue[InFlight] = SimpleQueue()
         self.loop.call(lambda: answers.put(InFlight(len(self._dispatches), self._dispatches.oldest_at)))
@@ -287,23 +293,25 @@ class IngestProcess:
             self._group_protocol = "classic"
             _log.warning("group_protocol_fell_back", group_protocol=self._group_protocol)
 
-    def _start_if_wanted(self, subscription: Subscription, previous: Condition | None) -> None:
+    def _start_if_wanted(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
         if self.loop.wants(subscription):
             self._start(subscription, previous)
 
-    def _start(self, subscription: Subscription, previous: Condition | None) -> None:
+    def _start(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
         try:
             self.loop.start_with(subscription, previous)
         except UnusableSubscription as error:
             self._refuse(subscription.id, subscription.version, error, previous)
 
-    def _refuse(self, id_: str, version: int, error: UnusableSubscription, previous: Condition | None) -> None:
+    def _refuse(self, id_: str, version: int, error: UnusableSubscription, previous: SubscriptionStatus | None) -> None:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
-        before = previous or Condition(subscription_id=id_, health=Health.HEALTHY)
-        self._recorder.condition(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
+        before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
+        self._writer.status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
 
-    def _open_intake(self, subscription: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
+    def _open_consumer(
+        self, subscription: Subscription, previous: SubscriptionStatus | None, loop: IngestLoop
+    ) -> SubscriptionConsumer:
         settings = self._settings
         try:
             drops = subscription.filtering.on_filter_error is OnFilterError.DROP
@@ -314,19 +322,19 @@ class IngestProcess:
             request_head(target, subscription.destination.headers, CONTENT_TYPE)
         except InvalidInput as error:
             raise UnusableSubscription(error.detail) from error
-        limits = Limits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
-        open_reader: Callable[..., KafkaReader] = partial(
-            KafkaReader,
+        limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
+        open_reader: Callable[..., GroupConsumer] = partial(
+            GroupConsumer,
             settings.kafka_bootstrap_servers,
             subscription.consumer_group,
             list(matchers),
             self._group_protocol,
             fetch_wait_s=settings.kafka_fetch_wait_s,
         )
-        return Intake(
-            Route(subscription, matchers, limits, _new_token),
+        return SubscriptionConsumer(
+            BatchAccumulator(subscription, matchers, limits, _new_token),
             matchers,
-            Throttle(settings.lane_buffer_bytes),
+            ReadBackpressure(settings.lane_buffer_bytes),
             loop,
             open_reader,
             previous,
@@ -337,8 +345,8 @@ def _new_token() -> str:
     return secrets.token_hex(8)
 
 
-def _vitals_of(in_flight: InFlight, longest_turn_s: float) -> Vitals:
-    return Vitals(
+def _vitals_of(in_flight: InFlight, longest_turn_s: float) -> IngestLoad:
+    return IngestLoad(
         deliveries_in_flight=in_flight.deliveries,
         oldest_unanswered_s=max(0.0, clock.monotonic() - in_flight.oldest_at),
         longest_turn_s=longest_turn_s,
@@ -354,8 +362,8 @@ def _leases(settings: Settings) -> Leases:
     )
 
 
-def _recorder(settings: Settings, edges: Edges) -> Recorder:
-    return Recorder(
+def _writer(settings: Settings, edges: Edges) -> DatabaseWriter:
+    return DatabaseWriter(
         edges.database,
         retention_s=settings.activity_retention_s,
         dead_letter_retention_s=settings.dead_letter_retention_s,
@@ -365,11 +373,11 @@ def _recorder(settings: Settings, edges: Edges) -> Recorder:
     )
 
 
-def _loop_bounds(settings: Settings, member_id: str) -> LoopBounds:
-    return LoopBounds(
+def _loop_bounds(settings: Settings, member_id: str) -> LoopLimits:
+    return LoopLimits(
         reply=member_id,
         commit_interval_s=settings.commit_interval_s,
         lane_bytes=settings.lane_buffer_bytes,
         process_bytes=settings.process_buffer_bytes,
-        slots=Slots(first=settings.worker_threads, retry=settings.worker_threads),
+        slots=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),
     )

@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.resources.status.picture import Standing, health_of, iso, topics_of
-from webhookd.flow.administration import Administration
+from api.resources.status.rendering import SubscriptionRows, health_of, iso, topics_of
+from webhookd.flow.control.administration import Administration
 from webhookd.flow.subscription import Subscription
-from webhookd.store import administration, conditions, subscriptions
+from webhookd.store import administration, subscription_statuses, subscriptions
 
 ID = "1"
 """There is one switch."""
@@ -28,23 +28,23 @@ def overview(session: Session, now: float) -> dict[str, Any]:
     }
 
 
-def _standings(session: Session, switch: Administration) -> Iterator[Standing]:
+def _standings(session: Session, switch: Administration) -> Iterator[SubscriptionRows]:
     after = ""
-    while page := subscriptions.outlines(session, after=after, limit=PAGE):
+    while page := subscriptions.summaries(session, after=after, limit=PAGE):
         ids = [outline.id for outline in page]
         loaded = subscriptions.load(session, ids)
-        known = conditions.read_all(session, ids)
+        known = subscription_statuses.read_all(session, ids)
         for outline in page:
-            yield Standing(
+            yield SubscriptionRows(
                 outline=outline,
                 usable=isinstance(loaded.get(outline.id), Subscription),
-                condition=known.get(outline.id),
+                status=known.get(outline.id),
                 administration=switch,
             )
         after = ids[-1]
 
 
-def _webhook(standing: Standing, now: float) -> dict[str, Any]:
+def _webhook(standing: SubscriptionRows, now: float) -> dict[str, Any]:
     status, _reason = health_of(standing)
     return {
         "id": standing.outline.id,

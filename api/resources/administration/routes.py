@@ -11,8 +11,8 @@ from api.resources.administration.overview import overview
 from api.resources.administration.schemas import AdministrationSchema, SwitchSchema
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.administration import Availability
-from webhookd.flow.announcement import AdministrationChanged
+from webhookd.flow.control.administration import Availability
+from webhookd.flow.control.change_notification import AdministrationChanged
 from webhookd.store import administration
 
 _log = logs.get(__name__)
@@ -54,6 +54,6 @@ class Administration(MethodView):
 def _announce(services: Services, status: Availability) -> None:
     """Every process reads the switch about once a second, should this not get there."""
     try:
-        services.announcements.announce(AdministrationChanged(status=status))
+        services.notifications.announce(AdministrationChanged(status=status))
     except QueueUnavailable as error:
         _log.warning("announcement_failed", code=error.code, error=str(error))

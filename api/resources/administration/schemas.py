@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 from marshmallow.validate import Length, OneOf
 
 from api.resources.status.schemas import TopicSchema
-from webhookd.flow.administration import Availability
+from webhookd.flow.control.administration import Availability
 
 MESSAGE = 2000
 

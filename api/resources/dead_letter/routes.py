@@ -46,15 +46,15 @@ class DeadLetters(MethodView):
         id_ = str(subscription_id)
         with services_of(current_app).database.transaction() as session:
             found = dead_letters.page(session, id_, after=page["after"], limit=page["limit"])
-            if not found.letters:
+            if not found.dead_letters:
                 _must_be_known(session, id_)
         headers = {}
         if found.more:
             following = url_for(
-                "dead_letter.DeadLetters", subscription_id=id_, after=place(found.letters[-1]), limit=page["limit"]
+                "dead_letter.DeadLetters", subscription_id=id_, after=place(found.dead_letters[-1]), limit=page["limit"]
             )
             headers["Link"] = f'<{following}>; rel="next"'
-        return [render(one) for one in found.letters], 200, headers
+        return [render(one) for one in found.dead_letters], 200, headers
 
     @blueprint.arguments(OlderThanSchema, location="query")
     @blueprint.response(200, DeletedSchema)
@@ -78,4 +78,4 @@ class DeadLetters(MethodView):
 def _must_be_known(session: Session, id_: str) -> None:
     """NotFound for an id that nothing is stored under."""
     if not dead_letters.count(session, id_):
-        subscriptions.outline(session, id_)
+        subscriptions.summary(session, id_)

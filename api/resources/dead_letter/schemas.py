@@ -3,7 +3,7 @@
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Range
 
-from api.resources.subscription import checks
+from api.resources.subscription import validators
 from webhookd.store.dead_letters import Place
 
 PAGE = 20
@@ -18,7 +18,7 @@ class PlaceField(fields.Field[Place]):
         topic, *numbers = str(value).split(":")
         if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
             raise ValidationError("is not topic:partition:offset")
-        checks.topic(topic)  # a NUL in a query is an error of PostgreSQL
+        validators.topic(topic)  # a NUL in a query is an error of PostgreSQL
         return topic, int(numbers[0]), int(numbers[1])
 
 

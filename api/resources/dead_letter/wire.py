@@ -4,36 +4,36 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from api.resources.status.picture import iso
-from webhookd.store.dead_letters import StoredLetter
+from api.resources.status.rendering import iso
+from webhookd.store.dead_letters import StoredDeadLetter
 
 Document = Mapping[str, Any]
 """What the schema has checked."""
 
 
-def render(stored: StoredLetter) -> dict[str, Any]:
+def render(stored: StoredDeadLetter) -> dict[str, Any]:
     """The dead letter as it is answered; bytes are shown as in the envelope."""
-    letter = stored.letter
+    dead_letter = stored.dead_letter
     return {
-        "topic": letter.partition.topic,
-        "partition": letter.partition.number,
-        "offset": letter.offset,
-        "timestamp": letter.timestamp_ms,
-        "key": _shown(letter.key),
-        "headers": [{"name": name, "value": _shown(value)} for name, value in letter.headers],
-        "value": _shown(letter.value),
-        "cause": letter.cause,
-        "detail": letter.detail,
-        "status": letter.status,
-        "attempts": letter.attempts,
+        "topic": dead_letter.partition.topic,
+        "partition": dead_letter.partition.number,
+        "offset": dead_letter.offset,
+        "timestamp": dead_letter.timestamp_ms,
+        "key": _shown(dead_letter.key),
+        "headers": [{"name": name, "value": _shown(value)} for name, value in dead_letter.headers],
+        "value": _shown(dead_letter.value),
+        "cause": dead_letter.cause,
+        "detail": dead_letter.detail,
+        "status": dead_letter.status,
+        "attempts": dead_letter.attempts,
         "stored": iso(stored.stored_at),
     }
 
 
-def place(stored: StoredLetter) -> str:
+def place(stored: StoredDeadLetter) -> str:
     """Its position, as a page's `after` names it."""
-    letter = stored.letter
-    return f"{letter.partition.topic}:{letter.partition.number}:{letter.offset}"
+    dead_letter = stored.dead_letter
+    return f"{dead_letter.partition.topic}:{dead_letter.partition.number}:{dead_letter.offset}"
 
 
 def _shown(raw: bytes | None) -> str | dict[str, str] | None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from api import cluster
+from api import cluster_check
 from api.ports import Services
 from webhookd import logs
 from webhookd.errors import Unavailable
@@ -45,8 +45,8 @@ def checks_of(services: Services) -> dict[str, Check]:
     """What must answer before this process can work."""
     return {
         "database": services.database.ping,
-        "queue": services.announcements.ping,
-        "kafka": lambda: cluster.ready(services, DEADLINE_S),
+        "queue": services.notifications.ping,
+        "kafka": lambda: cluster_check.ready(services, DEADLINE_S),
     }
 
 

@@ -6,8 +6,8 @@ from flask import current_app
 from flask.views import MethodView
 
 from api.extensions.openapi import StrictBlueprint
+from api.resources.health.health_report import HealthReport
 from api.resources.health.readiness import Readiness
-from api.resources.health.report import Report
 from api.resources.health.schemas import HealthSchema, ReadySchema
 
 READINESS = "webhookd-readiness"
@@ -23,7 +23,7 @@ class Health(MethodView):
     @blueprint.response(200, HealthSchema)
     def get(self) -> dict[str, Any]:
         """Answer within a second, and always with 200 while the process lives: faults are in the body."""
-        report: Report = current_app.extensions[REPORT]
+        report: HealthReport = current_app.extensions[REPORT]
         return report.read()
 
 

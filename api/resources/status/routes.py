@@ -8,11 +8,18 @@ from flask.views import MethodView
 
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
-from api.resources.status.picture import Facts, draw
+from api.resources.status.rendering import StatusRows, render_status
 from api.resources.status.schemas import StatusSchema
 from webhookd import clock
 from webhookd.flow.subscription import Subscription
-from webhookd.store import activity, administration, conditions, dead_letters, mail_failures, subscriptions
+from webhookd.store import (
+    activity,
+    administration,
+    dead_letters,
+    mail_failures,
+    subscription_statuses,
+    subscriptions,
+)
 
 blueprint = StrictBlueprint(
     "status",
@@ -34,13 +41,13 @@ class Status(MethodView):
         with services_of(current_app).database.transaction() as session:
             loaded = subscriptions.load(session, [id_]).get(id_)
             emails = loaded.alerting.emails if isinstance(loaded, Subscription) else ()
-            facts = Facts(
-                outline=subscriptions.outline(session, id_),
+            facts = StatusRows(
+                outline=subscriptions.summary(session, id_),
                 usable=isinstance(loaded, Subscription),
-                condition=conditions.read(session, id_),
+                status=subscription_statuses.read(session, id_),
                 administration=administration.read(session),
                 activities=activity.recent(session, id_),
                 dead_letters=dead_letters.count(session, id_),
                 mail_failures=mail_failures.read(session, id_, emails),
             )
-        return draw(facts, clock.wall_clock())
+        return render_status(facts, clock.wall_clock())

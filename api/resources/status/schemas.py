@@ -2,8 +2,8 @@
 
 from marshmallow import Schema, fields
 
-from webhookd.flow.activity import Event
-from webhookd.flow.delivery_status import DeliveryState
+from webhookd.flow.status.activity import Event
+from webhookd.flow.status.delivery_status import DeliveryState
 
 
 class ActivitySchema(Schema):

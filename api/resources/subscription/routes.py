@@ -8,7 +8,7 @@ from flask.views import MethodView
 
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
-from api.resources.subscription import registry
+from api.resources.subscription import lifecycle
 from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
 from api.resources.subscription.wire import Document, render
 from webhookd.errors import UnusableSubscription
@@ -50,7 +50,7 @@ class Subscriptions(MethodView):
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created")
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
         """Register a subscription: nothing produced after the answer is missed."""
-        created = registry.register(services_of(current_app), document)
+        created = lifecycle.register(services_of(current_app), document)
         location = url_for("subscription.OneSubscription", subscription_id=created.id)
         return render(created), 201, {"Location": location}
 
@@ -77,13 +77,13 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed")
     def put(self, document: Document, subscription_id: UUID) -> Answer:
         """Replace a subscription as a whole; topics it already had are read on from where they are."""
-        return render(registry.change(services_of(current_app), str(subscription_id), document))
+        return render(lifecycle.change(services_of(current_app), str(subscription_id), document))
 
     @blueprint.response(204)
     @blueprint.alt_response(404, description="there is none")
     def delete(self, subscription_id: UUID) -> None:
         """Remove a subscription with its activity; its dead letters stay."""
-        registry.remove(services_of(current_app), str(subscription_id))
+        lifecycle.remove(services_of(current_app), str(subscription_id))
 
 
 def _listed(id_: str, loaded: subscriptions.Loaded) -> Answer:

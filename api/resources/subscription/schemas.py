@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
-from api.resources.subscription import checks
+from api.resources.subscription import validators
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
 HEADERS = 50
@@ -31,11 +31,11 @@ class WebhookSchema(Schema):
 
     url = fields.String(
         required=True,
-        validate=[Length(max=2048), checks.url],
+        validate=[Length(max=2048), validators.url],
         metadata={"example": "https://example.com/hook"},
     )
     headers = fields.List(
-        fields.String(validate=checks.header),
+        fields.String(validate=validators.header),
         load_default=list,
         validate=Length(max=HEADERS),
         metadata={
@@ -46,7 +46,7 @@ class WebhookSchema(Schema):
 
     @validates_schema
     def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:
-        checks.headers_differ(data["headers"])
+        validators.headers_differ(data["headers"])
 
 
 class DestinationSchema(Schema):
@@ -59,9 +59,9 @@ class DestinationSchema(Schema):
 class SourceSchema(Schema):
     """One topic, and the filters a record must all pass."""
 
-    topic = fields.String(required=True, validate=checks.topic)
+    topic = fields.String(required=True, validate=validators.topic)
     jmes_filters = fields.List(
-        fields.String(validate=checks.jmes_filter),
+        fields.String(validate=validators.jmes_filter),
         load_default=list,
         validate=Length(max=FILTERS),
     )
@@ -98,7 +98,7 @@ class RetrySchema(Schema):
     dead_letter_topic = fields.String(
         load_default=None,
         allow_none=True,
-        validate=checks.topic,
+        validate=validators.topic,
         metadata={"description": "A Kafka topic that gets a copy of every dead letter. It must exist."},
     )
 
@@ -108,7 +108,7 @@ class AlertingSchema(Schema):
 
     alert_channel = fields.String(load_default="email", validate=OneOf(["email"]))
     alert_emails = fields.List(
-        fields.String(validate=[Length(max=254), checks.email], metadata={"format": "idn-email"}),
+        fields.String(validate=[Length(max=254), validators.email], metadata={"format": "idn-email"}),
         load_default=list,
         validate=Length(max=EMAILS),
         metadata={"description": "Each gets a mail of its own. One that is not ASCII before the @ needs SMTPUTF8."},
@@ -146,7 +146,7 @@ class SubscriptionSchema(Schema):
         metadata={"description": "Given by webhookd; may be sent back in a PUT, where it must be the one in the path."},
     )
     kind = fields.String(load_default="Webhook", validate=OneOf(["Webhook"]))
-    name = fields.String(required=True, validate=[Length(min=1, max=200), checks.name])
+    name = fields.String(required=True, validate=[Length(min=1, max=200), validators.name])
     active = fields.String(load_default="yes", validate=OneOf(["yes", "no"]))
     destination = fields.Nested(DestinationSchema, required=True)
     source = fields.List(
@@ -162,11 +162,11 @@ class SubscriptionSchema(Schema):
 
     @validates_schema
     def _topics_differ(self, data: dict[str, list[dict[str, str]]], **_options: object) -> None:
-        checks.topics_differ(data["source"])
+        validators.topics_differ(data["source"])
 
     @validates_schema
     def _dead_letters_leave(self, data: dict[str, Any], **_options: object) -> None:
-        checks.not_a_source(data["configuration"]["retry"]["dead_letter_topic"], data["source"])
+        validators.not_a_source(data["configuration"]["retry"]["dead_letter_topic"], data["source"])
 
 
 class PageSchema(Schema):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from webhookd.errors import InvalidInput
-from webhookd.flow.header import is_masked, mask, parse_header
+from webhookd.flow.attempt.header import is_masked, mask, parse_header
 from webhookd.flow.subscription import (
     Alerting,
     Batching,

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
-from webhookd.flow.activity import Activity, Event
+from webhookd.flow.status.activity import Activity, Event
 from webhookd.store import activity, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import ActivityRow

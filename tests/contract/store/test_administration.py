@@ -3,8 +3,8 @@
 import pytest
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
-from webhookd.flow.activity import Event
-from webhookd.flow.administration import ONLINE, Availability
+from webhookd.flow.control.administration import ONLINE, Availability
+from webhookd.flow.status.activity import Event
 from webhookd.store import activity, administration, dropped_groups, subscriptions
 from webhookd.store.database import Database
 
@@ -70,8 +70,8 @@ def test_dropped_groups_wait_until_removed(database: Database) -> None:
 
 def test_outlines_come_in_pages(database: Database) -> None:
     with database.transaction() as session:
-        first = subscriptions.outlines(session, limit=1)
-        rest = subscriptions.outlines(session, after=first[0].id, limit=5)
+        first = subscriptions.summaries(session, limit=1)
+        rest = subscriptions.summaries(session, after=first[0].id, limit=5)
         versions = subscriptions.versions(session, [ID, "nobody"])
     assert [(one.id, one.active) for one in [*first, *rest]] == sorted([(ID, True), (OTHER_ID, False)])
     assert versions == {ID: 1}

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import NotFound, StoreUnavailable
-from webhookd.flow.membership import Member
-from webhookd.store import members, subscriptions
+from webhookd.flow.control.membership import Member
+from webhookd.store import ingest_members, subscriptions
 from webhookd.store.database import Database
 
 
@@ -61,13 +61,13 @@ def test_writers_take_turns(database: Database) -> None:
         together.wait(5)
         for _ in range(5):
             with database.transaction() as session:
-                members.alive(session, 5.0)
-                members.beat(session, Member(id=f"member-{number}"))
+                ingest_members.alive(session, 5.0)
+                ingest_members.heartbeat(session, Member(id=f"member-{number}"))
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(4)))
     with database.transaction() as session:
-        assert len(members.alive(session, 60.0)) == 4
+        assert len(ingest_members.alive(session, 60.0)) == 4
 
 
 def test_a_closed_database_opens_again(database: Database) -> None:
@@ -89,7 +89,7 @@ def test_a_subscription_that_is_held_is_not_deleted_meanwhile(database: Database
 
     thread = threading.Thread(target=delete)
     with database.transaction() as session:
-        assert subscriptions.hold(session, [ID]) == {ID}
+        assert subscriptions.lock_existing(session, [ID]) == {ID}
         thread.start()
         assert deleting.wait(5)
         # Long enough for a delete that does not wait; the assertion holds however slow this machine is.

@@ -7,29 +7,29 @@ from uuid import uuid4
 from sqlalchemy import update
 
 from tests.harness.subscriptions import subscription
-from webhookd.flow.administration import ONLINE, Administration, Availability
-from webhookd.flow.condition import Condition, Health
-from webhookd.flow.delivery_status import DeliveryState, DeliveryStatus
-from webhookd.store import conditions, subscription_counts, subscriptions
+from webhookd.flow.control.administration import ONLINE, Administration, Availability
+from webhookd.flow.status.delivery_status import DeliveryState, DeliveryStatus
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
+from webhookd.store import subscription_counts, subscription_statuses, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscription_counts import Counts
 from webhookd.store.tables import SubscriptionRow
 
-FINE = Condition(subscription_id="", health=Health.HEALTHY, version=1)
+FINE = SubscriptionStatus(subscription_id="", health=Health.HEALTHY, version=1)
 BAD = replace(FINE, health=Health.UNHEALTHY, reason="http_500")
 
 
-def doing(condition: Condition, state: DeliveryState) -> Condition:
-    return replace(condition, delivery=DeliveryStatus(state=state))
+def doing(status: SubscriptionStatus, state: DeliveryState) -> SubscriptionStatus:
+    return replace(status, delivery=DeliveryStatus(state=state))
 
 
-def stored(database: Database, found: Iterable[Condition | None], *, off: Iterable[str] = ()) -> None:
+def stored(database: Database, found: Iterable[SubscriptionStatus | None], *, off: Iterable[str] = ()) -> None:
     """A subscription for each condition, None for one that ingest has not seen; and those that are off, by reason."""
     with database.transaction() as session:
-        for condition in found:
+        for status in found:
             made = subscription(str(uuid4()))
             subscriptions.insert(session, made)
-            conditions.write(session, [replace(condition, subscription_id=made.id)] if condition else [])
+            subscription_statuses.write(session, [replace(status, subscription_id=made.id)] if status else [])
         for reason in off:
             subscriptions.insert(session, subscription(str(uuid4()), active=False, inactive_reason=reason))
 

@@ -7,14 +7,14 @@ from sqlalchemy import func, select, text, update
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import Conflict, NotFound, UnusableSubscription
-from webhookd.flow.activity import Activity, Event
-from webhookd.flow.condition import Condition, Health
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.position import Partition
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.status.activity import Activity, Event
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.store import activity, conditions, dead_letters, subscriptions
+from webhookd.store import activity, dead_letters, subscription_statuses, subscriptions
 from webhookd.store.database import Database
-from webhookd.store.tables import ActivityRow, ConditionRow, SubscriptionRow
+from webhookd.store.tables import ActivityRow, SubscriptionRow, SubscriptionStatusRow
 
 
 def store(database: Database, *stored: Subscription) -> None:
@@ -81,9 +81,9 @@ def test_replacing_what_was_deleted_raises_not_found(database: Database) -> None
         subscriptions.replace(session, subscription(version=2))
 
 
-def test_deleting_takes_condition_and_activity_but_not_dead_letters(database: Database) -> None:
+def test_deleting_takes_status_and_activity_but_not_dead_letters(database: Database) -> None:
     store(database, subscription())
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         subscription_id=ID,
         partition=Partition("orders", 0),
         offset=1,
@@ -94,13 +94,15 @@ def test_deleting_takes_condition_and_activity_but_not_dead_letters(database: Da
         cause="not_json",
     )
     with database.transaction() as session:
-        conditions.write(session, [Condition(subscription_id=ID, health=Health.HEALTHY)])
+        subscription_statuses.write(session, [SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY)])
         activity.append(session, [Activity(subscription_id=ID, at=1.0, event=Event.ACTIVE)])
-        dead_letters.append(session, [letter])
+        dead_letters.append(session, [dead_letter])
     with database.transaction() as session:
         subscriptions.delete(session, ID)
     with database.transaction() as session:
-        left = [session.scalar(select(func.count()).select_from(table)) for table in (ConditionRow, ActivityRow)]
+        left = [
+            session.scalar(select(func.count()).select_from(table)) for table in (SubscriptionStatusRow, ActivityRow)
+        ]
         assert (left, dead_letters.count(session, ID)) == ([0, 0], 1)
 
 
@@ -172,7 +174,7 @@ def test_a_damaged_row_can_be_repaired_by_the_next_version(database: Database) -
     with database.transaction() as session:
         session.execute(update(SubscriptionRow).values(sources=[]))
     with database.transaction() as session:
-        assert subscriptions.outline(session, ID).name == subscription().name
+        assert subscriptions.summary(session, ID).name == subscription().name
         subscriptions.replace(session, replace(subscription(), version=2))
     with database.transaction() as session:
         assert subscriptions.find(session, ID) == subscription(version=2)

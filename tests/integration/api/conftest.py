@@ -9,11 +9,11 @@ from flask.testing import FlaskClient
 
 from api.application import create_app
 from tests.harness.databases import empty, new_database
-from webhookd.edges.announcements import Announcer
+from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.settings import Settings
 from webhookd.store import migrating
 from webhookd.store.database import Database
-from webhookd.testing.memory_offsets import MemoryOffsets
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +35,9 @@ def database(migrated_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def kafka() -> MemoryOffsets:
+def kafka() -> MemoryKafkaAdmin:
     """Kafka with one topic, and one for dead letters."""
-    return MemoryOffsets({"orders": {0: 5, 1: 7}, "orders.dead": {0: 0}})
+    return MemoryKafkaAdmin({"orders": {0: 5, 1: 7}, "orders.dead": {0: 0}})
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, database: Database, kafka: MemoryOffsets) -> Flask:
+def app(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Flask:
     """The application under test."""
-    return create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("memory://"))
+    return create_app(settings, database=database, kafka_offsets=kafka, notifier=ChangeNotifier("memory://"))
 
 
 @pytest.fixture

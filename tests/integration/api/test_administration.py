@@ -10,15 +10,15 @@ from sqlalchemy import update
 
 from api.application import create_app
 from tests.harness.subscriptions import document
-from webhookd.edges.announcements import Announcer, Listener
-from webhookd.flow.administration import Availability
-from webhookd.flow.announcement import AdministrationChanged, Announcement
-from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from webhookd.flow.control.administration import Availability
+from webhookd.flow.control.change_notification import AdministrationChanged, Announcement
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, TopicStatus
 from webhookd.settings import Settings
-from webhookd.store import conditions
+from webhookd.store import subscription_statuses
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
-from webhookd.testing.memory_offsets import MemoryOffsets
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/EventNotificationAdmin"
 SUBSCRIPTION = "/1/Subscription"
@@ -61,12 +61,14 @@ def test_nobody_turned_it_so_all_is_online(client: FlaskClient) -> None:
 
 def test_overview_shows_every_subscription(client: FlaskClient, database: Database) -> None:
     healthy, broken, off = sorted([create(client), create(client), create(client, "no")])[:3]
-    topics = (TopicCondition(topic="orders", partitions=4),)
+    topics = (TopicStatus(topic="orders", partitions=4),)
     with database.transaction() as session:
         session.execute(update(SubscriptionRow).where(SubscriptionRow.id == broken).values(max_batch_size=0))
         session.execute(update(SubscriptionRow).values(active=True))
         session.execute(update(SubscriptionRow).where(SubscriptionRow.id == off).values(active=False))
-        conditions.write(session, [Condition(subscription_id=healthy, health=Health.HEALTHY, topics=topics)])
+        subscription_statuses.write(
+            session, [SubscriptionStatus(subscription_id=healthy, health=Health.HEALTHY, topics=topics)]
+        )
     shown = client.get(PATH).get_json()["webhooks"]
     assert [(one["id"], one["name"], one["status"], one["topics"]) for one in shown] == [
         (healthy, "orders to the shop", "healthy", [{"topic": "orders", "partitions": 4}]),
@@ -139,7 +141,9 @@ def test_bad_switch_names_field_and_reason(client: FlaskClient, body: object, fi
 def test_switching_is_announced(client: FlaskClient) -> None:
     heard: queue.Queue[Announcement] = queue.Queue()
     stop, ready = threading.Event(), threading.Event()
-    listening = threading.Thread(target=Listener("memory://").run, args=(heard.put, stop), kwargs={"listening": ready})
+    listening = threading.Thread(
+        target=ChangeSubscriber("memory://").run, args=(heard.put, stop), kwargs={"listening": ready}
+    )
     listening.start()
     assert ready.wait(WAIT_S)
     switch(client, OFFLINE)
@@ -148,7 +152,7 @@ def test_switching_is_announced(client: FlaskClient) -> None:
     listening.join(WAIT_S)
 
 
-def test_switch_holds_without_an_announcement(settings: Settings, database: Database, kafka: MemoryOffsets) -> None:
-    deaf = Announcer("redis://127.0.0.1:1/0")
-    client = create_app(settings, database=database, kafka_offsets=kafka, announcer=deaf).test_client()
+def test_switch_holds_without_an_announcement(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> None:
+    stuck = ChangeNotifier("redis://127.0.0.1:1/0")
+    client = create_app(settings, database=database, kafka_offsets=kafka, notifier=stuck).test_client()
     assert switch(client, OFFLINE)["status"] == "offline"

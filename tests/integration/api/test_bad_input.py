@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 
 from api.application import create_app
 from tests.harness.subscriptions import document
-from webhookd.edges.announcements import Announcer
+from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.settings import Settings
 from webhookd.store.database import Database
-from webhookd.testing.memory_offsets import MemoryOffsets
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 JSON = "application/json"
@@ -249,11 +249,11 @@ def test_bad_pages_are_refused(client: FlaskClient, query: str) -> None:
 
 
 def test_what_nobody_thought_of_is_hidden(settings: Settings, database: Database) -> None:
-    class Broken(MemoryOffsets):
+    class Broken(MemoryKafkaAdmin):
         def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
             raise ZeroDivisionError(f"internals of {topics} within {timeout_s}")
 
-    app = create_app(settings, database=database, kafka_offsets=Broken(), announcer=Announcer("memory://"))
+    app = create_app(settings, database=database, kafka_offsets=Broken(), notifier=ChangeNotifier("memory://"))
     answer = app.test_client().post(PATH, json=document())
     body = assert_shape(answer)
     assert (body["status"], body["code"]) == (500, "internal")

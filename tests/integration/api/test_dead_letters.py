@@ -7,14 +7,14 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from tests.harness.letters import letter
+from tests.harness.dead_letters import dead_letter
 from tests.harness.subscriptions import OTHER_ID, document
-from webhookd.flow.topics import TopicRules
+from webhookd.flow.offsets.topic_metadata import TopicRules
 from webhookd.store import dead_letters
 from webhookd.store.database import Database
 from webhookd.store.dead_letters import PAGE_BYTES, PURGE_ROWS
 from webhookd.store.tables import DeadLetterRow
-from webhookd.testing.memory_offsets import MemoryOffsets
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 TOPIC_FIELD = "configuration.retry.dead_letter_topic"
 
@@ -26,7 +26,7 @@ def id_(client: FlaskClient) -> str:
 
 
 def stores(database: Database, id_: str, *offsets: int, size_bytes: int = 1, **changes: Any) -> None:  # noqa: ANN401
-    made = [replace(letter(id_, offset, size_bytes), **changes) for offset in offsets]
+    made = [replace(dead_letter(id_, offset, size_bytes), **changes) for offset in offsets]
     with database.transaction() as session:
         dead_letters.append(session, made)
 
@@ -88,7 +88,7 @@ def test_subscription_without_dead_letters_has_an_empty_list(client: FlaskClient
     assert offsets(client, path(id_)) == ([], "")
 
 
-def test_letters_of_a_deleted_subscription_can_be_had(client: FlaskClient, database: Database, id_: str) -> None:
+def test_dead_letters_of_a_deleted_subscription_can_be_had(client: FlaskClient, database: Database, id_: str) -> None:
     stores(database, id_, 1)
     client.delete(f"/1/Subscription/{id_}")
     assert offsets(client, path(id_))[0] == [1]
@@ -147,7 +147,7 @@ def test_bad_query_is_named(client: FlaskClient, id_: str, method: str, query: d
     ],
 )
 def test_topic_that_takes_no_dead_letters_is_refused(
-    client: FlaskClient, kafka: MemoryOffsets, id_: str, rules: TopicRules, words: str
+    client: FlaskClient, kafka: MemoryKafkaAdmin, id_: str, rules: TopicRules, words: str
 ) -> None:
     kafka.rules["orders.dead"] = rules
     body = document("configuration.retry.dead_letter_topic", "orders.dead")
@@ -159,7 +159,7 @@ def test_topic_that_takes_no_dead_letters_is_refused(
 
 @pytest.mark.parametrize("rules", [TopicRules(), TopicRules(cleanup=frozenset({"delete"}), writable=True)])
 def test_topic_that_nothing_is_known_against_is_accepted(
-    client: FlaskClient, kafka: MemoryOffsets, rules: TopicRules
+    client: FlaskClient, kafka: MemoryKafkaAdmin, rules: TopicRules
 ) -> None:
     kafka.rules["orders.dead"] = rules
     body = document("configuration.retry.dead_letter_topic", "orders.dead")
@@ -171,7 +171,9 @@ def test_topic_that_does_not_exist_is_refused(client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, TOPIC_FIELD)
 
 
-def test_topic_for_dead_letters_that_kafka_denies_is_named(client: FlaskClient, kafka: MemoryOffsets, id_: str) -> None:
+def test_topic_for_dead_letters_that_kafka_denies_is_named(
+    client: FlaskClient, kafka: MemoryKafkaAdmin, id_: str
+) -> None:
     kafka.denied = {"orders.dead"}
     body = document(TOPIC_FIELD, "orders.dead")
     answers = [client.post("/1/Subscription", json=body), client.put(f"/1/Subscription/{id_}", json=body)]

@@ -8,26 +8,26 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from api.application import create_app
+from api.resources.health.health_report import CoordinationAnswer, DatabaseAnswer, HealthReport
 from api.resources.health.readiness import Readiness
-from api.resources.health.report import Boarded, Report, Stored
 from tests.harness.subscriptions import subscription
 from webhookd import clock
-from webhookd.edges.announcements import Announcer
-from webhookd.edges.memory_board import MemoryBoard
+from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.errors import QueueUnavailable, StoreUnavailable
-from webhookd.flow.faults import Fault
-from webhookd.flow.mail import Fate, Settlement
-from webhookd.flow.membership import Member
-from webhookd.flow.worker_state import WorkerState
+from webhookd.flow.alerting.mail import MailResult, RecipientResult
+from webhookd.flow.control.membership import Member
+from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
+from webhookd.flow.monitoring.system_faults import SystemFault
 from webhookd.settings import Settings
-from webhookd.store import mail_failures, members, subscriptions, system
+from webhookd.store import ingest_members, mail_failures, subscriptions, system_health
 from webhookd.store.database import Database
-from webhookd.store.system import Vitals
+from webhookd.store.system_health import IngestLoad
 from webhookd.store.tables import SubscriptionRow
-from webhookd.testing.memory_offsets import MemoryOffsets
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 
-def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: MemoryOffsets) -> None:
+def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
     kafka.away = True
     answer = nobody_there(settings, kafka).test_client().get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
@@ -36,8 +36,10 @@ def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: Memo
 
 def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, Member(id="m1"))
-        system.beat(session, "m1", Vitals(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4))
+        ingest_members.heartbeat(session, Member(id="m1"))
+        system_health.heartbeat(
+            session, "m1", IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4)
+        )
     assert client.get("/health").get_json() == {
         "status": "ok",
         "offline": None,
@@ -62,10 +64,10 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
 
 
 def test_faults_that_ingest_sees_are_shown(client: FlaskClient, database: Database) -> None:
-    fault = Fault(code="queue_unavailable", detail="connection refused", since=1_700_000_000.0)
+    fault = SystemFault(code="queue_unavailable", detail="connection refused", since=1_700_000_000.0)
     with database.transaction() as session:
-        members.beat(session, Member(id="m1"))
-        system.report(session, "m1", [fault])
+        ingest_members.heartbeat(session, Member(id="m1"))
+        system_health.report(session, "m1", [fault])
     answer = client.get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
     assert answer.get_json()["faults"] == [
@@ -84,7 +86,7 @@ def test_missing_ingest_is_a_fault(client: FlaskClient) -> None:
 
 def test_offline_is_not_ok_and_says_since_when(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, Member(id="m1"))
+        ingest_members.heartbeat(session, Member(id="m1"))
         subscriptions.insert(session, subscription())
     client.post("/1/EventNotificationAdmin", json={"status": "offline", "offline_message": "moving house"})
     answer = client.get("/health")
@@ -96,21 +98,27 @@ def test_offline_is_not_ok_and_says_since_when(client: FlaskClient, database: Da
 
 def test_change_that_no_ingest_process_begins_with_is_a_fault(client: FlaskClient, database: Database) -> None:
     with database.transaction() as session:
-        members.beat(session, Member(id="m1"))
+        ingest_members.heartbeat(session, Member(id="m1"))
         subscriptions.insert(session, subscription())
         session.execute(update(SubscriptionRow).values(changed_at=1.0))
     assert [fault["code"] for fault in client.get("/health").get_json()["faults"]] == ["subscriptions_not_started"]
 
 
-def test_workers_and_queues_are_shown(settings: Settings, database: Database, kafka: MemoryOffsets) -> None:
-    board = MemoryBoard()
-    board.announce(worker("first.host.1"))
-    app = create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("memory://"), board=board)
+def test_workers_and_queues_are_shown(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> None:
+    coordination = MemoryCoordination()
+    coordination.announce(worker("first.host.1"))
+    app = create_app(
+        settings,
+        database=database,
+        kafka_offsets=kafka,
+        notifier=ChangeNotifier("memory://"),
+        coordination=coordination,
+    )
     [shown] = app.test_client().get("/health").get_json()["workers"]
     assert (shown["id"], shown["queues"], shown["slots"], shown["busy"]) == ("first.host.1", ["webhookd.first"], 8, 2)
 
 
-class Replica(MemoryBoard):
+class Replica(MemoryCoordination):
     """A board that answers questions and takes no writes."""
 
     def ping(self) -> None:
@@ -118,10 +126,10 @@ class Replica(MemoryBoard):
 
 
 def test_queue_that_answers_and_takes_no_writes_is_a_fault(
-    settings: Settings, database: Database, kafka: MemoryOffsets
+    settings: Settings, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
-    announcer = Announcer("memory://")
-    app = create_app(settings, database=database, kafka_offsets=kafka, announcer=announcer, board=Replica())
+    notifier = ChangeNotifier("memory://")
+    app = create_app(settings, database=database, kafka_offsets=kafka, notifier=notifier, coordination=Replica())
     shown = app.test_client().get("/health").get_json()
     assert shown["status"] == "degraded"
     assert ["READONLY" in fault["detail"] for fault in shown["faults"] if fault["code"] == "queue_unavailable"] == [
@@ -132,7 +140,7 @@ def test_queue_that_answers_and_takes_no_writes_is_a_fault(
 def test_question_that_hangs_holds_up_no_answer() -> None:
     go_on = threading.Event()
 
-    def hang() -> Stored:
+    def hang() -> DatabaseAnswer:
         go_on.wait(10)
         raise StoreUnavailable
 
@@ -146,7 +154,7 @@ def test_question_that_hangs_holds_up_no_answer() -> None:
 def test_answer_is_good_for_a_second_and_says_since_when() -> None:
     now, asked = [100.0], []
 
-    def away() -> Stored:
+    def away() -> DatabaseAnswer:
         asked.append(now[0])
         raise StoreUnavailable("refused")
 
@@ -159,19 +167,21 @@ def test_answer_is_good_for_a_second_and_says_since_when() -> None:
 
 
 def test_question_that_breaks_is_a_fault_without_its_cause() -> None:
-    def broken() -> Stored:
+    def broken() -> DatabaseAnswer:
         raise ZeroDivisionError("a secret")
 
     [fault] = report_on(broken).read()["faults"]
     assert (fault["code"], "secret" in fault["detail"]) == ("store_unavailable", False)
 
 
-def report_on(stored: Callable[[], Stored], now: Callable[[], float] = clock.monotonic) -> Report:
-    return Report(stored, lambda: Boarded(workers=(), queues={}), monotonic=now, wall_clock=now, deadline_s=0.2)
+def report_on(stored: Callable[[], DatabaseAnswer], now: Callable[[], float] = clock.monotonic) -> HealthReport:
+    return HealthReport(
+        stored, lambda: CoordinationAnswer(workers=(), queues={}), monotonic=now, wall_clock=now, deadline_s=0.2
+    )
 
 
-def worker(id_: str) -> WorkerState:
-    return WorkerState(
+def worker(id_: str) -> WorkerHeartbeat:
+    return WorkerHeartbeat(
         id=id_,
         queues=("webhookd.first",),
         slots=8,
@@ -190,7 +200,7 @@ def test_ready_when_everything_answers(client: FlaskClient) -> None:
     )
 
 
-def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     kafka.away = True
     answer = client.get("/ready")
     assert (answer.status_code, answer.get_json()["checks"]) == (
@@ -199,7 +209,7 @@ def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryOffsets) 
     )
 
 
-def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     assert client.get("/ready").status_code == 200
     kafka.cluster = "replaced"
     answer = client.get("/ready")
@@ -207,13 +217,13 @@ def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryOffsets)
 
 
 def test_addresses_that_alerts_do_not_get_to_are_counted(client: FlaskClient, database: Database) -> None:
-    refused = Settlement(recipient="a@example.com", fate=Fate.REFUSED)
+    refused = RecipientResult(recipient="a@example.com", fate=MailResult.REFUSED)
     with database.transaction() as session:
         mail_failures.note(session, "some-subscription", [refused], clock.wall_clock())
     assert client.get("/health").get_json()["undeliverable_addresses"] == 1
 
 
-def test_not_ready_when_nothing_answers(settings: Settings, kafka: MemoryOffsets) -> None:
+def test_not_ready_when_nothing_answers(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
     kafka.away = True
     answer = nobody_there(settings, kafka).test_client().get("/ready")
     assert (answer.status_code, set(answer.get_json()["checks"].values())) == (503, {"failed"})
@@ -239,7 +249,7 @@ def test_a_check_that_breaks_counts_as_failed() -> None:
     assert Readiness({"broken": broken, "well": lambda: None}).ask() == {"broken": False, "well": True}
 
 
-def test_a_missing_store_is_unavailable_not_broken(settings: Settings, kafka: MemoryOffsets) -> None:
+def test_a_missing_store_is_unavailable_not_broken(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
     answer = nobody_there(settings, kafka).test_client().get("/1/Subscription")
     assert (answer.status_code, answer.get_json()["code"], answer.headers["Retry-After"]) == (
         503,
@@ -248,11 +258,11 @@ def test_a_missing_store_is_unavailable_not_broken(settings: Settings, kafka: Me
     )
 
 
-def nobody_there(settings: Settings, kafka: MemoryOffsets) -> Flask:
+def nobody_there(settings: Settings, kafka: MemoryKafkaAdmin) -> Flask:
     """An application whose database and queue run nowhere."""
     return create_app(
         settings,
         database=Database("postgresql+psycopg2://u:p@127.0.0.1:1/d"),
         kafka_offsets=kafka,
-        announcer=Announcer("redis://127.0.0.1:1/0"),
+        notifier=ChangeNotifier("redis://127.0.0.1:1/0"),
     )

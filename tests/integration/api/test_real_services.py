@@ -17,8 +17,8 @@ from tests.harness.databases import new_database
 from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from tests.harness.subscriptions import document
-from webhookd.edges.announcements import Announcer, Listener
-from webhookd.flow.announcement import Announcement, SubscriptionChanged
+from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
 from webhookd.settings import Settings
 from webhookd.store import migrating
 
@@ -50,8 +50,8 @@ def real_app(real_settings: Settings) -> Iterator[Flask]:
     yield app
     services: Services = app.extensions[EXTENSION]
     services.database.close()
-    assert isinstance(services.announcements, Announcer)
-    services.announcements.close()
+    assert isinstance(services.notifications, ChangeNotifier)
+    services.notifications.close()
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_every_system_is_ready(real_app: Flask) -> None:
 def test_a_created_subscription_is_announced(real_app: Flask, real_settings: Settings, topic: str) -> None:
     heard: queue.Queue[Announcement] = queue.Queue()
     stop, ready = threading.Event(), threading.Event()
-    listener = Listener(real_settings.redis_url, key_prefix=real_settings.redis_key_prefix)
+    listener = ChangeSubscriber(real_settings.redis_url, key_prefix=real_settings.redis_key_prefix)
     listening = threading.Thread(
         target=listener.run,
         args=(heard.put, stop),

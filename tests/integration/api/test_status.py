@@ -7,12 +7,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from tests.harness.subscriptions import document
-from webhookd.flow.activity import Activity, Event
-from webhookd.flow.condition import Condition, Health, TopicCondition
+from webhookd.flow.alerting.mail import MailResult, RecipientResult
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.mail import Fate, Settlement
-from webhookd.flow.position import Partition
-from webhookd.store import activity, conditions, dead_letters, mail_failures
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.status.activity import Activity, Event
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, TopicStatus
+from webhookd.store import activity, dead_letters, mail_failures, subscription_statuses
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
 
@@ -57,27 +57,29 @@ def test_a_subscription_that_is_off_is_inactive(
 ) -> None:
     client.put(f"/1/Subscription/{created['id']}", json=created | {"active": "no"})
     with database.transaction() as session:
-        conditions.write(session, [Condition(subscription_id=created["id"], health=Health.UNHEALTHY, reason="x")])
+        subscription_statuses.write(
+            session, [SubscriptionStatus(subscription_id=created["id"], health=Health.UNHEALTHY, reason="x")]
+        )
     shown = status(client, created)
     assert (shown["active"], shown["status"], shown["reason"]) == ("no", "inactive", "")
 
 
-def test_a_condition_is_shown_with_topics_and_counters(
+def test_a_status_is_shown_with_topics_and_counters(
     client: FlaskClient, created: dict[str, Any], database: Database
 ) -> None:
-    condition = Condition(
+    stored = SubscriptionStatus(
         subscription_id=created["id"],
         health=Health.UNHEALTHY,
         reason="retries_exhausted",
         since=1_700_000_000.0,
-        topics=(TopicCondition(topic="orders", partitions=4),),
+        topics=(TopicStatus(topic="orders", partitions=4),),
         delivered=10,
         filtered=5,
         filter_errors=1,
         last_filter_error="not a number",
     )
     with database.transaction() as session:
-        conditions.write(session, [condition])
+        subscription_statuses.write(session, [stored])
     shown = status(client, created)
     assert (shown["status"], shown["reason"], shown["since"]) == (
         "unhealthy",
@@ -128,7 +130,7 @@ def test_calls_are_shown_newest_first(client: FlaskClient, created: dict[str, An
 
 
 def test_dead_letters_are_counted(client: FlaskClient, created: dict[str, Any], database: Database) -> None:
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         subscription_id=created["id"],
         partition=Partition("orders", 0),
         offset=1,
@@ -139,7 +141,7 @@ def test_dead_letters_are_counted(client: FlaskClient, created: dict[str, Any], 
         cause="not_json",
     )
     with database.transaction() as session:
-        dead_letters.append(session, [letter])
+        dead_letters.append(session, [dead_letter])
     assert status(client, created)["counters"]["dead_lettered"] == 1
 
 
@@ -156,9 +158,9 @@ def test_addresses_that_alerts_do_not_get_to_are_named(client: FlaskClient, data
     emails = ["a@example.com", "b@example.com", "c@example.com"]
     created = client.post("/1/Subscription", json=document("configuration.alerting.alert_emails", emails)).get_json()
     settled = [
-        Settlement(recipient="a@example.com", fate=Fate.DELIVERED),
-        Settlement(recipient="b@example.com", fate=Fate.LATER, detail="451 busy"),
-        Settlement(recipient="c@example.com", fate=Fate.REFUSED, detail="550 nobody of that name"),
+        RecipientResult(recipient="a@example.com", fate=MailResult.DELIVERED),
+        RecipientResult(recipient="b@example.com", fate=MailResult.LATER, detail="451 busy"),
+        RecipientResult(recipient="c@example.com", fate=MailResult.REFUSED, detail="550 nobody of that name"),
     ]
     with database.transaction() as session:
         for at, item in enumerate(settled):
@@ -195,7 +197,7 @@ def test_deleted_subscription_takes_its_addresses_with_it(
     client: FlaskClient, created: dict[str, Any], database: Database
 ) -> None:
     with database.transaction() as session:
-        refused = Settlement(recipient="a@example.com", fate=Fate.REFUSED)
+        refused = RecipientResult(recipient="a@example.com", fate=MailResult.REFUSED)
         mail_failures.note(session, created["id"], [refused], 1.0)
     client.delete(f"/1/Subscription/{created['id']}")
     with database.transaction() as session:

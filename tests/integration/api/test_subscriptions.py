@@ -13,13 +13,13 @@ from sqlalchemy import update
 
 from api.application import create_app
 from tests.harness.subscriptions import OTHER_ID, document
-from webhookd.edges.announcements import Announcer, Listener
-from webhookd.flow.announcement import Announcement, SubscriptionChanged
+from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
 from webhookd.settings import Settings
 from webhookd.store import dropped_groups, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow
-from webhookd.testing.memory_offsets import MemoryOffsets
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 
@@ -79,7 +79,9 @@ def test_every_configured_value_is_kept(client: FlaskClient) -> None:
     assert create(client, document("configuration", configuration))["configuration"] == configuration
 
 
-def test_the_brokers_are_asked_before_the_answer(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+def test_the_brokers_are_asked_before_the_answer(
+    client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin
+) -> None:
     created = create(client)
     with database.transaction() as session:
         stored = subscriptions.find(session, created["id"])
@@ -87,18 +89,18 @@ def test_the_brokers_are_asked_before_the_answer(client: FlaskClient, database: 
     assert stored.sources[0].start_offsets == {0: 5, 1: 7}
 
 
-def test_earliest_leaves_the_group_at_the_beginning(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_earliest_leaves_the_group_at_the_beginning(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     created = create(client, document("source.0.start", "earliest"))
     assert (created["source"][0]["start"], kafka.committed) == ("earliest", {})
 
 
-def test_a_topic_that_does_not_exist_yet_is_accepted(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_a_topic_that_does_not_exist_yet_is_accepted(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     create(client, document("source.0.topic", "tomorrow"))
     assert kafka.committed == {}
 
 
 def test_brokers_that_do_not_answer_leave_nothing_behind(
-    client: FlaskClient, database: Database, kafka: MemoryOffsets
+    client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
     kafka.away = True
     answer = client.post(PATH, json=document())
@@ -108,7 +110,7 @@ def test_brokers_that_do_not_answer_leave_nothing_behind(
 
 
 def test_brokers_of_another_cluster_are_refused_by_both_names(
-    client: FlaskClient, database: Database, kafka: MemoryOffsets
+    client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
     kept = create(client)
     kafka.cluster = "replaced"
@@ -125,7 +127,7 @@ def test_brokers_of_another_cluster_are_refused_by_both_names(
         assert [id_ for id_, _ in subscriptions.page(session, after="", limit=10)] == [kept["id"]]
 
 
-def test_cluster_without_an_id_is_accepted(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_cluster_without_an_id_is_accepted(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     create(client)
     kafka.cluster = ""
     create(client)
@@ -170,7 +172,7 @@ def test_put_replaces_the_whole_document(client: FlaskClient) -> None:
     assert client.get(f"{PATH}/{created['id']}").get_json() == replaced.get_json()
 
 
-def test_a_topic_that_kafka_denies_is_refused(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+def test_a_topic_that_kafka_denies_is_refused(client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin) -> None:
     kafka.denied = {"secret"}
     body = document("source", [{"topic": "orders"}, {"topic": "secret"}])
     answer = client.post(PATH, json=body)
@@ -181,7 +183,7 @@ def test_a_topic_that_kafka_denies_is_refused(client: FlaskClient, database: Dat
         assert subscriptions.page(session, after="", limit=9) == []
 
 
-def test_a_change_to_a_topic_that_kafka_denies_is_refused(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_a_change_to_a_topic_that_kafka_denies_is_refused(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
     kafka.denied = {"orders", "secret"}
     allowed = client.put(f"{PATH}/{created['id']}", json=document())
@@ -190,7 +192,7 @@ def test_a_change_to_a_topic_that_kafka_denies_is_refused(client: FlaskClient, k
     assert refused.get_json()["errors"][0]["field"] == "source[0].topic"
 
 
-def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
     kafka.ends["orders"] = {0: 50, 1: 70}
     assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
@@ -199,13 +201,13 @@ def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Datab
     assert (stored.version, stored.sources[0].start_offsets) == (2, {0: 5, 1: 7})
 
 
-def test_a_change_without_new_topics_needs_no_brokers(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_a_change_without_new_topics_needs_no_brokers(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
     kafka.away = True
     assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
 
 
-def test_an_added_topic_begins_at_its_end(client: FlaskClient, database: Database, kafka: MemoryOffsets) -> None:
+def test_an_added_topic_begins_at_its_end(client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
     kafka.ends = {"orders": {0: 50}, "refunds": {0: 9}}
     created["source"].append({"topic": "refunds"})
@@ -217,7 +219,7 @@ def test_an_added_topic_begins_at_its_end(client: FlaskClient, database: Databas
 
 
 def test_an_added_topic_is_left_to_ingest_where_it_is_reading(
-    client: FlaskClient, database: Database, kafka: MemoryOffsets
+    client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
     created = create(client)
     group = f"webhooks-{created['id']}"
@@ -231,13 +233,13 @@ def test_an_added_topic_is_left_to_ingest_where_it_is_reading(
 
 
 def test_a_lost_announcement_does_not_stop_a_change(
-    settings: Settings, database: Database, kafka: MemoryOffsets
+    settings: Settings, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
-    app = create_app(settings, database=database, kafka_offsets=kafka, announcer=Announcer("redis://127.0.0.1:1/0"))
+    app = create_app(settings, database=database, kafka_offsets=kafka, notifier=ChangeNotifier("redis://127.0.0.1:1/0"))
     create(app.test_client())
 
 
-def test_an_added_topic_without_brokers_changes_nothing(client: FlaskClient, kafka: MemoryOffsets) -> None:
+def test_an_added_topic_without_brokers_changes_nothing(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
     kafka.away = True
     answer = client.put(f"{PATH}/{created['id']}", json=created | {"source": [{"topic": "refunds"}]})
@@ -304,7 +306,7 @@ def test_of_two_changes_at_one_moment_one_conflicts(client: FlaskClient, databas
     created = create(client)
     kafka_asked = created | {"source": [*created["source"], {"topic": "refunds"}]}
 
-    class Meanwhile(MemoryOffsets):
+    class Meanwhile(MemoryKafkaAdmin):
         def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
             with database.transaction() as session:
                 session.execute(update(SubscriptionRow).values(version=SubscriptionRow.version + 1))
@@ -315,7 +317,7 @@ def test_of_two_changes_at_one_moment_one_conflicts(client: FlaskClient, databas
         settings=services.settings,
         database=database,
         brokers=Meanwhile(),
-        announcements=services.announcements,
+        notifications=services.notifications,
     )
     answer = client.put(f"{PATH}/{created['id']}", json=kafka_asked)
     assert (answer.status_code, answer.get_json()["code"]) == (409, "conflict")
@@ -336,7 +338,7 @@ def test_a_damaged_row_is_listed_with_its_reason(client: FlaskClient, database: 
 
 
 def test_a_damaged_row_is_repaired_without_moving_its_group(
-    client: FlaskClient, database: Database, kafka: MemoryOffsets
+    client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
     created = create(client)
     damage(database)
@@ -355,7 +357,9 @@ def test_changes_are_announced_with_their_version(client: FlaskClient) -> None:
         if len(heard) == 3:
             three.set()
 
-    listening = threading.Thread(target=Listener("memory://").run, args=(hear, stop), kwargs={"listening": ready})
+    listening = threading.Thread(
+        target=ChangeSubscriber("memory://").run, args=(hear, stop), kwargs={"listening": ready}
+    )
     listening.start()
     assert ready.wait(5)
     created = create(client)

@@ -5,18 +5,18 @@ from dataclasses import replace
 import pytest
 
 from tests.harness.subscriptions import ID
-from webhookd.flow import alert
-from webhookd.flow.addressee import Addressee
-from webhookd.flow.alert import Alert, Kind
-from webhookd.flow.condition import Condition, Health, LostRange
-from webhookd.flow.problem import Problem
-from webhookd.flow.spell import Spell
+from webhookd.flow.alerting import alert
+from webhookd.flow.alerting.alert import Alert, AlertKind
+from webhookd.flow.alerting.alert_recipient import AlertRecipient
+from webhookd.flow.alerting.incident import Incident
+from webhookd.flow.status.problem import Problem
+from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus
 from webhookd.flow.subscription import OnExhausted
 
 NOW = 1_700_000_000.0
 HOUR = 3600.0
-OWNER = Addressee(id=ID, name="orders to the shop", emails=("a@example.com", "b@example.com"))
-HEALTHY = Condition(subscription_id=ID, health=Health.HEALTHY, since=NOW)
+OWNER = AlertRecipient(id=ID, name="orders to the shop", emails=("a@example.com", "b@example.com"))
+HEALTHY = SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, since=NOW)
 UNHEALTHY = replace(
     HEALTHY,
     health=Health.UNHEALTHY,
@@ -30,21 +30,21 @@ UNHEALTHY = replace(
 class Owner:
     """Someone who is told what is due as the conditions come in."""
 
-    def __init__(self, addressee: Addressee = OWNER) -> None:
-        self.addressee = addressee
+    def __init__(self, recipient: AlertRecipient = OWNER) -> None:
+        self.recipient = recipient
         self.now = NOW
-        self.spells: dict[str, Spell] = {}
+        self.incidents: dict[str, Incident] = {}
         self.alerts: list[Alert] = []
-        self._before: Condition | None = None
+        self._before: SubscriptionStatus | None = None
 
-    def hear(self, condition: Condition, *, after_s: float = 1.0) -> None:
+    def hear(self, status: SubscriptionStatus, *, after_s: float = 1.0) -> None:
         self.now += after_s
-        due = alert.due(self._before, condition, self.addressee, self.spells, self.now)
-        self.spells = {key: spell for key, spell in due.spells.items() if spell is not None}
+        due = alert.due_alerts(self._before, status, self.recipient, self.incidents, self.now)
+        self.incidents = {key: incident for key, incident in due.incidents.items() if incident is not None}
         self.alerts += due.alerts
-        self._before = condition
+        self._before = status
 
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[AlertKind]:
         return [item.kind for item in self.alerts]
 
 
@@ -52,9 +52,9 @@ def lost(first: int, at: float = NOW) -> LostRange:
     return LostRange(topic="orders", partition=3, first=first, end=first + 10, at=at)
 
 
-def told(condition: Condition, addressee: Addressee = OWNER) -> str:
-    owner = Owner(addressee)
-    owner.hear(condition)
+def told(status: SubscriptionStatus, recipient: AlertRecipient = OWNER) -> str:
+    owner = Owner(recipient)
+    owner.hear(status)
     [only] = owner.alerts
     return f"{only.mail.subject}\n\n{only.mail.body}"
 
@@ -62,22 +62,22 @@ def told(condition: Condition, addressee: Addressee = OWNER) -> str:
 def test_healthy_subscription_raises_nothing() -> None:
     owner = Owner()
     owner.hear(HEALTHY)
-    assert (owner.alerts, owner.spells) == ([], {})
+    assert (owner.alerts, owner.incidents) == ([], {})
 
 
-def test_one_mail_for_a_spell_and_one_when_it_is_over() -> None:
+def test_one_mail_for_a_incident_and_one_when_it_is_over() -> None:
     owner = Owner()
     for lag in range(100):
         owner.hear(replace(UNHEALTHY, lag=lag))
     owner.hear(HEALTHY)
-    assert owner.kinds() == [Kind.UNHEALTHY, Kind.RECOVERED]
+    assert owner.kinds() == [AlertKind.UNHEALTHY, AlertKind.RECOVERED]
 
 
 def test_reminder_comes_after_an_hour() -> None:
     owner = Owner()
     owner.hear(UNHEALTHY)
     owner.hear(UNHEALTHY, after_s=HOUR)
-    assert owner.kinds() == [Kind.UNHEALTHY, Kind.REMINDER]
+    assert owner.kinds() == [AlertKind.UNHEALTHY, AlertKind.REMINDER]
     assert "still fail" in owner.alerts[1].mail.body
 
 
@@ -85,7 +85,7 @@ def test_lost_range_is_told_once() -> None:
     owner = Owner()
     for _ in range(10):
         owner.hear(replace(HEALTHY, lost_ranges=(lost(5),)))
-    assert owner.kinds() == [Kind.RECORDS_LOST]
+    assert owner.kinds() == [AlertKind.RECORDS_LOST]
     assert "orders[3]  offsets 5 to 14, up to 10 records" in owner.alerts[0].mail.body
 
 
@@ -96,12 +96,12 @@ def test_ranges_lost_soon_after_are_told_in_one_mail() -> None:
         ranges = (*ranges, lost(first, owner.now))
         owner.hear(replace(HEALTHY, lost_ranges=ranges), after_s=60.0)
     owner.hear(replace(HEALTHY, lost_ranges=ranges), after_s=HOUR)
-    assert owner.kinds() == [Kind.RECORDS_LOST] * 2
+    assert owner.kinds() == [AlertKind.RECORDS_LOST] * 2
     body = owner.alerts[1].mail.body
     assert ("offsets 0 to 9" in body, body.count("offsets ")) == (False, 9)
 
 
-def test_losses_that_the_condition_no_longer_shows_are_counted() -> None:
+def test_losses_that_the_status_no_longer_shows_are_counted() -> None:
     owner = Owner()
     ranges: tuple[LostRange, ...] = ()
     for first in range(0, 1000, 20):
@@ -119,7 +119,7 @@ def test_loss_that_turns_it_unhealthy_is_one_mail() -> None:
     owner = Owner()
     owner.hear(replace(UNHEALTHY, reason="records_lost", lost_ranges=(lost(5),)))
     owner.hear(replace(UNHEALTHY, reason="records_lost", lost_ranges=(lost(5),)), after_s=60.0)
-    assert owner.kinds() == [Kind.UNHEALTHY]
+    assert owner.kinds() == [AlertKind.UNHEALTHY]
     assert "offsets 5 to 14" in owner.alerts[0].mail.body
 
 
@@ -128,7 +128,7 @@ def test_loss_long_after_another_is_told_at_once() -> None:
     owner.hear(replace(HEALTHY, lost_ranges=(lost(5),)))
     owner.hear(replace(HEALTHY, lost_ranges=(lost(5),)), after_s=2 * HOUR)
     owner.hear(replace(HEALTHY, lost_ranges=(lost(5), lost(50, NOW + 2 * HOUR))))
-    assert owner.kinds() == [Kind.RECORDS_LOST] * 2
+    assert owner.kinds() == [AlertKind.RECORDS_LOST] * 2
 
 
 def test_text_says_what_its_owner_has_to_know() -> None:
@@ -196,9 +196,9 @@ def test_text_says_whose_words_it_shows(last_failure: str, label: str) -> None:
 
 
 def test_what_others_chose_breaks_no_line() -> None:
-    condition = replace(UNHEALTHY, last_failure="500\r\nBcc: c@example.com\x00" + "x" * 5000)
+    status = replace(UNHEALTHY, last_failure="500\r\nBcc: c@example.com\x00" + "x" * 5000)
     owner = Owner(replace(OWNER, name="orders\r\nBcc: c@example.com"))
-    owner.hear(condition)
+    owner.hear(status)
     mail = owner.alerts[0].mail
     assert "\n" not in mail.subject
     assert "\nBcc" not in mail.body
@@ -219,14 +219,17 @@ def test_recipient_named_twice_gets_one_mail() -> None:
     assert owner.alerts[0].mail.recipients == ("a@example.com",)
 
 
-def test_deactivation_ends_the_spell_and_says_why() -> None:
+def test_deactivation_ends_the_incident_and_says_why() -> None:
     owner = Owner()
     owner.hear(UNHEALTHY)
     due = alert.deactivated(OWNER, "gone", UNHEALTHY, owner.now)
-    assert set(due.spells.values()) == {None}
-    assert due.spells.keys() >= owner.spells.keys()
+    assert set(due.incidents.values()) == {None}
+    assert due.incidents.keys() >= owner.incidents.keys()
     [only] = due.alerts
-    assert (only.kind, only.mail.subject) == (Kind.DEACTIVATED, "[webhookd] orders to the shop was switched off (gone)")
+    assert (only.kind, only.mail.subject) == (
+        AlertKind.DEACTIVATED,
+        "[webhookd] orders to the shop was switched off (gone)",
+    )
     assert "410 Gone" in only.mail.body
 
 
@@ -242,7 +245,7 @@ def test_change_by_the_owner_is_no_recovery() -> None:
     owner = Owner()
     owner.hear(UNHEALTHY)
     owner.hear(CHANGED)
-    assert owner.kinds() == [Kind.UNHEALTHY]
+    assert owner.kinds() == [AlertKind.UNHEALTHY]
 
 
 @pytest.mark.parametrize("after_s", [1.0, 24 * HOUR])
@@ -253,7 +256,7 @@ def test_recovery_after_a_change_is_told_once(after_s: float) -> None:
     owner.hear(CHANGED, after_s=after_s)
     owner.hear(HEALTHY)
     owner.hear(HEALTHY, after_s=HOUR)
-    assert owner.kinds() == [Kind.UNHEALTHY, Kind.RECOVERED]
+    assert owner.kinds() == [AlertKind.UNHEALTHY, AlertKind.RECOVERED]
 
 
 def test_failure_right_after_a_change_is_in_the_mail_before() -> None:
@@ -261,7 +264,7 @@ def test_failure_right_after_a_change_is_in_the_mail_before() -> None:
     owner.hear(UNHEALTHY)
     owner.hear(CHANGED)
     owner.hear(UNHEALTHY, after_s=5.0)
-    assert owner.kinds() == [Kind.UNHEALTHY]
+    assert owner.kinds() == [AlertKind.UNHEALTHY]
 
 
 def test_failure_long_after_a_change_is_news() -> None:
@@ -269,16 +272,16 @@ def test_failure_long_after_a_change_is_news() -> None:
     owner.hear(UNHEALTHY)
     owner.hear(CHANGED)
     owner.hear(UNHEALTHY, after_s=HOUR)
-    assert owner.kinds() == [Kind.UNHEALTHY, Kind.UNHEALTHY]
+    assert owner.kinds() == [AlertKind.UNHEALTHY, AlertKind.UNHEALTHY]
 
 
 def test_change_after_a_deactivation_says_nothing_more() -> None:
     owner = Owner()
     owner.hear(UNHEALTHY)
-    owner.spells = {}  # as the mail about the deactivation leaves them
+    owner.incidents = {}  # as the mail about the deactivation leaves them
     owner.hear(CHANGED)
     owner.hear(HEALTHY)
-    assert owner.kinds() == [Kind.UNHEALTHY]
+    assert owner.kinds() == [AlertKind.UNHEALTHY]
 
 
 def test_change_that_nothing_was_delivered_to_is_forgotten() -> None:
@@ -286,16 +289,16 @@ def test_change_that_nothing_was_delivered_to_is_forgotten() -> None:
     owner.hear(UNHEALTHY)
     owner.hear(CHANGED)
     owner.hear(CHANGED, after_s=8 * 24 * HOUR)
-    assert owner.spells == {}
+    assert owner.incidents == {}
 
 
-def test_condition_of_the_version_before_the_change_says_nothing() -> None:
+def test_status_of_the_version_before_the_change_says_nothing() -> None:
     owner = Owner(replace(OWNER, version=2))
     owner.hear(replace(UNHEALTHY, version=1))
     owner.hear(replace(HEALTHY, version=1))
     assert owner.kinds() == []
     owner.hear(replace(UNHEALTHY, version=2))
-    assert owner.kinds() == [Kind.UNHEALTHY]
+    assert owner.kinds() == [AlertKind.UNHEALTHY]
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,31 @@
-"""What the deliveries of a subscription do. Oracle: the table in flow/delivery_status.py, case by case."""
+"""What the deliveries of a subscription do. Oracle: the table in flow/status/delivery_status.py, case by case."""
 
 from dataclasses import replace
 
-from tests.harness.lanes import FAILED, about, dispatches, fill, lane_of, route
-from webhookd.flow.delivery_status import DeliveryState, DeliveryStatus, delivery_status
-from webhookd.flow.lane import LaneState
-from webhookd.flow.report import Kind
-from webhookd.flow.route import Route
+from tests.harness.lanes import FAILED, about, accumulator, dispatches, fill, lane_of
+from webhookd.flow.attempt.attempt_report import ReportKind
+from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.status.delivery_status import DeliveryState, DeliveryStatus, delivery_status
 
 WALL = 1_700_000_000.0
 FAILED_AT = WALL - 5.0
 MAX_ATTEMPTS = 6
 
 
-def status_of(made: Route, now: float = 0.0) -> DeliveryStatus:
+def status_of(made: BatchAccumulator, now: float = 0.0) -> DeliveryStatus:
     return delivery_status(made.lanes.values(), MAX_ATTEMPTS, monotonic=now, wall=WALL + now)
 
 
-def retrying(wait_s: float = 20.0, *, attempts: int = 1) -> Route:
+def retrying(wait_s: float = 20.0, *, attempts: int = 1) -> BatchAccumulator:
     """A route of two lanes; so many attempts of the first one's batch have failed at 0 s."""
-    made, flight = route(2), dispatches()
+    made, flight = accumulator(2), dispatches()
     fill(made, 0, range(2))
     (delivery,) = made.ready(0.0)
     flight.published(delivery, 0.0)
     for _ in range(attempts):
         failure = type(FAILED)(FAILED_AT, "msg_0", 500, error="http_500")
-        flight.report(about(delivery, Kind.RETRY, 0, failure=failure, wait_s=wait_s), 0.0)
+        flight.report(about(delivery, ReportKind.RETRY, 0, failure=failure, wait_s=wait_s), 0.0)
     return made
 
 
@@ -50,18 +50,18 @@ def test_attempt_that_is_due_has_no_time() -> None:
 
 
 def test_lane_without_attempts_left_is_paused_until_its_probe() -> None:
-    made = route(1)
+    made = accumulator(1)
     lane = lane_of(made)
-    lane.state, lane.failed_probes, lane.failures = LaneState.HELD, 1, MAX_ATTEMPTS - 1
+    lane.state, lane.failed_probes, lane.failures = CircuitState.OPEN, 1, MAX_ATTEMPTS - 1
     lane.probe_at, lane.failing_since = 30.0, FAILED_AT
     shown = status_of(made)
     assert (shown.state, shown.attempt, shown.next_attempt_at) == (DeliveryState.PAUSED, MAX_ATTEMPTS, WALL + 30.0)
-    lane.state = LaneState.PROBING
+    lane.state = CircuitState.HALF_OPEN
     assert (status_of(made).state, status_of(made).next_attempt_at) == (DeliveryState.PAUSED, 0.0)
 
 
 def test_lane_that_fails_for_longest_is_shown() -> None:
-    made = route(3)
+    made = accumulator(3)
     for number, since in ((0, 50.0), (1, 40.0)):
         lane_of(made, number).failures, lane_of(made, number).failing_since = number + 1, since
     shown = status_of(made)
@@ -69,7 +69,7 @@ def test_lane_that_fails_for_longest_is_shown() -> None:
 
 
 def test_what_waits_is_delivering_and_nothing_is_idle() -> None:
-    made = route(1)
+    made = accumulator(1)
     before = status_of(made).state
     fill(made, 0, range(2))
     waiting = status_of(made).state
@@ -82,7 +82,7 @@ def test_what_waits_is_delivering_and_nothing_is_idle() -> None:
 
 
 def test_without_a_known_lane_it_is_starting() -> None:
-    none, unknown = route(0), route(1)
+    none, unknown = accumulator(0), accumulator(1)
     lane_of(unknown).known = False
     assert (status_of(none).state, status_of(unknown).state) == (DeliveryState.STARTING, DeliveryState.STARTING)
 

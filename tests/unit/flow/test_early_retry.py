@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.harness.lanes import FAILED, about, dispatches, fill, lane_of, route
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.dispatches import Dispatches, Effect
-from webhookd.flow.lane import LaneState
-from webhookd.flow.report import Kind
-from webhookd.flow.route import Route
+from tests.harness.lanes import FAILED, about, accumulator, dispatches, fill, lane_of
+from webhookd.flow.attempt.attempt_report import ReportKind
+from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
 from webhookd.flow.subscription import OnExhausted
 
 WAIT_S = 30.0
@@ -17,30 +17,30 @@ class Scene:
     """A lane with one record, whose delivery has been published at 0."""
 
     def __init__(self, on_exhausted: OnExhausted = OnExhausted.PAUSE) -> None:
-        self.route: Route = route(on_exhausted=on_exhausted)
-        self.dispatches: Dispatches = dispatches()
+        self.accumulator: BatchAccumulator = accumulator(on_exhausted=on_exhausted)
+        self.dispatches: InFlightDeliveries = dispatches()
         self.now = 0.0
-        fill(self.route, 0, [0])
+        fill(self.accumulator, 0, [0])
         self.delivery: Delivery = self.dispatch()
 
     def dispatch(self) -> Delivery:
         """What is ready is published."""
-        (delivery,) = self.route.ready(self.now)
+        (delivery,) = self.accumulator.ready(self.now)
         self.dispatches.published(delivery, self.now)
         return delivery
 
     def retry_in(self, wait_s: float = WAIT_S) -> None:
         """The attempt failed, and another one is due after the wait."""
-        self.dispatches.report(about(self.delivery, Kind.RETRY, wait_s=wait_s, failure=FAILED), self.now)
+        self.dispatches.report(about(self.delivery, ReportKind.RETRY, wait_s=wait_s, failure=FAILED), self.now)
 
     def began(self, *, after_s: float) -> None:
         """A worker begins the next attempt."""
         self.now += after_s
-        self.dispatches.report(about(self.delivery, Kind.STARTED), self.now)
+        self.dispatches.report(about(self.delivery, ReportKind.STARTED), self.now)
 
-    def exhausted(self) -> Effect:
+    def exhausted(self) -> ReportEffect:
         """The attempt under way failed, and the worker finds none left."""
-        return self.dispatches.report(about(self.delivery, Kind.EXHAUSTED, failure=FAILED), self.now)
+        return self.dispatches.report(about(self.delivery, ReportKind.EXHAUSTED, failure=FAILED), self.now)
 
 
 @pytest.mark.parametrize("on_exhausted", OnExhausted)
@@ -50,8 +50,8 @@ def test_attempts_that_began_too_early_are_made_again(on_exhausted: OnExhausted)
         at.retry_in()
         at.began(after_s=0.1)
     effect = at.exhausted()
-    lane = lane_of(at.route)
-    assert (effect.held, effect.burial, lane.state) == ([], None, LaneState.FLOWING)
+    lane = lane_of(at.accumulator)
+    assert (effect.held, effect.burial, lane.state) == ([], None, CircuitState.CLOSED)
     assert (effect.reread, lane.failures, lane.failing) == ([(lane, 0)], 1, True)
 
 
@@ -60,11 +60,11 @@ def test_attempts_are_made_again_after_the_wait_that_was_cut_short() -> None:
     at.retry_in()
     at.began(after_s=0.1)
     at.exhausted()
-    fill(at.route, 0, [0], at.now)
+    fill(at.accumulator, 0, [0], at.now)
     at.now = WAIT_S - 0.1
-    assert at.route.ready(at.now) == []
+    assert at.accumulator.ready(at.now) == []
     at.now = WAIT_S
-    assert at.dispatch().ticket("ingest").failures == 1
+    assert at.dispatch().ref("ingest").failures == 1
 
 
 @pytest.mark.parametrize(("wait_s", "after_s"), [(30.0, 30.0), (30.0, 16.0), (1.5, 0.6), (0.1, 0.0)])
@@ -72,7 +72,7 @@ def test_attempt_that_began_in_its_time_counts(wait_s: float, after_s: float) ->
     at = Scene()
     at.retry_in(wait_s)
     at.began(after_s=after_s)
-    assert at.exhausted().held == [lane_of(at.route)]
+    assert at.exhausted().held == [lane_of(at.accumulator)]
 
 
 def test_attempt_whose_start_nobody_reported_is_known_by_its_end() -> None:
@@ -85,7 +85,7 @@ def test_attempt_whose_start_nobody_reported_is_known_by_its_end() -> None:
 def test_stale_retry_is_no_attempt() -> None:
     at = Scene()
     at.retry_in()
-    at.dispatches.report(about(at.delivery, Kind.STALE), at.now)
+    at.dispatches.report(about(at.delivery, ReportKind.STALE), at.now)
     assert at.delivery.early == 0
 
 
@@ -96,4 +96,4 @@ def test_reports_that_had_to_wait_say_of_no_attempt_that_it_was_early() -> None:
     at.dispatches.heard_late = False
     at.began(after_s=0.1)
     at.exhausted()
-    assert (at.delivery.early, lane_of(at.route).state) == (0, LaneState.HELD)
+    assert (at.delivery.early, lane_of(at.accumulator).state) == (0, CircuitState.OPEN)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from webhookd.flow.envelope import Envelope, body, overhead_bytes
+from webhookd.flow.batching.envelope import Envelope, body, overhead_bytes
 
 TIMESTAMP_MS = 1_700_000_000_123
 

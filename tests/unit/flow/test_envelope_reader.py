@@ -5,8 +5,8 @@ import random
 import pytest
 
 from webhookd.errors import UndecodableRecord
-from webhookd.flow.envelope import Envelope, body
-from webhookd.flow.envelope_reader import records_of
+from webhookd.flow.batching.envelope import Envelope, body
+from webhookd.flow.batching.envelope_reader import records_of
 from webhookd.flow.filters.decoding import validate
 
 SCALARS = (b"null", b"true", b"0", b"-1.50", b"1e999", b"1E-400", b"9" * 4000, b'""', rb'"\ud83d"', rb'"\udc00\\"')

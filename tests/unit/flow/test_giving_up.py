@@ -4,45 +4,47 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.harness.lanes import FAILED, LEASES, about, dispatches, fill, lane_of, offsets_of, route
-from webhookd.flow.burial import WORKER_LOST, Burial
-from webhookd.flow.delivery import Delivery, Stage
-from webhookd.flow.dispatches import DEATHS, LONGEST_REST_S, SHORTEST_REST_S, Dispatches, Effect
-from webhookd.flow.lane import Lane, LaneState
-from webhookd.flow.memo import Memo
-from webhookd.flow.report import Exchange, Kind
-from webhookd.flow.route import Route
+from tests.harness.lanes import FAILED, LEASES, about, accumulator, dispatches, fill, lane_of, offsets_of
+from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
+from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
+from webhookd.flow.offsets.commit_metadata import CommitMetadata
+from webhookd.flow.settlement.exhausted_batch import WORKER_LOST, ExhaustedBatch
+from webhookd.flow.settlement.in_flight import DEATHS, LONGEST_REST_S, SHORTEST_REST_S, InFlightDeliveries, ReportEffect
 from webhookd.flow.subscription import OnExhausted
 
 LEASE_S = LEASES.lease_s + LEASES.request_deadline_s
-BUSY = Exchange(0.0, "msg_0", 429, error="http_429")
+BUSY = LoggedExchange(0.0, "msg_0", 429, error="http_429")
 
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
     """One lane whose four records are to be delivered one by one."""
 
-    route: Route
-    dispatches: Dispatches
+    accumulator: BatchAccumulator
+    dispatches: InFlightDeliveries
     now: float = 0.0
 
     @property
     def lane(self) -> Lane:
-        return lane_of(self.route)
+        return lane_of(self.accumulator)
 
     def dispatched(self) -> Delivery:
         """The next delivery, published, once the lane has rested."""
         self.now = max(self.now, self.lane.rest_until)
-        (delivery,) = self.route.ready(self.now)
+        (delivery,) = self.accumulator.ready(self.now)
         self.dispatches.published(delivery, self.now)
         return delivery
 
-    def hears(self, of: Delivery, kind: Kind, done: int = 0, failure: Exchange | None = None, **facts: float) -> Effect:
+    def hears(
+        self, of: Delivery, kind: ReportKind, done: int = 0, failure: LoggedExchange | None = None, **facts: float
+    ) -> ReportEffect:
         return self.dispatches.report(about(of, kind, done, failure=failure, **facts), self.now)
 
-    def loses(self, delivery: Delivery) -> Effect:
+    def loses(self, delivery: Delivery) -> ReportEffect:
         """The delivery is claimed, and its worker dies; what is read again arrives again."""
-        self.hears(delivery, Kind.STARTED)
+        self.hears(delivery, ReportKind.STARTED)
         self.now += LEASE_S
         _, (lost,) = self.dispatches.overdue(self.now)
         effect = self.dispatches.lost(lost, self.now)
@@ -51,16 +53,16 @@ class Scene:
 
     def arrives_again(self) -> None:
         """What the lane was rewound to is read."""
-        fill(self.route, 0, range(self.lane.ledger.watermark, 4), self.now)
+        fill(self.accumulator, 0, range(self.lane.ledger.watermark, 4), self.now)
 
 
 def scene(on_exhausted: OnExhausted = OnExhausted.PAUSE) -> Scene:
-    made = route(on_exhausted=on_exhausted)
+    made = accumulator(on_exhausted=on_exhausted)
     fill(made, 0, range(4))
-    return Scene(route=made, dispatches=dispatches())
+    return Scene(accumulator=made, dispatches=dispatches())
 
 
-def burial_of(effect: Effect) -> Burial:
+def burial_of(effect: ReportEffect) -> ExhaustedBatch:
     assert effect.burial is not None
     return effect.burial
 
@@ -68,19 +70,20 @@ def burial_of(effect: Effect) -> Burial:
 def test_dead_letter_policy_buries_the_failed_batch_only() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
     delivery = at.dispatched()
-    effect = at.hears(delivery, Kind.EXHAUSTED, done=1, failure=FAILED)
-    letters = burial_of(effect).letters()
-    assert [(letter.offset, letter.cause, letter.status, letter.attempts) for letter in letters] == [
-        (1, "http_500", 500, 1)
-    ]
-    assert (delivery.stage, effect.held, effect.reread) == (Stage.BURYING, [], [])
+    effect = at.hears(delivery, ReportKind.EXHAUSTED, done=1, failure=FAILED)
+    dead_letters = burial_of(effect).dead_letters()
+    assert [
+        (dead_letter.offset, dead_letter.cause, dead_letter.status, dead_letter.attempts)
+        for dead_letter in dead_letters
+    ] == [(1, "http_500", 500, 1)]
+    assert (delivery.stage, effect.held, effect.reread) == (DeliveryStage.DEAD_LETTERING, [], [])
 
 
-def test_lane_waits_until_its_letters_are_safe() -> None:
+def test_lane_waits_until_its_dead_letters_are_safe() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
     delivery = at.dispatched()
-    at.hears(delivery, Kind.EXHAUSTED, done=1, failure=FAILED)
-    waiting = (at.lane.ledger.watermark, at.route.ready(99.0), at.dispatches.overdue(1e9))
+    at.hears(delivery, ReportKind.EXHAUSTED, done=1, failure=FAILED)
+    waiting = (at.lane.ledger.watermark, at.accumulator.ready(99.0), at.dispatches.overdue(1e9))
     at.dispatches.buried(delivery)
     assert waiting == (1, [], ([], []))
     assert (at.lane.ledger.watermark, offsets_of(at.dispatched())) == (2, [[2], [3]])
@@ -89,21 +92,21 @@ def test_lane_waits_until_its_letters_are_safe() -> None:
 def test_second_report_buries_nothing_twice() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
     delivery = at.dispatched()
-    at.hears(delivery, Kind.EXHAUSTED, failure=FAILED)
-    assert at.hears(delivery, Kind.EXHAUSTED, failure=FAILED).burial is None
+    at.hears(delivery, ReportKind.EXHAUSTED, failure=FAILED)
+    assert at.hears(delivery, ReportKind.EXHAUSTED, failure=FAILED).burial is None
 
 
 def test_burial_of_a_lane_that_went_away_settles_nothing() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
     delivery, lane = at.dispatched(), at.lane
-    at.hears(delivery, Kind.EXHAUSTED, failure=FAILED)
+    at.hears(delivery, ReportKind.EXHAUSTED, failure=FAILED)
     lane.rewind("another")
     assert (at.dispatches.buried(delivery).freed, lane.ledger.watermark) == (False, 0)
 
 
 def test_gone_holds_the_lane_for_good() -> None:
     at = scene()
-    effect = at.hears(at.dispatched(), Kind.GONE, done=1, failure=FAILED)
+    effect = at.hears(at.dispatched(), ReportKind.GONE, done=1, failure=FAILED)
     assert (effect.gone, effect.held, at.lane.probe_at) == (True, [at.lane], float("inf"))
     assert at.lane.ledger.watermark == 1
 
@@ -114,13 +117,15 @@ def test_batch_that_costs_three_workers_is_exhausted(policy: OnExhausted) -> Non
     effects = [at.loses(at.dispatched()) for _ in range(DEATHS)]
     given_up = [bool(effect.held or effect.burial) for effect in effects]
     assert given_up == [False, False, True]
-    assert at.lane.state is (LaneState.HELD if policy is OnExhausted.PAUSE else LaneState.FLOWING)
+    assert at.lane.state is (CircuitState.OPEN if policy is OnExhausted.PAUSE else CircuitState.CLOSED)
 
 
-def test_letters_of_lost_workers_say_so() -> None:
+def test_dead_letters_of_lost_workers_say_so() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
     *_, last = [at.loses(at.dispatched()) for _ in range(DEATHS)]
-    assert [(letter.cause, letter.status) for letter in burial_of(last).letters()] == [(WORKER_LOST, None)]
+    assert [(dead_letter.cause, dead_letter.status) for dead_letter in burial_of(last).dead_letters()] == [
+        (WORKER_LOST, None)
+    ]
 
 
 def test_suspect_batch_travels_alone() -> None:
@@ -132,7 +137,7 @@ def test_suspect_batch_travels_alone() -> None:
 def test_success_between_two_deaths_begins_the_count_anew() -> None:
     at = scene()
     at.loses(at.dispatched())
-    at.hears(at.dispatched(), Kind.FINISHED, done=1)
+    at.hears(at.dispatched(), ReportKind.FINISHED, done=1)
     for _ in range(DEATHS - 1):
         assert at.loses(at.dispatched()).held == []
 
@@ -147,7 +152,7 @@ def test_delivery_that_nobody_claimed_is_no_death() -> None:
 
 def test_time_in_which_ingest_slept_is_no_silence() -> None:
     at = scene()
-    at.hears(at.dispatched(), Kind.STARTED)
+    at.hears(at.dispatched(), ReportKind.STARTED)
     at.dispatches.slept(60.0)
     assert at.dispatches.overdue(LEASE_S + 59.0) == ([], [])
 
@@ -155,72 +160,72 @@ def test_time_in_which_ingest_slept_is_no_silence() -> None:
 def test_failed_attempts_survive_a_stale_answer() -> None:
     at = scene()
     delivery = at.dispatched()
-    at.hears(delivery, Kind.RETRY, failure=FAILED, wait_s=5.0)
-    at.hears(delivery, Kind.RETRY, failure=FAILED, wait_s=5.0)
-    at.hears(delivery, Kind.STALE)
+    at.hears(delivery, ReportKind.RETRY, failure=FAILED, wait_s=5.0)
+    at.hears(delivery, ReportKind.RETRY, failure=FAILED, wait_s=5.0)
+    at.hears(delivery, ReportKind.STALE)
     at.arrives_again()
     at.now = 9.0
     again = at.dispatched()
-    assert (again.attempt, again.failures, again.ticket("i").failures) == (0, 2, 2)
+    assert (again.attempt, again.failures, again.ref("i").failures) == (0, 2, 2)
 
 
 def test_failures_before_the_delivery_go_on_counting() -> None:
     at = scene()
-    at.lane.recall(Memo(failures=3), 0.0)
-    at.hears(at.dispatched(), Kind.RETRY, failure=FAILED)
-    assert (at.lane.failures, at.lane.mark and at.lane.mark.memo.failures) == (4, 4)
+    at.lane.recall(CommitMetadata(failures=3), 0.0)
+    at.hears(at.dispatched(), ReportKind.RETRY, failure=FAILED)
+    assert (at.lane.failures, at.lane.mark and at.lane.mark.metadata.failures) == (4, 4)
 
 
 def test_success_ends_the_count_of_failures() -> None:
     at = scene()
     delivery = at.dispatched()
-    at.hears(delivery, Kind.RETRY, failure=Exchange(7.0, "msg_0", 500, error="http_500"))
+    at.hears(delivery, ReportKind.RETRY, failure=LoggedExchange(7.0, "msg_0", 500, error="http_500"))
     failing_since = at.lane.failing_since
-    at.hears(delivery, Kind.FINISHED, done=1)
+    at.hears(delivery, ReportKind.FINISHED, done=1)
     assert (failing_since, at.lane.failing_since, at.lane.failures) == (7.0, 0.0, 0)
 
 
 def test_held_lane_waits_as_long_as_it_was_asked_to() -> None:
     at = scene()
-    at.hears(at.dispatched(), Kind.EXHAUSTED, failure=BUSY, wait_s=600.0)
+    at.hears(at.dispatched(), ReportKind.EXHAUSTED, failure=BUSY, wait_s=600.0)
     assert at.lane.probe_at == 600.0
 
 
 def test_429_makes_the_lane_rest_between_deliveries() -> None:
     at = scene()
     delivery = at.dispatched()
-    at.hears(delivery, Kind.RETRY, failure=BUSY)
-    at.hears(delivery, Kind.RETRY, failure=BUSY)
-    at.hears(delivery, Kind.FINISHED, done=1)
-    assert (at.route.ready(2 * SHORTEST_REST_S - 0.01), at.lane.rest_s) == ([], SHORTEST_REST_S)
-    assert at.route.ready(2 * SHORTEST_REST_S) != []
+    at.hears(delivery, ReportKind.RETRY, failure=BUSY)
+    at.hears(delivery, ReportKind.RETRY, failure=BUSY)
+    at.hears(delivery, ReportKind.FINISHED, done=1)
+    assert (at.accumulator.ready(2 * SHORTEST_REST_S - 0.01), at.lane.rest_s) == ([], SHORTEST_REST_S)
+    assert at.accumulator.ready(2 * SHORTEST_REST_S) != []
 
 
 def test_rested_lane_is_due_although_nothing_new_arrives() -> None:
     at = scene()
     delivery = at.dispatched()
-    at.hears(delivery, Kind.RETRY, failure=BUSY)
+    at.hears(delivery, ReportKind.RETRY, failure=BUSY)
     at.now = 5.0
-    at.hears(delivery, Kind.FINISHED, done=1)
-    assert at.route.due_at() == at.now + SHORTEST_REST_S
+    at.hears(delivery, ReportKind.FINISHED, done=1)
+    assert at.accumulator.due_at() == at.now + SHORTEST_REST_S
 
 
 def test_rest_is_bounded() -> None:
     at = scene()
     delivery = at.dispatched()
     for _ in range(20):
-        at.hears(delivery, Kind.RETRY, failure=BUSY)
+        at.hears(delivery, ReportKind.RETRY, failure=BUSY)
     assert at.lane.rest_s == LONGEST_REST_S
 
 
 def test_lane_that_was_held_before_its_policy_changed_gets_its_retries_again() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
-    at.lane.recall(Memo(failures=5, probes=3), 0.0)
-    at.lane.state = LaneState.PROBING
+    at.lane.recall(CommitMetadata(failures=5, probes=3), 0.0)
+    at.lane.state = CircuitState.HALF_OPEN
     probe = at.dispatched()
-    at.hears(probe, Kind.EXHAUSTED, failure=FAILED)
+    at.hears(probe, ReportKind.EXHAUSTED, failure=FAILED)
     at.dispatches.buried(probe)
-    assert (probe.probe, at.lane.state, at.dispatched().probe) == (True, LaneState.FLOWING, False)
+    assert (probe.probe, at.lane.state, at.dispatched().probe) == (True, CircuitState.CLOSED, False)
 
 
 def test_lanes_lost_twice_together_come_back_apart() -> None:

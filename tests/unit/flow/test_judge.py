@@ -3,8 +3,8 @@
 import pytest
 
 from tests.harness.lanes import MIDDLE
-from webhookd.flow.judge import DELIVERED, Refusal, Refused, RetryAt, Verdict, acknowledged, judge
-from webhookd.flow.outcome import Failure, FailureCode, Outcome, Response
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
+from webhookd.flow.attempt.judge import DELIVERED, Refusal, Refused, RetryAt, Verdict, acknowledged, judge
 from webhookd.flow.subscription import Retry
 
 THREE = Retry(max_retries=3)

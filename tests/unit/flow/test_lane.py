@@ -6,9 +6,9 @@ import random
 import pytest
 
 from tests.harness.lanes import WANTED, Record, lane, offsets_in, records
-from webhookd.flow.delivery import take_back
+from webhookd.flow.dispatch.delivery import take_back
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.ledger import UNREAD
+from webhookd.flow.offsets.ledger import UNREAD
 
 MUCH = 1 << 30
 COSTLY = " | ".join(["`[1]`", *["[@, @][]"] * 20])
@@ -16,15 +16,24 @@ COSTLY = " | ".join(["`[1]`", *["[@, @][]"] * 20])
 
 def test_filtered_records_settle_at_once() -> None:
     one = lane()
-    dropped, letters = one.take([Record(3, b'"drop"'), Record(9, b'"drop"')], WANTED, 0.0)
-    assert (dropped, letters, one.ledger.watermark, one.bytes_held) == (2, [], 10, 0)
+    dropped, dead_letters = one.take([Record(3, b'"drop"'), Record(9, b'"drop"')], WANTED, 0.0)
+    assert (dropped, dead_letters, one.ledger.watermark, one.bytes_held) == (2, [], 10, 0)
 
 
 def test_undecodable_record_is_set_aside_whole() -> None:
     one = lane(2)
-    _, (letter,) = one.take([Record(4, b'"bad"', b"k", (("h", b"v"),))], WANTED, 0.0)
-    assert (letter.offset, letter.partition.number, letter.value, letter.key) == (4, 2, b'"bad"', b"k")
-    assert (letter.headers, letter.cause, letter.timestamp_ms) == ((("h", b"v"),), "not_json", 1_700_000_000_004)
+    _, (dead_letter,) = one.take([Record(4, b'"bad"', b"k", (("h", b"v"),))], WANTED, 0.0)
+    assert (dead_letter.offset, dead_letter.partition.number, dead_letter.value, dead_letter.key) == (
+        4,
+        2,
+        b'"bad"',
+        b"k",
+    )
+    assert (dead_letter.headers, dead_letter.cause, dead_letter.timestamp_ms) == (
+        (("h", b"v"),),
+        "not_json",
+        1_700_000_000_004,
+    )
     assert (one.ledger.watermark, one.ledger.aside_count, len(one.waiting)) == (4, 1, 0)
 
 
@@ -45,8 +54,8 @@ def test_undecodable_record_lets_others_go_on() -> None:
 )
 def test_record_its_filters_cannot_judge_is_set_aside(expression: str, cause: str, detail: str) -> None:
     one = lane()
-    dropped, (letter,) = one.take(records(4), Matcher([expression]), 0.0)
-    assert (dropped, letter.cause, letter.detail, letter.value) == (0, cause, detail, b'{"n":1}')
+    dropped, (dead_letter,) = one.take(records(4), Matcher([expression]), 0.0)
+    assert (dropped, dead_letter.cause, dead_letter.detail, dead_letter.value) == (0, cause, detail, b'{"n":1}')
     assert (one.ledger.watermark, one.ledger.aside_count) == (4, 1)
 
 
@@ -183,35 +192,35 @@ class Unreadable(Record):
 
 def test_record_that_cannot_be_read_is_put_aside_alone() -> None:
     one = lane()
-    _, (letter,) = one.take([Record(0), Unreadable(1), Record(2)], WANTED, 0.0)
-    assert (letter.offset, letter.cause, letter.headers) == (1, "unreadable", ())
+    _, (dead_letter,) = one.take([Record(0), Unreadable(1), Record(2)], WANTED, 0.0)
+    assert (dead_letter.offset, dead_letter.cause, dead_letter.headers) == (1, "unreadable", ())
     assert [fragment.offset for fragment in one.waiting] == [0, 2]
 
 
-def test_letters_are_held_in_bytes_until_their_row() -> None:
+def test_dead_letters_are_held_in_bytes_until_their_row() -> None:
     one = lane()
-    _, (letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
+    _, (dead_letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     before = one.aside_bytes
-    one.settle_aside(letter)
-    one.settle_aside(letter)
-    assert (before, one.aside_bytes) == (letter.size_bytes, 0)
+    one.settle_aside(dead_letter)
+    one.settle_aside(dead_letter)
+    assert (before, one.aside_bytes) == (dead_letter.size_bytes, 0)
 
 
-def test_letter_on_its_way_is_not_written_again_by_reading_again() -> None:
+def test_dead_letter_on_its_way_is_not_written_again_by_reading_again() -> None:
     one = lane()
-    _, (letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
+    _, (dead_letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     one.rewind("anew")
     assert one.aside_bytes == 0, "what lies before it can be read"
     _, again = one.take([Record(0, b'"bad"'), Record(1)], WANTED, 0.0)
-    assert (again, one.ledger.watermark, one.aside_bytes) == ([], 0, letter.size_bytes)
-    one.settle_aside(letter)
+    assert (again, one.ledger.watermark, one.aside_bytes) == ([], 0, dead_letter.size_bytes)
+    one.settle_aside(dead_letter)
     assert (one.ledger.watermark, one.aside_bytes) == (1, 0)
 
 
-def test_letter_that_is_safe_before_reading_again_holds_nothing() -> None:
+def test_dead_letter_that_is_safe_before_reading_again_holds_nothing() -> None:
     one = lane()
-    _, (letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
+    _, (dead_letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     one.rewind("anew")
-    one.settle_aside(letter)
+    one.settle_aside(dead_letter)
     _, again = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     assert ([found.offset for found in again], one.ledger.watermark) == ([0], 0)

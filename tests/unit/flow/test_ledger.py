@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from webhookd.flow.ledger import UNREAD, Ledger
-from webhookd.flow.position import Partition, next_offset
+from webhookd.flow.offsets.ledger import UNREAD, Ledger
+from webhookd.flow.offsets.position import Partition, next_offset
 
 
 def ledger(*, seen: int, accepted: tuple[int, ...] = (), aside: tuple[int, ...] = ()) -> Ledger:

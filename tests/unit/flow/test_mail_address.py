@@ -3,8 +3,8 @@
 import pytest
 
 from webhookd.errors import InvalidInput
-from webhookd.flow.mail import Fate, Settlement, left_over
-from webhookd.flow.mail_address import parse_address
+from webhookd.flow.alerting.mail import MailResult, RecipientResult, left_over
+from webhookd.flow.alerting.mail_address import parse_address
 
 
 @pytest.mark.parametrize(
@@ -69,5 +69,10 @@ def test_what_no_mail_can_be_sent_to_is_refused_with_a_reason(text: str) -> None
 
 
 def test_next_try_begins_with_those_whose_turn_it_was_not() -> None:
-    fates = [("a", Fate.LATER, True), ("b", Fate.DELIVERED, True), ("c", Fate.LATER, False), ("d", Fate.REFUSED, True)]
-    assert left_over(Settlement(recipient=who, fate=fate, tried=tried) for who, fate, tried in fates) == ("c", "a")
+    fates = [
+        ("a", MailResult.LATER, True),
+        ("b", MailResult.DELIVERED, True),
+        ("c", MailResult.LATER, False),
+        ("d", MailResult.REFUSED, True),
+    ]
+    assert left_over(RecipientResult(recipient=who, fate=fate, tried=tried) for who, fate, tried in fates) == ("c", "a")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from webhookd.flow.contact import Contact
-from webhookd.flow.membership import BACK_S, STEADY_S, Member, owners, takes_part
+from webhookd.flow.control.membership import BACK_S, STEADY_S, Member, owners, takes_part
+from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 
 LOST_S = 15.0
-NEVER = Contact()
-WELL = Contact().answered(100.0)
+NEVER = KafkaReachability()
+WELL = KafkaReachability().answered(100.0)
 LOST = WELL.failed(200.0, "timed out")
 STEADY = Member(id="steady", contact_s=STEADY_S)
 
@@ -30,7 +30,7 @@ STEADY = Member(id="steady", contact_s=STEADY_S)
     ],
 )
 def test_process_leaves_its_share_only_to_one_that_reads(
-    contact: Contact, others: list[Member], now: float, expected: bool
+    contact: KafkaReachability, others: list[Member], now: float, expected: bool
 ) -> None:
     assert takes_part(contact, others, now, before=True, lost_s=LOST_S) is expected
 
@@ -46,7 +46,7 @@ def test_process_leaves_its_share_only_to_one_that_reads(
     ],
 )
 def test_process_takes_its_share_back_when_it_can_read(
-    contact: Contact, others: list[Member], now: float, expected: bool
+    contact: KafkaReachability, others: list[Member], now: float, expected: bool
 ) -> None:
     assert takes_part(contact, others, now, before=False, lost_s=LOST_S) is expected
 
@@ -79,7 +79,7 @@ def test_all_share_when_nobody_takes_part() -> None:
     assert owners([Member(id="b", reads=False), Member(id="a", reads=False)]) == ["a", "b"]
 
 
-def test_route_that_comes_and_goes_is_not_a_silence() -> None:
+def test_accumulator_that_comes_and_goes_is_not_a_silence() -> None:
     contact = WELL
     for now in range(200, 260, 2):
         contact = contact.failed(float(now), "").answered(now + 1.0)

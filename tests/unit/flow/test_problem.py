@@ -1,6 +1,6 @@
-"""Problems of a subscription. Oracle: the table in flow/problem.py, case by case; nothing is doubled."""
+"""Problems of a subscription. Oracle: the table in flow/status/problem.py, case by case; nothing is doubled."""
 
-from webhookd.flow.problem import Problem, Problems
+from webhookd.flow.status.problem import Problem, Problems
 
 DENIED = Problem(code="topic_denied", detail="orders", since=10.0, standing=True)
 MISSING = Problem(code="topic_missing", since=20.0, standing=True)

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.harness.lanes import MIDDLE
-from webhookd.flow.retry import LONGEST_RETRY_AFTER_S, probe_wait_s, wait_s
+from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S, probe_wait_s, wait_s
 from webhookd.flow.subscription import RetryAlgorithm
-from workers.application import VISIBILITY_TIMEOUT_S
+from workers.celery_app import VISIBILITY_TIMEOUT_S
 
 EXPONENTIAL = RetryAlgorithm.EXPONENTIAL_BACKOFF
 FIXED = RetryAlgorithm.FIXED_TIME

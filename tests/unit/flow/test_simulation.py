@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, dispatches, offsets_in, route
-from webhookd.flow.burial import Burial
+from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, accumulator, dispatches, offsets_in
+from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.dispatches import Effect, due_probes
-from webhookd.flow.lane import Lane
-from webhookd.flow.ledger import UNREAD
-from webhookd.flow.position import Partition
-from webhookd.flow.report import Kind, Report
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.flow.offsets.ledger import UNREAD
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
+from webhookd.flow.settlement.in_flight import ReportEffect, due_probes
 from webhookd.flow.subscription import OnExhausted
-from webhookd.flow.ticket import Batch, Ticket
 
 STEP_S = 0.5
 FATES = (b'{"n":1}', b'{"n":1}', b'{"n":1}', b'"drop"', b'"bad"')
@@ -30,7 +31,7 @@ FATES = (b'{"n":1}', b'{"n":1}', b'{"n":1}', b'"drop"', b'"bad"')
 class Task:
     """What a worker gets: the ticket, and the payload as it was when it was published."""
 
-    ticket: Ticket
+    ref: DeliveryRef
     batches: tuple[Batch, ...]
 
 
@@ -59,7 +60,7 @@ class World:
         self.chance = random.Random(seed)  # noqa: S311  # seeded on purpose
         self.now = 0.0
         self.calm = False
-        self.route = route(
+        self.accumulator = accumulator(
             0,
             size=self.chance.choice((1, 1, 3, 10)),
             interval_s=self.chance.choice((0.5, 2.0)),
@@ -69,17 +70,17 @@ class World:
         self.flying = dispatches()
         self.topics = {number: Topic(self._log()) for number in range(self.chance.randint(1, 4))}
         for number in self.topics:
-            self.route.open_lane(Partition(TOPIC, number))
+            self.accumulator.open_lane(Partition(TOPIC, number))
         self.queue: deque[Task] = deque()
         self.claimed: set[tuple[str, int]] = set()
-        self.letters: list[tuple[Lane, DeadLetter]] = []
-        self.burials: list[Burial] = []
+        self.dead_letters: list[tuple[Lane, DeadLetter]] = []
+        self.burials: list[ExhaustedBatch] = []
 
     def step(self) -> None:
         self.now += STEP_S
         self._read()
         self._bury()
-        for delivery in self.route.ready(self.now):
+        for delivery in self.accumulator.ready(self.now):
             self._publish(delivery)
         for _ in range(len(self.queue)):
             self._work(self.queue.popleft())
@@ -92,7 +93,7 @@ class World:
     def settled(self) -> bool:
         return not len(self.flying) and all(
             max(lane.ledger.watermark, topic.committed) == topic.end and not lane.bytes_held
-            for lane, topic in zip(self.route.lanes.values(), self.topics.values(), strict=True)
+            for lane, topic in zip(self.accumulator.lanes.values(), self.topics.values(), strict=True)
         )
 
     def _log(self) -> list[Record]:
@@ -103,75 +104,79 @@ class World:
         return log
 
     def _read(self) -> None:
-        for lane in self.route.lanes.values():
+        for lane in self.accumulator.lanes.values():
             topic = self.topics[lane.partition.number]
             count = self.chance.randint(0, 12)
             taken = [record for record in topic.log if record.at >= topic.reading][:count]
             if taken:
-                _, letters = lane.take(taken, WANTED, self.now)
+                _, dead_letters = lane.take(taken, WANTED, self.now)
                 topic.reading = taken[-1].at + 1
                 topic.done.update(record.at for record in taken if record.body == b'"drop"')
-                self.letters.extend((lane, letter) for letter in letters)
+                self.dead_letters.extend((lane, dead_letter) for dead_letter in dead_letters)
 
     def _bury(self) -> None:
         if self.calm or self.chance.random() < 0.5:
-            for lane, letter in self.letters:
-                lane.settle_aside(letter)
-                self.topics[lane.partition.number].done.add(letter.offset)
-            self.letters.clear()
+            for lane, dead_letter in self.dead_letters:
+                lane.settle_aside(dead_letter)
+                self.topics[lane.partition.number].done.add(dead_letter.offset)
+            self.dead_letters.clear()
             burials, self.burials = self.burials, []
             for burial in burials:
-                for letter in burial.letters():
-                    self.topics[letter.partition.number].done.add(letter.offset)
+                for dead_letter in burial.dead_letters():
+                    self.topics[dead_letter.partition.number].done.add(dead_letter.offset)
                 self._apply(self.flying.buried(burial.delivery))
 
     def _publish(self, delivery: Delivery) -> None:
         self.flying.published(delivery, self.now)
         if self.calm or self.chance.random() < 0.9:  # or the task is lost on its way
-            self.queue.append(Task(delivery.ticket("ingest"), tuple(delivery.batches)))
+            self.queue.append(Task(delivery.ref("ingest"), tuple(delivery.batches)))
 
     def _work(self, task: Task) -> None:
-        ticket = task.ticket
+        ref = task.ref
         current = all(
-            self.route.lanes[TOPIC, int(key.partition("/")[2])].epoch == epoch for key, epoch in ticket.lanes.items()
+            self.accumulator.lanes[TOPIC, int(key.partition("/")[2])].epoch == epoch for key, epoch in ref.lanes.items()
         )
-        if (ticket.id, ticket.attempt) in self.claimed:
+        if (ref.id, ref.attempt) in self.claimed:
             return
         if not current:
-            self._tell(Report(Kind.STALE, ticket.id, ticket.attempt))
+            self._tell(Report(ReportKind.STALE, ref.id, ref.attempt))
             return
-        self.claimed.add((ticket.id, ticket.attempt))
-        self._tell(Report(Kind.STARTED, ticket.id, ticket.attempt))
+        self.claimed.add((ref.id, ref.attempt))
+        self._tell(Report(ReportKind.STARTED, ref.id, ref.attempt))
         self._send(task)
 
     def _send(self, task: Task) -> None:
         """Some batches arrive; how it ends is up to chance, and so is whether ingest hears of it."""
-        ticket, count = task.ticket, len(task.batches)
-        ends = (Kind.FINISHED,) if self.calm else (Kind.FINISHED, Kind.FINISHED, Kind.RETRY, Kind.EXHAUSTED, None)
+        ref, count = task.ref, len(task.batches)
+        ends = (
+            (ReportKind.FINISHED,)
+            if self.calm
+            else (ReportKind.FINISHED, ReportKind.FINISHED, ReportKind.RETRY, ReportKind.EXHAUSTED, None)
+        )
         end = self.chance.choice(ends)
-        done = self.chance.randint(0, count - 1 if end in {Kind.RETRY, Kind.EXHAUSTED} else count)
+        done = self.chance.randint(0, count - 1 if end in {ReportKind.RETRY, ReportKind.EXHAUSTED} else count)
         done = count if self.calm else done
         for index in range(done):
             self._deliver(task.batches[index])
             if self.chance.random() < 0.3:
-                self._tell(Report(Kind.PROGRESS, ticket.id, ticket.attempt, index + 1))
+                self._tell(Report(ReportKind.PROGRESS, ref.id, ref.attempt, index + 1))
         if end is None:  # killed
             return
-        failure = FAILED if end in {Kind.RETRY, Kind.EXHAUSTED} else None
-        wait_s = 5.0 if end is Kind.RETRY else 0.0
-        report = Report(end, ticket.id, ticket.attempt, done, 0.01, wait_s, failure=failure)
+        failure = FAILED if end in {ReportKind.RETRY, ReportKind.EXHAUSTED} else None
+        wait_s = 5.0 if end is ReportKind.RETRY else 0.0
+        report = Report(end, ref.id, ref.attempt, done, 0.01, wait_s, failure=failure)
         for _ in range(self.chance.choice((1, 1, 1, 2)) if self.calm or self.chance.random() < 0.9 else 0):
             self._tell(report)
-        if end is Kind.RETRY:
+        if end is ReportKind.RETRY:
             self._retry(task, done)
 
     def _retry(self, task: Task, done: int) -> None:
-        again = Ticket(
-            id=task.ticket.id,
-            subscription=task.ticket.subscription,
+        again = DeliveryRef(
+            id=task.ref.id,
+            subscription=task.ref.subscription,
             version=1,
-            lanes=task.ticket.lanes,
-            attempt=task.ticket.attempt + 1,
+            lanes=task.ref.lanes,
+            attempt=task.ref.attempt + 1,
             records=task.batches[done].records,
             batches=1,
             reply="ingest",
@@ -189,9 +194,9 @@ class World:
     def _tell(self, report: Report) -> None:
         self._apply(self.flying.report(report, self.now))
 
-    def _apply(self, effect: Effect) -> None:
+    def _apply(self, effect: ReportEffect) -> None:
         for lane, offset in effect.reread:
-            if self.route.lanes.get((TOPIC, lane.partition.number)) is lane and offset != UNREAD:
+            if self.accumulator.lanes.get((TOPIC, lane.partition.number)) is lane and offset != UNREAD:
                 self.topics[lane.partition.number].reading = offset
         if effect.burial is not None:
             self.burials.append(effect.burial)
@@ -202,21 +207,21 @@ class World:
             self._publish(delivery)
         for delivery in lost:
             self._apply(self.flying.lost(delivery, self.now))
-        due_probes(self.route.lanes.values(), self.now)
+        due_probes(self.accumulator.lanes.values(), self.now)
 
     def _rebalance(self) -> None:
         """One partition is taken away, committed, and comes back as a new lane."""
         number = self.chance.choice(sorted(self.topics))
         topic = self.topics[number]
-        closed = self.route.close_lane(Partition(TOPIC, number))
+        closed = self.accumulator.close_lane(Partition(TOPIC, number))
         assert closed is not None
         topic.committed = max(topic.committed, closed.ledger.watermark)
         topic.reading = topic.committed
-        self.route.open_lane(Partition(TOPIC, number))
-        self.route.lanes = dict(sorted(self.route.lanes.items()))
+        self.accumulator.open_lane(Partition(TOPIC, number))
+        self.accumulator.lanes = dict(sorted(self.accumulator.lanes.items()))
 
     def _check(self) -> None:
-        for lane in self.route.lanes.values():
+        for lane in self.accumulator.lanes.values():
             topic = self.topics[lane.partition.number]
             assert topic.settled_below(lane.ledger.watermark), "the watermark passed an unsettled record"
             assert lane.bytes_held >= 0

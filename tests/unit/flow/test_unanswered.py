@@ -2,14 +2,14 @@
 
 from math import inf
 
-from tests.harness.lanes import FAILED, about, dispatches, fill, route
-from webhookd.flow.delivery import Delivery
-from webhookd.flow.dispatches import Dispatches
-from webhookd.flow.report import Kind
+from tests.harness.lanes import FAILED, about, accumulator, dispatches, fill
+from webhookd.flow.attempt.attempt_report import ReportKind
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
 
 
-def in_flight(*published_at: float) -> tuple[Dispatches, list[Delivery]]:
-    made, flying = route(len(published_at)), dispatches()
+def in_flight(*published_at: float) -> tuple[InFlightDeliveries, list[Delivery]]:
+    made, flying = accumulator(len(published_at)), dispatches()
     for number in range(len(published_at)):
         fill(made, number, range(4))
     deliveries = sorted(made.ready(0.0), key=lambda delivery: delivery.lanes[0].key)
@@ -30,17 +30,17 @@ def test_oldest_is_the_one_published_first() -> None:
 def test_publishing_again_makes_it_no_younger() -> None:
     flying, deliveries = in_flight(3.0)
     flying.published(deliveries[0], 20.0)
-    flying.report(about(deliveries[0], Kind.STARTED), 21.0)
+    flying.report(about(deliveries[0], ReportKind.STARTED), 21.0)
     assert flying.oldest_at == 3.0
 
 
 def test_settled_delivery_is_not_counted() -> None:
     flying, deliveries = in_flight(3.0, 5.0)
-    flying.report(about(deliveries[0], Kind.FINISHED, done=4), 6.0)
+    flying.report(about(deliveries[0], ReportKind.FINISHED, done=4), 6.0)
     assert flying.oldest_at == 5.0
 
 
 def test_retry_has_no_answer_only_once_it_is_due() -> None:
     flying, deliveries = in_flight(3.0)
-    flying.report(about(deliveries[0], Kind.RETRY, wait_s=900.0, failure=FAILED), 6.0)
+    flying.report(about(deliveries[0], ReportKind.RETRY, wait_s=900.0, failure=FAILED), 6.0)
     assert flying.oldest_at == 906.0

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.harness import lanes
-from webhookd.flow.dispatches import Dispatches
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
 
 
 @pytest.fixture
-def dispatches() -> Dispatches:
+def dispatches() -> InFlightDeliveries:
     """Nothing in flight yet."""
     return lanes.dispatches()

@@ -10,32 +10,32 @@ import pytest
 from confluent_kafka import Message
 
 from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
-from tests.harness.readers import HandReader
+from tests.harness.memory_consumer import HandReader
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
-from webhookd.edges.kafka_reader import Listener
-from webhookd.edges.memory_board import MemoryBoard
-from webhookd.flow.allowance import Slots
-from webhookd.flow.condition import Condition
-from webhookd.flow.dispatches import Dispatches
+from webhookd.edges.kafka_consumer import ConsumerCallbacks
+from webhookd.edges.memory_coordination import MemoryCoordination
+from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.position import Partition
-from webhookd.flow.route import Route
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.flow.throttle import Throttle
-from webhookd.flow.topics import Topics
 from webhookd.settings import Settings
 from webhookd.store.database import Database
-from webhookd.testing.memory_partitions import MemoryPartitions
-from workers.application import build_celery
-from workers.ingest.cadence import Clocks, LoopBounds
-from workers.ingest.companions import Companions
-from workers.ingest.graveyard import Graveyard
-from workers.ingest.intake import Intake
+from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
+from workers.celery_app import build_celery
+from workers.ingest.blocking_writers import BlockingWriters
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.loop import IngestLoop
-from workers.ingest.publisher import Publisher
-from workers.ingest.recorder import Recorder
+from workers.ingest.loop_limits import Clocks, LoopLimits
+from workers.ingest.settlement.database_writer import DatabaseWriter
+from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
 ZERO = Partition(TOPIC, 0)
 SEEN = Topics(partitions={TOPIC: 1})
@@ -58,7 +58,7 @@ class Scene:
         url = f"sqlite:///{folder / 'unused.db'}"
         self.database = Database(url)
         self.readers: list[Polled] = []
-        recorder = Recorder(
+        writer = DatabaseWriter(
             self.database,
             retention_s=60.0,
             dead_letter_retention_s=60.0,
@@ -67,25 +67,25 @@ class Scene:
             monotonic=clock.monotonic,
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
-        slots = Slots(first=64, retry=64)
+        slots = WorkerThreads(first=64, retry=64)
         self.loop = IngestLoop(
-            bounds=LoopBounds(
+            bounds=LoopLimits(
                 reply="test", commit_interval_s=60.0, lane_bytes=10_000, process_bytes=10_000, slots=slots
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=Dispatches(LEASES, tokens("delivery"), lambda: 0.5),
-            companions=Companions(
-                publisher=Publisher(app, MemoryBoard(), unknown=lambda _: None),
-                recorder=recorder,
-                graveyard=Graveyard(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
-                offsets=MemoryPartitions(),
+            dispatches=InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5),
+            companions=BlockingWriters(
+                publisher=TaskPublisher(app, MemoryCoordination(), unknown=lambda _: None),
+                writer=writer,
+                dead_letter_publisher=DeadLetterPublisher(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
+                offsets=MemoryPartitionOffsets(),
             ),
             look=lambda names: Topics(partitions=dict.fromkeys(names, 1)),
-            open_intake=self._open,
+            open_consumer=self._open,
             never_joined=lambda: None,
         )
         self.loop.start_with(subscription(), None)
-        lane = self.loop.intakes[ID].route.open_lane(ZERO)
+        lane = self.loop.consumers[ID].accumulator.open_lane(ZERO)
         lane.skip_to(7)
 
     @property
@@ -100,14 +100,16 @@ class Scene:
         self.loop._background.stop(5.0)
         self.database.close()
 
-    def _open(self, subscribed: Subscription, previous: Condition | None, loop: IngestLoop) -> Intake:
-        def reader(listener: Listener) -> Polled:
+    def _open(
+        self, subscribed: Subscription, previous: SubscriptionStatus | None, loop: IngestLoop
+    ) -> SubscriptionConsumer:
+        def reader(listener: ConsumerCallbacks) -> Polled:
             self.readers.append(Polled(listener))
             return self.readers[-1]
 
         matchers = {TOPIC: Matcher(())}
-        route = Route(subscribed, matchers, LIMITS, tokens("route"))
-        return Intake(route, matchers, Throttle(10_000), loop, reader, previous)
+        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("route"))
+        return SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, reader, previous)
 
 
 @pytest.fixture
@@ -142,4 +144,4 @@ def test_nothing_is_started_on_another_cluster(scene: Scene) -> None:
     scene.loop.abandon_cluster()
     scene.loop.wake()
     scene.loop.start_with(subscription(), None)
-    assert (len(scene.readers), scene.loop.intakes) == (1, {})
+    assert (len(scene.readers), scene.loop.consumers) == (1, {})

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from tests.harness.intakes import GOOD, ZERO, Scene
-from webhookd.flow.condition import Condition, Health, unhealthy
-from webhookd.flow.lane import LaneState
-from webhookd.flow.memo import Memo
-from webhookd.flow.position import Mark
-from webhookd.flow.problem import Problem
-from webhookd.flow.report import Exchange
-from workers.ingest import vitals
+from tests.harness.subscription_consumers import GOOD, ZERO, Scene
+from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.offsets.commit_metadata import CommitMetadata
+from webhookd.flow.offsets.position import OffsetAndMetadata
+from webhookd.flow.status.problem import Problem
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
+from workers.ingest.consumer import subscription_health
 
-FAILED = Condition(
+FAILED = SubscriptionStatus(
     subscription_id="s",
     health=Health.UNHEALTHY,
     reason="http_410",
@@ -29,70 +29,75 @@ FAILED = Condition(
 
 
 def test_changed_subscription_begins_without_old_problems() -> None:
-    now = vitals.resumed("s", 3, FAILED, 50.0).condition(())
+    now = subscription_health.resumed("s", 3, FAILED, 50.0).status(())
     assert (now.health, now.reason, now.last_failure, now.since) == (Health.HEALTHY, "", "", 50.0)
     assert (now.proven, now.version, now.delivered) == (False, 3, 5)
 
 
 @pytest.mark.parametrize("version", [1, 0])
 def test_restarted_process_goes_on_where_it_was(version: int) -> None:
-    now = vitals.resumed("s", 1, replace(FAILED, version=version), 50.0).condition(())
+    now = subscription_health.resumed("s", 1, replace(FAILED, version=version), 50.0).status(())
     assert (now.health, now.reason, now.since, now.proven) == (Health.UNHEALTHY, "http_410", 7.0, True)
 
 
 @pytest.mark.parametrize("reason", ["http_500", "topic_missing"])
-def test_condition_of_an_older_version_stays_unhealthy(reason: str) -> None:
+def test_status_of_an_older_version_stays_unhealthy(reason: str) -> None:
     before = replace(FAILED, reason=reason, problems=(), version=0)
-    started = vitals.resumed("s", 1, before, 50.0)
-    now = started.condition(())
+    started = subscription_health.resumed("s", 1, before, 50.0)
+    now = started.status(())
     assert (now.health, now.reason, now.since) == (Health.UNHEALTHY, reason, 7.0)
     assert now.problems == (Problem(code=reason, since=7.0, standing=reason == "topic_missing"),)
 
 
 def test_restart_before_the_first_delivery_keeps_the_change_open() -> None:
-    changed = vitals.resumed("s", 2, FAILED, 50.0).condition(())
-    assert vitals.resumed("s", 2, changed, 60.0).condition(()).proven is False
+    changed = subscription_health.resumed("s", 2, FAILED, 50.0).status(())
+    assert subscription_health.resumed("s", 2, changed, 60.0).status(()).proven is False
 
 
 def test_configuration_that_can_be_used_is_unhealthy_no_more() -> None:
-    before = unhealthy(Condition(subscription_id="s", health=Health.HEALTHY), "unusable_configuration", "", 5.0, 1)
-    assert vitals.resumed("s", 1, before, 50.0).condition(()).health is Health.HEALTHY
+    before = unhealthy(
+        SubscriptionStatus(subscription_id="s", health=Health.HEALTHY), "unusable_configuration", "", 5.0, 1
+    )
+    assert subscription_health.resumed("s", 1, before, 50.0).status(()).health is Health.HEALTHY
 
 
 def test_first_delivery_after_a_change_proves_it() -> None:
     scene = Scene(previous=replace(FAILED, version=99))
-    before = scene.intake.condition().proven
-    scene.intake.delivered()
-    assert (before, scene.intake.condition().proven) == (False, True)
+    before = scene.consumer.status().proven
+    scene.consumer.delivered()
+    assert (before, scene.consumer.status().proven) == (False, True)
 
 
 def test_lane_of_a_changed_subscription_gets_its_retries_back() -> None:
-    scene = Scene(committed=Mark(3, Memo(failures=5, deaths=2, probes=4, since=1.0, version=99)))
+    scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failures=5, deaths=2, probes=4, since=1.0, version=99)))
     lane = scene.lane(ZERO)
-    assert (lane.state, lane.failures, lane.deaths, lane.failing_since) == (LaneState.FLOWING, 0, 2, 0.0)
+    assert (lane.state, lane.failures, lane.deaths, lane.failing_since) == (CircuitState.CLOSED, 0, 2, 0.0)
 
 
 def test_old_failure_makes_no_changed_subscription_unhealthy() -> None:
-    scene = Scene(committed=Mark(3, Memo(failures=5, since=1.0, version=99)), previous=replace(FAILED, version=99))
+    scene = Scene(
+        committed=OffsetAndMetadata(3, CommitMetadata(failures=5, since=1.0, version=99)),
+        previous=replace(FAILED, version=99),
+    )
     scene.services.now = 10_000.0
-    scene.intake.look_after()
-    assert scene.intake.condition().health is Health.HEALTHY
+    scene.consumer.look_after()
+    assert scene.consumer.status().health is Health.HEALTHY
 
 
 def test_lane_that_goes_on_in_another_process_stays_held() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD)
     lane = scene.lane(ZERO)
-    lane.state, lane.failed_probes, lane.failures = LaneState.HELD, 2, 4
+    lane.state, lane.failed_probes, lane.failures = CircuitState.OPEN, 2, 4
     other = Scene(committed=lane.mark)
-    assert (other.lane(ZERO).state, other.lane(ZERO).failures) == (LaneState.HELD, 4)
+    assert (other.lane(ZERO).state, other.lane(ZERO).failures) == (CircuitState.OPEN, 4)
 
 
 def test_failure_that_has_lasted_names_its_code_after_a_restart() -> None:
-    scene = Scene(committed=Mark(3, Memo(failures=5, since=1.0)))
+    scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failures=5, since=1.0)))
     scene.services.now = 10_000.0
-    scene.intake.look_after()
-    before = scene.intake.condition()
-    scene.intake.failed(Exchange(5.0, "id", 500, b"", b"no", "http_500"))
-    scene.intake.look_after()
-    assert (before.reason, scene.intake.condition().reason) == ("", "http_500")
+    scene.consumer.look_after()
+    before = scene.consumer.status()
+    scene.consumer.failed(LoggedExchange(5.0, "id", 500, b"", b"no", "http_500"))
+    scene.consumer.look_after()
+    assert (before.reason, scene.consumer.status().reason) == ("", "http_500")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from celery.exceptions import Reject
 
-from tests.harness.errands import ticket
+from tests.harness.delivery_senders import ref
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
+from workers.delivery.process import WorkerProcess, bounds_of
 from workers.edges import build_edges
-from workers.process import WorkerProcess, bounds_of
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def process(tmp_path: Path) -> Iterator[WorkerProcess]:
 def test_parcel_that_a_stop_overtakes_goes_back(process: WorkerProcess) -> None:
     process.stop(0.0)
     with pytest.raises(Reject) as raised:
-        process.deliver([ticket()], lambda _ticket, _wait_s: None)
+        process.deliver([ref()], lambda _ref, _wait_s: None)
     assert raised.value.requeue is True
 
 

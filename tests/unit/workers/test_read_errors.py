@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.harness.intakes import GOOD, ONE, SMALL, ZERO, Scene
+from tests.harness.consumer_events import WELL, ended, passes, reasons, repositions
 from tests.harness.lanes import TOPIC
-from tests.harness.readings import WELL, ended, passes, reasons, repositions
-from webhookd.flow.condition import Condition, Health
-from webhookd.flow.lane import LaneState
-from webhookd.flow.position import Partition
-from webhookd.flow.problem import Problem
-from webhookd.flow.read_errors import GROUP, LASTS_S, PROBE_S, SETTLED_S, WHOLE
-from webhookd.flow.topics import Topics
-from workers.ingest.reading import PROBES_AT_ONCE
+from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene
+from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.monitoring.kafka_read_errors import GROUP, LASTS_S, PROBE_S, SETTLED_S, WHOLE
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.status.problem import Problem
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
+from workers.ingest.consumer.consumer_events import PROBES_AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_records_alone_end_an_error() -> None:
     scene = Scene()
     scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
     passes(scene, LASTS_S + 1)
-    scene.intake.poll(scene.services.now, 0.001)
+    scene.consumer.poll(scene.services.now, 0.001)
     scene.reads(ZERO, SMALL)
     assert reasons(passes(scene, SETTLED_S - LASTS_S)) == []
 
@@ -90,12 +90,12 @@ def test_partition_with_an_error_is_fetched_anew() -> None:
 def test_paused_partition_is_not_fetched_anew_and_not_blamed() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
-    scene.lane().state = LaneState.HELD
-    scene.intake.hold(scene.lane())
+    scene.lane().state = CircuitState.OPEN
+    scene.consumer.hold(scene.lane())
     scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
     held = passes(scene, LASTS_S + 1)
-    scene.lane().state = LaneState.FLOWING
-    scene.intake.release(scene.lane())
+    scene.lane().state = CircuitState.CLOSED
+    scene.consumer.release(scene.lane())
     assert (reasons(held), repositions(scene), reasons(passes(scene, 1))) == ([], [], ["topic_denied"])
 
 
@@ -106,7 +106,7 @@ def test_partitions_with_errors_take_turns_to_be_fetched_anew() -> None:
     for partition in many:
         scene.reads(partition, SMALL)
         scene.reader.listener.failed(partition, "unknown", "said")
-    scene.intake.poll(scene.services.now, 0.001)
+    scene.consumer.poll(scene.services.now, 0.001)
     scene.reader.asked.clear()
     passes(scene, 2 * PROBE_S)
     assert sorted(partition for partition, _ in repositions(scene)) == many
@@ -128,8 +128,8 @@ def test_error_that_lasts_between_rare_looks_is_a_problem(every_s: float, apart_
     scene.reader.listener.failed(ZERO, "unknown", "said")
     for _ in range(round(2 * LASTS_S / every_s)):
         scene.services.now += apart_s
-        scene.intake.saw_topics(WELL)
-    assert reasons(scene.intake.condition()) == ["read_failed"]
+        scene.consumer.saw_topics(WELL)
+    assert reasons(scene.consumer.status()) == ["read_failed"]
 
 
 def test_error_under_another_name_lasts_since_it_began() -> None:
@@ -225,7 +225,7 @@ def test_last_commit_that_fails_does_not_count_when_its_partition_comes_back() -
 
 @pytest.mark.parametrize("problem", ["topic_denied", "group_denied", "commit_failed", "read_failed"])
 def test_problem_from_before_the_start_ends_when_nothing_fails(problem: str) -> None:
-    was = Condition(
+    was = SubscriptionStatus(
         subscription_id="s",
         health=Health.UNHEALTHY,
         reason=problem,
@@ -252,5 +252,5 @@ def test_commit_that_cannot_be_asked_for_counts_as_failed() -> None:
     scene.reads(ZERO, SMALL)
     passes(scene, 1)
     scene.reader.broken = True
-    scene.intake.commit()
+    scene.consumer.commit()
     assert reasons(passes(scene, LASTS_S + 1)) == ["commit_failed"]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.report import Kind, Report
-from workers.ingest.report_reader import LATE_S, ReportReader
+from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from workers.ingest.settlement.report_reader import LATE_S, ReportReader
 
-REPORT = Report(Kind.STARTED, "delivery", 0)
+REPORT = Report(ReportKind.STARTED, "delivery", 0)
 
 
 class Site:

@@ -9,36 +9,36 @@ import pytest
 from celery import Celery
 from celery.exceptions import Retry
 
-from tests.harness.errands import ticket
+from tests.harness.delivery_senders import ref
 from webhookd.errors import StoreUnavailable
-from webhookd.flow.ticket import Ticket, describe, ticket_from_wire, ticket_to_wire
+from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_from_wire, ref_to_wire
 from webhookd.settings import Settings
-from workers.application import build_celery
-from workers.board_clock import BoardClock
-from workers.countdowns import HEADER
-from workers.desk import BACK_OFF_S
-from workers.queues import DELIVER, FIRST, RETRY
-from workers.tasks import register
+from workers.celery_app import build_celery
+from workers.celery_countdown import HEADER
+from workers.coordination_clock import CoordinationClock
+from workers.delivery.task_handler import BACK_OFF_S
+from workers.delivery.tasks import register
+from workers.task_names import DELIVER, FIRST, RETRY
 
 NOW = 1_700_000_000.0
 """The board's clock."""
 
-PublishRetry = Callable[[Ticket, float], None]
+PublishRetry = Callable[[DeliveryRef, float], None]
 
 
 class AwayDesk:
     """A desk whose database does not answer."""
 
-    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:  # noqa: ARG002  # it never gets there
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:  # noqa: ARG002  # it never gets there
         raise StoreUnavailable
 
 
 class FailingDesk:
     """A desk whose deliveries all fail for now."""
 
-    def deliver(self, tickets: list[Ticket], publish_retry: PublishRetry) -> None:
-        for one in tickets:
-            publish_retry(ticket(one.id, attempt=one.attempt + 1), 30.0)
+    def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
+        for one in refs:
+            publish_retry(ref(one.id, attempt=one.attempt + 1), 30.0)
 
 
 class Broker:
@@ -49,15 +49,15 @@ class Broker:
 
     def run(
         self,
-        desk: AwayDesk | FailingDesk,
-        parcel: list[Ticket],
+        handler: AwayDesk | FailingDesk,
+        parcel: list[DeliveryRef],
         queue: str,
         headers: dict[str, Any] | None = None,
     ) -> None:
         """Run the task as a worker would that took it from the queue."""
-        register(self.app, lambda: desk, BoardClock(lambda: NOW, lambda: 0.0))
+        register(self.app, lambda: handler, CoordinationClock(lambda: NOW, lambda: 0.0))
         task = self.app.tasks[DELIVER]
-        wires = [ticket_to_wire(one) for one in parcel]
+        wires = [ref_to_wire(one) for one in parcel]
         origin = {"exchange": "", "routing_key": queue, "priority": 0, "redelivered": False}
         facts = {"id": "task-1", "called_directly": False, "delivery_info": origin, "retries": 0, **(headers or {})}
         task.push_request(args=[wires], kwargs={}, **facts)
@@ -67,13 +67,13 @@ class Broker:
         finally:
             task.pop_request()
 
-    def queued(self, queue: str) -> list[tuple[dict[str, Any], list[Ticket]]]:
+    def queued(self, queue: str) -> list[tuple[dict[str, Any], list[DeliveryRef]]]:
         """The headers and tickets of the tasks in a queue, which is empty afterwards."""
         found = []
         with self.app.connection_for_read() as connection:
             while message := connection.default_channel.basic_get(queue, no_ack=True):
                 (wires,) = json.loads(message.body)[0]
-                found.append((message.headers, [ticket_from_wire(wire) for wire in wires]))
+                found.append((message.headers, [ref_from_wire(wire) for wire in wires]))
         return found
 
 
@@ -89,32 +89,32 @@ def broker() -> Iterator[Broker]:
 
 @pytest.mark.parametrize("queue", [FIRST, RETRY])
 def test_parcel_waits_in_the_queue_it_came_from(broker: Broker, queue: str) -> None:
-    parcel = [ticket("d1"), ticket("d2")]
+    parcel = [ref("d1"), ref("d2")]
     broker.run(AwayDesk(), parcel, queue)
     ((headers, again),) = broker.queued(queue)
     assert (again, bool(headers["eta"]), headers["argsrepr"]) == (parcel, True, describe(parcel))
 
 
 def test_failed_delivery_goes_to_the_retry_queue(broker: Broker) -> None:
-    broker.run(FailingDesk(), [ticket("d1")], FIRST)
+    broker.run(FailingDesk(), [ref("d1")], FIRST)
     ((headers, again),) = broker.queued(RETRY)
-    assert (again, broker.queued(FIRST)) == ([ticket("d1", attempt=1)], [])
+    assert (again, broker.queued(FIRST)) == ([ref("d1", attempt=1)], [])
     assert (bool(headers["eta"]), headers["argsrepr"]) == (True, describe(again))
 
 
 def test_each_retry_is_a_task_of_its_own(broker: Broker) -> None:
-    broker.run(FailingDesk(), [ticket("d1"), ticket("d2")], FIRST)
+    broker.run(FailingDesk(), [ref("d1"), ref("d2")], FIRST)
     tasks = broker.queued(RETRY)
     assert len({headers["id"] for headers, _ in tasks} - {"task-1"}) == 2
 
 
 def test_retry_says_how_long_it_waits_by_the_clock_that_all_share(broker: Broker) -> None:
-    broker.run(FailingDesk(), [ticket("d1")], FIRST)
+    broker.run(FailingDesk(), [ref("d1")], FIRST)
     ((headers, _),) = broker.queued(RETRY)
     assert headers[HEADER] == {"wait_s": 30.0, "until": NOW + 30.0}
 
 
 def test_wait_of_an_earlier_retry_is_not_carried_on(broker: Broker) -> None:
-    broker.run(AwayDesk(), [ticket("d1")], RETRY, headers={HEADER: {"wait_s": 30.0, "until": NOW}})
+    broker.run(AwayDesk(), [ref("d1")], RETRY, headers={HEADER: {"wait_s": 30.0, "until": NOW}})
     ((headers, _),) = broker.queued(RETRY)
     assert headers[HEADER] == {"wait_s": BACK_OFF_S, "until": NOW + BACK_OFF_S}

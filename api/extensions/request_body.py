@@ -1,0 +1,145 @@
+"""How a request body becomes a checked document: strict about JSON, and about every string in it.
+
+Python's json module takes NaN, repeated names, lone surrogates and text in UTF-16; other readers of the same bytes do
+not, and Postgres cannot store NUL characters. None of these gets past here.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NoReturn
+
+from flask import Request, Response, current_app, request
+from marshmallow import RAISE, Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import ClientDisconnected
+
+from api.extensions.error_responses import FieldError, InvalidDocument, NotJson, NotJsonType, TooLarge
+from api.ports import services_of
+from webhookd import logs
+
+CHUNK_BYTES: Final = 64 * 1024
+DISCARD_BYTES: Final = 16 * 1024 * 1024
+"""A body of up to so much still gets its answer; beyond, the connection is closed on it."""
+UNSTORABLE: Final = "has a NUL character or half of a surrogate pair"
+
+_log = logs.get(__name__)
+
+
+class StrictParser(FlaskParser):
+    """What reads the arguments of every route."""
+
+    # A misspelt `older_than` must not delete everything.
+    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
+
+    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002  # webargs' own signature
+        """The body as JSON; raises NotJsonType, TooLarge, NotJson, or InvalidDocument for strings nobody can store."""
+        _must_be_json(req)
+        document = parse_json(_body(req, services_of(current_app).settings.api_body_bytes))
+        bad = [FieldError(path, UNSTORABLE) for path, text in _strings(document) if not _storable(text)]
+        if bad:
+            raise InvalidDocument(bad)
+        return document
+
+    def handle_error(
+        self,
+        error: ValidationError,
+        req: Request,  # noqa: ARG002  # webargs' own signature
+        schema: Schema,  # noqa: ARG002
+        *,
+        error_status_code: int | None,  # noqa: ARG002
+        error_headers: Mapping[str, str] | None,  # noqa: ARG002
+    ) -> NoReturn:
+        """Every mistake with the path of its field."""
+        messages: Any = error.messages
+        # webargs wraps the messages in the place they came from: json, query.
+        found = [item for place in messages.values() for item in flatten(place)]
+        raise InvalidDocument(found) from error
+
+
+def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON there is
+    """The document in a body; raises NotJson, which says where."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once_each)
+    except UnicodeDecodeError as error:
+        raise NotJson("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise NotJson("The body is nested too deeply.") from error
+    except ValueError as error:
+        raise NotJson(f"The body is not JSON: {error}") from error
+
+
+def flatten(messages: Any, path: str = "") -> Iterator[FieldError]:  # noqa: ANN401  # marshmallow nests lists and dicts
+    """Marshmallow's nested messages as one list: `source[0].topic` and its reason."""
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            yield from flatten(inner, path if key == "_schema" else _joined(path, key))
+    elif isinstance(messages, list):
+        for inner in messages:
+            yield from flatten(inner, path)
+    else:
+        yield FieldError(path, str(messages))
+
+
+def discard_body(response: Response) -> Response:
+    """Read what is left of the body before the answer: closing on a client that still sends would lose the answer."""
+    try:
+        left = DISCARD_BYTES
+        while left > 0 and (chunk := request.stream.read(CHUNK_BYTES)):
+            left -= len(chunk)
+    except (ClientDisconnected, OSError) as error:
+        _log.debug("client_left", path=request.path, error=str(error))
+    return response
+
+
+def _body(req: Request, limit_bytes: int) -> bytes:
+    """The whole body; with or without a length, never more than the limit is kept."""
+    if (req.content_length or 0) > limit_bytes:
+        raise TooLarge
+    chunks, size = [], 0
+    while chunk := req.stream.read(CHUNK_BYTES):
+        size += len(chunk)
+        if size > limit_bytes:
+            raise TooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _must_be_json(req: Request) -> None:
+    charset = req.mimetype_params.get("charset", "utf-8").lower()
+    if req.mimetype != "application/json" or charset not in {"utf-8", "utf8"} or "Content-Encoding" in req.headers:
+        raise NotJsonType
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("an object names one field twice")
+    return document
+
+
+def _strings(document: object) -> Iterator[tuple[str, str]]:
+    """Every string in the document, names included; without recursion, as it may be nested a thousandfold."""
+    waiting: list[tuple[str, object]] = [("", document)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, str):
+            yield path, value
+        elif isinstance(value, list):
+            waiting.extend((_joined(path, index), item) for index, item in enumerate(value))
+        elif isinstance(value, dict):
+            waiting.extend((_joined(path, key), item) for key, item in value.items())
+            waiting.extend((_joined(path, key), key) for key in value)
+
+
+def _storable(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _joined(path: str, key: object) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)

@@ -1,0 +1,175 @@
+"""How a status is put together from what the API and ingest have stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from webhookd.errors import UnusableSubscription
+from webhookd.flow.control.administration import OFFLINE_REASON, ONLINE, Administration
+from webhookd.flow.status.activity import Activity
+from webhookd.flow.status.delivery_status import STARTING, STOPPED, DeliveryStatus, FailedAttempt
+from webhookd.flow.status.problem import Problem
+from webhookd.flow.status.reason_codes import meaning
+from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus
+from webhookd.store.mail_failures import MailFailure
+from webhookd.store.subscriptions import SubscriptionSummary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRows:
+    """What decides how a subscription is doing; `condition` is None until ingest has looked at it."""
+
+    outline: SubscriptionSummary
+    usable: bool
+    status: SubscriptionStatus | None
+    administration: Administration = ONLINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRows(SubscriptionRows):
+    """What is stored about one subscription."""
+
+    activities: Sequence[Activity]
+    dead_letters: int
+    mail_failures: Sequence[MailFailure] = ()
+
+
+def render_status(facts: StatusRows, now: float) -> dict[str, Any]:
+    """The status as it is answered at `now`, seconds since the epoch."""
+    status = facts.status or SubscriptionStatus(subscription_id=facts.outline.id, health=Health.HEALTHY)
+    health, reason = health_of(facts)
+    since = now - facts.administration.age_s if facts.administration.offline else status.since
+    return {
+        "id": facts.outline.id,
+        "kind": "WebhookStatus",
+        "name": facts.outline.name,
+        "active": "yes" if facts.outline.active else "no",
+        "payload_url": facts.outline.url,
+        "timestamp": iso(now),
+        "status": health,
+        "reason": reason,
+        "since": iso(since) if since else None,
+        "failing_since": iso(status.failing_since) if status.failing_since else None,
+        "last_failure": status.last_failure,
+        "delivery": _delivery(delivery_of(facts)),
+        "problems": [_problem(item) for item in status.problems],
+        "lag": None if health == "inactive" else status.lag,
+        "lost_ranges": [_lost(item) for item in status.lost_ranges],
+        "topics": topics_of(facts),
+        "counters": {
+            "delivered": status.delivered,
+            "filtered": status.filtered,
+            "filter_errors": status.filter_errors,
+            "last_filter_error": status.last_filter_error,
+            "dead_lettered": facts.dead_letters,
+        },
+        "alerts": _alerts(facts.mail_failures),
+        "recent_activity": [_event(item) for item in facts.activities],
+    }
+
+
+def delivery_of(standing: SubscriptionRows) -> DeliveryStatus:
+    """What the deliveries are doing; ingest has to begin with what was changed or made a moment ago."""
+    if standing.administration.offline or not standing.outline.active or not standing.usable:
+        return STOPPED
+    status = standing.status
+    if status is None or status.delivery is None or status.version not in {0, standing.outline.version}:
+        return STARTING
+    return status.delivery
+
+
+def _delivery(status: DeliveryStatus) -> dict[str, Any]:
+    return {
+        "state": status.state.value,
+        "since": iso(status.since) if status.since else None,
+        "attempt": status.attempt or None,
+        "max_attempts": status.max_attempts or None,
+        "next_attempt_at": iso(status.next_attempt_at) if status.next_attempt_at else None,
+        "lanes": status.lanes,
+        "lanes_failing": status.lanes_failing,
+        "last_failure": _failure(status.last_failure) if status.last_failure else None,
+    }
+
+
+def _failure(failure: FailedAttempt) -> dict[str, Any]:
+    return {
+        "code": failure.code,
+        "timestamp": iso(failure.at),
+        "response_code": failure.status or None,
+        "response_body": failure.answer,
+        "detail": failure.detail,
+    }
+
+
+def _alerts(failures: Sequence[MailFailure]) -> dict[str, Any]:
+    """Which addresses do not get their mails; nothing to say of those that do."""
+    newest = max(failures, key=lambda failure: failure.at, default=None)
+    return {
+        "undelivered": sum(failure.mails for failure in failures),
+        "last_error": newest.detail if newest else "",
+        "recipients": [
+            {
+                "address": failure.recipient,
+                "state": failure.fate.value,
+                "detail": failure.detail,
+                "since": iso(failure.since),
+                "timestamp": iso(failure.at),
+            }
+            for failure in failures
+        ],
+    }
+
+
+def _problem(item: Problem) -> dict[str, Any]:
+    return {"code": item.code, "meaning": meaning(item.code), "detail": item.detail, "since": iso(item.since)}
+
+
+def _lost(item: LostRange) -> dict[str, Any]:
+    return {
+        "topic": item.topic,
+        "partition": item.partition,
+        "from": item.first,
+        "to": item.end - 1,
+        "count": item.count,
+        "timestamp": iso(item.at),
+    }
+
+
+def iso(at: float) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def health_of(standing: SubscriptionRows) -> tuple[str, str]:
+    """Status and reason, as they are shown."""
+    if standing.administration.offline:
+        return "inactive", OFFLINE_REASON
+    if not standing.outline.active:
+        return "inactive", standing.outline.inactive_reason
+    if not standing.usable:
+        return Health.UNHEALTHY.value, UnusableSubscription.code
+    if standing.status is None:
+        return Health.HEALTHY.value, ""
+    return standing.status.health.value, standing.status.reason
+
+
+def topics_of(standing: SubscriptionRows) -> list[dict[str, Any]]:
+    """The topics as ingest last saw them."""
+    topics = standing.status.topics if standing.status else ()
+    return [{"topic": item.topic, "partitions": item.partitions} for item in topics]
+
+
+def _event(item: Activity) -> dict[str, Any]:
+    return {
+        "timestamp": iso(item.at),
+        "event": item.event.value,
+        "calls": item.calls,
+        "request": item.request,
+        "request_headers": list(item.request_headers),
+        "response_code": item.response_code,
+        "response_body": item.response_body,
+        "response_headers": list(item.response_headers),
+        "error": item.error,
+        "detail": item.detail,
+    }

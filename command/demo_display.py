@@ -1,0 +1,114 @@
+"""What the demo shows: a live table on a terminal, a line a second where there is none, and the table at the end."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from command.demo_environment import DemoEnvironment, DemoSubscription
+from webhookd.clock import Monotonic
+
+LIVE_S = 0.25
+LINE_S = 1.0
+PLAIN_WIDTH = 120
+
+
+class DemoDisplay(AbstractContextManager["DemoDisplay"]):
+    """Drawn by the demo's own thread, whenever it calls `refresh`."""
+
+    def __init__(self, stage: DemoEnvironment, monotonic: Monotonic) -> None:
+        console = Console()
+        self._console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+        self._stage = stage
+        self._monotonic = monotonic
+        self._began = self._drawn = monotonic()
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self._console.print(line, highlight=False)
+
+    def refresh(self) -> None:
+        """Show how far it is, if the last time was long enough ago."""
+        now = self._monotonic()
+        if now - self._drawn < (LIVE_S if self._live else LINE_S):
+            return
+        self._drawn = now
+        if self._live is not None:
+            self._live.update(self._progress(), refresh=True)
+        else:
+            delivered = ", ".join(f"{play.name} {len(play.tally.delivered):,}" for play in self._stage.plays)
+            self.say(f"{now - self._began:5.1f} s  {len(self._stage.orders.all):,} orders in; delivered: {delivered}")
+
+    def result(self, filtered: Mapping[str, int]) -> bool:
+        """Show the table; answers whether nothing was lost and every partition's order was kept."""
+        table = _table("records in", "requests out", "delivered", "filtered", "lost", "duplicates", "p50 ms", "p99 ms")
+        plays = self._stage.plays
+        total = len(self._stage.orders.all)
+        for play in plays:
+            tally, latency = play.tally, play.tally.latency()
+            counts = (total, tally.requests, len(tally.delivered), filtered.get(play.name, 0), play.lost)
+            table.add_row(
+                play.name,
+                *(f"{count:,}" for count in (*counts, tally.duplicates)),
+                _milliseconds(latency.p50_s),
+                _milliseconds(latency.p99_s),
+            )
+        if self._live is not None:
+            self._live.update("", refresh=True)
+        self._console.print(table)
+        self.say(
+            "p50 and p99: from an order's timestamp to its arrival at the endpoint; a batch waits until it is full."
+        )
+        return self._verdict(plays)
+
+    def _verdict(self, plays: list[DemoSubscription]) -> bool:
+        faults = {
+            "lost": sum(play.lost for play in plays),
+            "out of order": sum(play.tally.out_of_order for play in plays),
+            "delivered against their filter": sum(play.unexpected for play in plays),
+            "not taken by Kafka": self._stage.orders.failed,
+            "subscriptions without their last commit": sum(not self._stage.committed(play) for play in plays),
+        }
+        found = [f"{count:,} {fault}" for fault, count in faults.items() if count]
+        self.say("FAILED: " + ", ".join(found) if found else "Nothing lost, every partition in order, all committed.")
+        return not found
+
+    def _progress(self) -> Table:
+        table = _table("records in", "requests out", "delivered", "duplicates", "p50 ms")
+        for play in self._stage.plays:
+            counts = (len(self._stage.orders.all), play.tally.requests, len(play.tally.delivered))
+            table.add_row(
+                play.name,
+                *(f"{count:,}" for count in (*counts, play.tally.duplicates)),
+                _milliseconds(play.tally.latency().p50_s),
+            )
+        return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("subscription", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds * 1000:.0f}"

@@ -1,0 +1,131 @@
+"""What the demo plays on: a cluster, a receiver and the embedded service, with three subscriptions on one topic."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from command.api_client import ManagementClient
+from command.demo_orders import FILTER, TOPIC, DemoOrders
+from command.embedded import EmbeddedService
+from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.errors import KafkaUnavailable
+from webhookd.settings import Settings
+from webhookd.testing.mock_cluster import MockCluster
+from webhookd.testing.offset_tally import Offsets, Tally
+from webhookd.testing.receiver import CheckingReceiver
+
+ASK_S = 5.0
+DRAIN_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSubscription:
+    """One subscription of the demo: what it is to receive, and what it has received."""
+
+    name: str
+    id: str
+    expected: Offsets
+    tally: Tally
+
+    @property
+    def behind(self) -> int:
+        """How many records are still to come."""
+        return len(self.expected) - len(self.tally.delivered)
+
+    @property
+    def lost(self) -> int:
+        """How many of the expected records have not arrived."""
+        return self.expected.minus(self.tally.delivered)
+
+    @property
+    def unexpected(self) -> int:
+        """How many have arrived that the filter should have kept back."""
+        return self.tally.delivered.minus(self.expected)
+
+
+class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
+    """Everything runs inside the context; at its end nothing is left of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._exits = ExitStack()
+        self.partitions = 0
+        self.plays: list[DemoSubscription] = []
+        self.orders: DemoOrders
+        self.service: EmbeddedService
+        self._offsets: KafkaAdmin
+        self._api: ManagementClient
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self._open(exits)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.__exit__(kind, error, trace)
+
+    def counters(self, play: DemoSubscription) -> Mapping[str, Any]:
+        """What the subscription's status says."""
+        counters: Mapping[str, Any] = self._api.status(play.id)["counters"]
+        return counters
+
+    def committed(self, play: DemoSubscription) -> bool:
+        """Whether the group's offsets in Kafka are past every record."""
+        ends = self.orders.all.ends()
+        topics = sorted({topic for topic, _ in ends})
+        try:
+            commits = self._offsets.commits(f"webhooks-{play.id}", topics, ASK_S)
+        except KafkaUnavailable:
+            return False
+        offsets = {(place.topic, place.number): at.offset for place, at in commits.items()}
+        return all(offsets.get(place, -1) >= end for place, end in ends.items())
+
+    def _open(self, exits: ExitStack) -> None:
+        cluster = MockCluster()
+        self.partitions = cluster.create_topic(TOPIC)
+        self.orders = DemoOrders(cluster.producer)
+        receiver = CheckingReceiver([_path(name) for name in SUBSCRIPTIONS])
+        exits.callback(receiver.stop)
+        self._offsets = KafkaAdmin(cluster.bootstrap_servers)
+        self.service = EmbeddedService(_settings(cluster.bootstrap_servers, self._directory))
+        exits.callback(self.service.stop, DRAIN_S)
+        self._api = ManagementClient(self.service.api_url)
+        exits.callback(self._api.close)
+        for name, special in SUBSCRIPTIONS.items():
+            document = {"name": name, "destination": {"webhook": {"url": receiver.url + _path(name)}}, **special}
+            id_ = self._api.register(document)["id"]
+            expected = self.orders.large_german if name == "filtered" else self.orders.all
+            self.plays.append(
+                DemoSubscription(name=name, id=id_, expected=expected, tally=receiver.tallies[_path(name)])
+            )
+        self.service.start()
+
+
+SUBSCRIPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "everything": {"source": [{"topic": TOPIC}]},
+    "filtered": {"source": [{"topic": TOPIC, "jmes_filters": [FILTER]}]},
+    "batches of 100": {"source": [{"topic": TOPIC}], "configuration": {"batching": {"max_batch_size": 100}}},
+}
+
+
+def _path(name: str) -> str:
+    return "/" + name.replace(" ", "-")
+
+
+def _settings(bootstrap_servers: str, directory: Path) -> Settings:
+    """Production's defaults but for the edges, and for what only this cluster needs."""
+    return Settings(
+        kafka_bootstrap_servers=bootstrap_servers,
+        # The mock cluster makes the classic protocol wait 3 s, and holds an empty fetch for its whole time.
+        kafka_group_protocol="consumer",
+        kafka_fetch_wait_s=0.01,
+        redis_url="memory://",
+        database_url=f"sqlite:///{directory / 'webhookd.db'}",
+        egress_allow=("127.0.0.0/8",),
+    )

@@ -1,0 +1,67 @@
+"""The demo's records: made-up orders, the same in every run, and what was produced of them."""
+
+from functools import partial
+
+import msgspec
+from confluent_kafka import KafkaError, Message, Producer
+
+from webhookd.testing.offset_tally import Offsets
+
+TOPIC = "orders"
+FILTER = "country == 'DE' && total >= `100`"
+ANYWHERE = -1
+"""librdkafka's word for the partition that the key says."""
+
+COUNTRIES = ("DE", "FR", "NL", "US", "IN", "BR")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class DemoOrders:
+    """Produces orders, and knows which of them the filter keeps without asking it: the demo's oracle."""
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._number = 0
+        self.all = Offsets()
+        self.large_german = Offsets()
+        self.failed = 0
+
+    def produce(self, partition: int = ANYWHERE, *, large_german: bool = False) -> None:
+        """Send one order on its way, to the partition of its customer if not told otherwise."""
+        number = self._number
+        self._number += 1
+        country = "DE" if large_german else COUNTRIES[number % len(COUNTRIES)]
+        total = 100 if large_german else number * 37 % 200
+        order = {
+            "id": f"order-{number:07}",
+            "customer": f"customer-{number * 7 % 997:03}",
+            "country": country,
+            "total": total,
+            "items": [{"sku": f"sku-{number % 61:02}", "quantity": 1 + number % 4}],
+        }
+        self._producer.produce(
+            TOPIC,
+            _encode(order),
+            str(order["customer"]),
+            partition,
+            on_delivery=partial(self._produced, country == "DE" and total >= 100),
+        )
+
+    def serve(self, timeout_s: float = 0.0) -> None:
+        """Hear from Kafka what has arrived there."""
+        self._producer.poll(timeout_s)
+
+    def finish(self, timeout_s: float) -> int:
+        """Wait until everything has arrived in Kafka; answers how many orders have not."""
+        self._producer.flush(timeout_s)
+        return self._number - len(self.all)
+
+    def _produced(self, kept: bool, error: KafkaError | None, message: Message) -> None:  # noqa: FBT001 - librdkafka's own signature
+        if error is not None:
+            self.failed += 1
+            return
+        place, offset = (TOPIC, message.partition() or 0), message.offset() or 0
+        self.all.add(place, offset)
+        if kept:
+            self.large_german.add(place, offset)

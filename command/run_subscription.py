@@ -1,0 +1,92 @@
+"""The one subscription of `webhookd run`: created on its first run, found again, and changed when the options are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from command.api_client import Document, ManagementClient
+from webhookd.errors import InvalidInput
+
+NAME = "webhookd run"
+
+OPTIONS = {
+    "destination": "--url",
+    "url": "--url",
+    "headers": "--header",
+    "topic": "--topic",
+    "jmes_filters": "--filter",
+    "start": "--from",
+    "max_batch_size": "--batch-size",
+    "max_batch_interval_seconds": "--batch-interval",
+    "on_filter_error": "--on-filter-error",
+}
+"""Which option a field of the API is set by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What the command was given about the subscription."""
+
+    topics: Sequence[str]
+    url: str
+    filters: Sequence[str]
+    on_filter_error: str
+    batch_size: int
+    batch_interval: int
+    headers: Sequence[str]
+    start: str | None
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> "RunOptions":
+        """From what click has parsed."""
+        return cls(**cast("dict[str, Any]", dict(values)))
+
+    def document(self) -> Document:
+        """What the API takes."""
+        start = {} if self.start is None else {"start": self.start}
+        return {
+            "name": NAME,
+            "destination": {"webhook": {"url": self.url, "headers": list(self.headers)}},
+            "source": [{"topic": topic, "jmes_filters": list(self.filters), **start} for topic in self.topics],
+            "configuration": {
+                "batching": {"max_batch_size": self.batch_size, "max_batch_interval_seconds": self.batch_interval},
+                "filtering": {"on_filter_error": self.on_filter_error},
+            },
+        }
+
+
+def register(api: ManagementClient, options: RunOptions) -> str:
+    """The subscription's id. Raises InvalidInput that names the option to blame."""
+    document = options.document()
+    known = api.subscriptions()
+    try:
+        if not known:
+            return str(api.register(document)["id"])
+        id_ = str(known[0]["id"])
+        if _differs(document, known[0]):
+            api.change(id_, document)
+    except InvalidInput as error:
+        raise InvalidInput(str(error), field=_option(error.field)) from error
+    return id_
+
+
+def _differs(wanted: Document, known: Document) -> bool:
+    """Whether the API would change something. Header values it does not show, so those may always have changed."""
+    if "unusable" in known or wanted["destination"]["webhook"]["headers"]:
+        return True
+    return not _is_part_of(wanted, known)
+
+
+def _is_part_of(wanted: object, known: object) -> bool:
+    match wanted, known:
+        case dict(), dict():
+            return all(name in known and _is_part_of(value, known[name]) for name, value in wanted.items())
+        case list(), list():
+            return len(wanted) == len(known) and all(map(_is_part_of, wanted, known))
+        case _:
+            return wanted == known
+
+
+def _option(field: str) -> str:
+    last = field.rstrip("0123456789[]").rpartition(".")[2]
+    return OPTIONS.get(last, field)

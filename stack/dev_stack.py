@@ -1,0 +1,136 @@
+"""The stack a developer plays with: well-known ports, started and stopped by hand, one per checkout."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stack.errors import NotStarted
+from stack.kafka import KafkaOptions
+from stack.kafka_jars import ROOT
+from stack.scratch import is_locked
+from stack.service_group import ServiceGroup
+from stack.signals import Interrupted, raise_on_signals
+
+KAFKA_PORT, REDIS_PORT, POSTGRES_PORT = 19092, 16379, 15432
+DATABASE = "webhookd"
+
+STATE = ROOT / ".state" / "stack"
+OWNER_FILE = STATE / "owner"
+ENVIRONMENT_FILE = STATE / "environment"
+LOG_FILE = STATE / "log"
+
+UP_TIMEOUT_S = 600.0
+"""The first time Kafka's jars are fetched and packages may be installed."""
+
+DOWN_TIMEOUT_S = 60.0
+POLL_INTERVAL_S = 0.1
+
+
+def up(broker_count: int) -> int:
+    """Start Kafka, Redis and Postgres with empty data, and keep them until Ctrl-C or `down`."""
+    raise_on_signals()
+    try:
+        with _only_one(), ServiceGroup() as session:
+            environment = _start(session, broker_count)
+            print(environment, end="", flush=True)
+            ENVIRONMENT_FILE.write_text(environment)
+            signal.pause()
+    except NotStarted as reason:
+        print(f"stack: {reason}", flush=True)
+        return 1
+    except Interrupted:
+        print("stack: down", flush=True)
+    return 0
+
+
+def up_detached(broker_count: int) -> int:
+    """The same in the background: comes back when everything answers."""
+    if is_locked(OWNER_FILE):
+        print("stack: already up; `make down` stops it")
+        return 0
+    STATE.mkdir(parents=True, exist_ok=True)
+    ENVIRONMENT_FILE.unlink(missing_ok=True)  # of one that was killed: its presence says that all is up
+    with LOG_FILE.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stack", "up", "--brokers", str(broker_count)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+    try:
+        return _report(process)
+    except KeyboardInterrupt:
+        process.terminate()
+        return 128 + signal.SIGINT
+
+
+def _report(process: "subprocess.Popen[bytes]") -> int:
+    """Wait until it is up or has given up; say what it said."""
+    deadline = time.monotonic() + UP_TIMEOUT_S
+    while process.poll() is None and not ENVIRONMENT_FILE.exists() and time.monotonic() < deadline:
+        time.sleep(POLL_INTERVAL_S)
+    print(LOG_FILE.read_text(), end="")
+    if not ENVIRONMENT_FILE.exists():
+        process.terminate()
+        return 1
+    print(f"stack: up; `. {ENVIRONMENT_FILE.relative_to(ROOT)}` tells webhookd, `make down` stops it")
+    return 0
+
+
+def down() -> int:
+    """Stop what `up` has started in this checkout and wait for its end."""
+    if not is_locked(OWNER_FILE):
+        print("stack: nothing is up")
+        return 0
+    os.kill(int(OWNER_FILE.read_text()), signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_TIMEOUT_S
+    while is_locked(OWNER_FILE):
+        if time.monotonic() > deadline:
+            print(f"stack: process {OWNER_FILE.read_text()} does not end")
+            return 1
+        time.sleep(POLL_INTERVAL_S)
+    print("stack: down")
+    return 0
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    """Hold the checkout's lock, the pid in it; a second one is told so."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with OWNER_FILE.open("a+") as owner:
+        try:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as taken:
+            raise NotStarted("already up; `make down` stops it") from taken
+        owner.truncate(0)
+        owner.write(str(os.getpid()))
+        owner.flush()
+        try:
+            yield
+        finally:
+            ENVIRONMENT_FILE.unlink(missing_ok=True)
+
+
+def _start(session: ServiceGroup, broker_count: int) -> str:
+    """Start everything; answers the shell lines that point webhookd and its tests at it."""
+    ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
+    kafka = session.start_kafka(KafkaOptions(brokers=broker_count), ports)
+    redis = session.start_redis(REDIS_PORT)
+    postgres = session.start_postgres(POSTGRES_PORT)
+    session.wait_ready()
+    variables = {
+        "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
+        "WEBHOOKD_REDIS_URL": redis.address,
+        "WEBHOOKD_DATABASE_URL": postgres.create_database(DATABASE),
+        "WEBHOOKD_TEST_KAFKA": kafka.address,
+        "WEBHOOKD_TEST_REDIS": redis.address,
+        "WEBHOOKD_TEST_POSTGRES": postgres.address,
+    }
+    return "".join(f"export {name}={value}\n" for name, value in variables.items())

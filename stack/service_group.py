@@ -1,0 +1,82 @@
+"""Services that are started together, and stop together whatever happens."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TypeVar
+
+from stack import kafka, nginx, postgres, redis
+from stack.free_ports import free_ports
+from stack.scratch import scratch_directory
+
+
+class Service(Protocol):
+    """What was asked to start."""
+
+    @property
+    def address(self) -> str:
+        """What a client is told to reach it."""
+
+    def wait_ready(self) -> None:
+        """Block until it answers a real request; NotStarted when it will not."""
+
+    def stop(self) -> None:
+        """End it and wait for that."""
+
+
+Started = TypeVar("Started", bound=Service)
+
+
+class ServiceGroup:
+    """A context: inside it services can be started, at its end all of them are stopped and their data is removed.
+
+    The `start_` methods do not wait, so that several services come up at the same time; `wait_ready` does. They raise
+    NotStarted when a program is missing. Ports are free ones unless given. Use it from the main thread.
+    """
+
+    def __init__(self) -> None:
+        self._exits = contextlib.ExitStack()
+        self._started: list[Service] = []
+        self._directory: Path
+
+    def __enter__(self) -> Self:
+        self._directory = self._exits.enter_context(scratch_directory())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.__exit__(kind, error, trace)
+
+    def start_kafka(self, options: kafka.KafkaOptions | None = None, ports: Sequence[int] = ()) -> kafka.KafkaCluster:
+        """Start a cluster; it takes two ports a broker."""
+        chosen = options or kafka.KafkaOptions()
+        return self._add(kafka.start(self._place("kafka"), ports or free_ports(2 * chosen.brokers), chosen))
+
+    def start_redis(self, port: int = 0) -> redis.RedisServer:
+        """Start a Redis."""
+        return self._add(redis.start(self._place("redis"), port or free_ports(1)[0]))
+
+    def start_postgres(self, port: int = 0) -> postgres.PostgresServer:
+        """Start a Postgres."""
+        return self._add(postgres.start(self._place("postgres"), port or free_ports(1)[0]))
+
+    def start_nginx(self) -> nginx.NginxServer:
+        """Start a receiver that answers 200 to everything."""
+        return self._add(nginx.start(self._place("nginx"), *free_ports(2)))
+
+    def wait_ready(self) -> None:
+        """Block until all that was started answers."""
+        for service in self._started:
+            service.wait_ready()
+
+    def _place(self, name: str) -> Path:
+        place = self._directory / f"{name}-{len(self._started)}"
+        place.mkdir(exist_ok=True)
+        return place
+
+    def _add(self, service: Started) -> Started:
+        self._exits.callback(service.stop)
+        self._started.append(service)
+        return service

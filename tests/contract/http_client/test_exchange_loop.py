@@ -1,0 +1,196 @@
+"""The thread itself: many errands, callbacks, errors of others, and the end."""
+
+import threading
+from dataclasses import replace
+
+from tests.harness.hostile_server import OK, Peer, answering
+from tests.harness.running_service import QUICK, Recorder, Stage, code, comes_true, post, response
+from webhookd.edges.http_client.event_loop import ExchangeLoop
+from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
+from webhookd.flow.attempt.target import Target
+from webhookd.settings import Settings
+
+PATIENCE_S = 5.0
+
+
+class Raising(Recorder):
+    """An errand that breaks at its first outcome."""
+
+    def advance(self, outcome: Outcome | None) -> bytes | None:
+        if outcome is not None:
+            self.outcomes.append(outcome)
+            raise LookupError("an errand's own mistake")
+        return super().advance(outcome)
+
+
+class Insistent(Recorder):
+    """An errand that never has enough."""
+
+    def advance(self, outcome: Outcome | None) -> bytes | None:
+        if outcome is not None:
+            self.outcomes.append(outcome)
+        return post(self.target)
+
+
+def test_slow_endpoint_holds_up_no_other(stage: Stage) -> None:
+    def slow(peer: Peer) -> None:
+        peer.request()
+        peer.wait_closed()
+
+    loop = stage.loop()
+    stuck = [stage.submit(loop, stage.target(stage.serve(slow)), deadline_s=30.0) for _ in range(3)]
+    quick = stage.target(stage.serve(answering(*[OK] * 100)))
+    assert len(stage.submit(loop, quick, *[post(quick)] * 100).wait()) == 100
+    assert loop.open_exchanges == 3
+    assert [sequence.outcomes for sequence in stuck] == [[], [], []]
+
+
+def test_huge_responder_starves_no_other(stage: Stage) -> None:
+    def huge(peer: Peer) -> None:
+        while peer.request():
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000)
+
+    loop = stage.loop()
+    greedy = Insistent(stage.target(stage.serve(huge)), [], 5.0)
+    loop.submit(greedy)
+    quick = stage.target(stage.serve(answering(*[OK] * 100)))
+    outcomes = stage.submit(loop, quick, *[post(quick)] * 100).wait()
+    assert [response(outcome).status for outcome in outcomes] == [200] * 100
+
+
+def test_sleeping_loop_wakes_for_an_sequence(stage: Stage) -> None:
+    loop = stage.loop(replace(QUICK, sweep_interval_s=60.0))
+    target = stage.target(stage.serve(answering(*[OK] * 10)))
+    for _ in range(10):
+        assert response(stage.submit(loop, target).wait()[0]).status == 200
+
+
+def test_sequences_from_many_threads_all_finish(stage: Stage) -> None:
+    target = stage.target(stage.serve(answering(*[OK] * 1000)))
+    loop = stage.loop()
+    sequences = [Recorder(target, [post(target)] * 5, PATIENCE_S) for _ in range(24)]
+    threads = [threading.Thread(target=loop.submit, args=(sequence,)) for sequence in sequences]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(sequence.wait()) for sequence in sequences] == [5] * 24
+    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+
+
+def test_sequence_that_raises_is_dropped_alone(plain_stage: Stage) -> None:
+    target = plain_stage.target(plain_stage.serve(answering(*[OK] * 10)))
+    loop = plain_stage.loop()
+    broken = Raising(target, [post(target)], PATIENCE_S)
+    loop.submit(broken)
+    assert response(plain_stage.submit(loop, target).wait()[0]).status == 200
+    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert len(broken.outcomes) == 1
+
+
+def test_sequence_that_answers_nonsense_hears_of_it(plain_stage: Stage) -> None:
+    class Nonsense(Recorder):
+        def advance(self, outcome: Outcome | None) -> bytes | None:
+            request = super().advance(outcome)
+            return request and request.decode()  # type: ignore[return-value]  # the mistake under test
+
+    target = plain_stage.target(plain_stage.serve(answering(*[OK] * 10)))
+    loop = plain_stage.loop()
+    sequence = Nonsense(target, [post(target)], PATIENCE_S)
+    loop.submit(sequence)
+    assert code(sequence.wait()[0]) is FailureCode.INTERNAL_ERROR
+    assert response(plain_stage.submit(loop, target).wait()[0]).status == 200
+
+
+def test_callbacks_ring_although_one_raises(plain_stage: Stage) -> None:
+    loop = plain_stage.loop()
+    rung = threading.Semaphore(0)
+    names: set[str] = set()
+
+    def ring() -> None:
+        names.add(threading.current_thread().name)
+        rung.release()
+
+    loop.every(0.005, _mistake)
+    loop.every(0.005, ring)
+    assert all(rung.acquire(timeout=PATIENCE_S) for _ in range(5))
+    assert names == {"exchange-loop"}
+
+
+def _mistake() -> None:
+    raise LookupError("a callback's own mistake")
+
+
+def test_stop_lets_open_exchange_end_within_budget(stage: Stage) -> None:
+    asked, release = threading.Event(), threading.Event()
+    after: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        asked.set()
+        release.wait(PATIENCE_S)
+        peer.send(OK)
+        after.append(peer.request())
+
+    loop = stage.loop()
+    target = stage.target(stage.serve(script))
+    sequence = stage.submit(loop, target, *[post(target)] * 2)
+    assert asked.wait(PATIENCE_S)
+    loop.every(0.005, lambda: release.set() if loop._exchanges.closing else None)
+    loop.stop(PATIENCE_S)
+    assert response(sequence.outcomes[0]).status == 200
+    assert code(sequence.outcomes[1]) is FailureCode.SHUTDOWN
+    assert (loop.open_exchanges, loop.connections) == (0, 0)
+    assert after in ([], [b""]), "nothing new is sent"
+
+
+def test_stop_ends_what_outlasts_the_budget(stage: Stage) -> None:
+    asked = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        asked.set()
+        peer.wait_closed()
+
+    loop = stage.loop()
+    sequence = Insistent(stage.target(stage.serve(script)), [], 60.0)
+    loop.submit(sequence)
+    assert asked.wait(PATIENCE_S)
+    loop.stop(0.05)
+    assert [code(outcome) for outcome in sequence.outcomes] == [FailureCode.SHUTDOWN]
+    assert (loop.open_exchanges, loop.connections) == (0, 0)
+
+
+def test_cut_breaks_off_what_is_open_and_goes_on(stage: Stage) -> None:
+    asked = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.request()
+        asked.set()
+        peer.wait_closed()
+
+    loop = stage.loop()
+    sequence = Insistent(stage.target(stage.serve(script)), [], 60.0)
+    loop.submit(sequence)
+    assert asked.wait(PATIENCE_S)
+    loop.cut()
+    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert [code(outcome) for outcome in sequence.outcomes] == [FailureCode.SHUTDOWN]
+    assert response(stage.submit(loop, stage.target(stage.serve(answering(OK)))).wait()[0]).status == 200
+
+
+def test_sequence_after_stop_hears_of_it(plain_stage: Stage) -> None:
+    loop = plain_stage.loop()
+    loop.stop(0.0)
+    loop.stop(0.0)
+    target = Target.parse("http://127.0.0.1:9/")
+    sequence = plain_stage.submit(loop, target)
+    assert code(sequence.outcomes[0]) is FailureCode.SHUTDOWN
+
+
+def test_loop_that_never_started_can_stop() -> None:
+    loop = ExchangeLoop(Settings.model_validate({}))
+    sequence = Recorder(Target.parse("http://127.0.0.1:9/"), [b"x"], PATIENCE_S)
+    loop.submit(sequence)
+    loop.stop(1.0)
+    assert code(sequence.wait()[0]) is FailureCode.SHUTDOWN

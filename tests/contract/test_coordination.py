@@ -1,0 +1,395 @@
+"""One suite for the board in memory and the board in Redis.
+
+Oracles: a real Redis, under a key prefix of the test's own; the table in the docstring of
+`flow/dispatch/coordination.py`. What only Redis can do (lose everything, be away) is asked of Redis alone.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis import Redis
+
+from tests.harness.coordination import Board, lose_everything
+from webhookd import clock
+from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.attempt.attempt_report import Report, ReportKind, encode
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.task_message import DeliveryRef
+
+PATIENCE_S = 5.0
+REPLY = "ingest-1"
+
+
+def ref(id_: str = "d1", *, epoch: str = "e1", attempt: int = 0, lanes: tuple[str, ...] = ("orders/0",)) -> DeliveryRef:
+    return DeliveryRef(
+        id=id_,
+        subscription="s1",
+        version=1,
+        lanes=dict.fromkeys(lanes, epoch),
+        attempt=attempt,
+        records=1,
+        batches=1,
+        reply=REPLY,
+    )
+
+
+def offered(coordination: Board, *refs: DeliveryRef, payload: bytes = b"payload") -> None:
+    coordination.offer([Publication(one, payload) for one in refs])
+
+
+def claimed(coordination: Board, one: DeliveryRef) -> bytes | ClaimDenied:
+    (answer,) = coordination.claim([one])
+    return answer
+
+
+def heard(coordination: Board, after: str = "0", reply: str = REPLY) -> tuple[list[Report], str]:
+    return coordination.reports(reply, after, PATIENCE_S)
+
+
+def finished(id_: str) -> Report:
+    return Report(ReportKind.FINISHED, id_, 0, 1)
+
+
+def test_offered_delivery_is_claimed_with_its_payload(coordination: Board) -> None:
+    offered(coordination, ref(), payload=b"\x00bytes\xff")
+    assert claimed(coordination, ref()) == b"\x00bytes\xff"
+
+
+def test_empty_payload_is_a_payload(coordination: Board) -> None:
+    offered(coordination, ref(), payload=b"")
+    assert claimed(coordination, ref()) == b""
+
+
+def test_second_copy_finds_it_taken(coordination: Board) -> None:
+    offered(coordination, ref())
+    claimed(coordination, ref())
+    assert claimed(coordination, ref()) is ClaimDenied.TAKEN
+
+
+def test_offering_again_keeps_the_claim(coordination: Board) -> None:
+    offered(coordination, ref())
+    claimed(coordination, ref())
+    offered(coordination, ref())
+    assert claimed(coordination, ref()) is ClaimDenied.TAKEN
+
+
+def test_offering_again_before_a_claim_changes_nothing(coordination: Board) -> None:
+    offered(coordination, ref())
+    offered(coordination, ref())
+    assert claimed(coordination, ref()) == b"payload"
+
+
+@pytest.mark.parametrize("epoch", ["e2", "e", "e11", ""])
+def test_another_epoch_is_stale(coordination: Board, epoch: str) -> None:
+    offered(coordination, ref())
+    assert claimed(coordination, ref(epoch=epoch)) is ClaimDenied.STALE
+
+
+def test_newer_epoch_makes_the_older_stale(coordination: Board) -> None:
+    offered(coordination, ref())
+    offered(coordination, ref("d2", epoch="e2"))
+    assert claimed(coordination, ref()) is ClaimDenied.STALE
+
+
+def test_next_delivery_makes_the_one_before_stale(coordination: Board) -> None:
+    offered(coordination, ref())
+    offered(coordination, ref("d2"))
+    assert (claimed(coordination, ref()), claimed(coordination, ref("d2"))) == (ClaimDenied.STALE, b"payload")
+
+
+def test_unknown_lane_is_stale(coordination: Board) -> None:
+    assert claimed(coordination, ref()) is ClaimDenied.STALE
+
+
+def test_lost_payload_is_stale(coordination: Board) -> None:
+    offered(coordination, ref())
+    coordination.flush(ReportFlush(reports={}, drop=[payload_key("d1", 0)]))
+    assert claimed(coordination, ref()) is ClaimDenied.STALE
+
+
+def test_mixed_delivery_claims_all_its_lanes(coordination: Board) -> None:
+    both = ref(lanes=("orders/0", "orders/1"))
+    offered(coordination, both)
+    assert claimed(coordination, both) == b"payload"
+    assert claimed(coordination, both) is ClaimDenied.TAKEN
+
+
+@pytest.mark.parametrize("moved", ["orders/0", "orders/1"])
+def test_mixed_delivery_claims_all_or_nothing(coordination: Board, moved: str) -> None:
+    both = ref(lanes=("orders/0", "orders/1"))
+    (other,) = {"orders/0", "orders/1"} - {moved}
+    offered(coordination, both)
+    offered(coordination, ref("d2", lanes=(moved,)))
+    assert claimed(coordination, both) is ClaimDenied.STALE
+    offered(coordination, ref("d3", lanes=(other,)))
+    assert claimed(coordination, ref("d3", lanes=(other,))) == b"payload"
+
+
+@pytest.mark.parametrize("moved", ["orders/0", "orders/1"])
+def test_claimed_mixed_delivery_that_lost_a_lane_is_stale(coordination: Board, moved: str) -> None:
+    both = ref(lanes=("orders/0", "orders/1"))
+    offered(coordination, both)
+    claimed(coordination, both)
+    offered(coordination, ref("d2", lanes=(moved,)))
+    assert claimed(coordination, both) is ClaimDenied.STALE
+
+
+def test_parcel_is_answered_in_its_order(coordination: Board) -> None:
+    refs = [ref(f"d{number}", lanes=(f"orders/{number}",)) for number in range(5)]
+    offered(coordination, *refs[:3])
+    coordination.claim(refs[1:2])
+    answers = coordination.claim(refs)
+    assert answers == [b"payload", ClaimDenied.TAKEN, b"payload", ClaimDenied.STALE, ClaimDenied.STALE]
+
+
+def test_payloads_of_one_call_stay_apart(coordination: Board) -> None:
+    refs = [ref(f"d{number}", lanes=(f"orders/{number}",)) for number in range(3)]
+    coordination.offer([Publication(one, one.id.encode()) for one in refs])
+    assert coordination.claim(refs) == [b"d0", b"d1", b"d2"]
+
+
+def test_retry_claims_with_its_own_payload(coordination: Board) -> None:
+    offered(coordination, ref())
+    claimed(coordination, ref())
+    coordination.flush(
+        ReportFlush(reports={}, drop=[payload_key("d1", 0)], keep={payload_key("d1", 1): b"failed batch"})
+    )
+    assert claimed(coordination, ref(attempt=1)) == b"failed batch"
+    assert claimed(coordination, ref(attempt=1)) is ClaimDenied.TAKEN
+    assert claimed(coordination, ref(attempt=0)) is ClaimDenied.TAKEN
+
+
+def test_retry_before_its_first_attempt_is_denied(coordination: Board) -> None:
+    offered(coordination, ref())
+    coordination.flush(ReportFlush(reports={}, keep={payload_key("d1", 1): b"failed batch"}))
+    assert isinstance(claimed(coordination, ref(attempt=1)), ClaimDenied)
+    assert claimed(coordination, ref()) == b"payload"
+
+
+def test_retry_without_its_payload_is_stale(coordination: Board) -> None:
+    offered(coordination, ref())
+    claimed(coordination, ref())
+    assert claimed(coordination, ref(attempt=1)) is ClaimDenied.STALE
+
+
+def test_revoked_lane_is_stale(coordination: Board) -> None:
+    offered(coordination, ref(), ref("d2", lanes=("orders/1",)))
+    coordination.revoke(["s1/orders/0", "s1/unknown/9"])
+    assert claimed(coordination, ref()) is ClaimDenied.STALE
+    assert claimed(coordination, ref("d2", lanes=("orders/1",))) == b"payload"
+
+
+def test_revoking_nothing_is_allowed(coordination: Board) -> None:
+    coordination.revoke([])
+
+
+def test_current_says_which_deliveries_are_waited_for(coordination: Board) -> None:
+    claimed_one, mixed, gone = ref(), ref("d2", lanes=("orders/1", "orders/2")), ref("d3", lanes=("x/0",))
+    offered(coordination, claimed_one, mixed)
+    claimed(coordination, claimed_one)
+    assert coordination.current([claimed_one, mixed, gone]) == [True, True, False]
+    offered(coordination, ref("d4", lanes=("orders/2",)))
+    assert coordination.current([gone, mixed, claimed_one]) == [False, False, True]
+
+
+def test_claims_are_reported_as_started(coordination: Board) -> None:
+    refs = [ref(f"d{number}", lanes=(f"orders/{number}",)) for number in range(3)]
+    offered(coordination, *refs[:2])
+    coordination.claim(refs)
+    reports, _ = heard(coordination)
+    assert reports == [Report(ReportKind.STARTED, "d0", 0), Report(ReportKind.STARTED, "d1", 0)]
+
+
+def test_denied_claims_are_not_reported(coordination: Board) -> None:
+    coordination.claim([ref()])
+    assert coordination.reports(REPLY, "0", 0.01) == ([], "0")
+
+
+def test_reports_arrive_whole_and_in_order(coordination: Board) -> None:
+    first, second = [finished("d1"), Report(ReportKind.RETRY, "d2", 3, 1, 0.5, 30.0)], [finished("d3")]
+    coordination.flush(ReportFlush(reports={REPLY: first}))
+    coordination.flush(ReportFlush(reports={REPLY: second}))
+    assert heard(coordination)[0] == first + second
+
+
+def test_each_ingest_hears_its_own_reports(coordination: Board) -> None:
+    coordination.flush(ReportFlush(reports={REPLY: [finished("d1")], "ingest-2": [finished("d2")]}))
+    assert heard(coordination)[0] == [finished("d1")]
+    assert heard(coordination, reply="ingest-2")[0] == [finished("d2")]
+
+
+def test_nothing_is_heard_twice(coordination: Board) -> None:
+    coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+    _, after = heard(coordination)
+    assert coordination.reports(REPLY, after, 0.01) == ([], after)
+    coordination.flush(ReportFlush(reports={REPLY: [finished("d2")]}))
+    assert heard(coordination, after)[0] == [finished("d2")]
+
+
+def test_many_flushes_are_heard_one_after_another(coordination: Board) -> None:
+    for number in range(1200):
+        coordination.flush(ReportFlush(reports={REPLY: [finished(f"d{number}")]}))
+    found: list[Report] = []
+    after = "0"
+    while len(found) < 1200:
+        reports, after = heard(coordination, after)
+        assert reports
+        found += reports
+    assert [report.delivery for report in found] == [f"d{number}" for number in range(1200)]
+
+
+def test_waiting_ends_with_the_first_report(coordination: Board) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(coordination.reports, REPLY, "0", 2.0)
+        coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+        assert answer.result(PATIENCE_S)[0] == [finished("d1")]
+
+
+def test_waiting_ends_without_a_report(coordination: Board) -> None:
+    began = clock.monotonic()
+    assert coordination.reports(REPLY, "0", 0.05) == ([], "0")
+    assert clock.monotonic() - began >= 0.04
+
+
+def test_flush_is_one_step(coordination: Board) -> None:
+    """Whoever hears of the retry finds its payload."""
+    offered(coordination, ref())
+    claimed(coordination, ref())
+    _, after = heard(coordination)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(coordination.reports, REPLY, after, 2.0)
+        coordination.flush(
+            ReportFlush(
+                reports={REPLY: [Report(ReportKind.RETRY, "d1", 0)]},
+                keep={payload_key("d1", 1): b"again"},
+                drop=["d1.0"],
+            )
+        )
+        assert answer.result(PATIENCE_S)[0] == [Report(ReportKind.RETRY, "d1", 0)]
+    assert claimed(coordination, ref(attempt=1)) == b"again"
+
+
+def test_of_many_copies_exactly_one_wins(coordination: Board) -> None:
+    rounds, copies = 20, 8
+    gate = threading.Barrier(copies)
+
+    def race(one: DeliveryRef) -> bytes | ClaimDenied:
+        gate.wait(PATIENCE_S)
+        return claimed(coordination, one)
+
+    with ThreadPoolExecutor(copies) as pool:
+        for number in range(rounds):
+            one = ref(f"d{number}")
+            offered(coordination, one)
+            answers = [future.result(PATIENCE_S) for future in [pool.submit(race, one) for _ in range(copies)]]
+            assert sorted(map(str, answers)) == sorted([str(b"payload"), *[str(ClaimDenied.TAKEN)] * (copies - 1)])
+
+
+def test_clock_of_the_coordination_goes_on(coordination: Board) -> None:
+    first, second = coordination.now(), coordination.now()
+    assert first <= second < first + PATIENCE_S
+
+
+def test_ping_answers(coordination: Board) -> None:
+    coordination.ping()
+
+
+@pytest.mark.parametrize("when", ["offered", "claimed"])
+def test_redis_that_lost_everything_makes_stale(
+    redis_coordination: RedisCoordination, redis_url: str, prefix: str, when: str
+) -> None:
+    redis_coordination.offer([Publication(ref(), b"payload")])
+    if when == "claimed":
+        redis_coordination.claim([ref()])
+    lose_everything(redis_url, prefix)
+    assert redis_coordination.claim([ref(attempt=1 if when == "claimed" else 0)]) == [ClaimDenied.STALE]
+    assert redis_coordination.current([ref()]) == [False]
+
+
+def test_reports_go_on_after_redis_lost_everything(
+    redis_coordination: RedisCoordination, redis_url: str, prefix: str
+) -> None:
+    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+    _, after = heard(redis_coordination)
+    lose_everything(redis_url, prefix)
+    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d2")]}))
+    assert heard(redis_coordination, after)[0] == [finished("d2")]
+
+
+def test_reports_go_on_when_redis_begins_again_with_a_clock_that_is_behind(
+    redis_coordination: RedisCoordination, redis_url: str, prefix: str
+) -> None:
+    stream = f"{prefix}reports:{REPLY}"
+    with Redis.from_url(redis_url) as ahead:
+        ahead.xadd(stream, {"r": encode([finished("d1")])}, id="9999999999999-0")
+        found, after = heard(redis_coordination)
+        ahead.delete(stream)
+    assert found == [finished("d1")]
+    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d2")]}))
+    found = []
+    give_up_at = clock.monotonic() + PATIENCE_S
+    while not found and clock.monotonic() < give_up_at:
+        found, after = redis_coordination.reports(REPLY, after, 0.1)
+    assert found == [finished("d2")]
+
+
+def test_unreadable_report_does_not_hide_the_others(
+    redis_coordination: RedisCoordination, redis_url: str, prefix: str
+) -> None:
+    with Redis.from_url(redis_url) as client:
+        client.xadd(f"{prefix}reports:{REPLY}", {"r": b"of another version"})
+        client.xadd(f"{prefix}reports:{REPLY}", {"x": b"neither"})
+    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+    assert heard(redis_coordination)[0] == [finished("d1")]
+
+
+def test_everything_in_redis_is_forgotten_in_time(
+    redis_coordination: RedisCoordination, redis_url: str, prefix: str
+) -> None:
+    redis_coordination.offer([Publication(ref(), b"payload")])
+    redis_coordination.claim([ref()])
+    redis_coordination.flush(ReportFlush(reports={"ingest-2": [finished("d1")]}, keep={"d1.1": b"again"}))
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        left_s = {key.removeprefix(prefix): client.ttl(key) for key in client.scan_iter(f"{prefix}*", count=1000)}
+    assert {key for key, seconds in left_s.items() if seconds == -1} == {"slots"}
+    assert {"payload:d1.0", "payload:d1.1", "reports:ingest-1", "reports:ingest-2"} < left_s.keys()
+
+
+def _ask_everything(away: RedisCoordination) -> Iterator[None]:
+    with pytest.raises(QueueUnavailable):
+        away.offer([Publication(ref(), b"payload")])
+    yield
+    with pytest.raises(QueueUnavailable):
+        away.claim([ref()])
+    yield
+    with pytest.raises(QueueUnavailable):
+        away.current([ref()])
+    yield
+    with pytest.raises(QueueUnavailable):
+        away.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+    yield
+    with pytest.raises(QueueUnavailable):
+        away.reports(REPLY, "0", 0.01)
+    yield
+    with pytest.raises(QueueUnavailable):
+        away.revoke(["s1/orders/0"])
+    yield
+    with pytest.raises(QueueUnavailable):
+        away.now()
+    yield
+    with pytest.raises(QueueUnavailable):
+        away.ping()
+
+
+def test_redis_that_is_away_is_said_soon(prefix: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    away = RedisCoordination(f"redis://127.0.0.1:{port}/0", prefix)
+    began = clock.monotonic()
+    assert len(list(_ask_everything(away))) == 7
+    assert clock.monotonic() - began < PATIENCE_S
+    away.close()

@@ -1,0 +1,325 @@
+"""One suite for everything that answers the API's questions about Kafka.
+
+Real: Kafka itself, where it is to be had, and librdkafka's mock cluster as in the embedded default. The shipped fake
+must answer the same.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.cimpl import NewTopic
+
+from api.ports import Brokers
+from tests.harness.kafka_admin import admin_of
+from tests.harness.services import required_service
+from webhookd import clock
+from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.errors import Conflict, KafkaUnavailable
+from webhookd.flow.offsets.position import Committed, Partition
+from webhookd.flow.offsets.topic_metadata import TopicRules
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+
+TIMEOUT_S = 20.0
+
+
+class Answers(Brokers, Protocol):
+    """What the API asks, and what ingest asks besides."""
+
+    def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
+        """What the group has committed in these topics."""
+
+    def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
+        """How a topic may be written to."""
+
+    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these as they are."""
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member for a moment."""
+
+    def delete_group(self, group: str, timeout_s: float) -> None:
+        """Delete a group without members; Conflict when it has some."""
+
+
+class Cluster(Protocol):
+    """What the suite needs besides the questions: topics with records, groups with members, and a look at commits."""
+
+    brokers: Answers
+
+    def produce(self, topic: str, records: int) -> None:
+        """Append records to partition 0."""
+
+    def committed(self, group: str, topic: str) -> int | None:
+        """What the group has committed for partition 0."""
+
+
+@dataclass
+class Broker:
+    """A cluster that speaks Kafka's protocol."""
+
+    servers: str
+    creates: bool = True
+    """Whether topics must be made first; the mock cluster cannot, and makes them on use."""
+
+    def __post_init__(self) -> None:
+        self.brokers: Answers = KafkaAdmin(self.servers)
+
+    def produce(self, topic: str, records: int) -> None:
+        if self.creates:
+            admin = admin_of(self.servers)
+            admin.create_topics([NewTopic(topic, 4, 1)])[topic].result(TIMEOUT_S)
+        producer = Producer({"bootstrap.servers": self.servers, "linger.ms": 0})
+        for _ in range(records):
+            producer.produce(topic, b"{}", partition=0)
+        assert producer.flush(TIMEOUT_S) == 0
+
+    def committed(self, group: str, topic: str) -> int | None:
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "allow.auto.create.topics": False})
+        [position] = consumer.committed([TopicPartition(topic, 0)], timeout=TIMEOUT_S)
+        consumer.close()
+        return position.offset if position.offset >= 0 else None
+
+
+class Memory:
+    """The shipped fake."""
+
+    def __init__(self) -> None:
+        self.fake = MemoryKafkaAdmin()
+        self.brokers: Answers = self.fake
+
+    def produce(self, topic: str, records: int) -> None:
+        self.fake.ends.setdefault(topic, {0: 0})[0] += records
+
+    def committed(self, group: str, topic: str) -> int | None:
+        return self.fake.committed.get(group, {}).get(topic, {}).get(0)
+
+
+@pytest.fixture(scope="module")
+def mock_cluster() -> Iterator[str]:
+    """The cluster that is part of librdkafka: it lives as long as this producer."""
+    owner = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 2})
+    brokers = owner.list_topics(timeout=TIMEOUT_S).brokers.values()
+    yield ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
+    owner.flush(0)
+
+
+@pytest.fixture(params=["memory", "mock", pytest.param("kafka", marks=pytest.mark.kafka)])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """Each thing that answers the API's questions."""
+    match request.param:
+        case "memory":
+            return Memory()
+        case "mock":
+            return Broker(request.getfixturevalue("mock_cluster"), creates=False)
+        case _:
+            return Broker(required_service("kafka"))
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"orders-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def group() -> str:
+    return f"webhooks-{uuid.uuid4()}"
+
+
+def test_a_topic_ends_after_its_last_record(cluster: Cluster, topic: str) -> None:
+    cluster.produce(topic, 3)
+    ends = cluster.brokers.end_offsets([topic], TIMEOUT_S)
+    assert ends[topic][0] == 3
+
+
+def test_every_topic_asked_for_is_answered(cluster: Cluster, topic: str) -> None:
+    cluster.produce(topic, 1)
+    ends = cluster.brokers.end_offsets([topic, f"{topic}-2"], TIMEOUT_S)
+    assert (ends[topic][0], ends[f"{topic}-2"]) == (1, {})
+
+
+def test_asking_for_a_topic_does_not_create_it(cluster: Cluster, topic: str) -> None:
+    first = cluster.brokers.end_offsets([topic], TIMEOUT_S)
+    assert (first, cluster.brokers.end_offsets([topic], TIMEOUT_S)) == ({topic: {}}, {topic: {}})
+
+
+def test_a_new_group_begins_where_it_is_told(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 5)
+    cluster.brokers.commit(group, {topic: {0: 4}}, TIMEOUT_S)
+    assert cluster.committed(group, topic) == 4
+
+
+def test_committing_nothing_is_no_question(cluster: Cluster, group: str) -> None:
+    cluster.brokers.commit(group, {}, 0.0)
+
+
+def test_commits_come_back_with_their_texts(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 3)
+    wanted = {Partition(topic, 0): Committed(offset=2, metadata='{"r":[3,\u00e9]}')}
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
+    cluster.brokers.commit_again(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
+
+
+def test_commit_without_a_text_has_none(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 1)
+    cluster.brokers.commit(group, {topic: {0: 1}}, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == {Partition(topic, 0): Committed(offset=1)}
+
+
+def test_group_that_never_committed_stays_so(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 1)
+    commits = cluster.brokers.commits(group, [topic, f"{topic}-gone"], TIMEOUT_S)
+    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    assert (commits, cluster.committed(group, topic)) == ({}, None)
+
+
+def test_a_group_that_does_not_exist_can_be_deleted(cluster: Cluster, group: str) -> None:
+    cluster.brokers.delete_group(group, TIMEOUT_S)
+
+
+def test_a_cluster_that_answers_can_be_pinged(cluster: Cluster) -> None:
+    cluster.brokers.ping(TIMEOUT_S)
+
+
+def test_no_time_left_is_no_answer(cluster: Cluster, topic: str) -> None:
+    with pytest.raises(KafkaUnavailable):
+        cluster.brokers.end_offsets([topic], 0.0)
+
+
+@pytest.mark.kafka
+def test_a_deleted_group_has_no_offsets(topic: str, group: str) -> None:
+    cluster = Broker(required_service("kafka"))
+    cluster.produce(topic, 1)
+    cluster.brokers.commit(group, {topic: {0: 1}}, TIMEOUT_S)
+    cluster.brokers.delete_group(group, TIMEOUT_S)
+    assert cluster.committed(group, topic) is None
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_group_with_members_refuses_commit_and_deletion(topic: str, group: str, protocol: str) -> None:
+    cluster = Broker(required_service("kafka"))
+    cluster.produce(topic, 1)
+    member = Consumer(
+        {
+            "bootstrap.servers": cluster.servers,
+            "group.id": group,
+            "group.protocol": protocol,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+        }
+    )
+    member.subscribe([topic])
+    assert member.poll(TIMEOUT_S) is not None
+    with pytest.raises(Conflict):
+        cluster.brokers.commit(group, {topic: {0: 0}}, TIMEOUT_S)
+    with pytest.raises(Conflict):
+        cluster.brokers.delete_group(group, TIMEOUT_S)
+    member.commit(offsets=[TopicPartition(topic, 0, 1, "text")], asynchronous=False)
+    commits = cluster.brokers.commits(group, [topic], TIMEOUT_S)
+    assert commits == {Partition(topic, 0): Committed(offset=1, metadata="text")}
+    with pytest.raises(Conflict):
+        cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    member.close()
+    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == commits
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_visit_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -> None:
+    cluster = Broker(required_service("kafka"))
+    cluster.produce(topic, 3)
+    wanted = {Partition(topic, 0): Committed(offset=2, metadata="text")}
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    cluster.brokers.visit(group, [topic], protocol, TIMEOUT_S)
+    assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
+    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)  # which members would not allow
+
+
+@pytest.mark.kafka
+def test_an_open_transaction_is_not_skipped(topic: str) -> None:
+    cluster = Broker(required_service("kafka"))
+    cluster.produce(topic, 1)
+    producer = Producer({"bootstrap.servers": cluster.servers, "transactional.id": topic})
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    producer.produce(topic, b"{}", partition=0)
+    assert producer.flush(TIMEOUT_S) == 0
+    during = cluster.brokers.end_offsets([topic], TIMEOUT_S)[topic][0]
+    producer.commit_transaction(TIMEOUT_S)
+    assert during == 1
+
+
+def test_brokers_nobody_runs_are_unavailable_in_time() -> None:
+    offsets = KafkaAdmin("127.0.0.1:1")
+    before = clock.monotonic()
+    for ask in (offsets.ping, lambda timeout_s: offsets.end_offsets(["orders"], timeout_s)):
+        with pytest.raises(KafkaUnavailable):
+            ask(0.3)
+    with pytest.raises(KafkaUnavailable):
+        offsets.commit("webhooks-x", {"orders": {0: 1}}, 0.3)
+    assert clock.monotonic() - before < 5.0
+
+
+def test_the_fake_refuses_groups_with_members() -> None:
+    fake = MemoryKafkaAdmin()
+    fake.occupied.add("webhooks-x")
+    with pytest.raises(Conflict):
+        fake.commit("webhooks-x", {"orders": {0: 1}}, 1.0)
+    with pytest.raises(Conflict):
+        fake.delete_group("webhooks-x", 1.0)
+
+
+def test_topic_made_again_has_another_uuid(topic: str) -> None:
+    bootstrap = required_service("kafka")
+    admin, offsets = admin_of(bootstrap), KafkaAdmin(bootstrap)
+    seen = []
+    for _ in range(2):
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(TIMEOUT_S)
+        seen.append(_until_told(offsets, topic))
+        admin.delete_topics([topic])[topic].result(TIMEOUT_S)
+        _until(lambda: offsets.topic_ids([topic], TIMEOUT_S) == {})
+    assert len({*seen, ""}) == 3
+
+
+def test_mock_cluster_tells_no_uuids(mock_cluster: str, topic: str) -> None:
+    assert KafkaAdmin(mock_cluster).topic_ids([topic], TIMEOUT_S) == {}
+
+
+def _until_told(offsets: KafkaAdmin, topic: str) -> str:
+    _until(lambda: topic in offsets.topic_ids([topic], TIMEOUT_S))
+    return offsets.topic_ids([topic], TIMEOUT_S)[topic]
+
+
+def _until(status: Callable[[], bool]) -> None:
+    deadline, pause = clock.monotonic() + TIMEOUT_S, threading.Event()
+    while not status():
+        assert clock.monotonic() < deadline, "it never came true"
+        pause.wait(0.05)
+
+
+def test_rules_of_a_topic_that_nothing_is_known_of_are_open(cluster: Cluster, topic: str) -> None:
+    assert cluster.brokers.topic_rules(topic, TIMEOUT_S) == TopicRules()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("policy", "cleanup"),
+    [("delete", {"delete"}), ("compact", {"compact"}), ("compact,delete", {"compact", "delete"})],
+)
+def test_rules_of_a_real_topic_are_told(topic: str, policy: str, cleanup: set[str]) -> None:
+    servers = required_service("kafka")
+    new = NewTopic(topic, 1, 1, config={"cleanup.policy": policy})
+    admin_of(servers).create_topics([new])[topic].result(TIMEOUT_S)
+    assert KafkaAdmin(servers).topic_rules(topic, TIMEOUT_S) == TopicRules(cleanup=frozenset(cleanup), writable=True)
+
+
+def test_rules_that_cannot_be_asked_for_are_open() -> None:
+    assert KafkaAdmin("127.0.0.1:1").topic_rules("orders", 0.2) == TopicRules()

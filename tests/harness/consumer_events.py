@@ -1,0 +1,38 @@
+"""What happens to an intake beside records: ends, errors, and time that goes by."""
+
+from tests.harness.lanes import TOPIC
+from tests.harness.subscription_consumers import Scene
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.status.subscription_status import SubscriptionStatus
+
+WELL = Topics(partitions={TOPIC: 2})
+
+
+def ended(scene: Scene, partition: Partition, offset: int, *values: bytes, at: int = 0) -> None:
+    """The consumer reads these values and then the partition's end."""
+    scene.reader.listener.reached(partition, offset)
+    scene.reads(partition, *values, at=at)
+
+
+def passes(scene: Scene, seconds: float, seen: Topics | None = WELL) -> SubscriptionStatus:
+    """Time goes by second for second, as the topic watch and the loop's clock tell it; answers the condition.
+
+    The ends of partitions that nothing is fetched of are asked for, unless the test holds questions back.
+    """
+    for _ in range(round(seconds)):
+        scene.services.now += 1.0
+        if seen is not None:
+            scene.consumer.saw_topics(seen)
+        if scene.services.held is None:
+            scene.consumer.saw_ends(scene.services.offsets.ends(scene.consumer.unfetched(), 1.0))
+        scene.consumer.look_after()
+    return scene.consumer.status()
+
+
+def reasons(status: SubscriptionStatus) -> list[str]:
+    return [problem.code for problem in status.problems]
+
+
+def repositions(scene: Scene) -> list[tuple[Partition, int]]:
+    return [(partition, offset) for call, partition, offset in scene.reader.asked if call == "reposition"]

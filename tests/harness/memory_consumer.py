@@ -1,0 +1,173 @@
+"""A consumer that reads what a test hands it, and the services of an ingest process that does as it is told."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from webhookd.clock import Monotonic, WallClock
+from webhookd.edges.kafka_consumer import ConsumerCallbacks
+from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.status.activity import Activity
+from webhookd.flow.subscription import Subscription
+from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
+from workers.ingest.ports import Offsets
+
+
+class HandReader:
+    """Keeps what it is asked for; `arrived` are the messages of the coming polls."""
+
+    def __init__(self, listener: ConsumerCallbacks) -> None:
+        self.listener = listener
+        self.arrived: deque[list[Message]] = deque()
+        self.asked: list[tuple[str, Partition, int]] = []
+        self.commits: list[Mapping[Partition, OffsetAndMetadata]] = []
+        self.closed: list[Mapping[Partition, OffsetAndMetadata]] = []
+        self.gone: set[Partition] = set()
+        self.broken = False
+        self.mark: OffsetAndMetadata | None = None
+        self.first = self.last = 0
+
+    def poll(self) -> list[Message]:
+        """The next messages."""
+        return self.arrived.popleft() if self.arrived else []
+
+    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Note each; refused, as librdkafka does it, with a partition that is `gone`."""
+        if not self.gone.isdisjoint(offsets):
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.asked += [("reposition", partition, offset) for partition, offset in offsets.items()]
+
+    def pause(self, partition: Partition) -> None:
+        """Note it."""
+        self.asked.append(("pause", partition, 0))
+
+    def resume(self, partition: Partition) -> None:
+        """Note it."""
+        self.asked.append(("resume", partition, 0))
+
+    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Note it, unless the consumer is `broken`."""
+        self._refuse_if_broken()
+        self.commits.append(dict(marks))
+
+    def end(self, partition: Partition) -> int | None:
+        """What the test says."""
+        return self.last if partition.number >= 0 else None
+
+    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Note it."""
+        self.closed.append(dict(marks))
+
+    def _refuse_if_broken(self) -> None:
+        if self.broken:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+
+
+class HandOffsets:
+    """Says of every partition what the test has set at its reader."""
+
+    def __init__(self, reader: Callable[[], HandReader]) -> None:
+        self._reader = reader
+
+    def committed(
+        self, group: str, partitions: Collection[Partition], timeout_s: float
+    ) -> dict[Partition, OffsetAndMetadata | None]:
+        """The reader's `mark`, of each."""
+        assert group.startswith("webhooks-")
+        assert timeout_s > 0
+        return dict.fromkeys(partitions, self._reader().mark)
+
+    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+        """The reader's `first` and `last`, of each; none while it is `broken`."""
+        assert timeout_s > 0
+        if self._reader().broken:
+            return {}
+        return dict.fromkeys(partitions, OffsetRange(first=self._reader().first, end=self._reader().last))
+
+    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+        """The reader's `last`, of each."""
+        assert timeout_s > 0
+        return dict.fromkeys(partitions, self._reader().last)
+
+
+class HandLetters:
+    """Keeps dead letters; the test says when they are safe, and what of copies is known."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[list[DeadLetter], Callable[[], None]]] = []
+        self.asked: list[str] = []
+        self.forgotten: list[str] = []
+        self.trouble: str | None = None
+
+    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+        """Keep them."""
+        assert all(dead_letter.subscription_id == subscription.id for dead_letter in dead_letters)
+        self.written.append((dead_letters, safe))
+
+    def ask_room(self, subscription: Subscription) -> None:
+        """Note it."""
+        self.asked.append(subscription.id)
+
+    def forget(self, subscription: Subscription) -> None:
+        """Note it."""
+        self.forgotten.append(subscription.id)
+
+    def copy_trouble(self, subscription: Subscription) -> str | None:
+        """What the test says."""
+        assert subscription.id
+        return self.trouble
+
+
+class HandServices:
+    """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.monotonic: Monotonic = lambda: self.now
+        self.wall_clock: WallClock = lambda: self.now
+        self.commit_interval_s = 1.0
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.dead_letters = HandLetters()
+        self.told: list[Activity] = []
+        self.touched: list[str] = []
+        self.ids: dict[str, str] = {}
+        self.held: list[Callable[[], None]] | None = None
+        self.offsets: Offsets = MemoryPartitionOffsets()
+        self.calls: list[Callable[[], None]] | None = None
+
+    def call(self, action: Callable[[], None]) -> None:
+        """At once, unless the test collects the calls."""
+        if self.calls is None:
+            action()
+        else:
+            self.calls.append(action)
+
+    def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """When the test says so."""
+        self.later.append((delay_s, action))
+
+    def in_background(self, action: Callable[[], None]) -> None:
+        """At once, unless the test holds it back."""
+        if self.held is None:
+            action()
+        else:
+            self.held.append(action)
+
+    def close_in_background(self, action: Callable[[], None]) -> None:
+        """At once."""
+        action()
+
+    def topics(self, names: Collection[str]) -> Topics:
+        """As the test says in `ids`."""
+        return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})
+
+    def touch(self, subscription_id: str) -> None:
+        """Note it."""
+        self.touched.append(subscription_id)
+
+    def happened(self, activity: Activity) -> None:
+        """Keep it."""
+        self.told.append(activity)

@@ -1,0 +1,186 @@
+"""An exchange loop and hostile servers to set it against, over TLS or not."""
+
+import contextlib
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import trustme
+
+from tests.harness.hostile_server import HostileServer, Script
+from webhookd.edges.http_client.dns_resolver import Resolver
+from webhookd.edges.http_client.event_loop import ExchangeLoop
+from webhookd.edges.http_client.limits import Limits
+from webhookd.edges.http_client.tls import client_context
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
+from webhookd.flow.attempt.target import Target, request_head
+from webhookd.settings import Settings
+
+_PATIENCE_S = 4.0  # less than a hostile server has, so that its giving up saves no test
+
+QUICK = Limits(sweep_interval_s=0.01, connect_timeout_s=0.3, lookup_timeout_s=0.2)
+LOOPBACK = ("127.0.0.0/8",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The files of a client's certificate."""
+
+    cert: Path
+    key: Path
+    both: Path
+
+
+class Authority:
+    """A certificate authority made for this run, and the file that names it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._authority = trustme.CA()
+        self.file = folder / "authority.pem"
+        self._authority.cert_pem.write_to_path(self.file)
+        self.trusting = client_context(self.file)  # for all loops of a run: reading the system's takes a while
+
+    def context(self, *names: str) -> ssl.SSLContext:
+        """A server's context with a certificate for these names."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._authority.issue_cert(*names).configure_cert(context)
+        return context
+
+    def demanding(self, *names: str) -> ssl.SSLContext:
+        """The same of a server that wants a certificate of this authority from its clients too."""
+        context = self.context(*names)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(self.file)
+        return context
+
+    def identity(self, folder: Path, name: str) -> Identity:
+        """A client's certificate and key, in files of their own and in one."""
+        issued = self._authority.issue_cert(name)
+        made = Identity(cert=folder / f"{name}.crt", key=folder / f"{name}.key", both=folder / f"{name}.pem")
+        issued.cert_chain_pems[0].write_to_path(made.cert)
+        issued.private_key_pem.write_to_path(made.key)
+        issued.private_key_and_cert_chain_pem.write_to_path(made.both)
+        return made
+
+
+class Recorder:
+    """An errand that sends what it was given, one after another, and keeps what came of it."""
+
+    def __init__(self, target: Target, requests: Sequence[bytes], deadline_s: float) -> None:
+        self.target = target
+        self.deadline_s = deadline_s
+        self.outcomes: list[Outcome] = []
+        self._requests = list(requests)
+        self._finished = threading.Event()
+
+    def advance(self, outcome: Outcome | None) -> bytes | None:
+        if outcome is not None:
+            self.outcomes.append(outcome)
+        if self._requests:
+            return self._requests.pop(0)
+        self._finished.set()
+        return None
+
+    def wait(self) -> list[Outcome]:
+        """What came of the requests, once all of them are over."""
+        assert self._finished.wait(_PATIENCE_S), "the errand was never finished"
+        return self.outcomes
+
+
+def post(target: Target, body: bytes = b"{}") -> bytes:
+    """A whole request."""
+    head = request_head(target, [], "application/json")
+    return head + b"webhook-id: m1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def response(outcome: Outcome) -> Response:
+    """The outcome, which must be a response."""
+    assert isinstance(outcome, Response), outcome
+    return outcome
+
+
+def code(outcome: Outcome) -> FailureCode:
+    """Why the exchange failed, which it must have."""
+    assert isinstance(outcome, Failure), outcome
+    return outcome.code
+
+
+class Stage:
+    """Starts servers and loops, and stops them all when the context is left."""
+
+    def __init__(self, *, tls: bool, authority: Authority) -> None:
+        self.tls = tls
+        self.authority = authority
+        self._exits = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
+
+    def serve(self, script: Script, context: ssl.SSLContext | None = None) -> HostileServer:
+        """A server that is up, and speaks as the stage does (or as the context says)."""
+        if self.tls and context is None:
+            context = self.authority.context("127.0.0.1")
+        return self._exits.enter_context(HostileServer(script, context))
+
+    def proxy(self, script: Script) -> HostileServer:
+        """A proxy that is up; it always speaks plainly."""
+        return self._exits.enter_context(HostileServer(script))
+
+    def target(self, server: HostileServer, host: str = "127.0.0.1") -> Target:
+        """Where that server is."""
+        return Target.parse(f"{'https' if self.tls else 'http'}://{host}:{server.port}/hook")
+
+    def loop(
+        self,
+        limits: Limits = QUICK,
+        *,
+        resolver: Resolver | None = None,
+        allow: tuple[str, ...] = LOOPBACK,
+        proxy: str | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> ExchangeLoop:
+        """A loop that runs, and trusts the stage's authority unless it is given a context."""
+        settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy})
+        context = context or self.authority.trusting
+        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _nobody, context=context)
+        loop.start()
+        self._exits.callback(loop.stop, 0.0)
+        return loop
+
+    def submit(self, loop: ExchangeLoop, target: Target, *requests: bytes, deadline_s: float = 5.0) -> Recorder:
+        """An errand under way: these requests, or a single small one."""
+        sender = Recorder(target, requests or [post(target)], deadline_s)
+        loop.submit(sender)
+        return sender
+
+    def exchange(self, script: Script, *requests: bytes, deadline_s: float = 5.0, times: int = 1) -> "Played":
+        """What comes of requests (or of a small one, so many times) against a script, all in one errand."""
+        server = self.serve(script)
+        target = self.target(server)
+        sender = self.submit(self.loop(), target, *(requests or [post(target)] * times), deadline_s=deadline_s)
+        return Played(sender.wait(), server)
+
+
+class Played:
+    """The outcomes of an errand, and the server it met."""
+
+    def __init__(self, outcomes: list[Outcome], server: HostileServer) -> None:
+        self.outcomes = outcomes
+        self.server = server
+
+
+def comes_true(loop: ExchangeLoop, status: Callable[[], bool]) -> bool:
+    """Whether a condition holds on the loop's thread before patience ends."""
+    reached = threading.Event()
+    loop.every(0.005, lambda: reached.set() if status() else None)
+    return reached.wait(_PATIENCE_S)
+
+
+def _nobody(host: str, port: int) -> list[str]:
+    raise OSError(f"nobody looks up {host}:{port} in this test")

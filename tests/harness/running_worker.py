@@ -1,0 +1,199 @@
+"""A worker process alone on a real Redis: an endpoint that answers when told to, and who stands in for ingest."""
+
+import base64
+import itertools
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+
+from tests.harness.command_process import CommandProcess
+from tests.harness.hostile_server import HostileServer, Peer
+from tests.harness.lanes import LIMITS, TOPIC, WANTED, Record, tokens
+from tests.harness.pipeline import until
+from tests.harness.subscriptions import subscription
+from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.queue_names import FIRST
+from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.subscription import Batching, Destination, Subscription
+from webhookd.settings import Settings
+from webhookd.store import migrating, subscriptions
+from webhookd.store.database import Database
+from workers.celery_app import build_celery
+from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
+
+PATIENCE_S = 90.0
+BODY = b"the-body-of-the-record"
+SECRET = "the-value-of-the-header"
+
+
+class Endpoint:
+    """Takes requests and holds each until it is told what to answer."""
+
+    def __init__(self) -> None:
+        self.requests: SimpleQueue[bytes] = SimpleQueue()
+        self.answers: SimpleQueue[bytes] = SimpleQueue()
+
+    def script(self, peer: Peer) -> None:
+        while request := peer.request():
+            self.requests.put(request)
+            peer.send(self.answers.get(timeout=PATIENCE_S))
+
+
+class Ingest:
+    """Stands where an ingest process stands: publishes deliveries of one subscription and hears the reports."""
+
+    def __init__(self, settings: Settings, subscribed: Subscription) -> None:
+        self.app: Celery = build_celery(settings)
+        self.redis: Redis = Redis.from_url(settings.redis_url)
+        self.lost: list[Delivery] = []
+        self._prefix = settings.redis_key_prefix
+        self._coordination = RedisCoordination(settings.redis_url, settings.redis_key_prefix)
+        self._publisher = TaskPublisher(self.app, self._coordination, unknown=self.lost.extend)
+        self._publisher.start()
+        self._accumulator = BatchAccumulator(subscribed, {TOPIC: WANTED}, LIMITS, tokens(uuid.uuid4().hex))
+        self._numbers = itertools.count()
+        self._heard = "0"
+
+    def publish(self, records: int) -> Delivery:
+        """A delivery of so many records, in a lane of its own."""
+        lane = self._accumulator.open_lane(Partition(TOPIC, next(self._numbers)))
+        lane.take([Record(offset, b'"%b"' % BODY) for offset in range(records)], WANTED, 0.0)
+        (delivery,) = self._accumulator.ready(1e6)
+        delivery.queue = FIRST
+        self._publisher.publish([Outgoing(delivery, delivery.ref("ingest"), alone=False)])
+        return delivery
+
+    def reaches_primary(self) -> bool:
+        """Whether Redis takes our writes; leaves a server that does not."""
+        try:
+            self._coordination.ping()
+        except QueueUnavailable:
+            return False
+        return True
+
+    def wait_published(self) -> None:
+        """Wait until what was published has left, or is lost."""
+        until(lambda: not self._publisher.waiting, "the publisher is through")
+
+    def hear_of(self, delivery: Delivery, kind: ReportKind) -> Report:
+        """The next report of this kind about the delivery."""
+        while True:
+            reports, self._heard = self._coordination.reports("ingest", self._heard, 3.0)
+            assert reports, "no report came"
+            for report in reports:
+                if (report.delivery, report.kind) == (delivery.id, kind):
+                    return report
+
+    def finished(self) -> set[str]:
+        """The deliveries that are reported as finished since we heard last; waits for a report."""
+        reports, self._heard = self._coordination.reports("ingest", self._heard, 3.0)
+        assert reports, "no report came"
+        return {report.delivery for report in reports if report.kind is ReportKind.FINISHED}
+
+    def workers(self) -> list[WorkerHeartbeat]:
+        """The workers that are announced."""
+        return self._coordination.workers()
+
+    def raw(self) -> dict[str, bytes]:
+        """Everything under our prefix in Redis, as it lies there."""
+        found = {}
+        for key in self.redis.scan_iter(f"{self._prefix}*", count=1000):
+            name = key.decode().removeprefix(self._prefix)
+            found[name] = repr(self._contents(key)).encode()
+        return found
+
+    def _contents(self, key: bytes) -> object:
+        match self.redis.type(key):
+            case b"list":
+                return [_unwrapped(message) for message in self.redis.lrange(key, 0, -1)]
+            case b"hash":
+                return {name: _unwrapped(value) for name, value in self.redis.hgetall(key).items()}
+            case b"stream":
+                return self.redis.xrange(key)
+            case b"string":
+                return self.redis.get(key)
+            case b"zset":
+                return self.redis.zrange(key, 0, -1)
+            case _:
+                return self.redis.smembers(key)
+
+    def queued(self, queue: str) -> list[dict[str, Any]]:
+        """The messages that wait in a queue."""
+        return [json.loads(message) for message in self.redis.lrange(f"{self._prefix}{queue}", 0, -1)]
+
+    def close(self) -> None:
+        """Close every connection, and leave nothing in Redis."""
+        self._publisher.stop(PATIENCE_S)
+        self.app.close()
+        self._coordination.close()
+        for key in list(self.redis.scan_iter(f"{self._prefix}*", count=1000)):
+            self.redis.delete(key)
+        self.redis.close()
+
+
+def _unwrapped(message: bytes | str) -> object:
+    """A queued message with the base64 that kombu put around its body taken off."""
+    try:
+        read = json.loads(message)
+    except ValueError:
+        return message
+    wrapped = read[0] if isinstance(read, list) and read and isinstance(read[0], dict) else read
+    if isinstance(wrapped, dict) and "body" in wrapped:
+        return [read, base64.b64decode(wrapped["body"])]
+    return read
+
+
+class WorkerStage:
+    """An endpoint, a stand-in for ingest, and what a worker process is told about them."""
+
+    def __init__(self, environment: Mapping[str, str], endpoint: Endpoint, ingest: Ingest) -> None:
+        self.endpoint = endpoint
+        self.ingest = ingest
+        self.prefix = environment["WEBHOOKD_REDIS_KEY_PREFIX"]
+        self._environment = environment
+
+    def worker(self, *arguments: str, **settings: str) -> CommandProcess:
+        """A worker process for first attempts; not started before its context is entered."""
+        line = ("worker", "--queue", "first", "--threads", "4", *arguments)
+        return CommandProcess(*line, environment={**self._environment, **settings})
+
+
+@contextmanager
+def worker_stage(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerStage]:
+    """A stage with a key prefix and a database of its own, and these settings (environment variables)."""
+    environment = {
+        "WEBHOOKD_REDIS_URL": redis_url,
+        "WEBHOOKD_REDIS_KEY_PREFIX": f"worker-test:{uuid.uuid4().hex}:",
+        "WEBHOOKD_DATABASE_URL": f"sqlite:///{folder / 'worker.db'}",
+        "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+        **more,
+    }
+    settings = Settings.model_validate(
+        {name.removeprefix("WEBHOOKD_").lower(): value for name, value in environment.items() if "ALLOW" not in name}
+    )
+    endpoint = Endpoint()
+    with HostileServer(endpoint.script) as server:
+        to = Destination(url=f"http://127.0.0.1:{server.port}/hook", headers=(("X-Api-Key", SECRET),))
+        subscribed = subscription(destination=to, batching=Batching(max_batch_size=10))
+        migrating.upgrade(settings.database_url)
+        database = Database(settings.database_url)
+        with database.transaction() as session:
+            subscriptions.insert(session, subscribed)
+        database.close()
+        ingest = Ingest(settings, subscribed)
+        try:
+            yield WorkerStage(environment, endpoint, ingest)
+        finally:
+            ingest.close()

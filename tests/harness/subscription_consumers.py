@@ -1,0 +1,105 @@
+"""An intake of one topic with a filter, and its consumer in the test's hand."""
+
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import Message
+
+from tests.harness.lanes import LIMITS, TOPIC, tokens
+from tests.harness.memory_consumer import HandOffsets, HandReader, HandServices
+from tests.harness.subscriptions import subscription
+from webhookd.edges.kafka_consumer import ConsumerCallbacks
+from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.batching.lane import Lane
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.offsets.commit_metadata import decode, encode
+from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+from webhookd.flow.status.subscription_status import SubscriptionStatus
+from webhookd.flow.subscription import Batching, Source
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+
+ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
+GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
+
+
+class Scene:
+    """An intake of one topic with a filter, and its consumer; two partitions are assigned."""
+
+    def __init__(
+        self,
+        size: int = 10,
+        previous: SubscriptionStatus | None = None,
+        *,
+        committed: OffsetAndMetadata | None = None,
+        topic_id: str = "",
+        ids: Mapping[str, str] | None = None,
+        filters: Sequence[str] = ("total > `100`",),
+        drops_errors: bool = False,
+        commit_interval_s: float = 1.0,
+    ) -> None:
+        source = Source(topic=TOPIC, jmes_filters=tuple(filters), start_offsets={0: 5}, topic_id=topic_id)
+        subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
+        self.matchers: dict[str, Matcher] = {TOPIC: Matcher(filters, drops_errors=drops_errors)}
+        matchers = self.matchers
+        self.readers: list[HandReader] = []
+        self.services = HandServices()
+        self.services.commit_interval_s = commit_interval_s
+        self.consumer = SubscriptionConsumer(
+            BatchAccumulator(subscribed, matchers, LIMITS, tokens("route")),
+            matchers,
+            ReadBackpressure(10_000),
+            self.services,
+            self._open,
+            previous,
+        )
+        self.services.offsets = HandOffsets(lambda: self.reader)
+        self.services.ids.update(ids or {})
+        self.reader.mark = committed or OffsetAndMetadata(0)  # the consumer finds what is committed by itself
+        self.reader.listener.assigned([ZERO, ONE])
+        self.reader.mark = committed
+
+    def _open(self, listener: ConsumerCallbacks) -> HandReader:
+        self.readers.append(HandReader(listener))
+        return self.readers[-1]
+
+    @property
+    def reader(self) -> HandReader:
+        return self.readers[-1]
+
+    def lane(self, partition: Partition = ZERO) -> Lane:
+        return self.consumer.accumulator.lanes[partition.topic, partition.number]
+
+    def reads(self, partition: Partition, *values: bytes, at: int = 0) -> None:
+        """These values arrive in a partition, from an offset on."""
+        self.reader.arrived.append(
+            [
+                Message(topic=TOPIC, partition=partition.number, offset=at + n, value=value, timestamp=(1, 0))
+                for n, value in enumerate(values)
+            ]
+        )
+        self.consumer.poll(self.services.now, 0.001)
+
+    def committable(self) -> dict[Partition, int]:
+        """The offsets that are to be committed since the last time."""
+        return offsets(self.consumer.marks())
+
+    def filters_by(self, matcher: Matcher) -> None:
+        """Another matcher from here on."""
+        self.matchers[TOPIC] = matcher
+
+    def mixed(self) -> Delivery:
+        """A delivery of one record of each lane."""
+        self.reads(ZERO, GOOD)
+        self.reads(ONE, GOOD, at=7)
+        (delivery,) = self.consumer.accumulator.ready(self.services.now + 99.0)
+        return delivery
+
+
+def offsets(marks: Mapping[Partition, OffsetAndMetadata]) -> dict[Partition, int]:
+    return {partition: mark.offset for partition, mark in marks.items()}
+
+
+def decoded(mark: OffsetAndMetadata) -> OffsetAndMetadata:
+    """The mark as it comes back out of Kafka."""
+    return OffsetAndMetadata(mark.offset, decode(encode(mark.metadata)))

@@ -1,0 +1,98 @@
+"""Copies of dead letters on their thread. Real: the thread and its queue. Doubled: the topics, and the clock."""
+
+from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
+from threading import Event
+
+import pytest
+
+from tests.harness.dead_letters import dead_letter
+from tests.harness.subscriptions import ID
+from webhookd import clock
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
+from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
+
+PATIENCE_S = 20.0
+
+
+class Topics:
+    """Take every letter, but for the topics that a test has `broken`; `written` is what was asked for."""
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+        self.faulty: set[str] = set()
+        self.written: SimpleQueue[tuple[str, list[int]]] = SimpleQueue()
+        self.gate = Event()
+        self.gate.set()
+
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+        """As the test says."""
+        assert timeout_s > 0
+        assert self.gate.wait(PATIENCE_S)
+        self.written.put((topic, [one.offset for one in dead_letters]))
+        if topic in self.faulty:
+            raise AssertionError("a fault of ours")
+        return [Uncopied(one, CopyFailure.MISSING) for one in dead_letters] if topic in self.broken else []
+
+
+@pytest.fixture
+def topics() -> Topics:
+    return Topics()
+
+
+@pytest.fixture
+def dead_letter_publisher(topics: Topics) -> Iterator[DeadLetterPublisher]:
+    made = DeadLetterPublisher(topics, clock.monotonic)
+    made.start()
+    yield made
+    topics.gate.set()
+    made.stop(PATIENCE_S)
+
+
+def tried(dead_letter_publisher: DeadLetterPublisher, topic: str, offset: int = 7) -> Event:
+    """Append one letter; the event is set once its lane may go on."""
+    heard = Event()
+    dead_letter_publisher.append(topic, [dead_letter(ID, offset)], heard.set)
+    return heard
+
+
+def test_lane_goes_on_when_the_copy_is_made(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+    topics.gate.clear()
+    heard = tried(dead_letter_publisher, "dead")
+    before = heard.is_set()
+    topics.gate.set()
+    assert heard.wait(PATIENCE_S)
+    assert (before, dead_letter_publisher.trouble("dead", ID)) == (False, "")
+
+
+@pytest.mark.parametrize("how", ["broken", "faulty"])
+def test_lane_goes_on_when_the_copy_fails(dead_letter_publisher: DeadLetterPublisher, topics: Topics, how: str) -> None:
+    getattr(topics, how).add("dead")
+    assert tried(dead_letter_publisher, "dead").wait(PATIENCE_S)
+    assert tried(dead_letter_publisher, "dead").is_set()
+    assert (dead_letter_publisher.trouble("dead", ID) or "").startswith("dead ")
+
+
+def test_failed_copy_is_made_in_the_background(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+    topics.broken.add("dead")
+    assert tried(dead_letter_publisher, "dead", 1).wait(PATIENCE_S)
+    topics.broken.clear()
+    assert [topics.written.get(timeout=PATIENCE_S) for _ in range(2)] == [("dead", [1])] * 2
+    later = tried(dead_letter_publisher, "dead", 2)
+    assert later.wait(PATIENCE_S)
+    assert dead_letter_publisher.trouble("dead", ID) == ""
+
+
+def test_lanes_that_wait_for_a_failing_topic_go_on(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+    topics.broken.add("dead")
+    topics.gate.clear()
+    heard = [tried(dead_letter_publisher, "dead", offset) for offset in range(5)]
+    topics.gate.set()
+    assert all(one.wait(PATIENCE_S) for one in heard)
+
+
+def test_topic_that_fails_holds_up_no_other(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+    topics.broken.add("dead")
+    assert tried(dead_letter_publisher, "dead").wait(PATIENCE_S)
+    assert tried(dead_letter_publisher, "well").wait(PATIENCE_S)
+    assert dead_letter_publisher.trouble("well", ID) == ""

@@ -1,0 +1,160 @@
+"""The embedded service in this process: it delivers, stops, and leaves nothing.
+
+Oracles: a checking receiver, the interpreter's list of threads, the directory's files. Kafka is librdkafka's mock
+cluster; queue and board are the embedded ones, which is what is tested here.
+"""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command.api_client import ManagementClient
+from command.embedded import EmbeddedService
+from command.run_subscription import RunOptions, register
+from tests.harness.pipeline import until
+from tests.harness.receiver import OK, Receiver, status
+from webhookd.errors import InvalidInput
+from webhookd.settings import Settings
+from webhookd.testing.mock_cluster import MockCluster
+
+TOPIC = "orders"
+RECORDS = 400
+
+
+@pytest.fixture(scope="module")
+def cluster() -> MockCluster:
+    mock = MockCluster()
+    mock.create_topic(TOPIC)
+    return mock
+
+
+@pytest.fixture
+def settings(cluster: MockCluster, tmp_path: Path) -> Settings:
+    return Settings(
+        kafka_bootstrap_servers=cluster.bootstrap_servers,
+        kafka_group_protocol="consumer",
+        kafka_fetch_wait_s=0.01,
+        redis_url="memory://",
+        database_url=f"sqlite:///{tmp_path / 'webhookd.db'}",
+        egress_allow=("127.0.0.0/8",),
+        retry_time_scale=0.02,
+    )
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[EmbeddedService]:
+    embedded = EmbeddedService(settings)
+    yield embedded
+    embedded.stop(5.0)
+
+
+@pytest.fixture
+def api(service: EmbeddedService) -> Iterator[ManagementClient]:
+    client = ManagementClient(service.api_url)
+    yield client
+    client.close()
+
+
+def options(url: str = "https://example.com/", **changes: object) -> RunOptions:
+    usual: dict[str, object] = {
+        "topics": [TOPIC],
+        "url": url,
+        "filters": [],
+        "on_filter_error": "dead_letter",
+        "batch_size": 1,
+        "batch_interval": 1,
+        "headers": [],
+        "start": None,
+    }
+    return RunOptions.of({**usual, **changes})
+
+
+def produce(cluster: MockCluster, count: int) -> None:
+    for number in range(count):
+        cluster.producer.produce(TOPIC, b'{"number":%d}' % number, partition=number % 4)
+    assert cluster.producer.flush(10.0) == 0
+
+
+def test_records_arrive_in_order_and_nothing_is_left(cluster: MockCluster, settings: Settings) -> None:
+    before = set(threading.enumerate())
+    embedded = EmbeddedService(settings)
+    with Receiver() as receiver:
+        try:
+            client = ManagementClient(embedded.api_url)
+            id_ = register(client, options(receiver.url, batch_size=10))
+            embedded.start()
+            produce(cluster, RECORDS)
+            receiver.wait_for_records(RECORDS)
+            until(lambda: client.status(id_)["counters"]["delivered"] == RECORDS, "the status counts all")
+            client.close()
+        finally:
+            embedded.stop(5.0)
+        assert (receiver.repeats, receiver.out_of_order) == (0, 0)
+    own = [thread.name for thread in set(threading.enumerate()) - before if "tests/harness" not in repr(thread)]
+    assert [name for name in own if not name.startswith("Thread-")] == []
+    assert not embedded.alive
+
+
+def test_failed_delivery_is_retried_in_memory(
+    cluster: MockCluster, service: EmbeddedService, api: ManagementClient
+) -> None:
+    answers = iter([status(503), *[OK] * 3])
+    with Receiver(lambda _request: next(answers)) as receiver:
+        register(api, options(receiver.url, batch_size=100))
+        service.start()
+        produce(cluster, 4)
+        receiver.wait_for_records(4)
+
+
+def test_second_registration_finds_the_first(service: EmbeddedService, api: ManagementClient) -> None:
+    del service
+    first = register(api, options("https://example.com/", headers=["X-Key: 1"]))
+    again = register(api, options("https://example.com/", headers=["X-Key: 2"], batch_size=7))
+    [known] = api.subscriptions()
+    assert first == again == known["id"]
+    assert known["configuration"]["batching"]["max_batch_size"] == 7
+
+
+def test_unchanged_options_change_nothing(service: EmbeddedService, api: ManagementClient) -> None:
+    del service
+    id_ = register(api, options("https://example.com/", filters=["number > `1`"]))
+    before = api.status(id_)["recent_activity"]
+    assert register(api, options("https://example.com/", filters=["number > `1`"])) == id_
+    assert api.status(id_)["recent_activity"] == before
+
+
+def test_policy_for_filter_errors_can_be_changed(service: EmbeddedService, api: ManagementClient) -> None:
+    del service
+    register(api, options("https://example.com/", on_filter_error="drop"))
+    [known] = api.subscriptions()
+    assert known["configuration"]["filtering"] == {"on_filter_error": "drop"}
+    register(api, options("https://example.com/"))
+    [known] = api.subscriptions()
+    assert known["configuration"]["filtering"] == {"on_filter_error": "dead_letter"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"filters": ["a ="]}, "--filter"),
+        ({"on_filter_error": "ignore"}, "--on-filter-error"),
+        ({"headers": ["Host: x"]}, "--header"),
+        ({"topics": ["a b"]}, "--topic"),
+        ({"topics": ["a", "a"]}, "--topic"),
+        ({"url": "ftp://x"}, "--url"),
+    ],
+)
+def test_refused_option_is_named(api: ManagementClient, changes: dict[str, Any], option: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        register(api, options(**changes))
+    assert refused.value.field == option
+
+
+def test_other_start_for_a_known_topic_is_refused(api: ManagementClient) -> None:
+    register(api, options("https://example.com/", start="latest"))
+    with pytest.raises(InvalidInput) as refused:
+        register(api, options("https://example.com/", start="earliest"))
+    assert refused.value.field == "--from"

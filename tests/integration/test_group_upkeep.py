@@ -1,0 +1,256 @@
+"""What becomes of groups that nobody reads in. Real: SQLite. Doubled: Kafka's groups, by the shipped fake; time."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
+from webhookd.errors import UpkeepDelayed
+from webhookd.flow.control.administration import Availability
+from webhookd.flow.control.membership import Member
+from webhookd.flow.offsets.position import Committed, Partition
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, TopicStatus
+from webhookd.store import (
+    administration,
+    dropped_groups,
+    ingest_members,
+    migrating,
+    subscription_statuses,
+    subscriptions,
+)
+from webhookd.store.database import Database
+from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+from workers.ingest.control.group_upkeep import DELAYED_S, FORGOTTEN_S, GroupUpkeep
+
+GROUP = f"webhooks-{ID}"
+ORDERS = Partition("orders", 0)
+COMMITS = {ORDERS: Committed(offset=7, metadata="text")}
+INTERVAL_S = 600.0
+
+
+class Groups(MemoryKafkaAdmin):
+    """Counts what is done, and can take its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[str] = []
+        self.deleted: list[str] = []
+
+    def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
+        self.kept.append(group)
+        return super().commits(group, topics, timeout_s)
+
+    def delete_group(self, group: str, timeout_s: float) -> None:
+        super().delete_group(group, timeout_s)
+        self.deleted.append(group)
+
+
+class Scene:
+    """One ingest process' upkeep, alone unless others beat too."""
+
+    def __init__(self, folder: Path) -> None:
+        url = f"sqlite:///{folder / 'upkeep.db'}"
+        migrating.upgrade(url)
+        self.database = Database(url)
+        self.groups = Groups()
+        self.now = 1000.0
+        self.upkeep = self.of("member")
+        with self.database.transaction() as session:
+            ingest_members.heartbeat(session, Member(id="member"))
+
+    def of(self, member: str) -> GroupUpkeep:
+        return GroupUpkeep(
+            self.database,
+            self.groups,
+            member_id=member,
+            member_timeout_s=3600.0,
+            offsets_every_s=INTERVAL_S,
+            protocol=lambda: "classic",
+            monotonic=lambda: self.now,
+        )
+
+    def drop(self, *names: str) -> None:
+        with self.database.transaction() as session:
+            for name in names:
+                dropped_groups.add(session, name)
+
+    def waiting(self) -> list[str]:
+        with self.database.transaction() as session:
+            return [group.name for group in dropped_groups.waiting(session)]
+
+    def store(self, id_: str = ID, *, active: bool) -> None:
+        with self.database.transaction() as session:
+            subscriptions.insert(session, subscription(id_, active=active))
+        self.groups.commit_again(f"webhooks-{id_}", COMMITS, 1.0)
+
+    def keep_after_the_interval(self) -> None:
+        self.now += INTERVAL_S
+        self.upkeep.keep_offsets()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_dropped_group_is_deleted(scene: Scene) -> None:
+    scene.groups.commit_again(GROUP, COMMITS, 1.0)
+    scene.drop(GROUP)
+    scene.upkeep.drop_groups()
+    assert scene.groups.committed == {}
+
+
+def test_group_with_members_is_tried_again(scene: Scene) -> None:
+    scene.groups.occupied.add(GROUP)
+    scene.drop(GROUP)
+    scene.upkeep.drop_groups()
+    scene.groups.occupied.clear()
+    scene.upkeep.drop_groups()
+    assert scene.groups.deleted == []
+    scene.now += 5.0
+    scene.upkeep.drop_groups()
+    assert scene.groups.deleted == [GROUP]
+
+
+def test_group_without_brokers_is_tried_again(scene: Scene) -> None:
+    scene.groups.away = True
+    scene.drop(GROUP)
+    scene.upkeep.drop_groups()
+    scene.groups.away = False
+    scene.now += 5.0
+    scene.upkeep.drop_groups()
+    assert scene.groups.deleted == [GROUP]
+
+
+def test_group_that_came_back_is_deleted_again(scene: Scene) -> None:
+    scene.drop(GROUP)
+    scene.upkeep.drop_groups()
+    scene.upkeep.drop_groups()
+    assert (scene.groups.deleted, scene.waiting()) == ([GROUP], [GROUP])
+    scene.now += FORGOTTEN_S
+    with scene.database.transaction() as session:
+        session.execute(update(DroppedGroupRow).values(dropped_at=DroppedGroupRow.dropped_at - FORGOTTEN_S))
+    scene.upkeep.drop_groups()
+    assert (scene.groups.deleted, scene.waiting()) == ([GROUP, GROUP], [])
+
+
+def test_each_group_is_one_process_business(scene: Scene) -> None:
+    names = [f"webhooks-{number}" for number in range(20)]
+    scene.drop(*names)
+    with scene.database.transaction() as session:
+        ingest_members.heartbeat(session, Member(id="other"))
+    scene.upkeep.drop_groups()
+    ours = list(scene.groups.deleted)
+    scene.of("other").drop_groups()
+    assert 0 < len(ours) < 20
+    assert sorted(scene.groups.deleted) == sorted(names)
+
+
+def test_offsets_of_what_is_off_are_kept(scene: Scene) -> None:
+    scene.store(ID, active=False)
+    scene.store(OTHER_ID, active=True)
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP]
+    assert scene.groups.commits(GROUP, ["orders"], 1.0) == COMMITS
+    assert scene.groups.visits == [(GROUP, ("orders",), "classic")]
+
+
+def test_group_without_commits_is_not_visited(scene: Scene) -> None:
+    with scene.database.transaction() as session:
+        subscriptions.insert(session, subscription(active=False))
+    scene.keep_after_the_interval()
+    assert (scene.groups.kept, scene.groups.visits, scene.groups.committed) == ([GROUP], [], {})
+
+
+def test_offline_keeps_everybodys_offsets(scene: Scene) -> None:
+    scene.store(active=True)
+    with scene.database.transaction() as session:
+        administration.switch(session, Availability.OFFLINE, "")
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP]
+
+
+def test_offsets_of_a_damaged_subscription_are_kept(scene: Scene) -> None:
+    scene.store(active=True)
+    topics = (TopicStatus(topic="orders", partitions=1),)
+    with scene.database.transaction() as session:
+        session.execute(update(SubscriptionRow).values(sources={"odd": 7}))
+        subscription_statuses.write(
+            session, [SubscriptionStatus(subscription_id=ID, health=Health.UNHEALTHY, topics=topics)]
+        )
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP]
+
+
+def test_offsets_are_kept_once_an_interval(scene: Scene) -> None:
+    scene.store(active=False)
+    scene.upkeep.keep_offsets()
+    assert scene.groups.kept == []
+    scene.keep_after_the_interval()
+    scene.upkeep.keep_offsets()
+    assert scene.groups.kept == [GROUP]
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP, GROUP]
+
+
+def test_group_that_runs_again_is_left_alone(scene: Scene) -> None:
+    scene.store(active=False)
+    scene.groups.occupied.add(GROUP)
+    scene.keep_after_the_interval()
+    scene.upkeep.keep_offsets()
+    assert (scene.groups.kept, scene.groups.visits) == ([GROUP], [])
+
+
+def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None:
+    scene.store(active=False)
+    scene.groups.committed[GROUP]["orders"][0] = 5
+    frozen = scene.groups.commits
+
+    def slowly(group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
+        learnt = frozen(group, topics, timeout_s)
+        scene.groups.committed[group]["orders"][0] = 9
+        scene.now += 60.0
+        return learnt
+
+    scene.groups.commits = slowly  # type: ignore[method-assign]  # time passes in the middle
+    scene.keep_after_the_interval()
+    assert scene.groups.committed[GROUP]["orders"] == {0: 9}
+
+
+def test_offsets_that_cannot_be_renewed_for_an_hour_are_a_fault(scene: Scene) -> None:
+    scene.store(active=False)
+    scene.groups.away = True
+    renewed(scene)
+    scene.now += DELAYED_S - 1.0
+    scene.upkeep.check()
+    scene.now += 1.0
+    with pytest.raises(UpkeepDelayed, match=GROUP):
+        scene.upkeep.check()
+    scene.groups.away = False
+    renewed(scene)
+    scene.upkeep.check()
+
+
+def test_group_that_is_read_again_is_no_fault(scene: Scene) -> None:
+    scene.store(active=False)
+    scene.groups.away = True
+    renewed(scene)
+    with scene.database.transaction() as session:
+        session.execute(update(SubscriptionRow).values(active=True))
+    scene.now += DELAYED_S
+    scene.upkeep.keep_offsets()
+    scene.upkeep.check()
+
+
+def renewed(scene: Scene) -> None:
+    """Try every idle group once, without a pause after one that failed."""
+    with scene.database.transaction() as session:
+        for idle in scene.upkeep._idle_groups(session):
+            scene.upkeep._stop.set()
+            scene.upkeep._keep(idle)
+    scene.upkeep._stop.clear()

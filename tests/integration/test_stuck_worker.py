@@ -1,0 +1,82 @@
+"""A worker process whose Redis fails it: it comes back by itself, or ends itself to be started again.
+
+Oracles: exit codes, reports, and requests at an endpoint that answers only when the test lets it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack import redis
+from stack.free_ports import free_ports
+from tests.harness.hostile_server import OK
+from tests.harness.pipeline import until
+from tests.harness.running_worker import PATIENCE_S, WorkerStage, worker_stage
+from webhookd.flow.attempt.attempt_report import ReportKind
+from workers.task_names import FIRST
+
+SOON = {"WEBHOOKD_WORKER_STUCK_S": "1"}
+STUCK = '"event":"worker_stuck"'
+LONG = {"WEBHOOKD_LEASE_S": "60"}
+
+
+@pytest.fixture
+def stage(redis_url: str, tmp_path: Path) -> Iterator[WorkerStage]:
+    """No worker yet."""
+    with worker_stage(redis_url, tmp_path, **LONG) as made:
+        yield made
+
+
+def idle_s(stage: WorkerStage) -> float:
+    """How long ago the worker began a task, as it says itself at each look."""
+    (found,) = stage.ingest.workers()
+    return found.since_began_s or 0.0
+
+
+def test_stuck_worker_ends_what_it_sends_and_then_itself(stage: WorkerStage) -> None:
+    with stage.worker(**SOON) as worker:
+        under_way = stage.ingest.publish(1)
+        stage.endpoint.requests.get(timeout=PATIENCE_S)
+        stage.ingest.app.control.cancel_consumer(FIRST, reply=True, timeout=PATIENCE_S, limit=1)
+        stage.ingest.publish(1)
+        worker.wait_for(STUCK)
+        stage.endpoint.answers.put(OK)
+        assert worker.wait() == 70
+    assert stage.ingest.hear_of(under_way, ReportKind.FINISHED).done == 1
+    assert len(stage.ingest.queued(FIRST)) == 1
+
+
+def test_worker_without_a_free_slot_is_not_stuck(stage: WorkerStage) -> None:
+    with stage.worker(**SOON) as worker:
+        deliveries = [stage.ingest.publish(1) for _ in range(5)]
+        for _ in range(4):
+            stage.endpoint.requests.get(timeout=PATIENCE_S)
+        until(lambda: idle_s(stage) > 3.0, "the watch has looked for longer than it takes to be deaf")
+        for _ in deliveries:
+            stage.endpoint.answers.put(OK)
+        assert [stage.ingest.hear_of(one, ReportKind.FINISHED).done for one in deliveries[4:]] == [1]
+        assert STUCK not in worker.output
+
+
+def test_redis_restart_under_a_busy_worker_ends_with_delivery(tmp_path: Path) -> None:
+    (folder := tmp_path / "redis").mkdir()
+    port = free_ports(1)[0]
+    server = redis.start(folder, port)
+    server.wait_ready()
+    try:
+        with worker_stage(server.address, tmp_path, **LONG) as stage, stage.worker():
+            for _ in range(4):
+                stage.ingest.publish(1)
+            for _ in range(4):
+                stage.endpoint.requests.get(timeout=PATIENCE_S)
+            server.stop()
+            server = redis.start(folder, port)
+            server.wait_ready()
+            for _ in range(5):
+                stage.endpoint.answers.put(OK)
+            after = stage.ingest.publish(1)
+            stage.endpoint.requests.get(timeout=PATIENCE_S)
+            assert stage.ingest.hear_of(after, ReportKind.FINISHED).done == 1
+    finally:
+        server.stop()

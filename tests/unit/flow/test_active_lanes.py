@@ -1,0 +1,31 @@
+"""How many lanes make a parcel wait for others."""
+
+from webhookd.flow.dispatch.active_lanes import MOST_OF_ONE, ActiveLanes
+
+
+def test_each_lane_counts_once() -> None:
+    lanes = ActiveLanes()
+    lanes.update([("a", "a/0"), ("a", "a/1"), ("a", "a/0")])
+    assert lanes.count == 2
+
+
+def test_subscription_with_many_partitions_does_not_slow_the_others() -> None:
+    lanes = ActiveLanes()
+    lanes.update(("large", f"large/{number}") for number in range(1000))
+    assert lanes.count == MOST_OF_ONE
+
+
+def test_many_subscriptions_count_each() -> None:
+    lanes = ActiveLanes()
+    lanes.update((f"s{number}", f"s{number}/0") for number in range(200))
+    assert lanes.count == 200
+
+
+def test_lanes_count_until_a_second_after_their_own() -> None:
+    lanes = ActiveLanes()
+    lanes.update([("a", "a/0")])
+    counts = [lanes.count]
+    for _ in range(2):
+        lanes.second_over()
+        counts.append(lanes.count)
+    assert counts == [1, 1, 0]

@@ -1,0 +1,96 @@
+"""What counts as an endpoint's URL, and the request head made of it."""
+
+import pytest
+
+from webhookd import __version__
+from webhookd.errors import InvalidInput
+from webhookd.flow.attempt.target import Target, request_head
+
+
+@pytest.mark.parametrize(
+    ("url", "tls", "host", "port", "path", "host_header"),
+    [
+        ("http://example.com", False, "example.com", 80, "/", "example.com"),
+        ("https://example.com/", True, "example.com", 443, "/", "example.com"),
+        ("HTTPS://EXAMPLE.com:443/A/b", True, "example.com", 443, "/A/b", "example.com"),
+        ("https://example.com:80/", True, "example.com", 80, "/", "example.com:80"),
+        ("http://example.com:8080/hook?a=1&b=%20", False, "example.com", 8080, "/hook?a=1&b=%20", "example.com:8080"),
+        ("http://example.com?token=1", False, "example.com", 80, "/?token=1", "example.com"),
+        ("http://example.com/a@b:c", False, "example.com", 80, "/a@b:c", "example.com"),
+        ("http://my_service:9000/", False, "my_service", 9000, "/", "my_service:9000"),
+        ("http://localhost/", False, "localhost", 80, "/", "localhost"),
+        ("http://example.com./", False, "example.com.", 80, "/", "example.com."),
+        ("http://192.0.2.1/", False, "192.0.2.1", 80, "/", "192.0.2.1"),
+        ("http://0x7f.1/", False, "0x7f.1", 80, "/", "0x7f.1"),
+        ("http://[2001:DB8::0:1]:8080/", False, "2001:db8::1", 8080, "/", "[2001:db8::1]:8080"),
+        ("https://[::1]/", True, "::1", 443, "/", "[::1]"),
+        ("https://bücher.example/", True, "xn--bcher-kva.example", 443, "/", "xn--bcher-kva.example"),
+        ("https://straße.example/", True, "xn--strae-oqa.example", 443, "/", "xn--strae-oqa.example"),
+        ("https://例え。テスト/", True, "xn--r8jz45g.xn--zckzah", 443, "/", "xn--r8jz45g.xn--zckzah"),
+        ("https://example.com/ä?ö=ü", True, "example.com", 443, "/%C3%A4?%C3%B6=%C3%BC", "example.com"),
+    ],
+)
+def test_url_is_taken_apart(  # the columns of the table
+    url: str, tls: bool, host: str, port: int, path: str, host_header: str
+) -> None:
+    assert Target.parse(url) == Target(tls=tls, host=host, port=port, path=path, host_header=host_header)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "example.com", "/hook", "//example.com/", "ftp://example.com/", "file:///etc/passwd", "http:example.com",
+        "http://", "http:///hook", "http://:80/", "http://user@example.com/", "http://user:secret@example.com/",
+        "http://@example.com/", "http://example.com/#part", "http://example.com/#", "http://exa mple.com/",
+        "http://example.com/a b", " http://example.com/", "http://example.com/\r\nX: y", "http://example.com/\x00",
+        "http://example.com/\t", "http://exam\nple.com/", "http://example.com\\@evil.test/", "http://example.com/\x7f",
+        "http://example.com/\u2028", "http://example.com/\ud800", "http://example.com:0/", "http://example.com:65536/",
+        "http://example.com:-1/", "http://example.com:8o/", "http://example.com:/", "http://example.com:٨٠/",
+        "http://[::1/", "http://::1/", "http://[::1]x/", "http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/",
+        "http://[v1.x]/", "http://[127.0.0.1]/", "http://a..b/", "http://.example.com/", "http://-a.com/",
+        "http://a-.com/", "http://exa%6dple.com/", "http://a,b/", "http://a;b/", "http://*.example.com/",
+        "http://" + "a" * 64 + ".com/", "http://" + "a." * 130 + "com/", "http://example.com/" + "a" * 2048,
+        "http://\u200b.com/", "http://xn--\u00e4.com/",
+    ],
+)  # fmt: skip
+def test_what_is_no_endpoint_is_refused(url: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Target.parse(url)
+    assert refused.value.field == "url"
+    assert refused.value.detail
+
+
+TARGET = Target.parse("https://example.com:8443/hook?x=1")
+
+
+def test_request_head_holds_all_that_stays() -> None:
+    assert request_head(TARGET, [("X-Api-Key", "secret"), ("X-Name", "Jürgen")], "application/json") == (
+        "POST /hook?x=1 HTTP/1.1\r\n"
+        "Host: example.com:8443\r\n"
+        f"User-Agent: webhookd/{__version__}\r\n"
+        "Accept: */*\r\n"
+        "Accept-Encoding: identity\r\n"
+        "Content-Type: application/json\r\n"
+        "X-Api-Key: secret\r\n"
+        "X-Name: Jürgen\r\n"
+    ).encode("latin-1")
+
+
+def test_given_user_agent_replaces_the_default() -> None:
+    head = request_head(TARGET, [("user-agent", "mine"), ("ACCEPT", "text/plain")], "application/json")
+    assert head.lower().count(b"user-agent") == 1
+    assert b"user-agent: mine\r\n" in head
+    assert b"*/*" not in head
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("", "x"), ("X Y", "x"), ("X:", "x"), ("X\r\n", "x"), ("Ä", "x"), ("X", "a\r\nB: c"), ("X", "a\nb"),
+        ("X", "\x00"), ("X", "\x7f"), ("X", "€"),
+    ],
+)  # fmt: skip
+def test_header_that_breaks_framing_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        request_head(TARGET, [(name, value)], "application/json")
+    assert refused.value.field == "headers"

@@ -1,0 +1,26 @@
+"""What the service's processes ask of the machine before they start."""
+
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from command.service import FILES, open_many_files
+
+SCARCE = 512
+
+
+@pytest.fixture
+def hard_limit() -> Iterator[int]:
+    """A soft limit far below the hard one, which is answered; put back afterwards."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (SCARCE, before[1]))
+    yield before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_process_may_open_all_files_it_can(hard_limit: int) -> None:
+    open_many_files()
+    most = FILES if hard_limit == resource.RLIM_INFINITY else min(hard_limit, FILES)
+    assert most > SCARCE
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard_limit)

@@ -1,0 +1,100 @@
+"""What a status says while Kafka does not answer the process that owns its subscription."""
+
+from dataclasses import replace
+
+from tests.harness.lanes import TOPIC
+from tests.harness.subscription_consumers import GOOD, ONE, ZERO, Scene
+from tests.harness.subscriptions import subscription
+from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
+from webhookd.flow.offsets.position import Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.status.problem import Problem
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
+from workers.ingest.monitoring import kafka_outage
+from workers.ingest.monitoring.kafka_outage import UNHEALTHY_AFTER_S
+
+BOUND_S = 15.0
+LOST = KafkaReachability().answered(0.0).failed(100.0, "timed out")
+
+
+def shown(scene: Scene, contact: KafkaReachability, now: float) -> SubscriptionStatus:
+    scene.services.now = now
+    kafka_outage.show([scene.consumer], contact, now, BOUND_S)
+    scene.consumer.look_after()
+    return scene.consumer.status()
+
+
+def ends(scene: Scene, partition: Partition) -> None:
+    """An empty partition is read to its end."""
+    scene.reader.listener.reached(partition, 0)
+    scene.reads(partition)
+
+
+def test_short_silence_changes_no_status() -> None:
+    scene = Scene()
+    scene.reads(ZERO, GOOD)
+    ends(scene, ONE)
+    scene.reader.last = 1
+    found = shown(scene, LOST, 100.0 + BOUND_S - 1)
+    assert (found.health, found.lag) == (Health.HEALTHY, 1)
+
+
+def test_lag_is_unknown_before_the_status_is_unhealthy() -> None:
+    found = shown(Scene(), LOST, 100.0 + BOUND_S)
+    assert (found.health, found.lag) == (Health.HEALTHY, None)
+
+
+def test_long_silence_is_a_problem_until_kafka_answers() -> None:
+    scene = Scene()
+    found = shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)
+    assert (found.health, found.reason, found.problems[0].detail) == (
+        Health.UNHEALTHY,
+        "kafka_unavailable",
+        "timed out",
+    )
+    scene.services.now = 141.0
+    scene.consumer.saw_topics(Topics(partitions={TOPIC: 2}))
+    ends(scene, ZERO)
+    ends(scene, ONE)
+    back = shown(scene, LOST.answered(140.0), 141.0)
+    assert (back.health, back.problems, back.lag) == (Health.HEALTHY, (), 0)
+
+
+def test_standing_silence_writes_its_status_once() -> None:
+    scene = Scene()
+    shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)
+    scene.consumer.changed = False
+    shown(scene, LOST, 101.0 + UNHEALTHY_AFTER_S)
+    assert scene.consumer.changed is False
+
+
+def test_problem_of_the_owner_before_ends_where_kafka_answers() -> None:
+    problem = Problem(code="kafka_unavailable", since=90.0, standing=True)
+    before = SubscriptionStatus(
+        subscription_id=subscription().id, health=Health.UNHEALTHY, reason=problem.code, problems=(problem,)
+    )
+    scene = Scene(previous=before)
+    assert shown(scene, KafkaReachability(), 100.0).health is Health.UNHEALTHY
+    assert shown(scene, KafkaReachability().answered(100.0), 101.0).health is Health.HEALTHY
+
+
+def test_what_was_never_started_says_so_once() -> None:
+    never, now = KafkaReachability().failed(100.0, "refused"), 100.0 + UNHEALTHY_AFTER_S
+    assert kafka_outage.status_of(subscription(), None, never, now - 1, 5.0) is None
+    found = kafka_outage.status_of(subscription(), None, never, now, 5.0)
+    assert found is not None
+    assert (found.health, found.reason, found.lag, found.since) == (Health.UNHEALTHY, "kafka_unavailable", None, 5.0)
+    assert found.problems == (Problem(code="kafka_unavailable", detail="refused", since=5.0, standing=True),)
+    assert kafka_outage.status_of(subscription(), found, never, now + 1, 6.0) is None
+
+
+def test_what_was_unhealthy_before_keeps_since_when() -> None:
+    before = SubscriptionStatus(
+        subscription_id=subscription().id, health=Health.UNHEALTHY, reason="http_500", since=1.0
+    )
+    delivery = Problem(code="http_500", since=1.0)
+    found = kafka_outage.status_of(
+        subscription(), replace(before, problems=(delivery,)), KafkaReachability().failed(0.0, ""), 99.0, 5.0
+    )
+    assert found is not None
+    assert (found.since, [problem.code for problem in found.problems]) == (1.0, ["kafka_unavailable", "http_500"])

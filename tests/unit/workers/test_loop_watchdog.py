@@ -1,0 +1,63 @@
+"""What the watchdog logs of slow turns, with its ticks in the test's hand."""
+
+import threading
+
+from structlog.testing import capture_logs
+
+from tests.harness.memory_consumer import HandServices
+from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS
+from workers.ingest.loop_inbox import LoopInbox
+from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
+
+
+def test_slow_turn_is_logged_once_with_what_it_hangs_in() -> None:
+    hangs, inbox = threading.Event(), LoopInbox(HandServices().monotonic)
+    inbox.put(hangs.wait)  # type: ignore[arg-type]  # what it answers is nobody's
+    loop = threading.Thread(target=inbox.hear, args=[1.0])
+    watchdog = LoopWatchdog(turn=lambda: inbox.turn or 1, thread_id=lambda: loop.ident)
+    loop.start()
+    try:
+        with capture_logs() as logs:
+            for _ in range(STUCK_TICKS + 10):
+                watchdog.look()
+    finally:
+        hangs.set()
+        loop.join()
+    assert [line["event"] for line in logs] == ["turn_slow", "turn_stuck"]
+    assert logs[0]["lasts_s"] == SLOW_TICKS * 0.05
+    assert watchdog.longest_turn_s > 1.0
+
+
+def test_line_names_our_own_frames() -> None:
+    inside, hangs = threading.Event(), threading.Event()
+    inbox = LoopInbox(HandServices().monotonic)
+
+    def hang() -> None:
+        inside.set()
+        hangs.wait()
+
+    inbox.put(hang)
+    loop = threading.Thread(target=inbox.hear, args=[1.0])
+    watchdog = LoopWatchdog(turn=lambda: inbox.turn, thread_id=lambda: loop.ident)
+    loop.start()
+    assert inside.wait(20.0)
+    try:
+        with capture_logs() as logs:
+            for _ in range(SLOW_TICKS + 1):
+                watchdog.look()
+    finally:
+        hangs.set()
+        loop.join()
+    (line,) = logs
+    (frame,) = line["at"]
+    assert frame.startswith("workers/ingest/loop_inbox.py:")
+    assert frame.endswith(" hear")
+
+
+def test_quick_turns_say_nothing() -> None:
+    turns = iter(range(1, 1000))
+    watchdog = LoopWatchdog(turn=lambda: next(turns), thread_id=lambda: None)
+    with capture_logs() as logs:
+        for _ in range(100):
+            watchdog.look()
+    assert (logs, watchdog.longest_turn_s) == ([], 0.0)

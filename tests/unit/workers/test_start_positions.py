@@ -1,0 +1,193 @@
+"""How Kafka is asked where lanes begin: all lanes in one question, and what is not answered apart from the rest."""
+
+from collections.abc import Collection
+
+from tests.harness.lanes import TOPIC
+from tests.harness.subscription_consumers import Scene
+from tests.harness.subscriptions import ID
+from webhookd.flow.offsets.commit_metadata import CommitMetadata
+from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
+from webhookd.flow.subscription import consumer_group
+from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
+
+GROUP = consumer_group(ID)
+MANY = [Partition(TOPIC, number) for number in range(1000)]
+ALL = frozenset(MANY)
+
+
+class Asked(Scene):
+    """An intake that shares the loop's thread with others: what is called runs when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offsets = MemoryPartitionOffsets()
+        self.offsets.held = dict.fromkeys(MANY, OffsetRange(first=3, end=90))
+        self.services.offsets = self.offsets
+        self.reader.asked.clear()
+        self.services.calls = []
+
+    def run(self) -> None:
+        """All that was called, and what that calls."""
+        while self.services.calls:
+            self.services.calls.pop(0)()
+
+    def begun(self) -> dict[Partition, int]:
+        """Where partitions were told to begin, of each the last."""
+        return {partition: offset for call, partition, offset in self.reader.asked if call == "reposition"}
+
+
+def test_partitions_without_a_commit_begin_after_one_question() -> None:
+    scene = Asked()
+    scene.reader.listener.assigned(MANY)
+    scene.run()
+    assert scene.offsets.questions == [("committed", ALL), ("bounds", ALL)]
+    assert scene.begun() == dict.fromkeys(MANY, 3) | {Partition(TOPIC, 0): 5}
+    assert all(lane.known for lane in scene.consumer.accumulator.lanes.values())
+
+
+def test_partitions_with_a_commit_are_left_to_their_consumer() -> None:
+    scene = Asked()
+    scene.offsets.marks[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(7, CommitMetadata(failures=2)))
+    scene.reader.listener.assigned(MANY)
+    scene.run()
+    assert (scene.offsets.questions, scene.begun()) == ([("committed", ALL)], {})
+    assert {lane.failures for lane in scene.consumer.accumulator.lanes.values()} == {2}
+
+
+def test_partitions_that_lose_their_position_together_are_one_question() -> None:
+    scene = Asked()
+    scene.offsets.marks[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(1))
+    scene.reader.listener.assigned(MANY)
+    scene.run()
+    scene.offsets.questions.clear()
+    for partition in MANY:
+        scene.reader.listener.unpositioned(partition)
+    scene.run()
+    assert scene.offsets.questions == [("committed", ALL), ("bounds", ALL)]
+    assert scene.begun() == dict.fromkeys(MANY, 3)
+    assert len(scene.consumer.status().lost_ranges) == 20
+
+
+def test_what_is_said_while_it_is_asked_is_not_asked_again() -> None:
+    scene = Asked()
+    scene.reader.listener.assigned(MANY[:2])
+    scene.run()
+    scene.offsets.questions.clear()
+    scene.services.held = []
+    scene.reader.listener.unpositioned(MANY[0])
+    scene.run()
+    scene.reader.listener.unpositioned(MANY[0])
+    scene.reader.listener.unpositioned(MANY[1])
+    held, scene.services.held = scene.services.held, None
+    for question in held:
+        question()
+    scene.run()
+    assert [asked for what, asked in scene.offsets.questions if what == "bounds"] == [{MANY[0]}, {MANY[1]}]
+
+
+def test_silent_leader_holds_up_no_other_partition() -> None:
+    scene = Asked()
+    scene.offsets.silent = {MANY[2], MANY[3]}
+    scene.reader.listener.assigned(MANY[:5])
+    scene.run()
+    assert set(scene.begun()) == {MANY[0], MANY[1], MANY[4]}
+    scene.offsets.questions.clear()
+    scene.offsets.silent.clear()
+    ((_, again),) = scene.services.later
+    again()
+    scene.run()
+    assert ("bounds", frozenset(MANY[2:4])) in scene.offsets.questions
+    assert set(scene.begun()) == set(MANY[:5])
+
+
+def test_partitions_that_come_meanwhile_do_not_wait_for_a_silent_leader() -> None:
+    scene = Asked()
+    scene.offsets.silent = {MANY[2]}
+    scene.reader.listener.assigned(MANY[:3])
+    scene.run()
+    scene.services.held = []
+    ((_, again),) = scene.services.later
+    again()
+    (_patient,), scene.services.held = scene.services.held, None
+    scene.reader.listener.assigned(MANY[3:5])
+    scene.run()
+    assert set(scene.begun()) == {*MANY[:2], *MANY[3:5]}
+
+
+def test_coordinator_that_is_down_is_asked_again() -> None:
+    scene = Asked()
+    scene.offsets.away = True
+    scene.reader.listener.assigned(MANY[:2])
+    scene.run()
+    scene.offsets.away = False
+    unknown = [scene.lane(partition).known for partition in MANY[:2]]
+    ((_, again),) = scene.services.later
+    again()
+    scene.run()
+    assert (unknown, set(scene.begun())) == ([False, False], set(MANY[:2]))
+
+
+class Faulty(MemoryPartitionOffsets):
+    """Fails, in a way nobody foresaw, until it is `well`."""
+
+    well = False
+
+    def committed(
+        self, group: str, partitions: Collection[Partition], timeout_s: float
+    ) -> dict[Partition, OffsetAndMetadata | None]:
+        if not self.well:
+            raise ValueError("a fault of ours")
+        return super().committed(group, partitions, timeout_s)
+
+
+def test_question_that_fails_unforeseen_is_asked_again() -> None:
+    scene = Asked()
+    scene.services.offsets = faulty = Faulty()
+    faulty.held = scene.offsets.held
+    scene.reader.listener.assigned(MANY[:2])
+    scene.run()
+    faulty.well = True
+    ((_, again),) = scene.services.later
+    again()
+    scene.reader.listener.assigned(MANY[2:4])
+    scene.run()
+    assert set(scene.begun()) == set(MANY[:4])
+
+
+def test_answer_about_an_earlier_assignment_is_dropped() -> None:
+    scene = Asked()
+    scene.offsets.marks[GROUP] = {MANY[0]: OffsetAndMetadata(7, CommitMetadata(failures=2))}
+    scene.services.held = []
+    scene.reader.listener.assigned(MANY[:1])
+    scene.run()
+    (old,), scene.services.held = scene.services.held, None
+    old()
+    scene.reader.listener.revoked(MANY[:1])
+    scene.offsets.marks[GROUP] = {MANY[0]: OffsetAndMetadata(9, CommitMetadata(failures=4))}
+    scene.reader.listener.assigned(MANY[:1])
+    scene.run()
+    assert scene.lane().failures == 4
+
+
+def test_position_lost_right_after_an_assignment_is_asked_for() -> None:
+    scene = Asked()
+    scene.offsets.marks[GROUP] = {MANY[0]: OffsetAndMetadata(1)}
+    scene.services.held = []
+    scene.reader.listener.assigned(MANY[:1])
+    scene.run()
+    scene.reader.listener.revoked(MANY[:1])
+    scene.reader.listener.assigned(MANY[:1])
+    scene.reader.listener.unpositioned(MANY[0])
+    held, scene.services.held = scene.services.held, None
+    for question in held:
+        question()
+    scene.run()
+    assert scene.begun() == {MANY[0]: 3}
+
+
+def test_one_partition_that_is_gone_stops_no_other() -> None:
+    scene = Asked()
+    scene.reader.gone.add(MANY[1])
+    scene.reader.listener.assigned(MANY[:3])
+    scene.run()
+    assert set(scene.begun()) == {MANY[0], MANY[2]}

@@ -1,0 +1,243 @@
+"""One subscription at work: what it reads, pauses, commits and gives back, with a consumer in the test's hand."""
+
+import pytest
+
+from tests.harness.lanes import TOPIC
+from tests.harness.memory_consumer import HandServices
+from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Scene, offsets
+from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
+from webhookd.flow.status.problem import Problem
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
+from workers.ingest.consumer.subscription_consumer import FIRST_SLICE, OTHERS_TIMES
+
+
+def test_matching_records_wait_in_their_lanes() -> None:
+    scene = Scene()
+    scene.reads(ZERO, GOOD, SMALL, GOOD)
+    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 2]
+    assert scene.consumer.status().filtered == 1
+
+
+def test_filtered_records_are_committed() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, SMALL)
+    assert scene.committable() == {ZERO: 2}
+
+
+def test_watermarks_are_asked_for_once() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.committable()
+    assert scene.committable() == {}
+
+
+def test_dead_letter_settles_once_it_is_safe() -> None:
+    scene = Scene()
+    scene.reads(ZERO, BAD, SMALL)
+    assert scene.committable() == {ZERO: 0}
+    ((dead_letters, committed),) = scene.services.dead_letters.written
+    committed()
+    assert ([dead_letter.offset for dead_letter in dead_letters], scene.committable()) == ([0], {ZERO: 2})
+    assert scene.consumer.status().dead_lettered == 1
+
+
+def test_records_of_a_partition_not_ours_are_dropped() -> None:
+    scene = Scene()
+    scene.reader.listener.revoked([ZERO])
+    scene.reads(ZERO, GOOD)
+    assert [*scene.consumer.accumulator.lanes] == [(TOPIC, 1)]
+
+
+def test_revoked_partition_commits_what_is_settled() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, GOOD, GOOD)
+    scene.reader.listener.revoked([ZERO, ONE])
+    assert [offsets(marks) for marks in scene.reader.commits] == [{ZERO: 1}]
+
+
+def test_revoked_partition_that_was_not_read_commits_nothing() -> None:
+    scene = Scene()
+    scene.reader.listener.revoked([ZERO])
+    assert scene.reader.commits == []
+
+
+def test_losing_a_lane_of_a_mix_skips_nothing_in_the_other() -> None:
+    scene = Scene()
+    delivery = scene.mixed()
+    scene.reader.listener.revoked([ZERO])
+    scene.reads(ONE, GOOD, at=8)
+    assert (scene.committable(), delivery.lanes[1].ledger.open_count) == ({ONE: 7}, 2)
+
+
+def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: InFlightDeliveries) -> None:
+    scene = Scene()
+    delivery = scene.mixed()
+    dispatches.published(delivery, 0.0)
+    scene.reader.listener.revoked([ZERO])
+    _, (lost,) = dispatches.overdue(0.0)
+    effect = ReportEffect()
+    dispatches.give_up(lost, effect)
+    for lane, offset in effect.reread:
+        scene.consumer.reread([(lane, offset)])
+    assert scene.reader.asked == [("reposition", ONE, 7)]
+
+
+def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
+    scene = Scene()
+    old = scene.lane()
+    scene.reads(ZERO, GOOD)
+    scene.reader.mark = OffsetAndMetadata(0)
+    scene.reader.listener.revoked([ZERO])
+    scene.reader.listener.assigned([ZERO])
+    scene.consumer.reread([(old, 0)])
+    scene.consumer.hold(old)
+    assert scene.reader.asked == []
+
+
+def test_held_lane_stops_reading_until_its_probe() -> None:
+    scene = Scene()
+    scene.lane().state = CircuitState.OPEN
+    scene.consumer.hold(scene.lane())
+    scene.consumer.reread([(scene.lane(), 3)])
+    scene.consumer.release(scene.lane())
+    assert [call for call, _, _ in scene.reader.asked] == ["pause", "reposition", "pause", "resume"]
+
+
+def test_large_lane_is_paused_and_resumed() -> None:
+    scene = Scene(size=1)
+    scene.reads(ZERO, *[GOOD] * 100)
+    assert scene.reader.asked == [("pause", ZERO, 0)]
+    lane = scene.lane()
+    while lane.waiting:
+        batch = lane.cut(1, 1)
+        lane.settle(1, len(batch.body))
+    scene.reads(ONE, SMALL)
+    assert scene.reader.asked[1:] == [("resume", ZERO, 0)]
+
+
+def test_idle_consumer_is_looked_at_more_rarely() -> None:
+    scene = Scene()
+    waits = []
+    for idle_s in (0.0, 0.1, 0.4, 60.0):
+        scene.consumer.poll(scene.services.now + idle_s, 0.001)
+        waits.append(scene.consumer.poll_at - scene.services.now - idle_s)
+    assert waits == pytest.approx([0.001, 0.025, 0.1, 0.2])
+
+
+def test_closing_commits_every_lane_that_was_read() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, GOOD)
+    scene.consumer.close()
+    assert [offsets(marks) for marks in scene.reader.closed] == [{ZERO: 1}]
+
+
+def test_closed_consumer_commits_and_seeks_no_more() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL, GOOD)
+    lane = scene.lane()
+    scene.consumer.close()
+    scene.reader.listener.revoked([ZERO, ONE])
+    scene.consumer.reread([(lane, 0)])
+    assert (scene.reader.commits, scene.reader.asked) == ([], [])
+
+
+def test_status_counts_filter_errors() -> None:
+    scene = Scene()
+    scene.consumer.saw_topics(Topics(partitions={TOPIC: 2, "other": 9}))
+    status = scene.consumer.status()
+    assert [(topic.topic, topic.partitions) for topic in status.topics] == [(TOPIC, 2)]
+    assert (status.filter_errors, status.last_filter_error) == (0, "")
+
+
+def test_commit_that_failed_is_said_again() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.committable()
+    scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
+    unseen = scene.committable()
+    scene.consumer.saw_topics(Topics(partitions={TOPIC: 2}))
+    assert (unseen, scene.committable()) == ({}, {ZERO: 1})
+
+
+def test_nothing_is_committed_for_a_topic_that_is_gone() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.consumer.saw_topics(Topics(partitions={TOPIC: 0}))
+    scene.consumer.close()
+    assert (scene.committable(), scene.reader.closed) == ({}, [{}])
+
+
+def test_status_goes_on_where_it_was() -> None:
+    was = SubscriptionStatus(
+        subscription_id="s",
+        health=Health.UNHEALTHY,
+        reason="http_500",
+        since=7.0,
+        problems=(Problem(code="http_500", since=7.0),),
+        delivered=5,
+        filtered=6,
+    )
+    scene = Scene(previous=was)
+    scene.reads(ZERO, SMALL)
+    now = scene.consumer.status()
+    assert (now.health, now.reason, now.since, now.delivered, now.filtered) == (was.health, "http_500", 7.0, 5, 7)
+
+
+class Slow(Matcher):
+    """Takes a second a record, on the services' clock."""
+
+    def __init__(self, services: HandServices) -> None:
+        super().__init__(())
+        self.services = services
+
+    def matches(self, value: bytes | None) -> bool:
+        self.services.now += 1.0
+        return value is not None
+
+
+def test_slow_filters_leave_the_rest_for_the_next_turn() -> None:
+    scene = Scene()
+    scene.filters_by(Slow(scene.services))
+    scene.reads(ZERO, *[GOOD] * 100)
+    first = len(scene.lane().waiting)
+    scene.consumer.poll(scene.services.now, 0.001)
+    assert (first, len(scene.lane().waiting)) == (FIRST_SLICE, FIRST_SLICE + FIRST_SLICE // 4)
+
+
+def test_slow_filters_leave_the_loop_to_the_others_for_a_while() -> None:
+    scene = Scene()
+    scene.filters_by(Slow(scene.services))
+    scene.reads(ZERO, *[GOOD] * 100)
+    assert scene.consumer.poll_at == scene.services.now + OTHERS_TIMES * 1.0
+
+
+def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
+    scene = Scene()
+    scene.filters_by(Slow(scene.services))
+    scene.reads(ZERO, *[GOOD] * 100)
+    lane = scene.lane()
+    scene.consumer.reread([(lane, lane.rewind("another"))])
+    scene.consumer.poll(scene.services.now, 0.001)
+    assert (len(lane.waiting), scene.reader.asked[-1]) == (0, ("reposition", ZERO, 0))
+
+
+def test_held_lane_keeps_the_subscription_unhealthy() -> None:
+    scene = Scene()
+    scene.consumer.suffer("http_500")
+    scene.lane(ONE).state = CircuitState.OPEN
+    scene.consumer.delivered()
+    held = scene.consumer.status().health
+    scene.lane(ONE).state = CircuitState.CLOSED
+    scene.consumer.delivered()
+    assert (held, scene.consumer.status().health) == (Health.UNHEALTHY, Health.HEALTHY)
+
+
+def test_lost_partition_is_not_committed() -> None:
+    scene = Scene()
+    scene.reads(ZERO, SMALL)
+    scene.reader.listener.lost([ZERO])
+    assert (scene.reader.commits, (TOPIC, 0) in scene.consumer.accumulator.lanes) == ([], False)

@@ -1,0 +1,108 @@
+"""What becomes of revocations while the board is away. Real: the publisher's thread; the board is the memory one."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from tests.harness.delivery_senders import PATIENCE_S, ForgetfulBoard
+from tests.harness.lanes import accumulator, fill
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.settings import Settings
+from workers.celery_app import build_celery
+from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
+from workers.task_names import FIRST
+
+
+class Board(ForgetfulBoard):
+    """Says when something was done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: SimpleQueue[str] = SimpleQueue()
+        self.refuses_revocations = False
+
+    def offer(self, offers: Sequence[Publication]) -> None:
+        super().offer(offers)
+        self.done.put("offer")
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        if self.refuses_revocations:
+            self.refusals.put("revoke")
+            raise QueueUnavailable
+        super().revoke(slots)
+        self.done.put("revoke")
+
+
+class Scene:
+    """A publisher over a board that may be away."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = Settings(redis_url="memory://", database_url=f"sqlite:///{folder}/none.db")
+        self.coordination = Board()
+        self.unknown: SimpleQueue[Delivery] = SimpleQueue()
+        self.app = build_celery(settings)
+        self.publisher = TaskPublisher(self.app, self.coordination, unknown=self._failed)
+        self.publisher.start()
+
+    def _failed(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self.unknown.put(delivery)
+
+    def publish(self, offset: int = 0) -> DeliveryRef:
+        """A delivery of the one lane, under an epoch of its own."""
+        made = accumulator()
+        fill(made, 0, [offset])
+        (delivery,) = made.ready(1e6)
+        delivery.queue = FIRST
+        ref = delivery.ref(f"ingest-{offset}")
+        self.publisher.publish([Outgoing(delivery, ref, alone=False)])
+        return ref
+
+    def published(self, offset: int = 0) -> DeliveryRef:
+        ref = self.publish(offset)
+        assert self.coordination.done.get(timeout=PATIENCE_S) == "offer"
+        return ref
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.publisher.stop(PATIENCE_S)
+    with made.app.connection_for_write() as connection:
+        connection.default_channel.queue_purge(FIRST)  # the transport's memory outlives the application
+    made.app.close()
+
+
+def test_revoked_delivery_is_stale(scene: Scene) -> None:
+    ref = scene.published()
+    scene.publisher.revoke(ref.slots())
+    assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
+    assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
+
+
+def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
+    ref = scene.published()
+    scene.coordination.leave()
+    scene.publisher.revoke(ref.slots())
+    assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
+    scene.coordination.away = False
+    assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
+    assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
+
+
+def test_late_revocation_spares_what_was_offered_since(scene: Scene) -> None:
+    old = scene.published()
+    scene.coordination.refuses_revocations = True
+    scene.publisher.revoke(old.slots())
+    assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
+    new = scene.published(1)
+    scene.coordination.refuses_revocations = False
+    scene.publisher.revoke(["s1/elsewhere/0"])
+    assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
+    assert not isinstance(scene.coordination.claim([new])[0], ClaimDenied)

@@ -1,0 +1,193 @@
+"""From a target to an open connection: look-up, guard, then the addresses one after another.
+
+way        looked up            judged by the guard                 dialled
+direct     the endpoint's name  each address found, and literals    the address that was judged
+by proxy   the proxy's name     literals only, before anything      the proxy; it resolves the endpoint's name
+"""
+
+import contextlib
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Protocol
+
+from webhookd.clock import Monotonic
+from webhookd.edges.http_client.connection import Connection
+from webhookd.edges.http_client.dns_resolver import DnsResolver, Found, Soon
+from webhookd.edges.http_client.limits import Limits
+from webhookd.edges.http_client.poller import Poller
+from webhookd.edges.http_client.tls import TlsContext
+from webhookd.edges.http_client.tunnel import Tunnel
+from webhookd.flow.attempt.egress_policy import Network, refusal
+from webhookd.flow.attempt.egress_proxy import EgressProxy
+from webhookd.flow.attempt.exchange_result import FailureCode
+from webhookd.flow.attempt.target import Target
+
+# What befalls a dial before the proxy has been reached is not the endpoint's doing.
+_PROXYS_OWN = {
+    FailureCode.DNS_FAILED, FailureCode.CONNECT_REFUSED, FailureCode.CONNECT_TIMEOUT, FailureCode.CONNECT_FAILED,
+}  # fmt: skip
+_ANSWERS = {FailureCode.TLS_FAILED, FailureCode.PROXY_REFUSED}
+
+
+class DialListener(Protocol):
+    """Whoever wants the connection; called on the loop's thread, never from within `Dial.begin`."""
+
+    def dialled(self, connection: Connection) -> None:
+        """It is open and the caller's."""
+
+    def not_dialled(self, code: FailureCode, detail: str) -> None:
+        """No address could be reached; the code of the last one tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialContext:
+    """What every dial of a loop shares."""
+
+    readiness: Poller
+    lookups: DnsResolver
+    soon: Soon
+    clock: Monotonic
+    limits: Limits
+    trust: TlsContext
+    allowed: Sequence[Network]
+    proxy: EgressProxy | None
+
+
+class Dial:
+    """One attempt to open a connection. The address that the guard has judged is the address that is dialled.
+
+    A refused or silent address makes way for the next; a failed handshake or a proxy's no does not, since that is
+    an answer.
+    """
+
+    def __init__(self, line: DialContext, target: Target, caller: DialListener) -> None:
+        self._line = line
+        self._target = target
+        self._caller = caller
+        self._since_s = line.clock()
+        self._connection: Connection | None = None
+        self._tunnel: Tunnel | None = None
+        self._endpoint = _literal(target.host)
+        self._hop: EgressProxy | Target = line.proxy or target
+        self._addresses: list[str] = []
+        self._reason = (FailureCode.DNS_FAILED, "the name has no address")
+        self._over = False
+
+    @property
+    def phase_code(self) -> FailureCode:
+        """The failure it would be, were it to end now for lack of time."""
+        code = FailureCode.CONNECT_TIMEOUT if self._connection else FailureCode.DNS_FAILED
+        return FailureCode.PROXY_FAILED if self._short_of_proxy else code
+
+    def begin(self) -> None:
+        """Set out; the caller hears of it later."""
+        by_proxy = self._line.proxy is not None
+        if by_proxy and self._endpoint is not None and not self._allows(self._endpoint):
+            self._line.soon(self._give_up)
+            return
+        hop = _literal(self._hop.host) if by_proxy else self._endpoint
+        if hop is not None:
+            self._try([hop])
+        else:
+            self._line.lookups.ask(self._hop.host, self._hop.port, self._found)
+
+    def check(self, now: float) -> None:
+        """Lose patience with a look-up or an address that takes too long."""
+        limits = self._line.limits
+        if self._connection is None:
+            if now - self._since_s >= limits.lookup_timeout_s:
+                self._reason = (FailureCode.DNS_FAILED, "the resolver did not answer in time")
+                self._give_up()
+        elif now - self._since_s >= limits.connect_timeout_s:
+            self._next(FailureCode.CONNECT_TIMEOUT, "no answer in time")
+
+    def cancel(self) -> None:
+        """Stop without a word."""
+        self._over = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def done(self, connection: Connection) -> None:
+        """The connection is open."""
+        if not self._over:
+            self._over = True
+            self._caller.dialled(connection)
+
+    def broke(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # of Holder
+        """The address did not work out."""
+        if code in _ANSWERS:
+            self._addresses.clear()
+        self._next(code, detail)
+
+    def _found(self, found: Found) -> None:
+        if self._over:
+            return
+        if isinstance(found, OSError):
+            self._reason = (FailureCode.DNS_FAILED, found.strerror or str(found))
+            found = ()
+        self._try(found)
+
+    def _try(self, found: Sequence[str]) -> None:
+        for text in found[: self._line.limits.addresses_tried]:
+            if self._line.proxy is not None or self._allows(text):
+                self._addresses.append(text)
+        self._connect()
+
+    def _allows(self, text: str) -> bool:
+        reason = refusal(ip_address(text), self._line.allowed)
+        if reason is not None:
+            self._reason = (FailureCode.ADDRESS_REFUSED, f"{text} is {reason}")
+        return reason is None
+
+    @property
+    def _short_of_proxy(self) -> bool:
+        return self._line.proxy is not None and not (self._tunnel is not None and self._tunnel.asked)
+
+    def _next(self, code: FailureCode, detail: str) -> None:
+        self._reason = (code, detail)
+        if self._connection is not None:
+            self._connection.close()
+        self._connect()
+
+    def _connect(self) -> None:
+        while self._addresses:
+            address = self._addresses.pop(0)
+            connection = self._new_connection()
+            try:
+                connection.connect(address, self._hop.port)
+            except OSError as error:
+                refused = isinstance(error, ConnectionRefusedError)
+                code = FailureCode.CONNECT_REFUSED if refused else FailureCode.CONNECT_FAILED
+                self._reason = (code, error.strerror or str(error))
+                continue
+            self._connection = connection
+            self._since_s = self._line.clock()
+            return
+        self._line.soon(self._give_up)
+
+    def _new_connection(self) -> Connection:
+        line, target = self._line, self._target
+        if line.proxy is not None:
+            self._tunnel = Tunnel(line.proxy, self._endpoint or target.host, target.port, line.limits.head_bytes)
+        origin = (target.tls, target.host, target.port)
+        return Connection(self, line.readiness, line.limits, origin, line.trust if target.tls else None, self._tunnel)
+
+    def _give_up(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        code, detail = self._reason
+        if self._short_of_proxy and code in _PROXYS_OWN:
+            code, detail = FailureCode.PROXY_FAILED, f"the proxy: {detail}"
+        self._caller.not_dialled(code, detail)
+
+
+def _literal(host: str) -> str | None:
+    """The address that a host spells out, in whatever of the ways resolvers read (0x7f.1); None for a name."""
+    with contextlib.suppress(ValueError):
+        return ip_address(host).compressed
+    with contextlib.suppress(OSError):
+        return socket.inet_ntoa(socket.inet_aton(host.removesuffix(".")))
+    return None

@@ -1,0 +1,75 @@
+"""Names to addresses, on threads of their own: `getaddrinfo` blocks and knows no deadline."""
+
+import queue
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from webhookd import logs
+
+Resolver = Callable[[str, int], Sequence[str]]
+"""The addresses of a host, best first; blocks; raises OSError when there are none."""
+
+Found = Sequence[str] | OSError
+Answer = Callable[[Found], None]
+Soon = Callable[[Callable[[], None]], None]
+"""Has something called on the loop's thread; from any thread."""
+
+_log = logs.get(__name__)
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """What the system's resolver says, in its order, without repetitions."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+class DnsResolver:
+    """Asks for each host once at a time, however many wait for it, so that a host that hangs holds one thread.
+
+    `ask` is for the loop's thread, where the answers arrive too. Whoever no longer wants his answer ignores it. The
+    threads are daemons: a resolver that hangs does not keep the process from ending.
+    """
+
+    def __init__(self, resolver: Resolver, soon: Soon, max_threads: int) -> None:
+        self._resolver = resolver
+        self._soon = soon
+        self._max_threads = max_threads
+        self._threads = 0
+        self._waiting: dict[tuple[str, int], list[Answer]] = {}
+        self._questions: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+
+    def ask(self, host: str, port: int, answer: Answer) -> None:
+        """Look up a host; `answer` is called later, never from in here."""
+        question = (host, port)
+        if question in self._waiting:
+            self._waiting[question].append(answer)
+            return
+        self._waiting[question] = [answer]
+        self._questions.put(question)
+        if self._threads < min(len(self._waiting), self._max_threads):
+            self._threads += 1
+            threading.Thread(target=self._work, name=f"lookup-{self._threads}", daemon=True).start()
+
+    def close(self) -> None:
+        """Let the threads end, each after the look-up it is at."""
+        for _ in range(self._threads):
+            self._questions.put(None)
+
+    def _work(self) -> None:
+        while (question := self._questions.get()) is not None:
+            self._soon(partial(self._answer, question, self._found(*question)))
+
+    def _found(self, host: str, port: int) -> Found:
+        try:
+            return self._resolver(host, port)
+        except OSError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # top of a thread: one odd name must not end it
+            _log.warning("lookup_failed", host=host, error=repr(error))
+            return OSError(str(error))
+
+    def _answer(self, question: tuple[str, int], found: Found) -> None:
+        for answer in self._waiting.pop(question, []):
+            answer(found)

@@ -1,0 +1,182 @@
+"""An errand under way: one request after another, each after the answer to the one before."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from webhookd import logs
+from webhookd.edges.http_client.connection import Connection
+from webhookd.edges.http_client.connection_pool import ConnectionPool
+from webhookd.edges.http_client.dialing import Dial, DialContext
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
+from webhookd.flow.attempt.target import Target
+
+_log = logs.get(__name__)
+
+
+class RequestSequence(Protocol):
+    """What the loop carries out: requests to one target, decided one at a time."""
+
+    @property
+    def target(self) -> Target:
+        """Where all its requests go; asked once."""
+
+    @property
+    def deadline_s(self) -> float:
+        """How long one exchange may take in total, look-up and dialling included; asked once."""
+
+    def advance(self, outcome: Outcome | None) -> bytes | None:
+        """The whole next request, or None when the errand is finished.
+
+        Called on the loop's thread, with None first and then with what the previous request came to; must not
+        block. After `Failure(shutdown)` nothing more is sent, whatever it answers. If it raises, that is logged and
+        the errand is dropped.
+        """
+
+
+class Exchanges:
+    """The errands under way on one loop, and what they share. All on the loop's thread."""
+
+    def __init__(self, line: DialContext, pool: ConnectionPool) -> None:
+        self.line = line
+        self.pool = pool
+        self.clock = line.clock
+        self.closing = False
+        self.under_way: set[Exchange] = set()
+
+    def begin(self, sequence: RequestSequence) -> None:
+        """Take up an errand."""
+        exchange = Exchange(self, sequence)
+        self.under_way.add(exchange)
+        exchange.begin()
+
+    def sweep(self) -> None:
+        """End what is over its deadline and close what has been idle too long."""
+        now = self.clock()
+        for exchange in tuple(self.under_way):
+            exchange.check(now)
+        self.pool.sweep(now)
+
+    def cut(self) -> None:
+        """Break off every exchange that is under way: what came of its request is unknown."""
+        for exchange in tuple(self.under_way):
+            exchange.fail(FailureCode.SHUTDOWN, "broken off by webhookd")
+
+    def shut_down(self) -> None:
+        """End every exchange now and close every connection."""
+        self.closing = True
+        self.cut()
+        self.pool.close()
+
+
+class Exchange:
+    """One errand's request that is out, and how it fares."""
+
+    __slots__ = ("_advance", "_connection", "_deadline_s", "_dial", "_request", "_shared", "_started_s", "_target")
+
+    def __init__(self, shared: Exchanges, sequence: RequestSequence) -> None:
+        self._shared = shared
+        self._advance: Callable[[Outcome | None], bytes | None] = sequence.advance
+        self._target = sequence.target
+        self._deadline_s = sequence.deadline_s
+        self._connection: Connection | None = None
+        self._dial: Dial | None = None
+        self._request = b""
+        self._started_s = shared.clock()
+
+    def begin(self) -> None:
+        """Ask for the first request and send it."""
+        self._go_on(self._ask(None))
+
+    def done(self, connection: Connection) -> None:
+        """The response is over: hand it on, and send what comes back on the same connection if that may be."""
+        reader = connection.reader
+        if reader.fault:
+            self.broke(connection, reader.fault, "not an HTTP response within bounds")
+            return
+        now = self._shared.clock()
+        elapsed_s = now - self._started_s
+        request = self._ask(Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=elapsed_s))
+        if not reader.keep_alive or connection.unsent or self._shared.closing:
+            self._let_go()
+            self._go_on(request)
+        elif request is None:
+            self._connection = None
+            self._shared.pool.give(connection, now)
+            self._go_on(None)
+        else:
+            self._started_s = now
+            self._request = request
+            connection.send(request)
+
+    def broke(self, connection: Connection, code: FailureCode, detail: str) -> None:
+        """No response from this connection. A stale one is replaced at once by a new one, unnoticed."""
+        if connection.stale and code is FailureCode.CONNECTION_RESET and not self._shared.closing:
+            self._let_go()
+            self._dial_anew()
+        else:
+            self.fail(code, detail)
+
+    def dialled(self, connection: Connection) -> None:
+        """A new connection is there: send the request."""
+        self._dial = None
+        self._send_on(connection)
+
+    def not_dialled(self, code: FailureCode, detail: str) -> None:
+        """No connection is to be had."""
+        self.fail(code, detail)
+
+    def check(self, now: float) -> None:
+        """Fail when the deadline has passed; otherwise let the dial look at its own time."""
+        if now - self._started_s >= self._deadline_s:
+            self.fail(self._dial.phase_code if self._dial else FailureCode.TIMEOUT, "no answer in time")
+        elif self._dial is not None:
+            self._dial.check(now)
+
+    def fail(self, code: FailureCode, detail: str) -> None:
+        """Report that there is no answer, and go on with what the errand makes of it."""
+        sent = self._connection is not None
+        self._let_go()
+        elapsed_s = self._shared.clock() - self._started_s
+        request = self._ask(Failure(code=code, detail=detail, elapsed_s=elapsed_s, sent=sent))
+        self._go_on(None if code is FailureCode.SHUTDOWN else request)
+
+    def _ask(self, outcome: Outcome | None) -> bytes | None:
+        try:
+            return self._advance(outcome)
+        except Exception:  # noqa: BLE001  # foreign code: the loop outlives its errands
+            _log.exception("errand_failed", host=self._target.host)
+            return None
+
+    def _go_on(self, request: bytes | None) -> None:
+        """Send the next request, over an idle connection or a new one, or finish."""
+        if request is None:
+            self._shared.under_way.discard(self)
+            return
+        self._started_s = self._shared.clock()
+        self._request = request
+        if self._shared.closing:
+            self.fail(FailureCode.SHUTDOWN, "the process is stopping")
+            return
+        target = self._target
+        connection = self._shared.pool.take((target.tls, target.host, target.port))
+        if connection is None:
+            self._dial_anew()
+        else:
+            self._send_on(connection)
+
+    def _dial_anew(self) -> None:
+        self._dial = Dial(self._shared.line, self._target, self)
+        self._dial.begin()
+
+    def _send_on(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.holder = self
+        connection.send(self._request)
+
+    def _let_go(self) -> None:
+        if self._dial is not None:
+            self._dial.cancel()
+            self._dial = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

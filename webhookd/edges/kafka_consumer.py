@@ -1,0 +1,217 @@
+"""One consumer group's consumer: batched reads, explicit positions, asynchronous commits.
+
+Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Nothing in here blocks but
+`close`, which is for a thread of its own. Nothing here asks a broker and waits: every other call of the consumer, on
+whichever thread, would wait for the answer too, which comes after the long poll of the connection.
+
+    setting                    why
+    auto.offset.reset=error    a position that Kafka lost must be said, never jumped over
+    queued.*, fetch.*          a bounded queue; without fetch.queue.backoff.ms=10 a full queue sleeps for a second
+    topic.metadata.refresh     topics that appear or grow are found within 10 s
+    enable.partition.eof       says how far a partition was read where no record does: the markers of transactions,
+                               aborted and compacted records take offsets, and no consumer sees them
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import methodcaller
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from webhookd import logs
+from webhookd.errors import GroupDenied
+from webhookd.flow.monitoring.kafka_read_errors import GROUP, WHOLE
+from webhookd.flow.offsets.commit_metadata import encode
+from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+
+POLL_RECORDS = 2000
+FETCH_WAIT_S = 0.4
+"""How long a broker holds an empty fetch. A partition whose queue is full is left out of the fetch of the others, so
+this is also how long it may stall; and a thousand idle consumers ask so often."""
+
+QUEUE_KBYTES = 4096
+
+GROUP_REFUSED = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED).str()
+"""A fatal error has no other trace of its cause than librdkafka's text for that."""
+
+_error = methodcaller("error")
+
+_log = logs.get(__name__)
+_library_log = logging.getLogger("librdkafka")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerCallbacks:
+    """What the owner hears, on the thread that polls.
+
+    `reached` tells that a partition was read up to (not including) an offset, where nothing more is to be read at the
+    moment; the records before it are in the same poll or in an earlier one. `failed` gets a partition, all of a topic
+    (number WHOLE), or GROUP; and the error's name in lower case with its text. So does `uncommitted`.
+    """
+
+    assigned: Callable[[Sequence[Partition]], None]
+    revoked: Callable[[Sequence[Partition]], None]
+    lost: Callable[[Sequence[Partition]], None]
+    unpositioned: Callable[[Partition], None]
+    reached: Callable[[Partition, int], None]
+    committed: Callable[[Sequence[Partition]], None]
+    uncommitted: Callable[[Sequence[Partition], str, str], None]
+    failed: Callable[[Partition, str, str], None]
+
+
+class GroupConsumer:
+    """A member of the group `group`, subscribed to `topics`."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        group: str,
+        topics: Sequence[str],
+        protocol: str,
+        listener: ConsumerCallbacks,
+        *,
+        fetch_wait_s: float = FETCH_WAIT_S,
+    ) -> None:
+        self._listener = listener
+        config = member_config(bootstrap_servers, group, protocol) | {
+            "fetch.wait.max.ms": round(fetch_wait_s * 1000),
+            "enable.partition.eof": True,
+            "on_commit": self._on_commit,
+        }
+        self._consumer = Consumer(config, logger=_library_log)
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self) -> list[Message]:
+        """What has arrived, errors excluded; returns at once.
+
+        Raises KafkaException when the consumer is beyond use, and GroupDenied when that is because it may not use its
+        group (with the consumer protocol; with the classic one it goes on trying).
+        """
+        messages = self._consumer.consume(POLL_RECORDS, 0)
+        if any(map(_error, messages)):
+            return [message for message in messages if not self._is_error(message)]
+        return messages
+
+    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+        """Read these partitions on from exactly these offsets; whatever was fetched of them before is dropped.
+
+        Raises KafkaException, and moves none, when one of them is not assigned.
+        """
+        self._consumer.incremental_unassign([_topic_partition(partition) for partition in offsets])
+        self._consumer.incremental_assign(
+            [_topic_partition(partition, offset) for partition, offset in offsets.items()]
+        )
+
+    def pause(self, partition: Partition) -> None:
+        """Stop fetching; the position stays, what was fetched is thrown away."""
+        self._consumer.pause([_topic_partition(partition)])
+
+    def resume(self, partition: Partition) -> None:
+        """Fetch again."""
+        self._consumer.resume([_topic_partition(partition)])
+
+    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Ask for a commit and return; a commit that failed is made good by the next one."""
+        self._consumer.commit(offsets=_positions(marks), asynchronous=True)
+
+    def end(self, partition: Partition) -> int | None:
+        """The end offset as the last fetch told it; None before the first. Returns at once."""
+        offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), cached=True)
+        return offsets[1] if offsets[1] >= 0 else None
+
+    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Commit a last time, leave the group and free everything. Blocks while the brokers are away."""
+        try:
+            if marks:
+                self._consumer.commit(offsets=_positions(marks), asynchronous=False)
+        except KafkaException as error:
+            _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
+        self._consumer.close()
+
+    def _is_error(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return False
+        match error.code():
+            case KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
+                raise GroupDenied(error.str()) if GROUP_REFUSED in error.str() else KafkaException(error)
+            case KafkaError._PARTITION_EOF:  # noqa: SLF001
+                self._listener.reached(_place(message), message.offset() or 0)
+            case KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+                self._listener.unpositioned(_place(message))
+            case _:
+                self._listener.failed(_place(message), _name(error), error.str())
+        return True
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        failures = {Partition(p.topic, p.partition): p.error or error for p in partitions}
+        by_error = defaultdict(list)
+        for partition, failure in failures.items():
+            by_error[(_name(failure), failure.str()) if failure else None].append(partition)
+        for told, concerned in by_error.items():
+            if told is None:
+                self._listener.committed(concerned)
+            else:
+                _log.warning("commit_failed", code=told[0], detail=told[1])
+                self._listener.uncommitted(concerned, *told)
+
+    def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.resume(partitions)  # librdkafka keeps a pause for the day when the partition comes back
+        self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.resume(partitions)
+        self._listener.lost([Partition(p.topic, p.partition) for p in partitions])
+
+
+def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:
+    """What every member of a group is told: those of one group must agree on how partitions are assigned."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": bootstrap_servers,
+        "group.id": group,
+        "client.id": "webhookd",
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "allow.auto.create.topics": False,
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": QUEUE_KBYTES,
+        "fetch.queue.backoff.ms": 10,
+        "topic.metadata.refresh.interval.ms": 10_000,
+        "reconnect.backoff.max.ms": 2_000,
+        "socket.keepalive.enable": True,
+    }
+    if protocol == "classic":
+        config |= {"partition.assignment.strategy": "cooperative-sticky", "session.timeout.ms": 10_000}
+    return config
+
+
+def _name(error: KafkaError) -> str:
+    """What librdkafka calls an error, in lower case; its own ones lose the underscore that they begin with."""
+    return error.name().lower().lstrip("_")
+
+
+def _place(message: Message) -> Partition:
+    """What an error is about; librdkafka gives one without a topic any partition."""
+    topic, number = message.topic(), message.partition()
+    if topic is None:
+        return GROUP
+    return Partition(topic, WHOLE if number is None else number)
+
+
+def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:
+    if offset is None:
+        return TopicPartition(partition.topic, partition.number)
+    return TopicPartition(partition.topic, partition.number, offset)
+
+
+def _positions(marks: Mapping[Partition, OffsetAndMetadata]) -> list[TopicPartition]:
+    return [TopicPartition(p.topic, p.number, mark.offset, encode(mark.metadata)) for p, mark in marks.items()]

@@ -1,0 +1,136 @@
+"""The board in this process' memory: the embedded default's, under the same contract suite as the one in Redis."""
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Condition
+
+from webhookd import clock
+from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
+
+
+class MemoryCoordination:
+    """What RedisBoard answers, for the threads of one process."""
+
+    def __init__(self, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
+        self._silence_s = worker_silence_s
+        self._workers: dict[str, tuple[float, WorkerHeartbeat]] = {}
+        self._changed = Condition()
+        self._slots: dict[str, tuple[str, str, int]] = {}
+        self._payloads: dict[str, bytes] = {}
+        self._streams: defaultdict[str, deque[tuple[int, list[Report]]]] = defaultdict(deque)
+        self._sequence = 0
+
+    def offer(self, offers: Sequence[Publication]) -> None:
+        """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
+        with self._changed:
+            for offer in offers:
+                ref = offer.ref
+                self._payloads[payload_key(ref.id, ref.attempt)] = offer.payload
+                self._occupy(ref)
+
+    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
+        """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
+        with self._changed:
+            answers = [self._claim(ref) for ref in refs]
+            started = [
+                Report(ReportKind.STARTED, ref.id, ref.attempt)
+                for ref, answer in zip(refs, answers, strict=True)
+                if not isinstance(answer, ClaimDenied)
+            ]
+            if started:
+                self._append(refs[0].reply, started)
+            return answers
+
+    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+        """Whether each delivery is still the one its lanes wait for."""
+        with self._changed:
+            return [self._holds(ref) for ref in refs]
+
+    def flush(self, flush: ReportFlush) -> None:
+        """Hand over reports and what becomes of the payloads, in one step."""
+        with self._changed:
+            self._payloads.update(flush.keep)
+            for key in flush.drop:
+                self._payloads.pop(key, None)
+            for reply, reports in flush.reports.items():
+                self._append(reply, list(reports))
+
+    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+        """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one."""
+        seen = int(after)
+        with self._changed:
+            stream = self._streams[reply]
+            while stream and stream[0][0] <= seen:
+                stream.popleft()
+            self._changed.wait_for(lambda: bool(stream), wait_s)
+            found = [report for _, reports in stream for report in reports]
+            return found, str(stream[-1][0]) if stream else after
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
+        with self._changed:
+            for slot in slots:
+                self._slots.pop(slot, None)
+
+    def announce(self, worker: WorkerHeartbeat) -> None:
+        """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
+        with self._changed:
+            self._workers[worker.id] = clock.monotonic(), worker
+
+    def withdraw(self, worker_id: str) -> None:
+        """A worker takes no more tasks."""
+        with self._changed:
+            self._workers.pop(worker_id, None)
+
+    def workers(self) -> list[WorkerHeartbeat]:
+        """The workers that are alive, by id."""
+        with self._changed:
+            now = clock.monotonic()
+            self._workers = {id_: said for id_, said in self._workers.items() if now - said[0] <= self._silence_s}
+            found = [replace(worker, silent_s=now - said_at) for said_at, worker in self._workers.values()]
+        return sorted(found, key=lambda worker: worker.id)
+
+    def queues(self) -> dict[str, int]:
+        """Nothing: the embedded queues are the Celery application's own, and nobody else's to look into."""
+        return {}
+
+    def now(self) -> float:
+        """The clock of this process, which is everybody's here."""
+        return clock.monotonic()
+
+    def ping(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _holds(self, ref: DeliveryRef) -> bool:
+        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ref.slots())
+        return all(pair == (epoch, ref.id) for pair, epoch in zip(held, ref.lanes.values(), strict=True))
+
+    def _occupy(self, ref: DeliveryRef) -> None:
+        for slot, epoch in zip(ref.slots(), ref.lanes.values(), strict=True):
+            if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ref.id):
+                self._slots[slot] = (epoch, ref.id, 0)
+
+    def _claim(self, ref: DeliveryRef) -> bytes | ClaimDenied:
+        if not self._holds(ref):
+            return ClaimDenied.STALE
+        slots = ref.slots()
+        if any(self._slots[slot][2] != ref.attempt for slot in slots):
+            return ClaimDenied.TAKEN
+        payload = self._payloads.get(payload_key(ref.id, ref.attempt))
+        if payload is None:
+            return ClaimDenied.STALE
+        for slot, epoch in zip(slots, ref.lanes.values(), strict=True):
+            self._slots[slot] = (epoch, ref.id, ref.attempt + 1)
+        return payload
+
+    def _append(self, reply: str, reports: list[Report]) -> None:
+        self._sequence += 1
+        self._streams[reply].append((self._sequence, reports))
+        self._changed.notify_all()

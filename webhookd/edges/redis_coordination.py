@@ -1,0 +1,322 @@
+"""Payloads, epochs, claims and reports in Redis.
+
+Every call is one round trip and atomic (a Lua script or one MULTI). All calls block for at most the socket timeout
+and raise QueueUnavailable when Redis does not answer; a call that raised may or may not have happened.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any, cast
+
+import msgspec
+import redis
+from redis.connection import PythonRespSerializer
+
+from webhookd import clock, logs
+from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool
+from webhookd.errors import QueueUnavailable
+from webhookd.flow.attempt.attempt_report import Report, ReportKind, decode, encode
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.queue_names import QUEUES
+from webhookd.flow.dispatch.task_message import DeliveryRef
+from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
+
+_log = logs.get(__name__)
+
+PAYLOAD_TTL_S = 9000
+"""Outlives the longest countdown (1 h) and a redelivery after the visibility timeout on top of it."""
+
+COPIED_BYTES = 6000
+"""A longer argument is sent from where it lies. hiredis would pack it into one command, and copy megabytes twice: a
+seventh of what a batch of 100 costs ingest."""
+
+STREAM_TTL_S = 3600
+"""The reports of an ingest process that died are forgotten after so long."""
+
+TRIM_INTERVAL_S = 1.0
+
+STREAM_LENGTH = 100_000
+"""Flushes kept for an ingest process that does not read; older ones only cost a lease."""
+
+_OFFER = """
+local offers = cmsgpack.unpack(ARGV[1])
+for i, offer in ipairs(offers) do
+  redis.call('SET', KEYS[2] .. offer[2], ARGV[2 + i], 'EX', ARGV[2])
+  for j = 3, #offer do
+    local slot, stem = offer[j][1], offer[j][2] .. '|' .. offer[1] .. '|'
+    local held = redis.call('HGET', KEYS[1], slot)
+    if not held or string.sub(held, 1, #stem) ~= stem then
+      redis.call('HSET', KEYS[1], slot, stem .. '0')
+    end
+  end
+end
+return 1
+"""
+
+_CLAIM = """
+local claims = cmsgpack.unpack(ARGV[1])
+local answers, granted = {}, {}
+for i, claim in ipairs(claims) do
+  local id, attempt, key, verdict = claim[1], claim[2], claim[3], nil
+  for j = 4, #claim do
+    local stem = claim[j][2] .. '|' .. id .. '|'
+    local held = redis.call('HGET', KEYS[1], claim[j][1])
+    if not held or string.sub(held, 1, #stem) ~= stem then
+      verdict = 's'
+    elseif not verdict and tonumber(string.sub(held, #stem + 1)) ~= attempt then
+      verdict = 't'
+    end
+  end
+  local payload = not verdict and redis.call('GET', KEYS[2] .. key)
+  if payload then
+    for j = 4, #claim do
+      redis.call('HSET', KEYS[1], claim[j][1], claim[j][2] .. '|' .. id .. '|' .. (attempt + 1))
+    end
+    answers[i] = {'g', payload}
+    granted[#granted + 1] = {id, attempt}
+  else
+    answers[i] = {verdict or 's'}
+  end
+end
+if #granted > 0 then
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', 's', cmsgpack.pack(granted))
+  redis.call('EXPIRE', KEYS[3], ARGV[3])
+end
+return answers
+"""
+
+# Silence is told by Redis' clock alone: those of the workers' machines differ.
+_ANNOUNCE = """
+local now = redis.call('TIME')
+local now_ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
+redis.call('HSET', KEYS[1], ARGV[1], now_ms .. '|' .. ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+
+_WORKERS = """
+local now = redis.call('TIME')
+local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+local said, alive = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #said, 2 do
+  local mark = string.find(said[i + 1], '|', 1, true) or 1
+  local silent_ms = now_ms - (tonumber(string.sub(said[i + 1], 1, mark - 1)) or 0)
+  if math.abs(silent_ms) > tonumber(ARGV[1]) then
+    redis.call('HDEL', KEYS[1], said[i])
+  else
+    alive[#alive + 1] = {math.max(0, silent_ms), string.sub(said[i + 1], mark + 1)}
+  end
+end
+return alive
+"""
+
+_granted = msgspec.msgpack.Decoder(list[tuple[str, int]])
+_worker = msgspec.msgpack.Decoder(WorkerHeartbeat)
+
+
+class _Answering(AbstractContextManager[None]):
+    """Redis' own errors become QueueUnavailable. A server that is no primary any more is left by every connection."""
+
+    def __init__(self, pool: PrimaryPool) -> None:
+        self._pool = pool
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, NotPrimary):
+            self._pool.drop()
+        if isinstance(error, redis.RedisError):
+            raise QueueUnavailable(str(error)) from error
+
+
+class RedisCoordination:
+    """The board on a Redis server; thread-safe."""
+
+    def __init__(self, url: str, prefix: str, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
+        pool = PrimaryPool.from_url(
+            url,
+            socket_timeout=5.0,
+            socket_connect_timeout=2.0,
+            socket_keepalive=True,
+            health_check_interval=10,
+            command_packer=PythonRespSerializer(COPIED_BYTES, _encoded),
+        )
+        self._redis = redis.Redis.from_pool(pool)
+        self._answering = _Answering(pool)
+        self._trim_at = 0.0
+        self._slots = f"{prefix}slots"
+        self._payloads = f"{prefix}payload:"
+        self._reports = f"{prefix}reports:"
+        self._workers = f"{prefix}workers"
+        self._writable = f"{prefix}{WRITABLE}"
+        # kombu keeps a queue without priorities in a list of the queue's name, behind its `global_keyprefix`.
+        self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
+        self._silence_ms = round(worker_silence_s * 1000)
+        self._offer = self._redis.register_script(_OFFER)
+        self._claim = self._redis.register_script(_CLAIM)
+        self._announce = self._redis.register_script(_ANNOUNCE)
+        self._alive = self._redis.register_script(_WORKERS)
+
+    def offer(self, offers: Sequence[Publication]) -> None:
+        """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
+        with self._answering:
+            index = [[o.ref.id, payload_key(o.ref.id, o.ref.attempt), *_lanes(o.ref)] for o in offers]
+            payloads = [offer.payload for offer in offers]
+            self._offer(
+                keys=[self._slots, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
+            )
+
+    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
+        """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
+        with self._answering:
+            index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in refs]
+            answers: Any = self._claim(
+                keys=[self._slots, self._payloads, self._reports + refs[0].reply],
+                args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
+            )
+            return [_verdict(answer) for answer in answers]
+
+    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+        """Whether each delivery is still the one its lanes wait for."""
+        with self._answering:
+            wanted = [
+                (slot, f"{epoch}|{t.id}|")
+                for t in refs
+                for slot, epoch in zip(t.slots(), t.lanes.values(), strict=True)
+            ]
+            held = cast("list[bytes | None]", self._redis.hmget(self._slots, [slot for slot, _ in wanted]))
+            good = [
+                value is not None and value.startswith(stem.encode())
+                for value, (_, stem) in zip(held, wanted, strict=True)
+            ]
+        ends = list(accumulate(len(ref.lanes) for ref in refs))
+        return [all(good[end - len(t.lanes) : end]) for t, end in zip(refs, ends, strict=True)]
+
+    def flush(self, flush: ReportFlush) -> None:
+        """Hand over reports and what becomes of the payloads, in one MULTI."""
+        with self._answering, self._redis.pipeline(transaction=True) as pipe:
+            for key, payload in flush.keep.items():
+                pipe.set(self._payloads + key, payload, ex=PAYLOAD_TTL_S)
+            if flush.drop:
+                pipe.delete(*(self._payloads + key for key in flush.drop))
+            for reply, reports in flush.reports.items():
+                pipe.xadd(self._reports + reply, {"r": encode(list(reports))}, maxlen=STREAM_LENGTH)
+                pipe.expire(self._reports + reply, STREAM_TTL_S)
+            pipe.execute()
+
+    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+        """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one.
+
+        What was read is trimmed about once a second.
+        """
+        with self._answering:
+            stream = self._reports + reply
+            answer: Any = self._redis.xread({stream: after}, count=500, block=max(1, int(wait_s * 1000)))
+            entries = (
+                answer[stream.encode()][0] if isinstance(answer, dict) and answer else answer[0][1] if answer else []
+            )
+            found = [report for _, fields in entries for report in _decode(fields)]
+            last = entries[-1][0].decode() if entries else after
+            if clock.monotonic() >= self._trim_at:
+                last = last if entries else self._where_to_read_on(stream, last)
+                self._redis.xtrim(stream, minid=last)
+                self._trim_at = clock.monotonic() + TRIM_INTERVAL_S
+            return found, last
+
+    def _where_to_read_on(self, stream: str, after: str) -> str:
+        """`after`, or the beginning of a stream that has not come so far.
+
+        Entries are numbered by Redis' clock. A stream that was lost is begun again by a server whose clock may be
+        behind; so may be the replica's that took over without the last entries. Nothing would be heard until that
+        clock has caught up. What is read twice changes nothing.
+        """
+        try:
+            reached: Any = self._redis.xinfo_stream(stream)["last-generated-id"]
+        except redis.ResponseError:  # there is none
+            return "0"
+        return after if _number_of(reached.decode()) >= _number_of(after) else "0"
+
+    def revoke(self, slots: Sequence[str]) -> None:
+        """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
+        with self._answering:
+            if slots:
+                self._redis.hdel(self._slots, *slots)
+
+    def announce(self, worker: WorkerHeartbeat) -> None:
+        """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
+        with self._answering:
+            self._announce(keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms])
+
+    def withdraw(self, worker_id: str) -> None:
+        """A worker takes no more tasks."""
+        with self._answering:
+            self._redis.hdel(self._workers, worker_id)
+
+    def workers(self) -> list[WorkerHeartbeat]:
+        """The workers that are alive, by id. What another version says of itself is passed over."""
+        with self._answering:
+            answers: Any = self._alive(keys=[self._workers], args=[self._silence_ms])
+        found = [worker for silent_ms, said in answers if (worker := _worker_of(said, silent_ms / 1000))]
+        return sorted(found, key=lambda worker: worker.id)
+
+    def queues(self) -> dict[str, int]:
+        """How many tasks wait in each queue; those that a worker holds (also for a countdown) wait no more."""
+        with self._answering, self._redis.pipeline(transaction=True) as pipe:
+            for key in self._queues.values():
+                pipe.llen(key)
+            return dict(zip(self._queues, pipe.execute(), strict=True))
+
+    def now(self) -> float:
+        """The clock that everybody shares: Redis' own, in seconds."""
+        with self._answering:
+            seconds, micros = self._redis.time()
+            return float(seconds + micros / 1e6)
+
+    def ping(self) -> None:
+        """Raises QueueUnavailable when Redis does not answer, or takes no writes."""
+        with self._answering:
+            self._redis.set(self._writable, 1, px=WRITABLE_MS)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._redis.close()
+
+
+def _encoded(argument: str | bytes | float) -> bytes:
+    return argument if isinstance(argument, bytes) else str(argument).encode()
+
+
+def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
+    return list(zip(ref.slots(), ref.lanes.values(), strict=True))
+
+
+def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:
+    if answer[0] == b"g":
+        return answer[1]
+    return ClaimDenied.TAKEN if answer[0] == b"t" else ClaimDenied.STALE
+
+
+def _worker_of(said: bytes, silent_s: float) -> WorkerHeartbeat | None:
+    try:
+        return replace(_worker.decode(said), silent_s=silent_s)
+    except msgspec.DecodeError as error:
+        _log.warning("worker_unreadable", detail=str(error))
+        return None
+
+
+def _number_of(entry: str) -> tuple[int, int]:
+    """An entry's number, to be compared."""
+    at_ms, _, count = entry.partition("-")
+    return int(at_ms), int(count or 0)
+
+
+def _decode(fields: dict[bytes, bytes]) -> list[Report]:
+    """The reports of one entry. What another version wrote is passed over: it costs a lease, not the reader."""
+    try:
+        if b"s" in fields:
+            started = _granted.decode(fields[b"s"])
+            return [Report(ReportKind.STARTED, delivery, attempt) for delivery, attempt in started]
+        return decode(fields[b"r"])
+    except (KeyError, msgspec.DecodeError) as error:
+        _log.warning("report_unreadable", detail=str(error))
+        return []

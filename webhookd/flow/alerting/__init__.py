@@ -1,0 +1,1 @@
+"""Which alert mails are due, to whom, and their texts."""

@@ -1,0 +1,1 @@
+"""One HTTP attempt: the request, where it may go, what its result means and when to try again."""

@@ -1,0 +1,123 @@
+"""An egress proxy: what is asked of it for each connection (CONNECT, RFC 9110 §9.3.6), and what its answer means.
+
+answer so far                                   passage
+beginning of an HTTP/1.x head, 1xx heads        None: more must arrive
+2xx                                             OPENED: what follows is the endpoint's
+any other status                                Barred proxy_refused
+no HTTP, a head past the bound, bytes behind 2xx    Barred proxy_failed
+"""
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Final, NoReturn
+from urllib.parse import unquote_to_bytes
+
+from webhookd import __version__
+from webhookd.errors import InvalidInput, UnusableSetting
+from webhookd.flow.attempt.exchange_result import FailureCode
+from webhookd.flow.attempt.target import Target
+
+SETTING = "egress_proxy"
+
+_URL = re.compile(
+    r"http://(?:(?P<login>[^@/?#]*)@)?(?P<place>(?:\[[^\]@/?#]+\]|[^:\[\]@/?#]+):[0-9]+)/?", re.IGNORECASE
+)
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_START = b"HTTP/1."
+_END_OF_HEAD = b"\r\n\r\n"
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: ([^\r\n]*))?(?:\r\n.*)?", re.DOTALL)
+_UNPRINTABLE = re.compile(r"[^ -~]")
+_REASON_CHARS = 80  # of the proxy's own words, which end up in logs and activity
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelOpened:
+    """The proxy has connected; the endpoint is at the other end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelRefused:
+    """There is no way through; `detail` is for people."""
+
+    code: FailureCode
+    detail: str
+
+
+Passage = TunnelOpened | TunnelRefused
+OPENED: Final = TunnelOpened()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressProxy:
+    """Where every connection goes first. Never shows its credentials."""
+
+    host: str
+    port: int
+    authorization: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> "EgressProxy":
+        """The proxy a URL names: `http://host:port`, with `user:password@` before the host if it wants them.
+
+        Raises UnusableSetting, whose text repeats nothing of the URL: a password may stand anywhere in it.
+        """
+        found = _URL.fullmatch(url)
+        if found is None:
+            _refuse('is not of the form http://host:port or http://user:password@host:port ("%40" is an @ in them)')
+        try:
+            target = Target.parse(f"http://{found['place']}/")
+        except InvalidInput as error:
+            _refuse(str(error))
+        return cls(host=target.host, port=target.port, authorization=_basic(found["login"] or ""))
+
+    def request(self, host: str, port: int) -> bytes:
+        """What asks for a connection to this host, which must be a `Target`'s."""
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", f"User-Agent: webhookd/{__version__}"]
+        if self.authorization is not None:
+            lines.append(f"Proxy-Authorization: {self.authorization}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def read_connect_answer(arrived: bytes, head_bytes: int) -> Passage | None:
+    """What all the bytes that came from the proxy so far amount to; None while more must arrive.
+
+    Nothing may stand behind a 2xx head, whatever length it announces: no endpoint speaks before it is asked.
+    """
+    rest = arrived
+    while True:
+        head, end, behind = rest.partition(_END_OF_HEAD)
+        found = _STATUS_LINE.fullmatch(head)
+        if not _START.startswith(rest[: len(_START)]) or (end and found is None):
+            return TunnelRefused(FailureCode.PROXY_FAILED, "the proxy's answer is not HTTP")
+        if len(arrived) - len(behind) > head_bytes:
+            return TunnelRefused(FailureCode.PROXY_FAILED, "the head of the proxy's answer is too large")
+        if found is None or not end:
+            return None
+        status = int(found[1])
+        if status == 101 or status >= 200:
+            break
+        rest = behind
+    if not 200 <= status < 300:
+        return TunnelRefused(FailureCode.PROXY_REFUSED, f"the proxy answered {status} {_readable(found[2])}".rstrip())
+    if behind:
+        return TunnelRefused(FailureCode.PROXY_FAILED, "the proxy sent bytes that nobody asked for")
+    return OPENED
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise UnusableSetting(reason, setting=SETTING) from None
+
+
+def _basic(login: str) -> str | None:
+    if not login:
+        return None
+    user, _, password = (unquote_to_bytes(part) for part in login.partition(":"))
+    if b":" in user or _CONTROL.search(user + password):
+        _refuse("has a colon in the user name, or control characters")
+    return "Basic " + b64encode(user + b":" + password).decode("ascii")
+
+
+def _readable(reason: bytes | None) -> str:
+    return _UNPRINTABLE.sub("?", (reason or b"")[:_REASON_CHARS].decode("latin-1"))

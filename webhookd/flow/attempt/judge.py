@@ -1,0 +1,105 @@
+"""What one exchange means for its batch: acknowledged, to be tried again, or given up.
+
+class       outcome                                       verdict
+success     2xx                                           Delivered
+gone        410                                           Refused GONE: the subscription is switched off
+permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same answer
+retryable   anything else: no answer, 408, 425, 429, 5xx  RetryAt, after the algorithm's wait or a longer Retry-After,
+                                                          as long as failures ≤ max_retries
+                                                          Refused EXHAUSTED after that, and at once on a probe: a held
+                                                          lane waits for its next probe instead
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from webhookd.flow.attempt import retry
+from webhookd.flow.attempt.exchange_result import Failure, Outcome, Response
+from webhookd.flow.attempt.response_head import retry_after_s
+from webhookd.flow.subscription import Retry
+
+GONE_STATUS = 410
+RETRYABLE_STATUS = frozenset({408, 425, 429})
+SLOW_DOWN = frozenset({"http_429", "http_503"})
+"""The endpoint asks for fewer requests: its lane rests between deliveries (flow/settlement/in_flight.py)."""
+
+
+class Refusal(StrEnum):
+    """Why a batch is given up."""
+
+    EXHAUSTED = "exhausted"
+    PERMANENT = "permanent"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The endpoint acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """The batch is tried again after `wait_s` seconds."""
+
+    wait_s: float
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """There is no retry; `wait_s` is how long the endpoint asked to be left alone, 0 if it did not."""
+
+    code: str
+    why: Refusal
+    wait_s: float = 0.0
+
+
+Verdict = Delivered | RetryAt | Refused
+DELIVERED = Delivered()
+
+
+def acknowledged(outcome: Outcome) -> bool:
+    """Whether the endpoint took the batch (RFC 9110 §15.3: any 2xx)."""
+    return type(outcome) is Response and 200 <= outcome.status < 300
+
+
+def judge(
+    outcome: Outcome,
+    policy: Retry,
+    *,
+    failures: int,
+    probe: bool,
+    chance: float,
+    wall_now: float,
+    time_scale: float = 1.0,
+) -> Verdict:
+    """The verdict on one exchange; `failures` counts this batch's failures in a row, this one not included."""
+    if acknowledged(outcome):
+        return DELIVERED
+    code = code_of(outcome)
+    asked_s = _asked_s(outcome, wall_now)
+    lasting = _lasting(outcome)
+    if lasting is not None:
+        return Refused(code, lasting, asked_s)
+    if probe or failures >= policy.max_retries:
+        return Refused(code, Refusal.EXHAUSTED, asked_s)
+    wait_s = retry.wait_s(policy.algorithm, failures + 1, chance) * time_scale
+    return RetryAt(max(wait_s, asked_s), code)
+
+
+def code_of(outcome: Outcome) -> str:
+    """The failure's one word: `http_503`, or what kept an answer from coming."""
+    return str(outcome.code) if isinstance(outcome, Failure) else f"http_{outcome.status}"
+
+
+def _lasting(outcome: Outcome) -> Refusal | None:
+    """Why trying the same request again cannot help; None where it may."""
+    if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
+        return None
+    return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT
+
+
+def _asked_s(outcome: Outcome, wall_now: float) -> float:
+    """What `Retry-After` asks for, up to an hour."""
+    asked_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
+    return min(asked_s or 0.0, retry.LONGEST_RETRY_AFTER_S)

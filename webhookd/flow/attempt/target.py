@@ -1,0 +1,149 @@
+"""Where requests go: a URL taken apart and checked once, and the part of the request head that never changes.
+
+The check is about syntax only. Whether the address behind the host may be dialled is decided when it is known, in
+`webhookd.flow.attempt.egress_policy`: resolvers read too many spellings of an address for a check on strings to hold.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+from typing import NoReturn
+from urllib.parse import SplitResult, quote, urlsplit
+
+import idna
+
+from webhookd import __version__
+from webhookd.errors import InvalidInput
+
+MAX_URL_CHARS = 2048
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_UNPRINTABLE_OR_SPACE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")  # no scope: a scoped address is nobody else's endpoint
+# Underscores are no host name's, but compose files and internal DNS are full of them.
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An endpoint: what is dialled (`host` without brackets, lower case, IDNA) and what the request line says."""
+
+    tls: bool
+    host: str
+    port: int
+    path: str
+    host_header: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Target":
+        """The target a URL names; raises `InvalidInput` (field `url`) with the reason when it names none."""
+        parts = _split(url)
+        host = _host(parts)
+        port = _port(parts)
+        name = f"[{host}]" if ":" in host else host
+        return cls(
+            tls=parts.scheme == "https",
+            host=host,
+            port=port,
+            path=_path(parts),
+            host_header=name if port == DEFAULT_PORTS[parts.scheme] else f"{name}:{port}",
+        )
+
+
+def request_head(target: Target, headers: Sequence[tuple[str, str]], content_type: str) -> bytes:
+    """All of a request's head that is the same each time, up to and with the last CRLF.
+
+    The caller appends its own header lines (`webhook-id`, `Content-Length` …), an empty line and the body. A
+    `User-Agent` or `Accept` among `headers` replaces the default. Raises `InvalidInput` (field `headers`) for what
+    would break the framing.
+    """
+    given = {name.lower() for name, _ in headers}
+    defaults = [("User-Agent", f"webhookd/{__version__}"), ("Accept", "*/*")]
+    fields = [
+        ("Host", target.host_header),
+        *[(name, value) for name, value in defaults if name.lower() not in given],
+        ("Accept-Encoding", "identity"),
+        ("Content-Type", content_type),
+        *headers,
+    ]
+    lines = [f"POST {target.path} HTTP/1.1", *[_field(name, value) for name, value in fields]]
+    return ("\r\n".join(lines) + "\r\n").encode("latin-1")
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise InvalidInput(reason, field="url")
+
+
+def _split(url: str) -> SplitResult:
+    if len(url) > MAX_URL_CHARS:
+        _refuse(f"longer than {MAX_URL_CHARS} characters")
+    if _UNPRINTABLE_OR_SPACE.search(url) or "\\" in url:
+        _refuse("holds a space, a control character or a backslash")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        _refuse("is not a URL")
+    if parts.scheme not in DEFAULT_PORTS:
+        _refuse("only http and https are supported")
+    if "@" in parts.netloc:
+        _refuse("user and password do not belong in the URL; use a header")
+    if "#" in url:
+        _refuse("a fragment is never sent")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    host = (parts.hostname or "").lower()
+    if not host:
+        _refuse("the host is missing")
+    if "[" in parts.netloc or "]" in parts.netloc:
+        return _ipv6(host, parts.netloc)
+    if not host.isascii():
+        host = _idna(host)
+    labels = host.removesuffix(".").split(".")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        _refuse("the host is not a host name")
+    return host
+
+
+def _ipv6(host: str, netloc: str) -> str:
+    if not _BRACKETED.fullmatch(netloc):
+        _refuse("the host is not an IPv6 address")
+    try:
+        address = IPv6Address(host)
+    except AddressValueError:
+        _refuse("the host is not an IPv6 address")
+    return address.compressed
+
+
+def _idna(host: str) -> str:
+    try:
+        return idna.encode(host, uts46=True).decode("ascii").lower()
+    except idna.IDNAError:
+        _refuse("the host is not an internationalised host name")
+
+
+def _port(parts: SplitResult) -> int:
+    if parts.netloc.endswith(":"):
+        _refuse("the port is missing after the colon")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        _refuse("the port is not between 1 and 65535")
+    return port or DEFAULT_PORTS[parts.scheme]
+
+
+def _path(parts: SplitResult) -> str:
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return path if path.isascii() else "".join(char if char.isascii() else quote(char) for char in path)
+
+
+def _field(name: str, value: str) -> str:
+    if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+        raise InvalidInput(f"the header {name!r} cannot be sent", field="headers")
+    return f"{name}: {value}"

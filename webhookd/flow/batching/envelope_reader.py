@@ -1,0 +1,106 @@
+"""Reads records back out of a rendered request body (flow/batching/envelope.py), each value as its exact bytes.
+
+A value is never decoded here: it was accepted once, and another parser may refuse what the first one accepted (escapes
+of half a surrogate pair, deep nesting, numbers beyond a double). Its end is found by its brackets and strings alone.
+
+A tombstone and a record whose value is exactly `null` are rendered alike; both come back as tombstones.
+"""
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_BYTES = rb'(?:null|%b|\{"base64":%b\})' % (_STRING, _STRING)
+
+_HEAD = re.compile(
+    rb'[\[,]\{"topic":(%b),"partition":(-?\d+),"offset":(-?\d+),"timestamp":(-?\d+),"key":(%b),'
+    rb'"headers":(\[(?:\[%b,%b\],?)*+\]),"value":' % (_STRING, _BYTES, _STRING, _BYTES),
+    re.DOTALL,
+)
+"""What the envelope writes before a value, from the bracket or comma before the record."""
+
+_PLAIN = rb'[^"\[\]{}]++|%b' % _STRING
+_FLAT = rb"[\[{](?:%b)*+[\]}]" % _PLAIN
+_NESTED = rb"[\[{](?:%b|%b)*+[\]}]" % (_PLAIN, _FLAT)
+_BRACKET = re.compile(rb"(?:%b|%b)*+([\[\]{}])" % (_PLAIN, _NESTED), re.DOTALL)
+"""Up to the next bracket that is not inside a string. Containers at most two deep are skipped as a whole: each step of
+the search costs Python more than the bytes it covers."""
+
+_FIRST = len(b'{"messages":')
+
+
+class _Base64(msgspec.Struct, forbid_unknown_fields=True):
+    """Bytes that are not UTF-8, as the envelope shows them."""
+
+    base64: str
+
+
+_Shown = str | _Base64 | None
+
+_text = msgspec.json.Decoder(str).decode
+_shown = msgspec.json.Decoder(_Shown).decode
+_pairs = msgspec.json.Decoder(list[tuple[str, _Shown]]).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedRecord:
+    """One element of `messages`, its parts as Kafka gave them."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    value: bytes | None
+
+
+def records_of(body: bytes) -> Iterator[ParsedRecord]:
+    """The records of a body in their order. Raises ValueError for a body that the envelope did not render."""
+    at = _FIRST
+    while body[at : at + 1] != b"]":
+        head = _HEAD.match(body, at)
+        if head is None:
+            raise ValueError(f"no rendered record at byte {at}")
+        end = _value_end(body, head.end())
+        yield _record(head, body[head.end() : end])
+        at = end + 1
+
+
+def _record(head: "re.Match[bytes]", value: bytes) -> ParsedRecord:
+    topic, partition, offset, timestamp_ms, key, headers = head.groups()
+    return ParsedRecord(
+        topic=_text(topic),
+        partition=int(partition),
+        offset=int(offset),
+        timestamp_ms=int(timestamp_ms),
+        key=_raw(_shown(key)),
+        headers=tuple((name, _raw(shown)) for name, shown in _pairs(headers)),
+        value=None if value == b"null" else value,
+    )
+
+
+def _value_end(body: bytes, at: int) -> int:
+    """Where the object that the value at `at` is the last part of is closed."""
+    depth = 0
+    while depth >= 0:
+        bracket = _BRACKET.match(body, at)
+        if bracket is None:
+            raise ValueError(f"a value that does not end, from byte {at}")
+        depth += 1 if bracket[1] in b"[{" else -1
+        at = bracket.end()
+    return at - 1
+
+
+def _raw(shown: _Shown) -> bytes | None:
+    match shown:
+        case None:
+            return None
+        case str():
+            return shown.encode()
+        case _Base64(base64=text):
+            return base64.b64decode(text)

@@ -1,0 +1,1 @@
+"""Deliveries in flight: what a report settles, what is overdue, and batches whose retries are exhausted."""

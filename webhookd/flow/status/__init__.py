@@ -1,0 +1,1 @@
+"""What the status of a subscription shows: health, problems, deliveries, lag and recent activity."""

@@ -1,0 +1,72 @@
+"""The spells of failure that people were told of. Every function works inside the caller's transaction.
+
+What is read here is locked until the transaction ends, so that of several processes one decides at a time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy.orm import Session
+
+from webhookd.flow.alerting.incident import CALM_S, UNKNOWN_S, Incident
+from webhookd.store.dialects import insert_if_new, upsert
+from webhookd.store.tables import IncidentRow
+
+DUE_KEYS = 100
+
+
+def lock(session: Session, keys: Iterable[str]) -> dict[str, Incident]:
+    """The spells of these keys, as far as there are any."""
+    return _locked(session, IncidentRow.subject_key.in_(sorted(set(keys))))
+
+
+def lock_prefix(session: Session, prefix: str) -> dict[str, Incident]:
+    """The spells whose keys begin so."""
+    return _locked(session, IncidentRow.subject_key.startswith(prefix, autoescape=True))
+
+
+def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
+    """Keys of the spells to look at because time has passed: somebody may be reminded, or it is long over."""
+    lasting = and_(IncidentRow.ended_at == 0, IncidentRow.speak_at <= now)
+    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.told, IncidentRow.ended_at <= now - CALM_S)
+    forgotten = and_(IncidentRow.ended_at > 0, IncidentRow.told, IncidentRow.ended_at <= now - UNKNOWN_S)
+    query = (
+        select(IncidentRow.subject_key).where(or_(lasting, over, forgotten)).order_by(IncidentRow.speak_at).limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, Incident | None]) -> set[str]:
+    """Write what became of the spells, None for none; answers the keys that another process was quicker with.
+
+    `before` are those that were locked. Of two processes that begin the same spell, one does.
+    """
+    late = set()
+    for key in sorted(after):
+        incident = after[key]
+        if incident == before.get(key):
+            continue
+        if incident is None:
+            session.execute(delete(IncidentRow).where(IncidentRow.subject_key == key))
+        elif key in before:
+            upsert(session, IncidentRow, [{"subject_key": key, **asdict(incident)}], keys=["subject_key"])
+        elif not insert_if_new(session, IncidentRow, {"subject_key": key, **asdict(incident)}):
+            late.add(key)
+    return late
+
+
+def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]:
+    rows = session.scalars(select(IncidentRow).where(which).order_by(IncidentRow.subject_key).with_for_update())
+    return {
+        row.subject_key: Incident(
+            began_at=row.began_at,
+            ended_at=row.ended_at,
+            told=row.told,
+            mails=row.mails,
+            speak_at=row.speak_at,
+            untold_ranges=row.untold_ranges,
+            untold_records=row.untold_records,
+        )
+        for row in rows
+    }

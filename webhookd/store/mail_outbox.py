@@ -1,0 +1,194 @@
+"""The outbox of mails. Every function works inside the caller's transaction.
+
+    add        with what caused it, in one transaction: a crash loses neither
+    claim      puts the next try off before this one is made, so that no two processes are at one mail
+    settle     each recipient apart: who has it, or never will, is left out of the next try; with nobody left it is over
+    later      nobody could be tried: the same again, at growing intervals
+    give_up    it is not tried again
+
+A process that dies between sending and `settle` repeats the mail after CLAIM_S, with the same Message-ID.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy.orm import Session
+
+from webhookd.flow.alerting.alert import Alert
+from webhookd.flow.alerting.alert_recipient import AlertRecipient
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, left_over
+from webhookd.flow.subscription import OnExhausted, Subscription
+from webhookd.store import mail_failures, subscriptions
+from webhookd.store.dialects import insert_if_new
+from webhookd.store.tables import MailRow, SubscriptionRow
+
+CLAIM_S = 300.0
+"""Longer than any try takes (edges/mailer.py)."""
+
+FIRST_WAIT_S = 15.0
+LONGEST_WAIT_S = 300.0
+"""Between the tries of one mail: 15, 30, 60, 120, 240, 300, 300 … seconds."""
+
+PURGE_ROWS = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedMail:
+    """A mail that is this process' to send now; `tries` counts this one.
+
+    `owner` is the subscription that it is about, empty when it is for the operators.
+    """
+
+    id: int
+    owner: str
+    tries: int
+    mail: Mail
+
+
+def add(session: Session, alerts: Iterable[Alert], *, sent_at: float | None = None) -> None:
+    """Put mails into the outbox, due at once, or as sent already; those for nobody are left out."""
+    for alert in alerts:
+        if alert.mail.recipients:
+            insert_if_new(session, MailRow, _to_row(alert, sent_at))
+
+
+def claim(session: Session, now: float) -> ClaimedMail | None:
+    """The mail that has been due for longest, if there is one that no other process is at."""
+    query = (
+        select(MailRow)
+        .where(MailRow.next_try_at <= now)
+        .order_by(MailRow.next_try_at, MailRow.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    row = session.scalars(query).first()
+    if row is None:
+        return None
+    row.next_try_at = now + CLAIM_S
+    row.tries += 1
+    return ClaimedMail(id=row.id, owner=owner_of(row.subject_key), tries=row.tries, mail=_mail(row))
+
+
+def settle(session: Session, claimed: ClaimedMail, settlements: Sequence[RecipientResult], now: float) -> None:
+    """Write down what a try came to; the next one is for those who may get it later."""
+    mail_failures.note(session, claimed.owner, _of_concern(session, claimed.owner, settlements), now)
+    left = left_over(settlements)
+    changes: dict[str, Any] = {"recipients": list(left)}
+    if any(item.fate is MailResult.DELIVERED for item in settlements):
+        changes["sent_at"] = now
+    _update(session, claimed, next_try_at=now + wait_s(claimed.tries) if left else None, **changes)
+
+
+def later(session: Session, claimed: ClaimedMail, now: float) -> None:
+    """Nobody could be tried; it is to be tried again as it is."""
+    _update(session, claimed, next_try_at=now + wait_s(claimed.tries))
+
+
+def give_up(session: Session, claimed: ClaimedMail, detail: str, now: float) -> None:
+    """It is not tried again; who has not got it never will."""
+    given_up = [
+        RecipientResult(recipient=recipient, fate=MailResult.GIVEN_UP, detail=detail)
+        for recipient in claimed.mail.recipients
+    ]
+    mail_failures.note(session, claimed.owner, _of_concern(session, claimed.owner, given_up), now)
+    _update(session, claimed, next_try_at=None)
+
+
+def wait_s(tries: int) -> float:
+    """How long after so many tries of one mail the next one is made."""
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries - 1, 10))
+
+
+def owner_of(subject_key: str) -> str:
+    """The subscription that a key is about; empty for what is the operators'."""
+    kind, _, name = subject_key.partition(":")
+    return mail_failures.OPERATORS if kind == "fault" else name
+
+
+def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> None:
+    """Delete what was settled, one way or the other, and made before that moment."""
+    settled: ColumnElement[bool] = and_(MailRow.next_try_at.is_(None), MailRow.created_at < older_than)
+    doomed = select(MailRow.id).where(settled).limit(limit)
+    session.execute(delete(MailRow).where(MailRow.id.in_(doomed)))
+
+
+def recipients(session: Session, ids: Sequence[str]) -> dict[str, AlertRecipient]:
+    """Whom alerts about these subscriptions are for; the deleted are absent, an unusable one may have no address."""
+    loaded = subscriptions.load(session, ids)
+    return {
+        id_: recipient(found) if isinstance(found, Subscription) else _salvaged(session, id_)
+        for id_, found in loaded.items()
+    }
+
+
+def recipient(subscription: Subscription) -> AlertRecipient:
+    """Whom alerts about a subscription are for."""
+    return AlertRecipient(
+        id=subscription.id,
+        name=subscription.name,
+        emails=subscription.alerting.emails,
+        active=subscription.active,
+        version=subscription.version,
+        on_exhausted=subscription.retry.on_exhausted,
+    )
+
+
+def _salvaged(session: Session, id_: str) -> AlertRecipient:
+    """What can still be read of a damaged row: its owner has to hear of it more than anybody."""
+    outline = subscriptions.summary(session, id_)
+    return AlertRecipient(
+        id=id_,
+        name=outline.name or id_,
+        emails=_stored_emails(session, id_),
+        active=outline.active,
+        on_exhausted=OnExhausted.PAUSE,
+    )
+
+
+def _stored_emails(session: Session, id_: str) -> tuple[str, ...]:
+    """None for a subscription that is deleted, or damaged here."""
+    try:
+        stored = session.scalar(select(SubscriptionRow.alert_emails).where(SubscriptionRow.id == id_))
+    except ValueError:
+        stored = None
+    emails = stored if isinstance(stored, list) else []
+    return tuple(email for email in emails if isinstance(email, str))
+
+
+def _of_concern(session: Session, owner: str, settlements: Sequence[RecipientResult]) -> list[RecipientResult]:
+    """Those that are still addresses of their owner, which may have been changed or deleted since."""
+    if owner == mail_failures.OPERATORS:
+        return list(settlements)
+    emails = _stored_emails(session, owner)
+    return [item for item in settlements if item.recipient in emails]
+
+
+def _update(session: Session, claimed: ClaimedMail, **values: Any) -> None:  # noqa: ANN401  # columns
+    session.execute(update(MailRow).where(MailRow.id == claimed.id).values(**values))
+
+
+def _mail(row: MailRow) -> Mail:
+    return Mail(
+        token=row.message_id,
+        recipients=tuple(row.recipients),
+        subject=row.subject,
+        body=row.body,
+        created_at=row.created_at,
+    )
+
+
+def _to_row(alert: Alert, sent_at: float | None) -> dict[str, Any]:
+    return {
+        "subject_key": alert.subject_key,
+        "kind": alert.kind.value,
+        "message_id": alert.mail.token,
+        "recipients": list(alert.mail.recipients),
+        "subject": alert.mail.subject,
+        "body": alert.mail.body,
+        "created_at": alert.mail.created_at,
+        "next_try_at": alert.mail.created_at if sent_at is None else None,
+        "tries": 0 if sent_at is None else 1,
+        "sent_at": sent_at,
+    }

@@ -1,0 +1,96 @@
+"""What the ingest processes see of the system: faults, and how they are themselves. Inside the caller's transaction.
+
+Ages are told by the database's clock: a process that died is not heard of any more, and its faults with it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from webhookd.flow.monitoring.system_faults import SystemFault
+from webhookd.store.dialects import DatabaseNow, upsert
+from webhookd.store.tables import FaultRow, IngestLoadRow
+
+FRESH_S = 30.0
+"""What was not said again for so long is a dead process' word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenFault:
+    """A fault and who sees it."""
+
+    fault: SystemFault
+    member_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestLoad:
+    """How many deliveries a process has in flight, and how long the oldest has had no answer; 0 without any.
+
+    `longest_turn_s` is how long the ingest loop was busy with one turn, at most, in the last minute.
+    """
+
+    deliveries_in_flight: int
+    oldest_unanswered_s: float
+    longest_turn_s: float = 0.0
+
+
+def report(session: Session, member_id: str, faults: Iterable[SystemFault]) -> None:
+    """Say which faults this process sees now; those it said before and does not see any more are gone."""
+    now = session.scalar(select(DatabaseNow()))
+    rows = [
+        {"code": f.code, "member_id": member_id, "detail": f.detail, "since": f.since, "seen_at": now} for f in faults
+    ]
+    codes = [row["code"] for row in rows]
+    session.execute(delete(FaultRow).where(FaultRow.member_id == member_id, FaultRow.code.not_in(codes)))
+    if rows:
+        upsert(session, FaultRow, rows, keys=["code", "member_id"])
+
+
+def heartbeat(session: Session, member_id: str, ingest_load: IngestLoad) -> None:
+    """Say how this process is."""
+    row = {
+        "member_id": member_id,
+        "deliveries_in_flight": ingest_load.deliveries_in_flight,
+        "oldest_unanswered_s": ingest_load.oldest_unanswered_s,
+        "longest_turn_s": ingest_load.longest_turn_s,
+        "seen_at": session.scalar(select(DatabaseNow())),
+    }
+    upsert(session, IngestLoadRow, [row], keys=["member_id"])
+
+
+def faults(session: Session) -> list[SeenFault]:
+    """Every fault that a live process sees, by code and process."""
+    fresh = FaultRow.seen_at >= DatabaseNow() - FRESH_S
+    rows = session.scalars(select(FaultRow).where(fresh).order_by(FaultRow.code, FaultRow.member_id))
+    return [
+        SeenFault(fault=SystemFault(code=row.code, detail=row.detail, since=row.since), member_id=row.member_id)
+        for row in rows
+    ]
+
+
+def ingest_load(session: Session) -> IngestLoad | None:
+    """All live processes taken together; None when there is none."""
+    fresh = IngestLoadRow.seen_at >= DatabaseNow() - FRESH_S
+    rows = session.scalars(select(IngestLoadRow).where(fresh)).all()
+    if not rows:
+        return None
+    return IngestLoad(
+        deliveries_in_flight=sum(row.deliveries_in_flight for row in rows),
+        oldest_unanswered_s=max(row.oldest_unanswered_s for row in rows),
+        longest_turn_s=max(row.longest_turn_s for row in rows),
+    )
+
+
+def leave(session: Session, member_id: str) -> None:
+    """This process stops, and says nothing any more."""
+    session.execute(delete(FaultRow).where(FaultRow.member_id == member_id))
+    session.execute(delete(IngestLoadRow).where(IngestLoadRow.member_id == member_id))
+
+
+def forget(session: Session) -> None:
+    """Remove what dead processes have said."""
+    for table in (FaultRow, IngestLoadRow):
+        session.execute(delete(table).where(table.seen_at < DatabaseNow() - 10 * FRESH_S))

@@ -1,0 +1,1 @@
+"""Writes due alerts to the outbox and sends them."""

@@ -1,0 +1,18 @@
+"""What stands beside the ingest loop and does what may block."""
+
+from dataclasses import dataclass
+
+from workers.ingest.dispatch.task_publisher import TaskPublisher
+from workers.ingest.ports import Offsets
+from workers.ingest.settlement.database_writer import DatabaseWriter
+from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockingWriters:
+    """Each for its own outside system, on a thread of its own; `offsets` are asked on the loop's background threads."""
+
+    publisher: TaskPublisher
+    writer: DatabaseWriter
+    dead_letter_publisher: DeadLetterPublisher
+    offsets: Offsets

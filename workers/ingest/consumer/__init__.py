@@ -1,0 +1,1 @@
+"""One subscription: its Kafka consumer, its lanes, and its health."""

@@ -1,0 +1,64 @@
+"""Where the partitions end of which nothing is fetched (lanes held or paused): asked for all in one question."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
+
+from webhookd.flow.offsets.position import Partition
+from workers.ingest.ports import Offsets
+
+ASK_EVERY_S = 5.0
+"""The lag of a lane that is held is at most so old; one request to each broker."""
+
+TIMEOUT_S = 3.0
+
+
+class AtWork(Protocol):
+    """A subscription at work."""
+
+    def unfetched(self) -> Collection[Partition]:
+        """The partitions of which nothing is fetched now, so that no fetch tells where they end."""
+
+    def saw_ends(self, ends: Mapping[Partition, int]) -> None:
+        """Where partitions end, those of other subscriptions among them."""
+
+
+class PausedEndOffsets:
+    """Owned by the ingest loop's thread; `call` runs something there, `in_background` where it may block."""
+
+    def __init__(
+        self,
+        offsets: Offsets,
+        consumers: Mapping[str, AtWork],
+        *,
+        call: Callable[[Callable[[], None]], None],
+        in_background: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._offsets = offsets
+        self._consumers = consumers
+        self._call = call
+        self._in_background = in_background
+        self._asked_at = -ASK_EVERY_S
+        self._asking = False
+
+    def ask(self, now: float) -> None:
+        """Ask, if it is time to and the last answer is there."""
+        if self._asking or now - self._asked_at < ASK_EVERY_S:
+            return
+        partitions = {partition for consumer in self._consumers.values() for partition in consumer.unfetched()}
+        if not partitions:
+            return
+        self._asked_at, self._asking = now, True
+
+        def asking() -> None:
+            ends: Mapping[Partition, int] = {}
+            try:
+                ends = self._offsets.ends(partitions, TIMEOUT_S)
+            finally:
+                self._call(lambda: self._answered(ends))
+
+        self._in_background(asking)
+
+    def _answered(self, ends: Mapping[Partition, int]) -> None:
+        self._asking = False
+        for consumer in self._consumers.values():
+            consumer.saw_ends(ends)

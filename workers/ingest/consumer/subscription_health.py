@@ -1,0 +1,196 @@
+"""How one subscription is doing: its counters, its health and what it lost; what its condition shows."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from webhookd.errors import UnusableSubscription
+from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.batching.lane import Lane
+from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.status.activity import Activity, Event
+from webhookd.flow.status.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
+from webhookd.flow.status.problem import Problem, Problems
+from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, TopicStatus
+
+CONSUMER_FAILED = "intake_failed"
+"""Reading failed: a standing problem once it had begun, which is over when every lane has known its position for a
+while (oversight.py); before that, over when it starts."""
+
+OVER_AT_START = frozenset({UnusableSubscription.code, CONSUMER_FAILED})
+"""What kept a subscription from being run says nothing of one that runs."""
+
+UNHEALTHY_AFTER_S = 300.0
+"""A batch that fails for so long makes its subscription unhealthy, also while it has retries left."""
+
+LOST_RANGES = 20
+"""The newest that the condition shows; all of them are in the log and in alerts."""
+
+ANSWER_CHARACTERS = 200
+
+TOPIC_MISSING = "topic_missing"
+"""A topic of the subscription does not exist, yet or any more: nothing of it can be delivered."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Records since the subscription was made; `filter_errors` those of earlier runs only."""
+
+    delivered: int = 0
+    filtered: int = 0
+    dead_lettered: int = 0
+    filter_errors: int = 0
+
+
+@dataclass(slots=True)
+class SubscriptionHealth:
+    """Owned by the ingest loop's thread. `since` is that of the last change of `health`, wall time."""
+
+    subscription_id: str
+    since: float
+    version: int = 0
+    proven: bool = True
+    counters: Counters = field(default_factory=Counters)
+    problems: Problems = field(default_factory=Problems)
+    failure: FailedAttempt | None = None
+    delivery: DeliveryStatus = STARTING
+    lag: int | None = None
+    topics: dict[str, int] = field(default_factory=dict)
+    lost_ranges: list[LostRange] = field(default_factory=list)
+
+    @property
+    def health(self) -> Health:
+        """Unhealthy while there is a problem."""
+        return Health.UNHEALTHY if self.problems.all else Health.HEALTHY
+
+    @property
+    def reason(self) -> str:
+        """The code of the problem that is shown first."""
+        return self.problems.reason
+
+    @property
+    def last_code(self) -> str:
+        """The code of the last failed attempt."""
+        return self.failure.code if self.failure else ""
+
+    def change(self, act: Callable[[Problems], bool], now: float) -> Activity | None:
+        """Change the problems; returns what to tell the subscription's owner, None when health and reason stay."""
+        before = (self.health, self.reason)
+        act(self.problems)
+        if (self.health, self.reason) == before:
+            return None
+        if self.health is not before[0]:
+            self.since = now
+        healthy = self.health is Health.HEALTHY
+        event = Event.HEALTHY if healthy else Event.UNHEALTHY
+        return Activity(subscription_id=self.subscription_id, at=now, event=event, succeeded=healthy, error=self.reason)
+
+    def failed(self, failure: LoggedExchange) -> None:
+        """An exchange failed: keep what was answered, for people."""
+        self.failure = FailedAttempt(
+            code=failure.error,
+            at=failure.at,
+            status=failure.status,
+            answer=failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip(),
+            detail=failure.detail[:ANSWER_CHARACTERS],
+        )
+
+    def lost(self, lost: LostRange) -> None:
+        """Kafka no longer holds these offsets."""
+        self.lost_ranges = [*self.lost_ranges, lost][-LOST_RANGES:]
+
+    def too_long(self, lanes: Collection[Lane], now: float) -> bool:
+        """Whether a batch has been failing for so long that the subscription is to be called unhealthy."""
+        since = failing_since(lanes)
+        failed = self.health is Health.HEALTHY and since > 0.0 and bool(self.last_code)
+        return failed and now - since >= UNHEALTHY_AFTER_S
+
+    def status(self, lanes: Collection[Lane]) -> SubscriptionStatus:
+        """What the status shows, filter errors of this run aside."""
+        failed = self.health is Health.UNHEALTHY or failing_since(lanes)
+        failure = self.failure if failed else None
+        return SubscriptionStatus(
+            subscription_id=self.subscription_id,
+            health=self.health,
+            reason=self.reason,
+            since=self.since,
+            failing_since=failing_since(lanes),
+            last_failure=str(failure or ""),
+            delivery=replace(self.delivery, last_failure=failure),
+            lag=self.lag,
+            problems=self.problems.all,
+            lost_ranges=tuple(self.lost_ranges),
+            topics=tuple(TopicStatus(topic=t, partitions=n) for t, n in self.topics.items()),
+            delivered=self.counters.delivered,
+            filtered=self.counters.filtered,
+            filter_errors=self.counters.filter_errors,
+            dead_lettered=self.counters.dead_lettered,
+            version=self.version,
+            proven=self.proven,
+        )
+
+    def saw_lanes(self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> bool:
+        """Keep what the deliveries are doing; returns whether that is news."""
+        before = self.delivery
+        self.delivery = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        return self.delivery.differs(before)
+
+    @property
+    def missing(self) -> list[str]:
+        """The topics that do not exist, as far as the cluster was asked."""
+        return sorted(topic for topic, partitions in self.topics.items() if partitions == 0)
+
+    def saw_topics(self, seen: Topics, sources: Collection[str]) -> bool:
+        """How many partitions each topic has by now, as far as it was looked at; answers whether that is news.
+
+        Whether a topic exists that the brokers do not describe is not known.
+        """
+        told = {topic: seen.partitions[topic] for topic in sources if topic in seen.partitions}
+        topics = {
+            topic: partitions
+            for topic, partitions in (self.topics | told).items()
+            if partitions or topic not in seen.denied
+        }
+        news = topics != self.topics
+        self.topics = topics
+        return news
+
+
+def failing_since(lanes: Collection[Lane]) -> float:
+    """When the lane that has failed for longest began to; 0 while all are well."""
+    return min((lane.failing_since for lane in lanes if lane.failing_since), default=0.0)
+
+
+def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | None, now: float) -> SubscriptionHealth:
+    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again.
+
+    What failed before its owner changed it says nothing of it as it is now; and a configuration that could not be used
+    can be, or this would not be called.
+    """
+    fresh = SubscriptionHealth(subscription_id=subscription_id, version=version, since=now)
+    if previous is None:
+        return fresh
+    counters = Counters(
+        delivered=previous.delivered,
+        filtered=previous.filtered,
+        dead_lettered=previous.dead_lettered,
+        filter_errors=previous.filter_errors,
+    )
+    kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
+    if previous.version not in {0, version}:
+        return replace(kept, proven=False)
+    problems = [problem for problem in _problems(previous) if problem.standing or problem.code not in OVER_AT_START]
+    return replace(
+        kept,
+        proven=previous.proven,
+        problems=Problems(problems),
+        since=previous.since,
+        failure=previous.delivery.last_failure if previous.delivery else None,
+    )
+
+
+def _problems(previous: SubscriptionStatus) -> tuple[Problem, ...]:
+    """What a condition was unhealthy of; one that was written before migration 0003 has its reason only."""
+    if previous.problems or previous.health is Health.HEALTHY:
+        return previous.problems
+    code = previous.reason
+    return (Problem(code=code, since=previous.since, standing=code == TOPIC_MISSING),)

@@ -1,0 +1,67 @@
+"""Looks at the topics that are in use, again and again: before each commit, and for the status."""
+
+import logging
+from collections.abc import Callable, Collection
+from threading import Event, Thread
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from webhookd import logs
+from webhookd.edges.kafka_topics import look
+from webhookd.flow.offsets.topic_metadata import Topics
+
+TIMEOUT_S = 5.0
+
+_log = logs.get(__name__)
+_library_log = logging.getLogger("librdkafka")
+
+
+class TopicWatch:
+    """One thread; `saw` is called on it. `in_use` answers the topics that matter."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        interval_s: float,
+        in_use: Callable[[], Collection[str]],
+        saw: Callable[[Topics], None],
+    ) -> None:
+        config: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": bootstrap_servers,
+            "client.id": "webhookd-topics",
+            "allow.auto.create.topics": False,
+            "reconnect.backoff.max.ms": 2_000,
+        }
+        self._client = AdminClient(config, logger=_library_log)
+        self._interval_s = interval_s
+        self._in_use = in_use
+        self._saw = saw
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="topic-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(TIMEOUT_S + 1.0)
+
+    def look(self, topics: Collection[str]) -> Topics:
+        """A look at these topics now; blocks, any thread. Raises KafkaException when the cluster does not answer."""
+        return look(self._client, topics, TIMEOUT_S)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                seen = self.look(self._in_use())
+            except KafkaException as error:
+                _log.warning("topics_unknown", code="kafka_unavailable", detail=str(error))
+                continue
+            except Exception:  # noqa: BLE001 - the top of the thread: without looks nothing is confirmed any more
+                _log.exception("topic_watch_failed")
+                continue
+            self._saw(seen)

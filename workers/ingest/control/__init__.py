@@ -1,0 +1,1 @@
+"""Which subscriptions this ingest process runs, and the upkeep of their consumer groups."""

@@ -1,0 +1,179 @@
+"""Which subscriptions this process runs: heartbeats, membership, changed rows and the switch, read from the database.
+
+Once a second, and at once when a change is announced. While the database cannot be read, everything goes on as it
+was last known. A process that Kafka does not answer leaves its share to those that it does
+(flow/control/membership.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from webhookd import logs
+from webhookd.clock import Monotonic
+from webhookd.errors import StoreUnavailable
+from webhookd.flow.control.administration import Administration
+from webhookd.flow.control.change_notification import Announcement
+from webhookd.flow.control.membership import Member, owners, takes_part
+from webhookd.flow.control.rendezvous import owner
+from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
+from webhookd.flow.status.subscription_status import SubscriptionStatus
+from webhookd.flow.subscription import Subscription
+from webhookd.store import administration, ingest_members, subscription_statuses, subscriptions
+from webhookd.store.database import Database
+from webhookd.store.subscriptions import Loaded
+
+FIRST_ANSWER_S = 4.0
+"""How long the first heartbeat waits for what Kafka answers first: a process that cannot read must not take
+subscriptions from one that can. Longer than one question to Kafka takes."""
+
+_log = logs.get(__name__)
+
+
+class Kafka(Protocol):
+    """Whether Kafka answers this process."""
+
+    @property
+    def contact(self) -> KafkaReachability:
+        """What the questions came to so far."""
+
+    def wait_asked(self, timeout_s: float) -> bool:
+        """Wait until the first question has ended."""
+
+
+class SubscriptionRunner(Protocol):
+    """Who starts and stops what this process owns; called on the control thread."""
+
+    def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
+        """Run this version, or say why it cannot be; `previous` is its condition as last written."""
+
+    def leave(self, id_: str) -> None:
+        """It is deleted, or another process' now."""
+
+    def go_offline(self, age_s: float) -> None:
+        """The switch was turned so long ago: stop everything, and start nothing before it is turned back."""
+
+    def go_online(self) -> None:
+        """Run again what is to be run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """This process among the ingest processes: its id, and after which silence one has left.
+
+    `timeout_s` is that of heartbeats, `kafka_timeout_s` that of Kafka (settings, `ingest_kafka_timeout_s`).
+    """
+
+    id: str
+    timeout_s: float
+    kafka_timeout_s: float
+    monotonic: Monotonic
+
+
+class SubscriptionAssignment:
+    """One thread that reads, and one that listens for announcements to make it read sooner."""
+
+    def __init__(
+        self,
+        database: Database,
+        runs: SubscriptionRunner,
+        kafka: Kafka,
+        *,
+        member: Membership,
+        interval_s: float,
+        listen: Callable[[Callable[[Announcement], None], Event], None],
+    ) -> None:
+        self._database = database
+        self._runs = runs
+        self._kafka = kafka
+        self._member = member
+        self._takes_part = True
+        self._interval_s = interval_s
+        self._known: dict[str, int] = {}
+        self.sharing_count = 1
+        """How many ingest processes shared the subscriptions at the last read."""
+        self._offline = False
+        self._stop = Event()
+        self._wake = Event()
+        self._threads = [
+            Thread(target=self._run, name="control", daemon=True),
+            Thread(target=lambda: listen(self._announced, self._stop), name="announcements", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Begin to read and to listen."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End both threads and leave the membership, so that the others need not wait for the time-out."""
+        self._stop.set()
+        self._wake.set()
+        for thread in self._threads:
+            thread.join(5.0)
+        try:
+            with self._database.transaction() as session:
+                ingest_members.leave(session, self._member.id)
+                ingest_members.forget(session)
+        except StoreUnavailable as error:
+            _log.warning("store_unavailable", code=error.code, detail=error.detail)
+
+    def _announced(self, _announcement: Announcement) -> None:
+        self._wake.set()
+
+    def _run(self) -> None:
+        self._kafka.wait_asked(FIRST_ANSWER_S)
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                self._read()
+            except StoreUnavailable as error:
+                _log.warning("store_unavailable", code=error.code, detail=error.detail)
+            except Exception:  # noqa: BLE001 - the top of the thread: the next read may go well
+                _log.exception("control_failed")
+            self._wake.wait(self._interval_s)
+
+    def _read(self) -> None:
+        with self._database.transaction() as session:
+            sharing = self._beat(session)
+            switch = administration.read(session)
+            versions = subscriptions.versions(session)
+            ours = {id_: v for id_, v in versions.items() if owner(id_, sharing) == self._member.id}
+            changed = {id_: version for id_, version in ours.items() if self._known.get(id_) != version}
+            loaded = subscriptions.load(session, list(changed)) if changed else {}
+            before = subscription_statuses.read_all(session, list(loaded)) if loaded else {}
+        self.sharing_count = len(sharing)
+        self._follow(switch)
+        for id_ in [id_ for id_ in self._known if id_ not in ours]:
+            del self._known[id_]
+            self._runs.leave(id_)
+        for id_, found in loaded.items():
+            version = found.version if isinstance(found, Subscription) else changed[id_]
+            self._known[id_] = version
+            self._runs.run(id_, version, found, before.get(id_))
+
+    def _beat(self, session: Session) -> list[str]:
+        """Say how this process is; returns the processes that the subscriptions are divided among."""
+        now, contact = self._member.monotonic(), self._kafka.contact
+        present = ingest_members.present(session, self._member.timeout_s)
+        others = [other for other in present if other.id != self._member.id]
+        before = self._takes_part
+        bound_s = self._member.kafka_timeout_s
+        self._takes_part = takes_part(contact, others, now, before=before, lost_s=bound_s)
+        own = Member(id=self._member.id, reads=self._takes_part, contact_s=contact.contact_s(now))
+        ingest_members.heartbeat(session, own)
+        if self._takes_part != before:
+            _log.warning("membership_changed", reads=own.reads, silent_s=round(contact.silent_s(now), 3))
+        return owners([*others, own])
+
+    def _follow(self, switch: Administration) -> None:
+        if switch.offline == self._offline:
+            return
+        self._offline = switch.offline
+        if switch.offline:
+            self._runs.go_offline(switch.age_s)
+        else:
+            self._runs.go_online()

@@ -1,0 +1,238 @@
+"""What has to be done about consumer groups that nobody reads in, divided among the ingest processes by rendezvous.
+
+    of whom                            what                          how often
+    a deleted subscription             its group is deleted          until Kafka has forgotten it for good
+    one that is off, offline, unusable its offsets are committed     every few hours: brokers forget what an empty
+                                       again, as they are, and it    group committed after a week, counted from the
+                                       is visited for a moment       commit, or (classic) from its last member
+
+Nothing here depends on who ran a subscription: a group whose members were killed empties at its session time-out. A
+frozen process that comes back joins its group again before it reads that the subscription is gone, so a dropped group
+is deleted once more after two minutes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from webhookd import logs
+from webhookd.clock import Monotonic
+from webhookd.errors import Conflict, KafkaUnavailable, StoreUnavailable, TopicDenied, UpkeepDelayed
+from webhookd.flow.control.rendezvous import owner
+from webhookd.flow.offsets.position import Committed, Partition
+from webhookd.flow.status.subscription_status import SubscriptionStatus
+from webhookd.flow.subscription import Subscription, consumer_group
+from webhookd.store import (
+    administration,
+    dropped_groups,
+    ingest_members,
+    subscription_statuses,
+    subscriptions,
+)
+from webhookd.store.database import Database
+from webhookd.store.dropped_groups import DroppedGroup
+from webhookd.store.subscriptions import Loaded
+
+ROUND_S = 1.0
+ASK_S = 5.0
+VISIT_S = 20.0
+"""A first member of a classic group waits three seconds for others."""
+
+DELAYED_S = 3600.0
+"""Offsets that could not be renewed for so long are a fault: brokers keep them for a week, and for less if told so."""
+
+FIRST_OFFSETS_S = 60.0
+"""After the start: a process that never lives for the whole interval must get round to it too."""
+
+RETRY_S = (1.0, 5.0)
+"""The first and the longest wait before a group with members is tried again; it doubles between them."""
+
+FORGOTTEN_S = 120.0
+"""How long a dropped group may come back: longer than any session of a member that was frozen."""
+
+PAGE = 500
+FROZEN_S = ASK_S + 1.0
+"""Offsets that took so long to learn are not committed again: this process was frozen, and others may have gone on."""
+
+_log = logs.get(__name__)
+
+
+class Groups(Protocol):
+    """Kafka's consumer groups; every call raises KafkaUnavailable within its timeout."""
+
+    def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
+        """What the group has committed in these topics."""
+
+    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these as they are; Conflict when the group has members."""
+
+    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Be a member for a moment."""
+
+    def delete_group(self, group: str, timeout_s: float) -> None:
+        """Delete it, if it is there; Conflict when it has members."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """A group nobody reads in, and its topics."""
+
+    group: str
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    until: float
+    next_s: float
+
+
+class GroupUpkeep:
+    """One thread, which may wait for Kafka and the database; `drop_groups` and `keep_offsets` are its rounds."""
+
+    def __init__(
+        self,
+        database: Database,
+        groups: Groups,
+        *,
+        member_id: str,
+        member_timeout_s: float,
+        offsets_every_s: float,
+        protocol: Callable[[], str],
+        monotonic: Monotonic,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._database = database
+        self._groups = groups
+        self._member_id = member_id
+        self._member_timeout_s = member_timeout_s
+        self._offsets_every_s = offsets_every_s
+        self._protocol = protocol
+        self._monotonic = monotonic
+        self._ready = ready
+        self._offsets_at = monotonic() + min(FIRST_OFFSETS_S, offsets_every_s)
+        self._idle: deque[Idle] = deque()
+        self._waits: dict[str, _Wait] = {}
+        self._delayed: dict[str, float] = {}
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what it has in hand ends first."""
+        self._stop.set()
+        self._thread.join(ASK_S + 1.0)
+
+    def check(self) -> None:
+        """Raises UpkeepDelayed when a group's offsets could not be renewed for DELAYED_S; any thread."""
+        now = self._monotonic()
+        late = sorted(group for group, since in list(self._delayed.items()) if now - since >= DELAYED_S)
+        if late:
+            raise UpkeepDelayed(f"{len(late)} groups, {late[0]} among them")
+
+    def drop_groups(self) -> None:
+        """Delete the groups whose subscriptions are gone, as far as they are ours and empty."""
+        now = self._monotonic()
+        with self._database.transaction() as session:
+            alive = ingest_members.sharing(session, self._member_timeout_s)
+            waiting = dropped_groups.waiting(session)
+        ours = {group.name: group for group in waiting if owner(group.name, alive) == self._member_id}
+        self._waits = {name: wait for name, wait in self._waits.items() if name in ours}
+        for group in ours.values():
+            if self._stop.is_set():
+                return
+            if group.name not in self._waits or self._waits[group.name].until <= now:
+                self._drop(group, now)
+
+    def keep_offsets(self) -> None:
+        """Commit again, as they are, the offsets of groups that nobody reads in; for about a second at a time."""
+        began = self._monotonic()
+        if began >= self._offsets_at:
+            self._offsets_at = began + self._offsets_every_s
+            with self._database.transaction() as session:
+                self._idle = deque(self._idle_groups(session))
+            idle = {item.group for item in self._idle}
+            self._delayed = {group: since for group, since in self._delayed.items() if group in idle}
+            _log.info("offset_upkeep", groups=len(self._idle))
+        while self._idle and not self._stop.is_set() and self._monotonic() - began < ROUND_S:
+            self._keep(self._idle.popleft())
+
+    def _run(self) -> None:
+        while not self._stop.wait(ROUND_S):
+            if not self._ready():
+                continue  # another cluster's groups are none of ours
+            try:
+                self.drop_groups()
+                self.keep_offsets()
+            except StoreUnavailable as error:
+                _log.warning("store_unavailable", code=error.code, detail=error.detail)
+            except Exception:  # noqa: BLE001 - the top of the thread: the next round may go well
+                _log.exception("upkeep_failed")
+
+    def _drop(self, group: DroppedGroup, now: float) -> None:
+        try:
+            self._groups.delete_group(group.name, ASK_S)
+        except (Conflict, KafkaUnavailable) as error:  # ingest is still in it, or its session has not timed out yet
+            wait_s = self._waits[group.name].next_s if group.name in self._waits else RETRY_S[0]
+            self._waits[group.name] = _Wait(now + wait_s, min(2 * wait_s, RETRY_S[1]))
+            _log.info("group_kept", group=group.name, code=error.code, detail=error.detail)
+            return
+        if group.age_s < FORGOTTEN_S:
+            _log.info("group_deleted", group=group.name)
+            self._waits[group.name] = _Wait(now + FORGOTTEN_S - group.age_s, RETRY_S[0])
+            return
+        with self._database.transaction() as session:
+            dropped_groups.remove(session, group.name)
+
+    def _keep(self, idle: Idle) -> None:
+        asked_at = self._monotonic()
+        try:
+            commits = self._groups.commits(idle.group, idle.topics, ASK_S)
+            if not commits:
+                self._delayed.pop(idle.group, None)
+            if not commits or self._monotonic() - asked_at >= FROZEN_S:
+                return
+            self._groups.commit_again(idle.group, commits, ASK_S)
+            topics = sorted({partition.topic for partition in commits})
+            self._groups.visit(idle.group, topics, self._protocol(), VISIT_S)
+            self._delayed.pop(idle.group, None)
+        except Conflict:
+            _log.debug("group_runs_again", group=idle.group)
+            self._delayed.pop(idle.group, None)
+        except TopicDenied as error:  # until the next round, hours from now
+            _log.warning("upkeep_refused", group=idle.group, code=error.code, topic=error.topic)
+        except KafkaUnavailable as error:
+            _log.warning("upkeep_delayed", group=idle.group, code=error.code, detail=error.detail)
+            self._delayed.setdefault(idle.group, self._monotonic())
+            self._idle.append(idle)
+            self._stop.wait(RETRY_S[1])
+
+    def _idle_groups(self, session: Session) -> list[Idle]:
+        alive = ingest_members.sharing(session, self._member_timeout_s)
+        ids = sorted(id_ for id_ in subscriptions.versions(session) if owner(id_, alive) == self._member_id)
+        offline = administration.read(session).offline
+        found: list[Idle] = []
+        for page in [ids[first : first + PAGE] for first in range(0, len(ids), PAGE)]:
+            known = subscription_statuses.read_all(session, page)
+            for id_, loaded in subscriptions.load(session, page).items():
+                if offline or not _runs(loaded):
+                    found.append(Idle(group=consumer_group(id_), topics=_topics(loaded, known.get(id_))))
+        return found
+
+
+def _runs(loaded: Loaded) -> bool:
+    return isinstance(loaded, Subscription) and loaded.active
+
+
+def _topics(loaded: Loaded, status: SubscriptionStatus | None) -> tuple[str, ...]:
+    """What it reads; a damaged row does not say, but its condition still does."""
+    if isinstance(loaded, Subscription):
+        return tuple(source.topic for source in loaded.sources)
+    return tuple(item.topic for item in status.topics) if status else ()

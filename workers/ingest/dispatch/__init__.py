@@ -1,0 +1,1 @@
+"""Publishes deliveries as Celery tasks, as far as workers have free threads."""

@@ -1,0 +1,108 @@
+"""When what is ready leaves, and what leaves together: the parcels of the ingest loop.
+
+A subscription is *touched* when there may be something to dispatch; what is touched is looked at once the last parcel
+is through and a pause is over (see cadence). Those that wanted more than there was room for are looked at first, in
+turn, as soon as there is some (see flow/dispatch/concurrency_limit.py).
+
+A delivery goes to the queue for first attempts only when the endpoint answered well lately on all its lanes; else to
+that of the retries, so that those that hang hold each other up and nobody else.
+"""
+
+from collections.abc import Callable, Sequence
+
+from webhookd.flow.dispatch.active_lanes import ActiveLanes
+from webhookd.flow.dispatch.concurrency_limit import ThreadLoad, WorkerThreads
+from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.round_robin import RoundRobin
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from workers.ingest import loop_limits
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
+
+
+class Dispatcher:
+    """Owned by the ingest loop's thread. `failed` hears of an intake whose readiness cannot be told."""
+
+    def __init__(
+        self,
+        dispatches: InFlightDeliveries,
+        publisher: TaskPublisher,
+        *,
+        reply: str,
+        slots: WorkerThreads,
+        failed: Callable[[SubscriptionConsumer, Exception], None],
+    ) -> None:
+        self._dispatches = dispatches
+        self._publisher = publisher
+        self._reply = reply
+        self._failed = failed
+        self._rotation = RoundRobin(slots)
+        self.halted = False
+        """While webhookd is offline nothing leaves; what is ready waits."""
+        self._known: dict[str, SubscriptionConsumer] = {}
+        self._touched: dict[str, SubscriptionConsumer] = {}
+        self._recent_lanes = ActiveLanes()
+        self._next_at = 0.0
+
+    @property
+    def due_at(self) -> float | None:
+        """When to dispatch next; None while there is nothing to, or the publisher is busy."""
+        return self._next_at if self._touched and not self.halted and not self._publisher.waiting else None
+
+    def touch(self, consumer: SubscriptionConsumer) -> None:
+        """There may be something to dispatch."""
+        self._known[consumer.subscription.id] = self._touched[consumer.subscription.id] = consumer
+
+    def forget(self, consumer: SubscriptionConsumer) -> None:
+        """It is not run any more."""
+        id_ = consumer.subscription.id
+        self._touched.pop(id_, None)
+        self._known.pop(id_, None)
+        self._rotation.forget(id_)
+        self._publisher.revoke([lane.slot for lane in consumer.accumulator.lanes.values()])
+
+    def dispatch(self, now: float) -> None:
+        """Send on its way what is ready."""
+        if self.halted or not self._touched or self._publisher.waiting or now < self._next_at:
+            return
+        touched, self._touched = self._touched, {}
+        accumulators = {id_: consumer.accumulator for id_, consumer in touched.items()}
+        ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
+        outgoing = [self._outgoing(delivery) for delivery in ready]
+        for out in outgoing:
+            self._dispatches.published(out.delivery, now)
+        if outgoing:
+            shared = [out.delivery for out in outgoing if not out.alone]
+            self._recent_lanes.update((lane.subscription_id, lane.slot) for one in shared for lane in one.lanes)
+            busy_s = min(loop_limits.LONGEST_PAUSE_S, loop_limits.PUBLICATIONS * self._publisher.took_s)
+            self._next_at = now + max(self.pause_s(), busy_s)
+            self._publisher.publish(outgoing)
+
+    def resize(self, load: ThreadLoad) -> None:
+        """The threads of the live workers, how many are busy, and among how many ingest processes they are shared."""
+        self._rotation.resize(load)
+
+    def publish_again(self, unclaimed: Sequence[Delivery], now: float) -> bool:
+        """Publish what nobody claimed, under the same ids; answers whether the publisher had time for it."""
+        if self.halted or not unclaimed or self._publisher.waiting:
+            return False
+        for delivery in unclaimed:
+            self._dispatches.published(delivery, now)
+        self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])
+        return True
+
+    def count(self, now: float) -> None:
+        """Count what is under way: also what ended, or became slow, without its subscription being touched."""
+        self._rotation.count(now, self._dispatches.retrying)
+
+    def pause_s(self) -> float:
+        """Between two parcels, and between two looks at a consumer."""
+        pause_s = loop_limits.PAUSE_PER_LANE_S * self._recent_lanes.count
+        return min(loop_limits.LONGEST_PAUSE_S, max(loop_limits.SHORTEST_PAUSE_S, pause_s))
+
+    def count_lanes(self) -> None:
+        """A second is over: the pauses follow the lanes that shared tasks in it."""
+        self._recent_lanes.second_over()
+
+    def _outgoing(self, delivery: Delivery) -> Outgoing:
+        return Outgoing(delivery, delivery.ref(self._reply), delivery.alone)

@@ -1,0 +1,1 @@
+"""Checks of Kafka, Redis, database, workers and mail, and of the ingest loop itself."""

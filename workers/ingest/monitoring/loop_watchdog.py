@@ -1,0 +1,70 @@
+"""Watches the ingest loop: how long its turns take, and what a slow one hangs in."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from types import FrameType
+
+from webhookd import logs
+from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS, TICK_S, LoopLatency
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = tuple(str(ROOT / package) + "/" for package in ("workers", "webhookd"))
+FRAMES = 6
+"""The innermost frames of our own that a line in the log shows."""
+
+_log = logs.get(__name__)
+
+
+class LoopWatchdog:
+    """One thread. `turn` answers the number of the loop's turn, 0 while it waits; `thread_id` that of its thread."""
+
+    def __init__(self, *, turn: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
+        self._turn = turn
+        self._thread_id = thread_id
+        self._lengths = LoopLatency()
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(1.0)
+
+    @property
+    def longest_turn_s(self) -> float:
+        """The longest turn of the last minute."""
+        return self._lengths.longest_s
+
+    def look(self) -> None:
+        """One tick: a turn that has become slow, or that is stuck, is logged once as such."""
+        turn = self._turn()
+        match self._lengths.tick(turn):
+            case count if count == SLOW_TICKS:
+                _log.warning("turn_slow", turn=turn, lasts_s=count * TICK_S, at=self._where())
+            case count if count == STUCK_TICKS:
+                _log.error("turn_stuck", code="turn_stuck", turn=turn, lasts_s=count * TICK_S, at=self._where())
+
+    def _run(self) -> None:
+        while not self._stop.wait(TICK_S):
+            self.look()
+
+    def _where(self) -> list[str]:
+        frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no other way to see it
+        return own_frames(frame)
+
+
+def own_frames(frame: FrameType | None) -> list[str]:
+    """Our own frames of a stack, the innermost first: file, line and function."""
+    found: list[str] = []
+    while frame is not None and len(found) < FRAMES:
+        file = frame.f_code.co_filename
+        if file.startswith(PACKAGES):
+            found.append(f"{Path(file).relative_to(ROOT)}:{frame.f_lineno} {frame.f_code.co_name}")
+        frame = frame.f_back
+    return found

@@ -1,0 +1,76 @@
+"""What watches over the rest in each ingest process: who mails alerts, and who looks after the system's parts."""
+
+from collections.abc import Callable, Mapping
+
+from webhookd import clock
+from webhookd.edges.mailer import build_mailer
+from webhookd.errors import (
+    MailUnavailable,
+    MailUndeliverable,
+    NoWorkers,
+    QueueStalled,
+    QueueUnavailable,
+    StoreUnavailable,
+)
+from webhookd.settings import Settings
+from webhookd.store.system_health import IngestLoad
+from workers.edges import Edges
+from workers.ingest.alerting.outbox_relay import OutboxRelay
+from workers.ingest.loop_limits import Clocks
+from workers.ingest.monitoring.health_checks import Check, HealthChecks, WorkerChecks
+from workers.ingest.monitoring.health_monitor import HealthMonitor
+
+
+class Monitor:
+    """Mailing and the system's watch; `more` are checks of this process itself.
+
+    Raises UnusableSetting when no mail can be sent with the settings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        edges: Edges,
+        *,
+        member_id: str,
+        vitals: Callable[[], IngestLoad | None],
+        more: Mapping[str, Check],
+    ) -> None:
+        self._outbox_relay = OutboxRelay(
+            edges.database,
+            build_mailer(settings),
+            operators=settings.operator_emails,
+            retention_s=settings.activity_retention_s,
+            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
+        )
+        self._watch = HealthMonitor(
+            edges.database,
+            HealthChecks({**_checks(edges, self._outbox_relay), **more}),
+            self._outbox_relay,
+            member_id=member_id,
+            operators=settings.operator_emails,
+            vitals=vitals,
+            wall_clock=clock.wall_clock,
+        )
+
+    def start(self) -> None:
+        """Start both threads."""
+        self._outbox_relay.start()
+        self._watch.start()
+
+    def stop(self, budget_s: float) -> None:
+        """End both, each within the budget: the watch first, it has mails sent."""
+        self._watch.stop(budget_s)
+        self._outbox_relay.stop(budget_s)
+
+
+def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
+    workers = WorkerChecks(edges.coordination, clock.monotonic)
+    return {
+        QueueUnavailable.code: edges.coordination.ping,
+        StoreUnavailable.code: edges.database.ping,
+        NoWorkers.code: workers.attended,
+        QueueStalled.code: workers.flowing,
+        MailUnavailable.code: outbox_relay.check,
+        MailUndeliverable.code: outbox_relay.check_operators,
+    }

@@ -1,0 +1,1 @@
+"""Applies the reports of workers, and writes dead letters and statuses."""

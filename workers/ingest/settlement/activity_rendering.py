@@ -1,0 +1,41 @@
+"""Renders calls for the activity log: masked, parsed and readable; off the ingest loop's thread."""
+
+from collections.abc import Callable, Sequence
+
+from webhookd.flow.attempt.header import mask
+from webhookd.flow.attempt.response_head import parse_head
+from webhookd.flow.status.activity import Activity, Event
+from webhookd.flow.status.activity_rollup import CallRollup
+from webhookd.flow.subscription import Subscription
+
+
+def activity_rows(subscription: Subscription, calls: Sequence[CallRollup]) -> Callable[[], list[Activity]]:
+    """What renders the rows, when somebody has the time."""
+    return lambda: [_row(subscription, call) for call in calls]
+
+
+def _row(subscription: Subscription, call: CallRollup) -> Activity:
+    exchange = call.exchange
+    return Activity(
+        subscription_id=subscription.id,
+        at=exchange.at,
+        event=Event.API_CALL,
+        succeeded=call.succeeded,
+        calls=call.calls,
+        request=f"POST {subscription.destination.url}",
+        request_headers=(
+            *[mask(name) for name, _ in subscription.destination.headers],
+            f"webhook-id: {exchange.webhook_id}",
+            f"webhook-timestamp: {int(exchange.at)}",
+        ),
+        response_code=exchange.status or None,
+        response_body=_readable(exchange.body),
+        response_headers=tuple(parse_head(exchange.head)),
+        error=exchange.error,
+        detail=exchange.detail,
+    )
+
+
+def _readable(body: bytes) -> str:
+    """As text; what is not text, or what a database takes for the end of one, is replaced."""
+    return body.decode(errors="replace").replace("\0", "\ufffd")
