@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from stack import install
-from stack.child import LEASH
+from stack.child import PARENT_DEATH
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 20.0
@@ -126,5 +126,5 @@ def test_given_services_are_used_not_started() -> None:
 
 def test_leash_refuses_a_parent_that_is_gone() -> None:
     somebody_elses = str(os.getppid())
-    with subprocess.Popen([sys.executable, LEASH, somebody_elses, str(int(signal.SIGKILL)), "", "true"]) as process:
+    with subprocess.Popen([sys.executable, PARENT_DEATH, somebody_elses, str(int(signal.SIGKILL)), "", "true"]) as process:
         assert process.wait(DEADLINE_S) == 1
