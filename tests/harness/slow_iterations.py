@@ -1,7 +1,7 @@
 """What the watchdog of an ingest process has logged of turns in which its loop did nothing else for a second."""
 
-STUCK = '"event":"turn_stuck"'
-STUCK_AS_TEXT = "turn_stuck "
+STUCK = '"event":"stuck_loop_iteration"'
+STUCK_AS_TEXT = "stuck_loop_iteration "
 
 
 def stuck_turns(log: str) -> list[str]:

@@ -12,9 +12,9 @@ import sys
 from webhookd import logs
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 logs.configure(sys.argv[1], "info")
-watchdog = LoopWatchdog(turn=lambda: 7, thread_id=lambda: None)
+watchdog = LoopWatchdog(iteration=lambda: 7, thread_id=lambda: None)
 for _ in range(30):
-    watchdog.look()
+    watchdog.check()
 """
 """In a process of its own: how a process logs is chosen once."""
 

@@ -101,7 +101,7 @@ class Mailer:
             return _judged(recipient, *error.recipients[address.spec])
         except smtplib.SMTPDataError as error:
             return _judged(recipient, error.smtp_code, error.smtp_error)
-        return RecipientResult(recipient=recipient, fate=MailResult.DELIVERED)
+        return RecipientResult(recipient=recipient, result=MailResult.DELIVERED)
 
     def ping(self) -> None:
         """Connect, log in and leave. Raises MailUnavailable."""
@@ -201,16 +201,16 @@ def _parsed(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
 
 
 def _judged(recipient: str, code: int, text: bytes | str) -> RecipientResult:
-    fate = MailResult.REFUSED if code >= 500 else MailResult.LATER
-    return RecipientResult(recipient=recipient, fate=fate, detail=_said(code, text))
+    result = MailResult.REFUSED if code >= 500 else MailResult.LATER
+    return RecipientResult(recipient=recipient, result=result, detail=_said(code, text))
 
 
 def _refused(recipient: str, detail: str) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=detail)
+    return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail=detail)
 
 
 def _later(recipient: str, detail: str, *, tried: bool = True) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.LATER, detail=detail[:300], tried=tried)
+    return RecipientResult(recipient=recipient, result=MailResult.LATER, detail=detail[:300], tried=tried)
 
 
 def _leave(server: smtplib.SMTP) -> None:

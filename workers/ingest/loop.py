@@ -152,7 +152,7 @@ class IngestLoop:
 
     def happened(self, activity: Activity) -> None:
         """Tell a subscription's owner."""
-        self._writer.happened(lambda: [activity])
+        self._writer.add_activity(lambda: [activity])
 
     def topics(self, names: Collection[str]) -> Topics:
         """What the cluster says about these topics now; blocks."""
@@ -162,7 +162,7 @@ class IngestLoop:
         """There may be something to dispatch; for the loop's thread."""
         consumer = self.consumers.get(subscription_id)
         if consumer is not None:
-            self._settlement.touch(consumer)
+            self._settlement.schedule_dispatch(consumer)
 
     def share(self, load: ThreadLoad) -> None:
         """So many threads the live workers have, and so many of them are busy."""
@@ -174,7 +174,7 @@ class IngestLoop:
 
     def unknown(self, deliveries: Sequence[Delivery]) -> None:
         """These may not have been published: try again soon, under the same ids."""
-        self.call(lambda: self._settlement.publish_again_soon(deliveries))
+        self.call(lambda: self._settlement.republish_soon(deliveries))
 
     # What runs on the loop's thread.
 
@@ -225,7 +225,7 @@ class IngestLoop:
             after = revised(subscription, before)
             if after is not None and after != before:
                 self._asleep[id_] = (subscription, after)
-                self._writer.status(after)
+                self._writer.set_status(after)
 
     def fall_asleep(self, settle_s: float) -> None:
         """Dispatch nothing from here on; when what is in flight is settled, or in `settle_s`, leave every group.
@@ -307,7 +307,7 @@ class IngestLoop:
                 continue
             try:
                 if consumer.poll(now, pause_s):
-                    self._settlement.touch(consumer)
+                    self._settlement.schedule_dispatch(consumer)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
                 self._rebuild(consumer, error)
             self._poll_at(consumer)
@@ -354,10 +354,10 @@ class IngestLoop:
     def _say(self, consumer: SubscriptionConsumer) -> None:
         if consumer.changed:
             consumer.changed = False
-            self._writer.status(consumer.status())
+            self._writer.set_status(consumer.status())
         calls = consumer.fold.flush()
         if calls:
-            self._writer.happened(activity_rows(consumer.subscription, calls))
+            self._writer.add_activity(activity_rows(consumer.subscription, calls))
 
     def _rebuild(self, consumer: SubscriptionConsumer, error: Exception) -> None:
         """The consumer, or what was read, is beyond use: leave it, and join the group again from what is committed."""
@@ -382,7 +382,7 @@ class IngestLoop:
     def _start_later(self, subscription: Subscription, previous: SubscriptionStatus | None, error: Exception) -> None:
         _log.error("start_failed", code=CONSUMER_FAILED, subscription=subscription.id, detail=repr(error))
         before = previous or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)
-        self._writer.status(unhealthy(before, CONSUMER_FAILED, str(error), self.wall_clock(), subscription.version))
+        self._writer.set_status(unhealthy(before, CONSUMER_FAILED, str(error), self.wall_clock(), subscription.version))
         self.call_later(loop_limits.START_AGAIN_S, lambda: self._start_again(subscription, before))
 
     def _start_again(self, subscription: Subscription, previous: SubscriptionStatus) -> None:

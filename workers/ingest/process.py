@@ -119,7 +119,7 @@ class IngestProcess:
             open_consumer=self._open_consumer,
             never_joined=self._fall_back,
         )
-        self._watchdog = LoopWatchdog(turn=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
+        self._watchdog = LoopWatchdog(iteration=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
         self._control = self._new_control()
         self._upkeep = self._new_upkeep()
         self._slots = WorkerCapacity(
@@ -212,7 +212,7 @@ class IngestProcess:
         """The brokers are the database's cluster: what is to run may read."""
         self.loop.call(partial(self._wake, UNCONFIRMED))
 
-    def kafka_asked(self) -> None:
+    def kafka_checked(self) -> None:
         """The statuses say whether Kafka answers."""
         self.loop.call(self._show_kafka)
 
@@ -224,7 +224,7 @@ class IngestProcess:
 
     def _show_kafka(self) -> None:
         self._know_kafka()
-        contact, now = self._kafka.contact, clock.monotonic()
+        contact, now = self._kafka.reachability, clock.monotonic()
         kafka_outage.show(self.loop.consumers.values(), contact, now, self._settings.ingest_kafka_timeout_s)
         if self._held == {UNCONFIRMED}:
             wall_now = clock.wall_clock()
@@ -232,10 +232,10 @@ class IngestProcess:
 
     def _know_kafka(self) -> None:
         """Whether the loop may commit what it leaves: not as soon as Kafka is back, others may have read on by then."""
-        contact, now = self._kafka.contact, clock.monotonic()
-        if contact.silent_s(now) >= self._settings.ingest_kafka_timeout_s:
+        contact, now = self._kafka.reachability, clock.monotonic()
+        if contact.unreachable_s(now) >= self._settings.ingest_kafka_timeout_s:
             self.loop.kafka_lost = True
-        elif contact.contact_s(now) >= STEADY_S:
+        elif contact.reachable_s(now) >= STEADY_S:
             self.loop.kafka_lost = False
 
     def _wake(self, reason: str) -> None:
@@ -282,7 +282,7 @@ class IngestProcess:
         self.loop.call(lambda: answers.put(InFlight(len(self._dispatches), self._dispatches.oldest_at)))
         with suppress(Empty):  # a loop that hangs changes nothing: what it said last still holds
             self._in_flight = answers.get(timeout=VITALS_S)
-        return _vitals_of(self._in_flight, self._watchdog.longest_turn_s)
+        return _vitals_of(self._in_flight, self._watchdog.longest_iteration_s)
 
     def _unknown(self, deliveries: Sequence[Delivery]) -> None:
         self.loop.unknown(deliveries)
@@ -307,7 +307,7 @@ class IngestProcess:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
-        self._writer.status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
+        self._writer.set_status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
 
     def _open_consumer(
         self, subscription: Subscription, previous: SubscriptionStatus | None, loop: IngestLoop

@@ -222,7 +222,7 @@ def test_recipient_named_twice_gets_one_mail() -> None:
 def test_deactivation_ends_the_incident_and_says_why() -> None:
     owner = Owner()
     owner.hear(UNHEALTHY)
-    due = alert.deactivated(OWNER, "gone", UNHEALTHY, owner.now)
+    due = alert.alerts_on_deactivation(OWNER, "gone", UNHEALTHY, owner.now)
     assert set(due.incidents.values()) == {None}
     assert due.incidents.keys() >= owner.incidents.keys()
     [only] = due.alerts
@@ -238,7 +238,7 @@ def test_time_that_makes_no_sense_costs_no_alert(at: float) -> None:
     assert "unknown" in told(replace(UNHEALTHY, failing_since=at))
 
 
-CHANGED = replace(HEALTHY, proven=False)
+CHANGED = replace(HEALTHY, delivered_since_change=False)
 
 
 def test_change_by_the_owner_is_no_recovery() -> None:

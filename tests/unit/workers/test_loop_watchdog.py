@@ -14,18 +14,18 @@ def test_slow_turn_is_logged_once_with_what_it_hangs_in() -> None:
     hangs, inbox = threading.Event(), LoopInbox(HandServices().monotonic)
     inbox.put(hangs.wait)  # type: ignore[arg-type]  # what it answers is nobody's
     loop = threading.Thread(target=inbox.hear, args=[1.0])
-    watchdog = LoopWatchdog(turn=lambda: inbox.turn or 1, thread_id=lambda: loop.ident)
+    watchdog = LoopWatchdog(iteration=lambda: inbox.turn or 1, thread_id=lambda: loop.ident)
     loop.start()
     try:
         with capture_logs() as logs:
             for _ in range(STUCK_TICKS + 10):
-                watchdog.look()
+                watchdog.check()
     finally:
         hangs.set()
         loop.join()
-    assert [line["event"] for line in logs] == ["turn_slow", "turn_stuck"]
+    assert [line["event"] for line in logs] == ["slow_loop_iteration", "stuck_loop_iteration"]
     assert logs[0]["lasts_s"] == SLOW_TICKS * 0.05
-    assert watchdog.longest_turn_s > 1.0
+    assert watchdog.longest_iteration_s > 1.0
 
 
 def test_line_names_our_own_frames() -> None:
@@ -38,13 +38,13 @@ def test_line_names_our_own_frames() -> None:
 
     inbox.put(hang)
     loop = threading.Thread(target=inbox.hear, args=[1.0])
-    watchdog = LoopWatchdog(turn=lambda: inbox.turn, thread_id=lambda: loop.ident)
+    watchdog = LoopWatchdog(iteration=lambda: inbox.turn, thread_id=lambda: loop.ident)
     loop.start()
     assert inside.wait(20.0)
     try:
         with capture_logs() as logs:
             for _ in range(SLOW_TICKS + 1):
-                watchdog.look()
+                watchdog.check()
     finally:
         hangs.set()
         loop.join()
@@ -56,8 +56,8 @@ def test_line_names_our_own_frames() -> None:
 
 def test_quick_turns_say_nothing() -> None:
     turns = iter(range(1, 1000))
-    watchdog = LoopWatchdog(turn=lambda: next(turns), thread_id=lambda: None)
+    watchdog = LoopWatchdog(iteration=lambda: next(turns), thread_id=lambda: None)
     with capture_logs() as logs:
         for _ in range(100):
-            watchdog.look()
-    assert (logs, watchdog.longest_turn_s) == ([], 0.0)
+            watchdog.check()
+    assert (logs, watchdog.longest_iteration_s) == ([], 0.0)

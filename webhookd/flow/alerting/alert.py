@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from webhookd.flow.alerting import alert_text
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
-from webhookd.flow.alerting.incident import REMINDERS_S, Incident, Notice, observe, unknown
+from webhookd.flow.alerting.incident import REMINDER_INTERVALS_S, Incident, NoticeKind, observe, observe_unknown
 from webhookd.flow.alerting.lost_records import LostRecords, summarise
 from webhookd.flow.alerting.mail import Mail, token_of
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
@@ -54,9 +54,9 @@ class DueAlerts:
 
 
 KINDS = {
-    Notice.FAILING: AlertKind.UNHEALTHY,
-    Notice.STILL_FAILING: AlertKind.REMINDER,
-    Notice.RECOVERED: AlertKind.RECOVERED,
+    NoticeKind.FAILING: AlertKind.UNHEALTHY,
+    NoticeKind.STILL_FAILING: AlertKind.REMINDER,
+    NoticeKind.RECOVERED: AlertKind.RECOVERED,
 }
 
 
@@ -107,14 +107,16 @@ def due_alerts(
 
 def _health(
     latest: SubscriptionStatus, recipient: AlertRecipient, incident: Incident | None, now: float
-) -> tuple[Incident | None, Notice | None]:
+) -> tuple[Incident | None, NoticeKind | None]:
     older = 0 < latest.version < recipient.version
-    if older or (latest.health is Health.HEALTHY and not latest.proven):
-        return unknown(incident, now), None
+    if older or (latest.health is Health.HEALTHY and not latest.delivered_since_change):
+        return observe_unknown(incident, now), None
     return observe(incident, failing=latest.health is Health.UNHEALTHY, now=now)
 
 
-def deactivated(recipient: AlertRecipient, reason: str, status: SubscriptionStatus | None, now: float) -> DueAlerts:
+def alerts_on_deactivation(
+    recipient: AlertRecipient, reason: str, status: SubscriptionStatus | None, now: float
+) -> DueAlerts:
     """What is due when webhookd itself has switched a subscription off."""
     health, loss = health_key(recipient.id), loss_key(recipient.id)
     text = alert_text.on_deactivation(recipient, reason, status, now)
@@ -129,21 +131,21 @@ def _lost(
     known = set(before.lost_ranges) if before is not None else set()
     news = summarise(item for item in latest.lost_ranges if item not in known)
     if incident is None:
-        return (Incident(began_at=now, speak_at=now + REMINDERS_S[0]), news) if news else (None, None)
+        return (Incident(began_at=now, next_mail_at=now + REMINDER_INTERVALS_S[0]), news) if news else (None, None)
     if news is not None:
         incident = _with(news, incident)
-    if now < incident.speak_at:
+    if now < incident.next_mail_at:
         return incident, None
-    if incident.told:
+    if incident.owner_notified:
         return None, None
-    wait_s = REMINDERS_S[min(incident.mails, len(REMINDERS_S) - 1)]
+    wait_s = REMINDER_INTERVALS_S[min(incident.mails, len(REMINDER_INTERVALS_S) - 1)]
     untold = LostRecords(
         ranges=tuple(item for item in latest.lost_ranges if item.at >= incident.began_at),
-        count=incident.untold_ranges,
-        records=incident.untold_records,
+        count=incident.unreported_ranges,
+        records=incident.unreported_records,
     )
-    told = replace(incident, told=True, untold_ranges=0, untold_records=0)
-    return replace(told, mails=incident.mails + 1, speak_at=now + wait_s), untold
+    owner_notified = replace(incident, owner_notified=True, unreported_ranges=0, unreported_records=0)
+    return replace(owner_notified, mails=incident.mails + 1, next_mail_at=now + wait_s), untold
 
 
 def _with(news: LostRecords, incident: Incident) -> Incident:
@@ -151,8 +153,8 @@ def _with(news: LostRecords, incident: Incident) -> Incident:
     began_at = min(item.at for item in news.ranges)
     return replace(
         incident,
-        told=False,
-        began_at=began_at if incident.told else min(incident.began_at, began_at),
-        untold_ranges=incident.untold_ranges + news.count,
-        untold_records=incident.untold_records + news.records,
+        owner_notified=False,
+        began_at=began_at if incident.owner_notified else min(incident.began_at, began_at),
+        unreported_ranges=incident.unreported_ranges + news.count,
+        unreported_records=incident.unreported_records + news.records,
     )

@@ -10,10 +10,10 @@ from math import isfinite
 
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
 from webhookd.flow.alerting.failure_advice import TO_DO
-from webhookd.flow.alerting.incident import Notice
+from webhookd.flow.alerting.incident import NoticeKind
 from webhookd.flow.alerting.lost_records import LostRecords
 from webhookd.flow.alerting.mail import one_line
-from webhookd.flow.status.reason_codes import EXCHANGES, HTTP, entry, meaning
+from webhookd.flow.status.reason_codes import EXCHANGE_CODES, HTTP, meaning, table_key
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.flow.subscription import OnExhausted
 
@@ -136,13 +136,13 @@ class Text:
 
 
 def on_health(
-    word: Notice, status: SubscriptionStatus, recipient: AlertRecipient, lost: LostRecords | None, now: float
+    word: NoticeKind, status: SubscriptionStatus, recipient: AlertRecipient, lost: LostRecords | None, now: float
 ) -> Text:
     """It fails, it still does, or it has recovered."""
-    if word is Notice.RECOVERED:
+    if word is NoticeKind.RECOVERED:
         return _recovered(status, recipient, lost)
     began_at = status.failing_since or status.since
-    still = "still " if word is Notice.STILL_FAILING else ""
+    still = "still " if word is NoticeKind.STILL_FAILING else ""
     subject = f"{one_line(recipient.name)} is {still}failing ({one_line(status.reason)})"
     facts = [
         *_who(recipient),
@@ -222,7 +222,7 @@ def advice(code: str, on_exhausted: OnExhausted) -> tuple[str, str]:
     if code in BEFORE_SENDING:
         return BEFORE_SENDING[code]
     happens = PUT_ASIDE if on_exhausted is OnExhausted.DEAD_LETTER else HELD
-    return happens, FIX_BATCH.get(code) or TO_DO.get(entry(code), FIX_INSIDE)
+    return happens, FIX_BATCH.get(code) or TO_DO.get(table_key(code), FIX_INSIDE)
 
 
 def _meaning(code: str) -> list[tuple[str, str]]:
@@ -258,7 +258,7 @@ def _answer(status: SubscriptionStatus) -> list[tuple[str, str]]:
     """Whose words they are is said: where there was no answer they are webhookd's."""
     answer = one_line(status.last_failure, ANSWER_CHARACTERS)
     code = answer.partition(":")[0]
-    label = "no answer" if code in EXCHANGES and not code.startswith(HTTP) else "last answer"
+    label = "no answer" if code in EXCHANGE_CODES and not code.startswith(HTTP) else "last answer"
     return [(label, answer)] if answer and status.health is Health.UNHEALTHY else []
 
 

@@ -37,21 +37,21 @@ class RecipientResult:
     """What a try came to for one recipient; `tried` is False when it never was its turn."""
 
     recipient: str
-    fate: MailResult
+    result: MailResult
     detail: str = ""
     tried: bool = True
 
 
-def left_over(settlements: Iterable[RecipientResult]) -> tuple[str, ...]:
+def remaining_recipients(settlements: Iterable[RecipientResult]) -> tuple[str, ...]:
     """Whom the next try is for: first those whose turn it was not, so that nobody keeps the others from theirs."""
-    later = [item for item in settlements if item.fate is MailResult.LATER]
+    later = [item for item in settlements if item.result is MailResult.LATER]
     return tuple(item.recipient for item in sorted(later, key=lambda item: item.tried))
 
 
 def given_up(settlements: Iterable[RecipientResult]) -> tuple[RecipientResult, ...]:
     """The same where no other try is made for who might have got it later."""
     return tuple(
-        replace(item, fate=MailResult.GIVEN_UP) if item.fate is MailResult.LATER else item for item in settlements
+        replace(item, result=MailResult.GIVEN_UP) if item.result is MailResult.LATER else item for item in settlements
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from webhookd.flow.alerting.alert import Alert, AlertKind, write_alert
 from webhookd.flow.alerting.alert_text import LINE, Text, length, moment
-from webhookd.flow.alerting.incident import Incident, Notice
+from webhookd.flow.alerting.incident import Incident, NoticeKind
 from webhookd.flow.alerting.mail import one_line
 from webhookd.flow.monitoring.system_faults import SystemFault
 
@@ -56,9 +56,9 @@ UNKNOWN = ("A part of the system does not work.", "Look at /health and at the lo
 """Of a code that only another version of webhookd knows."""
 
 KINDS = {
-    Notice.FAILING: AlertKind.FAULT,
-    Notice.STILL_FAILING: AlertKind.FAULT_REMINDER,
-    Notice.RECOVERED: AlertKind.FAULT_OVER,
+    NoticeKind.FAILING: AlertKind.FAULT,
+    NoticeKind.STILL_FAILING: AlertKind.FAULT_REMINDER,
+    NoticeKind.RECOVERED: AlertKind.FAULT_OVER,
 }
 
 
@@ -67,9 +67,9 @@ def fault_key(code: str) -> str:
     return f"fault:{code}"
 
 
-def fault_alert(word: Notice, fault: SystemFault, recipients: Sequence[str], now: float) -> Alert:
+def fault_alert(word: NoticeKind, fault: SystemFault, recipients: Sequence[str], now: float) -> Alert:
     """The mail that says so to the operators."""
-    text = _over(fault, now) if word is Notice.RECOVERED else _there(word, fault, now)
+    text = _over(fault, now) if word is NoticeKind.RECOVERED else _there(word, fault, now)
     return write_alert(fault_key(fault.code), KINDS[word], recipients, text, now)
 
 
@@ -78,8 +78,8 @@ def remembered(code: str, incident: Incident) -> SystemFault:
     return SystemFault(code=code, detail="", since=incident.began_at)
 
 
-def _there(word: Notice, fault: SystemFault, now: float) -> Text:
-    still = "still " if word is Notice.STILL_FAILING else ""
+def _there(word: NoticeKind, fault: SystemFault, now: float) -> Text:
+    still = "still " if word is NoticeKind.STILL_FAILING else ""
     meaning, to_do = MEANING.get(fault.code, UNKNOWN)
     detail = one_line(fault.detail, DETAIL_CHARACTERS)
     lines = [

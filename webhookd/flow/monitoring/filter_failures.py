@@ -87,7 +87,7 @@ class FilterFailureDetector:
         """Whether the filters of any topic fail again and again."""
         return bool(self._failing)
 
-    def took(self, topic: str, records: int) -> str | None:
+    def add_poll(self, topic: str, records: int) -> str | None:
         """After a take of so many records: the problem's detail when there is one to tell, "" when it is over now."""
         counted = self._counting[topic].errors
         errors = counted - self._counted[topic]

@@ -12,12 +12,12 @@ class KafkaReachability:
     """The state after the last question; times are of the monotonic clock.
 
     `answered_since` is when the answers without a gap began, `failing_since` when the failures did; at most one of
-    them is set. `ever` says that Kafka has answered this process at all, `detail` what the last failure was.
+    them is set. `ever_answered` says that Kafka has answered this process at all, `detail` what the last failure was.
     """
 
     answered_since: float | None = None
     failing_since: float | None = None
-    ever: bool = False
+    ever_answered: bool = False
     detail: str = ""
 
     @property
@@ -28,17 +28,17 @@ class KafkaReachability:
     def answered(self, now: float) -> "KafkaReachability":
         """The state after an answer."""
         since = now if self.answered_since is None else self.answered_since
-        return KafkaReachability(answered_since=since, ever=True)
+        return KafkaReachability(answered_since=since, ever_answered=True)
 
     def failed(self, now: float, detail: str) -> "KafkaReachability":
         """The state after a failure."""
         since = now if self.failing_since is None else self.failing_since
         return replace(self, answered_since=None, failing_since=since, detail=detail)
 
-    def contact_s(self, now: float) -> float:
+    def reachable_s(self, now: float) -> float:
         """For how long Kafka has answered without a gap; 0 while it does not."""
         return 0.0 if self.answered_since is None else max(0.0, now - self.answered_since)
 
-    def silent_s(self, now: float) -> float:
+    def unreachable_s(self, now: float) -> float:
         """For how long Kafka has not answered; 0 while it does, and before the first question has ended."""
         return 0.0 if self.failing_since is None else max(0.0, now - self.failing_since)

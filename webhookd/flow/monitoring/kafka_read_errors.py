@@ -31,20 +31,20 @@ from webhookd.errors import GroupDenied, TopicDenied
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 
-LASTS_S: Final = 30.0
-PROBE_S: Final = 10.0
+PROBLEM_AFTER_S: Final = 30.0
+PROBE_INTERVAL_S: Final = 10.0
 """How often a partition with an error is fetched anew: only then does librdkafka report that it can be read again."""
 
-SETTLED_S: Final = 1.5 * LASTS_S
+STARTUP_GRACE_S: Final = 1.5 * PROBLEM_AFTER_S
 """After the start, before that the problems of the process before this one stand: their errors may come again."""
 
 LOOK_S: Final = 5.0
 """How long a look at the topics may take."""
 
-WHOLE: Final = -1
+ALL_PARTITIONS: Final = -1
 """The number that stands for all partitions of a topic."""
 
-GROUP: Final = Partition("", WHOLE)
+GROUP: Final = Partition("", ALL_PARTITIONS)
 """What an error without a topic is about."""
 
 TOPIC_DENIED: Final = TopicDenied.code
@@ -56,7 +56,7 @@ CODES: Final = (TOPIC_DENIED, GROUP_DENIED, COMMIT_FAILED, READ_FAILED)
 TOPIC_REFUSAL: Final = "topic_authorization_failed"
 GROUP_REFUSAL: Final = "group_authorization_failed"
 NO_LEADER: Final = "leader_not_available"
-TOLD_ELSEWHERE: Final = frozenset(
+IGNORED_ERRORS: Final = frozenset(
     {"all_brokers_down", "transport", "resolve", "authentication", "ssl", "timed_out", "fatal", "unknown_topic_or_part"}
 )
 """Not kept: connections concern the whole process, a topic that does not exist is `topic_missing`, and after a fatal
@@ -65,7 +65,7 @@ error there is another consumer."""
 PLACES_SHOWN: Final = 5
 
 
-def silence_s(look_every_s: float) -> float:
+def outage_after_s(look_every_s: float) -> float:
     """When the brokers did not answer for so long, the time before does not count: what failed then may end soon.
 
     Longer than looks at the topics are apart that are answered, however slowly.
@@ -88,28 +88,28 @@ class KafkaReadErrors:
 
     def __init__(self, now: float, look_every_s: float) -> None:
         self._began_at = now
-        self._silence_s = silence_s(look_every_s)
+        self._silence_s = outage_after_s(look_every_s)
         self._reads: dict[Partition, KafkaReadError] = {}
         self._commits: dict[Partition, KafkaReadError] = {}
         self._answered_at = -inf
 
-    def failed(self, place: Partition, name: str, text: str, now: float) -> None:
+    def error_reported(self, place: Partition, name: str, text: str, now: float) -> None:
         """Kafka reported an error about a partition, a topic (number WHOLE) or the GROUP."""
-        if name not in TOLD_ELSEWHERE:
+        if name not in IGNORED_ERRORS:
             _begin(self._reads, place, name, text, now)
 
-    def uncommitted(self, partitions: Iterable[Partition], name: str, text: str, now: float) -> None:
+    def commit_failed(self, partitions: Iterable[Partition], name: str, text: str, now: float) -> None:
         """A commit failed."""
-        if name not in TOLD_ELSEWHERE:
+        if name not in IGNORED_ERRORS:
             for partition in partitions:
                 _begin(self._commits, partition, name, text, now)
 
-    def read(self, partition: Partition) -> None:
+    def read_succeeded(self, partition: Partition) -> None:
         """Records of the partition were read, or its end."""
         if self._reads:
             self._reads.pop(partition, None)
 
-    def committed(self, partitions: Iterable[Partition]) -> None:
+    def commit_succeeded(self, partitions: Iterable[Partition]) -> None:
         """A commit succeeded."""
         self._reads.pop(GROUP, None)
         for partition in partitions:
@@ -120,11 +120,11 @@ class KafkaReadErrors:
         self._reads.pop(partition, None)
         self._commits.pop(partition, None)
 
-    def assigned(self) -> None:
+    def partitions_assigned(self) -> None:
         """The group gave us partitions."""
         self._reads.pop(GROUP, None)
 
-    def saw(self, topics: Topics, used: Collection[str], now: float) -> None:
+    def topics_described(self, topics: Topics, used: Collection[str], now: float) -> None:
         """The brokers answered about topics, as far as they are `used` here."""
         if now - self._answered_at > self._silence_s:
             for failure in (*self._reads.values(), *self._commits.values()):
@@ -133,7 +133,7 @@ class KafkaReadErrors:
         for topic in used:
             if topic in topics.denied:
                 text = "the brokers do not describe the topic"
-                _begin(self._reads, Partition(topic, WHOLE), TOPIC_REFUSAL, text, now)
+                _begin(self._reads, Partition(topic, ALL_PARTITIONS), TOPIC_REFUSAL, text, now)
             elif topic in topics.partitions:
                 self._described(topic, topics, now)
 
@@ -141,37 +141,41 @@ class KafkaReadErrors:
         leaderless = topics.leaderless.get(topic, ())
         for place, failure in list(self._reads.items()):
             led = failure.name == NO_LEADER and place.number not in leaderless
-            if place.topic == topic and (place.number == WHOLE or led or not topics.partitions[topic]):
+            if place.topic == topic and (place.number == ALL_PARTITIONS or led or not topics.partitions[topic]):
                 del self._reads[place]
         for number in leaderless:
             _begin(self._reads, Partition(topic, number), NO_LEADER, "the partition has no leader", now)
 
-    def probe(self, partitions: Collection[Partition], now: float, at_most: int) -> list[Partition]:
+    def due_probes(self, partitions: Collection[Partition], now: float, at_most: int) -> list[Partition]:
         """Those of these partitions that are to be fetched anew now; each comes again after PROBE_S."""
         failing = sorted((self._reads[p].probed_at, p) for p in partitions if p in self._reads)
-        due = [partition for probed_at, partition in failing if now - probed_at >= PROBE_S][:at_most]
+        due = [partition for probed_at, partition in failing if now - probed_at >= PROBE_INTERVAL_S][:at_most]
         for partition in due:
             self._reads[partition].probed_at = now
         return due
 
-    def unreadable(self, partition: Partition) -> bool:
+    def is_unreadable(self, partition: Partition) -> bool:
         """Whether nothing is fetched of a partition, so that nothing tells where it ends by now."""
         return bool(self._reads) and (
-            partition in self._reads or Partition(partition.topic, WHOLE) in self._reads or GROUP in self._reads
+            partition in self._reads
+            or Partition(partition.topic, ALL_PARTITIONS) in self._reads
+            or GROUP in self._reads
         )
 
-    def settled(self, now: float) -> bool:
+    def startup_is_over(self, now: float) -> bool:
         """Whether problems that do not last here are over, also those that were known before the start."""
-        return now - self._began_at >= SETTLED_S
+        return now - self._began_at >= STARTUP_GRACE_S
 
-    def describable(self, topic: str) -> bool:
+    def is_described(self, topic: str) -> bool:
         """Whether the brokers tell anything about a topic."""
-        return Partition(topic, WHOLE) not in self._reads
+        return Partition(topic, ALL_PARTITIONS) not in self._reads
 
-    def lasting(self, assigned: Collection[Partition], fetched: Collection[Partition], now: float) -> dict[str, str]:
+    def lasting_problems(
+        self, assigned: Collection[Partition], fetched: Collection[Partition], now: float
+    ) -> dict[str, str]:
         """The problems of the moment, by code, with their details.
 
-        Of the partitions that are `assigned` only those that are `fetched` can have errors of reading: of one that is
+        Of the partitions that are `partitions_assigned` only those that are `fetched` can have errors of reading: of one that is
         paused nobody knows whether its error is over.
         """
         reads = {place: failure for place, failure in self._reads.items() if _concerns(place, failure, assigned)}
@@ -180,7 +184,7 @@ class KafkaReadErrors:
         found: dict[tuple[str, str, str], list[Partition]] = {}
         for failures, concerned, other in ((reads, fetched, READ_FAILED), (self._commits, assigned, COMMIT_FAILED)):
             for place, failure in failures.items():
-                if now - failure.since >= LASTS_S and (place.number == WHOLE or place in concerned):
+                if now - failure.since >= PROBLEM_AFTER_S and (place.number == ALL_PARTITIONS or place in concerned):
                     found.setdefault((_code(failure.name, other), failure.name, failure.text), []).append(place)
         details: dict[str, list[str]] = {}
         for (code, name, text), places in found.items():
@@ -209,7 +213,9 @@ def _code(name: str, other: str) -> str:
 
 
 def _shown(places: Collection[Partition]) -> str:
-    names = [place.topic if place.number == WHOLE else str(place) for place in sorted(places) if place != GROUP]
+    names = [
+        place.topic if place.number == ALL_PARTITIONS else str(place) for place in sorted(places) if place != GROUP
+    ]
     more = [f"and {len(names) - PLACES_SHOWN} more"] if len(names) > PLACES_SHOWN else []
     shown = ", ".join([*names[:PLACES_SHOWN], *more])
     return f"{shown}: " if shown else ""

@@ -23,7 +23,7 @@ PERIODS = 60
 
 
 class LoopLatency:
-    """Fed by one thread; `longest_s` may be read from any."""
+    """Fed by one thread; `longest_iteration_s` may be read from any."""
 
     def __init__(self) -> None:
         self._turn = 0
@@ -32,10 +32,10 @@ class LoopLatency:
         self._longest = 0
         self._periods: deque[int] = deque(maxlen=PERIODS)
 
-    def tick(self, turn: int) -> int:
+    def tick(self, iteration: int) -> int:
         """One tick passed and found this turn, 0 where the loop waits; answers for how many ticks it has lasted."""
-        self._ticks = self._ticks + 1 if turn and turn == self._turn else 0
-        self._turn = turn
+        self._ticks = self._ticks + 1 if iteration and iteration == self._turn else 0
+        self._turn = iteration
         self._longest = max(self._longest, self._ticks)
         self._seen += 1
         if self._seen % PERIOD_TICKS == 0:
@@ -44,6 +44,6 @@ class LoopLatency:
         return self._ticks
 
     @property
-    def longest_s(self) -> float:
+    def longest_iteration_s(self) -> float:
         """The longest turn of the last minute; one that lasts still counts as far as it has come."""
         return max(self._longest, *list(self._periods), 0) * TICK_S

@@ -12,7 +12,7 @@ from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 STALLED_S = 30.0
 
 
-def unattended(waiting: Mapping[str, int], workers: Iterable[WorkerHeartbeat]) -> list[str]:
+def queues_without_workers(waiting: Mapping[str, int], workers: Iterable[WorkerHeartbeat]) -> list[str]:
     """The queues that no worker consumes."""
     consumed = {queue for worker in workers for queue in worker.queues}
     return sorted(set(waiting) - consumed)
@@ -25,7 +25,7 @@ class QueueStallDetector:
         self._after_s = after_s
         self._waiting_since: dict[str, float] = {}
 
-    def look(self, waiting: Mapping[str, int], workers: Iterable[WorkerHeartbeat], now: float) -> dict[str, int]:
+    def check(self, waiting: Mapping[str, int], workers: Iterable[WorkerHeartbeat], now: float) -> dict[str, int]:
         """The queues that have stalled, and how many tasks wait in each; `now` is monotonic.
 
         A queue without consumers is not stalled: that is another fault.

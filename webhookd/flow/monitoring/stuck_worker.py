@@ -25,15 +25,15 @@ class StuckWorkerDetector:
         self._looked_at = 0.0
         self._taken = 0
 
-    def look(self, now: float, *, waiting: int, room: int, taken: int) -> bool:
+    def check(self, now: float, *, waiting: int, free: int, taken: int) -> bool:
         """Whether it is deaf by now; `taken` counts the tasks it has taken from the queue since it started."""
         regular = self._well_at is not None and now - self._looked_at <= LONGEST_GAP_S
-        well = waiting <= 0 or room <= 0 or taken != self._taken
+        well = waiting <= 0 or free <= 0 or taken != self._taken
         self._looked_at, self._taken = now, taken
         if self._well_at is None or well or not regular:
             self._well_at = now
         return now - self._well_at >= self._after_s
 
-    def start_over(self) -> None:
+    def reset(self) -> None:
         """There was no look: Redis did not answer."""
         self._well_at = None

@@ -17,14 +17,14 @@ DELIVERIES_UNCLAIMED = "deliveries_unclaimed"
 DELIVERIES_STALE = "deliveries_stale"
 DEAD_LETTERS_WAITING = "dead_letters_waiting"
 
-NORMAL_S: Mapping[str, float] = {
+TOLERATED_S: Mapping[str, float] = {
     POSITION_UNKNOWN: 60.0,
     NOT_ASSIGNED: 120.0,  # a killed member keeps its partitions for its session: 45 s with the consumer protocol
     DELIVERIES_UNCLAIMED: 300.0,
     DELIVERIES_STALE: 60.0,
     DEAD_LETTERS_WAITING: 60.0,
 }
-INHERITED_S: Mapping[str, float] = {code: 1.5 * normal_s for code, normal_s in NORMAL_S.items()}
+RESUMED_PROBLEM_KEPT_S: Mapping[str, float] = {code: 1.5 * normal_s for code, normal_s in TOLERATED_S.items()}
 """After the start, before that a problem from before it stands: what stands still needs its time to be found again."""
 
 SHOWN = 5
@@ -46,15 +46,15 @@ class StallDetector:
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], float] = {}
 
-    def look(self, found: Iterable[Stall], now: float) -> dict[str, str | None]:
+    def check(self, found: Iterable[Stall], now: float) -> dict[str, str | None]:
         """By code: the detail of what has lasted for too long, None where nothing stands still.
 
         A code is absent while what stands still may yet be normal.
         """
         known = {(item.code, item.subject): item for item in found}
         self._since = {key: self._since.get(key, now) for key in known}
-        lasting = [item for key, item in known.items() if now - self._since[key] >= NORMAL_S[item.code]]
-        over: dict[str, str | None] = dict.fromkeys(NORMAL_S.keys() - {code for code, _ in known})
+        lasting = [item for key, item in known.items() if now - self._since[key] >= TOLERATED_S[item.code]]
+        over: dict[str, str | None] = dict.fromkeys(TOLERATED_S.keys() - {code for code, _ in known})
         return over | {code: _detail([item for item in lasting if item.code == code]) for code in _codes(lasting)}
 
 

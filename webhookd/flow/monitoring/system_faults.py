@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from webhookd.errors import NoWorkers
 
-LASTING_S = 5.0
-LONGER_S = {NoWorkers.code: 15.0}
+FAULT_AFTER_S = 5.0
+FAULT_AFTER_BY_CODE_S = {NoWorkers.code: 15.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +38,19 @@ class FaultTracker:
 
     def __init__(self) -> None:
         self._failing: dict[str, SystemFault] = {}
-        self.standing: dict[str, SystemFault] = {}
+        self.active: dict[str, SystemFault] = {}
         """The faults that are, by code."""
-        self.well: frozenset[str] = frozenset()
+        self.healthy_codes: frozenset[str] = frozenset()
         """The codes that were well at the last look that asked."""
 
-    def saw(self, answers: Mapping[str, str | None], now: float) -> FaultChanges:
+    def observe(self, answers: Mapping[str, str | None], now: float) -> FaultChanges:
         """Take the answers of one look: by code what is wrong, None where all is well."""
-        well = {code for code, detail in answers.items() if detail is None}
-        ended = tuple(fault for code, fault in self.standing.items() if code in well)
-        for code in well:
+        healthy_codes = {code for code, detail in answers.items() if detail is None}
+        ended = tuple(fault for code, fault in self.active.items() if code in healthy_codes)
+        for code in healthy_codes:
             self._failing.pop(code, None)
-            self.standing.pop(code, None)
-        self.well = (self.well - answers.keys()) | well
+            self.active.pop(code, None)
+        self.healthy_codes = (self.healthy_codes - answers.keys()) | healthy_codes
         return FaultChanges(began=tuple(self._lasting(answers, now)), ended=ended)
 
     def _lasting(self, answers: Mapping[str, str | None], now: float) -> list[SystemFault]:
@@ -62,9 +62,9 @@ class FaultTracker:
             # A clock that was set back must not keep a fault from being said.
             since = min(first.since, now)
             self._failing[code] = fault = replace(first, detail=detail, since=since)
-            if now - since < LONGER_S.get(code, LASTING_S):
+            if now - since < FAULT_AFTER_BY_CODE_S.get(code, FAULT_AFTER_S):
                 continue
-            if code not in self.standing:
+            if code not in self.active:
                 began.append(fault)
-            self.standing[code] = fault
+            self.active[code] = fault
         return began

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 
-FAILURES_HELD = 1000
+MAX_FAILURE_ROWS = 1000
 """Rows of failures of one subscription between two flushes; a retry waits seconds, so only many lanes come near."""
 
 
@@ -34,7 +34,7 @@ class ActivityRollup:
 
     def failed(self, exchange: LoggedExchange) -> None:
         """One call failed; past the bound it is counted in the last row, which shows the latest."""
-        before = self._failures.pop().calls if len(self._failures) >= FAILURES_HELD else 0
+        before = self._failures.pop().calls if len(self._failures) >= MAX_FAILURE_ROWS else 0
         self._failures.append(CallRollup(exchange, before + 1, succeeded=False))
 
     def flush(self) -> list[CallRollup]:

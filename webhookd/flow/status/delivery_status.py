@@ -20,7 +20,7 @@ from math import inf
 from webhookd.flow.batching.lane import CircuitState, Lane
 from webhookd.flow.dispatch.delivery import DeliveryStage
 
-SAME_S = 1.0
+SAME_TIME_TOLERANCE_S = 1.0
 """Two times of the next attempt that differ by less are one: the clocks run apart a little."""
 
 
@@ -70,7 +70,7 @@ class DeliveryStatus:
     def differs(self, other: "DeliveryStatus") -> bool:
         """Whether people would see another status."""
         apart_s = abs(self.next_attempt_at - other.next_attempt_at)
-        return apart_s > SAME_S or replace(self, next_attempt_at=other.next_attempt_at) != other
+        return apart_s > SAME_TIME_TOLERANCE_S or replace(self, next_attempt_at=other.next_attempt_at) != other
 
 
 STARTING = DeliveryStatus(state=DeliveryState.STARTING)

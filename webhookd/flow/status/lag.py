@@ -19,10 +19,10 @@ from webhookd.flow.batching.lane import CircuitState, Lane
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 
-FRESH_S: Final = 75.0
+END_VALID_S: Final = 75.0
 """An end that was asked for counts for so long: several questions may fail."""
 
-UNANSWERED_S: Final = 30.0
+NO_ANSWER_S: Final = 30.0
 """Fetches tell nothing when the brokers have answered nobody for so long."""
 
 
@@ -32,7 +32,7 @@ class Ends:
     def __init__(self) -> None:
         self._told: dict[Partition, tuple[int, float]] = {}
 
-    def told(self, ends: Mapping[Partition, int], now: float) -> None:
+    def update(self, ends: Mapping[Partition, int], now: float) -> None:
         """The brokers were asked, and said so."""
         self._told.update({partition: (end, now) for partition, end in ends.items()})
 
@@ -42,8 +42,8 @@ class Ends:
 
     def of(self, partition: Partition, now: float) -> int | None:
         """Where a partition ends; None when nobody said so lately."""
-        end, at = self._told.get(partition, (0, now - FRESH_S))
-        return end if now - at < FRESH_S else None
+        end, at = self._told.get(partition, (0, now - END_VALID_S))
+        return end if now - at < END_VALID_S else None
 
 
 def is_fetched(lane: Lane, *, readable: bool) -> bool:

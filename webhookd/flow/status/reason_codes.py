@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from webhookd.flow.attempt.exchange_result import FailureCode
 
-OWN: Mapping[str, str] = {
+WEBHOOKD_CODES: Mapping[str, str] = {
     "unusable_configuration": "The stored configuration cannot be used.",
     "topic_missing": "A topic of the subscription does not exist, yet or any more.",
     "intake_failed": "Reading failed in a way that webhookd did not foresee.",
@@ -32,7 +32,7 @@ OWN: Mapping[str, str] = {
     "dead_letters_waiting": "Dead letters could not be written for a minute; the records behind them wait.",
 }
 
-EXCHANGES: Mapping[str, str] = {
+EXCHANGE_CODES: Mapping[str, str] = {
     FailureCode.DNS_FAILED: "The name of the endpoint's host could not be resolved.",
     FailureCode.ADDRESS_REFUSED: "webhookd is not allowed to send to the endpoint's address.",
     FailureCode.CONNECT_REFUSED: "The endpoint's host refused the connection.",
@@ -65,9 +65,9 @@ CLASSES = frozenset({"http_1xx", "http_3xx", "http_4xx", "http_5xx"})
 HTTP = "http_"
 
 
-def entry(code: str) -> str:
+def table_key(code: str) -> str:
     """Under which code this one stands in the tables: itself, or the class of its HTTP status."""
-    if code in OWN or code in EXCHANGES or not code.startswith(HTTP):
+    if code in WEBHOOKD_CODES or code in EXCHANGE_CODES or not code.startswith(HTTP):
         return code
     by_class = f"{HTTP}{code.removeprefix(HTTP)[:1]}xx"
     return by_class if by_class in CLASSES else "http_other"
@@ -75,5 +75,5 @@ def entry(code: str) -> str:
 
 def meaning(code: str) -> str:
     """What it means, in one line; empty for a code that only another release knows."""
-    known = entry(code)
-    return OWN.get(known) or EXCHANGES.get(known) or ""
+    known = table_key(code)
+    return WEBHOOKD_CODES.get(known) or EXCHANGE_CODES.get(known) or ""

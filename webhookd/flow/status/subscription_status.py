@@ -48,7 +48,7 @@ class SubscriptionStatus:
     says where there was no answer; for people. `delivery` is what the deliveries are doing now. `problems` are the
     causes behind `health`, the one that `reason` names first. `lag` counts the records between the watermarks and the
     ends of the partitions; None while the ends cannot be told. `version` is the subscription's, 0 when it is not
-    known; `proven` says whether something was delivered since its owner last changed it.
+    known; `delivered_since_change` says whether something was delivered since its owner last changed it.
     """
 
     subscription_id: str
@@ -68,7 +68,7 @@ class SubscriptionStatus:
     last_filter_error: str = ""
     dead_lettered: int = 0
     version: int = 0
-    proven: bool = True
+    delivered_since_change: bool = True
 
 
 def unhealthy(before: SubscriptionStatus, code: str, detail: str, now: float, version: int = 0) -> SubscriptionStatus:

@@ -34,7 +34,7 @@ class FilterFailures:
 
     def took(self, topic: str, records: int) -> None:
         """So many records of the topic were taken."""
-        detail = self._watch.took(topic, records)
+        detail = self._watch.add_poll(topic, records)
         if detail:
             self._consumer.suffer(FILTER_FAILING, detail, standing=True)
         elif detail is not None:

@@ -14,9 +14,9 @@ from webhookd.flow.monitoring.subscription_stall import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
-    INHERITED_S,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
+    RESUMED_PROBLEM_KEPT_S,
     Stall,
     StallDetector,
 )
@@ -92,7 +92,7 @@ class StallCheck:
         consumer.changed |= consumer.vitals.saw_lanes(lanes, self._max_attempts, monotonic=now, wall=wall)
         if consumer.vitals.too_long(lanes, wall):
             consumer.suffer(consumer.vitals.last_code)
-        for code, detail in self._stalls.look(self._found(lanes, now), now).items():
+        for code, detail in self._stalls.check(self._found(lanes, now), now).items():
             if detail is not None:
                 self._begun.add(code)
                 consumer.suffer(code, detail, standing=True)
@@ -102,7 +102,7 @@ class StallCheck:
 
     def _may_end(self, code: str, now: float) -> bool:
         """A problem from before the start stands until its cause would have been found again."""
-        return code in self._begun or now - self._began_at >= INHERITED_S[code]
+        return code in self._begun or now - self._began_at >= RESUMED_PROBLEM_KEPT_S[code]
 
     def _look_at_reading(self, lanes: Collection[Lane], now: float) -> None:
         well = bool(lanes) and all(lane.known and not lane.displaced for lane in lanes)

@@ -194,7 +194,7 @@ class SubscriptionConsumer:
     def delivered(self) -> None:
         """A delivery succeeded: what a delivery ends is over, unless a lane waits for its endpoint."""
         if not self.holds:
-            self.vitals.proven = True
+            self.vitals.delivered_since_change = True
             self._change(Problems.delivered)
 
     def commit(self) -> None:

@@ -56,7 +56,7 @@ class UndeliverableRecords:
         self._monotonic = monotonic
         self._began_at = monotonic()
         if FULL in consumer.vitals.problems:
-            dead_letters.ask_room(consumer.subscription)
+            dead_letters.request_free_rows(consumer.subscription)
 
     def put(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
         """Put records aside that cannot be read; each is settled once its row is committed."""
@@ -93,7 +93,7 @@ class UndeliverableRecords:
     def look_after(self) -> None:
         """Once a second: whether records can be read, and whether copies of dead letters are made."""
         self._look_at_runs()
-        trouble = self._dead_letters.copy_trouble(self._consumer.subscription)
+        trouble = self._dead_letters.copy_failure(self._consumer.subscription)
         if trouble:
             self._consumer.suffer(TOPIC_UNAVAILABLE, trouble, standing=True)
         elif TOPIC_UNAVAILABLE in self._consumer.vitals.problems and (

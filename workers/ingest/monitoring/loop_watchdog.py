@@ -18,10 +18,10 @@ _log = logs.get(__name__)
 
 
 class LoopWatchdog:
-    """One thread. `turn` answers the number of the loop's turn, 0 while it waits; `thread_id` that of its thread."""
+    """One thread. `iteration` answers the number of the loop's turn, 0 while it waits; `thread_id` that of its thread."""
 
-    def __init__(self, *, turn: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
-        self._turn = turn
+    def __init__(self, *, iteration: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
+        self._turn = iteration
         self._thread_id = thread_id
         self._lengths = LoopLatency()
         self._stop = Event()
@@ -37,22 +37,28 @@ class LoopWatchdog:
         self._thread.join(1.0)
 
     @property
-    def longest_turn_s(self) -> float:
+    def longest_iteration_s(self) -> float:
         """The longest turn of the last minute."""
-        return self._lengths.longest_s
+        return self._lengths.longest_iteration_s
 
-    def look(self) -> None:
+    def check(self) -> None:
         """One tick: a turn that has become slow, or that is stuck, is logged once as such."""
-        turn = self._turn()
-        match self._lengths.tick(turn):
+        iteration = self._turn()
+        match self._lengths.tick(iteration):
             case count if count == SLOW_TICKS:
-                _log.warning("turn_slow", turn=turn, lasts_s=count * TICK_S, at=self._where())
+                _log.warning("slow_loop_iteration", iteration=iteration, lasts_s=count * TICK_S, at=self._where())
             case count if count == STUCK_TICKS:
-                _log.error("turn_stuck", code="turn_stuck", turn=turn, lasts_s=count * TICK_S, at=self._where())
+                _log.error(
+                    "stuck_loop_iteration",
+                    code="stuck_loop_iteration",
+                    iteration=iteration,
+                    lasts_s=count * TICK_S,
+                    at=self._where(),
+                )
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_S):
-            self.look()
+            self.check()
 
     def _where(self) -> list[str]:
         frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no other way to see it
