@@ -13,8 +13,8 @@ import pytest
 
 from api.resources.health.health_report import NO_INGEST, NOT_STARTED
 from webhookd.errors import ClusterMismatch, Unavailable, UnusableSubscription
-from webhookd.flow.alerting.alert_text import BEFORE_SENDING, FIX_BATCH, FIX_INSIDE, advice
 from webhookd.flow.alerting.failure_advice import TO_DO
+from webhookd.flow.alerting.problem_advice import BATCH_ADVICE, FIX_INSIDE, PROBLEM_ADVICE, advice
 from webhookd.flow.alerting.system_fault_text import MEANING
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.monitoring import kafka_read_errors
@@ -88,7 +88,7 @@ def test_each_reason_explained_is_raised() -> None:
 
 
 def test_each_own_reason_has_its_advice() -> None:
-    assert WEBHOOKD_CODES.keys() == BEFORE_SENDING.keys() | FIX_BATCH.keys()
+    assert WEBHOOKD_CODES.keys() == PROBLEM_ADVICE.keys() | BATCH_ADVICE.keys()
 
 
 def test_each_failure_of_an_exchange_is_explained_and_has_its_advice() -> None:

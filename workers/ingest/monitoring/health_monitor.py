@@ -16,7 +16,7 @@ from webhookd.clock import WallClock
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.alerting.incident import Incident, observe
-from webhookd.flow.alerting.system_fault_text import fault_alert, fault_key, remembered
+from webhookd.flow.alerting.system_fault_text import fault_alert, fault_key, fault_of
 from webhookd.flow.monitoring.system_faults import FaultChanges, FaultTracker, SystemFault
 from webhookd.store import incidents, mail_outbox, system_health
 from webhookd.store.database import Database
@@ -153,7 +153,7 @@ class HealthMonitor:
         after, word = observe(incident, failing=fault is not None, now=now)
         if word is None:
             return after, None
-        about = fault or remembered(key.removeprefix(PREFIX), incident or Incident(began_at=now, next_mail_at=now))
+        about = fault or fault_of(key.removeprefix(PREFIX), incident or Incident(began_at=now, next_mail_at=now))
         return after, fault_alert(word, about, self._operators, now)
 
 
