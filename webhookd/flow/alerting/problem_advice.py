@@ -17,9 +17,7 @@ RETRIES_GO_ON = (
     "15 minutes. After a request has succeeded, it continues from that position, in order. Records that wait longer "
     "than the topic's retention time are lost."
 )
-DEAD_LETTERED = (
-    "After the last failed attempt webhookd stores a batch's records as dead letters and continues."
-)
+DEAD_LETTERED = "After the last failed attempt webhookd stores a batch's records as dead letters and continues."
 NOT_STARTED = "webhookd reads nothing for this subscription until its configuration can be used. It keeps the position."
 STARTED_AGAIN = "webhookd tries again automatically. It keeps the position."
 KAFKA_DOWN = (
@@ -43,7 +41,7 @@ FILTERS_FAIL = (
 )
 READ_ON = "webhookd continues with the oldest records that the topic still holds."
 DEACTIVATED = "The subscription is inactive. webhookd reads and sends nothing for it and keeps its position."
-NOT_SENT = "webhookd sends none of these records now and tries again automatically. None is lost while Kafka keeps them."
+NOT_SENT = "webhookd sends none of them now and tries again automatically. No record is lost while Kafka keeps it."
 DEAD_LETTERS_WAIT = "The partition waits. webhookd continues automatically once the dead letters are stored."
 UNREADABLE_PAUSED = (
     "webhookd has stopped at the first record of the series that it cannot decode; a few of these records are stored "
