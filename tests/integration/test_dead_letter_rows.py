@@ -26,7 +26,7 @@ class Scene:
         self.rows = DeadLetterRows(database, LIMIT, lambda: self.now)
         self.told: list[tuple[str, int]] = []
         self.safe: list[int] = []
-        self.rows.told = lambda id_, free: self.told.append((id_, free))
+        self.rows.on_free_rows = lambda id_, free: self.told.append((id_, free))
 
     def adds(self, first: int, count: int, id_: str = ID) -> None:
         self.rows.add([dead_letter(id_, first + n) for n in range(count)], lambda: self.safe.append(first))

@@ -32,7 +32,7 @@ from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.ports import DeadLetterSink
-from workers.ingest.settlement.activity_rendering import activity_rows
+from workers.ingest.settlement.activity_rendering import row_renderer
 from workers.ingest.settlement.dead_letter_writer import DeadLetterWriter
 from workers.ingest.settlement.settlement import Settlement
 from workers.ingest.thread_pool import ThreadPool
@@ -357,7 +357,7 @@ class IngestLoop:
             self._writer.set_status(consumer.status())
         calls = consumer.fold.flush()
         if calls:
-            self._writer.add_activity(activity_rows(consumer.subscription, calls))
+            self._writer.add_activity(row_renderer(consumer.subscription, calls))
 
     def _rebuild(self, consumer: SubscriptionConsumer, error: Exception) -> None:
         """The consumer, or what was read, is beyond use: leave it, and join the group again from what is committed."""
