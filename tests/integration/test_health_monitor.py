@@ -84,7 +84,7 @@ class Scene:
             _Outlet(self, member),
             member_id=member,
             operators=["ops@example.com"],
-            vitals=lambda: IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5),
+            ingest_load=lambda: IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5),
             wall_clock=lambda: self.now,
         )
 

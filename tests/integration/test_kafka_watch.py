@@ -58,8 +58,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_first_answer_confirms_the_cluster_once(scene: Scene) -> None:
-    scene.watch.ask()
-    scene.watch.ask()
+    scene.watch.probe()
+    scene.watch.probe()
     assert scene.heard.all() == ["confirmed", "asked", "asked"]
     with scene.database.transaction() as session:
         assert kafka_cluster.recorded(session) == scene.kafka.cluster
@@ -67,14 +67,14 @@ def test_first_answer_confirms_the_cluster_once(scene: Scene) -> None:
 
 def test_silence_confirms_nothing_and_is_counted(scene: Scene) -> None:
     scene.kafka.away = True
-    scene.watch.ask()
+    scene.watch.probe()
     scene.now += 7.0
-    scene.watch.ask()
+    scene.watch.probe()
     assert (scene.heard.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["asked", "asked"], 7.0)
     with pytest.raises(KafkaUnavailable):
         scene.watch.check()
     scene.kafka.away = False
-    scene.watch.ask()
+    scene.watch.probe()
     scene.watch.check()
     assert scene.heard.all() == ["confirmed", "asked"]
 
@@ -83,7 +83,7 @@ def test_other_cluster_than_the_databases_is_refused_by_both_names(scene: Scene)
     with scene.database.transaction() as session:
         kafka_cluster.record(session, "first")
     with pytest.raises(ClusterMismatch, match=r"cluster cluster-in-memory.* cluster first") as raised:
-        scene.watch.ask()
+        scene.watch.probe()
     assert raised.value.code == "cluster_mismatch"
     assert scene.heard.all() == []
 
@@ -104,15 +104,15 @@ def test_cluster_without_an_id_is_compared_with_nothing(scene: Scene) -> None:
     with scene.database.transaction() as session:
         kafka_cluster.record(session, "first")
     scene.kafka.cluster = ""
-    scene.watch.ask()
+    scene.watch.probe()
     assert scene.heard.all() == ["confirmed", "asked"]
 
 
 def test_cluster_is_confirmed_when_the_database_answers_too(scene: Scene) -> None:
     watch = scene.new_watch(Database("postgresql+psycopg2://u:p@127.0.0.1:1/d"))
     with pytest.raises(StoreUnavailable):
-        watch.ask()
+        watch.probe()
     assert scene.heard.all() == []
     watch._database = scene.database
-    watch.ask()
+    watch.probe()
     assert scene.heard.all() == ["confirmed", "asked"]

@@ -132,7 +132,9 @@ class IngestProcess:
             monotonic=clock.monotonic,
             wall_clock=clock.wall_clock,
         )
-        self._monitor = Monitor(settings, edges, member_id=self.member_id, vitals=self._vitals, more=self._checks())
+        self._monitor = Monitor(
+            settings, edges, member_id=self.member_id, ingest_load=self._vitals, more_checks=self._checks()
+        )
 
     def _checks(self) -> dict[str, Callable[[], None]]:
         return {

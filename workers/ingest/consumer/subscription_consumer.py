@@ -73,7 +73,7 @@ class SubscriptionConsumer:
         self.closed = False
         self.broken = False
         self.joined = False
-        self.kafka_silent = False
+        self.kafka_unreachable = False
         self._unread: list[Message] = []
         self._slice = FIRST_SLICE
         self._matchers = matchers
@@ -245,7 +245,7 @@ class SubscriptionConsumer:
         self.stall_check.look(lanes)
         self._reading.probe()
         self.aside.look_after()
-        lag = None if self.kafka_silent else self._reading.lag()
+        lag = None if self.kafka_unreachable else self._reading.lag()
         self.changed |= lag != self.vitals.lag
         self.vitals.lag = lag
 

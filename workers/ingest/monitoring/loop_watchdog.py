@@ -1,4 +1,4 @@
-"""Watches the ingest loop: how long its turns take, and what a slow one hangs in."""
+"""Watches the ingest loop: how long its iterations take, and at which line a slow one is."""
 
 import sys
 from collections.abc import Callable
@@ -12,23 +12,23 @@ from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS, TICK_
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = tuple(str(ROOT / package) + "/" for package in ("workers", "webhookd"))
 FRAMES = 6
-"""The innermost frames of our own that a line in the log shows."""
+"""How many of the innermost frames of webhookd's own code a log line shows."""
 
 _log = logs.get(__name__)
 
 
 class LoopWatchdog:
-    """One thread. `iteration` answers the number of the loop's turn, 0 while it waits; `thread_id` that of its thread."""
+    """One thread. `iteration` returns the number of the current iteration, 0 while the loop waits."""
 
     def __init__(self, *, iteration: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
         self._turn = iteration
         self._thread_id = thread_id
-        self._lengths = LoopLatency()
+        self._latency = LoopLatency()
         self._stop = Event()
         self._thread = Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -38,13 +38,13 @@ class LoopWatchdog:
 
     @property
     def longest_iteration_s(self) -> float:
-        """The longest turn of the last minute."""
-        return self._lengths.longest_iteration_s
+        """The longest iteration of the last minute."""
+        return self._latency.longest_iteration_s
 
     def check(self) -> None:
-        """One tick: a turn that has become slow, or that is stuck, is logged once as such."""
+        """Count one tick; an iteration is logged once when it becomes slow, and once more when it is stuck."""
         iteration = self._turn()
-        match self._lengths.tick(iteration):
+        match self._latency.tick(iteration):
             case count if count == SLOW_TICKS:
                 _log.warning("slow_loop_iteration", iteration=iteration, lasts_s=count * TICK_S, at=self._where())
             case count if count == STUCK_TICKS:
@@ -61,12 +61,12 @@ class LoopWatchdog:
             self.check()
 
     def _where(self) -> list[str]:
-        frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no other way to see it
+        frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no public function for it
         return own_frames(frame)
 
 
 def own_frames(frame: FrameType | None) -> list[str]:
-    """Our own frames of a stack, the innermost first: file, line and function."""
+    """Return the frames of webhookd's own code in a stack, the innermost first: file, line and function."""
     found: list[str] = []
     while frame is not None and len(found) < FRAMES:
         file = frame.f_code.co_filename
