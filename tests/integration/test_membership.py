@@ -45,7 +45,7 @@ class Process:
             scene.database, self, self, member=member, interval_s=0.01, listen=hear_nothing
         )
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         return timeout_s > 0
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:

@@ -227,10 +227,12 @@ class IngestProcess:
     def _show_kafka(self) -> None:
         self._know_kafka()
         contact, now = self._kafka.reachability, clock.monotonic()
-        kafka_outage.show(self.loop.consumers.values(), contact, now, self._settings.ingest_kafka_timeout_s)
+        kafka_outage.update_problem(self.loop.consumers.values(), contact, now, self._settings.ingest_kafka_timeout_s)
         if self._held == {UNCONFIRMED}:
             wall_now = clock.wall_clock()
-            self.loop.revise_held(lambda item, before: kafka_outage.status_of(item, before, contact, now, wall_now))
+            self.loop.revise_held(
+                lambda item, before: kafka_outage.status_before_start(item, before, contact, now, wall_now)
+            )
 
     def _know_kafka(self) -> None:
         """Whether the loop may commit what it leaves: not as soon as Kafka is back, others may have read on by then."""

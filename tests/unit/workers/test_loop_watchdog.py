@@ -1,4 +1,4 @@
-"""What the watchdog logs of slow turns, with its ticks in the test's hand."""
+"""What the watchdog logs about slow iterations; the test makes the ticks."""
 
 import threading
 
@@ -10,9 +10,9 @@ from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 
 
-def test_slow_turn_is_logged_once_with_what_it_hangs_in() -> None:
+def test_slow_iteration_is_logged_once_with_its_place() -> None:
     hangs, inbox = threading.Event(), LoopInbox(HandServices().monotonic)
-    inbox.put(hangs.wait)  # type: ignore[arg-type]  # what it answers is nobody's
+    inbox.put(hangs.wait)  # type: ignore[arg-type]  # the return value is not used
     loop = threading.Thread(target=inbox.hear, args=[1.0])
     watchdog = LoopWatchdog(iteration=lambda: inbox.turn or 1, thread_id=lambda: loop.ident)
     loop.start()
@@ -28,7 +28,7 @@ def test_slow_turn_is_logged_once_with_what_it_hangs_in() -> None:
     assert watchdog.longest_iteration_s > 1.0
 
 
-def test_line_names_our_own_frames() -> None:
+def test_log_line_has_the_frames_of_webhookd() -> None:
     inside, hangs = threading.Event(), threading.Event()
     inbox = LoopInbox(HandServices().monotonic)
 
@@ -54,9 +54,9 @@ def test_line_names_our_own_frames() -> None:
     assert frame.endswith(" hear")
 
 
-def test_quick_turns_say_nothing() -> None:
-    turns = iter(range(1, 1000))
-    watchdog = LoopWatchdog(iteration=lambda: next(turns), thread_id=lambda: None)
+def test_quick_iterations_are_not_logged() -> None:
+    iterations = iter(range(1, 1000))
+    watchdog = LoopWatchdog(iteration=lambda: next(iterations), thread_id=lambda: None)
     with capture_logs() as logs:
         for _ in range(100):
             watchdog.check()

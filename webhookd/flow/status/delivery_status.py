@@ -46,8 +46,8 @@ class FailedAttempt:
     detail: str = ""
 
     def __str__(self) -> str:
-        words = self.answer or self.detail
-        return f"{self.code}: {words}" if words else self.code
+        text = self.answer or self.detail
+        return f"{self.code}: {text}" if text else self.code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ class Kafka(Protocol):
     def reachability(self) -> KafkaReachability:
         """What the questions came to so far."""
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         """Wait until the first question has ended."""
 
 
@@ -125,7 +125,7 @@ class SubscriptionAssignment:
         self._wake.set()
 
     def _run(self) -> None:
-        self._kafka.wait_asked(FIRST_ANSWER_S)
+        self._kafka.wait_first_probe(FIRST_ANSWER_S)
         while not self._stop.is_set():
             self._wake.clear()
             try:

@@ -20,7 +20,7 @@ UNHEALTHY_AFTER_S = 30.0
 (flow/monitoring/system_faults.py)."""
 
 
-def show(
+def update_problem(
     consumers: Iterable[SubscriptionConsumer], reachability: KafkaReachability, now: float, bound_s: float
 ) -> None:
     """Begin or end the problem of the running subscriptions; on the ingest loop's thread."""
@@ -34,7 +34,7 @@ def show(
             consumer.overcome(KafkaUnavailable.code)
 
 
-def status_of(
+def status_before_start(
     subscription: Subscription,
     before: SubscriptionStatus | None,
     reachability: KafkaReachability,

@@ -72,7 +72,7 @@ class KafkaWatch:
         self._stop.set()
         self._thread.join(PROBE_S + 1.0)
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         """Wait until the first probe has ended; return whether it has."""
         return self._probed.wait(timeout_s)
 
