@@ -39,7 +39,7 @@ class Answers(Brokers, Protocol):
     def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are."""
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member for a moment."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
@@ -238,7 +238,7 @@ def test_visit_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -
     cluster.produce(topic, 3)
     wanted = {Partition(topic, 0): Committed(offset=2, metadata="text")}
     cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
-    cluster.brokers.visit(group, [topic], protocol, TIMEOUT_S)
+    cluster.brokers.join_briefly(group, [topic], protocol, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
     cluster.brokers.commit_again(group, wanted, TIMEOUT_S)  # which members would not allow
 

@@ -145,7 +145,7 @@ class KafkaAdmin:
         places = [TopicPartition(p.topic, p.number, at.offset, at.metadata) for p, at in commits.items()]
         self._commit(group, places, timeout_s)
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member of a group for a moment; nothing is committed.
 
         From when a classic group became empty brokers count how long they keep its offsets, whatever is committed

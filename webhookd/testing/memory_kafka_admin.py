@@ -67,7 +67,7 @@ class MemoryKafkaAdmin:
             self.commit(group, {place.topic: {place.number: at.offset}}, timeout_s)
             self.metadata.setdefault(group, {})[place] = at.metadata
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member of a group for a moment; noted in `visits`."""
         self._answer(timeout_s)
         self.visits.append((group, tuple(topics), protocol))
