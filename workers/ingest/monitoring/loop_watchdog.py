@@ -18,7 +18,7 @@ _log = logs.get(__name__)
 
 
 class LoopWatchdog:
-    """One thread. `iteration` returns the number of the loop's iteration, 0 while it waits; `thread_id` its thread's id."""
+    """One thread. `iteration` returns the number of the loop's iteration, 0 while it waits; `thread_id` its thread."""
 
     def __init__(self, *, iteration: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
         self._iteration = iteration
