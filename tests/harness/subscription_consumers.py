@@ -84,7 +84,7 @@ class Scene:
 
     def committable(self) -> dict[Partition, int]:
         """The offsets that are to be committed since the last time."""
-        return offsets(self.consumer.offsets_to_commit())
+        return offsets(self.consumer.commits.take_moved())
 
     def filters_by(self, matcher: Matcher) -> None:
         """Another matcher from here on."""

@@ -250,7 +250,7 @@ class IngestLoop:
         if self.subscriptions.foreign_cluster:
             return
         for consumer in self.consumers.values():
-            consumer.commit()
+            consumer.commits.commit()
 
     def _check_consumers(self) -> None:
         """Once a second: divide the memory among the lanes, check each subscription and write its status."""

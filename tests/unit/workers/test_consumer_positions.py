@@ -62,14 +62,14 @@ def test_nothing_is_dispatched_before_the_past_is_known() -> None:
     scene = Scene(size=1)
     scene.lane().known = False
     scene.reads(ZERO, GOOD)
-    assert (scene.consumer.accumulator.ready(0.0), scene.consumer.offsets_to_commit()) == ([], {})
+    assert (scene.consumer.accumulator.ready(0.0), scene.consumer.commits.take_moved()) == ([], {})
 
 
 def test_failures_are_remembered_with_the_commit() -> None:
     before = Scene(size=1)
     before.reads(ZERO, GOOD, at=7)
     before.lane().failures, before.lane().failing_since = 3, 50.0
-    mark = before.consumer.offsets_to_commit()[ZERO]
+    mark = before.consumer.commits.take_moved()[ZERO]
     after = Scene(size=1, committed=decoded(mark))
     after.reads(ZERO, GOOD, GOOD, at=7)
     (delivery,) = after.consumer.accumulator.ready(0.0)

@@ -252,5 +252,5 @@ def test_commit_that_cannot_be_asked_for_counts_as_failed() -> None:
     scene.reads(ZERO, SMALL)
     passes(scene, 1)
     scene.kafka_consumer.broken = True
-    scene.consumer.commit()
+    scene.consumer.commits.commit()
     assert reasons(passes(scene, LASTS_S + 1)) == ["commit_failed"]
