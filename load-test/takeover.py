@@ -104,18 +104,14 @@ class Ingests:
 
     @staticmethod
     def _knows_two(name: str) -> bool:
-        events = [line for line in lines if ASSIGNED in line or '"event":"subscription_stopped"' in line]
-        return bool(events) and ASSIGNED in events[-1]
+        events = [line for line in (LOGS / f"{name}.log").read_text().splitlines() if '"event":"worker_threads"' in line]
+        return bool(events) and '"ingests":2' in events[-1]
 
     @staticmethod
     def _reads(name: str) -> bool:
         lines = (LOGS / f"{name}.log").read_text().splitlines()
-        events = [
-            line
-            for line in lines
-            if '"event":"partitions_assigned"' in line or '"event":"subscription_stopped"' in line
-        ]
-        return bool(events) and '"event":"partitions_assigned"' in events[-1]
+        events = [line for line in lines if ASSIGNED in line or '"event":"subscription_stopped"' in line]
+        return bool(events) and ASSIGNED in events[-1]
 
 
 @contextmanager

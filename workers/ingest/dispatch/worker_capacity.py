@@ -58,5 +58,5 @@ class WorkerCapacity:
         slots = load.slots
         if slots != self._logged:
             self._logged = slots
-            _log.info("slots", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
+            _log.info("worker_threads", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
         return load
