@@ -46,7 +46,7 @@ def cases(suite: str) -> list[tuple[Json, bytes]]:
     ]
 
 
-def answered(suite: str) -> list[Case]:
+def with_result(suite: str) -> list[Case]:
     return [(case["expression"], document) for case, document in cases(suite) if "result" in case]
 
 
@@ -64,14 +64,14 @@ def test_library_gives_the_suites_results(suite: str) -> None:
 
 
 @every_suite
-def test_whole_records_answer_as_library(suite: str) -> None:
-    for expression, document in answered(suite):
+def test_whole_records_match_the_library(suite: str) -> None:
+    for expression, document in with_result(suite):
         assert compiled(expression, document) == expected(expression, document), expression
 
 
 @every_suite
-def test_partly_decoded_records_answer_as_library(suite: str) -> None:
-    for expression, document in answered(suite):
+def test_partly_decoded_records_match_the_library(suite: str) -> None:
+    for expression, document in with_result(suite):
         assert partly_decoded(expression, document) in {None, expected(expression, document)}, expression
 
 
