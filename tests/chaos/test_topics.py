@@ -12,7 +12,7 @@ from tests.chaos.report import Report
 from tests.chaos.scenario import PARTITIONS, Scenario
 from tests.harness.checking_receiver import Behaviour
 from tests.harness.pipeline import until
-from webhookd.edges.kafka_topics import look
+from webhookd.edges.kafka_topics import describe_topics
 
 REFRESH_S = 10.0
 """How often a consumer looks for topics and partitions."""
@@ -75,7 +75,7 @@ def test_remade_topic_is_read_from_its_beginning(how: Remade, site: Site, report
 
 def remake(scenario: Scenario, *, at_once: bool) -> None:
     admin = scenario.site.pipeline.admin
-    topic_id = look(admin, [scenario.topic], 30).ids[scenario.topic]
+    topic_id = describe_topics(admin, [scenario.topic], 30).ids[scenario.topic]
     admin.delete_topics([scenario.topic])[scenario.topic].result(30)
     if not at_once:
         until(lambda: not any(watch.ask() for watch in scenario.watches), "Kafka forgets the groups' offsets", 30)

@@ -36,10 +36,10 @@ class Answers(Brokers, Protocol):
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
         """How a topic may be written to."""
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are."""
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member for a moment."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
@@ -160,9 +160,9 @@ def test_committing_nothing_is_no_question(cluster: Cluster, group: str) -> None
 def test_commits_come_back_with_their_texts(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 3)
     wanted = {Partition(topic, 0): Committed(offset=2, metadata='{"r":[3,\u00e9]}')}
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
-    cluster.brokers.commit_again(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
+    cluster.brokers.recommit(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
 
 
@@ -175,7 +175,7 @@ def test_commit_without_a_text_has_none(cluster: Cluster, topic: str, group: str
 def test_group_that_never_committed_stays_so(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 1)
     commits = cluster.brokers.commits(group, [topic, f"{topic}-gone"], TIMEOUT_S)
-    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    cluster.brokers.recommit(group, commits, TIMEOUT_S)
     assert (commits, cluster.committed(group, topic)) == ({}, None)
 
 
@@ -225,9 +225,9 @@ def test_a_group_with_members_refuses_commit_and_deletion(topic: str, group: str
     commits = cluster.brokers.commits(group, [topic], TIMEOUT_S)
     assert commits == {Partition(topic, 0): Committed(offset=1, metadata="text")}
     with pytest.raises(Conflict):
-        cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+        cluster.brokers.recommit(group, commits, TIMEOUT_S)
     member.close()
-    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    cluster.brokers.recommit(group, commits, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == commits
 
 
@@ -237,10 +237,10 @@ def test_visit_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -
     cluster = Broker(required_service("kafka"))
     cluster.produce(topic, 3)
     wanted = {Partition(topic, 0): Committed(offset=2, metadata="text")}
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
-    cluster.brokers.visit(group, [topic], protocol, TIMEOUT_S)
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)
+    cluster.brokers.join_briefly(group, [topic], protocol, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)  # which members would not allow
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)  # which members would not allow
 
 
 @pytest.mark.kafka
@@ -270,7 +270,7 @@ def test_brokers_nobody_runs_are_unavailable_in_time() -> None:
 
 def test_the_fake_refuses_groups_with_members() -> None:
     fake = MemoryKafkaAdmin()
-    fake.occupied.add("webhooks-x")
+    fake.groups_with_members.add("webhooks-x")
     with pytest.raises(Conflict):
         fake.commit("webhooks-x", {"orders": {0: 1}}, 1.0)
     with pytest.raises(Conflict):

@@ -75,9 +75,9 @@ MARK = OffsetAndMetadata(6, CommitMetadata(topic_id="uuid", failures=2, deaths=1
 def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
     member = join(begin=None)
     first = Partition(topic, 0)
-    member.until(lambda: first in member.unpositioned)
+    member.until(lambda: first in member.without_position)
     assert (first in member.assigned, member.messages) == (True, [])
-    member.reader.reposition({first: 4})
+    member.reader.seek({first: 4})
     member.until_read(6)
     assert member.offsets == [4, 5, 6, 7, 8, 9]
 
@@ -89,7 +89,7 @@ def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: J
     for _ in range(8):
         offset, count = chance.randrange(2900), chance.choice((1, 100))
         member.messages.clear()
-        member.reader.reposition({Partition(topic, 0): offset})
+        member.reader.seek({Partition(topic, 0): offset})
         member.until_read(count)
         assert member.offsets == list(range(offset, offset + len(member.messages)))
 
@@ -102,7 +102,7 @@ def test_many_partitions_are_repositioned_in_one_call(cluster: Cluster, join: Jo
     member = join([topic])
     member.until_read(12)
     member.messages.clear()
-    member.reader.reposition({Partition(topic, number): 1 for number in range(4)})
+    member.reader.seek({Partition(topic, number): 1 for number in range(4)})
     member.until_read(8)
     assert sorted(member.offsets) == [1] * 4 + [2] * 4
 
@@ -112,7 +112,7 @@ def test_partition_that_is_not_assigned_moves_none_of_its_call(cluster: Cluster,
     member = join()
     member.until_read(10)
     with pytest.raises(KafkaException):
-        member.reader.reposition({Partition(topic, 0): 3, Partition(topic, 99): 0})
+        member.reader.seek({Partition(topic, 0): 3, Partition(topic, 99): 0})
     cluster.produce(topic, 1)
     member.until_read(11)
     assert member.offsets == list(range(11))
@@ -124,7 +124,7 @@ def test_paused_partition_stays_where_it_is(cluster: Cluster, join: Join, topic:
     member.until_read(10)
     member.reader.pause(first)
     cluster.produce(topic, 5)
-    member.look_for(QUIET_S)
+    member.poll_for(QUIET_S)
     assert len(member.messages) == 10
     member.reader.resume(first)
     member.until_read(15)
@@ -137,9 +137,9 @@ def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
     member.until_read(10)
     member.messages.clear()
     member.reader.pause(first)
-    member.reader.reposition({first: 3})
+    member.reader.seek({first: 3})
     member.reader.pause(first)
-    member.look_for(QUIET_S)
+    member.poll_for(QUIET_S)
     assert member.messages == []
     member.reader.resume(first)
     member.until_read(7)
@@ -154,7 +154,7 @@ def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic:
     member.close({})
     another = join()
     another.until_read(4)
-    assert (another.offsets, first in another.unpositioned) == ([6, 7, 8, 9], False)
+    assert (another.offsets, first in another.without_position) == ([6, 7, 8, 9], False)
 
 
 @on_real
@@ -166,7 +166,7 @@ def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
     member.reader.commit(
         {first: OffsetAndMetadata(7, CommitMetadata(topic_id="x" * 5000))}
     )  # more than Kafka keeps beside an offset
-    member.until(lambda: member.uncommitted == [(first, "offset_metadata_too_large")])
+    member.until(lambda: member.failed_commits == [(first, "offset_metadata_too_large")])
     assert member.committed == [first]
 
 
@@ -185,7 +185,7 @@ def test_position_beyond_the_end_is_said(join: Join, topic: str) -> None:
     member.until_read(10)
     member.close({first: OffsetAndMetadata(1000)})
     another = join(begin=None)
-    another.until(lambda: first in another.unpositioned)
+    another.until(lambda: first in another.without_position)
     assert another.messages == []
 
 
@@ -246,7 +246,7 @@ def test_end_passes_what_no_consumer_sees(cluster: Cluster, join: Join) -> None:
     cluster.transact(topic, 50, commit=False)
     member, first = join([topic]), Partition(topic, 0)
     member.until(lambda: (first, 62) in member.ends)
-    assert (member.offsets, member.reader.end(first)) == (list(range(10)), 62)
+    assert (member.offsets, member.reader.end_offset(first)) == (list(range(10)), 62)
     cluster.transact(topic, 1, commit=True)
     member.until(lambda: (first, 64) in member.ends)
 
@@ -257,7 +257,7 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
     with cluster.transaction(topic, 3) as producer:
         member.until(lambda: (first, 10) in member.ends)
         seen = len(member.messages)
-        end = PartitionOffsets(cluster.bootstrap_servers).ends([first], PATIENCE_S)[first]
+        end = PartitionOffsets(cluster.bootstrap_servers).end_offsets([first], PATIENCE_S)[first]
         producer.commit_transaction(PATIENCE_S)
     member.until(lambda: (first, 14) in member.ends)
     assert (seen, end, len(member.messages)) == (10, 10, 13)
@@ -269,13 +269,13 @@ def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pau
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     for offset in (2, 7, 4):
-        member.reader.reposition({first: 9})
+        member.reader.seek({first: 9})
         Event().wait(QUIET_S)  # the record and the end behind it wait in the consumer's queue
         if pauses:
             member.reader.pause(first)
         member.messages.clear()
         member.ends.clear()
-        member.reader.reposition({first: offset})
+        member.reader.seek({first: offset})
         if pauses:
             member.reader.resume(first)
         member.until(lambda: bool(member.ends))
@@ -288,7 +288,7 @@ def test_end_is_told_again_after_a_pause(cluster: Cluster, join: Join, topic: st
     member.until(lambda: (first, 10) in member.ends)
     member.reader.pause(first)
     cluster.transact(topic, 5, commit=False)
-    member.look_for(QUIET_S)
+    member.poll_for(QUIET_S)
     member.reader.resume(first)
     member.until(lambda: (first, 16) in member.ends)
 
@@ -299,4 +299,4 @@ def test_successful_commit_is_told(join: Join, topic: str) -> None:
     member.until_read(10)
     member.reader.commit({first: MARK})
     member.until(lambda: member.committed == [first])
-    assert member.uncommitted == []
+    assert member.failed_commits == []

@@ -75,9 +75,9 @@ def post(request: pytest.FixtureRequest) -> Iterator[Post]:
             mailer=memory,
             arrived=lambda: [(mail.recipients, mail.subject, mail.body) for mail in memory.sent],
             refuse=memory.refused.add,
-            keep_busy=memory.busy.add,
+            keep_busy=memory.deferred.add,
             take_ascii_only=lambda: setattr(memory, "smtputf8", False),
-            leave=lambda: setattr(memory, "away", True),
+            leave=lambda: setattr(memory, "down", True),
         )
         return
     with MailServer() as server:

@@ -168,25 +168,25 @@ def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celer
 
 def test_announcement_reaches_those_who_listen_at_the_new_primary(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
-    notifier.announce(SubscriptionChanged(id="before", version=1))
+    notifier.publish(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
-    with Listening(pair.address) as heard:
-        notifier.announce(SubscriptionChanged(id="after", version=2))
-        assert heard.get(timeout=10) == SubscriptionChanged(id="after", version=2)
+    with SubscriberThread(pair.address) as received:
+        notifier.publish(SubscriptionChanged(id="after", version=2))
+        assert received.get(timeout=10) == SubscriptionChanged(id="after", version=2)
     notifier.close()
 
 
 def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
-    with Listening(pair.address) as heard:
+    with SubscriberThread(pair.address) as received:
         pair.fail_over()
         with pair.client(1) as replica:
             until(lambda: not _subscribers(replica), "nobody listens to the replica")
         notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
 
         def hears() -> bool:
-            notifier.announce(SubscriptionChanged(id="after", version=2))
+            notifier.publish(SubscriptionChanged(id="after", version=2))
             try:
-                return heard.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
+                return received.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
             except queue.Empty:
                 return False
 
@@ -196,10 +196,10 @@ def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
 
 def test_announcement_is_heard_while_memory_is_full(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
-    with Listening(pair.address) as heard, pair.client(0) as primary:
+    with SubscriberThread(pair.address) as received, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")
-        notifier.announce(SubscriptionChanged(id="one", version=1))
-        assert heard.get(timeout=10) == SubscriptionChanged(id="one", version=1)
+        notifier.publish(SubscriptionChanged(id="one", version=1))
+        assert received.get(timeout=10) == SubscriptionChanged(id="one", version=1)
     notifier.close()
 
 
@@ -208,23 +208,23 @@ def _subscribers(server: Redis) -> list[str]:
     return [client["cmd"] for client in found]
 
 
-class Listening:
+class SubscriberThread:
     """A listener on a thread of its own; what it has heard."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._heard: queue.Queue[Announcement] = queue.Queue()
+        self._received: queue.Queue[Announcement] = queue.Queue()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._heard.put, self._stop, listening=self._ready)
+        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._received.put, self._stop, subscribed=self._ready)
 
     def __enter__(self) -> "queue.Queue[Announcement]":
         self._thread.start()
         assert self._ready.wait(10)
-        return self._heard
+        return self._received
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()

@@ -27,13 +27,13 @@ def test_pieces_of_any_size_give_same_responses(reader: ResponseReader, size: in
 
 def test_end_before_any_byte_is_no_response(reader: ResponseReader) -> None:
     assert not reader.end()
-    assert not reader.begun
+    assert not reader.started
 
 
 def test_end_after_a_response_is_no_second(reader: ResponseReader) -> None:
     for response in (OK, OK, b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\nX: y\r\n\r\n"):
         assert reader.feed(response)
-        assert not reader.begun
+        assert not reader.started
         assert not reader.end()
 
 
@@ -45,7 +45,7 @@ def test_blank_lines_before_a_response_are_skipped(reader: ResponseReader) -> No
 
 def test_end_completes_a_body_without_length(reader: ResponseReader) -> None:
     assert not reader.feed(b"HTTP/1.1 200 OK\r\n\r\nsome")
-    assert reader.begun
+    assert reader.started
     assert reader.end()
     assert (reader.status, reader.body, reader.keep_alive) == (200, b"some", False)
 

@@ -83,7 +83,7 @@ def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: InFlightDeliver
     dispatches.give_up(lost, effect)
     for lane, offset in effect.reread:
         scene.consumer.reread([(lane, offset)])
-    assert scene.reader.asked == [("reposition", ONE, 7)]
+    assert scene.reader.asked == [("seek", ONE, 7)]
 
 
 def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
@@ -104,7 +104,7 @@ def test_held_lane_stops_reading_until_its_probe() -> None:
     scene.consumer.hold(scene.lane())
     scene.consumer.reread([(scene.lane(), 3)])
     scene.consumer.release(scene.lane())
-    assert [call for call, _, _ in scene.reader.asked] == ["pause", "reposition", "pause", "resume"]
+    assert [call for call, _, _ in scene.reader.asked] == ["pause", "seek", "pause", "resume"]
 
 
 def test_large_lane_is_paused_and_resumed() -> None:
@@ -157,7 +157,7 @@ def test_commit_that_failed_is_said_again() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.committable()
-    scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
+    scene.reader.listener.commit_failed([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
     unseen = scene.committable()
     scene.consumer.saw_topics(Topics(partitions={TOPIC: 2}))
     assert (unseen, scene.committable()) == ({}, {ZERO: 1})
@@ -222,7 +222,7 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
     lane = scene.lane()
     scene.consumer.reread([(lane, lane.rewind("another"))])
     scene.consumer.poll(scene.services.now, 0.001)
-    assert (len(lane.waiting), scene.reader.asked[-1]) == (0, ("reposition", ZERO, 0))
+    assert (len(lane.waiting), scene.reader.asked[-1]) == (0, ("seek", ZERO, 0))
 
 
 def test_held_lane_keeps_the_subscription_unhealthy() -> None:

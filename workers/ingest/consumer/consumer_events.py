@@ -151,7 +151,7 @@ class ConsumerEvents:
             self._lanes(),
             self._ends,
             now,
-            fetched=self._owner.reader.end,
+            fetched=self._owner.reader.end_offset,
             readable=lambda partition: not self._errors.unreadable(partition),
         )
 

@@ -52,7 +52,7 @@ class PausedEndOffsets:
         def asking() -> None:
             ends: Mapping[Partition, int] = {}
             try:
-                ends = self._offsets.ends(partitions, TIMEOUT_S)
+                ends = self._offsets.end_offsets(partitions, TIMEOUT_S)
             finally:
                 self._call(lambda: self._answered(ends))
 

@@ -90,10 +90,10 @@ class SubscriptionConsumer:
                 assigned=self._assigned,
                 revoked=self._revoked,
                 lost=self._unassigned,
-                unpositioned=self._positions.unpositioned,
-                reached=self._reading.reached,
+                position_required=self._positions.unpositioned,
+                end_reached=self._reading.reached,
                 committed=self._reading.committed,
-                uncommitted=self._uncommitted,
+                commit_failed=self._uncommitted,
                 failed=self._reading.failed,
             )
         )
@@ -147,7 +147,7 @@ class SubscriptionConsumer:
         for lane, _ in ours.values():
             lane.adrift = True  # until it is there: what arrives when the move fails lies beyond a gap
         try:
-            self.reader.reposition({partition: offset for partition, (_, offset) in ours.items()})
+            self.reader.seek({partition: offset for partition, (_, offset) in ours.items()})
             for partition, (lane, _) in ours.items():
                 lane.adrift = False
                 if lane.paused:

@@ -67,10 +67,10 @@ class Groups(Protocol):
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """What the group has committed in these topics."""
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are; Conflict when the group has members."""
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member for a moment."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
@@ -199,9 +199,9 @@ class GroupUpkeep:
                 self._delayed.pop(idle.group, None)
             if not commits or self._monotonic() - asked_at >= FROZEN_S:
                 return
-            self._groups.commit_again(idle.group, commits, ASK_S)
+            self._groups.recommit(idle.group, commits, ASK_S)
             topics = sorted({partition.topic for partition in commits})
-            self._groups.visit(idle.group, topics, self._protocol(), VISIT_S)
+            self._groups.join_briefly(idle.group, topics, self._protocol(), VISIT_S)
             self._delayed.pop(idle.group, None)
         except Conflict:
             _log.debug("group_runs_again", group=idle.group)
