@@ -75,21 +75,21 @@ def subscriber(url: str) -> Iterator[SubscriberThread]:
     started.stop()
 
 
-def test_a_listener_hears_what_is_announced(notifier: ChangeNotifier, subscriber: SubscriberThread) -> None:
+def test_subscriber_receives_what_is_published(notifier: ChangeNotifier, subscriber: SubscriberThread) -> None:
     notifier.publish(changed("one", 1))
     notifier.publish(changed("two", 7))
     assert [subscriber.next(), subscriber.next()] == [changed("one", 1), changed("two", 7)]
 
 
 @pytest.mark.parametrize("status", Availability)
-def test_a_listener_hears_of_the_switch(
+def test_subscriber_receives_administration_changes(
     notifier: ChangeNotifier, subscriber: SubscriberThread, status: Availability
 ) -> None:
     notifier.publish(AdministrationChanged(status=status))
     assert subscriber.next() == AdministrationChanged(status=status)
 
 
-def test_every_listener_hears_each_announcement(
+def test_every_subscriber_receives_each_notification(
     url: str, notifier: ChangeNotifier, subscriber: SubscriberThread
 ) -> None:
     other = SubscriberThread(url)
@@ -98,7 +98,7 @@ def test_every_listener_hears_each_announcement(
     other.stop()
 
 
-def test_announcing_without_listeners_is_fine(notifier: ChangeNotifier) -> None:
+def test_publishing_without_subscribers_is_allowed(notifier: ChangeNotifier) -> None:
     notifier.publish(changed("nobody", 1))
 
 
@@ -118,9 +118,7 @@ def test_a_closed_notifier_opens_again(notifier: ChangeNotifier, subscriber: Sub
     assert [subscriber.next(), subscriber.next()] == [changed("one", 1), changed("two", 2)]
 
 
-def test_what_is_no_announcement_is_passed_over(
-    url: str, notifier: ChangeNotifier, subscriber: SubscriberThread
-) -> None:
+def test_invalid_notification_is_ignored(url: str, notifier: ChangeNotifier, subscriber: SubscriberThread) -> None:
     options = {} if url == "memory://" else {"global_keyprefix": PREFIX, "fanout_prefix": True, "fanout_patterns": True}
     with Connection(url, transport_options=options) as connection:
         exchange = Exchange(EXCHANGE, type="fanout", durable=False, delivery_mode="transient")
@@ -143,7 +141,7 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_redis_that_says_nothing_is_given_up_on(silent_port: int) -> None:
+def test_silent_redis_times_out(silent_port: int) -> None:
     notifier = ChangeNotifier(f"redis://127.0.0.1:{silent_port}/0")
     before = clock.monotonic()
     with pytest.raises(QueueUnavailable):
@@ -151,14 +149,14 @@ def test_a_redis_that_says_nothing_is_given_up_on(silent_port: int) -> None:
     assert clock.monotonic() - before < 3.0
 
 
-def test_a_redis_nobody_runs_is_unavailable() -> None:
+def test_unreachable_redis_is_unavailable() -> None:
     notifier = ChangeNotifier("redis://127.0.0.1:1/0")
     for ask in (notifier.ping, lambda: notifier.publish(changed("one", 1))):
         with pytest.raises(QueueUnavailable):
             ask()
 
 
-def test_a_listener_without_broker_still_stops() -> None:
+def test_subscriber_without_broker_still_stops() -> None:
     stop = threading.Event()
     listener = ChangeSubscriber("redis://127.0.0.1:1/0")
     thread = threading.Thread(target=listener.run, args=(lambda *_: None, stop))

@@ -76,7 +76,7 @@ def test_group_that_may_not_be_used_is_denied(kafka: GuardedKafka, offsets: Kafk
         offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
 
 
-def test_denied_topic_is_told_apart_from_a_missing_one(kafka: GuardedKafka, topic: str) -> None:
+def test_denied_topic_is_distinguished_from_a_missing_one(kafka: GuardedKafka, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
     well, gone, admin = kafka.create(3), f"gone-{uuid.uuid4().hex}", admin_of(kafka.bootstrap_servers)
     seen = describe_topics(admin, [topic, well, gone], PATIENCE_S)
@@ -85,7 +85,7 @@ def test_denied_topic_is_told_apart_from_a_missing_one(kafka: GuardedKafka, topi
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_reading_that_is_denied_is_told_and_goes_on_by_itself(
+def test_denied_reading_is_reported_and_resumes_by_itself(
     kafka: GuardedKafka, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
@@ -103,7 +103,7 @@ def test_reading_that_is_denied_is_told_and_goes_on_by_itself(
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_partition_that_is_fetched_anew_tells_what_is_the_matter(
+def test_partition_reports_its_end_again_after_a_seek(
     kafka: GuardedKafka, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
@@ -118,7 +118,7 @@ def test_partition_that_is_fetched_anew_tells_what_is_the_matter(
     assert member.offsets == list(range(10))
 
 
-def test_group_that_is_denied_is_told_and_goes_on_by_itself(kafka: GuardedKafka, topic: str, group: str) -> None:
+def test_denied_group_is_reported_and_resumes_by_itself(kafka: GuardedKafka, topic: str, group: str) -> None:
     kafka.deny(GROUP, group, READ)
     with Member(kafka, group, [topic], "classic") as member:
         member.until(lambda: (THE_GROUP, "group_authorization_failed") in member.failed)
@@ -126,7 +126,7 @@ def test_group_that_is_denied_is_told_and_goes_on_by_itself(kafka: GuardedKafka,
         member.until_read(10)
 
 
-def test_group_of_the_consumer_protocol_is_beyond_use_when_denied(kafka: GuardedKafka, topic: str, group: str) -> None:
+def test_denied_group_of_the_consumer_protocol_is_a_fatal_error(kafka: GuardedKafka, topic: str, group: str) -> None:
     with Member(kafka, group, [topic], "consumer") as member:
         member.until_read(10)
         kafka.deny(GROUP, group, READ)

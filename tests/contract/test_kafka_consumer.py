@@ -72,7 +72,7 @@ def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
 MARK = OffsetAndMetadata(6, CommitMetadata(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
 
 
-def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
+def test_missing_position_is_reported_and_read_from_after_a_seek(join: Join, topic: str) -> None:
     member = join(begin=None)
     first = Partition(topic, 0)
     member.until(lambda: first in member.without_position)
@@ -82,7 +82,7 @@ def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
     assert member.offsets == [4, 5, 6, 7, 8, 9]
 
 
-def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topic: str) -> None:
+def test_seek_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topic: str) -> None:
     cluster.produce(topic, 3000)
     member, chance = join(), random.Random(7)  # noqa: S311  # seeded on purpose
     member.until_read(1)
@@ -95,7 +95,7 @@ def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: J
 
 
 @on_real
-def test_many_partitions_are_repositioned_in_one_call(cluster: Cluster, join: Join) -> None:
+def test_many_partitions_seek_in_one_call(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(4)
     for number in range(4):
         cluster.produce(topic, 3, number)
@@ -108,7 +108,7 @@ def test_many_partitions_are_repositioned_in_one_call(cluster: Cluster, join: Jo
 
 
 @on_real
-def test_partition_that_is_not_assigned_moves_none_of_its_call(cluster: Cluster, join: Join, topic: str) -> None:
+def test_seek_of_a_partition_that_is_not_assigned_moves_none(cluster: Cluster, join: Join, topic: str) -> None:
     member = join()
     member.until_read(10)
     with pytest.raises(KafkaException):
@@ -132,7 +132,7 @@ def test_paused_partition_stays_where_it_is(cluster: Cluster, join: Join, topic:
 
 
 @on_real
-def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
+def test_partition_can_stay_paused_after_a_seek(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.messages.clear()
@@ -158,7 +158,7 @@ def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic:
 
 
 @on_real
-def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
+def test_result_of_each_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.reader.commit({first: MARK})
@@ -180,7 +180,7 @@ def test_closing_commits(join: Join, topic: str) -> None:
 
 
 @on_real
-def test_position_beyond_the_end_is_said(join: Join, topic: str) -> None:
+def test_position_beyond_the_end_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.close({first: OffsetAndMetadata(1000)})
@@ -203,7 +203,7 @@ def test_second_member_takes_over_some_partitions(cluster: Cluster, join: Join) 
 
 
 @on_real
-def test_last_member_hears_that_it_leaves(join: Join, topic: str) -> None:
+def test_last_member_is_revoked_when_it_leaves(join: Join, topic: str) -> None:
     member = join()
     member.until_read(10)
     member.close({})
@@ -226,21 +226,21 @@ def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -
     member.until_read(3)
 
 
-def test_end_of_a_partition_is_told_after_its_records(join: Join, topic: str) -> None:
+def test_end_of_a_partition_is_reported_after_its_records(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     assert member.offsets == list(range(10))
 
 
 @on_real
-def test_end_without_a_record_is_told(cluster: Cluster, join: Join) -> None:
+def test_end_of_an_empty_partition_is_reported(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(1)
     member = join([topic])
     member.until(lambda: member.ends == [(Partition(topic, 0), 0)])
 
 
 @on_real
-def test_end_passes_what_no_consumer_sees(cluster: Cluster, join: Join) -> None:
+def test_end_includes_offsets_that_no_consumer_sees(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(1)
     cluster.transact(topic, 10, commit=True)
     cluster.transact(topic, 50, commit=False)
@@ -265,7 +265,7 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
 
 @on_real
 @pytest.mark.parametrize("pauses", [False, True])
-def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pauses: bool) -> None:
+def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str, pauses: bool) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     for offset in (2, 7, 4):
@@ -283,7 +283,7 @@ def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pau
 
 
 @on_real
-def test_end_is_told_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
+def test_end_is_reported_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     member.reader.pause(first)
@@ -294,7 +294,7 @@ def test_end_is_told_again_after_a_pause(cluster: Cluster, join: Join, topic: st
 
 
 @on_real
-def test_successful_commit_is_told(join: Join, topic: str) -> None:
+def test_successful_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.reader.commit({first: MARK})

@@ -66,13 +66,13 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         yield real(cluster)
 
 
-def test_bounds_of_many_partitions_are_one_answer(ground: Ground) -> None:
+def test_offset_ranges_of_many_partitions_come_from_one_call(ground: Ground) -> None:
     asked = [ground.partition(number) for number in range(4)]
     found = ground.offsets.offset_ranges(asked, PATIENCE_S)
     assert found == {place: OffsetRange(first=0, end=0 if place.number else 10) for place in asked}
 
 
-def test_ends_of_many_partitions_are_one_answer(ground: Ground) -> None:
+def test_end_offsets_of_many_partitions_come_from_one_call(ground: Ground) -> None:
     asked = [ground.partition(number) for number in range(4)]
     assert ground.offsets.end_offsets(asked, PATIENCE_S) == {place: 0 if place.number else 10 for place in asked}
 
@@ -83,13 +83,13 @@ def test_partition_that_does_not_exist_delays_no_other(ground: Ground) -> None:
     assert ground.offsets.end_offsets([there, missing], PATIENCE_S) == {there: 10}
 
 
-def test_committed_marks_come_with_their_memos(ground: Ground) -> None:
+def test_committed_offsets_come_with_their_metadata(ground: Ground) -> None:
     group, first, second = f"test-{uuid.uuid4().hex}", ground.partition(0), ground.partition(1)
     ground.commit(group, first, MARK)
     assert ground.offsets.committed(group, [first, second], PATIENCE_S) == {first: MARK, second: None}
 
 
-def test_nothing_is_asked_about_nothing(ground: Ground) -> None:
+def test_no_partitions_need_no_request(ground: Ground) -> None:
     assert (ground.offsets.committed("test-none", [], PATIENCE_S), ground.offsets.end_offsets([], PATIENCE_S)) == (
         {},
         {},
@@ -97,7 +97,7 @@ def test_nothing_is_asked_about_nothing(ground: Ground) -> None:
     assert ground.offsets.offset_ranges([], PATIENCE_S) == {}
 
 
-def test_brokers_that_are_down_leave_everything_unanswered() -> None:
+def test_unreachable_brokers_leave_everything_out() -> None:
     down = PartitionOffsets("127.0.0.1:1")
     somewhere = Partition("test", 0)
     assert (down.offset_ranges([somewhere], 0.2), down.end_offsets([somewhere], 0.2)) == ({}, {})

@@ -49,9 +49,7 @@ def coordination(pair: RedisPair) -> Iterator[RedisCoordination]:
     made.close()
 
 
-def test_coordination_that_meets_a_replica_goes_on_with_the_primary(
-    pair: RedisPair, coordination: RedisCoordination
-) -> None:
+def test_coordination_reconnects_to_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     coordination.ping()
     pair.fail_over()
     with pytest.raises(QueueUnavailable, match="READONLY"):
@@ -60,7 +58,7 @@ def test_coordination_that_meets_a_replica_goes_on_with_the_primary(
     assert coordination.claim([ref("d1")]) == [b"payload"]
 
 
-def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, coordination: RedisCoordination) -> None:
+def test_script_and_transaction_reconnect_too(pair: RedisPair, coordination: RedisCoordination) -> None:
     reports = ReportFlush(reports={REPLY: [Report(ReportKind.STALE, "d1", 0)]})
     calls: list[Callable[[], None]] = [
         lambda: coordination.offer([Publication(ref("d1"), b"payload")]),
@@ -100,7 +98,7 @@ def _clients(server: Redis) -> list[str]:
     return [client["cmd"] for client in found if client["flags"] in {"N", "b"} and client["cmd"] != "client|list"]
 
 
-def test_blocked_reader_of_reports_hears_from_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
+def test_blocked_report_reader_continues_on_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(coordination.reports, REPLY, "0", 4.0)
         with pair.client(0) as primary:
@@ -128,7 +126,7 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordina
     ("setting", "value", "said"),
     [("maxmemory", "1", "OOM|maxmemory"), ("min-replicas-to-write", "2", "NOREPLICAS")],
 )
-def test_primary_that_refuses_writes_is_said(
+def test_primary_that_refuses_writes_is_reported(
     pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, said: str
 ) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
@@ -151,7 +149,7 @@ def app(pair: RedisPair) -> Iterator[Celery]:
     made.close()
 
 
-def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celery) -> None:
+def test_task_publisher_reconnects_to_the_new_primary(pair: RedisPair, app: Celery) -> None:
     def publish() -> None:
         app.send_task(DELIVER, args=[[]], queue=FIRST, retry=False, ignore_result=True)
 
@@ -166,7 +164,7 @@ def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celer
         assert primary.llen(f"{PREFIX}{FIRST}") == 2
 
 
-def test_announcement_reaches_those_who_listen_at_the_new_primary(pair: RedisPair) -> None:
+def test_notification_reaches_subscribers_of_the_new_primary(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
     notifier.publish(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
@@ -176,7 +174,7 @@ def test_announcement_reaches_those_who_listen_at_the_new_primary(pair: RedisPai
     notifier.close()
 
 
-def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
+def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
     with SubscriberThread(pair.address) as received:
         pair.fail_over()
         with pair.client(1) as replica:
@@ -194,7 +192,7 @@ def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
         notifier.close()
 
 
-def test_announcement_is_heard_while_memory_is_full(pair: RedisPair) -> None:
+def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
     with SubscriberThread(pair.address) as received, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")

@@ -54,7 +54,7 @@ def frozen(brokers: KafkaCluster) -> Iterator[None]:
         brokers.signal_broker(FROZEN, signal.SIGCONT)
 
 
-def test_only_the_partitions_of_a_silent_leader_are_not_answered(brokers: KafkaCluster) -> None:
+def test_only_the_partitions_of_a_silent_leader_are_left_out(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
     found = admin_of(brokers.address).list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
     led = {Partition(topic, n) for n, partition in found.items() if partition.leader == FROZEN}
@@ -78,7 +78,7 @@ def asked_while_frozen(
     return bounds == ends == everything - led
 
 
-def test_end_that_nobody_told_is_not_a_start_offset(brokers: KafkaCluster) -> None:
+def test_unknown_end_is_not_a_start_offset(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
     offsets = KafkaAdmin(brokers.address)
     assert offsets.end_offsets([topic], PATIENCE_S) == {topic: dict.fromkeys(range(PARTITIONS), 0)}

@@ -56,7 +56,7 @@ def test_same_head_with_other_body_is_parsed(reader: ResponseReader) -> None:
     assert reader.body == b"no"
 
 
-def test_beginning_of_remembered_response_is_not_all(reader: ResponseReader) -> None:
+def test_beginning_of_the_cached_response_is_not_a_response(reader: ResponseReader) -> None:
     assert reader.feed(OK)
     assert reader.feed(OK)
     assert not reader.feed(OK[:-1])
@@ -73,7 +73,7 @@ def test_second_piece_alone_is_no_response(reader: ResponseReader) -> None:
     assert reader.body == b"ok", "what was a body before is a response of its own here"
 
 
-def test_response_that_ends_the_connection_is_not_remembered(reader: ResponseReader) -> None:
+def test_response_that_ends_the_connection_is_not_cached(reader: ResponseReader) -> None:
     last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     assert reader.feed(last)
     assert not reader.keep_alive

@@ -129,7 +129,9 @@ class ChangeSubscriber:
             try:
                 self._receive(on_change, stop, (connected, subscribed or connected))
             except _ERRORS as error:
-                _log.warning("change_notifications_interrupted", code=QueueUnavailable.code, error=str(error), wait_s=wait_s)
+                _log.warning(
+                    "change_notifications_interrupted", code=QueueUnavailable.code, error=str(error), wait_s=wait_s
+                )
                 wait_s = RECONNECT_S[0] if connected.is_set() else min(wait_s * 2, RECONNECT_S[1])
                 stop.wait(wait_s)
 

@@ -79,7 +79,9 @@ class DeadLetterTopics:
         left = [index for index in range(len(dead_letters)) if index in failed or index not in reported]
         if not left:
             return []
-        _log.warning("dead_letters_not_copied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), "")))
+        _log.warning(
+            "dead_letters_not_copied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), ""))
+        )
         return self._with_reasons(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
 
     def _with_reasons(

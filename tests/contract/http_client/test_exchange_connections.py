@@ -11,13 +11,13 @@ from webhookd.flow.attempt.exchange_result import Failure, FailureCode
 BIG = b"0123456789abcdef" * (6 * 1024 * 1024 // 16)
 
 
-def test_stale_connection_is_replaced_unnoticed(testbed: HttpTestbed) -> None:
+def test_stale_connection_is_replaced_without_failure(testbed: HttpTestbed) -> None:
     exchanged = testbed.exchange(answering(OK), times=3)
     assert [response(outcome).status for outcome in exchanged.outcomes] == [200] * 3
     assert exchanged.server.accepted == 3
 
 
-def test_reset_stale_connection_is_replaced_unnoticed(testbed: HttpTestbed) -> None:
+def test_reset_stale_connection_is_replaced_without_failure(testbed: HttpTestbed) -> None:
     def script(peer: Peer) -> None:
         peer.answer(OK)
         peer.request_head()
@@ -27,7 +27,7 @@ def test_reset_stale_connection_is_replaced_unnoticed(testbed: HttpTestbed) -> N
     assert [response(outcome).status for outcome in exchanged.outcomes] == [200, 200]
 
 
-def test_stale_connection_is_no_second_answer(testbed: HttpTestbed) -> None:
+def test_stale_connection_is_not_counted_as_a_response(testbed: HttpTestbed) -> None:
     seen: list[bytes] = []
 
     def script(peer: Peer) -> None:
@@ -179,13 +179,13 @@ def test_idle_connection_is_closed_in_time(testbed: HttpTestbed) -> None:
     assert holds_on_loop(loop, lambda: loop.connections == 0)
 
 
-def test_idle_connection_closed_by_server_is_forgotten(testbed: HttpTestbed) -> None:
+def test_idle_connection_closed_by_server_is_removed(testbed: HttpTestbed) -> None:
     loop = testbed.loop()
     testbed.submit(loop, testbed.target(testbed.serve(answering(OK)))).wait()
     assert holds_on_loop(loop, lambda: loop.connections == 0)
 
 
-def test_idle_connection_that_talks_is_closed(testbed: HttpTestbed) -> None:
+def test_idle_connection_with_unrequested_bytes_is_closed(testbed: HttpTestbed) -> None:
     def script(peer: Peer) -> None:
         peer.answer(OK)
         peer.pause(0.05)

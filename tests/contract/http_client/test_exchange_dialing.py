@@ -93,7 +93,7 @@ def test_next_address_follows_a_refused_connection(plain_testbed: HttpTestbed) -
     assert response(plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
-def test_address_that_fails_at_once_makes_way(plain_testbed: HttpTestbed) -> None:
+def test_next_address_follows_an_immediate_failure(plain_testbed: HttpTestbed) -> None:
     server = plain_testbed.serve(answering(OK))
     broadcast = "255.255.255.255"  # the kernel refuses to connect to it without a packet
     loop = plain_testbed.loop(resolver=finding(broadcast, "127.0.0.1"), allow=(*LOOPBACK, broadcast))
@@ -129,7 +129,7 @@ def test_resolver_that_breaks_is_a_failed_lookup(plain_testbed: HttpTestbed) -> 
         assert code(outcomes[0]) is FailureCode.DNS_FAILED
 
 
-def test_hanging_lookup_holds_up_nobody_else(plain_testbed: HttpTestbed) -> None:
+def test_hanging_lookup_delays_no_other(plain_testbed: HttpTestbed) -> None:
     release = threading.Event()
     asked: list[str] = []
 
@@ -253,7 +253,7 @@ def test_next_handshake_resumes_the_session(tls_testbed: HttpTestbed, version: s
     assert resumed == [False, True, True]
 
 
-def test_session_of_one_host_vouches_for_no_other(tls_testbed: HttpTestbed) -> None:
+def test_tls_session_of_one_host_is_not_used_for_another(tls_testbed: HttpTestbed) -> None:
     context = tls_testbed.authority.context("one.test")
     server = tls_testbed.serve(answering(OK), context)
     loop = tls_testbed.loop(resolver=finding("127.0.0.1"))

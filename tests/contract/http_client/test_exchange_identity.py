@@ -39,7 +39,7 @@ def showing(authority: Authority, identity: Identity) -> ssl.SSLContext:
 
 
 @versions
-def test_certificate_is_shown_to_who_asks(
+def test_certificate_is_sent_when_requested(
     tls_testbed: HttpTestbed, showing: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
     seen: list[tuple[list[str], bool]] = []
@@ -54,13 +54,13 @@ def test_certificate_is_shown_to_who_asks(
     assert seen == [([CLIENT], False), ([CLIENT], True)]
 
 
-def test_certificate_is_shown_through_a_proxy(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
+def test_certificate_is_sent_through_a_proxy(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
     server = tls_testbed.serve(answering(OK), tls_testbed.authority.demanding("endpoint.test"))
     loop = tls_testbed.loop(context=showing, proxy=url(tls_testbed.proxy(ScriptedProxy())))
     assert response(tls_testbed.submit(loop, tls_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
-def test_nobody_who_does_not_ask_sees_it(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
+def test_certificate_is_not_sent_unless_requested(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
     names: list[list[str]] = []
 
     def script(peer: Peer) -> None:

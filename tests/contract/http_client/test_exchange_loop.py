@@ -32,7 +32,7 @@ class Insistent(RecordingSequence):
         return post(self.target)
 
 
-def test_slow_endpoint_holds_up_no_other(testbed: HttpTestbed) -> None:
+def test_slow_endpoint_delays_no_other(testbed: HttpTestbed) -> None:
     def slow(peer: Peer) -> None:
         peer.request()
         peer.wait_closed()
@@ -58,7 +58,7 @@ def test_huge_responder_starves_no_other(testbed: HttpTestbed) -> None:
     assert [response(outcome).status for outcome in outcomes] == [200] * 100
 
 
-def test_sleeping_loop_wakes_for_an_sequence(testbed: HttpTestbed) -> None:
+def test_idle_loop_wakes_for_a_new_sequence(testbed: HttpTestbed) -> None:
     loop = testbed.loop(replace(QUICK, sweep_interval_s=60.0))
     target = testbed.target(testbed.serve(answering(*[OK] * 10)))
     for _ in range(10):
@@ -88,7 +88,7 @@ def test_sequence_that_raises_is_dropped_alone(plain_testbed: HttpTestbed) -> No
     assert len(broken.outcomes) == 1
 
 
-def test_sequence_that_answers_nonsense_hears_of_it(plain_testbed: HttpTestbed) -> None:
+def test_sequence_that_returns_a_wrong_type_gets_internal_error(plain_testbed: HttpTestbed) -> None:
     class Nonsense(RecordingSequence):
         def advance(self, outcome: Outcome | None) -> bytes | None:
             request = super().advance(outcome)
@@ -102,7 +102,7 @@ def test_sequence_that_answers_nonsense_hears_of_it(plain_testbed: HttpTestbed) 
     assert response(plain_testbed.submit(loop, target).wait()[0]).status == 200
 
 
-def test_callbacks_ring_although_one_raises(plain_testbed: HttpTestbed) -> None:
+def test_timers_fire_although_one_raises(plain_testbed: HttpTestbed) -> None:
     loop = plain_testbed.loop()
     rung = threading.Semaphore(0)
     names: set[str] = set()
@@ -161,7 +161,7 @@ def test_stop_ends_what_outlasts_the_budget(testbed: HttpTestbed) -> None:
     assert (loop.open_exchanges, loop.connections) == (0, 0)
 
 
-def test_cut_breaks_off_what_is_open_and_goes_on(testbed: HttpTestbed) -> None:
+def test_abort_all_ends_open_exchanges_and_the_loop_continues(testbed: HttpTestbed) -> None:
     asked = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -179,7 +179,7 @@ def test_cut_breaks_off_what_is_open_and_goes_on(testbed: HttpTestbed) -> None:
     assert response(testbed.submit(loop, testbed.target(testbed.serve(answering(OK)))).wait()[0]).status == 200
 
 
-def test_sequence_after_stop_hears_of_it(plain_testbed: HttpTestbed) -> None:
+def test_sequence_after_stop_gets_shutdown(plain_testbed: HttpTestbed) -> None:
     loop = plain_testbed.loop()
     loop.stop(0.0)
     loop.stop(0.0)

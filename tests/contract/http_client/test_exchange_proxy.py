@@ -38,7 +38,7 @@ def detail(outcome: Outcome) -> str:
     return outcome.detail
 
 
-def test_proxy_is_asked_for_name_and_port(testbed: HttpTestbed) -> None:
+def test_connect_names_host_and_port(testbed: HttpTestbed) -> None:
     proxy = ScriptedProxy()
     outcomes, server = through(testbed, proxy)
     assert response(outcomes[0]).body == b"ok"
@@ -82,7 +82,7 @@ def test_refusal_of_the_proxy_is_named(testbed: HttpTestbed, status: str) -> Non
     assert (len(proxy.requests), server.accepted) == (1, 0)
 
 
-def test_each_request_asks_again_after_a_refusal(plain_testbed: HttpTestbed) -> None:
+def test_each_request_connects_again_after_a_refusal(plain_testbed: HttpTestbed) -> None:
     proxy = ScriptedProxy(b"HTTP/1.1 503 Overloaded\r\n\r\n")
     outcomes, _ = through(plain_testbed, proxy, times=20)
     assert [code(outcome) for outcome in outcomes] == [FailureCode.PROXY_REFUSED] * 20
@@ -104,7 +104,7 @@ def test_each_request_asks_again_after_a_refusal(plain_testbed: HttpTestbed) -> 
     ],
     ids=["ssh", "tls", "http-2", "no-status", "upgrade", "interim", "long", "many", "cut", "nothing"],
 )
-def test_what_is_no_answer_fails(plain_testbed: HttpTestbed, answer: bytes) -> None:
+def test_malformed_proxy_response_fails(plain_testbed: HttpTestbed, answer: bytes) -> None:
     outcomes, server = through(plain_testbed, ScriptedProxy(answer))
     expected = FailureCode.PROXY_REFUSED if b" 101 " in answer else FailureCode.PROXY_FAILED
     assert code(outcomes[0]) is expected
@@ -156,7 +156,7 @@ def test_silent_proxy_times_out(testbed: HttpTestbed) -> None:
     assert holds_on_loop(loop, lambda: loop.connections == 0)
 
 
-def test_waiting_for_the_proxy_takes_no_turns(plain_testbed: HttpTestbed) -> None:
+def test_waiting_for_the_proxy_causes_no_events(plain_testbed: HttpTestbed) -> None:
     asked = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -171,7 +171,7 @@ def test_waiting_for_the_proxy_takes_no_turns(plain_testbed: HttpTestbed) -> Non
     assert loop._poller.poll(0.0) == []
 
 
-def test_dripping_proxy_meets_the_deadline(plain_testbed: HttpTestbed) -> None:
+def test_dripping_proxy_times_out(plain_testbed: HttpTestbed) -> None:
     def script(peer: Peer) -> None:
         peer.request_head()
         peer.drip(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 10_000, pause_s=0.01)
@@ -231,7 +231,7 @@ def test_proxys_addresses_are_tried_in_turn(testbed: HttpTestbed) -> None:
     assert len(script.requests) == 1
 
 
-def test_refusal_is_asked_for_only_once(plain_testbed: HttpTestbed) -> None:
+def test_refused_connect_is_not_repeated(plain_testbed: HttpTestbed) -> None:
     script = ScriptedProxy(b"HTTP/1.1 403 No\r\n\r\n")
     port = plain_testbed.proxy(script).port
     loop = plain_testbed.loop(proxy=f"http://proxy.test:{port}", resolver=lambda *_: ["127.0.0.1"] * 3)
@@ -239,7 +239,7 @@ def test_refusal_is_asked_for_only_once(plain_testbed: HttpTestbed) -> None:
     assert len(script.requests) == 1
 
 
-def test_broken_proxy_makes_way_for_the_next(plain_testbed: HttpTestbed) -> None:
+def test_next_proxy_address_follows_a_broken_one(plain_testbed: HttpTestbed) -> None:
     script = ScriptedProxy()
 
     def broken_at_first(peer: Peer) -> None:
@@ -252,7 +252,7 @@ def test_broken_proxy_makes_way_for_the_next(plain_testbed: HttpTestbed) -> None
     assert response(plain_testbed.submit(loop, target).wait()[0]).status == 200
 
 
-def test_closed_tunnel_is_replaced_unnoticed(testbed: HttpTestbed) -> None:
+def test_closed_tunnel_is_replaced_without_failure(testbed: HttpTestbed) -> None:
     script = ScriptedProxy()
     target = testbed.target(endpoint(testbed, answering(OK)), NAME)
     outcomes = testbed.submit(testbed.loop(proxy=url(testbed.proxy(script))), target, *[post(target)] * 5).wait()
@@ -334,7 +334,7 @@ def test_refused_address_never_reaches_the_proxy(testbed: HttpTestbed, host: str
     ("host", "place"),
     [("1.1.1.1", b"1.1.1.1:443"), ("0x01.0x10101", b"1.1.1.1:443"), ("[2606:4700::1]", b"[2606:4700::1]:443")],
 )
-def test_proxy_is_asked_for_the_judged_address(plain_testbed: HttpTestbed, host: str, place: bytes) -> None:
+def test_connect_names_the_checked_address(plain_testbed: HttpTestbed, host: str, place: bytes) -> None:
     script = ScriptedProxy(b"HTTP/1.1 403 No\r\n\r\n")
     loop = plain_testbed.loop(proxy=url(plain_testbed.proxy(script)), allow=())
     plain_testbed.submit(loop, Target.parse(f"https://{host}/")).wait()

@@ -37,7 +37,7 @@ def test_sequence_of_requests_shares_one_connection(testbed: HttpTestbed) -> Non
     assert exchanged.server.accepted == 1
 
 
-def test_differing_answers_are_told_apart(testbed: HttpTestbed) -> None:
+def test_different_responses_are_distinguished(testbed: HttpTestbed) -> None:
     error = b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nno"
     exchanged = testbed.exchange(answering(OK, OK, error, OK, error, error, CHUNKED, OK), times=8)
     assert [response(outcome).status for outcome in exchanged.outcomes] == [200, 200, 500, 200, 500, 500, 202, 200]
@@ -164,7 +164,7 @@ def test_endless_body_ends_the_connection(testbed: HttpTestbed) -> None:
         "long-header", "many-headers", "cut-body", "cut-chunk", "cut-head", "nothing",
     ],
 )  # fmt: skip
-def test_what_is_no_response_fails(testbed: HttpTestbed, garbage: bytes, expected: FailureCode) -> None:
+def test_malformed_response_fails(testbed: HttpTestbed, garbage: bytes, expected: FailureCode) -> None:
     def script(peer: Peer) -> None:
         peer.request()
         peer.send(garbage)
@@ -190,7 +190,7 @@ def test_oversize_head_dripped_is_too_large(plain_testbed: HttpTestbed) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"GARBAGE", OK, b"HT"], ids=["garbage", "second-response", "half-a-word"])
-def test_junk_behind_response_costs_the_connection(testbed: HttpTestbed, junk: bytes) -> None:
+def test_bytes_after_response_close_the_connection(testbed: HttpTestbed, junk: bytes) -> None:
     exchanged = testbed.exchange(answering(OK + junk, b"HTTP/1.1 500 Mixed Up\r\nContent-Length: 0\r\n\r\n"), times=2)
     assert [(response(outcome).status, response(outcome).body) for outcome in exchanged.outcomes] == [(200, b"ok")] * 2
     assert exchanged.server.accepted == 2

@@ -22,7 +22,7 @@ class SlowMatcher(Matcher):
         return value is None
 
 
-def test_end_passes_what_no_consumer_sees() -> None:
+def test_end_includes_offsets_that_no_consumer_sees() -> None:
     scene = Scene()
     ended(scene, ZERO, 512, SMALL, SMALL)
     assert scene.committable() == {ZERO: 512}
