@@ -12,7 +12,7 @@ from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 
-ASLEEP = '"event":"asleep"'
+ASLEEP = '"event":"groups_left"'
 PATH = "/1/EventNotificationAdmin"
 OFFLINE = {"status": "offline", "offline_message": "moving house"}
 ONLINE = {"status": "online"}

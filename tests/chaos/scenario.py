@@ -220,7 +220,7 @@ class Scenario:
                 self._report.rows.append(_row(f"{self.name}: {finding.label}", [finding], problems))
         elif findings:
             self._report.rows.append(_row(self.name, findings, problems))
-        stuck = self.site.pipeline.take_stuck_turns()
+        stuck = self.site.pipeline.take_stuck_iterations()
         if self.site.restarts:
             self._report.notes.append(f"{self.name}: ended by itself and was started again: {self.site.restarts}")
         return [f"{finding.label}: {problem}" for finding in findings for problem in finding.problems] + stuck

@@ -16,7 +16,7 @@ from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.ports import Offsets
 
 
-class HandReader:
+class MemoryConsumer:
     """Keeps what it is asked for; `arrived` are the messages of the coming polls."""
 
     def __init__(self, listener: ConsumerCallbacks) -> None:
@@ -27,7 +27,7 @@ class HandReader:
         self.closed: list[Mapping[Partition, OffsetAndMetadata]] = []
         self.gone: set[Partition] = set()
         self.broken = False
-        self.mark: OffsetAndMetadata | None = None
+        self.committed: OffsetAndMetadata | None = None
         self.first = self.last = 0
 
     def poll(self) -> list[Message]:
@@ -66,19 +66,19 @@ class HandReader:
             raise KafkaException(KafkaError(KafkaError._STATE))
 
 
-class HandOffsets:
+class MemoryConsumerOffsets:
     """Says of every partition what the test has set at its reader."""
 
-    def __init__(self, reader: Callable[[], HandReader]) -> None:
+    def __init__(self, reader: Callable[[], MemoryConsumer]) -> None:
         self._reader = reader
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        """The reader's `mark`, of each."""
+        """The reader's `committed`, of each."""
         assert group.startswith("webhooks-")
         assert timeout_s > 0
-        return dict.fromkeys(partitions, self._reader().mark)
+        return dict.fromkeys(partitions, self._reader().committed)
 
     def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         """The reader's `first` and `last`, of each; none while it is `broken`."""
@@ -93,7 +93,7 @@ class HandOffsets:
         return dict.fromkeys(partitions, self._reader().last)
 
 
-class HandLetters:
+class MemoryDeadLetters:
     """Keeps dead letters; the test says when they are safe, and what of copies is known."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class HandLetters:
         assert all(dead_letter.subscription_id == subscription.id for dead_letter in dead_letters)
         self.written.append((dead_letters, safe))
 
-    def ask_room(self, subscription: Subscription) -> None:
+    def request_capacity(self, subscription: Subscription) -> None:
         """Note it."""
         self.asked.append(subscription.id)
 
@@ -115,13 +115,13 @@ class HandLetters:
         """Note it."""
         self.forgotten.append(subscription.id)
 
-    def copy_trouble(self, subscription: Subscription) -> str | None:
+    def copy_error(self, subscription: Subscription) -> str | None:
         """What the test says."""
         assert subscription.id
         return self.trouble
 
 
-class HandServices:
+class MemoryServices:
     """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
 
     def __init__(self) -> None:
@@ -130,9 +130,9 @@ class HandServices:
         self.wall_clock: WallClock = lambda: self.now
         self.commit_interval_s = 1.0
         self.later: list[tuple[float, Callable[[], None]]] = []
-        self.dead_letters = HandLetters()
+        self.dead_letters = MemoryDeadLetters()
         self.told: list[Activity] = []
-        self.touched: list[str] = []
+        self.dispatch_requests: list[str] = []
         self.ids: dict[str, str] = {}
         self.held: list[Callable[[], None]] | None = None
         self.offsets: Offsets = MemoryPartitionOffsets()
@@ -164,10 +164,10 @@ class HandServices:
         """As the test says in `ids`."""
         return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})
 
-    def touch(self, subscription_id: str) -> None:
+    def request_dispatch(self, subscription_id: str) -> None:
         """Note it."""
-        self.touched.append(subscription_id)
+        self.dispatch_requests.append(subscription_id)
 
-    def happened(self, activity: Activity) -> None:
+    def add_activity(self, activity: Activity) -> None:
         """Keep it."""
         self.told.append(activity)

@@ -23,7 +23,7 @@ from webhookd.store import (
 from webhookd.store.database import Database
 from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
-from workers.ingest.control.group_upkeep import DELAYED_S, FORGOTTEN_S, GroupUpkeep
+from workers.ingest.control.group_upkeep import DELAYED_S, REAPPEARS_S, GroupUpkeep
 
 GROUP = f"webhooks-{ID}"
 ORDERS = Partition("orders", 0)
@@ -132,9 +132,9 @@ def test_group_that_came_back_is_deleted_again(scene: Scene) -> None:
     scene.upkeep.drop_groups()
     scene.upkeep.drop_groups()
     assert (scene.groups.deleted, scene.waiting()) == ([GROUP], [GROUP])
-    scene.now += FORGOTTEN_S
+    scene.now += REAPPEARS_S
     with scene.database.transaction() as session:
-        session.execute(update(DroppedGroupRow).values(dropped_at=DroppedGroupRow.dropped_at - FORGOTTEN_S))
+        session.execute(update(DroppedGroupRow).values(dropped_at=DroppedGroupRow.dropped_at - REAPPEARS_S))
     scene.upkeep.drop_groups()
     assert (scene.groups.deleted, scene.waiting()) == ([GROUP, GROUP], [])
 

@@ -83,7 +83,7 @@ def test_a_thousand_partitions_begin_after_few_questions(kafka_bootstrap: str, t
             client.close()
             service.start()
             receiver.wait_for_records(PARTITIONS, PATIENCE_S)
-            longest_s = ingest._watchdog.longest_turn_s
+            longest_s = ingest._watchdog.longest_iteration_s
         finally:
             service.stop(5.0)
     assert len(counted.questions) <= QUESTIONS, counted.questions

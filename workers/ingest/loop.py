@@ -1,4 +1,4 @@
-"""The ingest loop: one thread that reads, dispatches, settles and commits for every subscription of this process.
+"""The ingest loop: one thread that reads, in_flight, settles and commits for every subscription of this process.
 
     poll ─▶ take (decode, match, batch) ─▶ ready ─▶ publisher ┄▶ workers
       ▲                                                            ┆
@@ -51,43 +51,51 @@ class IngestLoop:
     def __init__(
         self,
         *,
-        bounds: LoopLimits,
+        limits: LoopLimits,
         clocks: Clocks,
-        dispatches: InFlightDeliveries,
-        companions: BlockingWriters,
-        look: Callable[[Collection[str]], Topics],
+        in_flight: InFlightDeliveries,
+        writers: BlockingWriters,
+        describe_topics: Callable[[Collection[str]], Topics],
         open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
         never_joined: Callable[[], None],
     ) -> None:
         self.monotonic = clocks.monotonic
         self.wall_clock = clocks.wall
-        self.commit_interval_s = bounds.commit_interval_s
+        self.commit_interval_s = limits.commit_interval_s
         self.consumers: dict[str, SubscriptionConsumer] = {}
-        self._bounds = bounds
-        self._dispatches = dispatches
-        self._writer, publisher = companions.writer, companions.dead_letter_publisher
-        self.dead_letters: DeadLetterSink = DeadLetterWriter(self._writer, publisher, self, self._room)
-        self._look = look
-        self._seen_at = clocks.monotonic()
+        self._limits = limits
+        self._in_flight = in_flight
+        self._writer, publisher = writers.writer, writers.dead_letter_publisher
+        self.dead_letters: DeadLetterSink = DeadLetterWriter(
+            self._writer, publisher, self, self._set_dead_letter_capacity
+        )
+        self._describe_topics = describe_topics
+        self._topics_seen_at = clocks.monotonic()
         self.topics_in_use: frozenset[str] = frozenset()
         self._topics_changed = False
         self._open_consumer = open_consumer
         self._never_joined = never_joined
-        self._unjoined: set[str] = set()
+        self._never_joined_ids: set[str] = set()
         self.kafka_lost = False
         """Whether Kafka is out of reach for long: a commit would block, and might take back what another owner does."""
         self._foreign = False
         self.inbox = LoopInbox(clocks.monotonic)
         self._background = ThreadPool()
-        self.offsets = companions.offsets
-        self._ends = PausedEndOffsets(self.offsets, self.consumers, call=self.call, in_background=self.in_background)
+        self.offsets = writers.offsets
+        self._paused_ends = PausedEndOffsets(
+            self.offsets, self.consumers, call=self.call, in_background=self.in_background
+        )
         self._wanted: dict[str, Subscription] = {}
-        self._asleep: dict[str, tuple[Subscription, SubscriptionStatus | None]] = {}
-        self._asleep_at: float | None = None
+        self._offline: dict[str, tuple[Subscription, SubscriptionStatus | None]] = {}
+        self._leave_at: float | None = None
         self._polls: list[tuple[float, int, SubscriptionConsumer]] = []
         self._timers = TimerQueue(clocks.monotonic)
         self._dispatcher = Dispatcher(
-            dispatches, companions.publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
+            in_flight,
+            writers.publisher,
+            reply=limits.reply,
+            worker_threads=limits.worker_threads,
+            failed=self._restart_later,
         )
         self._settlement = self._new_settlement()
         self._order = count()
@@ -97,13 +105,13 @@ class IngestLoop:
 
     def _new_settlement(self) -> Settlement:
         return Settlement(
-            self._dispatches,
+            self._in_flight,
             self._dispatcher,
             self.consumers,
             self._timers,
             self.monotonic,
             gone=lambda consumer: self._writer.deactivate(consumer.subscription, GONE),
-            failed=self._rebuild,
+            failed=self._restart_later,
         )
 
     # What other threads call.
@@ -116,8 +124,8 @@ class IngestLoop:
     def start(self) -> None:
         """Begin to read."""
         self._timers.every(loop_limits.SWEEP_S, self._settlement.sweep)
-        self._timers.every(self._bounds.commit_interval_s, self._commit_unseen)
-        self._timers.every(loop_limits.RECORD_S, self._record)
+        self._timers.every(self._limits.commit_interval_s, self._commit_without_topics)
+        self._timers.every(loop_limits.STATUS_S, self._once_a_second)
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
@@ -131,7 +139,7 @@ class IngestLoop:
 
     def abandon_cluster(self) -> None:
         """These are another cluster's brokers: nothing is read, dispatched or committed any more, for good."""
-        self._foreign = self._dispatcher.halted = True
+        self._foreign = self._dispatcher.offline = True
         self._dispatching = False
 
     def call(self, action: Callable[[], None]) -> None:
@@ -150,127 +158,127 @@ class IngestLoop:
         """Run on a thread that may block for long."""
         self._background.close(action)
 
-    def happened(self, activity: Activity) -> None:
+    def add_activity(self, activity: Activity) -> None:
         """Tell a subscription's owner."""
         self._writer.happened(lambda: [activity])
 
     def topics(self, names: Collection[str]) -> Topics:
         """What the cluster says about these topics now; blocks."""
-        return self._look(names)
+        return self._describe_topics(names)
 
-    def touch(self, subscription_id: str) -> None:
+    def request_dispatch(self, subscription_id: str) -> None:
         """There may be something to dispatch; for the loop's thread."""
         consumer = self.consumers.get(subscription_id)
         if consumer is not None:
-            self._settlement.touch(consumer)
+            self._settlement.request_dispatch(consumer)
 
-    def share(self, load: ThreadLoad) -> None:
+    def set_worker_load(self, load: ThreadLoad) -> None:
         """So many threads the live workers have, and so many of them are busy."""
         self.call(lambda: self._dispatcher.resize(load))
 
-    def reported(self, reports: Sequence[Report], *, late: bool = False) -> None:
+    def add_reports(self, reports: Sequence[Report], *, late: bool = False) -> None:
         """Reports arrived; `late` when they had to wait before they could be read."""
         self.call(lambda: self._settlement.settle(reports, late=late))
 
-    def unknown(self, deliveries: Sequence[Delivery]) -> None:
+    def publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
         """These may not have been published: try again soon, under the same ids."""
         self.call(lambda: self._settlement.publish_again_soon(deliveries))
 
     # What runs on the loop's thread.
 
-    def start_with(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
+    def run_subscription(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
         """Run a subscription, in place of an older version of it; `previous` is its condition before this process."""
         running = self.consumers.get(subscription.id)
         if running is not None:
             previous = running.status()
-            self.drop(subscription.id)
+            self.stop_subscription(subscription.id)
         self._wanted[subscription.id] = subscription
-        if self._dispatcher.halted:
-            self._asleep[subscription.id] = (subscription, previous)
+        if self._dispatcher.offline:
+            self._offline[subscription.id] = (subscription, previous)
             return
         try:
             consumer = self._open_consumer(subscription, previous, self)
         except UnusableSubscription:
             raise
         except Exception as error:  # noqa: BLE001 - no consumer is to be had: it may be another time
-            self._start_later(subscription, previous, error)
+            self._retry_start_later(subscription, previous, error)
             return
         self.consumers[subscription.id] = consumer
         self._topics_changed = True
         self._poll_at(consumer)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
 
-    def drop(self, subscription_id: str) -> None:
+    def stop_subscription(self, subscription_id: str) -> None:
         """Stop running a subscription; what it has in flight is stale from here on."""
         self._wanted.pop(subscription_id, None)
-        self._asleep.pop(subscription_id, None)
+        self._offline.pop(subscription_id, None)
         consumer = self.consumers.pop(subscription_id, None)
         if consumer is None:
             return
         self._topics_changed = True
-        self._say(consumer)
+        self._write_status(consumer)
         self._settlement.forget(consumer)
         self.dead_letters.forget(consumer.subscription)
         # From here on its lanes are the background's, which closes them one by one.
         consumer.close(commit=not (self.kafka_lost or self._foreign))
         _log.info("subscription_stopped", subscription=subscription_id, version=consumer.subscription.version)
 
-    def hold(self) -> None:
+    def start_offline(self) -> None:
         """Start nothing before `wake`; called before `start`."""
-        self._dispatcher.halted = True
+        self._dispatcher.offline = True
 
-    def revise_held(self, revised: Revision) -> None:
+    def revise_offline(self, revised: Revision) -> None:
         """Give what waits for `wake` another condition, for its status too."""
-        for id_, (subscription, before) in self._asleep.items():
+        for id_, (subscription, before) in self._offline.items():
             after = revised(subscription, before)
             if after is not None and after != before:
-                self._asleep[id_] = (subscription, after)
+                self._offline[id_] = (subscription, after)
                 self._writer.status(after)
 
-    def fall_asleep(self, settle_s: float) -> None:
+    def go_offline(self, settle_s: float) -> None:
         """Dispatch nothing from here on; when what is in flight is settled, or in `settle_s`, leave every group.
 
         What is to be run, or changed, meanwhile waits for `wake`.
         """
-        self._dispatcher.halted = True
-        self._asleep_at = self.monotonic() + settle_s
-        self._sleep(self._asleep_at)
+        self._dispatcher.offline = True
+        self._leave_at = self.monotonic() + settle_s
+        self._leave_when_settled(self._leave_at)
 
-    def wants(self, subscription: Subscription) -> bool:
+    def is_wanted(self, subscription: Subscription) -> bool:
         """Whether this version of it is still to be run."""
         return self._wanted.get(subscription.id) is subscription
 
-    def wake(self) -> list[tuple[Subscription, SubscriptionStatus | None]]:
+    def go_online(self) -> list[tuple[Subscription, SubscriptionStatus | None]]:
         """Dispatch again; answers what is to be started, each with its condition as it was."""
-        self._dispatcher.halted = self._foreign
-        self._asleep_at = None
-        asleep, self._asleep = self._asleep, {}
-        return list(asleep.values())
+        self._dispatcher.offline = self._foreign
+        self._leave_at = None
+        waiting, self._offline = self._offline, {}
+        return list(waiting.values())
 
-    def _sleep(self, until: float) -> None:
-        if self._asleep_at != until:
+    def _leave_when_settled(self, until: float) -> None:
+        if self._leave_at != until:
             return  # woken, or told anew, meanwhile
-        if self._dispatches.under_way and self.monotonic() < until:
-            self._timers.at(self.monotonic() + loop_limits.SWEEP_S, lambda: self._sleep(until))
+        if self._in_flight.under_way and self.monotonic() < until:
+            self._timers.at(self.monotonic() + loop_limits.SWEEP_S, lambda: self._leave_when_settled(until))
             return
         for consumer in list(self.consumers.values()):
             subscription, status = consumer.subscription, consumer.status()
-            self.drop(subscription.id)
+            self.stop_subscription(subscription.id)
             self._wanted[subscription.id] = subscription
-            self._asleep[subscription.id] = (subscription, status)
-        _log.warning("asleep", subscriptions=len(self._asleep))
+            self._offline[subscription.id] = (subscription, status)
+        _log.warning("groups_left", subscriptions=len(self._offline))
 
-    def saw_topics(self, topics: Topics) -> None:
+    def update_topics(self, topics: Topics) -> None:
         """What the cluster says about the topics in use, right before what is settled is committed."""
-        self._seen_at = self.monotonic()
+        self._topics_seen_at = self.monotonic()
         for consumer in self.consumers.values():
-            consumer.saw_topics(topics)
+            consumer.update_topics(topics)
         self._commit()
 
-    def _room(self, subscription_id: str, free: int, limit: int) -> None:
+    def _set_dead_letter_capacity(self, subscription_id: str, free: int, limit: int) -> None:
         consumer = self.consumers.get(subscription_id)
         if consumer is not None:
-            consumer.aside.room(free, limit)
+            consumer.undeliverable.set_capacity(free, limit)
 
     def _topics_in_use(self) -> frozenset[str]:
         subscriptions = (consumer.subscription for consumer in self.consumers.values())
@@ -279,18 +287,18 @@ class IngestLoop:
     def _run(self) -> None:
         while self._running:
             try:
-                self._turn()
+                self._iterate()
             except Exception:  # noqa: BLE001 - the top of the loop: one subscription's fault is not the others' end
-                _log.exception("ingest_turn_failed")
-        self.inbox.turn = 0
+                _log.exception("loop_iteration_failed")
+        self.inbox.iteration = 0
 
-    def _turn(self) -> None:
-        heard_all = self.inbox.hear(loop_limits.LISTEN_S)
+    def _iterate(self) -> None:
+        all_run = self.inbox.run_pending(loop_limits.CALLS_BUDGET_S)
         if self._topics_changed:
             self._topics_changed = False
             self.topics_in_use = self._topics_in_use()
         now = self.monotonic()
-        if heard_all:  # a lease whose report is here already has not run out
+        if all_run:  # a lease whose report is here already has not run out
             self._timers.run_due(now)
         if self._dispatching:
             self._poll(now)
@@ -307,9 +315,9 @@ class IngestLoop:
                 continue
             try:
                 if consumer.poll(now, pause_s):
-                    self._settlement.touch(consumer)
+                    self._settlement.request_dispatch(consumer)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
-                self._rebuild(consumer, error)
+                self._restart_later(consumer, error)
             self._poll_at(consumer)
 
     def _poll_at(self, consumer: SubscriptionConsumer) -> None:
@@ -321,18 +329,18 @@ class IngestLoop:
         due = [self._timers.next_at()]
         if self._dispatching and self._polls:
             due.append(self._polls[0][0])
-        parcel_at = self._dispatcher.due_at
-        if parcel_at is not None:
-            due.append(parcel_at)
+        dispatch_at = self._dispatcher.due_at
+        if dispatch_at is not None:
+            due.append(dispatch_at)
         until = min(due)
         if until > now:
             until = max(until, now + loop_limits.SHORTEST_PAUSE_S)  # many consumers' looks share one turn
         if until > now:
             self.inbox.wait(until - now)
 
-    def _commit_unseen(self) -> None:
+    def _commit_without_topics(self) -> None:
         """Commit although nobody can look at the topics: what was confirmed last stays in force."""
-        if self.monotonic() - self._seen_at > loop_limits.LOOKS_MISSED * self._bounds.commit_interval_s:
+        if self.monotonic() - self._topics_seen_at > loop_limits.MISSED_TOPIC_CHECKS * self._limits.commit_interval_s:
             self._commit()
 
     def _commit(self) -> None:
@@ -341,60 +349,62 @@ class IngestLoop:
         for consumer in self.consumers.values():
             consumer.commit()
 
-    def _record(self) -> None:
+    def _once_a_second(self) -> None:
         self._dispatcher.count_lanes()
         lanes = sum(len(consumer.accumulator.lanes) for consumer in self.consumers.values())
-        share = min(self._bounds.lane_bytes, self._bounds.process_bytes // max(1, lanes))
+        share = min(self._limits.lane_bytes, self._limits.process_bytes // max(1, lanes))
         for consumer in self.consumers.values():
             consumer.backpressure.lane_bytes = share
-            consumer.look_after()
-            self._say(consumer)
-        self._ends.ask(self.monotonic())
+            consumer.check()
+            self._write_status(consumer)
+        self._paused_ends.refresh(self.monotonic())
 
-    def _say(self, consumer: SubscriptionConsumer) -> None:
-        if consumer.changed:
-            consumer.changed = False
+    def _write_status(self, consumer: SubscriptionConsumer) -> None:
+        if consumer.status_changed:
+            consumer.status_changed = False
             self._writer.status(consumer.status())
-        calls = consumer.fold.flush()
+        calls = consumer.activity_rollup.flush()
         if calls:
             self._writer.happened(activity_rows(consumer.subscription, calls))
 
-    def _rebuild(self, consumer: SubscriptionConsumer, error: Exception) -> None:
+    def _restart_later(self, consumer: SubscriptionConsumer, error: Exception) -> None:
         """The consumer, or what was read, is beyond use: leave it, and join the group again from what is committed."""
         if consumer.broken:
             return
         consumer.broken = True  # nothing more is read: what the failed turn had in hand left a hole behind it
         _log.error("intake_failed", code=CONSUMER_FAILED, subscription=consumer.subscription.id, detail=repr(error))
         if isinstance(error, GroupDenied):
-            consumer.suffer(error.code, error.detail, standing=True)
-        elif consumer.joined or consumer.subscription.id in self._unjoined:
-            consumer.suffer(CONSUMER_FAILED, str(error), standing=True)
-            self._unjoined.discard(consumer.subscription.id)
+            consumer.begin_problem(error.code, error.detail, standing=True)
+        elif consumer.joined or consumer.subscription.id in self._never_joined_ids:
+            consumer.begin_problem(CONSUMER_FAILED, str(error), standing=True)
+            self._never_joined_ids.discard(consumer.subscription.id)
         else:  # the group protocol may be at fault, which another one mends
-            self._unjoined.add(consumer.subscription.id)
+            self._never_joined_ids.add(consumer.subscription.id)
             self._never_joined()
-        self.call_later(loop_limits.REBUILD_S, lambda: self._restart(consumer))
+        self.call_later(loop_limits.RESTART_S, lambda: self._restart(consumer))
 
     def _restart(self, consumer: SubscriptionConsumer) -> None:
         if self.consumers.get(consumer.subscription.id) is consumer:
-            self.start_with(consumer.subscription, None)
+            self.run_subscription(consumer.subscription, None)
 
-    def _start_later(self, subscription: Subscription, previous: SubscriptionStatus | None, error: Exception) -> None:
+    def _retry_start_later(
+        self, subscription: Subscription, previous: SubscriptionStatus | None, error: Exception
+    ) -> None:
         _log.error("start_failed", code=CONSUMER_FAILED, subscription=subscription.id, detail=repr(error))
         before = previous or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)
         self._writer.status(unhealthy(before, CONSUMER_FAILED, str(error), self.wall_clock(), subscription.version))
-        self.call_later(loop_limits.START_AGAIN_S, lambda: self._start_again(subscription, before))
+        self.call_later(loop_limits.START_RETRY_S, lambda: self._retry_start(subscription, before))
 
-    def _start_again(self, subscription: Subscription, previous: SubscriptionStatus) -> None:
-        if self.wants(subscription):
-            self.start_with(subscription, previous)
+    def _retry_start(self, subscription: Subscription, previous: SubscriptionStatus) -> None:
+        if self.is_wanted(subscription):
+            self.run_subscription(subscription, previous)
 
     def _drain(self, until: float) -> None:
         """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
         self._dispatching = False
-        if self._dispatches.under_way and self.monotonic() < until:
+        if self._in_flight.under_way and self.monotonic() < until:
             self._timers.at(self.monotonic() + loop_limits.SWEEP_S, lambda: self._drain(until))
             return
         self._running = False
         for subscription_id in list(self.consumers):
-            self.drop(subscription_id)
+            self.stop_subscription(subscription_id)

@@ -34,16 +34,16 @@ class Offsets(Protocol):
 class DeadLetterSink(Protocol):
     """What becomes of dead letters; on the ingest loop's thread."""
 
-    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        """Put records aside; `safe` runs on the ingest loop's thread when their lane may go on."""
+    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
+        """Put records aside; `stored` runs on the ingest loop's thread when their lane may go on."""
 
-    def ask_room(self, subscription: Subscription) -> None:
+    def request_capacity(self, subscription: Subscription) -> None:
         """Have the intake told whether the database takes more of its dead letters."""
 
     def forget(self, subscription: Subscription) -> None:
         """It is not run any more: what waits for room is not kept."""
 
-    def copy_trouble(self, subscription: Subscription) -> str | None:
+    def copy_error(self, subscription: Subscription) -> str | None:
         """Why copies of its dead letters fail; empty while they do not, None where nothing is known."""
 
 
@@ -78,14 +78,14 @@ class Services(Protocol):
     def topics(self, names: Collection[str]) -> Topics:
         """What the cluster says about these topics now. Blocks; for a background thread. Raises KafkaException."""
 
-    def touch(self, subscription_id: str) -> None:
+    def request_dispatch(self, subscription_id: str) -> None:
         """There may be something to dispatch; on the ingest loop's thread."""
 
-    def happened(self, activity: Activity) -> None:
+    def add_activity(self, activity: Activity) -> None:
         """Tell the subscription's owner."""
 
 
-class Consumer(Protocol):
+class KafkaConsumer(Protocol):
     """A member of the subscription's consumer group, as edges.kafka_reader has it."""
 
     def poll(self) -> list[Message]:

@@ -64,7 +64,7 @@ from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 from workers.ingest.settlement.report_reader import ReportReader
 
-VITALS_S = 1.0
+LOAD_TIMEOUT_S = 1.0
 
 OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
 """Why nothing runs: webhookd is offline; it is not known yet whether the brokers are the database's cluster."""
@@ -94,45 +94,47 @@ class IngestProcess:
         self.member_id = secrets.token_hex(8)
         self._in_flight = InFlight(0, inf)
         self._mismatched = mismatched
-        self._held = {UNCONFIRMED}
+        self._offline_reasons = {UNCONFIRMED}
         self._kafka = KafkaWatch(
             KafkaProbe(settings.kafka_bootstrap_servers), edges.database, self, monotonic=clock.monotonic
         )
         self._writer = _writer(settings, edges)
         self._dispatches = InFlightDeliveries(_leases(settings), _new_token, random.random)
-        self._publisher = TaskPublisher(app, edges.coordination, unknown=self._unknown)
+        self._publisher = TaskPublisher(app, edges.coordination, on_unknown=self._publish_unknown)
         self._dead_letter_publisher = DeadLetterPublisher(
             DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic
         )
-        self._topics = TopicWatch(
+        self._topic_watch = TopicWatch(
             settings.kafka_bootstrap_servers,
             interval_s=settings.commit_interval_s,
             in_use=lambda: self.loop.topics_in_use,
-            saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
+            on_topics=lambda seen: self.loop.call(partial(self.loop.update_topics, seen)),
         )
         self.loop = IngestLoop(
-            bounds=_loop_bounds(settings, self.member_id),
+            limits=_loop_limits(settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=self._dispatches,
-            companions=self._companions(),
-            look=self._topics.look,
+            in_flight=self._dispatches,
+            writers=self._blocking_writers(),
+            describe_topics=self._topic_watch.describe,
             open_consumer=self._open_consumer,
             never_joined=self._fall_back,
         )
-        self._watchdog = LoopWatchdog(turn=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
-        self._control = self._new_control()
+        self._watchdog = LoopWatchdog(
+            iteration=lambda: self.loop.inbox.iteration, thread_id=lambda: self.loop.thread_id
+        )
+        self._assignment = self._new_assignment()
         self._upkeep = self._new_upkeep()
-        self._slots = WorkerCapacity(
-            edges.coordination, ingests=lambda: self._control.sharing_count, share=self.loop.share
+        self._worker_capacity = WorkerCapacity(
+            edges.coordination, ingests=lambda: self._assignment.sharing_count, on_load=self.loop.set_worker_load
         )
         self._reports = ReportReader(
             edges.coordination,
             self.member_id,
-            lambda found, late: self.loop.reported(found, late=late),
+            lambda found, late: self.loop.add_reports(found, late=late),
             monotonic=clock.monotonic,
             wall_clock=clock.wall_clock,
         )
-        self._monitor = Monitor(settings, edges, member_id=self.member_id, vitals=self._vitals, more=self._checks())
+        self._monitor = Monitor(settings, edges, member_id=self.member_id, vitals=self._load, more=self._checks())
 
     def _checks(self) -> dict[str, Callable[[], None]]:
         return {
@@ -141,7 +143,7 @@ class IngestProcess:
             UpkeepDelayed.code: self._upkeep.check,
         }
 
-    def _companions(self) -> BlockingWriters:
+    def _blocking_writers(self) -> BlockingWriters:
         return BlockingWriters(
             publisher=self._publisher,
             writer=self._writer,
@@ -154,24 +156,24 @@ class IngestProcess:
         self._publisher.start()
         self._writer.start()
         self._dead_letter_publisher.start()
-        self.loop.hold()
+        self.loop.start_offline()
         self.loop.start()
         self._watchdog.start()
         self._reports.start()
         self._kafka.start()
-        self._control.start()
-        self._topics.start()
-        self._slots.start()
+        self._assignment.start()
+        self._topic_watch.start()
+        self._worker_capacity.start()
         self._monitor.start()
         self._upkeep.start()
         _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
 
     def stop(self, budget_s: float) -> None:
         """Drain within the budget; nothing is lost when it is too short."""
-        self._control.stop()
+        self._assignment.stop()
         self._kafka.stop()
-        self._topics.stop()
-        self._slots.stop()
+        self._topic_watch.stop()
+        self._worker_capacity.stop()
         self.loop.stop(budget_s)
         self._watchdog.stop()
         self._upkeep.stop()
@@ -186,7 +188,7 @@ class IngestProcess:
         """Run this version of a subscription; one that cannot be used is unhealthy with the reason."""
         match found:
             case UnusableSubscription():
-                self._refuse(id_, version, found, previous)
+                self._mark_unusable(id_, version, found, previous)
             case Subscription(active=False):
                 self.leave(id_)
             case _:
@@ -194,27 +196,27 @@ class IngestProcess:
 
     def leave(self, id_: str) -> None:
         """Stop running it; without a last commit while Kafka is out of reach."""
-        self.loop.call(self._know_kafka)
-        self.loop.call(partial(self.loop.drop, id_))
+        self.loop.call(self._update_kafka_lost)
+        self.loop.call(partial(self.loop.stop_subscription, id_))
 
     def go_offline(self, age_s: float) -> None:
         """Stop everything: what is in flight may be settled until `SETTLE_S` after the switch."""
         _log.warning("went_offline", age_s=round(age_s, 3))
-        self.loop.call(partial(self._held.add, OFFLINE))
-        self.loop.call(partial(self.loop.fall_asleep, max(0.0, SETTLE_S - age_s)))
+        self.loop.call(partial(self._offline_reasons.add, OFFLINE))
+        self.loop.call(partial(self.loop.go_offline, max(0.0, SETTLE_S - age_s)))
 
     def go_online(self) -> None:
         """Go on from the committed positions."""
         _log.warning("went_online")
-        self.loop.call(partial(self._wake, OFFLINE))
+        self.loop.call(partial(self._go_online, OFFLINE))
 
     def kafka_confirmed(self) -> None:
         """The brokers are the database's cluster: what is to run may read."""
-        self.loop.call(partial(self._wake, UNCONFIRMED))
+        self.loop.call(partial(self._go_online, UNCONFIRMED))
 
     def kafka_asked(self) -> None:
         """The statuses say whether Kafka answers."""
-        self.loop.call(self._show_kafka)
+        self.loop.call(self._show_kafka_status)
 
     def kafka_mismatched(self, error: ClusterMismatch) -> None:
         """Nothing is read or committed from here on: it would be from another cluster's topics, to its groups."""
@@ -222,15 +224,15 @@ class IngestProcess:
         self.loop.abandon_cluster()
         self._mismatched(error)
 
-    def _show_kafka(self) -> None:
-        self._know_kafka()
+    def _show_kafka_status(self) -> None:
+        self._update_kafka_lost()
         contact, now = self._kafka.contact, clock.monotonic()
         kafka_outage.show(self.loop.consumers.values(), contact, now, self._settings.ingest_kafka_timeout_s)
-        if self._held == {UNCONFIRMED}:
+        if self._offline_reasons == {UNCONFIRMED}:
             wall_now = clock.wall_clock()
-            self.loop.revise_held(lambda item, before: kafka_outage.status_of(item, before, contact, now, wall_now))
+            self.loop.revise_offline(lambda item, before: kafka_outage.status_of(item, before, contact, now, wall_now))
 
-    def _know_kafka(self) -> None:
+    def _update_kafka_lost(self) -> None:
         """Whether the loop may commit what it leaves: not as soon as Kafka is back, others may have read on by then."""
         contact, now = self._kafka.contact, clock.monotonic()
         if contact.silent_s(now) >= self._settings.ingest_kafka_timeout_s:
@@ -238,15 +240,15 @@ class IngestProcess:
         elif contact.contact_s(now) >= STEADY_S:
             self.loop.kafka_lost = False
 
-    def _wake(self, reason: str) -> None:
-        """On the loop's thread, as all that changes `_held`. Each start is a call of its own, not all one turn."""
-        self._held.discard(reason)
-        if self._held:
+    def _go_online(self, reason: str) -> None:
+        """On the loop's thread, as everything that changes `_offline_reasons`. Each start is a call of its own."""
+        self._offline_reasons.discard(reason)
+        if self._offline_reasons:
             return
-        for subscription, status in self.loop.wake():
+        for subscription, status in self.loop.go_online():
             self.loop.call(partial(self._start_if_wanted, subscription, status))
 
-    def _new_control(self) -> SubscriptionAssignment:
+    def _new_assignment(self) -> SubscriptionAssignment:
         settings = self._settings
         member = Membership(
             id=self.member_id,
@@ -273,19 +275,19 @@ class IngestProcess:
             offsets_every_s=settings.offset_upkeep_s,
             protocol=lambda: self._group_protocol,
             monotonic=clock.monotonic,
-            ready=lambda: UNCONFIRMED not in self._held,
+            ready=lambda: UNCONFIRMED not in self._offline_reasons,
         )
 
-    def _vitals(self) -> IngestLoad:
+    def _load(self) -> IngestLoad:
         """How this process is, as the loop's thread and the watchdog say."""
         answers: SimpleQueue[InFlight] = SimpleQueue()
         self.loop.call(lambda: answers.put(InFlight(len(self._dispatches), self._dispatches.oldest_at)))
         with suppress(Empty):  # a loop that hangs changes nothing: what it said last still holds
-            self._in_flight = answers.get(timeout=VITALS_S)
-        return _vitals_of(self._in_flight, self._watchdog.longest_turn_s)
+            self._in_flight = answers.get(timeout=LOAD_TIMEOUT_S)
+        return _load_of(self._in_flight, self._watchdog.longest_iteration_s)
 
-    def _unknown(self, deliveries: Sequence[Delivery]) -> None:
-        self.loop.unknown(deliveries)
+    def _publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
+        self.loop.publish_unknown(deliveries)
 
     def _fall_back(self) -> None:
         """A consumer failed for good before it joined its group: brokers before 4.0 do not know the new protocol."""
@@ -294,16 +296,18 @@ class IngestProcess:
             _log.warning("group_protocol_fell_back", group_protocol=self._group_protocol)
 
     def _start_if_wanted(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
-        if self.loop.wants(subscription):
+        if self.loop.is_wanted(subscription):
             self._start(subscription, previous)
 
     def _start(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
         try:
-            self.loop.start_with(subscription, previous)
+            self.loop.run_subscription(subscription, previous)
         except UnusableSubscription as error:
-            self._refuse(subscription.id, subscription.version, error, previous)
+            self._mark_unusable(subscription.id, subscription.version, error, previous)
 
-    def _refuse(self, id_: str, version: int, error: UnusableSubscription, previous: SubscriptionStatus | None) -> None:
+    def _mark_unusable(
+        self, id_: str, version: int, error: UnusableSubscription, previous: SubscriptionStatus | None
+    ) -> None:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
@@ -323,7 +327,7 @@ class IngestProcess:
         except InvalidInput as error:
             raise UnusableSubscription(error.detail) from error
         limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
-        open_reader: Callable[..., GroupConsumer] = partial(
+        open_kafka_consumer: Callable[..., GroupConsumer] = partial(
             GroupConsumer,
             settings.kafka_bootstrap_servers,
             subscription.consumer_group,
@@ -336,7 +340,7 @@ class IngestProcess:
             matchers,
             ReadBackpressure(settings.lane_buffer_bytes),
             loop,
-            open_reader,
+            open_kafka_consumer,
             previous,
         )
 
@@ -345,11 +349,11 @@ def _new_token() -> str:
     return secrets.token_hex(8)
 
 
-def _vitals_of(in_flight: InFlight, longest_turn_s: float) -> IngestLoad:
+def _load_of(in_flight: InFlight, longest_iteration_s: float) -> IngestLoad:
     return IngestLoad(
         deliveries_in_flight=in_flight.deliveries,
         oldest_unanswered_s=max(0.0, clock.monotonic() - in_flight.oldest_at),
-        longest_turn_s=longest_turn_s,
+        longest_iteration_s=longest_iteration_s,
     )
 
 
@@ -373,11 +377,11 @@ def _writer(settings: Settings, edges: Edges) -> DatabaseWriter:
     )
 
 
-def _loop_bounds(settings: Settings, member_id: str) -> LoopLimits:
+def _loop_limits(settings: Settings, member_id: str) -> LoopLimits:
     return LoopLimits(
         reply=member_id,
         commit_interval_s=settings.commit_interval_s,
         lane_bytes=settings.lane_buffer_bytes,
         process_bytes=settings.process_buffer_bytes,
-        slots=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),
+        worker_threads=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),
     )

@@ -38,7 +38,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
     with database.transaction() as session:
         ingest_members.heartbeat(session, Member(id="m1"))
         system_health.heartbeat(
-            session, "m1", IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4)
+            session, "m1", IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_iteration_s=0.4)
         )
     assert client.get("/health").get_json() == {
         "status": "ok",
@@ -59,7 +59,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
         "undeliverable_addresses": 0,
         "deliveries_in_flight": 3,
         "oldest_unanswered_s": 1.5,
-        "longest_turn_s": 0.4,
+        "longest_iteration_s": 0.4,
     }
 
 

@@ -42,9 +42,9 @@ def test_date_to_retry_after_is_bounded_when_the_wall_clock_jumps(jump_s: float)
 def test_lane_that_began_to_fail_in_the_future_is_not_too_long_about_it() -> None:
     failing = lane()
     failing.failing_since = DAY_S
-    vitals = SubscriptionHealth(subscription_id="s", since=0.0, failure=FailedAttempt(code="timeout", at=0.0))
-    assert not vitals.too_long([failing], now=1.0)
-    assert vitals.too_long([failing], now=DAY_S + UNHEALTHY_AFTER_S)
+    health = SubscriptionHealth(subscription_id="s", since=0.0, failure=FailedAttempt(code="timeout", at=0.0))
+    assert not health.failing_too_long([failing], now=1.0)
+    assert health.failing_too_long([failing], now=DAY_S + UNHEALTHY_AFTER_S)
 
 
 def test_failure_is_told_by_the_wall_clock_of_its_moment() -> None:

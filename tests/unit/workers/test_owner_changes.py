@@ -64,7 +64,7 @@ def test_configuration_that_can_be_used_is_unhealthy_no_more() -> None:
 def test_first_delivery_after_a_change_proves_it() -> None:
     scene = Scene(previous=replace(FAILED, version=99))
     before = scene.consumer.status().proven
-    scene.consumer.delivered()
+    scene.consumer.delivery_succeeded()
     assert (before, scene.consumer.status().proven) == (False, True)
 
 
@@ -80,7 +80,7 @@ def test_old_failure_makes_no_changed_subscription_unhealthy() -> None:
         previous=replace(FAILED, version=99),
     )
     scene.services.now = 10_000.0
-    scene.consumer.look_after()
+    scene.consumer.check()
     assert scene.consumer.status().health is Health.HEALTHY
 
 
@@ -96,8 +96,8 @@ def test_lane_that_goes_on_in_another_process_stays_held() -> None:
 def test_failure_that_has_lasted_names_its_code_after_a_restart() -> None:
     scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failures=5, since=1.0)))
     scene.services.now = 10_000.0
-    scene.consumer.look_after()
+    scene.consumer.check()
     before = scene.consumer.status()
-    scene.consumer.failed(LoggedExchange(5.0, "id", 500, b"", b"no", "http_500"))
-    scene.consumer.look_after()
+    scene.consumer.exchange_failed(LoggedExchange(5.0, "id", 500, b"", b"no", "http_500"))
+    scene.consumer.check()
     assert (before.reason, scene.consumer.status().reason) == ("", "http_500")

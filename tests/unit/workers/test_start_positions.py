@@ -23,7 +23,7 @@ class Asked(Scene):
         self.offsets = MemoryPartitionOffsets()
         self.offsets.ranges = dict.fromkeys(MANY, OffsetRange(first=3, end=90))
         self.services.offsets = self.offsets
-        self.reader.asked.clear()
+        self.kafka_consumer.asked.clear()
         self.services.calls = []
 
     def run(self) -> None:
@@ -33,12 +33,12 @@ class Asked(Scene):
 
     def begun(self) -> dict[Partition, int]:
         """Where partitions were told to begin, of each the last."""
-        return {partition: offset for call, partition, offset in self.reader.asked if call == "seek"}
+        return {partition: offset for call, partition, offset in self.kafka_consumer.asked if call == "seek"}
 
 
 def test_partitions_without_a_commit_begin_after_one_question() -> None:
     scene = Asked()
-    scene.reader.listener.assigned(MANY)
+    scene.kafka_consumer.listener.assigned(MANY)
     scene.run()
     assert scene.offsets.requests == [("committed", ALL), ("bounds", ALL)]
     assert scene.begun() == dict.fromkeys(MANY, 3) | {Partition(TOPIC, 0): 5}
@@ -48,7 +48,7 @@ def test_partitions_without_a_commit_begin_after_one_question() -> None:
 def test_partitions_with_a_commit_are_left_to_their_consumer() -> None:
     scene = Asked()
     scene.offsets.commits[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(7, CommitMetadata(failures=2)))
-    scene.reader.listener.assigned(MANY)
+    scene.kafka_consumer.listener.assigned(MANY)
     scene.run()
     assert (scene.offsets.requests, scene.begun()) == ([("committed", ALL)], {})
     assert {lane.failures for lane in scene.consumer.accumulator.lanes.values()} == {2}
@@ -57,11 +57,11 @@ def test_partitions_with_a_commit_are_left_to_their_consumer() -> None:
 def test_partitions_that_lose_their_position_together_are_one_question() -> None:
     scene = Asked()
     scene.offsets.commits[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(1))
-    scene.reader.listener.assigned(MANY)
+    scene.kafka_consumer.listener.assigned(MANY)
     scene.run()
     scene.offsets.requests.clear()
     for partition in MANY:
-        scene.reader.listener.position_required(partition)
+        scene.kafka_consumer.listener.position_required(partition)
     scene.run()
     assert scene.offsets.requests == [("committed", ALL), ("bounds", ALL)]
     assert scene.begun() == dict.fromkeys(MANY, 3)
@@ -70,14 +70,14 @@ def test_partitions_that_lose_their_position_together_are_one_question() -> None
 
 def test_what_is_said_while_it_is_asked_is_not_asked_again() -> None:
     scene = Asked()
-    scene.reader.listener.assigned(MANY[:2])
+    scene.kafka_consumer.listener.assigned(MANY[:2])
     scene.run()
     scene.offsets.requests.clear()
     scene.services.held = []
-    scene.reader.listener.position_required(MANY[0])
+    scene.kafka_consumer.listener.position_required(MANY[0])
     scene.run()
-    scene.reader.listener.position_required(MANY[0])
-    scene.reader.listener.position_required(MANY[1])
+    scene.kafka_consumer.listener.position_required(MANY[0])
+    scene.kafka_consumer.listener.position_required(MANY[1])
     held, scene.services.held = scene.services.held, None
     for question in held:
         question()
@@ -88,7 +88,7 @@ def test_what_is_said_while_it_is_asked_is_not_asked_again() -> None:
 def test_silent_leader_holds_up_no_other_partition() -> None:
     scene = Asked()
     scene.offsets.unanswered = {MANY[2], MANY[3]}
-    scene.reader.listener.assigned(MANY[:5])
+    scene.kafka_consumer.listener.assigned(MANY[:5])
     scene.run()
     assert set(scene.begun()) == {MANY[0], MANY[1], MANY[4]}
     scene.offsets.requests.clear()
@@ -103,13 +103,13 @@ def test_silent_leader_holds_up_no_other_partition() -> None:
 def test_partitions_that_come_meanwhile_do_not_wait_for_a_silent_leader() -> None:
     scene = Asked()
     scene.offsets.unanswered = {MANY[2]}
-    scene.reader.listener.assigned(MANY[:3])
+    scene.kafka_consumer.listener.assigned(MANY[:3])
     scene.run()
     scene.services.held = []
     ((_, again),) = scene.services.later
     again()
     (_patient,), scene.services.held = scene.services.held, None
-    scene.reader.listener.assigned(MANY[3:5])
+    scene.kafka_consumer.listener.assigned(MANY[3:5])
     scene.run()
     assert set(scene.begun()) == {*MANY[:2], *MANY[3:5]}
 
@@ -117,7 +117,7 @@ def test_partitions_that_come_meanwhile_do_not_wait_for_a_silent_leader() -> Non
 def test_coordinator_that_is_down_is_asked_again() -> None:
     scene = Asked()
     scene.offsets.down = True
-    scene.reader.listener.assigned(MANY[:2])
+    scene.kafka_consumer.listener.assigned(MANY[:2])
     scene.run()
     scene.offsets.down = False
     unknown = [scene.lane(partition).known for partition in MANY[:2]]
@@ -144,12 +144,12 @@ def test_question_that_fails_unforeseen_is_asked_again() -> None:
     scene = Asked()
     scene.services.offsets = faulty = Faulty()
     faulty.ranges = scene.offsets.ranges
-    scene.reader.listener.assigned(MANY[:2])
+    scene.kafka_consumer.listener.assigned(MANY[:2])
     scene.run()
     faulty.well = True
     ((_, again),) = scene.services.later
     again()
-    scene.reader.listener.assigned(MANY[2:4])
+    scene.kafka_consumer.listener.assigned(MANY[2:4])
     scene.run()
     assert set(scene.begun()) == set(MANY[:4])
 
@@ -158,13 +158,13 @@ def test_answer_about_an_earlier_assignment_is_dropped() -> None:
     scene = Asked()
     scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(7, CommitMetadata(failures=2))}
     scene.services.held = []
-    scene.reader.listener.assigned(MANY[:1])
+    scene.kafka_consumer.listener.assigned(MANY[:1])
     scene.run()
     (old,), scene.services.held = scene.services.held, None
     old()
-    scene.reader.listener.revoked(MANY[:1])
+    scene.kafka_consumer.listener.revoked(MANY[:1])
     scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(9, CommitMetadata(failures=4))}
-    scene.reader.listener.assigned(MANY[:1])
+    scene.kafka_consumer.listener.assigned(MANY[:1])
     scene.run()
     assert scene.lane().failures == 4
 
@@ -173,11 +173,11 @@ def test_position_lost_right_after_an_assignment_is_asked_for() -> None:
     scene = Asked()
     scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(1)}
     scene.services.held = []
-    scene.reader.listener.assigned(MANY[:1])
+    scene.kafka_consumer.listener.assigned(MANY[:1])
     scene.run()
-    scene.reader.listener.revoked(MANY[:1])
-    scene.reader.listener.assigned(MANY[:1])
-    scene.reader.listener.position_required(MANY[0])
+    scene.kafka_consumer.listener.revoked(MANY[:1])
+    scene.kafka_consumer.listener.assigned(MANY[:1])
+    scene.kafka_consumer.listener.position_required(MANY[0])
     held, scene.services.held = scene.services.held, None
     for question in held:
         question()
@@ -187,7 +187,7 @@ def test_position_lost_right_after_an_assignment_is_asked_for() -> None:
 
 def test_one_partition_that_is_gone_stops_no_other() -> None:
     scene = Asked()
-    scene.reader.gone.add(MANY[1])
-    scene.reader.listener.assigned(MANY[:3])
+    scene.kafka_consumer.gone.add(MANY[1])
+    scene.kafka_consumer.listener.assigned(MANY[:3])
     scene.run()
     assert set(scene.begun()) == {MANY[0], MANY[2]}

@@ -24,12 +24,12 @@ def show(consumers: Iterable[SubscriptionConsumer], contact: KafkaReachability, 
     """Begin or end the problem of what runs; on the ingest loop's thread."""
     silent_s = contact.silent_s(now)
     for consumer in consumers:
-        known = KafkaUnavailable.code in consumer.vitals.problems
-        consumer.kafka_silent = silent_s >= bound_s
+        known = KafkaUnavailable.code in consumer.health.problems
+        consumer.kafka_unreachable = silent_s >= bound_s
         if silent_s >= UNHEALTHY_AFTER_S and not known:
-            consumer.suffer(KafkaUnavailable.code, contact.detail, standing=True)
+            consumer.begin_problem(KafkaUnavailable.code, contact.detail, standing=True)
         elif contact.answered_since is not None and known:
-            consumer.overcome(KafkaUnavailable.code)
+            consumer.end_problem(KafkaUnavailable.code)
 
 
 def status_of(

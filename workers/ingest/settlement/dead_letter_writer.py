@@ -54,7 +54,7 @@ class DeadLetterWriter:
 
         self._writer.bury(dead_letters, stored)
 
-    def ask_room(self, subscription: Subscription) -> None:
+    def request_capacity(self, subscription: Subscription) -> None:
         """Have `told` called with the room that the database has for its dead letters."""
         self._writer.dead_letters.ask(subscription.id)
         self._writer.wake()
@@ -63,7 +63,7 @@ class DeadLetterWriter:
         """It is not run any more: its dead letters that wait for room are read again by who runs it next."""
         self._writer.dead_letters.forget(subscription.id)
 
-    def copy_trouble(self, subscription: Subscription) -> str | None:
+    def copy_error(self, subscription: Subscription) -> str | None:
         """Why copies of its dead letters fail; empty while they do not, None where nothing is known since the start."""
         topic = subscription.retry.dead_letter_topic
         return self._dead_letter_publisher.trouble(topic, subscription.id) if topic else ""

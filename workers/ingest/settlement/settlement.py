@@ -52,10 +52,10 @@ class Settlement:
         self._swept_at = monotonic()
         self._attention: dict[str, SubscriptionConsumer] = {}
 
-    def touch(self, consumer: SubscriptionConsumer) -> None:
+    def request_dispatch(self, consumer: SubscriptionConsumer) -> None:
         """There may be something to dispatch, now or when its time comes."""
         self._attention[consumer.subscription.id] = consumer
-        self._dispatcher.touch(consumer)
+        self._dispatcher.request_dispatch(consumer)
 
     def forget(self, consumer: SubscriptionConsumer) -> None:
         """It is not run any more: what it has in flight is stale from here on."""
@@ -89,9 +89,9 @@ class Settlement:
         if consumer is None or consumer.subscription.version != delivery.version:
             return
         consumer.stall_check.delivery_ended(report.kind)
-        _fold(consumer.fold, report, delivery.done - done)
+        _fold(consumer.activity_rollup, report, delivery.done - done)
         if report.failure is not None:
-            consumer.failed(report.failure)
+            consumer.exchange_failed(report.failure)
         self._apply(consumer, effect, report.failure.error if report.failure else "")
 
     def sweep(self) -> None:
@@ -113,11 +113,11 @@ class Settlement:
 
     def _look_after(self, consumer: SubscriptionConsumer, now: float) -> None:
         for lane in due_probes(consumer.accumulator.lanes.values(), now):
-            consumer.release(lane)
+            consumer.resume(lane)
         due_at = consumer.accumulator.due_at()
         if due_at is not None and due_at <= now:
-            self.touch(consumer)
-        elif due_at is None and not consumer.holds:
+            self.request_dispatch(consumer)
+        elif due_at is None and not consumer.has_open_circuit:
             self._attention.pop(consumer.subscription.id, None)
 
     def _guarded(self, consumer: SubscriptionConsumer | None, act: Callable[[], None]) -> None:
@@ -139,29 +139,29 @@ class Settlement:
     def _apply(self, consumer: SubscriptionConsumer, effect: ReportEffect, code: str = "") -> None:
         """`code` is the failure's, "" where nothing failed."""
         consumer.counters.delivered += effect.delivered
-        consumer.changed = consumer.changed or effect.delivered > 0
-        consumer.reread(effect.reread)
+        consumer.status_changed = consumer.status_changed or effect.delivered > 0
+        consumer.reposition(effect.reread)
         for rested_at in {lane.rest_until for lane, _ in effect.reread if lane.rest_until > self._monotonic()}:
             # What is read again before its lane has rested touches nothing: look once more when it has.
-            self._timers.at(rested_at, partial(self._touch_if_running, consumer))
+            self._timers.at(rested_at, partial(self._request_dispatch_if_running, consumer))
         for lane in effect.held:
-            consumer.hold(lane)
+            consumer.pause(lane)
         if effect.held or effect.burial:
-            consumer.suffer(code)
+            consumer.begin_problem(code)
         elif effect.delivered:
-            consumer.delivered()
+            consumer.delivery_succeeded()
         if effect.burial is not None:
             self._bury(consumer, effect.burial)
         if effect.gone:
             self._gone(consumer)
         if effect.recovered:
-            _hasten_probes(consumer)
+            _probe_now(consumer)
         if effect.freed:
-            self.touch(consumer)
+            self.request_dispatch(consumer)
 
-    def _touch_if_running(self, consumer: SubscriptionConsumer) -> None:
+    def _request_dispatch_if_running(self, consumer: SubscriptionConsumer) -> None:
         if self._consumers.get(consumer.subscription.id) is consumer:
-            self.touch(consumer)
+            self.request_dispatch(consumer)
 
     def _bury(self, consumer: SubscriptionConsumer, burial: ExhaustedBatch) -> None:
         def safe() -> None:
@@ -169,7 +169,7 @@ class Settlement:
             if self._consumers.get(consumer.subscription.id) is consumer:
                 self._apply(consumer, effect)
 
-        consumer.aside.bury(burial, safe)
+        consumer.undeliverable.dead_letter_batch(burial, safe)
 
     def _lost(self, delivery: Delivery) -> None:
         _log.warning(
@@ -193,7 +193,7 @@ def _fold(fold: ActivityRollup, report: Report, calls: int) -> None:
         fold.failed(report.failure)
 
 
-def _hasten_probes(consumer: SubscriptionConsumer) -> None:
+def _probe_now(consumer: SubscriptionConsumer) -> None:
     """A probe succeeded, so the endpoint answers again, and the other held lanes need not wait.
 
     A success of a lane that never failed does not say so: a poisonous batch beside it would be probed all the time.
