@@ -104,7 +104,8 @@ class Ingests:
 
     @staticmethod
     def _knows_two(name: str) -> bool:
-        events = [line for line in (LOGS / f"{name}.log").read_text().splitlines() if '"event":"worker_threads"' in line]
+        lines = (LOGS / f"{name}.log").read_text().splitlines()
+        events = [line for line in lines if '"event":"worker_threads"' in line]
         return bool(events) and '"ingests":2' in events[-1]
 
     @staticmethod

@@ -84,7 +84,7 @@ def test_offline_stops_all_within_five_seconds(pipeline: Pipeline) -> None:
         assert [event for event in events if event != "api_call"] == ["active", "inactive", "active"]
 
 
-def test_hanging_request_is_cut_and_sent_again(pipeline: Pipeline) -> None:
+def test_hanging_request_is_aborted_and_sent_again(pipeline: Pipeline) -> None:
     topic, hanging = pipeline.topic(1), Hanging()
     with Receiver(hanging.answer) as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)

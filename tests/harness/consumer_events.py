@@ -11,7 +11,7 @@ WELL = Topics(partitions={TOPIC: 2})
 
 def ended(scene: Scene, partition: Partition, offset: int, *values: bytes, at: int = 0) -> None:
     """The consumer reads these values and then the partition's end."""
-    scene.kafka_consumer.listener.reached(partition, offset)
+    scene.kafka_consumer.listener.end_reached(partition, offset)
     scene.reads(partition, *values, at=at)
 
 
@@ -25,7 +25,7 @@ def passes(scene: Scene, seconds: float, seen: Topics | None = WELL) -> Subscrip
         if seen is not None:
             scene.consumer.update_topics(seen)
         if scene.services.held is None:
-            scene.consumer.update_end_offsets(scene.services.offsets.ends(scene.consumer.unfetched_partitions(), 1.0))
+            scene.consumer.update_end_offsets(scene.services.offsets.end_offsets(scene.consumer.unfetched_partitions(), 1.0))
         scene.consumer.check()
     return scene.consumer.status()
 
@@ -35,4 +35,4 @@ def reasons(status: SubscriptionStatus) -> list[str]:
 
 
 def repositions(scene: Scene) -> list[tuple[Partition, int]]:
-    return [(partition, offset) for call, partition, offset in scene.kafka_consumer.asked if call == "reposition"]
+    return [(partition, offset) for call, partition, offset in scene.kafka_consumer.asked if call == "seek"]

@@ -34,11 +34,11 @@ class MemoryConsumer:
         """The next messages."""
         return self.arrived.popleft() if self.arrived else []
 
-    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Note each; refused, as librdkafka does it, with a partition that is `gone`."""
         if not self.gone.isdisjoint(offsets):
             raise KafkaException(KafkaError(KafkaError._STATE))
-        self.asked += [("reposition", partition, offset) for partition, offset in offsets.items()]
+        self.asked += [("seek", partition, offset) for partition, offset in offsets.items()]
 
     def pause(self, partition: Partition) -> None:
         """Note it."""
@@ -53,7 +53,7 @@ class MemoryConsumer:
         self._refuse_if_broken()
         self.commits.append(dict(marks))
 
-    def end(self, partition: Partition) -> int | None:
+    def end_offset(self, partition: Partition) -> int | None:
         """What the test says."""
         return self.last if partition.number >= 0 else None
 
@@ -80,14 +80,14 @@ class MemoryConsumerOffsets:
         assert timeout_s > 0
         return dict.fromkeys(partitions, self._reader().committed)
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         """The reader's `first` and `last`, of each; none while it is `broken`."""
         assert timeout_s > 0
         if self._reader().broken:
             return {}
         return dict.fromkeys(partitions, OffsetRange(first=self._reader().first, end=self._reader().last))
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
         """The reader's `last`, of each."""
         assert timeout_s > 0
         return dict.fromkeys(partitions, self._reader().last)

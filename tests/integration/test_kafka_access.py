@@ -19,7 +19,7 @@ from tests.harness.memory_consumer import MemoryServices
 from tests.harness.subscriptions import subscription
 from webhookd import clock
 from webhookd.edges.kafka_consumer import GroupConsumer
-from webhookd.edges.kafka_topics import look
+from webhookd.edges.kafka_topics import describe_topics
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
@@ -63,7 +63,7 @@ class AskingServices(MemoryServices):
             action()
 
     def topics(self, names: Collection[str]) -> Topics:
-        return look(self._admin, names, ASK_S)
+        return describe_topics(self._admin, names, ASK_S)
 
 
 class Site:
@@ -94,7 +94,7 @@ class Site:
         self.consumer.commits.commit()
         unfetched = self.consumer.unfetched_partitions()
         if unfetched:
-            self.consumer.update_end_offsets(self.services.offsets.ends(unfetched, ASK_S))
+            self.consumer.update_end_offsets(self.services.offsets.end_offsets(unfetched, ASK_S))
         self.consumer.check()
         return self.consumer.status()
 
@@ -142,7 +142,7 @@ def test_withdrawn_reading_is_told_and_resumes(kafka: GuardedKafka, topic: str, 
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
-        site.until(lambda _: site.consumer.kafka_consumer.end(Partition(topic, 0)) is None)
+        site.until(lambda _: site.consumer.kafka_consumer.end_offset(Partition(topic, 0)) is None)
         began = site.services.now
         kafka.produce(topic, 3)
         denied = site.until(lambda seen: reasons(seen) == ["topic_denied"] and seen.lag == 3)
@@ -205,7 +205,7 @@ def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
 def test_open_transaction_is_no_lag(kafka: GuardedKafka, topic: str) -> None:
     with at_work(kafka, topic) as site, kafka.transaction(topic, 5) as producer:
         site.until_read(10)
-        site.until(lambda _: site.consumer.kafka_consumer.end(Partition(topic, 0)) == 15)
+        site.until(lambda _: site.consumer.kafka_consumer.end_offset(Partition(topic, 0)) == 15)
         during = [site.turn().lag for _ in range(3)]
         producer.commit_transaction(PATIENCE_S)
         site.until_read(15)

@@ -174,7 +174,7 @@ class RequestAborter:
 
     def cut(self) -> None:
         """Break off the requests under way; both processes and endpoints go on."""
-        self._exchanges.cut()
+        self._exchanges.abort_all()
 
 
 def bounds_of(settings: Settings) -> SendLimits:

@@ -24,10 +24,10 @@ class Offsets(Protocol):
     ) -> Mapping[Partition, OffsetAndMetadata | None]:
         """What the group has committed, None where nothing is. Raises KafkaException when nobody answers."""
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, OffsetRange]:
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, OffsetRange]:
         """What Kafka holds of these partitions."""
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, int]:
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, int]:
         """Where these partitions end."""
 
 
@@ -91,7 +91,7 @@ class KafkaConsumer(Protocol):
     def poll(self) -> list[Message]:
         """What has arrived; returns at once. Raises KafkaException or GroupDenied when it is beyond use."""
 
-    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Read these partitions on from exactly these offsets.
 
         Raises KafkaException, and moves none, when one is not assigned.
@@ -106,7 +106,7 @@ class KafkaConsumer(Protocol):
     def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Ask for a commit and return."""
 
-    def end(self, partition: Partition) -> int | None:
+    def end_offset(self, partition: Partition) -> int | None:
         """The end offset as the last fetch told it; None before the first. Returns at once."""
 
     def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:

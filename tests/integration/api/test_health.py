@@ -28,7 +28,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 
 def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = nobody_there(settings, kafka).test_client().get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
     assert [fault["code"] for fault in answer.get_json()["faults"]] == ["store_unavailable"]
@@ -201,7 +201,7 @@ def test_ready_when_everything_answers(client: FlaskClient) -> None:
 
 
 def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = client.get("/ready")
     assert (answer.status_code, answer.get_json()["checks"]) == (
         503,
@@ -224,7 +224,7 @@ def test_addresses_that_alerts_do_not_get_to_are_counted(client: FlaskClient, da
 
 
 def test_not_ready_when_nothing_answers(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = nobody_there(settings, kafka).test_client().get("/ready")
     assert (answer.status_code, set(answer.get_json()["checks"].values())) == (503, {"failed"})
 

@@ -59,7 +59,7 @@ def test_end_of_a_lane_that_is_adrift_is_void() -> None:
 def test_end_from_before_the_lane_moved_is_void() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
-    scene.kafka_consumer.listener.reached(ZERO, 512)
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
     scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
     scene.consumer.poll(scene.services.now, 0.001)
     assert scene.committable() == {ZERO: 3}
@@ -67,7 +67,7 @@ def test_end_from_before_the_lane_moved_is_void() -> None:
 
 def test_end_of_a_partition_that_left_is_void() -> None:
     scene = Scene()
-    scene.kafka_consumer.listener.reached(ZERO, 512)
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
     scene.kafka_consumer.listener.revoked([ZERO])
     scene.kafka_consumer.listener.assigned([ZERO])
     scene.consumer.poll(scene.services.now, 0.001)
@@ -86,7 +86,7 @@ def test_end_waits_for_records_of_the_next_turn() -> None:
 
 def test_end_alone_does_not_keep_the_consumer_busy() -> None:
     scene = Scene()
-    scene.kafka_consumer.listener.reached(ZERO, 512)
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
     busy = scene.consumer.poll(scene.services.now + 60.0, 0.001)
     pause_s = scene.consumer.poll_at - scene.services.now - 60.0
     assert (busy, round(pause_s, 3)) == (False, IDLE_POLL_S)

@@ -29,15 +29,15 @@ def test_partition_without_a_position_begins_where_it_should(
 ) -> None:
     scene = Scene()
     scene.kafka_consumer.committed, scene.kafka_consumer.first, scene.kafka_consumer.last = committed, first, 90
-    scene.kafka_consumer.listener.unpositioned(ZERO)
-    assert scene.kafka_consumer.asked == [("reposition", ZERO, begins)]
+    scene.kafka_consumer.listener.position_required(ZERO)
+    assert scene.kafka_consumer.asked == [("seek", ZERO, begins)]
     assert scene.committable() == {ZERO: begins}
 
 
 def test_lost_records_make_the_subscription_unhealthy() -> None:
     scene = Scene()
     scene.kafka_consumer.committed, scene.kafka_consumer.first, scene.kafka_consumer.last = OffsetAndMetadata(3), 8, 90
-    scene.kafka_consumer.listener.unpositioned(ZERO)
+    scene.kafka_consumer.listener.position_required(ZERO)
     status = scene.consumer.status()
     assert (status.health, status.reason, status.since) == (Health.UNHEALTHY, "records_lost", 100.0)
     assert status.lost_ranges == (LostRange(topic=TOPIC, partition=0, first=3, end=8, at=100.0),)
@@ -52,10 +52,10 @@ def test_records_lost_behind_a_lane_are_counted_from_where_it_was() -> None:
         40,
         90,
     )
-    scene.kafka_consumer.listener.unpositioned(ZERO)
+    scene.kafka_consumer.listener.position_required(ZERO)
     (lost,) = scene.consumer.status().lost_ranges
     assert ((lost.first, lost.end), len(scene.lane().waiting)) == ((12, 40), 2)
-    assert scene.kafka_consumer.asked == [("reposition", ZERO, 40)]
+    assert scene.kafka_consumer.asked == [("seek", ZERO, 40)]
 
 
 def test_nothing_is_dispatched_before_the_past_is_known() -> None:
@@ -92,7 +92,7 @@ def test_topic_with_another_uuid_is_another_lane_from_its_beginning() -> None:
         scene.consumer.update_topics(Topics(partitions={TOPIC: 2}, ids={TOPIC: "second"}))
     assert scene.lane() is not old
     assert (scene.lane().topic_id, scene.lane().failures) == ("second", 0)
-    assert ("reposition", ZERO, 3) in scene.kafka_consumer.asked
+    assert ("seek", ZERO, 3) in scene.kafka_consumer.asked
     assert (scene.consumer.status().lost_ranges, scene.committable()[ZERO]) == ((), 3)
 
 
@@ -108,7 +108,7 @@ def test_look_that_comes_late_does_not_take_a_new_lane_for_an_old_one() -> None:
 
 def test_committed_offset_of_a_topic_that_was_deleted_is_not_where_to_begin() -> None:
     scene = Scene(committed=OffsetAndMetadata(50, CommitMetadata(topic_id="first")), ids={TOPIC: "second"})
-    assert ("reposition", ZERO, 0) in scene.kafka_consumer.asked
+    assert ("seek", ZERO, 0) in scene.kafka_consumer.asked
     assert (scene.lane().topic_id, scene.committable()[ZERO]) == ("second", 0)
 
 
@@ -117,11 +117,11 @@ def test_lane_that_has_read_on_is_not_sent_back_by_an_old_answer() -> None:
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.last = 2
     scene.services.held = []
-    scene.kafka_consumer.listener.unpositioned(ZERO)
+    scene.kafka_consumer.listener.position_required(ZERO)
     scene.reads(ZERO, GOOD, GOOD, at=2)
     for answer in scene.services.held:
         answer()
-    assert (scene.kafka_consumer.asked[-1], scene.lane().ledger.seen) == (("reposition", ZERO, 4), 4)
+    assert (scene.kafka_consumer.asked[-1], scene.lane().ledger.seen) == (("seek", ZERO, 4), 4)
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1, 2, 3]
 
 
@@ -130,16 +130,16 @@ def test_position_lost_with_its_topic_is_not_looked_for_in_the_next_one() -> Non
     scene.reads(ZERO, GOOD, GOOD)
     scene.services.ids[TOPIC] = "second"
     scene.kafka_consumer.last = 90
-    scene.kafka_consumer.listener.unpositioned(ZERO)
-    assert (scene.kafka_consumer.asked[-1], scene.lane().topic_id) == (("reposition", ZERO, 0), "second")
+    scene.kafka_consumer.listener.position_required(ZERO)
+    assert (scene.kafka_consumer.asked[-1], scene.lane().topic_id) == (("seek", ZERO, 0), "second")
 
 
 def test_stored_start_is_not_that_of_a_topic_made_again() -> None:
     scene = Scene(topic_id="first")
     scene.services.ids[TOPIC] = "second"
     scene.kafka_consumer.last = 90
-    scene.kafka_consumer.listener.unpositioned(ZERO)
-    assert scene.kafka_consumer.asked[-1] == ("reposition", ZERO, 0)
+    scene.kafka_consumer.listener.position_required(ZERO)
+    assert scene.kafka_consumer.asked[-1] == ("seek", ZERO, 0)
 
 
 def test_batch_that_fails_for_five_minutes_makes_unhealthy() -> None:
@@ -171,7 +171,7 @@ def test_topic_made_again_is_read_from_its_beginning() -> None:
     scene.reads(ZERO, SMALL, SMALL, SMALL, at=50)
     scene.committable()
     scene.kafka_consumer.committed, scene.kafka_consumer.last = OffsetAndMetadata(53), 2
-    scene.kafka_consumer.listener.unpositioned(ZERO)
+    scene.kafka_consumer.listener.position_required(ZERO)
     scene.reads(ZERO, GOOD, GOOD)
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
     assert scene.committable() == {ZERO: 0}
@@ -187,7 +187,7 @@ def test_reposition_that_failed_is_tried_again() -> None:
     ((_, again),) = scene.services.later
     again()
     scene.reads(ZERO, GOOD, GOOD)
-    assert scene.kafka_consumer.asked == [("reposition", ZERO, 0)]
+    assert scene.kafka_consumer.asked == [("seek", ZERO, 0)]
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
 
 
@@ -209,7 +209,7 @@ def test_move_that_is_tried_again_goes_to_where_the_lane_is_by_then() -> None:
     scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
     ((_, again),) = scene.services.later
     again()
-    assert scene.kafka_consumer.asked == [("reposition", ZERO, 0), ("reposition", ZERO, 0)]
+    assert scene.kafka_consumer.asked == [("seek", ZERO, 0), ("seek", ZERO, 0)]
 
 
 def test_missing_topic_makes_unhealthy_until_it_is_there() -> None:

@@ -26,7 +26,7 @@ def shown(scene: Scene, contact: KafkaReachability, now: float) -> SubscriptionS
 
 def ends(scene: Scene, partition: Partition) -> None:
     """An empty partition is read to its end."""
-    scene.kafka_consumer.listener.reached(partition, 0)
+    scene.kafka_consumer.listener.end_reached(partition, 0)
     scene.reads(partition)
 
 

@@ -16,7 +16,7 @@ class Process:
     def __init__(self, subscriptions: int) -> None:
         self.scenes = [Scene() for _ in range(subscriptions)]
         self.offsets = MemoryPartitionOffsets()
-        self.offsets.held = {Partition(TOPIC, n): OffsetRange(first=0, end=500) for n in range(2)}
+        self.offsets.ranges = {Partition(TOPIC, n): OffsetRange(first=0, end=500) for n in range(2)}
         self.background: list[Callable[[], None]] = []
         self.ends = PausedEndOffsets(
             self.offsets,
@@ -41,7 +41,7 @@ def test_all_held_lanes_of_a_process_are_one_question() -> None:
     process.answer()
     for scene in process.scenes:
         scene.consumer.check()
-    assert process.offsets.questions == [("ends", frozenset([ZERO]))]
+    assert process.offsets.requests == [("ends", frozenset([ZERO]))]
     assert [scene.consumer.status().lag for scene in process.scenes] == [499, 499, 499]
 
 
@@ -50,7 +50,7 @@ def test_ends_of_paused_lanes_are_asked_for_too() -> None:
     process.scenes[0].lane(ONE).paused = True
     process.ends.refresh(0.0)
     process.answer()
-    assert process.offsets.questions == [("ends", frozenset([ONE]))]
+    assert process.offsets.requests == [("ends", frozenset([ONE]))]
 
 
 def test_lanes_that_flow_are_not_asked_about() -> None:
@@ -76,7 +76,7 @@ def test_question_waits_for_its_interval() -> None:
     for now in (0.0, REFRESH_S - 0.1, REFRESH_S):
         process.ends.refresh(now)
         process.answer()
-    assert len(process.offsets.questions) == 2
+    assert len(process.offsets.requests) == 2
 
 
 def test_end_of_a_topic_made_again_is_not_that_of_the_old_one() -> None:

@@ -44,7 +44,7 @@ def test_reading_ends_an_error(values: tuple[bytes, ...]) -> None:
 
 def test_error_after_what_was_read_is_not_ended_by_it() -> None:
     scene = Scene()
-    scene.kafka_consumer.listener.reached(ZERO, 2)
+    scene.kafka_consumer.listener.end_reached(ZERO, 2)
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     scene.reads(ZERO, SMALL, SMALL)
     assert reasons(passes(scene, LASTS_S + 1)) == ["topic_denied"]
@@ -154,7 +154,7 @@ def test_error_of_a_group_that_works_is_none() -> None:
 def test_commit_that_keeps_failing_is_a_problem() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
-    scene.kafka_consumer.listener.uncommitted([ZERO], "not_coordinator", "said")
+    scene.kafka_consumer.listener.commit_failed([ZERO], "not_coordinator", "said")
     ended(scene, ZERO, 1, SMALL)
     failing = passes(scene, LASTS_S + 1)
     scene.kafka_consumer.listener.committed([ZERO])
@@ -167,7 +167,7 @@ def test_what_is_told_elsewhere_is_not_told_again(name: str) -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(GROUP, name, "said")
     scene.kafka_consumer.listener.failed(ZERO, name, "said")
-    scene.kafka_consumer.listener.uncommitted([ZERO], name, "said")
+    scene.kafka_consumer.listener.commit_failed([ZERO], name, "said")
     assert reasons(passes(scene, LASTS_S + 1)) == []
 
 
@@ -207,7 +207,7 @@ def test_error_of_a_partition_that_left_does_not_count() -> None:
 def test_error_of_a_partition_that_left_is_not_remembered_when_it_comes_back() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
-    scene.kafka_consumer.listener.uncommitted([ZERO], "not_coordinator", "said")
+    scene.kafka_consumer.listener.commit_failed([ZERO], "not_coordinator", "said")
     scene.kafka_consumer.listener.revoked([ZERO])
     passes(scene, LASTS_S + 1)
     scene.kafka_consumer.listener.assigned([ZERO])
@@ -217,7 +217,7 @@ def test_error_of_a_partition_that_left_is_not_remembered_when_it_comes_back() -
 def test_last_commit_that_fails_does_not_count_when_its_partition_comes_back() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.revoked([ZERO])
-    scene.kafka_consumer.listener.uncommitted([ZERO], "illegal_generation", "said")
+    scene.kafka_consumer.listener.commit_failed([ZERO], "illegal_generation", "said")
     passes(scene, LASTS_S + 1)
     scene.kafka_consumer.listener.assigned([ZERO])
     assert reasons(passes(scene, 1)) == []

@@ -33,7 +33,7 @@ def test_short_stall_is_no_problem(wait_s: float) -> None:
 def test_position_that_stays_unknown_is_named() -> None:
     scene = Scene()
     scene.kafka_consumer.broken = True
-    scene.kafka_consumer.listener.unpositioned(ZERO)
+    scene.kafka_consumer.listener.position_required(ZERO)
     code, detail = after(scene, 61.0)
     scene.kafka_consumer.broken = False
     _, again = scene.services.later.pop()

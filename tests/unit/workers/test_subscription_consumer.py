@@ -84,7 +84,7 @@ def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: InFlightDeliver
     dispatches.give_up(lost, effect)
     for lane, offset in effect.reread:
         scene.consumer.reposition([(lane, offset)])
-    assert scene.kafka_consumer.asked == [("reposition", ONE, 7)]
+    assert scene.kafka_consumer.asked == [("seek", ONE, 7)]
 
 
 def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
@@ -105,7 +105,7 @@ def test_held_lane_stops_reading_until_its_probe() -> None:
     scene.consumer.pause(scene.lane())
     scene.consumer.reposition([(scene.lane(), 3)])
     scene.consumer.resume(scene.lane())
-    assert [call for call, _, _ in scene.kafka_consumer.asked] == ["pause", "reposition", "pause", "resume"]
+    assert [call for call, _, _ in scene.kafka_consumer.asked] == ["pause", "seek", "pause", "resume"]
 
 
 def test_large_lane_is_paused_and_resumed() -> None:
@@ -158,7 +158,7 @@ def test_commit_that_failed_is_said_again() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.committable()
-    scene.kafka_consumer.listener.uncommitted([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
+    scene.kafka_consumer.listener.commit_failed([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
     unseen = scene.committable()
     scene.consumer.update_topics(Topics(partitions={TOPIC: 2}))
     assert (unseen, scene.committable()) == ({}, {ZERO: 1})
@@ -223,7 +223,7 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
     lane = scene.lane()
     scene.consumer.reposition([(lane, lane.rewind("another"))])
     scene.consumer.poll(scene.services.now, 0.001)
-    assert (len(lane.waiting), scene.kafka_consumer.asked[-1]) == (0, ("reposition", ZERO, 0))
+    assert (len(lane.waiting), scene.kafka_consumer.asked[-1]) == (0, ("seek", ZERO, 0))
 
 
 def test_held_lane_keeps_the_subscription_unhealthy() -> None:

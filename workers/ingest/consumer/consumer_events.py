@@ -151,7 +151,7 @@ class ConsumerEvents:
             self._lanes(),
             self._ends,
             now,
-            fetched=self._owner.kafka_consumer.end,
+            fetched=self._owner.kafka_consumer.end_offset,
             readable=lambda partition: not self._errors.unreadable(partition),
         )
 

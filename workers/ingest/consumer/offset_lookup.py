@@ -77,7 +77,7 @@ def _with_bounds(
 ) -> dict[Partition, LookupResult]:
     if not partitions:
         return {}
-    bounds = services.offsets.bounds(partitions, timeout_s)
+    bounds = services.offsets.offset_ranges(partitions, timeout_s)
     return {
         partition: LookupResult(
             committed=found[partition].committed, topic_id=found[partition].topic_id, bounds=bounds.get(partition)

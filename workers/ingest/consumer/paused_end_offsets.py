@@ -54,7 +54,7 @@ class PausedEndOffsets:
         def request() -> None:
             ends: Mapping[Partition, int] = {}
             try:
-                ends = self._offsets.ends(partitions, TIMEOUT_S)
+                ends = self._offsets.end_offsets(partitions, TIMEOUT_S)
             finally:
                 self._call(lambda: self._apply(ends))
 

@@ -95,10 +95,10 @@ class SubscriptionConsumer:
                 assigned=self._on_assigned,
                 revoked=self._on_revoked,
                 lost=self._on_lost,
-                unpositioned=self._start_positions.unpositioned,
-                reached=self._events.end_reached,
+                position_required=self._start_positions.unpositioned,
+                end_reached=self._events.end_reached,
                 committed=self._events.committed,
-                uncommitted=self.commits.failed,
+                commit_failed=self.commits.failed,
                 failed=self._events.kafka_error,
             )
         )
@@ -130,7 +130,7 @@ class SubscriptionConsumer:
         for lane, _ in ours.values():
             lane.adrift = True  # until the call succeeds: messages that arrive before would leave a gap
         try:
-            self.kafka_consumer.reposition({partition: offset for partition, (_, offset) in ours.items()})
+            self.kafka_consumer.seek({partition: offset for partition, (_, offset) in ours.items()})
             for partition, (lane, _) in ours.items():
                 lane.adrift = False
                 if lane.paused:

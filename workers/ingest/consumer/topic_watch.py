@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from webhookd import logs
-from webhookd.edges.kafka_topics import look
+from webhookd.edges.kafka_topics import describe_topics
 from webhookd.flow.offsets.topic_metadata import Topics
 
 TIMEOUT_S = 5.0
@@ -52,7 +52,7 @@ class TopicWatch:
 
     def describe(self, topics: Collection[str]) -> Topics:
         """A look at these topics now; blocks, any thread. Raises KafkaException when the cluster does not answer."""
-        return look(self._client, topics, TIMEOUT_S)
+        return describe_topics(self._client, topics, TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):

@@ -67,7 +67,7 @@ class Groups(Protocol):
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """What the group has committed in these topics."""
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are; Conflict when the group has members."""
 
     def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
@@ -199,7 +199,7 @@ class GroupUpkeep:
                 self._delayed.pop(idle.group, None)
             if not commits or self._monotonic() - asked_at >= FROZEN_S:
                 return
-            self._groups.commit_again(idle.group, commits, REQUEST_TIMEOUT_S)
+            self._groups.recommit(idle.group, commits, REQUEST_TIMEOUT_S)
             topics = sorted({partition.topic for partition in commits})
             self._groups.join_briefly(idle.group, topics, self._protocol(), JOIN_TIMEOUT_S)
             self._delayed.pop(idle.group, None)
