@@ -104,7 +104,7 @@ class Heartbeat:
             waiting = self._coordination.queues()
         except QueueUnavailable as error:
             for stuck_worker in self._stuck_worker.values():
-                stuck_worker.start_over()
+                stuck_worker.reset()
             self._say_away(error)
             return False
         self._away = False
@@ -114,7 +114,7 @@ class Heartbeat:
         busy = self._load.busy
         room = min(self._post.slots - busy, self._post.tasks_held - busy - self._waiting_for_countdown())
         taken = self._load.taken(queue)
-        stuck = self._stuck_worker[queue].look(self._monotonic(), waiting=waiting, room=room, taken=taken)
+        stuck = self._stuck_worker[queue].check(self._monotonic(), waiting=waiting, free=room, taken=taken)
         if stuck:
             _log.error("worker_stuck", code="worker_stuck", worker=self._post.worker_id, queue=queue, waiting=waiting)
         return stuck

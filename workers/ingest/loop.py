@@ -155,7 +155,7 @@ class IngestLoop:
 
     def add_activity(self, activity: Activity) -> None:
         """Write an event to the recent activity of its subscription."""
-        self._writer.happened(lambda: [activity])
+        self._writer.add_activity(lambda: [activity])
 
     def topics(self, names: Collection[str]) -> Topics:
         """Ask the cluster about these topics. Blocks. Raises KafkaException."""
@@ -171,7 +171,7 @@ class IngestLoop:
 
     def publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
         """It is unknown whether these were published: publish them again soon, under the same ids."""
-        self.call(lambda: self._settlement.publish_again_soon(deliveries))
+        self.call(lambda: self._settlement.republish_soon(deliveries))
 
     # Called on the loop's thread.
 
@@ -179,7 +179,7 @@ class IngestLoop:
         """The subscription may have something to dispatch."""
         consumer = self.consumers.get(subscription_id)
         if consumer is not None:
-            self._settlement.request_dispatch(consumer)
+            self._settlement.schedule_dispatch(consumer)
 
     def update_topics(self, topics: Topics) -> None:
         """Hand the latest topic metadata to all consumers, then commit what is settled."""
@@ -223,7 +223,7 @@ class IngestLoop:
                 continue
             try:
                 if consumer.poll(now, pause_s):
-                    self._settlement.request_dispatch(consumer)
+                    self._settlement.schedule_dispatch(consumer)
             except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
                 self._restart_later(consumer, error)
             polling.add(consumer)

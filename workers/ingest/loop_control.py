@@ -87,7 +87,7 @@ class LoopControl:
         """The brokers are the database's cluster: subscriptions may start."""
         self._loop.call(partial(self._remove_reason, UNCONFIRMED))
 
-    def kafka_asked(self) -> None:
+    def kafka_checked(self) -> None:
         """Show in the statuses whether Kafka answers."""
         self._loop.call(self._show_kafka_status)
 
@@ -113,9 +113,9 @@ class LoopControl:
         They may again only STEADY_S after Kafka has come back: other processes may have read on meanwhile.
         """
         reachability, now = self._reachability(), clock.monotonic()
-        if reachability.silent_s(now) >= self._kafka_timeout_s:
+        if reachability.unreachable_s(now) >= self._kafka_timeout_s:
             self._loop.subscriptions.kafka_lost = True
-        elif reachability.contact_s(now) >= STEADY_S:
+        elif reachability.reachable_s(now) >= STEADY_S:
             self._loop.subscriptions.kafka_lost = False
 
     def _remove_reason(self, reason: str) -> None:
@@ -142,4 +142,4 @@ class LoopControl:
         self.leave(id_)
         _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
-        self._writer.status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
+        self._writer.set_status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))

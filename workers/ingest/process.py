@@ -92,7 +92,7 @@ class IngestProcess:
         self._control = LoopControl(
             self.loop,
             self._writer,
-            reachability=lambda: self._kafka.contact,
+            reachability=lambda: self._kafka.reachability,
             kafka_timeout_s=settings.ingest_kafka_timeout_s,
             mismatched=mismatched,
         )

@@ -143,10 +143,10 @@ class RunningSubscriptions:
         """Write the status when it has changed, and the calls since the last time."""
         if consumer.status_changed:
             consumer.status_changed = False
-            self._writer.status(consumer.status())
+            self._writer.set_status(consumer.status())
         calls = consumer.activity_rollup.flush()
         if calls:
-            self._writer.happened(activity_rows(consumer.subscription, calls))
+            self._writer.add_activity(activity_rows(consumer.subscription, calls))
 
     def refresh_topics_in_use(self) -> None:
         """Compute `topics_in_use` anew when a consumer has started or stopped since the last call."""
@@ -177,7 +177,7 @@ class RunningSubscriptions:
     def revise_offline(self, revision: Revision) -> None:
         """Update and write the statuses of the subscriptions that wait for `go_online`."""
         for status in self._offline.revise(revision):
-            self._writer.status(status)
+            self._writer.set_status(status)
 
     def _leave_when_settled(self, leave_at: float) -> None:
         if self._leave_at != leave_at:
@@ -198,7 +198,7 @@ class RunningSubscriptions:
         _log.error("start_failed", code=CONSUMER_FAILED, subscription=subscription.id, detail=repr(error))
         before = previous or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)
         now = self._services.wall_clock()
-        self._writer.status(unhealthy(before, CONSUMER_FAILED, str(error), now, subscription.version))
+        self._writer.set_status(unhealthy(before, CONSUMER_FAILED, str(error), now, subscription.version))
         self._services.call_later(loop_limits.START_RETRY_S, lambda: self._retry_start(subscription, before))
 
     def _retry_start(self, subscription: Subscription, previous: SubscriptionStatus) -> None:

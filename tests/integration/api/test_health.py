@@ -217,7 +217,7 @@ def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryKafkaAdm
 
 
 def test_addresses_that_alerts_do_not_get_to_are_counted(client: FlaskClient, database: Database) -> None:
-    refused = RecipientResult(recipient="a@example.com", fate=MailResult.REFUSED)
+    refused = RecipientResult(recipient="a@example.com", result=MailResult.REFUSED)
     with database.transaction() as session:
         mail_failures.note(session, "some-subscription", [refused], clock.wall_clock())
     assert client.get("/health").get_json()["undeliverable_addresses"] == 1

@@ -6,7 +6,7 @@ from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene
 from webhookd.flow.batching.lane import CircuitState
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.topic_metadata import Topics
-from webhookd.flow.status.lag import FRESH_S, UNANSWERED_S
+from webhookd.flow.status.lag import END_VALID_S, NO_ANSWER_S
 from workers.ingest.consumer.subscription_consumer import IDLE_POLL_S
 
 
@@ -145,7 +145,7 @@ def test_lag_is_unknown_when_nobody_answers_the_question() -> None:
     scene.lane().state = CircuitState.OPEN
     passes(scene, 1)
     scene.services.held = []  # the background's questions get no answer from here on
-    known, unknown = passes(scene, FRESH_S - 1).lag, passes(scene, 1).lag
+    known, unknown = passes(scene, END_VALID_S - 1).lag, passes(scene, 1).lag
     assert (known, unknown) == (0, None)
 
 
@@ -153,7 +153,7 @@ def test_lag_is_unknown_while_the_brokers_are_silent() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    known, unknown = passes(scene, UNANSWERED_S, seen=None).lag, passes(scene, 1, seen=None).lag
+    known, unknown = passes(scene, NO_ANSWER_S, seen=None).lag, passes(scene, 1, seen=None).lag
     assert (known, unknown) == (0, None)
 
 

@@ -39,10 +39,10 @@ def takes_part(
 ) -> bool:
     """Whether a process takes part from here on; `before` is what it decided last, `others` are alive."""
     if before:
-        bound_s = lost_s if contact.ever else 0.0
-        lost = contact.failing_since is not None and contact.silent_s(now) >= bound_s
+        bound_s = lost_s if contact.ever_answered else 0.0
+        lost = contact.failing_since is not None and contact.unreachable_s(now) >= bound_s
         return not (lost and any(other.reads and other.contact_s >= STEADY_S for other in others))
-    return contact.contact_s(now) >= BACK_S or not any(other.reads for other in others)
+    return contact.reachable_s(now) >= BACK_S or not any(other.reads for other in others)
 
 
 def owners(members: Sequence[Member]) -> list[str]:

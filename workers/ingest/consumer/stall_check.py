@@ -14,9 +14,9 @@ from webhookd.flow.monitoring.subscription_stall import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
-    INHERITED_S,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
+    RESUMED_PROBLEM_KEPT_S,
     Stall,
     StallDetector,
 )
@@ -92,7 +92,7 @@ class StallCheck:
         owner.status_changed |= owner.health.update_delivery_status(lanes, self._max_attempts, monotonic=now, wall=wall)
         if owner.health.failing_too_long(lanes, wall):
             owner.begin_problem(owner.health.last_code)
-        for code, detail in self._stalls.look(self._find_stalls(lanes, now), now).items():
+        for code, detail in self._stalls.check(self._find_stalls(lanes, now), now).items():
             if detail is not None:
                 self._begun.add(code)
                 owner.begin_problem(code, detail, standing=True)
@@ -102,7 +102,7 @@ class StallCheck:
 
     def _may_end(self, code: str, now: float) -> bool:
         """A problem from before the start stands until its cause would have been found again."""
-        return code in self._begun or now - self._began_at >= INHERITED_S[code]
+        return code in self._begun or now - self._began_at >= RESUMED_PROBLEM_KEPT_S[code]
 
     def _check_reading(self, lanes: Collection[Lane], now: float) -> None:
         readable = bool(lanes) and all(lane.known and not lane.displaced for lane in lanes)

@@ -168,7 +168,7 @@ class SubscriptionConsumer:
     def delivery_succeeded(self) -> None:
         """End the problems that a delivery ends, unless the circuit of another lane is still open."""
         if not self.has_open_circuit:
-            self.health.proven = True
+            self.health.delivered_since_change = True
             self._change_problems(Problems.delivered)
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:

@@ -56,7 +56,7 @@ class UndeliverableRecords:
         self._monotonic = monotonic
         self._began_at = monotonic()
         if FULL in owner.health.problems:
-            dead_letters.request_capacity(owner.subscription)
+            dead_letters.request_free_rows(owner.subscription)
 
     def dead_letter(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
         """Put records aside that cannot be read; each is settled once its row is committed."""
@@ -93,7 +93,7 @@ class UndeliverableRecords:
     def check(self) -> None:
         """Once a second: whether records can be read, and whether copies of dead letters are made."""
         self._check_undecodable_runs()
-        trouble = self._dead_letters.copy_error(self._owner.subscription)
+        trouble = self._dead_letters.copy_failure(self._owner.subscription)
         if trouble:
             self._owner.begin_problem(TOPIC_UNAVAILABLE, trouble, standing=True)
         elif TOPIC_UNAVAILABLE in self._owner.health.problems and (trouble is not None or self._no_copy_for_long):

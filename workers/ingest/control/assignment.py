@@ -37,7 +37,7 @@ class Kafka(Protocol):
     """Whether Kafka answers this process."""
 
     @property
-    def contact(self) -> KafkaReachability:
+    def reachability(self) -> KafkaReachability:
         """What the questions came to so far."""
 
     def wait_asked(self, timeout_s: float) -> bool:
@@ -157,16 +157,16 @@ class SubscriptionAssignment:
 
     def _heartbeat(self, session: Session) -> list[str]:
         """Say how this process is; returns the processes that the subscriptions are divided among."""
-        now, contact = self._member.monotonic(), self._kafka.contact
+        now, reachability = self._member.monotonic(), self._kafka.reachability
         present = ingest_members.present(session, self._member.timeout_s)
         others = [other for other in present if other.id != self._member.id]
         before = self._takes_part
         bound_s = self._member.kafka_timeout_s
-        self._takes_part = takes_part(contact, others, now, before=before, lost_s=bound_s)
-        own = Member(id=self._member.id, reads=self._takes_part, contact_s=contact.contact_s(now))
+        self._takes_part = takes_part(reachability, others, now, before=before, lost_s=bound_s)
+        own = Member(id=self._member.id, reads=self._takes_part, contact_s=reachability.reachable_s(now))
         ingest_members.heartbeat(session, own)
         if self._takes_part != before:
-            _log.warning("membership_changed", reads=own.reads, silent_s=round(contact.silent_s(now), 3))
+            _log.warning("membership_changed", reads=own.reads, silent_s=round(reachability.unreachable_s(now), 3))
         return owners([*others, own])
 
     def _apply_switch(self, switch: Administration) -> None:

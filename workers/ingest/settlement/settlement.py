@@ -52,7 +52,7 @@ class Settlement:
         self._swept_at = monotonic()
         self._attention: dict[str, SubscriptionConsumer] = {}
 
-    def request_dispatch(self, consumer: SubscriptionConsumer) -> None:
+    def schedule_dispatch(self, consumer: SubscriptionConsumer) -> None:
         """There may be something to dispatch, now or when its time comes."""
         self._attention[consumer.subscription.id] = consumer
         self._dispatcher.request_dispatch(consumer)
@@ -109,14 +109,14 @@ class Settlement:
         for delivery in lost:
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._lost, delivery))
         for consumer in list(self._attention.values()):
-            self._guarded(consumer, partial(self._look_after, consumer, now))
+            self._guarded(consumer, partial(self._check_consumer, consumer, now))
 
-    def _look_after(self, consumer: SubscriptionConsumer, now: float) -> None:
+    def _check_consumer(self, consumer: SubscriptionConsumer, now: float) -> None:
         for lane in due_probes(consumer.accumulator.lanes.values(), now):
             consumer.resume(lane)
         due_at = consumer.accumulator.due_at()
         if due_at is not None and due_at <= now:
-            self.request_dispatch(consumer)
+            self.schedule_dispatch(consumer)
         elif due_at is None and not consumer.has_open_circuit:
             self._attention.pop(consumer.subscription.id, None)
 
@@ -129,7 +129,7 @@ class Settlement:
             else:
                 self._failed(consumer, error)
 
-    def publish_again_soon(self, deliveries: Sequence[Delivery]) -> None:
+    def republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         """These may not have been published."""
         for delivery in deliveries:
             if delivery.stage is DeliveryStage.QUEUED:  # a publish that failed may have arrived, and its lease runs
@@ -143,7 +143,7 @@ class Settlement:
         consumer.reposition(effect.reread)
         for rested_at in {lane.rest_until for lane, _ in effect.reread if lane.rest_until > self._monotonic()}:
             # What is read again before its lane has rested touches nothing: look once more when it has.
-            self._timers.at(rested_at, partial(self._request_dispatch_if_running, consumer))
+            self._timers.at(rested_at, partial(self._schedule_if_running, consumer))
         for lane in effect.held:
             consumer.pause(lane)
         if effect.held or effect.burial:
@@ -157,11 +157,11 @@ class Settlement:
         if effect.recovered:
             _probe_now(consumer)
         if effect.freed:
-            self.request_dispatch(consumer)
+            self.schedule_dispatch(consumer)
 
-    def _request_dispatch_if_running(self, consumer: SubscriptionConsumer) -> None:
+    def _schedule_if_running(self, consumer: SubscriptionConsumer) -> None:
         if self._consumers.get(consumer.subscription.id) is consumer:
-            self.request_dispatch(consumer)
+            self.schedule_dispatch(consumer)
 
     def _bury(self, consumer: SubscriptionConsumer, burial: ExhaustedBatch) -> None:
         def safe() -> None:
