@@ -48,10 +48,10 @@ class ChangeNotifications(Protocol):
 class Coordination(Protocol):
     """What the board says of workers and their queues; every call raises QueueUnavailable within its timeout."""
 
-    def workers(self) -> list[WorkerHeartbeat]:
+    def live_workers(self) -> list[WorkerHeartbeat]:
         """The workers that are alive."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue."""
 
     def ping(self) -> None:

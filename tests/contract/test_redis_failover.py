@@ -56,15 +56,15 @@ def test_coordination_that_meets_a_replica_goes_on_with_the_primary(
     pair.fail_over()
     with pytest.raises(QueueUnavailable, match="READONLY"):
         coordination.ping()
-    coordination.offer([Publication(ref("d1"), b"payload")])
+    coordination.make_claimable([Publication(ref("d1"), b"payload")])
     assert coordination.claim([ref("d1")]) == [b"payload"]
 
 
 def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, coordination: RedisCoordination) -> None:
     reports = ReportFlush(reports={REPLY: [Report(ReportKind.STALE, "d1", 0)]})
     calls: list[Callable[[], None]] = [
-        lambda: coordination.offer([Publication(ref("d1"), b"payload")]),
-        lambda: coordination.flush(reports),
+        lambda: coordination.make_claimable([Publication(ref("d1"), b"payload")]),
+        lambda: coordination.send_reports(reports),
     ]
     for call in calls:
         call()
@@ -83,7 +83,7 @@ def test_connections_that_only_read_are_dropped_with_the_others(
 
         def read(number: int) -> None:
             gate.wait(10)
-            coordination.reports(f"reader-{number}", "0", 0.2)
+            coordination.read_reports(f"reader-{number}", "0", 0.2)
 
         list(pool.map(read, range(readers)))  # each on a connection of its own
         pair.fail_over()
@@ -102,15 +102,15 @@ def _clients(server: Redis) -> list[str]:
 
 def test_blocked_reader_of_reports_hears_from_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(coordination.reports, REPLY, "0", 4.0)
+        reading = pool.submit(coordination.read_reports, REPLY, "0", 4.0)
         with pair.client(0) as primary:
             until(lambda: "xread" in _clients(primary), "the reader waits")
         pair.fail_over()
         with pytest.raises(QueueUnavailable, match="UNBLOCKED"):
             reading.result(10)
     report = Report(ReportKind.STALE, "d1", 0)
-    coordination.flush(ReportFlush(reports={REPLY: [report]}))
-    assert coordination.reports(REPLY, "0", 5.0)[0] == [report]
+    coordination.send_reports(ReportFlush(reports={REPLY: [report]}))
+    assert coordination.read_reports(REPLY, "0", 5.0)[0] == [report]
 
 
 def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordination: RedisCoordination) -> None:

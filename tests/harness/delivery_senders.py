@@ -123,15 +123,15 @@ class ForgetfulBoard(MemoryCoordination):
         self._answer("claim")
         return super().claim(refs)
 
-    def flush(self, flush: ReportFlush) -> None:
+    def send_reports(self, flush: ReportFlush) -> None:
         """As MemoryCoordination, unless it is away."""
-        self._answer("flush")
-        super().flush(flush)
+        self._answer("send_reports")
+        super().send_reports(flush)
 
-    def offer(self, offers: Sequence[Publication]) -> None:
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
         """As MemoryCoordination, unless it is away."""
-        self._answer("offer")
-        super().offer(offers)
+        self._answer("make_claimable")
+        super().make_claimable(publications)
 
     def revoke(self, slots: Sequence[str]) -> None:
         """As MemoryCoordination, unless it is away."""
@@ -149,7 +149,7 @@ def hear(coordination: MemoryCoordination, count: int, *, but: ReportKind | None
     found: list[Report] = []
     after = "0"
     while len(found) < count:
-        reports, after = coordination.reports("ingest", after, PATIENCE_S)
+        reports, after = coordination.read_reports("ingest", after, PATIENCE_S)
         assert reports, f"only {found} came"
         found += [report for report in reports if report.kind is not but]
     return found

@@ -90,7 +90,7 @@ class Ingest:
     def hear_of(self, delivery: Delivery, kind: ReportKind) -> Report:
         """The next report of this kind about the delivery."""
         while True:
-            reports, self._heard = self._coordination.reports("ingest", self._heard, 3.0)
+            reports, self._heard = self._coordination.read_reports("ingest", self._heard, 3.0)
             assert reports, "no report came"
             for report in reports:
                 if (report.delivery, report.kind) == (delivery.id, kind):
@@ -98,13 +98,13 @@ class Ingest:
 
     def finished(self) -> set[str]:
         """The deliveries that are reported as finished since we heard last; waits for a report."""
-        reports, self._heard = self._coordination.reports("ingest", self._heard, 3.0)
+        reports, self._heard = self._coordination.read_reports("ingest", self._heard, 3.0)
         assert reports, "no report came"
         return {report.delivery for report in reports if report.kind is ReportKind.FINISHED}
 
     def workers(self) -> list[WorkerHeartbeat]:
         """The workers that are announced."""
-        return self._coordination.workers()
+        return self._coordination.live_workers()
 
     def raw(self) -> dict[str, bytes]:
         """Everything under our prefix in Redis, as it lies there."""

@@ -24,13 +24,13 @@ _log = logs.get(__name__)
 class WorkerRegistry(Protocol):
     """What knows the workers and the queues."""
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Say that a worker is there. Raises QueueUnavailable."""
 
-    def withdraw(self, worker_id: str) -> None:
+    def remove_heartbeat(self, worker_id: str) -> None:
         """It takes no more tasks. Raises QueueUnavailable."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue. Raises QueueUnavailable."""
 
 
@@ -100,8 +100,8 @@ class Heartbeat:
     def look(self) -> bool:
         """Announce the worker, and answer whether it is deaf. A Redis that does not answer says nothing about it."""
         try:
-            self._coordination.announce(self.state())
-            waiting = self._coordination.queues()
+            self._coordination.write_heartbeat(self.state())
+            waiting = self._coordination.queue_lengths()
         except QueueUnavailable as error:
             for stuck_worker in self._stuck_worker.values():
                 stuck_worker.start_over()
@@ -123,7 +123,7 @@ class Heartbeat:
         try:
             while not self._looked_stuck():
                 if self._stopping.wait(INTERVAL_S):
-                    self._coordination.withdraw(self._post.worker_id)
+                    self._coordination.remove_heartbeat(self._post.worker_id)
                     return
         except QueueUnavailable as error:
             self._say_away(error)

@@ -36,10 +36,10 @@ _log = logs.get(__name__)
 class ReportChannel(Protocol):
     """What takes the reports, and knows which epochs hold."""
 
-    def flush(self, flush: ReportFlush) -> None:
+    def send_reports(self, flush: ReportFlush) -> None:
         """Hand over in one step. Raises QueueUnavailable."""
 
-    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+    def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the one its lanes wait for. Raises QueueUnavailable."""
 
 
@@ -172,7 +172,7 @@ class ReportSender:
                 told.append((entry, report.done))
         if not reports:
             return
-        self._coordination.flush(
+        self._coordination.send_reports(
             ReportFlush(
                 reports=reports,
                 drop=[payload_key(final.ref.id, final.ref.attempt) for final in finals],
@@ -189,7 +189,7 @@ class ReportSender:
         if not senders or now - self._epochs_at < EPOCH_INTERVAL_S:
             return
         self._epochs_at = now
-        for sender, current in zip(senders, self._coordination.current([e.ref for e in senders]), strict=True):
+        for sender, current in zip(senders, self._coordination.are_current([e.ref for e in senders]), strict=True):
             if not current:
                 sender.stopped = True
 

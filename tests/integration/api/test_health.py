@@ -106,7 +106,7 @@ def test_change_that_no_ingest_process_begins_with_is_a_fault(client: FlaskClien
 
 def test_workers_and_queues_are_shown(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> None:
     coordination = MemoryCoordination()
-    coordination.announce(worker("first.host.1"))
+    coordination.write_heartbeat(worker("first.host.1"))
     app = create_app(
         settings,
         database=database,

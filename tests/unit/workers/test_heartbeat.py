@@ -28,17 +28,17 @@ class QueueBoard(MemoryCoordination):
         self.away = False
         self.calls: list[str] = []
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """As MemoryCoordination, unless it is away."""
-        self._answer("announce")
-        super().announce(worker)
+        self._answer("write_heartbeat")
+        super().write_heartbeat(worker)
 
-    def withdraw(self, worker_id: str) -> None:
+    def remove_heartbeat(self, worker_id: str) -> None:
         """As MemoryCoordination, unless it is away."""
-        self._answer("withdraw")
-        super().withdraw(worker_id)
+        self._answer("remove_heartbeat")
+        super().remove_heartbeat(worker_id)
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue."""
         return self.depth
 
@@ -77,7 +77,7 @@ class Worker:
 
     def announced(self) -> WorkerHeartbeat:
         """What the board knows of it."""
-        (found,) = self.coordination.workers()
+        (found,) = self.coordination.live_workers()
         return found
 
 
@@ -160,8 +160,8 @@ def test_worker_is_announced_at_once_and_withdrawn_at_the_end(worker: Worker, aw
     worker.watch.start()
     worker.watch.stop()
     worker.watch.join(PATIENCE_S)
-    assert worker.coordination.calls == ["announce", "withdraw"]
-    assert worker.coordination.workers() == []
+    assert worker.coordination.calls == ["write_heartbeat", "remove_heartbeat"]
+    assert worker.coordination.live_workers() == []
 
 
 def test_stuck_worker_is_told_once(worker: Worker) -> None:
@@ -171,4 +171,4 @@ def test_stuck_worker_is_told_once(worker: Worker) -> None:
     worker.watch.start()
     assert worker.found_stuck.wait(PATIENCE_S)
     worker.watch.join(PATIENCE_S)
-    assert worker.coordination.calls == ["announce"] * 4
+    assert worker.coordination.calls == ["write_heartbeat"] * 4

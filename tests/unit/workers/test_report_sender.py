@@ -32,7 +32,7 @@ class Desk:
     def claimed(self, id_: str = "d1", batches: int = 3) -> DeliverySender:
         """An errand whose claim is the board's, in its first request."""
         one = ref(id_, lane=f"orders/{id_}", count=batches)
-        self.coordination.offer([Publication(one, b"payload")])
+        self.coordination.make_claimable([Publication(one, b"payload")])
         self.coordination.claim([one])
         sender = self.hands.sender(
             id_, batches=batches, ended=lambda ended: self.reporter.ended(ended, self.answers.put)

@@ -101,7 +101,7 @@ class Scene:
     def offered(self, id_: str = "d1", batches: int = 3, subscription: str = "s1") -> DeliveryRef:
         one = ref(id_, lane=f"orders/{id_}", count=batches)
         one = msgspec.structs.replace(one, subscription=subscription)
-        self.coordination.offer([Publication(one, encode_batches(batches_of(batches)))])
+        self.coordination.make_claimable([Publication(one, encode_batches(batches_of(batches)))])
         return one
 
     def deliver(self, *refs: DeliveryRef) -> None:

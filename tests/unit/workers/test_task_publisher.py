@@ -26,9 +26,9 @@ class Board(ForgetfulBoard):
         self.done: SimpleQueue[str] = SimpleQueue()
         self.refuses_revocations = False
 
-    def offer(self, offers: Sequence[Publication]) -> None:
-        super().offer(offers)
-        self.done.put("offer")
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
+        super().make_claimable(publications)
+        self.done.put("make_claimable")
 
     def revoke(self, slots: Sequence[str]) -> None:
         if self.refuses_revocations:
@@ -65,7 +65,7 @@ class Scene:
 
     def published(self, offset: int = 0) -> DeliveryRef:
         ref = self.publish(offset)
-        assert self.coordination.done.get(timeout=PATIENCE_S) == "offer"
+        assert self.coordination.done.get(timeout=PATIENCE_S) == "make_claimable"
         return ref
 
 

@@ -33,7 +33,7 @@ _log = logs.get(__name__)
 class Offers(Protocol):
     """Where deliveries are made claimable."""
 
-    def offer(self, offers: Sequence[Publication]) -> None:
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make them claimable. Raises QueueUnavailable."""
 
     def revoke(self, slots: Sequence[str]) -> None:
@@ -114,7 +114,7 @@ class TaskPublisher:
         began = clock.monotonic()
         try:
             for offers in _in_calls([(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]):
-                self._coordination.offer([offer for _, offer in offers])
+                self._coordination.make_claimable([offer for _, offer in offers])
                 # Their slots hold the new epochs now: to revoke them would take what was just offered.
                 self._unrevoked.difference_update(slot for _, offer in offers for slot in offer.ref.slots())
                 for queue, parcel in _parcels(offers):

@@ -22,7 +22,7 @@ _log = logs.get(__name__)
 class Reports(Protocol):
     """Where the reports are."""
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         """Those after `after`, and the place of the last. Raises QueueUnavailable."""
 
 
@@ -60,7 +60,7 @@ class ReportReader:
 
     def read(self) -> None:
         """Read once and hand on what there is. Raises QueueUnavailable."""
-        found, self._after = self._reports.reports(self._reply, self._after, WAIT_S)
+        found, self._after = self._reports.read_reports(self._reply, self._after, WAIT_S)
         now, before = self._monotonic(), self._read_at
         self._read_at = now
         if now - before > LATE_S:
