@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, WANTED, lane_of, records, tokens
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, WANTED, lane_of, records, tokens
 from tests.harness.memory_consumer import HandReader
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
@@ -95,7 +95,7 @@ class Scene:
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = TaskPublisher(app, MemoryCoordination(), unknown=lambda _: None)
         self.offsets = MemoryPartitionOffsets()
-        self.dispatches = InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5)
+        self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
             bounds=LoopLimits(
                 reply="test",
@@ -105,7 +105,7 @@ class Scene:
                 slots=WorkerThreads(first=64, retry=64),
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=self.dispatches,
+            in_flight=self.in_flight,
             companions=BlockingWriters(
                 publisher=self.publisher,
                 writer=self.writer,
@@ -278,7 +278,7 @@ def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
         lane_of(accumulator).known = True
         lane_of(accumulator).take(records(0), WANTED, 0.0)
         for delivery in accumulator.ready(1e9):
-            scene.dispatches.published(delivery, clock.monotonic())
+            scene.in_flight.published(delivery, clock.monotonic())
 
     on_the_loop(scene, in_flight)
     on_the_loop(scene, lambda: scene.loop.fall_asleep(60.0))

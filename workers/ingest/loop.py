@@ -53,7 +53,7 @@ class IngestLoop:
         *,
         bounds: LoopLimits,
         clocks: Clocks,
-        dispatches: InFlightDeliveries,
+        in_flight: InFlightDeliveries,
         companions: BlockingWriters,
         look: Callable[[Collection[str]], Topics],
         open_consumer: Callable[[Subscription, SubscriptionStatus | None, "IngestLoop"], SubscriptionConsumer],
@@ -64,7 +64,7 @@ class IngestLoop:
         self.commit_interval_s = bounds.commit_interval_s
         self.consumers: dict[str, SubscriptionConsumer] = {}
         self._bounds = bounds
-        self._dispatches = dispatches
+        self._in_flight = in_flight
         self._writer, publisher = companions.writer, companions.dead_letter_publisher
         self.dead_letters: DeadLetterSink = DeadLetterWriter(self._writer, publisher, self, self._room)
         self._look = look
@@ -87,7 +87,7 @@ class IngestLoop:
         self._polls: list[tuple[float, int, SubscriptionConsumer]] = []
         self._timers = TimerQueue(clocks.monotonic)
         self._dispatcher = Dispatcher(
-            dispatches, companions.publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
+            in_flight, companions.publisher, reply=bounds.reply, slots=bounds.slots, failed=self._rebuild
         )
         self._settlement = self._new_settlement()
         self._order = count()
@@ -97,7 +97,7 @@ class IngestLoop:
 
     def _new_settlement(self) -> Settlement:
         return Settlement(
-            self._dispatches,
+            self._in_flight,
             self._dispatcher,
             self.consumers,
             self._timers,
@@ -250,7 +250,7 @@ class IngestLoop:
     def _sleep(self, until: float) -> None:
         if self._asleep_at != until:
             return  # woken, or told anew, meanwhile
-        if self._dispatches.under_way and self.monotonic() < until:
+        if self._in_flight.under_way and self.monotonic() < until:
             self._timers.at(self.monotonic() + loop_limits.SWEEP_S, lambda: self._sleep(until))
             return
         for consumer in list(self.consumers.values()):
@@ -392,7 +392,7 @@ class IngestLoop:
     def _drain(self, until: float) -> None:
         """The order of a stop: no more dispatching, then what is in flight, then the commits, then the groups."""
         self._dispatching = False
-        if self._dispatches.under_way and self.monotonic() < until:
+        if self._in_flight.under_way and self.monotonic() < until:
             self._timers.at(self.monotonic() + loop_limits.SWEEP_S, lambda: self._drain(until))
             return
         self._running = False

@@ -40,7 +40,7 @@ from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.settlement.in_flight import InFlightDeliveries, Leases
+from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.flow.subscription import OnFilterError, Subscription
 from webhookd.settings import Settings
@@ -99,7 +99,7 @@ class IngestProcess:
             KafkaProbe(settings.kafka_bootstrap_servers), edges.database, self, monotonic=clock.monotonic
         )
         self._writer = _writer(settings, edges)
-        self._dispatches = InFlightDeliveries(_leases(settings), _new_token, random.random)
+        self._deliveries = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
         self._publisher = TaskPublisher(app, edges.coordination, unknown=self._unknown)
         self._dead_letter_publisher = DeadLetterPublisher(
             DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic
@@ -113,7 +113,7 @@ class IngestProcess:
         self.loop = IngestLoop(
             bounds=_loop_bounds(settings, self.member_id),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=self._dispatches,
+            in_flight=self._deliveries,
             companions=self._companions(),
             look=self._topics.look,
             open_consumer=self._open_consumer,
@@ -279,7 +279,7 @@ class IngestProcess:
     def _vitals(self) -> IngestLoad:
         """How this process is, as the loop's thread and the watchdog say."""
         answers: SimpleQueue[InFlight] = SimpleQueue()
-        self.loop.call(lambda: answers.put(InFlight(len(self._dispatches), self._dispatches.oldest_at)))
+        self.loop.call(lambda: answers.put(InFlight(len(self._deliveries), self._deliveries.oldest_at)))
         with suppress(Empty):  # a loop that hangs changes nothing: what it said last still holds
             self._in_flight = answers.get(timeout=VITALS_S)
         return _vitals_of(self._in_flight, self._watchdog.longest_turn_s)
@@ -353,8 +353,8 @@ def _vitals_of(in_flight: InFlight, longest_turn_s: float) -> IngestLoad:
     )
 
 
-def _leases(settings: Settings) -> Leases:
-    return Leases(
+def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
+    return DeliveryTimeouts(
         claim_timeout_s=settings.claim_timeout_s,
         lease_s=settings.lease_s,
         request_deadline_s=settings.request_deadline_s,

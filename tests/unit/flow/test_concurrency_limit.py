@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from tests.harness.lanes import FAILED, about, accumulator, dispatches, fill, lane_of
+from tests.harness.lanes import FAILED, about, accumulator, fill, in_flight_deliveries, lane_of
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.batching.endpoint_latency import SLOW_REQUEST_S, EndpointLatency
 from webhookd.flow.batching.lane import PROVEN_S
@@ -123,14 +123,14 @@ def unforeseen(_id: str, error: Exception) -> None:
 
 
 def test_those_that_keep_a_shared_task_open_hold_its_thread() -> None:
-    rotation, flying = RoundRobin(WorkerThreads(first=16, retry=16)), dispatches()
+    rotation, in_flight = RoundRobin(WorkerThreads(first=16, retry=16)), in_flight_deliveries()
     made = full(4, alone=False)
     deliveries = rotation.ready({"s": made}, 0.0, unforeseen)
     for delivery in deliveries:
-        flying.published(delivery, 0.0)
-        flying.report(about(delivery, ReportKind.STARTED), 0.0)
+        in_flight.published(delivery, 0.0)
+        in_flight.apply(about(delivery, ReportKind.STARTED), 0.0)
     for delivery in deliveries[:2]:
-        flying.report(about(delivery, ReportKind.FINISHED, 1, sending_s=0.1), 0.1)
+        in_flight.apply(about(delivery, ReportKind.FINISHED, 1, sending_s=0.1), 0.1)
     rotation.count(0.2, retrying=0)
     before = made.held(0.2).first
     rotation.count(1.0, retrying=0)
@@ -234,10 +234,10 @@ def test_request_time_rises_at_once_and_falls_by_half() -> None:
 
 
 def test_silence_of_a_request_under_way_makes_its_subscription_slow() -> None:
-    made, flying = full(2), dispatches()
+    made, in_flight = full(2), in_flight_deliveries()
     (first, _) = made.ready(0.0)
-    flying.published(first, 0.0)
-    flying.report(about(first, ReportKind.STARTED), 1.0)
+    in_flight.published(first, 0.0)
+    in_flight.apply(about(first, ReportKind.STARTED), 1.0)
     made.held(1.0 + SLOW_REQUEST_S)
     soon = made.request_time.slow
     made.held(1.1 + SLOW_REQUEST_S)
@@ -245,10 +245,10 @@ def test_silence_of_a_request_under_way_makes_its_subscription_slow() -> None:
 
 
 def test_failed_request_says_how_long_requests_take() -> None:
-    made, flying = full(1), dispatches()
+    made, in_flight = full(1), in_flight_deliveries()
     (first,) = made.ready(0.0)
-    flying.published(first, 0.0)
-    flying.report(about(first, ReportKind.RETRY, sending_s=15.0, failure=FAILED, wait_s=60.0), 15.0)
+    in_flight.published(first, 0.0)
+    in_flight.apply(about(first, ReportKind.RETRY, sending_s=15.0, failure=FAILED, wait_s=60.0), 15.0)
     assert made.request_time.slow
 
 
@@ -262,31 +262,31 @@ def test_success_proves_an_endpoint_for_a_while() -> None:
 
 
 def test_delivery_that_waits_for_its_retry_holds_no_thread() -> None:
-    made, flying = full(1), dispatches()
+    made, in_flight = full(1), in_flight_deliveries()
     (first,) = made.ready(0.0)
-    flying.published(first, 0.0)
+    in_flight.published(first, 0.0)
     before = made.held(0.0)
-    flying.report(about(first, ReportKind.RETRY, failure=FAILED, wait_s=60.0), 0.0)
+    in_flight.apply(about(first, ReportKind.RETRY, failure=FAILED, wait_s=60.0), 0.0)
     waiting = made.held(0.0)
-    flying.report(about(first, ReportKind.STARTED), 60.0)
+    in_flight.apply(about(first, ReportKind.STARTED), 60.0)
     again = made.held(60.0)
     assert (before.first, waiting, again.first, again.retried, again.failing) == (1.0, NONE, 0.0, 1.0, 1.0)
 
 
 def test_retries_leave_the_queue_for_retries_to_newcomers() -> None:
-    rotation, flying = RoundRobin(WorkerThreads(first=16, retry=16)), dispatches()
+    rotation, in_flight = RoundRobin(WorkerThreads(first=16, retry=16)), in_flight_deliveries()
     failing = {str(number): full(1, proven=False) for number in range(12)}
     first = rotation.ready(failing, 0.0, unforeseen)
     for delivery in first:
-        flying.published(delivery, 0.0)
-        flying.report(about(delivery, ReportKind.RETRY, failure=FAILED, wait_s=5.0), 1.0)
-        flying.report(about(delivery, ReportKind.STARTED), 6.0)
+        in_flight.published(delivery, 0.0)
+        in_flight.apply(about(delivery, ReportKind.RETRY, failure=FAILED, wait_s=5.0), 1.0)
+        in_flight.apply(about(delivery, ReportKind.STARTED), 6.0)
     for made in failing.values():
         fill(made, 0, [1])
     rotation.ready(failing, 6.0, unforeseen)  # what touches them while their retries run
     rotation.count(6.0, retrying=0)
     for delivery in first:
-        flying.report(about(delivery, ReportKind.RETRY, failure=FAILED, wait_s=900.0), 20.0)
+        in_flight.apply(about(delivery, ReportKind.RETRY, failure=FAILED, wait_s=900.0), 20.0)
     rotation.count(20.0, retrying=12)
     newcomers = {f"new-{number}": full(1, proven=False) for number in range(12)}
     assert (len(first), len(rotation.ready(newcomers, 20.0, unforeseen))) == (12, 12)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.harness.lanes import FAILED, about, accumulator, dispatches, fill, lane_of
+from tests.harness.lanes import FAILED, about, accumulator, fill, in_flight_deliveries, lane_of
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.batching.lane import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
@@ -19,13 +19,13 @@ def status_of(made: BatchAccumulator, now: float = 0.0) -> DeliveryStatus:
 
 def retrying(wait_s: float = 20.0, *, attempts: int = 1) -> BatchAccumulator:
     """A route of two lanes; so many attempts of the first one's batch have failed at 0 s."""
-    made, flight = accumulator(2), dispatches()
+    made, in_flight = accumulator(2), in_flight_deliveries()
     fill(made, 0, range(2))
     (delivery,) = made.ready(0.0)
-    flight.published(delivery, 0.0)
+    in_flight.published(delivery, 0.0)
     for _ in range(attempts):
         failure = type(FAILED)(FAILED_AT, "msg_0", 500, error="http_500")
-        flight.report(about(delivery, ReportKind.RETRY, 0, failure=failure, wait_s=wait_s), 0.0)
+        in_flight.apply(about(delivery, ReportKind.RETRY, 0, failure=failure, wait_s=wait_s), 0.0)
     return made
 
 

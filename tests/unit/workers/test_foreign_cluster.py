@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
 from tests.harness.memory_consumer import HandReader
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
@@ -73,7 +73,7 @@ class Scene:
                 reply="test", commit_interval_s=60.0, lane_bytes=10_000, process_bytes=10_000, slots=slots
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5),
+            in_flight=InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5),
             companions=BlockingWriters(
                 publisher=TaskPublisher(app, MemoryCoordination(), unknown=lambda _: None),
                 writer=writer,

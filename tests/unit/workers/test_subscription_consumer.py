@@ -73,14 +73,14 @@ def test_losing_a_lane_of_a_mix_skips_nothing_in_the_other() -> None:
     assert (scene.committable(), delivery.lanes[1].ledger.open_count) == ({ONE: 7}, 2)
 
 
-def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: InFlightDeliveries) -> None:
+def test_mix_that_lost_a_lane_rereads_only_the_other(in_flight: InFlightDeliveries) -> None:
     scene = Scene()
     delivery = scene.mixed()
-    dispatches.published(delivery, 0.0)
+    in_flight.published(delivery, 0.0)
     scene.reader.listener.revoked([ZERO])
-    _, (lost,) = dispatches.overdue(0.0)
+    _, (lost,) = in_flight.overdue(0.0)
     effect = ReportEffect()
-    dispatches.give_up(lost, effect)
+    in_flight.rewind(lost, effect)
     for lane, offset in effect.reread:
         scene.consumer.reread([(lane, offset)])
     assert scene.reader.asked == [("reposition", ONE, 7)]

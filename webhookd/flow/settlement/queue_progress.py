@@ -11,14 +11,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from math import inf
 
-NO_TURN = -1
+UNKNOWN_POSITION = -1
 """Of a delivery that may not have been published at all: no queue comes to it."""
 
 
 @dataclass(slots=True)
 class _Queue:
     published: int = 0
-    claimed: int = NO_TURN
+    claimed: int = UNKNOWN_POSITION
     moved_at: float = -inf
 
 
@@ -29,19 +29,19 @@ class QueueProgress:
         self._claim_timeout_s = claim_timeout_s
         self._queues: defaultdict[str, _Queue] = defaultdict(_Queue)
 
-    def next(self, queue: str) -> int:
+    def published(self, queue: str) -> int:
         """The turn of what is published to a queue now."""
-        at = self._queues[queue]
-        at.published += 1
-        return at.published
+        progress = self._queues[queue]
+        progress.published += 1
+        return progress.published
 
-    def came(self, queue: str, turn: int, now: float) -> None:
+    def claimed(self, queue: str, position: int, now: float) -> None:
         """A delivery with this turn was claimed."""
-        at = self._queues[queue]
-        at.claimed = max(at.claimed, turn)
-        at.moved_at = now
+        progress = self._queues[queue]
+        progress.claimed = max(progress.claimed, position)
+        progress.moved_at = now
 
-    def comes(self, queue: str, turn: int, now: float) -> bool:
+    def still_queued(self, queue: str, position: int, now: float) -> bool:
         """Whether the queue moves towards that turn."""
-        at = self._queues[queue]
-        return at.claimed < turn and now - at.moved_at < self._claim_timeout_s
+        progress = self._queues[queue]
+        return progress.claimed < position and now - progress.moved_at < self._claim_timeout_s

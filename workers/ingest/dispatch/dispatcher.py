@@ -25,14 +25,14 @@ class Dispatcher:
 
     def __init__(
         self,
-        dispatches: InFlightDeliveries,
+        in_flight: InFlightDeliveries,
         publisher: TaskPublisher,
         *,
         reply: str,
         slots: WorkerThreads,
         failed: Callable[[SubscriptionConsumer, Exception], None],
     ) -> None:
-        self._dispatches = dispatches
+        self._in_flight = in_flight
         self._publisher = publisher
         self._reply = reply
         self._failed = failed
@@ -70,7 +70,7 @@ class Dispatcher:
         ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
         outgoing = [self._outgoing(delivery) for delivery in ready]
         for out in outgoing:
-            self._dispatches.published(out.delivery, now)
+            self._in_flight.published(out.delivery, now)
         if outgoing:
             shared = [out.delivery for out in outgoing if not out.alone]
             self._recent_lanes.update((lane.subscription_id, lane.slot) for one in shared for lane in one.lanes)
@@ -87,13 +87,13 @@ class Dispatcher:
         if self.halted or not unclaimed or self._publisher.waiting:
             return False
         for delivery in unclaimed:
-            self._dispatches.published(delivery, now)
+            self._in_flight.published(delivery, now)
         self._publisher.publish([self._outgoing(delivery) for delivery in unclaimed])
         return True
 
     def count(self, now: float) -> None:
         """Count what is under way: also what ended, or became slow, without its subscription being touched."""
-        self._rotation.count(now, self._dispatches.retrying)
+        self._rotation.count(now, self._in_flight.retrying)
 
     def pause_s(self) -> float:
         """Between two parcels, and between two looks at a consumer."""
