@@ -36,10 +36,10 @@ class Delivery:
     `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
     `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
     the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
-    for this attempt, are monotonic; `queue_position` counts the publications to `queue` up to its own.
-    `early` counts the attempts that began before their `not_before`. `task` numbers the task that it shares, 0 for one of its own, and `weight` is
-    its part of the thread that works on that; `moved_at` is when its worker began, or the endpoint last acknowledged a
-    batch.
+    for this attempt, are monotonic; `queue_position` numbers its publication among those to `queue`. `early` counts the
+    attempts that began before their `not_before`. `task` numbers the task that it shares, 0 for one of its own, and
+    `weight` is its part of the thread that works on that; `moved_at` is when its worker began, or the endpoint last
+    acknowledged a batch.
     """
 
     id: str
