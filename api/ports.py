@@ -6,7 +6,7 @@ from typing import Protocol
 
 from flask import Flask
 
-from webhookd.flow.control.change_notification import Announcement
+from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.offsets.topic_metadata import TopicRules
 from webhookd.settings import Settings
@@ -38,7 +38,7 @@ class Brokers(Protocol):
 class ChangeNotifications(Protocol):
     """Where changes are announced; every call raises QueueUnavailable within about a second."""
 
-    def announce(self, announcement: Announcement) -> None:
+    def announce(self, announcement: ChangeNotification) -> None:
         """Tell every process what changed."""
 
     def ping(self) -> None:

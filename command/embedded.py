@@ -61,7 +61,7 @@ class EmbeddedService:
         """Run what is registered. Raises QueueUnavailable when the worker does not come up."""
         self._worker.start()
         # Nobody looks into the embedded queues, so nobody is found deaf to them.
-        self._process.start(queues=list(QUEUES.values()), slots=THREADS, stuck=lambda: None)
+        self._process.start(queues=list(QUEUES.values()), threads=THREADS, stuck=lambda: None)
         self._started = True
         self._ingest.start()
 

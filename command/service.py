@@ -121,18 +121,18 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
     names = queue or tuple(QUEUES)
-    slots = threads or settings.worker_threads
+    threads = threads or settings.worker_threads
     controllers: list[Any] = []
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _stop(process, settings.stop_budget_s), weak=False)
     # Not before: a start that takes long, on a busy machine, is not deafness, and has no slots to announce.
-    signals.worker_ready.connect(lambda **_: _watch(process, names, slots, settings.stop_budget_s), weak=False)
+    signals.worker_ready.connect(lambda **_: _watch(process, names, threads, settings.stop_budget_s), weak=False)
     process.app.worker_main(
         [
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
-            f"--concurrency={slots}",
+            f"--concurrency={threads}",
             f"--hostname={'-'.join(names)}.%h.{os.getpid()}",
             "--loglevel=warning",
             "--without-mingle",
@@ -143,9 +143,9 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
-def _watch(process: WorkerProcess, names: Sequence[str], slots: int, budget_s: float) -> None:
+def _watch(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
     """What begins when Celery consumes the queues."""
-    process.start(queues=[QUEUES[name] for name in names], slots=slots, stuck=lambda: _end_stuck(process, budget_s))
+    process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
 
 
 def _stop(process: WorkerProcess, budget_s: float) -> None:

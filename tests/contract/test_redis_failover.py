@@ -22,7 +22,7 @@ from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -214,14 +214,14 @@ class Listening:
     def __init__(self, url: str) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._heard: queue.Queue[Announcement] = queue.Queue()
+        self._heard: queue.Queue[ChangeNotification] = queue.Queue()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._heard.put, self._stop, listening=self._ready)
 
-    def __enter__(self) -> "queue.Queue[Announcement]":
+    def __enter__(self) -> "queue.Queue[ChangeNotification]":
         self._thread.start()
         assert self._ready.wait(10)
         return self._heard

@@ -11,8 +11,8 @@ from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from tests.harness.subscriptions import subscription
 from webhookd.errors import StoreUnavailable
-from webhookd.flow.control.administration import CUT_S, Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, Announcement, SubscriptionChanged
+from webhookd.flow.control.administration import ABORT_AFTER_S, Availability
+from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
 from webhookd.store import administration, migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import AdministrationRow
@@ -35,7 +35,7 @@ class Scene:
             subscriptions.insert(session, subscription(ID))
         self.now = 100.0
         self.did: list[str] = []
-        self.tell: Callable[[Announcement], None] = lambda _: None
+        self.tell: Callable[[ChangeNotification], None] = lambda _: None
         self.directory = SubscriptionCache(self.database)
         self.watch = ChangeWatch(
             self.database,
@@ -63,7 +63,7 @@ class Scene:
         (self.folder / "watch.db").rename(self.folder / "elsewhere.db")
         (self.folder / "watch.db").mkdir()
 
-    def _listen(self, hear: Callable[[Announcement], None], stop: threading.Event) -> None:
+    def _listen(self, hear: Callable[[ChangeNotification], None], stop: threading.Event) -> None:
         self.tell = hear
         stop.wait(PATIENCE_S)
 
@@ -84,7 +84,7 @@ def test_online_worker_leaves_its_requests_alone(scene: Scene) -> None:
 def test_offline_worker_cuts_after_four_seconds(scene: Scene) -> None:
     scene.turn(Availability.OFFLINE)
     scene.watch.read()
-    scene.now += CUT_S - 0.5
+    scene.now += ABORT_AFTER_S - 0.5
     scene.watch.stand_still()
     assert (scene.watch.offline, set(scene.did)) == (True, {"stop"})
     scene.now += 0.5
@@ -105,7 +105,7 @@ def test_worker_back_online_cuts_nothing(scene: Scene) -> None:
     scene.watch.read()
     scene.turn(Availability.ONLINE)
     scene.watch.read()
-    scene.now += CUT_S
+    scene.now += ABORT_AFTER_S
     scene.watch.stand_still()
     assert (scene.watch.offline, scene.did) == (False, [])
 
@@ -116,7 +116,7 @@ def test_last_known_switch_stays_without_a_database(scene: Scene) -> None:
     scene.lose_database()
     with pytest.raises(StoreUnavailable):
         scene.watch.read()
-    scene.now += CUT_S
+    scene.now += ABORT_AFTER_S
     scene.watch.stand_still()
     assert (scene.watch.offline, scene.did[-1]) == (True, "cut")
 

@@ -14,8 +14,8 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import StoreUnavailable
-from webhookd.flow.control.administration import CUT_S, Administration
-from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.control.administration import ABORT_AFTER_S, Administration
+from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.store import administration, subscriptions
 from webhookd.store.database import Database
 
@@ -23,7 +23,7 @@ JOIN_S = 5.0
 
 _log = logs.get(__name__)
 
-Listen = Callable[[Callable[[Announcement], None], Event], None]
+Listen = Callable[[Callable[[ChangeNotification], None], Event], None]
 
 
 class CachedSubscriptions(Protocol):
@@ -119,9 +119,9 @@ class ChangeWatch:
         if not switch.offline:
             self._cut_at = None
         elif self._cut_at is None:
-            self._cut_at = self._monotonic() + max(0.0, CUT_S - switch.age_s)
+            self._cut_at = self._monotonic() + max(0.0, ABORT_AFTER_S - switch.age_s)
 
-    def _heard(self, announcement: Announcement) -> None:
+    def _heard(self, announcement: ChangeNotification) -> None:
         match announcement:
             case SubscriptionChanged(id=id_, version=version):
                 self._plans.heard(id_, version)

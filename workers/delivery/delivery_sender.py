@@ -25,7 +25,7 @@ from webhookd.flow.attempt.judge import (
     RetryAt,
     Verdict,
     acknowledged,
-    code_of,
+    failure_code,
     judge,
 )
 from webhookd.flow.attempt.target import Target
@@ -171,7 +171,7 @@ class DeliverySender:
     @property
     def failure_code(self) -> str:
         """Why it stopped, in one word; empty when nothing failed."""
-        return code_of(self._failure) if self._failure is not None else ""
+        return failure_code(self._failure) if self._failure is not None else ""
 
     def _end(self, now: float) -> None:
         self.took_s = now - self._began
@@ -205,6 +205,6 @@ class DeliverySender:
     def _shown(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
         at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
         if isinstance(outcome, Response):
-            error = "" if acknowledged(outcome) else code_of(outcome)
+            error = "" if acknowledged(outcome) else failure_code(outcome)
             return LoggedExchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
-        return LoggedExchange(at, webhook_id, error=code_of(outcome), detail=outcome.detail)
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail)

@@ -40,7 +40,7 @@ class WorkerInfo:
 
     worker_id: str
     queues: tuple[str, ...]
-    slots: int
+    threads: int
     tasks_held: int
     started_at: float
 
@@ -90,7 +90,7 @@ class Heartbeat:
         return WorkerHeartbeat(
             id=post.worker_id,
             queues=post.queues,
-            slots=post.slots,
+            slots=post.threads,
             busy=self._load.busy,
             since_began_s=since_began_s,
             since_ended_s=since_ended_s,
@@ -112,7 +112,7 @@ class Heartbeat:
 
     def _is_stuck(self, queue: str, waiting: int) -> bool:
         busy = self._load.busy
-        room = min(self._post.slots - busy, self._post.tasks_held - busy - self._waiting_for_countdown())
+        room = min(self._post.threads - busy, self._post.tasks_held - busy - self._waiting_for_countdown())
         taken = self._load.taken(queue)
         stuck = self._stuck_worker[queue].look(self._monotonic(), waiting=waiting, room=room, taken=taken)
         if stuck:

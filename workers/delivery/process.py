@@ -71,12 +71,12 @@ class WorkerProcess:
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
 
-    def start(self, *, queues: Sequence[str], slots: int, stuck: Callable[[], None]) -> None:
+    def start(self, *, queues: Sequence[str], threads: int, stuck: Callable[[], None]) -> None:
         """Announce a worker that consumes these queues, and watch over it; `deaf` is called when it is."""
         post = WorkerInfo(
             worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
             queues=tuple(queues),
-            slots=slots,
+            threads=threads,
             tasks_held=ETA_LIMIT,
             started_at=clock.wall_clock(),
         )

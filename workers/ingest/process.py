@@ -34,7 +34,7 @@ from webhookd.errors import (
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
-from webhookd.flow.control.administration import SETTLE_S
+from webhookd.flow.control.administration import SETTLE_WITHIN_S
 from webhookd.flow.control.membership import STEADY_S
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
@@ -198,10 +198,10 @@ class IngestProcess:
         self.loop.call(partial(self.loop.drop, id_))
 
     def go_offline(self, age_s: float) -> None:
-        """Stop everything: what is in flight may be settled until `SETTLE_S` after the switch."""
+        """Stop everything: what is in flight may be settled until `SETTLE_WITHIN_S` after the switch."""
         _log.warning("went_offline", age_s=round(age_s, 3))
         self.loop.call(partial(self._held.add, OFFLINE))
-        self.loop.call(partial(self.loop.fall_asleep, max(0.0, SETTLE_S - age_s)))
+        self.loop.call(partial(self.loop.fall_asleep, max(0.0, SETTLE_WITHIN_S - age_s)))
 
     def go_online(self) -> None:
         """Go on from the committed positions."""

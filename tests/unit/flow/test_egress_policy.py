@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from webhookd.flow.attempt.egress_policy import parse_networks, refusal
+from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
 
 PUBLIC = [
     "1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
@@ -50,12 +50,12 @@ REFUSED = [
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_address_is_allowed(address: str) -> None:
-    assert refusal(ip_address(address), ()) is None
+    assert refusal_reason(ip_address(address), ()) is None
 
 
 @pytest.mark.parametrize(("address", "reason"), REFUSED)
 def test_other_address_is_refused_by_name(address: str, reason: str) -> None:
-    assert refusal(ip_address(address), ()) == reason
+    assert refusal_reason(ip_address(address), ()) == reason
 
 
 @pytest.mark.parametrize(
@@ -69,18 +69,18 @@ def test_other_address_is_refused_by_name(address: str, reason: str) -> None:
     ],
 )
 def test_operator_can_allow_more(address: str, allowed: str) -> None:
-    assert refusal(ip_address(address), parse_networks([allowed])) is None
+    assert refusal_reason(ip_address(address), parse_networks([allowed])) is None
 
 
 @pytest.mark.parametrize(
     ("address", "allowed"), [("10.1.2.4", "10.1.2.3"), ("192.168.0.1", "10.0.0.0/8"), ("::1", "127.0.0.0/8")]
 )
 def test_operator_allows_no_more_than_he_wrote(address: str, allowed: str) -> None:
-    assert refusal(ip_address(address), parse_networks([allowed])) is not None
+    assert refusal_reason(ip_address(address), parse_networks([allowed])) is not None
 
 
 def test_network_with_host_bits_is_understood() -> None:
-    assert refusal(ip_address("10.9.9.9"), parse_networks([" 10.1.2.3/8 "])) is None
+    assert refusal_reason(ip_address("10.9.9.9"), parse_networks([" 10.1.2.3/8 "])) is None
 
 
 @pytest.mark.parametrize("network", ["", "example.com", "10.0.0.0/33", "10.0.0"])

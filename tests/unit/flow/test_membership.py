@@ -2,7 +2,7 @@
 
 import pytest
 
-from webhookd.flow.control.membership import BACK_S, STEADY_S, Member, owners, takes_part
+from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S, Member, participants, takes_part
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 
 LOST_S = 15.0
@@ -25,7 +25,7 @@ STEADY = Member(id="steady", contact_s=STEADY_S)
         pytest.param(LOST, [], 900.0, True, id="alone and silent"),
         pytest.param(LOST, [Member(id="silent")], 900.0, True, id="the other one is silent too"),
         pytest.param(LOST, [Member(id="new", contact_s=STEADY_S - 1)], 900.0, True, id="the other one has just come"),
-        pytest.param(LOST, [Member(id="out", reads=False, contact_s=60)], 900.0, True, id="the other one is out"),
+        pytest.param(LOST, [Member(id="out", takes_part=False, contact_s=60)], 900.0, True, id="the other one is out"),
         pytest.param(LOST, [Member(id="silent"), STEADY], 900.0, False, id="one of the others reads"),
     ],
 )
@@ -39,8 +39,8 @@ def test_process_leaves_its_share_only_to_one_that_reads(
     ("contact", "others", "now", "expected"),
     [
         pytest.param(LOST, [STEADY], 900.0, False, id="still silent"),
-        pytest.param(LOST.answered(900.0), [STEADY], 900.0 + BACK_S - 0.1, False, id="answered for a moment"),
-        pytest.param(LOST.answered(900.0), [STEADY], 900.0 + BACK_S, True, id="answered steadily"),
+        pytest.param(LOST.answered(900.0), [STEADY], 900.0 + REJOIN_AFTER_S - 0.1, False, id="answered for a moment"),
+        pytest.param(LOST.answered(900.0), [STEADY], 900.0 + REJOIN_AFTER_S, True, id="answered steadily"),
         pytest.param(LOST, [Member(id="silent")], 900.0, False, id="the others have lost it meanwhile"),
         pytest.param(LOST, [], 900.0, True, id="nobody else is left"),
     ],
@@ -55,7 +55,7 @@ def test_nothing_moves_when_all_lose_kafka_within_seconds_of_each_other() -> Non
     contacts = {"a": WELL.failed(200.0, ""), "b": WELL.failed(204.0, "")}
     reads = dict.fromkeys(contacts, True)
     for now in range(200, 400):
-        said = {id_: Member(id=id_, reads=reads[id_], contact_s=c.contact_s(now)) for id_, c in contacts.items()}
+        said = {id_: Member(id=id_, takes_part=reads[id_], contact_s=c.contact_s(now)) for id_, c in contacts.items()}
         for id_, contact in contacts.items():
             others = [member for member in said.values() if member.id != id_]
             reads[id_] = takes_part(contact, others, float(now), before=reads[id_], lost_s=LOST_S)
@@ -72,11 +72,11 @@ def test_nothing_moves_when_all_get_kafka_for_the_first_time() -> None:
 
 
 def test_subscriptions_are_divided_among_those_that_take_part() -> None:
-    assert owners([Member(id="b"), Member(id="x", reads=False), Member(id="a")]) == ["a", "b"]
+    assert participants([Member(id="b"), Member(id="x", takes_part=False), Member(id="a")]) == ["a", "b"]
 
 
 def test_all_share_when_nobody_takes_part() -> None:
-    assert owners([Member(id="b", reads=False), Member(id="a", reads=False)]) == ["a", "b"]
+    assert participants([Member(id="b", takes_part=False), Member(id="a", takes_part=False)]) == ["a", "b"]
 
 
 def test_accumulator_that_comes_and_goes_is_not_a_silence() -> None:
@@ -84,7 +84,7 @@ def test_accumulator_that_comes_and_goes_is_not_a_silence() -> None:
     for now in range(200, 260, 2):
         contact = contact.failed(float(now), "").answered(now + 1.0)
         assert contact.silent_s(now + 1.0) == 0.0
-    assert contact.contact_s(260.0) < BACK_S
+    assert contact.contact_s(260.0) < REJOIN_AFTER_S
 
 
 def test_silence_and_contact_are_counted_from_the_first_answer_of_their_kind() -> None:

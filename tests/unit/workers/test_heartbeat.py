@@ -16,7 +16,7 @@ from workers.delivery.heartbeat import Heartbeat, WorkerInfo
 from workers.delivery.worker_load import WorkerLoad
 
 STUCK_AFTER_S = 3.0
-POST = WorkerInfo(worker_id="host.1.a", queues=(FIRST, RETRY), slots=2, tasks_held=5, started_at=1_700_000_000.5)
+POST = WorkerInfo(worker_id="host.1.a", queues=(FIRST, RETRY), threads=2, tasks_held=5, started_at=1_700_000_000.5)
 
 
 class QueueBoard(MemoryCoordination):

@@ -54,11 +54,11 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     failure: LoggedExchange | None = None
 
 
-BELIEVED_S = 60.0
+PLAUSIBLE_AGE_S = 60.0
 """A report takes seconds at most. What it says happened longer ago, or later than now, was told by a wrong clock."""
 
 
-def by_our_clock(report: Report, now: float) -> Report:
+def with_plausible_times(report: Report, now: float) -> Report:
     """The report with its exchanges' times as they can be: those of a worker whose clock is off become `now`."""
     success, failure = _dated(report.success, now), _dated(report.failure, now)
     if success is report.success and failure is report.failure:
@@ -67,7 +67,7 @@ def by_our_clock(report: Report, now: float) -> Report:
 
 
 def _dated(exchange: LoggedExchange | None, now: float) -> LoggedExchange | None:
-    if exchange is None or now - BELIEVED_S <= exchange.at <= now:
+    if exchange is None or now - PLAUSIBLE_AGE_S <= exchange.at <= now:
         return exchange
     return msgspec.structs.replace(exchange, at=now)
 

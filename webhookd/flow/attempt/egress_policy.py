@@ -61,7 +61,7 @@ def parse_networks(networks: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ip_network(network.strip(), strict=False) for network in networks)
 
 
-def refusal(address: Address, allowed_networks: Sequence[Network]) -> str | None:
+def refusal_reason(address: Address, allowed_networks: Sequence[Network]) -> str | None:
     """Why nothing may be sent to this address, in one word; None when it may.
 
     An IPv4 address mapped into IPv6 is judged as the IPv4 address that is really dialled.

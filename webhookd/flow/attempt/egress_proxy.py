@@ -44,7 +44,7 @@ class TunnelRefused:
     detail: str
 
 
-Passage = TunnelOpened | TunnelRefused
+ConnectResult = TunnelOpened | TunnelRefused
 OPENED: Final = TunnelOpened()
 
 
@@ -80,7 +80,7 @@ class EgressProxy:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
-def read_connect_answer(arrived: bytes, head_bytes: int) -> Passage | None:
+def read_connect_answer(arrived: bytes, head_bytes: int) -> ConnectResult | None:
     """What all the bytes that came from the proxy so far amount to; None while more must arrive.
 
     Nothing may stand behind a 2xx head, whatever length it announces: no endpoint speaks before it is asked.

@@ -11,7 +11,7 @@ MASK: Final = "****"
 HEADER_BYTES: Final = 8 * 1024
 """Name and value together; servers refuse longer lines."""
 
-OURS: Final = frozenset(
+RESERVED_NAMES: Final = frozenset(
     {
         "accept-encoding",
         "connection",
@@ -30,7 +30,7 @@ OURS: Final = frozenset(
 )
 """Names that decide how the request is framed and routed, what its body is, or that the answer is not compressed."""
 
-OUR_PREFIXES: Final = ("proxy-", "webhook-")
+RESERVED_PREFIXES: Final = ("proxy-", "webhook-")
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
@@ -43,7 +43,7 @@ def parse_header(text: str) -> tuple[str, str]:
         raise InvalidInput('is not of the form "Name: value"')
     if not _NAME.fullmatch(name):
         raise InvalidInput("has a name that is no HTTP token")
-    if name.lower() in OURS or name.lower().startswith(OUR_PREFIXES):
+    if name.lower() in RESERVED_NAMES or name.lower().startswith(RESERVED_PREFIXES):
         raise InvalidInput(f"{name} cannot be set: webhookd sets it itself")
     if not _VALUE.fullmatch(value):
         raise InvalidInput("has a value with line breaks, control characters or characters outside Latin-1")

@@ -76,7 +76,7 @@ def judge(
     """The verdict on one exchange; `failures` counts this batch's failures in a row, this one not included."""
     if acknowledged(outcome):
         return DELIVERED
-    code = code_of(outcome)
+    code = failure_code(outcome)
     asked_s = _asked_s(outcome, wall_now)
     lasting = _lasting(outcome)
     if lasting is not None:
@@ -87,7 +87,7 @@ def judge(
     return RetryAt(max(wait_s, asked_s), code)
 
 
-def code_of(outcome: Outcome) -> str:
+def failure_code(outcome: Outcome) -> str:
     """The failure's one word: `http_503`, or what kept an answer from coming."""
     return str(outcome.code) if isinstance(outcome, Failure) else f"http_{outcome.status}"
 

@@ -8,10 +8,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-CUT_S = 4.0
+ABORT_AFTER_S = 4.0
 """How long after the switch a request may still be answered; a cut one is nobody's failure and is sent again."""
 
-SETTLE_S = 4.5
+SETTLE_WITHIN_S = 4.5
 """How long after the switch ingest waits for reports: those of the cut requests are to be among them."""
 
 OFFLINE_REASON = "offline"

@@ -20,4 +20,4 @@ class AdministrationChanged:
     status: Availability
 
 
-Announcement = SubscriptionChanged | AdministrationChanged
+ChangeNotification = SubscriptionChanged | AdministrationChanged

@@ -21,7 +21,7 @@ STEADY_S = 5.0
 """Who is to be given subscriptions has had answers for so long. A cluster that comes back answers all processes
 within about a second, each of which has to learn of it before another one takes its subscriptions."""
 
-BACK_S = 10.0
+REJOIN_AFTER_S = 10.0
 """A route that comes and goes moves nothing before it has been there for so long: a move costs a rebalance."""
 
 
@@ -30,7 +30,7 @@ class Member:
     """An ingest process: whether it takes part, and for how long Kafka has answered it (0 while it does not)."""
 
     id: str
-    reads: bool = True
+    takes_part: bool = True
     contact_s: float = 0.0
 
 
@@ -41,10 +41,10 @@ def takes_part(
     if before:
         bound_s = lost_s if contact.ever else 0.0
         lost = contact.failing_since is not None and contact.silent_s(now) >= bound_s
-        return not (lost and any(other.reads and other.contact_s >= STEADY_S for other in others))
-    return contact.contact_s(now) >= BACK_S or not any(other.reads for other in others)
+        return not (lost and any(other.takes_part and other.contact_s >= STEADY_S for other in others))
+    return contact.contact_s(now) >= REJOIN_AFTER_S or not any(other.takes_part for other in others)
 
 
-def owners(members: Sequence[Member]) -> list[str]:
+def participants(members: Sequence[Member]) -> list[str]:
     """The processes that the subscriptions are divided among, in one order; all of them when none takes part."""
-    return sorted(member.id for member in members if member.reads) or sorted(member.id for member in members)
+    return sorted(member.id for member in members if member.takes_part) or sorted(member.id for member in members)

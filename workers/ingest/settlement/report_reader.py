@@ -7,7 +7,7 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.attempt.attempt_report import Report, by_our_clock
+from webhookd.flow.attempt.attempt_report import Report, with_plausible_times
 
 WAIT_S = 0.5
 BACK_OFF_S = 0.5
@@ -67,7 +67,7 @@ class ReportReader:
             self._late_until = now + LATE_S
         if found:
             wall_now = self._wall_clock()
-            self._reported([by_our_clock(report, wall_now) for report in found], now < self._late_until)
+            self._reported([with_plausible_times(report, wall_now) for report in found], now < self._late_until)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
