@@ -15,7 +15,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
 
-BOUNDS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
+LIMITS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
 TARGET = Target.parse("https://example.com/hook")
 
 
@@ -24,7 +24,7 @@ def answer(status: int, body: bytes = b"") -> Response:
     return Response(status=status, head=b"HTTP/1.1 %d" % status, body=body, elapsed_s=0.01)
 
 
-def silence(code: FailureCode) -> Failure:
+def no_answer(code: FailureCode) -> Failure:
     """No answer."""
     return Failure(code=code, detail="as the test says", elapsed_s=0.01, sent=True)
 
@@ -62,20 +62,20 @@ def ref(
     )
 
 
-def plan(retry: Retry | None = None) -> RequestTemplate:
+def template(retry: Retry | None = None) -> RequestTemplate:
     """Where the requests of the subscription go."""
     head = request_head(TARGET, [("X-Api-Key", "secret")], "application/json")
     return RequestTemplate(version=1, target=TARGET, head=head, retry=retry or Retry())
 
 
-class Hands:
+class SenderScene:
     """Holds the clocks, and collects the errands that ended."""
 
-    def __init__(self, retry: Retry | None = None, budget_s: float = BOUNDS.budget_s) -> None:
+    def __init__(self, retry: Retry | None = None, budget_s: float = LIMITS.budget_s) -> None:
         self.now = 100.0
         self.wall = 1_700_000_000.5
-        self.plan = plan(retry)
-        self.bounds = SendLimits(budget_s=budget_s, deadline_s=BOUNDS.deadline_s, lease_s=BOUNDS.lease_s)
+        self.template = template(retry)
+        self.limits = SendLimits(budget_s=budget_s, deadline_s=LIMITS.deadline_s, lease_s=LIMITS.lease_s)
         self.clocks = Clocks(monotonic=lambda: self.now, wall=lambda: self.wall, chance=lambda: MIDDLE)
         self.ended: list[DeliverySender] = []
 
@@ -93,8 +93,8 @@ class Hands:
         return DeliverySender(
             ref(id_, attempt=attempt, probe=probe, count=batches, failures=failures),
             batches_of(batches),
-            self.plan,
-            bounds=self.bounds,
+            self.template,
+            limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
         )
@@ -106,17 +106,17 @@ class Hands:
         return request.partition(b"\r\n\r\n")[2]
 
 
-class ForgetfulBoard(MemoryCoordination):
+class UnreliableCoordination(MemoryCoordination):
     """A board that can be away: every call is refused, and counted, while `away` is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.away = False
+        self.unavailable = False
         self.refusals: SimpleQueue[str] = SimpleQueue()
 
-    def leave(self) -> None:
+    def become_unavailable(self) -> None:
         """Be away from now on."""
-        self.away = True
+        self.unavailable = True
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
         """As MemoryCoordination, unless it is away."""
@@ -139,12 +139,12 @@ class ForgetfulBoard(MemoryCoordination):
         super().revoke(slots)
 
     def _answer(self, call: str) -> None:
-        if self.away:
+        if self.unavailable:
             self.refusals.put(call)
             raise QueueUnavailable
 
 
-def hear(coordination: MemoryCoordination, count: int, *, but: ReportKind | None = None) -> list[Report]:
+def wait_for_reports(coordination: MemoryCoordination, count: int, *, but: ReportKind | None = None) -> list[Report]:
     """So many reports, as ingest reads them, those of one kind left out; fails when they do not come."""
     found: list[Report] = []
     after = "0"

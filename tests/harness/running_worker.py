@@ -51,7 +51,7 @@ class Endpoint:
             peer.send(self.answers.get(timeout=PATIENCE_S))
 
 
-class Ingest:
+class IngestStandIn:
     """Stands where an ingest process stands: publishes deliveries of one subscription and hears the reports."""
 
     def __init__(self, settings: Settings, subscribed: Subscription) -> None:
@@ -64,7 +64,7 @@ class Ingest:
         self._publisher.start()
         self._accumulator = BatchAccumulator(subscribed, {TOPIC: WANTED}, LIMITS, tokens(uuid.uuid4().hex))
         self._numbers = itertools.count()
-        self._heard = "0"
+        self._read_up_to = "0"
 
     def publish(self, records: int) -> Delivery:
         """A delivery of so many records, in a lane of its own."""
@@ -87,10 +87,10 @@ class Ingest:
         """Wait until what was published has left, or is lost."""
         until(lambda: not self._publisher.waiting, "the publisher is through")
 
-    def hear_of(self, delivery: Delivery, kind: ReportKind) -> Report:
+    def wait_for_report(self, delivery: Delivery, kind: ReportKind) -> Report:
         """The next report of this kind about the delivery."""
         while True:
-            reports, self._heard = self._coordination.read_reports("ingest", self._heard, 3.0)
+            reports, self._read_up_to = self._coordination.read_reports("ingest", self._read_up_to, 3.0)
             assert reports, "no report came"
             for report in reports:
                 if (report.delivery, report.kind) == (delivery.id, kind):
@@ -98,7 +98,7 @@ class Ingest:
 
     def finished(self) -> set[str]:
         """The deliveries that are reported as finished since we heard last; waits for a report."""
-        reports, self._heard = self._coordination.read_reports("ingest", self._heard, 3.0)
+        reports, self._read_up_to = self._coordination.read_reports("ingest", self._read_up_to, 3.0)
         assert reports, "no report came"
         return {report.delivery for report in reports if report.kind is ReportKind.FINISHED}
 
@@ -155,10 +155,10 @@ def _unwrapped(message: bytes | str) -> object:
     return read
 
 
-class WorkerStage:
+class WorkerScene:
     """An endpoint, a stand-in for ingest, and what a worker process is told about them."""
 
-    def __init__(self, environment: Mapping[str, str], endpoint: Endpoint, ingest: Ingest) -> None:
+    def __init__(self, environment: Mapping[str, str], endpoint: Endpoint, ingest: IngestStandIn) -> None:
         self.endpoint = endpoint
         self.ingest = ingest
         self.prefix = environment["WEBHOOKD_REDIS_KEY_PREFIX"]
@@ -171,8 +171,8 @@ class WorkerStage:
 
 
 @contextmanager
-def worker_stage(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerStage]:
-    """A stage with a key prefix and a database of its own, and these settings (environment variables)."""
+def worker_scene(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerScene]:
+    """A scene with a key prefix and a database of its own, and these settings (environment variables)."""
     environment = {
         "WEBHOOKD_REDIS_URL": redis_url,
         "WEBHOOKD_REDIS_KEY_PREFIX": f"worker-test:{uuid.uuid4().hex}:",
@@ -192,8 +192,8 @@ def worker_stage(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerSt
         with database.transaction() as session:
             subscriptions.insert(session, subscribed)
         database.close()
-        ingest = Ingest(settings, subscribed)
+        ingest = IngestStandIn(settings, subscribed)
         try:
-            yield WorkerStage(environment, endpoint, ingest)
+            yield WorkerScene(environment, endpoint, ingest)
         finally:
             ingest.close()

@@ -36,20 +36,20 @@ class Scene:
         self.now = 100.0
         self.did: list[str] = []
         self.tell: Callable[[ChangeNotification], None] = lambda _: None
-        self.directory = SubscriptionCache(self.database)
+        self.cache = SubscriptionCache(self.database)
         self.watch = ChangeWatch(
             self.database,
-            self.directory,
+            self.cache,
             self,
             interval_s=60.0,
             listen=self._listen,
             monotonic=lambda: self.now,
         )
 
-    def stop_all(self) -> None:
+    def stop_senders(self) -> None:
         self.did.append("stop")
 
-    def cut(self) -> None:
+    def abort_requests(self) -> None:
         self.did.append("cut")
 
     def turn(self, status: Availability, age_s: float = 0.0) -> None:
@@ -77,7 +77,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 def test_online_worker_leaves_its_requests_alone(scene: Scene) -> None:
     scene.watch.read()
-    scene.watch.stand_still()
+    scene.watch.end_deliveries_while_offline()
     assert (scene.watch.offline, scene.did) == (False, [])
 
 
@@ -85,10 +85,10 @@ def test_offline_worker_cuts_after_four_seconds(scene: Scene) -> None:
     scene.turn(Availability.OFFLINE)
     scene.watch.read()
     scene.now += ABORT_AFTER_S - 0.5
-    scene.watch.stand_still()
+    scene.watch.end_deliveries_while_offline()
     assert (scene.watch.offline, set(scene.did)) == (True, {"stop"})
     scene.now += 0.5
-    scene.watch.stand_still()
+    scene.watch.end_deliveries_while_offline()
     assert scene.did[-1] == "cut"
 
 
@@ -96,7 +96,7 @@ def test_late_news_of_the_switch_cuts_in_time(scene: Scene) -> None:
     scene.turn(Availability.OFFLINE, age_s=3.0)
     scene.watch.read()
     scene.now += 1.0
-    scene.watch.stand_still()
+    scene.watch.end_deliveries_while_offline()
     assert scene.did[-1] == "cut"
 
 
@@ -106,7 +106,7 @@ def test_worker_back_online_cuts_nothing(scene: Scene) -> None:
     scene.turn(Availability.ONLINE)
     scene.watch.read()
     scene.now += ABORT_AFTER_S
-    scene.watch.stand_still()
+    scene.watch.end_deliveries_while_offline()
     assert (scene.watch.offline, scene.did) == (False, [])
 
 
@@ -117,16 +117,16 @@ def test_last_known_switch_stays_without_a_database(scene: Scene) -> None:
     with pytest.raises(StoreUnavailable):
         scene.watch.read()
     scene.now += ABORT_AFTER_S
-    scene.watch.stand_still()
+    scene.watch.end_deliveries_while_offline()
     assert (scene.watch.offline, scene.did[-1]) == (True, "cut")
 
 
 def test_changed_subscription_is_found_by_reading(scene: Scene) -> None:
-    scene.directory.plans([ref()])
+    scene.cache.templates([ref()])
     with scene.database.transaction() as session:
         subscriptions.delete(session, ID)
     scene.watch.read()
-    assert scene.directory.known() == []
+    assert scene.cache.cached_ids() == []
 
 
 def test_started_watch_knows_the_switch_at_once(scene: Scene) -> None:
@@ -137,10 +137,10 @@ def test_started_watch_knows_the_switch_at_once(scene: Scene) -> None:
 
 
 def test_notifications_take_effect_without_waiting(scene: Scene) -> None:
-    scene.directory.plans([ref()])
+    scene.cache.templates([ref()])
     scene.watch.start()
     scene.tell(SubscriptionChanged(id=ID, version=2))
-    assert scene.directory.plans([ref()]) == [None]
+    assert scene.cache.templates([ref()]) == [None]
     scene.turn(Availability.OFFLINE)
     scene.tell(AdministrationChanged(status=Availability.OFFLINE))
     until(lambda: scene.watch.offline, "the switch is read", PATIENCE_S)

@@ -31,7 +31,7 @@ INEXACT_S = 20.0
 """What a busy machine may take to ask Redis for its time; far below both the wait and the shift."""
 
 
-class FailingDesk:
+class FailingHandler:
     """A desk whose deliveries all fail for now; counts them."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Workers:
     def __init__(self, url: str) -> None:
         self.settings = Settings.model_validate({"redis_url": url, "redis_key_prefix": f"clock:{uuid.uuid4().hex}:"})
         self.coordination = RedisCoordination(url, self.settings.redis_key_prefix)
-        self.handler = FailingDesk()
+        self.handler = FailingHandler()
         self._apps: list[Celery] = []
 
     def app(self, ahead_s: float = 0.0) -> Celery:

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.harness.delivery_senders import PATIENCE_S, ForgetfulBoard
+from tests.harness.delivery_senders import PATIENCE_S, UnreliableCoordination
 from tests.harness.lanes import accumulator, fill
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
@@ -18,7 +18,7 @@ from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
 from workers.task_names import FIRST
 
 
-class Board(ForgetfulBoard):
+class Board(UnreliableCoordination):
     """Says when something was done."""
 
     def __init__(self) -> None:
@@ -88,10 +88,10 @@ def test_revoked_delivery_is_stale(scene: Scene) -> None:
 
 def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
     ref = scene.published()
-    scene.coordination.leave()
+    scene.coordination.become_unavailable()
     scene.publisher.revoke(ref.slots())
     assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
-    scene.coordination.away = False
+    scene.coordination.unavailable = False
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
