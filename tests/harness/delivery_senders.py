@@ -1,4 +1,4 @@
-"""Builders for the worker: a plan, batches, outcomes, and a clock that the test moves."""
+"""Builders for the deliver worker: request template, batches, outcomes, and a clock that the test moves."""
 
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -20,12 +20,12 @@ TARGET = Target.parse("https://example.com/hook")
 
 
 def answer(status: int, body: bytes = b"") -> Response:
-    """The endpoint's answer."""
+    """A response of the endpoint."""
     return Response(status=status, head=b"HTTP/1.1 %d" % status, body=body, elapsed_s=0.01)
 
 
 def no_answer(code: FailureCode) -> Failure:
-    """No answer."""
+    """A failure without a response."""
     return Failure(code=code, detail="as the test says", elapsed_s=0.01, sent=True)
 
 
@@ -34,7 +34,7 @@ PATIENCE_S = 5.0
 
 
 def batches_of(count: int) -> list[Batch]:
-    """Batches that can be told apart."""
+    """Batches with different ids and bodies."""
     return [Batch(f"msg_{number}", 1, b"body-%d" % number) for number in range(count)]
 
 
@@ -47,7 +47,7 @@ def ref(
     count: int = 1,
     failures: int = 0,
 ) -> DeliveryRef:
-    """A ticket of one lane."""
+    """A reference to a delivery of one lane."""
     return DeliveryRef(
         id=id_,
         subscription="s1",
@@ -63,13 +63,13 @@ def ref(
 
 
 def template(retry: Retry | None = None) -> RequestTemplate:
-    """Where the requests of the subscription go."""
+    """The request template of the subscription."""
     head = request_head(TARGET, [("X-Api-Key", "secret")], "application/json")
     return RequestTemplate(version=1, target=TARGET, head=head, retry=retry or Retry())
 
 
 class SenderScene:
-    """Holds the clocks, and collects the errands that ended."""
+    """Builds senders over clocks that the test moves, and collects those that ended."""
 
     def __init__(self, retry: Retry | None = None, budget_s: float = LIMITS.budget_s) -> None:
         self.now = 100.0
@@ -89,7 +89,7 @@ class SenderScene:
         failures: int = 0,
         ended: Callable[[DeliverySender], None] | None = None,
     ) -> DeliverySender:
-        """An errand that was just claimed."""
+        """A sender of a delivery that was just claimed."""
         return DeliverySender(
             ref(id_, attempt=attempt, probe=probe, count=batches, failures=failures),
             batches_of(batches),
@@ -101,13 +101,13 @@ class SenderScene:
 
     @staticmethod
     def body_of(request: bytes | None) -> bytes:
-        """The body of a request that was made."""
+        """The body of a request."""
         assert request is not None
         return request.partition(b"\r\n\r\n")[2]
 
 
 class UnreliableCoordination(MemoryCoordination):
-    """A board that can be away: every call is refused, and counted, while `away` is set."""
+    """The coordination store in memory. While `unavailable` is set, each call is noted in `refusals` and raises."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,37 +115,37 @@ class UnreliableCoordination(MemoryCoordination):
         self.refusals: SimpleQueue[str] = SimpleQueue()
 
     def become_unavailable(self) -> None:
-        """Be away from now on."""
+        """Raise from now on."""
         self.unavailable = True
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("claim")
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("claim")
         return super().claim(refs)
 
     def send_reports(self, flush: ReportFlush) -> None:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("send_reports")
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("send_reports")
         super().send_reports(flush)
 
     def make_claimable(self, publications: Sequence[Publication]) -> None:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("make_claimable")
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("make_claimable")
         super().make_claimable(publications)
 
     def revoke(self, slots: Sequence[str]) -> None:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("revoke")
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("revoke")
         super().revoke(slots)
 
-    def _answer(self, call: str) -> None:
+    def _raise_if_unavailable(self, call: str) -> None:
         if self.unavailable:
             self.refusals.put(call)
             raise QueueUnavailable
 
 
 def wait_for_reports(coordination: MemoryCoordination, count: int, *, but: ReportKind | None = None) -> list[Report]:
-    """So many reports, as ingest reads them, those of one kind left out; fails when they do not come."""
+    """So many reports, as ingest reads them, without those of the kind `but`; fails when they do not come in time."""
     found: list[Report] = []
     after = "0"
     while len(found) < count:

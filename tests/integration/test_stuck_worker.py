@@ -1,6 +1,6 @@
-"""A worker process whose Redis fails it: it comes back by itself, or ends itself to be started again.
+"""A worker process whose Redis fails: it goes on by itself, or it ends itself, to be started again.
 
-Oracles: exit codes, reports, and requests at an endpoint that answers only when the test lets it.
+Oracles: exit codes, reports, and requests at an endpoint that responds only when the test says so.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def scene(redis_url: str, tmp_path: Path) -> Iterator[WorkerScene]:
 
 
 def idle_s(scene: WorkerScene) -> float:
-    """How long ago the worker began a task, as it says itself at each look."""
+    """How long ago the worker started a task, as its heartbeat says."""
     (found,) = scene.ingest.workers()
     return found.since_began_s or 0.0
 
@@ -47,12 +47,12 @@ def test_stuck_worker_ends_what_it_sends_and_then_itself(scene: WorkerScene) -> 
     assert len(scene.ingest.queued(FIRST)) == 1
 
 
-def test_worker_without_a_free_slot_is_not_stuck(scene: WorkerScene) -> None:
+def test_worker_without_a_free_thread_is_not_stuck(scene: WorkerScene) -> None:
     with scene.worker(**SOON) as worker:
         deliveries = [scene.ingest.publish(1) for _ in range(5)]
         for _ in range(4):
             scene.endpoint.requests.get(timeout=PATIENCE_S)
-        until(lambda: idle_s(scene) > 3.0, "the watch has looked for longer than it takes to be deaf")
+        until(lambda: idle_s(scene) > 3.0, "the worker was checked for longer than it takes to count as stuck")
         for _ in deliveries:
             scene.endpoint.answers.put(OK)
         assert [scene.ingest.wait_for_report(one, ReportKind.FINISHED).done for one in deliveries[4:]] == [1]

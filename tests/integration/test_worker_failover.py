@@ -1,7 +1,7 @@
-"""A worker process whose Redis becomes a replica under its open connections: it goes on at the new primary.
+"""A worker process whose Redis becomes a replica while its connections are open: it goes on at the new primary.
 
-Real: two Redis servers behind a relay, a worker process. Oracles: reports, and requests at an endpoint that answers
-only when the test lets it.
+Real: two Redis servers behind a relay, a worker process. Oracles: reports, and requests at an endpoint that responds
+only when the test says so.
 """
 
 from collections.abc import Iterator
@@ -24,34 +24,34 @@ pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # tells whether Redis is to be had
+def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # skips without Redis
     """A primary and its replica."""
     with RedisPair(tmp_path) as made:
         yield made
 
 
 def fail_over(pair: RedisPair, scene: WorkerScene) -> None:
-    """From here on the test's own stand-in for ingest works at the new primary, and the worker is seen there."""
+    """Fail over, and wait until the stand-in for ingest and the worker use the new primary."""
     pair.fail_over()
-    until(scene.ingest.reaches_primary, "we are connected to the new primary")
+    until(scene.ingest.reaches_primary, "the stand-in is connected to the new primary")
     with pair.client(0) as primary:
         primary.delete(f"{scene.prefix}workers")
-    until(lambda: bool(scene.ingest.workers()), "the worker is announced at the new primary")
+    until(lambda: bool(scene.ingest.workers()), "the worker writes heartbeats to the new primary")
 
 
 def published(scene: WorkerScene) -> Delivery:
-    """A delivery that has left; as ingest does, a publish that failed is repeated, here with the next records."""
+    """Publish a delivery. A publish that failed is repeated, as ingest does it, here with the next records."""
     for _ in range(3):
         lost = len(scene.ingest.lost)
         delivery = scene.ingest.publish(1)
         scene.ingest.wait_published()
         if len(scene.ingest.lost) == lost:
             return delivery
-    raise AssertionError("nothing can be published")
+    raise AssertionError("no delivery could be published")
 
 
 def deliver(scene: WorkerScene) -> None:
-    """What is published is sent, answered and reported."""
+    """Publish a delivery, and wait until it is sent, acknowledged and reported."""
     delivery = published(scene)
     scene.endpoint.answers.put(OK)
     scene.endpoint.requests.get(timeout=PATIENCE_S)

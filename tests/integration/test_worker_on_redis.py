@@ -1,6 +1,6 @@
-"""A worker process on a real Redis: what operators see of a running delivery, and what lies in Redis meanwhile.
+"""A worker process on a real Redis: what operators see of a delivery in progress, and what Redis holds meanwhile.
 
-Oracles: `celery inspect`, and Redis' own keys read raw. The endpoint answers only when the test lets it.
+Oracles: `celery inspect`, and the raw keys in Redis. The endpoint responds only when the test says so.
 """
 
 import base64
@@ -22,7 +22,7 @@ BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def scene(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerScene]:
-    """A running worker and those it deals with."""
+    """A running worker, its endpoint and the stand-in for ingest."""
     folder = tmp_path_factory.mktemp("worker")
     with worker_scene(redis_url, folder, WEBHOOKD_LEASE_S="60") as made, made.worker() as process:
         yield made
@@ -31,13 +31,13 @@ def scene(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def endpoint(scene: WorkerScene) -> Endpoint:
-    """What the subscription's requests go to."""
+    """The endpoint of the subscription."""
     return scene.endpoint
 
 
 @pytest.fixture
 def ingest(scene: WorkerScene) -> IngestStandIn:
-    """The ingest process beside the worker."""
+    """The stand-in for ingest."""
     return scene.ingest
 
 
@@ -57,10 +57,10 @@ def test_running_delivery_makes_its_worker_busy(ingest: IngestStandIn, endpoint:
     (before,) = ingest.workers()
     delivery = ingest.publish(1)
     endpoint.requests.get(timeout=PATIENCE_S)
-    until(lambda: [worker.busy for worker in ingest.workers()] == [1], "the worker has said so")
+    until(lambda: [worker.busy for worker in ingest.workers()] == [1], "the heartbeat shows one busy thread")
     endpoint.answers.put(OK)
     ingest.wait_for_report(delivery, ReportKind.FINISHED)
-    until(lambda: [worker.busy for worker in ingest.workers()] == [0], "and that it is not any more")
+    until(lambda: [worker.busy for worker in ingest.workers()] == [0], "the heartbeat shows no busy thread")
     (after,) = ingest.workers()
     assert (after.id, after.queues, after.slots) == (before.id, (FIRST,), 4)
     assert (after.since_began_s or 0.0) >= (after.since_ended_s or 0.0) > 0.0

@@ -1,7 +1,7 @@
-"""How a worker process stops: in order at the first signal, at once at the second; nothing is left hanging.
+"""How a worker process stops: in order at the first signal, at once at the second; it leaves nothing in Redis.
 
-Oracles: the reports that ingest would read, Redis' own keys read raw, exit codes. The endpoint answers only when the
-test lets it.
+Oracles: the reports that ingest would read, the raw keys in Redis, exit codes. The endpoint responds only when
+the test says so.
 """
 
 import signal
@@ -20,7 +20,7 @@ from workers.task_names import RETRY
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 SOONER_THAN_THE_BUDGET_S = 10.0
 HOLDERS = {"unacked", "unacked_index", "webhookd.first", "webhookd.retry", "workers"}
-"""Where kombu keeps tasks, and the board the workers; a key is there only while it holds some."""
+"""The keys of tasks (kombu's) and of heartbeats (the coordination store's). A key exists only while it holds some."""
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def scene(redis_url: str, tmp_path: Path) -> Iterator[WorkerScene]:
         yield made
 
 
-def left(scene: WorkerScene) -> set[str]:
-    """What the worker has left in Redis, besides reports and payloads."""
+def keys_left(scene: WorkerScene) -> set[str]:
+    """Which of these keys the worker has left in Redis."""
     return HOLDERS & scene.ingest.raw().keys()
 
 
@@ -44,7 +44,7 @@ def test_request_answered_within_the_budget_is_reported(scene: WorkerScene) -> N
         scene.endpoint.answers.put(OK)
         assert worker.wait() == 0
     assert scene.ingest.wait_for_report(delivery, ReportKind.FINISHED).done == 1
-    assert left(scene) == set()
+    assert keys_left(scene) == set()
 
 
 def test_request_open_after_the_budget_is_given_back(scene: WorkerScene) -> None:
@@ -55,7 +55,7 @@ def test_request_open_after_the_budget_is_given_back(scene: WorkerScene) -> None
         scene.endpoint.answers.put(OK)
     report = scene.ingest.wait_for_report(delivery, ReportKind.FINISHED)
     assert (report.done, report.failure) == (0, None)
-    assert left(scene) == set()
+    assert keys_left(scene) == set()
 
 
 def test_second_signal_ends_it_at_once(scene: WorkerScene) -> None:
@@ -68,7 +68,7 @@ def test_second_signal_ends_it_at_once(scene: WorkerScene) -> None:
         assert worker.interrupt(signal.SIGTERM) == -signal.SIGTERM
         assert clock.monotonic() - began < SOONER_THAN_THE_BUDGET_S
         scene.endpoint.answers.put(OK)
-    assert left(scene) - {"workers"} == {"unacked", "unacked_index"}  # the board forgets the worker in its own time
+    assert keys_left(scene) - {"workers"} == {"unacked", "unacked_index"}  # the heartbeat expires later
 
 
 def test_retry_held_for_its_countdown_goes_back(scene: WorkerScene) -> None:
@@ -81,4 +81,4 @@ def test_retry_held_for_its_countdown_goes_back(scene: WorkerScene) -> None:
         assert worker.interrupt(signal.SIGTERM) == 0
     (waiting,) = scene.ingest.queued(RETRY)
     assert waiting["headers"]["eta"]
-    assert left(scene) == {"webhookd.retry"}
+    assert keys_left(scene) == {"webhookd.retry"}

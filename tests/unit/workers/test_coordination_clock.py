@@ -1,7 +1,7 @@
 """The shared clock between two reads of it, and while it cannot be read. The test moves the time."""
 
 from webhookd.errors import QueueUnavailable
-from workers.coordination_clock import ASK_S, CoordinationClock
+from workers.coordination_clock import READ_INTERVAL_S, CoordinationClock
 
 
 class Store:
@@ -33,7 +33,7 @@ def test_clock_is_read_every_ten_seconds_and_counted_on_between() -> None:
     times = []
     for _ in range(3):
         times.append(clock.now())
-        store.mono += ASK_S / 2
+        store.mono += READ_INTERVAL_S / 2
     assert times == [1_700_000_050.0, 1_700_000_055.0, 1_700_000_060.0]
     assert store.reads == 2
 
@@ -50,7 +50,7 @@ def test_clock_is_unknown_before_the_first_read() -> None:
     clock = CoordinationClock(store.time, store.monotonic)
     assert (clock.now(), clock.now(), store.reads) == (None, None, 1)
     store.unavailable = False
-    store.mono += ASK_S
+    store.mono += READ_INTERVAL_S
     assert clock.now() == store.mono + store.ahead_s
 
 
@@ -59,7 +59,7 @@ def test_clock_goes_on_while_the_store_is_down() -> None:
     clock = CoordinationClock(store.time, store.monotonic)
     clock.now()
     store.unavailable = True
-    store.mono += 3 * ASK_S
+    store.mono += 3 * READ_INTERVAL_S
     assert clock.now() == store.mono + store.ahead_s
 
 
@@ -68,5 +68,5 @@ def test_changed_clock_is_noticed_at_the_next_read() -> None:
     clock = CoordinationClock(store.time, store.monotonic)
     clock.now()
     store.ahead_s += 600.0
-    store.mono += ASK_S
+    store.mono += READ_INTERVAL_S
     assert clock.now() == store.mono + store.ahead_s
