@@ -14,7 +14,7 @@ FORGET_S = 86400.0
 def heartbeat(session: Session, member: Member) -> None:
     """Say that this process is alive now, and whether it can read Kafka."""
     now = session.scalar(select(DatabaseNow()))
-    row = {"id": member.id, "beat_at": now, "reads": member.takes_part, "contact_s": member.contact_s}
+    row = {"id": member.id, "beat_at": now, "reads": member.takes_part, "contact_s": member.reachable_s}
     upsert(session, IngestMemberRow, [row], keys=["id"])
 
 
@@ -22,7 +22,7 @@ def present(session: Session, timeout_s: float) -> list[Member]:
     """The processes heard of within the timeout, as they said then."""
     query = select(IngestMemberRow.id, IngestMemberRow.reads, IngestMemberRow.contact_s).order_by(IngestMemberRow.id)
     rows = session.execute(query.where(IngestMemberRow.beat_at >= DatabaseNow() - timeout_s))
-    return [Member(id=row.id, takes_part=row.reads, contact_s=row.contact_s) for row in rows]
+    return [Member(id=row.id, takes_part=row.reads, reachable_s=row.contact_s) for row in rows]
 
 
 def alive(session: Session, timeout_s: float) -> list[str]:

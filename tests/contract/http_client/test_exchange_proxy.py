@@ -115,7 +115,7 @@ def test_what_is_no_answer_fails(plain_stage: Stage, answer: bytes) -> None:
 def test_bytes_sent_with_the_answer_fail(stage: Stage) -> None:
     outcomes, _ = through(stage, ScriptedProxy(CONNECTED + OK))
     assert code(outcomes[0]) is FailureCode.PROXY_FAILED
-    assert detail(outcomes[0]) == "the proxy sent bytes that nobody asked for"
+    assert detail(outcomes[0]) == "the proxy sent bytes after its answer"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Deliveries nobody claims: published again when their task is lost, left alone while their queue comes to them."""
+"""Unclaimed deliveries: published again when their task is lost, not while it is still queued."""
 
 import pytest
 
@@ -12,7 +12,7 @@ WAIT_S = TIMEOUTS.claim_timeout_s
 
 
 def queued(count: int) -> tuple[InFlightDeliveries, list[Delivery]]:
-    """So many lanes' deliveries, published one after another at 0.0."""
+    """Deliveries of so many lanes, published one after another at 0.0."""
     made, in_flight = accumulator(count), in_flight_deliveries()
     for number in range(count):
         fill(made, number, [1])
@@ -22,21 +22,21 @@ def queued(count: int) -> tuple[InFlightDeliveries, list[Delivery]]:
     return in_flight, deliveries
 
 
-def test_queue_that_moves_is_waited_for() -> None:
+def test_delivery_in_a_moving_queue_is_left() -> None:
     in_flight, (first, second, third) = queued(3)
     in_flight.apply(about(first, ReportKind.STARTED), WAIT_S - 1.0)
     assert in_flight.overdue(WAIT_S)[0] == []
     assert (second.due_at, third.due_at) == (2 * WAIT_S, 2 * WAIT_S)
 
 
-def test_delivery_that_was_overtaken_is_published_again() -> None:
+def test_overtaken_delivery_is_published_again() -> None:
     in_flight, (first, second, third) = queued(3)
     in_flight.apply(about(second, ReportKind.STARTED), WAIT_S - 1.0)
     assert in_flight.overdue(WAIT_S)[0] == [first]
     assert third.due_at == 2 * WAIT_S
 
 
-def test_queue_that_stands_still_is_published_again_at_growing_intervals() -> None:
+def test_stalled_queue_is_published_again_at_growing_intervals() -> None:
     in_flight, (delivery,) = queued(1)
     published, now = [], 0.0
     for _ in range(400):
@@ -50,7 +50,7 @@ def test_queue_that_stands_still_is_published_again_at_growing_intervals() -> No
 
 @pytest.mark.parametrize(("workers_throughput", "copies"), [(0.1, 0), (0.0, 4)])
 def test_slow_workers_do_not_lengthen_their_queue(workers_throughput: float, copies: int) -> None:
-    """At a tenth of the needed pace each delivery waits for minutes, and is published once."""
+    """At a tenth of the needed throughput each delivery waits for minutes, and is published once."""
     in_flight, deliveries = queued(20)
     waiting, again = list(deliveries), 0
     for second in range(1, 201):
@@ -62,14 +62,14 @@ def test_slow_workers_do_not_lengthen_their_queue(workers_throughput: float, cop
     assert again == copies * len(deliveries)
 
 
-def test_queues_move_on_their_own() -> None:
-    turns = QueueProgress(WAIT_S)
-    first, other = turns.published("first"), turns.published("retry")
-    turns.claimed("first", first, 1.0)
-    assert (turns.still_queued("first", first + 1, 2.0), turns.still_queued("retry", other, 2.0)) == (True, False)
+def test_queues_are_counted_separately() -> None:
+    progress = QueueProgress(WAIT_S)
+    first, other = progress.published("first"), progress.published("retry")
+    progress.claimed("first", first, 1.0)
+    assert (progress.still_queued("first", first + 1, 2.0), progress.still_queued("retry", other, 2.0)) == (True, False)
 
 
-def test_delivery_that_may_not_have_left_has_no_turn() -> None:
-    turns = QueueProgress(WAIT_S)
-    turns.claimed("first", turns.published("first"), 1.0)
-    assert not turns.still_queued("first", UNKNOWN_POSITION, 1.5)
+def test_delivery_at_an_unknown_position_is_not_still_queued() -> None:
+    progress = QueueProgress(WAIT_S)
+    progress.claimed("first", progress.published("first"), 1.0)
+    assert not progress.still_queued("first", UNKNOWN_POSITION, 1.5)

@@ -1,4 +1,4 @@
-"""Since when the oldest delivery in flight has had no answer. The clock is the test's."""
+"""Since when the oldest delivery in flight has waited for a worker's report. The test sets the times."""
 
 from math import inf
 
@@ -18,7 +18,7 @@ def publish_at(*published_at: float) -> tuple[InFlightDeliveries, list[Delivery]
     return in_flight, deliveries
 
 
-def test_nothing_in_flight_waits_for_no_answer() -> None:
+def test_nothing_in_flight_has_no_oldest() -> None:
     assert in_flight_deliveries().oldest_at == inf
 
 
@@ -27,7 +27,7 @@ def test_oldest_is_the_one_published_first() -> None:
     assert in_flight.oldest_at == 3.0
 
 
-def test_publishing_again_makes_it_no_younger() -> None:
+def test_publishing_again_keeps_the_first_time() -> None:
     in_flight, deliveries = publish_at(3.0)
     in_flight.published(deliveries[0], 20.0)
     in_flight.apply(about(deliveries[0], ReportKind.STARTED), 21.0)
@@ -40,7 +40,7 @@ def test_settled_delivery_is_not_counted() -> None:
     assert in_flight.oldest_at == 5.0
 
 
-def test_retry_has_no_answer_only_once_it_is_due() -> None:
+def test_retry_counts_from_its_due_time() -> None:
     in_flight, deliveries = publish_at(3.0)
     in_flight.apply(about(deliveries[0], ReportKind.RETRY, wait_s=900.0, failure=FAILED), 6.0)
     assert in_flight.oldest_at == 906.0

@@ -1,4 +1,4 @@
-"""A header of a subscription: its syntax, which names are ours, and its masked form."""
+"""A header of a subscription: its syntax, the names that webhookd reserves, and its masked form."""
 
 import re
 from typing import Final
@@ -6,10 +6,10 @@ from typing import Final
 from webhookd.errors import InvalidInput
 
 MASK: Final = "****"
-"""What is shown instead of every value: fixed, so that it tells nothing, not even a length."""
+"""Shown in place of every value. It is the same for all values, so that it does not even reveal their length."""
 
 HEADER_BYTES: Final = 8 * 1024
-"""Name and value together; servers refuse longer lines."""
+"""The limit of name and value together; servers refuse longer lines."""
 
 RESERVED_NAMES: Final = frozenset(
     {
@@ -28,7 +28,7 @@ RESERVED_NAMES: Final = frozenset(
         "upgrade",
     }
 )
-"""Names that decide how the request is framed and routed, what its body is, or that the answer is not compressed."""
+"""These decide how a request is framed and routed, what its body is, or that the response is not compressed."""
 
 RESERVED_PREFIXES: Final = ("proxy-", "webhook-")
 
@@ -37,7 +37,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """The name and the value of `Name: value`; raises InvalidInput, whose text never quotes the value."""
+    """The name and the value of `Name: value`. Raises InvalidInput, whose text never contains the value."""
     name, colon, value = text.partition(":")
     if not colon:
         raise InvalidInput('is not of the form "Name: value"')
@@ -53,10 +53,10 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def mask(name: str) -> str:
-    """The header as every answer shows it: `X-Api-Key: ****`."""
+    """The header as every API response shows it: `X-Api-Key: ****`."""
     return f"{name}: {MASK}"
 
 
 def is_masked(value: str) -> bool:
-    """Whether the value is the one an answer shows, so that its sender means the stored one."""
+    """Whether the value is the mask. A client that sends it keeps the stored value."""
     return value == MASK

@@ -16,7 +16,7 @@ from webhookd.flow.batching.lane import Lane
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.settlement.dead_letter_copies import LONGEST_S
+from webhookd.flow.settlement.dead_letter_copies import MAX_AGE_S
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.stall_check import DEAD_LETTERS_FULL as FULL
@@ -104,7 +104,7 @@ class UndeliverableRecords:
     @property
     def _copied_nothing_for_long(self) -> bool:
         """Whether what the process before said of the topic is too old to stand: no copy has been made since."""
-        return self._monotonic() - self._began_at > LONGEST_S
+        return self._monotonic() - self._began_at > MAX_AGE_S
 
     def _write(self, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
         self._dead_letters.write(self._consumer.subscription, dead_letters, safe)

@@ -163,7 +163,7 @@ class SubscriptionAssignment:
         before = self._takes_part
         bound_s = self._member.kafka_timeout_s
         self._takes_part = takes_part(contact, others, now, before=before, lost_s=bound_s)
-        own = Member(id=self._member.id, takes_part=self._takes_part, contact_s=contact.contact_s(now))
+        own = Member(id=self._member.id, takes_part=self._takes_part, reachable_s=contact.contact_s(now))
         ingest_members.heartbeat(session, own)
         if self._takes_part != before:
             _log.warning("membership_changed", reads=own.takes_part, silent_s=round(contact.silent_s(now), 3))
