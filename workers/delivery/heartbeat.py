@@ -90,7 +90,7 @@ class Heartbeat:
         return WorkerHeartbeat(
             id=post.worker_id,
             queues=post.queues,
-            slots=post.slots,
+            threads=post.slots,
             busy=self._load.busy,
             since_began_s=since_began_s,
             since_ended_s=since_ended_s,

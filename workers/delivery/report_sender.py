@@ -164,11 +164,11 @@ class ReportSender:
         reports: defaultdict[str, list[Report]] = defaultdict(list)
         told = []
         for final in finals:
-            reports[final.ref.reply].append(final.report)
+            reports[final.ref.reply_to].append(final.report)
         for entry in open_senders:
             if entry.sender.done != entry.told_done or now - entry.told_at >= HEARTBEAT_S:
                 report = entry.sender.progress()
-                reports[entry.sender.ref.reply].append(report)
+                reports[entry.sender.ref.reply_to].append(report)
                 told.append((entry, report.done))
         if not reports:
             return

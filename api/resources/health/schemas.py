@@ -17,7 +17,7 @@ class WorkerSchema(Schema):
 
     id = fields.String()
     queues = fields.List(fields.String())
-    slots = fields.Integer(metadata={"description": "tasks it works on at once"})
+    threads = fields.Integer(metadata={"description": "tasks it works on at once"})
     busy = fields.Integer()
     since_began_s = fields.Float(allow_none=True)
     since_ended_s = fields.Float(allow_none=True)

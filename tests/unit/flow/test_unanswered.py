@@ -12,7 +12,7 @@ def in_flight(*published_at: float) -> tuple[InFlightDeliveries, list[Delivery]]
     made, flying = accumulator(len(published_at)), dispatches()
     for number in range(len(published_at)):
         fill(made, number, range(4))
-    deliveries = sorted(made.ready(0.0), key=lambda delivery: delivery.lanes[0].key)
+    deliveries = sorted(made.ready(0.0), key=lambda delivery: delivery.lanes[0].name)
     for delivery, at in zip(deliveries, published_at, strict=True):
         flying.published(delivery, at)
     return flying, deliveries

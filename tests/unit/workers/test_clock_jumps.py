@@ -41,7 +41,7 @@ def test_date_to_retry_after_is_bounded_when_the_wall_clock_jumps(jump_s: float)
 
 def test_lane_that_began_to_fail_in_the_future_is_not_too_long_about_it() -> None:
     failing = lane()
-    failing.failing_since = DAY_S
+    failing.circuit.failing_since = DAY_S
     vitals = SubscriptionHealth(subscription_id="s", since=0.0, failure=FailedAttempt(code="timeout", at=0.0))
     assert not vitals.too_long([failing], now=1.0)
     assert vitals.too_long([failing], now=DAY_S + UNHEALTHY_AFTER_S)

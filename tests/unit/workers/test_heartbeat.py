@@ -95,7 +95,7 @@ def test_worker_says_where_it_works_and_how_busy_it_is(worker: Worker) -> None:
     worker.load.ended()
     worker.looks(1)
     said = worker.announced()
-    assert (said.id, said.queues, said.slots, said.started_at) == ("host.1.a", (FIRST, RETRY), 2, 1_700_000_000.5)
+    assert (said.id, said.queues, said.threads, said.started_at) == ("host.1.a", (FIRST, RETRY), 2, 1_700_000_000.5)
     assert (said.busy, said.since_began_s, said.since_ended_s) == (1, 2.0, 1.0)
 
 

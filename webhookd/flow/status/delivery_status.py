@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
-from webhookd.flow.batching.lane import CircuitState, Lane
-from webhookd.flow.dispatch.delivery import DeliveryStage
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import DeliveryStage, Lane
 
 SAME_S = 1.0
 """Two times of the next attempt that differ by less are one: the clocks run apart a little."""
@@ -79,15 +79,15 @@ STOPPED = DeliveryStatus(state=DeliveryState.STOPPED)
 
 def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> DeliveryStatus:
     """What the deliveries of these lanes are doing at this moment, which both clocks tell."""
-    failing = [lane for lane in lanes if lane.failing or lane.failing_since]
+    failing = [lane for lane in lanes if lane.failing or lane.circuit.failing_since]
     if not failing:
         return DeliveryStatus(state=_untroubled(lanes), lanes=len(lanes))
-    shown = min(failing, key=lambda lane: lane.failing_since or inf)
-    paused = shown.state is not CircuitState.CLOSED
+    shown = min(failing, key=lambda lane: lane.circuit.failing_since or inf)
+    paused = shown.circuit.state is not CircuitState.CLOSED
     next_at = _next_at(shown)
     return DeliveryStatus(
         state=DeliveryState.PAUSED if paused else DeliveryState.FAILING,
-        since=shown.failing_since,
+        since=shown.circuit.failing_since,
         attempt=min(max_attempts, shown.failures + paused),
         max_attempts=max_attempts,
         next_attempt_at=wall + next_at - monotonic if monotonic < next_at < inf else 0.0,
@@ -97,16 +97,16 @@ def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: fl
 
 
 def _untroubled(lanes: Collection[Lane]) -> DeliveryState:
-    if not any(lane.known for lane in lanes):
+    if not any(lane.position_known for lane in lanes):
         return DeliveryState.STARTING
-    busy = any(lane.delivery is not None or lane.holds_work for lane in lanes)
+    busy = any(lane.delivery is not None or lane.has_work for lane in lanes)
     return DeliveryState.DELIVERING if busy else DeliveryState.IDLE
 
 
 def _next_at(lane: Lane) -> float:
     """When the next attempt is due, monotonic; infinity when none will be made, or one is under way."""
-    if lane.state is CircuitState.OPEN:
-        return lane.probe_at
+    if lane.circuit.state is CircuitState.OPEN:
+        return lane.circuit.probe_at
     if lane.delivery is None:
-        return lane.rest_until
-    return lane.delivery.asked_at if lane.delivery.stage is DeliveryStage.RETRYING else inf
+        return lane.dispatch_not_before
+    return lane.delivery.claimable_at if lane.delivery.stage is DeliveryStage.RETRYING else inf
