@@ -39,7 +39,9 @@ class SubscriptionCountsSchema(Schema):
     failing = fields.Integer(metadata={"description": "not unhealthy yet: the last attempt failed, another follows"})
     unhealthy = fields.Integer()
     inactive = fields.Integer()
-    paused = fields.Integer(metadata={"description": "of the unhealthy: no attempt is left, one is made now and then"})
+    circuit_open = fields.Integer(
+        metadata={"description": "of the unhealthy: no attempt is left, a probe is made now and then"}
+    )
     unhealthy_by_reason = fields.Dict(keys=fields.String(), values=fields.Integer())
     inactive_by_reason = fields.Dict(
         keys=fields.String(),

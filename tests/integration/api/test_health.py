@@ -50,7 +50,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
             "failing": 0,
             "unhealthy": 0,
             "inactive": 0,
-            "paused": 0,
+            "circuit_open": 0,
             "unhealthy_by_reason": {},
             "inactive_by_reason": {},
         },

@@ -55,9 +55,13 @@ def test_lane_without_attempts_left_is_paused_until_its_probe() -> None:
     lane.circuit.state, lane.circuit.failed_probes, lane.failures = CircuitState.OPEN, 1, MAX_ATTEMPTS - 1
     lane.circuit.probe_at, lane.circuit.failing_since = 30.0, FAILED_AT
     shown = status_of(made)
-    assert (shown.state, shown.attempt, shown.next_attempt_at) == (DeliveryState.PAUSED, MAX_ATTEMPTS, WALL + 30.0)
+    assert (shown.state, shown.attempt, shown.next_attempt_at) == (
+        DeliveryState.CIRCUIT_OPEN,
+        MAX_ATTEMPTS,
+        WALL + 30.0,
+    )
     lane.circuit.state = CircuitState.HALF_OPEN
-    assert (status_of(made).state, status_of(made).next_attempt_at) == (DeliveryState.PAUSED, 0.0)
+    assert (status_of(made).state, status_of(made).next_attempt_at) == (DeliveryState.CIRCUIT_OPEN, 0.0)
 
 
 def test_lane_that_fails_for_longest_is_shown() -> None:

@@ -1,15 +1,15 @@
 """What the deliveries of one subscription are doing now, beside whether it is healthy.
 
-state        lanes                                                          leaves it when
-starting     none is assigned yet, or where they begin is not known yet     Kafka has answered
-idle         nothing waits, nothing is in flight                            a record arrives
-delivering   something waits or is in flight, the last attempts succeeded   all is delivered, or an attempt fails
-failing      the last attempt of one failed, another follows                it succeeds, or no attempt is left
-paused       no attempt is left: one is made now and then                   it succeeds
-stopped      the subscription is off, offline or unusable                   it is on again
+state          lanes                                                          leaves it when
+starting       none is assigned yet, or where they begin is not known yet     Kafka has answered
+idle           nothing waits, nothing is in flight                            a record arrives
+delivering     something waits or is in flight, the last attempts succeeded   all is delivered, or an attempt fails
+failing        the last attempt of one failed, another follows                it succeeds, or no attempt is left
+circuit_open   no attempt is left: one probe is made now and then             it succeeds
+stopped        the subscription is off, offline or unusable                   it is on again
 
-Of several failing lanes the one that has failed for longest is shown. `failing` and `paused` say how many attempts of
-its batch have failed and when the next one is due.
+Of several failing lanes the one that has failed for longest is shown. `failing` and `circuit_open` say how many
+attempts of its batch have failed and when the next one is due.
 """
 
 from collections.abc import Collection
@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
     IDLE = "idle"
     DELIVERING = "delivering"
     FAILING = "failing"
-    PAUSED = "paused"
+    CIRCUIT_OPEN = "circuit_open"
     STOPPED = "stopped"
 
 
@@ -83,12 +83,12 @@ def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: fl
     if not failing:
         return DeliveryStatus(state=_untroubled(lanes), lanes=len(lanes))
     shown = min(failing, key=lambda lane: lane.circuit.failing_since or inf)
-    paused = shown.circuit.state is not CircuitState.CLOSED
+    is_open = shown.circuit.state is not CircuitState.CLOSED
     next_at = _next_at(shown)
     return DeliveryStatus(
-        state=DeliveryState.PAUSED if paused else DeliveryState.FAILING,
+        state=DeliveryState.CIRCUIT_OPEN if is_open else DeliveryState.FAILING,
         since=shown.circuit.failing_since,
-        attempt=min(max_attempts, shown.failures + paused),
+        attempt=min(max_attempts, shown.failures + is_open),
         max_attempts=max_attempts,
         next_attempt_at=wall + next_at - monotonic if monotonic < next_at < inf else 0.0,
         lanes=len(lanes),
