@@ -33,7 +33,7 @@ def ref(id_: str = "d1", *, epoch: str = "e1", attempt: int = 0, lanes: tuple[st
         attempt=attempt,
         records=1,
         batches=1,
-        reply=REPLY,
+        reply_to=REPLY,
     )
 
 

@@ -42,7 +42,7 @@ def worker(id_: str = "host.1.a", *, busy: int = 3, began_s: float | None = 0.5)
     return WorkerHeartbeat(
         id=id_,
         queues=(FIRST, RETRY),
-        slots=256,
+        threads=256,
         busy=busy,
         since_began_s=began_s,
         since_ended_s=None,

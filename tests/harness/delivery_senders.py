@@ -56,7 +56,7 @@ def ref(
         attempt=attempt,
         records=count,
         batches=count,
-        reply="ingest",
+        reply_to="ingest",
         probe=probe,
         failures=failures,
     )

@@ -9,10 +9,9 @@ from typing import Any
 from tests.harness.subscriptions import ID, subscription
 from webhookd.errors import UndecodableRecord
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
-from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
 from webhookd.flow.subscription import Batching, OnExhausted, Retry

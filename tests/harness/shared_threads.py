@@ -54,9 +54,9 @@ class Ingest:
         for number in range(endpoint.lanes):
             lane = accumulator.open_lane(Partition(TOPIC, number))
             if endpoint.proven:
-                lane.request_time.succeeded_at, lane.alone = now, endpoint.request_s > 0.15
+                lane.endpoint_latency.succeeded_at, lane.send_alone = now, endpoint.request_s > 0.15
                 lane.throughput.measured(1, endpoint.request_s)
-                lane.request_time.measured(1, endpoint.request_s)
+                lane.endpoint_latency.measured(1, endpoint.request_s)
         self.accumulators[endpoint.name] = accumulator
 
 
@@ -92,7 +92,7 @@ class Threads:
         """So many records arrive in each of its lanes."""
         accumulator = self._home[name].accumulators[name]
         for lane in itertools.islice(accumulator.lanes.values(), lanes):
-            first = max(0, lane.ledger.seen)
+            first = max(0, lane.ledger.position)
             lane.take(records(*range(first, first + each)), WANTED, self.now)
         self._dispatch(self._home[name], {name})
 
@@ -138,11 +138,11 @@ class Threads:
 
     def _count(self) -> None:
         for ingest in self.ingests:
-            ingest.rotation.count(self.now, ingest.in_flight.retrying)
+            ingest.rotation.recount(self.now, ingest.in_flight.retrying)
 
     def _say(self) -> None:
         for ingest in self.ingests:
-            ingest.rotation.resize(ThreadLoad(slots=self._slots, busy_first=self._busy, busy_retry=self._busy))
+            ingest.rotation.resize(ThreadLoad(threads=self._slots, busy_first=self._busy, busy_retry=self._busy))
 
     def _sweep(self) -> None:
         for ingest in self.ingests:
@@ -159,7 +159,7 @@ class Threads:
         for delivery in ingest.rotation.ready(touched, self.now, _unforeseen):
             ingest.in_flight.published(delivery, self.now)
             ingest.published_at[delivery.id] = self.now
-            if delivery.alone:
+            if delivery.own_task:
                 self._queue.append([delivery])
             else:
                 together.setdefault(delivery.queue, []).append(delivery)

@@ -241,7 +241,7 @@ def test_queue_without_workers_is_a_fault_of_its_own() -> None:
         WorkerHeartbeat(
             id="w",
             queues=("webhookd.first", "webhookd.retry"),
-            slots=4,
+            threads=4,
             busy=0,
             since_began_s=None,
             since_ended_s=None,

@@ -275,7 +275,7 @@ def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
         scene.loop.start_with(subscription(), None)
         scene.readers[0].listener.assigned([ZERO])
         accumulator = scene.loop.consumers[ID].accumulator
-        lane_of(accumulator).known = True
+        lane_of(accumulator).position_known = True
         lane_of(accumulator).take(records(0), WANTED, 0.0)
         for delivery in accumulator.ready(1e9):
             scene.in_flight.published(delivery, clock.monotonic())

@@ -49,7 +49,7 @@ def test_running_delivery_shows_no_body_and_no_secret(ingest: IngestStandIn, end
     ingest.wait_for_report(delivery, ReportKind.FINISHED)
     assert (SECRET.encode() in request, BODY in request) == (True, True)
     ((shown,),) = (task["args"][0] for task in tasks)
-    assert (shown["subscription"], [*shown["lanes"]], shown["records"]) == (ID, [delivery.lanes[0].key], 7)
+    assert (shown["subscription"], [*shown["lanes"]], shown["records"]) == (ID, [delivery.lanes[0].name], 7)
     assert (SECRET in json.dumps(tasks), BODY.decode() in json.dumps(tasks)) == (False, False)
 
 
@@ -62,7 +62,7 @@ def test_running_delivery_makes_its_worker_busy(ingest: IngestStandIn, endpoint:
     ingest.wait_for_report(delivery, ReportKind.FINISHED)
     until(lambda: [worker.busy for worker in ingest.workers()] == [0], "the heartbeat shows no busy thread")
     (after,) = ingest.workers()
-    assert (after.id, after.queues, after.slots) == (before.id, (FIRST,), 4)
+    assert (after.id, after.queues, after.threads) == (before.id, (FIRST,), 4)
     assert (after.since_began_s or 0.0) >= (after.since_ended_s or 0.0) > 0.0
 
 
@@ -106,5 +106,5 @@ def test_retry_shows_what_the_first_attempt_shows(ingest: IngestStandIn, endpoin
     endpoint.requests.get(timeout=PATIENCE_S)
     _, message = ingest.redis.blpop([f"{ingest._prefix}{RETRY}"], timeout=PATIENCE_S) or (b"", b"{}")
     headers = json.loads(message)["headers"]
-    assert headers["argsrepr"] == f"({ID} {delivery.lanes[0].key} 3 records)"
+    assert headers["argsrepr"] == f"({ID} {delivery.lanes[0].name} 3 records)"
     assert delivery.lanes[0].epoch not in json.dumps(headers)

@@ -42,7 +42,7 @@ class MemoryCoordination:
                 if not isinstance(answer, ClaimDenied)
             ]
             if started:
-                self._append(refs[0].reply, started)
+                self._append(refs[0].reply_to, started)
             return answers
 
     def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
@@ -109,18 +109,18 @@ class MemoryCoordination:
         """Nothing to close."""
 
     def _holds(self, ref: DeliveryRef) -> bool:
-        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ref.slots())
+        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ref.claim_keys())
         return all(pair == (epoch, ref.id) for pair, epoch in zip(held, ref.lanes.values(), strict=True))
 
     def _set_claim_keys(self, ref: DeliveryRef) -> None:
-        for slot, epoch in zip(ref.slots(), ref.lanes.values(), strict=True):
+        for slot, epoch in zip(ref.claim_keys(), ref.lanes.values(), strict=True):
             if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ref.id):
                 self._slots[slot] = (epoch, ref.id, 0)
 
     def _claim(self, ref: DeliveryRef) -> bytes | ClaimDenied:
         if not self._holds(ref):
             return ClaimDenied.STALE
-        slots = ref.slots()
+        slots = ref.claim_keys()
         if any(self._slots[slot][2] != ref.attempt for slot in slots):
             return ClaimDenied.TAKEN
         payload = self._payloads.get(payload_key(ref.id, ref.attempt))

@@ -171,7 +171,7 @@ class RedisCoordination:
         with self._answering:
             index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in refs]
             answers: Any = self._claim(
-                keys=[self._slots, self._payloads, self._reports + refs[0].reply],
+                keys=[self._slots, self._payloads, self._reports + refs[0].reply_to],
                 args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
             )
             return [_verdict(answer) for answer in answers]
@@ -182,7 +182,7 @@ class RedisCoordination:
             wanted = [
                 (slot, f"{epoch}|{t.id}|")
                 for t in refs
-                for slot, epoch in zip(t.slots(), t.lanes.values(), strict=True)
+                for slot, epoch in zip(t.claim_keys(), t.lanes.values(), strict=True)
             ]
             held = cast("list[bytes | None]", self._redis.hmget(self._slots, [slot for slot, _ in wanted]))
             good = [
@@ -289,7 +289,7 @@ def _encoded(argument: str | bytes | float) -> bytes:
 
 
 def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
-    return list(zip(ref.slots(), ref.lanes.values(), strict=True))
+    return list(zip(ref.claim_keys(), ref.lanes.values(), strict=True))
 
 
 def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:

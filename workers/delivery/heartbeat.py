@@ -90,7 +90,7 @@ class Heartbeat:
         return WorkerHeartbeat(
             id=self._info.worker_id,
             queues=self._info.queues,
-            slots=self._info.threads,
+            threads=self._info.threads,
             busy=self._load.busy,
             since_began_s=since_began_s,
             since_ended_s=since_ended_s,

@@ -173,11 +173,11 @@ class ReportSender:
         reports: defaultdict[str, list[Report]] = defaultdict(list)
         reported = []
         for final in finals:
-            reports[final.ref.reply].append(final.report)
+            reports[final.ref.reply_to].append(final.report)
         for entry in open_senders:
             if entry.sender.done != entry.reported_done or now - entry.reported_at >= HEARTBEAT_S:
                 report = entry.sender.progress()
-                reports[entry.sender.ref.reply].append(report)
+                reports[entry.sender.ref.reply_to].append(report)
                 reported.append((entry, report.done))
         if not reports:
             return

@@ -4,7 +4,7 @@ import pytest
 
 from tests.harness.lanes import FAILED, about, accumulator, fill, in_flight_deliveries, lane_of
 from webhookd.flow.attempt.attempt_report import ReportKind
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
@@ -51,7 +51,7 @@ def test_attempts_that_began_too_early_are_made_again(on_exhausted: OnExhausted)
         at.began(after_s=0.1)
     effect = at.exhausted()
     lane = lane_of(at.accumulator)
-    assert (effect.opened_circuits, effect.exhausted_batch, lane.state) == ([], None, CircuitState.CLOSED)
+    assert (effect.opened_circuits, effect.exhausted_batch, lane.circuit.state) == ([], None, CircuitState.CLOSED)
     assert (effect.reread, lane.failures, lane.failing) == ([(lane, 0)], 1, True)
 
 
@@ -86,7 +86,7 @@ def test_stale_retry_is_no_attempt() -> None:
     at = Scene()
     at.retry_in()
     at.in_flight.apply(about(at.delivery, ReportKind.STALE), at.now)
-    assert at.delivery.early == 0
+    assert at.delivery.early_attempts == 0
 
 
 def test_reports_that_had_to_wait_say_of_no_attempt_that_it_was_early() -> None:
@@ -96,4 +96,4 @@ def test_reports_that_had_to_wait_say_of_no_attempt_that_it_was_early() -> None:
     at.in_flight.reports_late = False
     at.began(after_s=0.1)
     at.exhausted()
-    assert (at.delivery.early, lane_of(at.accumulator).state) == (0, CircuitState.OPEN)
+    assert (at.delivery.early_attempts, lane_of(at.accumulator).circuit.state) == (0, CircuitState.OPEN)

@@ -27,7 +27,7 @@ HEADERS = (("trace", b"1"), ("trace", b"\xff"), ("none", None))
 def test_record_is_read_back_unchanged(record: Record) -> None:
     of = lane(3)
     of.take([record], WANTED, 0.0)
-    batch = of.cut(1, 1)
+    batch = of.form_batch(1, 1)
     delivery = Delivery(id="d", subscription_id="s", version=1, lanes=(of,), batches=[batch])
     (dead_letter,) = ExhaustedBatch(delivery=delivery, batch=batch, failure=FAILED, attempts=6).dead_letters()
     assert (dead_letter.partition, dead_letter.offset, dead_letter.timestamp_ms) == (
@@ -47,7 +47,7 @@ def test_value_of_the_greatest_depth_is_read_back() -> None:
         _, undecodable = of.take([Record(depth_offset(depth), b"[" * depth + b"]" * depth)], matcher, 0.0)
         if not undecodable:
             break
-    batch = of.cut(1, 1)
+    batch = of.form_batch(1, 1)
     delivery = Delivery(id="d", subscription_id="s", version=1, lanes=(of,), batches=[batch])
     assert len(ExhaustedBatch(delivery=delivery, batch=batch, failure=None, attempts=3).dead_letters()) == 1
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.harness.lanes import FAILED, TIMEOUTS, about, accumulator, fill, in_flight_deliveries, lane_of, offsets_of
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
-from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
+from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST, ExhaustedBatch
 from webhookd.flow.settlement.in_flight import (
@@ -38,7 +38,7 @@ class Scene:
 
     def dispatched(self) -> Delivery:
         """The next delivery, published, once the lane has rested."""
-        self.now = max(self.now, self.lane.rest_until)
+        self.now = max(self.now, self.lane.dispatch_not_before)
         (delivery,) = self.accumulator.ready(self.now)
         self.in_flight.published(delivery, self.now)
         return delivery
@@ -113,7 +113,7 @@ def test_burial_of_a_lane_that_went_away_settles_nothing() -> None:
 def test_gone_holds_the_lane_for_good() -> None:
     at = scene()
     effect = at.hears(at.dispatched(), ReportKind.GONE, done=1, failure=FAILED)
-    assert (effect.endpoint_gone, effect.opened_circuits, at.lane.probe_at) == (True, [at.lane], float("inf"))
+    assert (effect.endpoint_gone, effect.opened_circuits, at.lane.circuit.probe_at) == (True, [at.lane], float("inf"))
     assert at.lane.ledger.watermark == 1
 
 
@@ -123,7 +123,7 @@ def test_batch_that_costs_three_workers_is_exhausted(policy: OnExhausted) -> Non
     effects = [at.loses(at.dispatched()) for _ in range(MAX_WORKER_LOSSES)]
     given_up = [bool(effect.opened_circuits or effect.exhausted_batch) for effect in effects]
     assert given_up == [False, False, True]
-    assert at.lane.state is (CircuitState.OPEN if policy is OnExhausted.PAUSE else CircuitState.CLOSED)
+    assert at.lane.circuit.state is (CircuitState.OPEN if policy is OnExhausted.PAUSE else CircuitState.CLOSED)
 
 
 def test_dead_letters_of_lost_workers_say_so() -> None:
@@ -153,7 +153,7 @@ def test_delivery_that_nobody_claimed_is_no_death() -> None:
     delivery = at.dispatched()
     delivery.expire()
     at.in_flight.worker_lost(delivery, 1.0)
-    assert at.lane.deaths == 0
+    assert at.lane.worker_losses == 0
 
 
 def test_time_in_which_ingest_slept_is_no_silence() -> None:
@@ -177,24 +177,24 @@ def test_failed_attempts_survive_a_stale_answer() -> None:
 
 def test_failures_before_the_delivery_go_on_counting() -> None:
     at = scene()
-    at.lane.recall(CommitMetadata(failures=3), 0.0)
+    at.lane.restore(CommitMetadata(failed_attempts=3), 0.0)
     at.hears(at.dispatched(), ReportKind.RETRY, failure=FAILED)
-    assert (at.lane.failures, at.lane.mark and at.lane.mark.metadata.failures) == (4, 4)
+    assert (at.lane.failures, at.lane.committable and at.lane.committable.metadata.failed_attempts) == (4, 4)
 
 
 def test_success_ends_the_count_of_failures() -> None:
     at = scene()
     delivery = at.dispatched()
     at.hears(delivery, ReportKind.RETRY, failure=LoggedExchange(7.0, "msg_0", 500, error="http_500"))
-    failing_since = at.lane.failing_since
+    failing_since = at.lane.circuit.failing_since
     at.hears(delivery, ReportKind.FINISHED, done=1)
-    assert (failing_since, at.lane.failing_since, at.lane.failures) == (7.0, 0.0, 0)
+    assert (failing_since, at.lane.circuit.failing_since, at.lane.failures) == (7.0, 0.0, 0)
 
 
 def test_held_lane_waits_as_long_as_it_was_asked_to() -> None:
     at = scene()
     at.hears(at.dispatched(), ReportKind.EXHAUSTED, failure=BUSY, wait_s=600.0)
-    assert at.lane.probe_at == 600.0
+    assert at.lane.circuit.probe_at == 600.0
 
 
 def test_429_makes_the_lane_rest_between_deliveries() -> None:
@@ -203,7 +203,7 @@ def test_429_makes_the_lane_rest_between_deliveries() -> None:
     at.hears(delivery, ReportKind.RETRY, failure=BUSY)
     at.hears(delivery, ReportKind.RETRY, failure=BUSY)
     at.hears(delivery, ReportKind.FINISHED, done=1)
-    assert (at.accumulator.ready(2 * SHORTEST_COOLDOWN_S - 0.01), at.lane.rest_s) == ([], SHORTEST_COOLDOWN_S)
+    assert (at.accumulator.ready(2 * SHORTEST_COOLDOWN_S - 0.01), at.lane.cool_down_s) == ([], SHORTEST_COOLDOWN_S)
     assert at.accumulator.ready(2 * SHORTEST_COOLDOWN_S) != []
 
 
@@ -221,22 +221,22 @@ def test_rest_is_bounded() -> None:
     delivery = at.dispatched()
     for _ in range(20):
         at.hears(delivery, ReportKind.RETRY, failure=BUSY)
-    assert at.lane.rest_s == LONGEST_COOLDOWN_S
+    assert at.lane.cool_down_s == LONGEST_COOLDOWN_S
 
 
 def test_lane_that_was_held_before_its_policy_changed_gets_its_retries_again() -> None:
     at = scene(OnExhausted.DEAD_LETTER)
-    at.lane.recall(CommitMetadata(failures=5, probes=3), 0.0)
-    at.lane.state = CircuitState.HALF_OPEN
+    at.lane.restore(CommitMetadata(failed_attempts=5, failed_probes=3), 0.0)
+    at.lane.circuit.state = CircuitState.HALF_OPEN
     probe = at.dispatched()
     at.hears(probe, ReportKind.EXHAUSTED, failure=FAILED)
     at.in_flight.dead_letters_stored(probe)
-    assert (probe.probe, at.lane.state, at.dispatched().probe) == (True, CircuitState.CLOSED, False)
+    assert (probe.probe, at.lane.circuit.state, at.dispatched().probe) == (True, CircuitState.CLOSED, False)
 
 
 def test_lanes_lost_twice_together_come_back_apart() -> None:
     at = scene()
     at.loses(at.dispatched())
-    first = at.lane.rest_until
+    first = at.lane.dispatch_not_before
     at.loses(at.dispatched())
-    assert (first, at.lane.rest_until > at.now) == (0.0, True)
+    assert (first, at.lane.dispatch_not_before > at.now) == (0.0, True)

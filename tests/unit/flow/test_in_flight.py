@@ -18,9 +18,9 @@ from tests.harness.lanes import (
     records,
 )
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
-from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
+from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.settlement.in_flight import STALE_PAUSE_S, InFlightDeliveries, ReportEffect, due_probes
 
@@ -76,7 +76,12 @@ def test_finished_settles_and_frees_the_lane() -> None:
     at = scene()
     effect = at.hears(ReportKind.FINISHED, done=4)
     assert (effect.delivered, effect.lanes_freed, effect.reread) == (4, True, [])
-    assert (at.lane.ledger.watermark, at.lane.free, at.lane.bytes_held, len(at.in_flight)) == (4, True, 0, 0)
+    assert (at.lane.ledger.watermark, at.lane.can_dispatch, at.lane.buffered_bytes, len(at.in_flight)) == (
+        4,
+        True,
+        0,
+        0,
+    )
 
 
 def test_finished_early_takes_back_the_tail() -> None:
@@ -104,24 +109,24 @@ def test_retry_occupies_its_lane() -> None:
 def test_lane_in_trouble_travels_alone() -> None:
     at = scene()
     at.hears(ReportKind.RETRY, done=1)
-    assert at.lane.alone
+    assert at.lane.send_alone
 
 
 def test_quick_success_ends_travelling_alone() -> None:
     at = scene()
     at.hears(ReportKind.RETRY, done=0)
     at.hears(ReportKind.FINISHED, done=1)
-    assert not at.lane.alone
+    assert not at.lane.send_alone
 
 
 def test_slow_success_travels_alone_the_second_time() -> None:
     at = scene()
     at.in_flight.apply(about(at.delivery, ReportKind.FINISHED, 1, sending_s=0.4), 1.0)
-    once = at.lane.alone
+    once = at.lane.send_alone
     (again,) = at.accumulator.ready(2.0)
     at.in_flight.published(again, 2.0)
     at.in_flight.apply(about(again, ReportKind.FINISHED, 1, sending_s=0.4), 3.0)
-    assert (once, at.lane.alone) == (False, True)
+    assert (once, at.lane.send_alone) == (False, True)
 
 
 def test_stale_lane_rests_before_it_dispatches_again() -> None:
@@ -151,7 +156,12 @@ def test_exhausted_holds_and_rewinds_the_lane() -> None:
     at = scene()
     effect = at.hears(ReportKind.EXHAUSTED, done=1, now=2.0)
     assert (effect.delivered, effect.opened_circuits, effect.reread) == (1, [at.lane], [(at.lane, 1)])
-    assert (at.lane.state, at.lane.probe_at, at.lane.bytes_held, at.lane.free) == (CircuitState.OPEN, 32.0, 0, False)
+    assert (at.lane.circuit.state, at.lane.circuit.probe_at, at.lane.buffered_bytes, at.lane.can_dispatch) == (
+        CircuitState.OPEN,
+        32.0,
+        0,
+        False,
+    )
 
 
 def test_held_lane_is_probed_when_due() -> None:
@@ -159,7 +169,7 @@ def test_held_lane_is_probed_when_due() -> None:
     at.hears(ReportKind.EXHAUSTED, now=2.0)
     assert due_probes([at.lane], 31.9) == []
     assert due_probes([at.lane], 32.0) == [at.lane]
-    assert at.lane.state is CircuitState.HALF_OPEN
+    assert at.lane.circuit.state is CircuitState.HALF_OPEN
 
 
 def test_probes_fail_at_growing_intervals() -> None:
@@ -171,7 +181,7 @@ def test_probes_fail_at_growing_intervals() -> None:
         (probe,) = at.accumulator.ready(now)
         at.in_flight.published(probe, now)
         at.in_flight.apply(about(probe, ReportKind.EXHAUSTED, failure=FAILED), now)
-        waits.append(lane.probe_at - now)
+        waits.append(lane.circuit.probe_at - now)
     assert waits == [60.0, 120.0, 240.0]
 
 
@@ -183,7 +193,11 @@ def test_probe_that_succeeds_lets_the_lane_flow() -> None:
     (probe,) = at.accumulator.ready(1e6)
     at.in_flight.published(probe, 1e6)
     effect = at.in_flight.apply(about(probe, ReportKind.FINISHED, 1), 1e6)
-    assert (effect.closed_circuits, at.lane.state, at.lane.failed_probes) == ([at.lane], CircuitState.CLOSED, 0)
+    assert (effect.closed_circuits, at.lane.circuit.state, at.lane.circuit.failed_probes) == (
+        [at.lane],
+        CircuitState.CLOSED,
+        0,
+    )
 
 
 def test_stale_rewinds_under_a_new_epoch() -> None:
@@ -191,7 +205,7 @@ def test_stale_rewinds_under_a_new_epoch() -> None:
     epoch = at.lane.epoch
     effect = at.hears(ReportKind.STALE)
     assert (effect.reread, effect.lanes_freed, at.lane.epoch != epoch) == ([(at.lane, 0)], True, True)
-    assert (at.lane.state, len(at.in_flight)) == (CircuitState.CLOSED, 0)
+    assert (at.lane.circuit.state, len(at.in_flight)) == (CircuitState.CLOSED, 0)
 
 
 @pytest.mark.parametrize("kind", [ReportKind.PROGRESS, ReportKind.RETRY, ReportKind.FINISHED, ReportKind.EXHAUSTED])
@@ -278,23 +292,23 @@ def test_giving_up_reads_again_from_the_watermark() -> None:
     at, effect = scene(), ReportEffect()
     at.hears(ReportKind.PROGRESS, done=3)
     at.in_flight.rewind(at.delivery, effect)
-    assert (effect.reread, at.lane.free, at.lane.bytes_held) == ([(at.lane, 3)], True, 0)
+    assert (effect.reread, at.lane.can_dispatch, at.lane.buffered_bytes) == ([(at.lane, 3)], True, 0)
 
 
 def test_mixed_batch_settles_each_lanes_share() -> None:
     at = mixed_scene()
     effect = at.hears(ReportKind.FINISHED, done=1)
     assert effect.delivered == 4
-    assert [(lane.ledger.watermark, lane.bytes_held, lane.free) for lane in at.accumulator.lanes.values()] == [
-        (2, 0, True)
-    ] * 2
+    assert [
+        (lane.ledger.watermark, lane.buffered_bytes, lane.can_dispatch) for lane in at.accumulator.lanes.values()
+    ] == [(2, 0, True)] * 2
 
 
 def test_mixed_batch_that_was_not_sent_is_read_again() -> None:
     at = mixed_scene()
     effect = at.hears(ReportKind.FINISHED, done=0)
     assert effect.reread == [(lane, 0) for lane in at.accumulator.lanes.values()]
-    assert [lane.free for lane in at.accumulator.lanes.values()] == [True, True]
+    assert [lane.can_dispatch for lane in at.accumulator.lanes.values()] == [True, True]
 
 
 def test_mixed_batch_is_retried_as_a_whole() -> None:
@@ -318,20 +332,20 @@ def test_mixed_batch_goes_on_when_its_worker_reports() -> None:
     at = mixed_scene()
     at.accumulator.close_lane(Partition(TOPIC, 1))
     at.hears(ReportKind.FINISHED, done=1)
-    assert (at.lane.ledger.watermark, at.lane.free) == (2, True)
+    assert (at.lane.ledger.watermark, at.lane.can_dispatch) == (2, True)
 
 
 def test_measured_throughput_sizes_what_follows() -> None:
     at = scene()
     at.in_flight.apply(about(at.delivery, ReportKind.FINISHED, 4, sending_s=8.0), 9.0)
-    assert at.lane.throughput.batches() == 1
+    assert at.lane.throughput.batches_per_delivery() == 1
 
 
 def test_success_is_kept_out_of_the_throughput_of_mixes() -> None:
     at = mixed_scene()
-    before = at.lane.throughput.batches()
+    before = at.lane.throughput.batches_per_delivery()
     at.in_flight.apply(about(at.delivery, ReportKind.FINISHED, 1, sending_s=8.0, success=LoggedExchange(0.0, "m")), 9.0)
-    assert at.lane.throughput.batches() == before
+    assert at.lane.throughput.batches_per_delivery() == before
 
 
 def test_chance_spreads_the_probes() -> None:
@@ -340,4 +354,4 @@ def test_chance_spreads_the_probes() -> None:
     (delivery,) = made.ready(0.0)
     in_flight.published(delivery, 0.0)
     in_flight.apply(about(delivery, ReportKind.EXHAUSTED, failure=FAILED), 0.0)
-    assert lane_of(made).probe_at == pytest.approx(24.0)
+    assert lane_of(made).circuit.probe_at == pytest.approx(24.0)

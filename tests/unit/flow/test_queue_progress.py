@@ -6,7 +6,7 @@ from tests.harness.lanes import TIMEOUTS, about, accumulator, fill, in_flight_de
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
-from webhookd.flow.settlement.queue_progress import UNKNOWN_POSITION, QueueProgress
+from webhookd.flow.settlement.queue_progress import UNKNOWN_PUBLICATION, QueueProgress
 
 WAIT_S = TIMEOUTS.claim_timeout_s
 
@@ -72,4 +72,4 @@ def test_queues_are_counted_separately() -> None:
 def test_delivery_at_an_unknown_position_is_not_still_queued() -> None:
     progress = QueueProgress(WAIT_S)
     progress.claimed("first", progress.published("first"), 1.0)
-    assert not progress.still_queued("first", UNKNOWN_POSITION, 1.5)
+    assert not progress.still_queued("first", UNKNOWN_PUBLICATION, 1.5)

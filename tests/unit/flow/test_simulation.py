@@ -13,9 +13,8 @@ import pytest
 from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, accumulator, in_flight_deliveries, offsets_in
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.batching.batch import Batch
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
@@ -92,7 +91,7 @@ class World:
     @property
     def settled(self) -> bool:
         return not len(self.in_flight) and all(
-            max(lane.ledger.watermark, topic.committed) == topic.end and not lane.bytes_held
+            max(lane.ledger.watermark, topic.committed) == topic.end and not lane.buffered_bytes
             for lane, topic in zip(self.accumulator.lanes.values(), self.topics.values(), strict=True)
         )
 
@@ -117,7 +116,7 @@ class World:
     def _bury(self) -> None:
         if self.calm or self.chance.random() < 0.5:
             for lane, dead_letter in self.dead_letters:
-                lane.settle_aside(dead_letter)
+                lane.settle_dead_letter(dead_letter)
                 self.topics[lane.partition.number].done.add(dead_letter.offset)
             self.dead_letters.clear()
             burials, self.burials = self.burials, []
@@ -179,7 +178,7 @@ class World:
             attempt=task.ref.attempt + 1,
             records=task.batches[done].records,
             batches=1,
-            reply="ingest",
+            reply_to="ingest",
         )
         self.queue.append(Task(again, (task.batches[done],)))
 
@@ -224,7 +223,7 @@ class World:
         for lane in self.accumulator.lanes.values():
             topic = self.topics[lane.partition.number]
             assert topic.settled_below(lane.ledger.watermark), "the watermark passed an unsettled record"
-            assert lane.bytes_held >= 0
+            assert lane.buffered_bytes >= 0
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -12,7 +12,7 @@ def publish_at(*published_at: float) -> tuple[InFlightDeliveries, list[Delivery]
     made, in_flight = accumulator(len(published_at)), in_flight_deliveries()
     for number in range(len(published_at)):
         fill(made, number, range(4))
-    deliveries = sorted(made.ready(0.0), key=lambda delivery: delivery.lanes[0].key)
+    deliveries = sorted(made.ready(0.0), key=lambda delivery: delivery.lanes[0].name)
     for delivery, at in zip(deliveries, published_at, strict=True):
         in_flight.published(delivery, at)
     return in_flight, deliveries

@@ -41,7 +41,7 @@ def test_date_to_retry_after_is_bounded_when_the_wall_clock_jumps(jump_s: float)
 
 def test_failure_that_began_in_the_future_is_not_too_long() -> None:
     failing = lane()
-    failing.failing_since = DAY_S
+    failing.circuit.failing_since = DAY_S
     health = SubscriptionHealth(subscription_id="s", since=0.0, failure=FailedAttempt(code="timeout", at=0.0))
     assert not health.too_long([failing], now=1.0)
     assert health.too_long([failing], now=DAY_S + UNHEALTHY_AFTER_S)

@@ -95,7 +95,7 @@ def test_heartbeat_shows_queues_threads_and_load(worker: Worker) -> None:
     worker.load.task_ended()
     worker.checks(1)
     read = worker.heartbeat_read()
-    assert (read.id, read.queues, read.slots, read.started_at) == ("host.1.a", (FIRST, RETRY), 2, 1_700_000_000.5)
+    assert (read.id, read.queues, read.threads, read.started_at) == ("host.1.a", (FIRST, RETRY), 2, 1_700_000_000.5)
     assert (read.busy, read.since_began_s, read.since_ended_s) == (1, 2.0, 1.0)
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.harness.lanes import TOPIC
 from tests.harness.memory_consumer import HandServices
 from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Scene, offsets
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
@@ -100,7 +100,7 @@ def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
 
 def test_held_lane_stops_reading_until_its_probe() -> None:
     scene = Scene()
-    scene.lane().state = CircuitState.OPEN
+    scene.lane().circuit.state = CircuitState.OPEN
     scene.consumer.hold(scene.lane())
     scene.consumer.reread([(scene.lane(), 3)])
     scene.consumer.release(scene.lane())
@@ -113,7 +113,7 @@ def test_large_lane_is_paused_and_resumed() -> None:
     assert scene.reader.asked == [("pause", ZERO, 0)]
     lane = scene.lane()
     while lane.waiting:
-        batch = lane.cut(1, 1)
+        batch = lane.form_batch(1, 1)
         lane.settle(1, len(batch.body))
     scene.reads(ONE, SMALL)
     assert scene.reader.asked[1:] == [("resume", ZERO, 0)]
@@ -228,10 +228,10 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
 def test_held_lane_keeps_the_subscription_unhealthy() -> None:
     scene = Scene()
     scene.consumer.suffer("http_500")
-    scene.lane(ONE).state = CircuitState.OPEN
+    scene.lane(ONE).circuit.state = CircuitState.OPEN
     scene.consumer.delivered()
     held = scene.consumer.status().health
-    scene.lane(ONE).state = CircuitState.CLOSED
+    scene.lane(ONE).circuit.state = CircuitState.CLOSED
     scene.consumer.delivered()
     assert (held, scene.consumer.status().health) == (Health.UNHEALTHY, Health.HEALTHY)
 

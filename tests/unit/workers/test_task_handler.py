@@ -172,7 +172,7 @@ def test_stale_delivery_is_not_sent(build: Build, how: str) -> None:
     if how == "outdated":
         scene.templates.outdated.add("s1")
     else:
-        scene.coordination.revoke(one.slots())
+        scene.coordination.revoke(one.claim_keys())
     scene.deliver(one)
     assert (scene.endpoint.received, scene.ends(1)) == ([], [("d1", ReportKind.STALE, 0)])
 
@@ -180,7 +180,7 @@ def test_stale_delivery_is_not_sent(build: Build, how: str) -> None:
 def test_stale_delivery_does_not_stop_its_task(build: Build) -> None:
     scene = build()
     gone, good = scene.published("d1"), scene.published("d2")
-    scene.coordination.revoke(gone.slots())
+    scene.coordination.revoke(gone.claim_keys())
     scene.deliver(gone, good)
     assert sorted(scene.ends(3)) == [("d1", ReportKind.STALE, 0), ("d2", ReportKind.FINISHED, 3)]
 

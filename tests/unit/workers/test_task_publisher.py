@@ -81,7 +81,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 def test_revoked_delivery_is_stale(scene: Scene) -> None:
     ref = scene.published()
-    scene.publisher.revoke(ref.slots())
+    scene.publisher.revoke(ref.claim_keys())
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
@@ -89,7 +89,7 @@ def test_revoked_delivery_is_stale(scene: Scene) -> None:
 def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
     ref = scene.published()
     scene.coordination.become_unavailable()
-    scene.publisher.revoke(ref.slots())
+    scene.publisher.revoke(ref.claim_keys())
     assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
     scene.coordination.unavailable = False
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
@@ -99,7 +99,7 @@ def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
 def test_late_revocation_spares_what_was_offered_since(scene: Scene) -> None:
     old = scene.published()
     scene.coordination.refuses_revocations = True
-    scene.publisher.revoke(old.slots())
+    scene.publisher.revoke(old.claim_keys())
     assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
     new = scene.published(1)
     scene.coordination.refuses_revocations = False

@@ -65,7 +65,7 @@ def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:
 
 
 def test_problem_stays_until_the_lanes_of_the_next_process_are_known() -> None:
-    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(unreadable=IN_A_ROW)))
+    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW)))
     held = reasons(scene)
     scene.reads(ZERO, SMALL, at=7)
     scene.reads(ONE, SMALL, at=7)
@@ -73,7 +73,7 @@ def test_problem_stays_until_the_lanes_of_the_next_process_are_known() -> None:
 
 
 def test_held_lane_tells_what_was_wrong_before_it_was_read_again() -> None:
-    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(unreadable=IN_A_ROW)))
+    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW)))
     assert reasons(scene) == [UNREADABLE]
     assert scene.consumer.status().problems[0].detail == "as it was"
 

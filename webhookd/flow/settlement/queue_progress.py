@@ -14,14 +14,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from math import inf
 
-UNKNOWN_POSITION = -1
+UNKNOWN_PUBLICATION = -1
 """The position of a delivery whose publication may have failed: it never counts as still queued."""
 
 
 @dataclass(slots=True)
 class _Progress:
     published: int = 0
-    claimed: int = UNKNOWN_POSITION
+    claimed: int = UNKNOWN_PUBLICATION
     moved_at: float = -inf
 
 

@@ -1,15 +1,15 @@
 """What the deliveries of one subscription are doing now, beside whether it is healthy.
 
-state        lanes                                                          leaves it when
-starting     none is assigned yet, or where they begin is not known yet     Kafka has answered
-idle         nothing waits, nothing is in flight                            a record arrives
-delivering   something waits or is in flight, the last attempts succeeded   all is delivered, or an attempt fails
-failing      the last attempt of one failed, another follows                it succeeds, or no attempt is left
-paused       no attempt is left: one is made now and then                   it succeeds
-stopped      the subscription is off, offline or unusable                   it is on again
+state          lanes                                                          leaves it when
+starting       none is assigned yet, or where they begin is not known yet     Kafka has answered
+idle           nothing waits, nothing is in flight                            a record arrives
+delivering     something waits or is in flight, the last attempts succeeded   all is delivered, or an attempt fails
+failing        the last attempt of one failed, another follows                it succeeds, or no attempt is left
+circuit_open   no attempt is left: one probe is made now and then             it succeeds
+stopped        the subscription is off, offline or unusable                   it is on again
 
-Of several failing lanes the one that has failed for longest is shown. `failing` and `paused` say how many attempts of
-its batch have failed and when the next one is due.
+Of several failing lanes the one that has failed for longest is shown. `failing` and `circuit_open` say how many
+attempts of its batch have failed and when the next one is due.
 """
 
 from collections.abc import Collection
@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
-from webhookd.flow.batching.lane import CircuitState, Lane
-from webhookd.flow.dispatch.delivery import DeliveryStage
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import DeliveryStage, Lane
 
 SAME_S = 1.0
 """Two times of the next attempt that differ by less are one: the clocks run apart a little."""
@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
     IDLE = "idle"
     DELIVERING = "delivering"
     FAILING = "failing"
-    PAUSED = "paused"
+    CIRCUIT_OPEN = "circuit_open"
     STOPPED = "stopped"
 
 
@@ -79,16 +79,16 @@ STOPPED = DeliveryStatus(state=DeliveryState.STOPPED)
 
 def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> DeliveryStatus:
     """What the deliveries of these lanes are doing at this moment, which both clocks tell."""
-    failing = [lane for lane in lanes if lane.failing or lane.failing_since]
+    failing = [lane for lane in lanes if lane.failing or lane.circuit.failing_since]
     if not failing:
         return DeliveryStatus(state=_untroubled(lanes), lanes=len(lanes))
-    shown = min(failing, key=lambda lane: lane.failing_since or inf)
-    paused = shown.state is not CircuitState.CLOSED
+    shown = min(failing, key=lambda lane: lane.circuit.failing_since or inf)
+    is_open = shown.circuit.state is not CircuitState.CLOSED
     next_at = _next_at(shown)
     return DeliveryStatus(
-        state=DeliveryState.PAUSED if paused else DeliveryState.FAILING,
-        since=shown.failing_since,
-        attempt=min(max_attempts, shown.failures + paused),
+        state=DeliveryState.CIRCUIT_OPEN if is_open else DeliveryState.FAILING,
+        since=shown.circuit.failing_since,
+        attempt=min(max_attempts, shown.failures + is_open),
         max_attempts=max_attempts,
         next_attempt_at=wall + next_at - monotonic if monotonic < next_at < inf else 0.0,
         lanes=len(lanes),
@@ -97,16 +97,16 @@ def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: fl
 
 
 def _untroubled(lanes: Collection[Lane]) -> DeliveryState:
-    if not any(lane.known for lane in lanes):
+    if not any(lane.position_known for lane in lanes):
         return DeliveryState.STARTING
-    busy = any(lane.delivery is not None or lane.holds_work for lane in lanes)
+    busy = any(lane.delivery is not None or lane.has_work for lane in lanes)
     return DeliveryState.DELIVERING if busy else DeliveryState.IDLE
 
 
 def _next_at(lane: Lane) -> float:
     """When the next attempt is due, monotonic; infinity when none will be made, or one is under way."""
-    if lane.state is CircuitState.OPEN:
-        return lane.probe_at
+    if lane.circuit.state is CircuitState.OPEN:
+        return lane.circuit.probe_at
     if lane.delivery is None:
-        return lane.rest_until
-    return lane.delivery.asked_at if lane.delivery.stage is DeliveryStage.RETRYING else inf
+        return lane.dispatch_not_before
+    return lane.delivery.claimable_at if lane.delivery.stage is DeliveryStage.RETRYING else inf

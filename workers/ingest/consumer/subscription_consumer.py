@@ -10,9 +10,10 @@ from webhookd import logs
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.batching.backpressure import ReadBackpressure
-from webhookd.flow.batching.lane import CircuitState, Lane
-from webhookd.flow.batching.lane import Message as Record
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.batching.message import Message as Record
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
@@ -145,11 +146,11 @@ class SubscriptionConsumer:
             return
         self._drop_unread(ours)
         for lane, _ in ours.values():
-            lane.adrift = True  # until it is there: what arrives when the move fails lies beyond a gap
+            lane.awaiting_seek = True  # until it is there: what arrives when the move fails lies beyond a gap
         try:
             self.reader.reposition({partition: offset for partition, (_, offset) in ours.items()})
             for partition, (lane, _) in ours.items():
-                lane.adrift = False
+                lane.awaiting_seek = False
                 if lane.paused:
                     self.reader.pause(partition)
         except KafkaException as error:
@@ -162,9 +163,9 @@ class SubscriptionConsumer:
                 self.reread([move])
             return
         ((lane, _),) = moves
-        _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.key, detail=str(error))
+        _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.name, detail=str(error))
         # To where it is by then: it may have been sent back meanwhile.
-        self._services.call_later(ASK_AGAIN_S, lambda: self.reread([(lane, lane.ledger.seen)]))
+        self._services.call_later(ASK_AGAIN_S, lambda: self.reread([(lane, lane.ledger.position)]))
 
     def hold(self, lane: Lane) -> None:
         """Stop reading a lane whose delivery was exhausted."""
@@ -181,7 +182,7 @@ class SubscriptionConsumer:
         """What has to be committed since the last time."""
         moved = {}
         for lane in self.accumulator.lanes.values():
-            mark = lane.mark
+            mark = lane.committable
             if mark is not None and mark != lane.committed:
                 moved[lane.partition] = lane.committed = mark
         return moved
@@ -189,7 +190,7 @@ class SubscriptionConsumer:
     @property
     def holds(self) -> bool:
         """Whether any lane waits for its probe, or for the probe's answer."""
-        return any(lane.state is not CircuitState.CLOSED for lane in self.accumulator.lanes.values())
+        return any(lane.circuit.state is not CircuitState.CLOSED for lane in self.accumulator.lanes.values())
 
     def delivered(self) -> None:
         """A delivery succeeded: what a delivery ends is over, unless a lane waits for its endpoint."""
@@ -235,7 +236,7 @@ class SubscriptionConsumer:
         self.changed |= self.vitals.saw_topics(topics, self._sources)
         self._reading.saw(topics, self._sources)
         for lane in list(self.accumulator.lanes.values()):
-            if lane.known and lane.partition.topic in topics.partitions:
+            if lane.position_known and lane.partition.topic in topics.partitions:
                 self._positions.confirm(lane, topics)
 
     def look_after(self) -> None:
@@ -270,7 +271,7 @@ class SubscriptionConsumer:
     def close(self, *, commit: bool = True) -> None:
         """Commit and leave the group, in the background; nothing of its lanes is touched any more."""
         self.closed = True
-        marks = {lane.partition: lane.mark for lane in self.accumulator.lanes.values() if commit}
+        marks = {lane.partition: lane.committable for lane in self.accumulator.lanes.values() if commit}
         last = {partition: mark for partition, mark in marks.items() if mark is not None}
         self._services.close_in_background(lambda: self.reader.close(last))
 
@@ -316,14 +317,16 @@ class SubscriptionConsumer:
             if lane is None:
                 continue
             records = cast("list[Record]", taken)  # the stubs allow what a consumer never gives
-            if not lane.adrift:
+            if not lane.awaiting_seek:
                 dropped, dead_letters = lane.take(records, self._matchers[lane.partition.topic], now)
                 self.counters.filtered += dropped
                 self.aside.put(lane, dead_letters)
                 self._filters.took(lane.partition.topic, len(records))
             self._reading.read(lane.partition)
-            if lane.run.ahead is not None and lane.look_ahead(records, self._matchers[lane.partition.topic]):
-                self.reread([(lane, lane.ledger.seen)])
+            if lane.undecodable_run.lookahead_offset is not None and lane.look_ahead(
+                records, self._matchers[lane.partition.topic]
+            ):
+                self.reread([(lane, lane.ledger.position)])
         self.changed = True
 
     def _backpressure(self) -> None:
@@ -352,7 +355,7 @@ class SubscriptionConsumer:
         """
         marks = {}
         for lane in self._forget(partitions):
-            mark = lane.mark
+            mark = lane.committable
             if mark is not None:
                 marks[lane.partition] = mark
         if marks and not self.closed:
@@ -390,4 +393,4 @@ class SubscriptionConsumer:
             lane = self.accumulator.lanes.get((partition.topic, partition.number))
             if lane is not None:
                 lane.committed = None
-                lane.confirmed = False
+                lane.topic_confirmed = False

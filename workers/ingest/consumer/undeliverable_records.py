@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from webhookd.clock import Monotonic
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.settlement.dead_letter_copies import MAX_AGE_S
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.subscription import Subscription
@@ -65,11 +65,11 @@ class UndeliverableRecords:
 
         def safe() -> None:
             for dead_letter in dead_letters:
-                lane.settle_aside(dead_letter)
+                lane.settle_dead_letter(dead_letter)
             self._count(len(dead_letters))
 
-        lane.no_room = FULL in self._consumer.vitals.problems
-        self._write(dead_letters, self._consumer.stall_check.dead_letters_wait(lane.key, safe))
+        lane.dead_letters_full = FULL in self._consumer.vitals.problems
+        self._write(dead_letters, self._consumer.stall_check.dead_letters_wait(lane.name, safe))
 
     def bury(self, burial: ExhaustedBatch, safe: Callable[[], None]) -> None:
         """Put the records of a batch aside that no attempt is left for; `safe` runs when nothing can lose them."""
@@ -88,7 +88,7 @@ class UndeliverableRecords:
         else:
             self._consumer.suffer(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
         for lane in self._consumer.accumulator.lanes.values():
-            lane.no_room = free <= 0 and lane.ledger.aside_count > 0
+            lane.dead_letters_full = free <= 0 and lane.ledger.dead_letter_count > 0
 
     def look_after(self) -> None:
         """Once a second: whether records can be read, and whether copies of dead letters are made."""
@@ -115,15 +115,16 @@ class UndeliverableRecords:
 
     def _look_at_runs(self) -> None:
         lanes = self._consumer.accumulator.lanes.values()
-        long = [lane for lane in lanes if lane.run.too_long]
+        long = [lane for lane in lanes if lane.undecodable_run.too_long]
         if long:
-            first = next((lane for lane in long if lane.run.detail), None)
+            first = next((lane for lane in long if lane.undecodable_run.detail), None)
             if first is not None or UNREADABLE not in self._consumer.vitals.problems:
                 self._consumer.suffer(UNREADABLE, _detail(first or long[0], len(long)), standing=True)
-        elif UNREADABLE in self._consumer.vitals.problems and lanes and all(lane.known for lane in lanes):
+        elif UNREADABLE in self._consumer.vitals.problems and lanes and all(lane.position_known for lane in lanes):
             self._consumer.overcome(UNREADABLE)
 
 
 def _detail(lane: Lane, lanes: int) -> str:
     others = f" and {lanes - 1} other partitions" if lanes > 1 else ""
-    return f"{lane.key}{others}: {IN_A_ROW} or more records in a row could not be read; {lane.run.detail}".rstrip("; ")
+    detail = lane.undecodable_run.detail
+    return f"{lane.name}{others}: {IN_A_ROW} or more records in a row could not be read; {detail}".rstrip("; ")

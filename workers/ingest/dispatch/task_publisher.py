@@ -116,7 +116,7 @@ class TaskPublisher:
             for offers in _in_calls([(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]):
                 self._coordination.make_claimable([offer for _, offer in offers])
                 # Their slots hold the new epochs now: to revoke them would take what was just offered.
-                self._unrevoked.difference_update(slot for _, offer in offers for slot in offer.ref.slots())
+                self._unrevoked.difference_update(slot for _, offer in offers for slot in offer.ref.claim_keys())
                 for queue, parcel in _parcels(offers):
                     self._send(queue, parcel)
                 sent += len(offers)

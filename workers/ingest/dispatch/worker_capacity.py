@@ -55,7 +55,7 @@ class WorkerCapacity:
 
     def _logs(self, load: ThreadLoad) -> ThreadLoad:
         """The same, after a line in the log when the slots changed."""
-        slots = load.slots
+        slots = load.threads
         if slots != self._logged:
             self._logged = slots
             _log.info("slots", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)

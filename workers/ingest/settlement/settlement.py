@@ -9,7 +9,7 @@ from webhookd.flow.attempt.attempt_report import Report
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST, ExhaustedBatch
 from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect, due_probes
-from webhookd.flow.settlement.queue_progress import UNKNOWN_POSITION
+from webhookd.flow.settlement.queue_progress import UNKNOWN_PUBLICATION
 from webhookd.flow.status.activity_rollup import ActivityRollup
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.dispatcher import Dispatcher
@@ -76,14 +76,14 @@ class Settlement:
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._settle, delivery, report, now))
 
     def _settle(self, delivery: Delivery, report: Report, now: float) -> None:
-        done, early = delivery.done, delivery.early
+        done, early = delivery.done, delivery.early_attempts
         effect = self._in_flight.apply(report, now)
-        if delivery.early > early:
+        if delivery.early_attempts > early:
             _log.warning(
                 "retry_too_early",
                 delivery=delivery.id,
                 attempt=report.attempt,
-                due_in_s=round(delivery.asked_at - now, 3),
+                due_in_s=round(delivery.claimable_at - now, 3),
             )
         consumer = self._consumers.get(delivery.subscription_id)
         if consumer is None or consumer.subscription.version != delivery.version:
@@ -134,14 +134,16 @@ class Settlement:
         for delivery in deliveries:
             if delivery.stage is DeliveryStage.QUEUED:  # a publish that failed may have arrived, and its lease runs
                 delivery.due_at = self._monotonic() + PUBLISH_AGAIN_S
-                delivery.queue_position = UNKNOWN_POSITION
+                delivery.publication_number = UNKNOWN_PUBLICATION
 
     def _apply(self, consumer: SubscriptionConsumer, effect: ReportEffect, code: str = "") -> None:
         """`code` is the failure's, "" where nothing failed."""
         consumer.counters.delivered += effect.delivered
         consumer.changed = consumer.changed or effect.delivered > 0
         consumer.reread(effect.reread)
-        for rested_at in {lane.rest_until for lane, _ in effect.reread if lane.rest_until > self._monotonic()}:
+        for rested_at in {
+            lane.dispatch_not_before for lane, _ in effect.reread if lane.dispatch_not_before > self._monotonic()
+        }:
             # What is read again before its lane has rested touches nothing: look once more when it has.
             self._timers.at(rested_at, partial(self._touch_if_running, consumer))
         for lane in effect.opened_circuits:
@@ -176,7 +178,7 @@ class Settlement:
             "lease_expired",
             code="lease_expired",
             subscription=delivery.subscription_id,
-            lanes=[lane.key for lane in delivery.lanes],
+            lanes=[lane.name for lane in delivery.lanes],
             delivery=delivery.id,
             attempt=delivery.attempt,
         )
@@ -199,4 +201,4 @@ def _hasten_probes(consumer: SubscriptionConsumer) -> None:
     A success of a lane that never failed does not say so: a poisonous batch beside it would be probed all the time.
     """
     for lane in consumer.accumulator.lanes.values():
-        lane.probe_at = 0.0
+        lane.circuit.probe_at_once()
