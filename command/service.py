@@ -110,8 +110,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     """Post deliveries: a Celery worker for first attempts, retries or both.
 
     SIGTERM and SIGINT stop it in order and within WEBHOOKD_STOP_BUDGET_S; a second one ends it at once. Neither loses
-    anything. Exit code 70: it had gone deaf to its queue, 1: Celery could not go on (Redis was killed under it, say);
-    either way it wants to be started again.
+    anything. Exit code 70: it was stuck and took no more tasks from its queue; 1: Celery could not go on (because Redis
+    was killed, for example). Start it again in both cases.
     """
     settings = _settings()
     open_many_files()
@@ -121,18 +121,20 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
     names = queue or tuple(QUEUES)
-    slots = threads or settings.worker_threads
+    threads = threads or settings.worker_threads
     controllers: list[Any] = []
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _stop_on_signal(process, settings.stop_budget_s), weak=False)
-    # Not before: a start that takes long, on a busy machine, is not deafness, and has no slots to announce.
-    signals.worker_ready.connect(lambda **_: _start_process(process, names, slots, settings.stop_budget_s), weak=False)
+    # Not before: during a start that takes long, on a busy machine, a worker is not stuck, and it has no threads yet.
+    signals.worker_ready.connect(
+        lambda **_: _start_process(process, names, threads, settings.stop_budget_s), weak=False
+    )
     process.app.worker_main(
         [
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
-            f"--concurrency={slots}",
+            f"--concurrency={threads}",
             f"--hostname={'-'.join(names)}.%h.{os.getpid()}",
             "--loglevel=warning",
             "--without-mingle",
@@ -143,9 +145,9 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
-def _start_process(process: WorkerProcess, names: Sequence[str], slots: int, budget_s: float) -> None:
-    """What begins when Celery consumes the queues."""
-    process.start(queues=[QUEUES[name] for name in names], slots=slots, stuck=lambda: _end_stuck(process, budget_s))
+def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
+    """Start the heartbeat, once Celery consumes the queues."""
+    process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
 
 
 def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:

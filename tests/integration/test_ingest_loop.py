@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, WANTED, lane_of, records, tokens
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, WANTED, lane_of, records, tokens
 from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
@@ -95,7 +95,7 @@ class Scene:
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None)
         self.offsets = MemoryPartitionOffsets()
-        self.in_flight = InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5)
+        self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
             limits=LoopLimits(
                 reply="test",
@@ -279,7 +279,7 @@ def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
         scene.loop.subscriptions.run(subscription(), None)
         scene.kafka_consumers[0].listener.assigned([ZERO])
         accumulator = scene.loop.consumers[ID].accumulator
-        lane_of(accumulator).known = True
+        lane_of(accumulator).position_known = True
         lane_of(accumulator).take(records(0), WANTED, 0.0)
         for delivery in accumulator.ready(1e9):
             scene.in_flight.published(delivery, clock.monotonic())

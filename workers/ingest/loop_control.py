@@ -13,7 +13,7 @@ from functools import partial
 
 from webhookd import clock, logs
 from webhookd.errors import ClusterMismatch, UnusableSubscription
-from webhookd.flow.control.administration import SETTLE_S
+from webhookd.flow.control.administration import SETTLE_WITHIN_S
 from webhookd.flow.control.membership import STEADY_S
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
@@ -73,10 +73,10 @@ class LoopControl:
         self._loop.call(partial(self._loop.subscriptions.stop, id_))
 
     def go_offline(self, age_s: float) -> None:
-        """Stop everything; in-flight deliveries may be settled until SETTLE_S after the switch, `age_s` ago."""
+        """Stop everything; in-flight deliveries may be settled until SETTLE_WITHIN_S after the switch, `age_s` ago."""
         _log.warning("went_offline", age_s=round(age_s, 3))
         self._loop.call(partial(self._offline_reasons.add, OFFLINE))
-        self._loop.call(partial(self._loop.subscriptions.go_offline, max(0.0, SETTLE_S - age_s)))
+        self._loop.call(partial(self._loop.subscriptions.go_offline, max(0.0, SETTLE_WITHIN_S - age_s)))
 
     def go_online(self) -> None:
         """Go on from the committed offsets."""

@@ -27,7 +27,7 @@ from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.errors import ClusterMismatch, KafkaUnavailable, RowsRefused, UpkeepDelayed
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
-from webhookd.flow.settlement.in_flight import InFlightDeliveries, Leases
+from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
 from webhookd.settings import Settings
 from webhookd.store.system_health import IngestLoad
 from workers.edges import Edges
@@ -79,7 +79,7 @@ class IngestProcess:
         self._last_load = InFlight(0, inf)
         self._consumer_factory = ConsumerFactory(settings, _new_token)
         self._writer = _database_writer(settings, edges)
-        self._in_flight = InFlightDeliveries(_leases(settings), _new_token, random.random)
+        self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
         self._publisher = TaskPublisher(app, edges.coordination, on_unknown=self._publish_unknown)
         self._dead_letter_publisher = DeadLetterPublisher(
             DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic
@@ -227,8 +227,8 @@ def _new_token() -> str:
     return secrets.token_hex(8)
 
 
-def _leases(settings: Settings) -> Leases:
-    return Leases(
+def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
+    return DeliveryTimeouts(
         claim_timeout_s=settings.claim_timeout_s,
         lease_s=settings.lease_s,
         request_deadline_s=settings.request_deadline_s,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
 from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
@@ -77,7 +77,7 @@ class Scene:
                 worker_threads=worker_threads,
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            in_flight=InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5),
+            in_flight=InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5),
             writers=BlockingWriters(
                 publisher=TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None),
                 writer=writer,

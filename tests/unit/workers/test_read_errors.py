@@ -5,7 +5,7 @@ import pytest
 from tests.harness.consumer_events import WELL, ended, passes, reasons, repositions
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.monitoring.kafka_read_errors import (
     ALL_PARTITIONS,
     GROUP,
@@ -101,11 +101,11 @@ def test_partition_with_an_error_is_fetched_anew() -> None:
 def test_paused_partition_is_not_fetched_anew_and_not_blamed() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
-    scene.lane().state = CircuitState.OPEN
+    scene.lane().circuit.state = CircuitState.OPEN
     scene.consumer.pause(scene.lane())
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     held = passes(scene, PROBLEM_AFTER_S + 1)
-    scene.lane().state = CircuitState.CLOSED
+    scene.lane().circuit.state = CircuitState.CLOSED
     scene.consumer.resume(scene.lane())
     assert (reasons(held), repositions(scene), reasons(passes(scene, 1))) == ([], [], ["topic_denied"])
 

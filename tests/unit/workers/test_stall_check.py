@@ -26,7 +26,7 @@ def after(scene: Scene, wait_s: float) -> tuple[str, str]:
 @pytest.mark.parametrize("wait_s", [1.0, 59.0])
 def test_short_stall_is_no_problem(wait_s: float) -> None:
     scene = Scene()
-    scene.lane(ZERO).known = False
+    scene.lane(ZERO).position_known = False
     assert after(scene, wait_s) == ("", "")
 
 
@@ -78,7 +78,7 @@ def test_problem_of_the_process_before_that_lasts_is_not_over_in_between() -> No
     scene = Scene()
     scene.consumer.begin_problem("position_unknown", "of the process before", standing=True)
     after(scene, 0.0)
-    scene.lane(ZERO).known = False
+    scene.lane(ZERO).position_known = False
     after(scene, TOLERATED_S["position_unknown"])
     assert [told.succeeded for told in scene.services.told] == [False]
 
@@ -86,7 +86,7 @@ def test_problem_of_the_process_before_that_lasts_is_not_over_in_between() -> No
 def test_delivery_that_no_worker_takes_is_named() -> None:
     scene = Scene()
     delivery = scene.mixed()
-    delivery.asked_at = scene.services.now
+    delivery.claimable_at = scene.services.now
     scene.services.now += 11.0
     short = after(scene, 299.0)[0]
     named = after(scene, 1.0)[0]
@@ -107,7 +107,7 @@ def test_reading_that_failed_is_over_after_a_minute_without_a_fault() -> None:
 def test_reading_that_knows_no_position_is_not_over_its_fault() -> None:
     scene = Scene()
     scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
-    scene.lane(ZERO).known = False
+    scene.lane(ZERO).position_known = False
     assert "intake_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from webhookd import logs
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.monitoring.kafka_read_errors import CODES, KafkaReadErrors
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
@@ -67,8 +67,8 @@ class ConsumerEvents:
         """All records that were read are taken: the lanes are where their partitions end."""
         for partition, offset in self._reached.items():
             lane = self._owner.lane(partition)
-            if lane is not None and not lane.adrift:
-                lane.reach(offset)
+            if lane is not None and not lane.awaiting_seek:
+                lane.reach_end(offset)
         self._reached.clear()
         self._just_failed.clear()
 
@@ -121,7 +121,7 @@ class ConsumerEvents:
         lanes = {lane.partition: lane for lane in self._lanes() if _can_be_refetched(lane)}
         due = self._errors.due_probes(lanes, self._services.monotonic(), REFETCHES_AT_ONCE)
         if due:
-            self._owner.reposition([(lanes[partition], lanes[partition].ledger.seen) for partition in due])
+            self._owner.reposition([(lanes[partition], lanes[partition].ledger.position) for partition in due])
 
     def unfetched_partitions(self) -> list[Partition]:
         """The partitions whose ends the brokers are to be asked for, since nothing is fetched of them."""
@@ -167,4 +167,4 @@ class ConsumerEvents:
 
 
 def _can_be_refetched(lane: Lane) -> bool:
-    return not lane.paused and not lane.adrift and lane.ledger.seen != UNREAD
+    return not lane.paused and not lane.awaiting_seek and lane.ledger.position != UNREAD

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from confluent_kafka import Message
 
 from webhookd.clock import Monotonic
-from webhookd.flow.batching.lane import Message as Record
+from webhookd.flow.batching.message import Message as Record
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.position import Partition
@@ -100,12 +100,12 @@ class MessageProcessor:
                 continue
             records = cast("list[Record]", taken)  # the stubs allow None where a consumer never returns it
             matcher = self._matchers[lane.partition.topic]
-            if not lane.adrift:
+            if not lane.awaiting_seek:
                 dropped, dead_letters = lane.take(records, matcher, now)
                 owner.counters.filtered += dropped
                 owner.undeliverable.dead_letter(lane, dead_letters)
                 self._filter_failures.add_records(lane.partition.topic, len(records))
             self._events.records_read(lane.partition)
-            if lane.run.ahead is not None and lane.look_ahead(records, matcher):
-                owner.reposition([(lane, lane.ledger.seen)])
+            if lane.undecodable_run.lookahead_offset is not None and lane.look_ahead(records, matcher):
+                owner.reposition([(lane, lane.ledger.position)])
         owner.status_changed = True

@@ -9,8 +9,8 @@ from typing import Protocol
 from confluent_kafka import KafkaException
 
 from webhookd import logs
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from workers.ingest.consumer.consumer_events import ConsumerEvents
 from workers.ingest.ports import KafkaConsumer
@@ -41,7 +41,7 @@ class OffsetCommits:
         """What has to be committed since the last call; it counts as committed from here on."""
         moved = {}
         for lane in self._owner.accumulator.lanes.values():
-            mark = lane.mark
+            mark = lane.committable
             if mark is not None and mark != lane.committed:
                 moved[lane.partition] = lane.committed = mark
         return moved
@@ -64,10 +64,10 @@ class OffsetCommits:
             lane = self._owner.accumulator.lanes.get((partition.topic, partition.number))
             if lane is not None:
                 lane.committed = None
-                lane.confirmed = False
+                lane.topic_confirmed = False
 
 
 def latest(lanes: Iterable[Lane]) -> dict[Partition, OffsetAndMetadata]:
     """What these lanes have to commit, whether it was committed before or not."""
-    marks = {lane.partition: lane.mark for lane in lanes}
+    marks = {lane.partition: lane.committable for lane in lanes}
     return {partition: mark for partition, mark in marks.items() if mark is not None}

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Protocol
 
 from webhookd.flow.attempt.attempt_report import ReportKind
-from webhookd.flow.batching.lane import Lane
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.monitoring.subscription_stall import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
@@ -105,7 +105,7 @@ class StallCheck:
         return code in self._begun or now - self._began_at >= RESUMED_PROBLEM_KEPT_S[code]
 
     def _check_reading(self, lanes: Collection[Lane], now: float) -> None:
-        readable = bool(lanes) and all(lane.known and not lane.displaced for lane in lanes)
+        readable = bool(lanes) and all(lane.position_known and not lane.seek_due for lane in lanes)
         if not readable:
             self._readable_since = None
             return
@@ -115,10 +115,10 @@ class StallCheck:
 
     def _find_stalls(self, lanes: Collection[Lane], now: float) -> Iterator[Stall]:
         for lane in lanes:
-            if not lane.known or lane.displaced or lane.partition in self._unknown_positions:
-                yield Stall(POSITION_UNKNOWN, lane.key, self._unknown_positions.get(lane.partition, ""))
+            if not lane.position_known or lane.seek_due or lane.partition in self._unknown_positions:
+                yield Stall(POSITION_UNKNOWN, lane.name, self._unknown_positions.get(lane.partition, ""))
             if lane.delivery is not None and lane.delivery.unclaimed_s(now) > UNCLAIMED_S:
-                yield Stall(DELIVERIES_UNCLAIMED, f"{lane.key} (delivery {lane.delivery.id})")
+                yield Stall(DELIVERIES_UNCLAIMED, f"{lane.name} (delivery {lane.delivery.id})")
         for topic, missing in unassigned(lanes, self._owner.health.topics).items():
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
         if self._last_was_stale:

@@ -20,8 +20,9 @@ from webhookd import logs
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.batching.backpressure import ReadBackpressure
-from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
@@ -128,11 +129,11 @@ class SubscriptionConsumer:
             return
         self._discard_messages(ours)
         for lane, _ in ours.values():
-            lane.adrift = True  # until the call succeeds: messages that arrive before would leave a gap
+            lane.awaiting_seek = True  # until the call succeeds: messages that arrive before would leave a gap
         try:
             self.kafka_consumer.seek({partition: offset for partition, (_, offset) in ours.items()})
             for partition, (lane, _) in ours.items():
-                lane.adrift = False
+                lane.awaiting_seek = False
                 if lane.paused:
                     self.kafka_consumer.pause(partition)
         except KafkaException as error:
@@ -145,9 +146,9 @@ class SubscriptionConsumer:
                 self.reposition([target])
             return
         ((lane, _),) = targets
-        _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.key, detail=str(error))
+        _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.name, detail=str(error))
         # The lane may have been sent to another offset by then.
-        self._services.call_later(RETRY_S, lambda: self.reposition([(lane, lane.ledger.seen)]))
+        self._services.call_later(RETRY_S, lambda: self.reposition([(lane, lane.ledger.position)]))
 
     def pause(self, lane: Lane) -> None:
         """Stop fetching for a lane whose delivery was exhausted."""
@@ -163,7 +164,7 @@ class SubscriptionConsumer:
     @property
     def has_open_circuit(self) -> bool:
         """Whether the circuit of any lane is open or half open."""
-        return any(lane.state is not CircuitState.CLOSED for lane in self.accumulator.lanes.values())
+        return any(lane.circuit.state is not CircuitState.CLOSED for lane in self.accumulator.lanes.values())
 
     def delivery_succeeded(self) -> None:
         """End the problems that a delivery ends, unless the circuit of another lane is still open."""
@@ -198,7 +199,7 @@ class SubscriptionConsumer:
         self.status_changed |= self.health.update_topics(topics, self._sources)
         self._events.update_topics(topics, self._sources)
         for lane in list(self.accumulator.lanes.values()):
-            if lane.known and lane.partition.topic in topics.partitions:
+            if lane.position_known and lane.partition.topic in topics.partitions:
                 self._start_positions.check_topic(lane, topics)
 
     def check(self) -> None:

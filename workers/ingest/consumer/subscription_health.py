@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
-from webhookd.flow.batching.lane import Lane
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.activity import Activity, Event
 from webhookd.flow.status.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
@@ -159,7 +159,7 @@ class SubscriptionHealth:
 
 def failing_since(lanes: Collection[Lane]) -> float:
     """When the lane that has failed for longest began to; 0 while all are well."""
-    return min((lane.failing_since for lane in lanes if lane.failing_since), default=0.0)
+    return min((lane.circuit.failing_since for lane in lanes if lane.circuit.failing_since), default=0.0)
 
 
 def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | None, now: float) -> SubscriptionHealth:

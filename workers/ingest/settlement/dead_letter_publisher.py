@@ -59,7 +59,9 @@ class DeadLetterPublisher:
             heard = None if failing else tried
             now = self._monotonic()
             self._copies.add(
-                DeadLetterCopy(topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, tried=heard)
+                DeadLetterCopy(
+                    topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, on_first_attempt=heard
+                )
             )
             self._changed.notify()
         if failing:
@@ -68,7 +70,7 @@ class DeadLetterPublisher:
     def failure_of(self, topic: str, subscription_id: str) -> str | None:
         """Why the subscription's copies to the topic fail; empty while they succeed, None before the first one."""
         with self._changed:
-            return self._copies.trouble(topic, subscription_id, self._monotonic())
+            return self._copies.problem(topic, subscription_id, self._monotonic())
 
     def _run(self) -> None:
         while True:
@@ -90,11 +92,11 @@ class DeadLetterPublisher:
             _log.exception("dead_letters_failed", topic=copy.topic, count=len(copy.dead_letters))
             uncopied = [Uncopied(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
         with self._changed:
-            self._copies.tried(copy, uncopied, self._monotonic())
-            heard = [copy.tried] if copy.tried is not None else []
-            copy.tried = None
+            self._copies.attempted(copy, uncopied, self._monotonic())
+            heard = [copy.on_first_attempt] if copy.on_first_attempt is not None else []
+            copy.on_first_attempt = None
             if uncopied:  # those who wait for other copies to this topic would wait for a pause
-                heard += self._copies.unheard(copy.topic)
+                heard += self._copies.take_callbacks(copy.topic)
             given_up = self._copies.give_up(self._monotonic())
         for tell in heard:
             tell()
