@@ -60,7 +60,7 @@ def test_end_from_before_the_lane_moved_is_void() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
     scene.kafka_consumer.listener.end_reached(ZERO, 512)
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     scene.consumer.poll(scene.services.now, 0.001)
     assert scene.committable() == {ZERO: 3}
 

@@ -16,7 +16,7 @@ from workers.ingest.consumer.subscription_health import UNHEALTHY_AFTER_S
 
 def test_unread_lane_is_not_repositioned() -> None:
     scene = Scene()
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     assert scene.kafka_consumer.asked == []
 
 
@@ -181,7 +181,7 @@ def test_reposition_that_failed_is_tried_again() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     scene.reads(ZERO, GOOD, at=2)
     scene.kafka_consumer.gone.clear()
     ((_, again),) = scene.services.later
@@ -195,7 +195,7 @@ def test_nothing_is_taken_beyond_what_a_failed_move_dropped() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
-    scene.consumer.reposition([(scene.lane(), 2)])
+    scene.consumer.seek([(scene.lane(), 2)])
     scene.reads(ZERO, GOOD, at=5)
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
 
@@ -204,9 +204,9 @@ def test_move_that_is_tried_again_goes_to_where_the_lane_is_by_then() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
-    scene.consumer.reposition([(scene.lane(), 2)])
+    scene.consumer.seek([(scene.lane(), 2)])
     scene.kafka_consumer.gone.clear()
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     ((_, again),) = scene.services.later
     again()
     assert scene.kafka_consumer.asked == [("seek", ZERO, 0), ("seek", ZERO, 0)]

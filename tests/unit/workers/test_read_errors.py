@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.consumer_events import WELL, ended, passes, reasons, repositions
+from tests.harness.consumer_events import WELL, ended, passes, reasons, seeks
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene
 from webhookd.flow.batching.circuit_breaker import CircuitState
@@ -90,11 +90,11 @@ def test_partition_with_an_error_is_fetched_anew() -> None:
     scene.reads(ZERO, SMALL, GOOD, at=3)
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     passes(scene, PROBE_INTERVAL_S - 1)
-    early = repositions(scene)
+    early = seeks(scene)
     passes(scene, 1)
-    assert (early, repositions(scene)) == ([], [(ZERO, 5)])
+    assert (early, seeks(scene)) == ([], [(ZERO, 5)])
     passes(scene, PROBE_INTERVAL_S)
-    assert repositions(scene) == [(ZERO, 5), (ZERO, 5)]
+    assert seeks(scene) == [(ZERO, 5), (ZERO, 5)]
     assert scene.lane().ledger.open_count == 1
 
 
@@ -107,7 +107,7 @@ def test_paused_partition_is_not_fetched_anew_and_not_blamed() -> None:
     held = passes(scene, PROBLEM_AFTER_S + 1)
     scene.lane().circuit.state = CircuitState.CLOSED
     scene.consumer.resume(scene.lane())
-    assert (reasons(held), repositions(scene), reasons(passes(scene, 1))) == ([], [], ["topic_denied"])
+    assert (reasons(held), seeks(scene), reasons(passes(scene, 1))) == ([], [], ["topic_denied"])
 
 
 def test_partitions_with_errors_take_turns_to_be_fetched_anew() -> None:
@@ -120,7 +120,7 @@ def test_partitions_with_errors_take_turns_to_be_fetched_anew() -> None:
     scene.consumer.poll(scene.services.now, 0.001)
     scene.kafka_consumer.asked.clear()
     passes(scene, 2 * PROBE_INTERVAL_S)
-    assert sorted(partition for partition, _ in repositions(scene)) == many
+    assert sorted(partition for partition, _ in seeks(scene)) == many
 
 
 def test_silence_of_the_brokers_does_not_count() -> None:

@@ -83,7 +83,7 @@ def test_mix_that_lost_a_lane_rereads_only_the_other(in_flight: InFlightDeliveri
     effect = ReportEffect()
     in_flight.rewind(lost, effect)
     for lane, offset in effect.reread:
-        scene.consumer.reposition([(lane, offset)])
+        scene.consumer.seek([(lane, offset)])
     assert scene.kafka_consumer.asked == [("seek", ONE, 7)]
 
 
@@ -94,7 +94,7 @@ def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
     scene.kafka_consumer.committed = OffsetAndMetadata(0)
     scene.kafka_consumer.listener.revoked([ZERO])
     scene.kafka_consumer.listener.assigned([ZERO])
-    scene.consumer.reposition([(old, 0)])
+    scene.consumer.seek([(old, 0)])
     scene.consumer.pause(old)
     assert scene.kafka_consumer.asked == []
 
@@ -103,7 +103,7 @@ def test_held_lane_stops_reading_until_its_probe() -> None:
     scene = Scene()
     scene.lane().circuit.state = CircuitState.OPEN
     scene.consumer.pause(scene.lane())
-    scene.consumer.reposition([(scene.lane(), 3)])
+    scene.consumer.seek([(scene.lane(), 3)])
     scene.consumer.resume(scene.lane())
     assert [call for call, _, _ in scene.kafka_consumer.asked] == ["pause", "seek", "pause", "resume"]
 
@@ -142,7 +142,7 @@ def test_closed_consumer_commits_and_seeks_no_more() -> None:
     lane = scene.lane()
     scene.consumer.close()
     scene.kafka_consumer.listener.revoked([ZERO, ONE])
-    scene.consumer.reposition([(lane, 0)])
+    scene.consumer.seek([(lane, 0)])
     assert (scene.kafka_consumer.commits, scene.kafka_consumer.asked) == ([], [])
 
 
@@ -221,7 +221,7 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
     lane = scene.lane()
-    scene.consumer.reposition([(lane, lane.rewind("another"))])
+    scene.consumer.seek([(lane, lane.rewind("another"))])
     scene.consumer.poll(scene.services.now, 0.001)
     assert (len(lane.waiting), scene.kafka_consumer.asked[-1]) == (0, ("seek", ZERO, 0))
 

@@ -34,7 +34,7 @@ class Owner(Protocol):
     def lane(self, partition: Partition) -> Lane | None:
         """The lane that is open for a partition."""
 
-    def reposition(self, targets: Sequence[LaneOffset]) -> None:
+    def seek(self, targets: Sequence[LaneOffset]) -> None:
         """Read these lanes on from their offsets."""
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
@@ -77,7 +77,7 @@ class ConsumerEvents:
         if partition not in self._just_failed:
             self._errors.read_succeeded(partition)
 
-    def repositioned(self, partition: Partition) -> None:
+    def discard_end(self, partition: Partition) -> None:
         """The partition is read from elsewhere now, or not by us any more: what was said of it before is void."""
         self._reached.pop(partition, None)
 
@@ -121,7 +121,7 @@ class ConsumerEvents:
         lanes = {lane.partition: lane for lane in self._lanes() if _can_be_refetched(lane)}
         due = self._errors.due_probes(lanes, self._services.monotonic(), REFETCHES_AT_ONCE)
         if due:
-            self._owner.reposition([(lanes[partition], lanes[partition].ledger.position) for partition in due])
+            self._owner.seek([(lanes[partition], lanes[partition].ledger.position) for partition in due])
 
     def unfetched_partitions(self) -> list[Partition]:
         """The partitions whose ends the brokers are to be asked for, since nothing is fetched of them."""

@@ -37,7 +37,7 @@ class Owner(Protocol):
     status_changed: bool
     undeliverable: UndeliverableRecords
 
-    def reposition(self, targets: Sequence[LaneOffset]) -> None:
+    def seek(self, targets: Sequence[LaneOffset]) -> None:
         """Read these lanes on from these offsets."""
 
 
@@ -107,5 +107,5 @@ class MessageProcessor:
                 self._filter_failures.add_records(lane.partition.topic, len(records))
             self._events.records_read(lane.partition)
             if lane.undecodable_run.lookahead_offset is not None and lane.look_ahead(records, matcher):
-                owner.reposition([(lane, lane.ledger.position)])
+                owner.seek([(lane, lane.ledger.position)])
         owner.status_changed = True

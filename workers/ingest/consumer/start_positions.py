@@ -62,7 +62,7 @@ class Owner(Protocol):
     def open_lane(self, partition: Partition) -> Lane:
         """A new lane in the place of the one that was open, which is forgotten."""
 
-    def reposition(self, targets: Sequence[LaneOffset]) -> None:
+    def seek(self, targets: Sequence[LaneOffset]) -> None:
         """Have these lanes read on from these offsets."""
 
     def request_dispatch(self) -> None:
@@ -176,7 +176,7 @@ class StartPositions:
                     missing[partition] = need
         self._owner.stall_check.positions_looked_up(requests.keys() - missing.keys())
         self._owner.stall_check.positions_looked_up(missing, "the brokers do not say")
-        self._owner.reposition(targets)
+        self._owner.seek(targets)
         self._owner.request_dispatch()
         if missing:
             lanes = [str(partition) for partition in missing]

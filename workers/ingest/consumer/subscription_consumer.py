@@ -122,7 +122,7 @@ class SubscriptionConsumer:
         self._apply_backpressure()
         return bool(messages)
 
-    def reposition(self, targets: Sequence[LaneOffset]) -> None:
+    def seek(self, targets: Sequence[LaneOffset]) -> None:
         """Read these lanes on from these offsets, which are their watermarks; lanes that are closed are left out."""
         ours = {lane.partition: (lane, at) for lane, at in targets if at != UNREAD and self._owns(lane)}
         if not ours:
@@ -137,18 +137,18 @@ class SubscriptionConsumer:
                 if lane.paused:
                     self.kafka_consumer.pause(partition)
         except KafkaException as error:
-            self._reposition_one_by_one(list(ours.values()), error)
+            self._seek_one_by_one(list(ours.values()), error)
 
-    def _reposition_one_by_one(self, targets: Sequence[LaneOffset], error: KafkaException) -> None:
+    def _seek_one_by_one(self, targets: Sequence[LaneOffset], error: KafkaException) -> None:
         """A call with one partition that is refused moves none: try each in a call of its own, and that one later."""
         if len(targets) > 1:
             for target in targets:
-                self.reposition([target])
+                self.seek([target])
             return
         ((lane, _),) = targets
-        _log.warning("reposition_failed", subscription=self.subscription.id, lane=lane.name, detail=str(error))
+        _log.warning("seek_failed", subscription=self.subscription.id, lane=lane.name, detail=str(error))
         # The lane may have been sent to another offset by then.
-        self._services.call_later(RETRY_S, lambda: self.reposition([(lane, lane.ledger.position)]))
+        self._services.call_later(RETRY_S, lambda: self.seek([(lane, lane.ledger.position)]))
 
     def pause(self, lane: Lane) -> None:
         """Stop fetching for a lane whose delivery was exhausted."""
@@ -317,5 +317,5 @@ class SubscriptionConsumer:
     def _discard_messages(self, partitions: Collection[Partition]) -> None:
         """Drop what was fetched of these partitions: their lanes read on from elsewhere, or are closed."""
         for partition in partitions:
-            self._events.repositioned(partition)
+            self._events.discard_end(partition)
         self._processor.discard(partitions)

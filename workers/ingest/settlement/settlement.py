@@ -140,7 +140,7 @@ class Settlement:
         """`code` is the failure's, "" where nothing failed."""
         consumer.counters.delivered += effect.delivered
         consumer.status_changed = consumer.status_changed or effect.delivered > 0
-        consumer.reposition(effect.reread)
+        consumer.seek(effect.reread)
         for rested_at in {
             lane.dispatch_not_before for lane, _ in effect.reread if lane.dispatch_not_before > self._monotonic()
         }:
