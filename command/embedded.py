@@ -60,8 +60,8 @@ class EmbeddedService:
     def start(self) -> None:
         """Run what is registered. Raises QueueUnavailable when the worker does not come up."""
         self._worker.start()
-        # Nobody looks into the embedded queues, so nobody is found deaf to them.
-        self._process.start(queues=list(QUEUES.values()), slots=THREADS, stuck=lambda: None)
+        # The lengths of the embedded queues are unknown, so the worker never counts as stuck.
+        self._process.start(queues=list(QUEUES.values()), threads=THREADS, stuck=lambda: None)
         self._started = True
         self._ingest.start()
 

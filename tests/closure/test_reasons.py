@@ -26,10 +26,10 @@ from webhookd.flow.subscription import OnExhausted
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
-RAISERS = {"suffer": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
+RAISERS = {"begin_problem": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
 """Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
 
-PASSED_ON = {"code", "error.code", "consumer.vitals.last_code", "report.failure.error if report.failure else ''"}
+PASSED_ON = {"code", "error.code", "owner.health.last_code", "report.failure.error if report.failure else ''"}
 """Codes of exchanges, and those that an earlier call has named."""
 
 NAMED_ELSEWHERE = {UnusableSubscription.code, WORKER_LOST, *kafka_read_errors.CODES}

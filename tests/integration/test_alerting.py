@@ -228,10 +228,10 @@ def test_recovery_is_mailed_long_after_the_change(database: Database) -> None:
 
 
 def test_mail_waits_for_its_server(database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay) -> None:
-    mailer.away = True
+    mailer.down = True
     written(database, UNHEALTHY, now=clock.wall_clock())
     until(lambda: _fails(outbox_relay), "the fault of the mail server is found")
-    mailer.away = False
+    mailer.down = False
     assert mailer.wait(lambda sent: len(sent) == 1, PATIENCE_S)
     until(lambda: settled(database), "the outbox is settled")
     outbox_relay.check()
@@ -251,7 +251,7 @@ def test_rejected_mail_is_given_up_and_the_next_is_sent(
 def test_failing_address_keeps_the_mail_from_no_other(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
-    mailer.busy.add("busy@example.com")
+    mailer.deferred.add("busy@example.com")
     recipients = ("nobody at home", "busy@example.com", "jörg@example.com", "ops@bücher.example")
     with database.transaction() as session:
         emails = Alerting(emails=recipients)
@@ -264,7 +264,7 @@ def test_failing_address_keeps_the_mail_from_no_other(
         "nobody at home": MailResult.REFUSED,
         "busy@example.com": MailResult.LATER,
     }
-    mailer.busy.clear()
+    mailer.deferred.clear()
     with database.transaction() as session:
         session.execute(update(MailRow).values(next_try_at=1.0))
     assert mailer.wait(lambda sent: len(sent) == 3, PATIENCE_S)
@@ -293,7 +293,7 @@ def test_unreached_operator_is_a_fault_until_reached(database: Database, mailer:
 def test_mail_that_could_not_be_sent_for_days_is_given_up(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
-    mailer.busy.add("busy@example.com")
+    mailer.deferred.add("busy@example.com")
     old = clock.wall_clock() - GIVE_UP_S - 1
     with database.transaction() as session:
         mail_outbox.add(session, [an_alert("old", "busy@example.com", old)])

@@ -10,7 +10,7 @@ import pytest
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import Announcement
+from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.store import administration, migrating, subscriptions
@@ -54,7 +54,7 @@ class Answering:
         return timeout_s > 0
 
 
-def hear_nothing(_hear: Callable[[Announcement], None], stop: Event) -> None:
+def hear_nothing(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
     stop.wait(PATIENCE_S)
 
 

@@ -227,7 +227,7 @@ def test_check_that_could_not_run_is_absent() -> None:
 class Waiting(MemoryCoordination):
     """A coordination store in whose queues tasks wait."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         return {"webhookd.first": 3, "webhookd.retry": 0}
 
 
@@ -237,11 +237,11 @@ def test_queue_without_workers_is_a_fault_of_its_own() -> None:
     checks = WorkerChecks(coordination, lambda: now[0])
     with pytest.raises(NoWorkers, match=r"webhookd\.first, webhookd\.retry"):
         checks.queues_have_consumers()
-    coordination.announce(
+    coordination.write_heartbeat(
         WorkerHeartbeat(
             id="w",
             queues=("webhookd.first", "webhookd.retry"),
-            slots=4,
+            threads=4,
             busy=0,
             since_began_s=None,
             since_ended_s=None,

@@ -66,14 +66,14 @@ def test_first_answer_confirms_the_cluster_once(scene: Scene) -> None:
 
 
 def test_outage_confirms_nothing_and_is_timed(scene: Scene) -> None:
-    scene.kafka.away = True
+    scene.kafka.down = True
     scene.watch.probe()
     scene.now += 7.0
     scene.watch.probe()
     assert (scene.callbacks.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["checked", "checked"], 7.0)
     with pytest.raises(KafkaUnavailable):
         scene.watch.check()
-    scene.kafka.away = False
+    scene.kafka.down = False
     scene.watch.probe()
     scene.watch.check()
     assert scene.callbacks.all() == ["confirmed", "checked"]

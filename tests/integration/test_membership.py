@@ -12,8 +12,8 @@ from threading import Event
 import pytest
 
 from tests.harness.subscriptions import subscription
-from webhookd.flow.control.change_notification import Announcement
-from webhookd.flow.control.membership import BACK_S, STEADY_S
+from webhookd.flow.control.change_notification import ChangeNotification
+from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.store import migrating, subscriptions
@@ -27,7 +27,7 @@ IDS = frozenset(f"subscription-{number}" for number in range(12))
 ANSWERED = KafkaReachability().answered(0.0)
 
 
-def hear_nothing(_hear: Callable[[Announcement], None], stop: Event) -> None:
+def hear_nothing(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
     stop.wait(PATIENCE_S)
 
 
@@ -126,10 +126,10 @@ def test_process_that_cannot_read_gives_its_share_and_takes_it_back(scene: Scene
     scene.now = 100.0 + LOST_S
     scene.until(lambda: not scene.a.running and scene.b.running == IDS)
     scene.a.reachability = scene.a.reachability.answered(200.0)
-    scene.now = 200.0 + BACK_S - 1
+    scene.now = 200.0 + REJOIN_AFTER_S - 1
     scene.let_both_read()
     assert not scene.a.running
-    scene.now = 200.0 + BACK_S
+    scene.now = 200.0 + REJOIN_AFTER_S
     scene.until(lambda: scene.shared)
     assert scene.a.running == share
 

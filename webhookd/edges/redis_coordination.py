@@ -40,7 +40,7 @@ TRIM_INTERVAL_S = 1.0
 STREAM_LENGTH = 100_000
 """Flushes kept for an ingest process that does not read; older ones only cost a lease."""
 
-_OFFER = """
+_MAKE_CLAIMABLE = """
 local offers = cmsgpack.unpack(ARGV[1])
 for i, offer in ipairs(offers) do
   redis.call('SET', KEYS[2] .. offer[2], ARGV[2 + i], 'EX', ARGV[2])
@@ -88,7 +88,7 @@ return answers
 """
 
 # Silence is told by Redis' clock alone: those of the workers' machines differ.
-_ANNOUNCE = """
+_WRITE_HEARTBEAT = """
 local now = redis.call('TIME')
 local now_ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
 redis.call('HSET', KEYS[1], ARGV[1], now_ms .. '|' .. ARGV[2])
@@ -96,7 +96,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-_WORKERS = """
+_LIVE_WORKERS = """
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local said, alive = redis.call('HGETALL', KEYS[1]), {}
@@ -152,17 +152,17 @@ class RedisCoordination:
         # kombu keeps a queue without priorities in a list of the queue's name, behind its `global_keyprefix`.
         self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
         self._silence_ms = round(worker_silence_s * 1000)
-        self._offer = self._redis.register_script(_OFFER)
+        self._make_claimable = self._redis.register_script(_MAKE_CLAIMABLE)
         self._claim = self._redis.register_script(_CLAIM)
-        self._announce = self._redis.register_script(_ANNOUNCE)
-        self._alive = self._redis.register_script(_WORKERS)
+        self._write_heartbeat = self._redis.register_script(_WRITE_HEARTBEAT)
+        self._live_workers = self._redis.register_script(_LIVE_WORKERS)
 
-    def offer(self, offers: Sequence[Publication]) -> None:
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
         with self._answering:
-            index = [[o.ref.id, payload_key(o.ref.id, o.ref.attempt), *_lanes(o.ref)] for o in offers]
-            payloads = [offer.payload for offer in offers]
-            self._offer(
+            index = [[p.ref.id, payload_key(p.ref.id, p.ref.attempt), *_lanes(p.ref)] for p in publications]
+            payloads = [publication.payload for publication in publications]
+            self._make_claimable(
                 keys=[self._slots, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
             )
 
@@ -171,18 +171,18 @@ class RedisCoordination:
         with self._answering:
             index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in refs]
             answers: Any = self._claim(
-                keys=[self._slots, self._payloads, self._reports + refs[0].reply],
+                keys=[self._slots, self._payloads, self._reports + refs[0].reply_to],
                 args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
             )
             return [_verdict(answer) for answer in answers]
 
-    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+    def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the one its lanes wait for."""
         with self._answering:
             wanted = [
                 (slot, f"{epoch}|{t.id}|")
                 for t in refs
-                for slot, epoch in zip(t.slots(), t.lanes.values(), strict=True)
+                for slot, epoch in zip(t.claim_keys(), t.lanes.values(), strict=True)
             ]
             held = cast("list[bytes | None]", self._redis.hmget(self._slots, [slot for slot, _ in wanted]))
             good = [
@@ -192,7 +192,7 @@ class RedisCoordination:
         ends = list(accumulate(len(ref.lanes) for ref in refs))
         return [all(good[end - len(t.lanes) : end]) for t, end in zip(refs, ends, strict=True)]
 
-    def flush(self, flush: ReportFlush) -> None:
+    def send_reports(self, flush: ReportFlush) -> None:
         """Hand over reports and what becomes of the payloads, in one MULTI."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key, payload in flush.keep.items():
@@ -204,7 +204,7 @@ class RedisCoordination:
                 pipe.expire(self._reports + reply, STREAM_TTL_S)
             pipe.execute()
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one.
 
         What was read is trimmed about once a second.
@@ -242,24 +242,26 @@ class RedisCoordination:
             if slots:
                 self._redis.hdel(self._slots, *slots)
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
         with self._answering:
-            self._announce(keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms])
+            self._write_heartbeat(
+                keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms]
+            )
 
-    def withdraw(self, worker_id: str) -> None:
+    def remove_heartbeat(self, worker_id: str) -> None:
         """A worker takes no more tasks."""
         with self._answering:
             self._redis.hdel(self._workers, worker_id)
 
-    def workers(self) -> list[WorkerHeartbeat]:
+    def live_workers(self) -> list[WorkerHeartbeat]:
         """The workers that are alive, by id. What another version says of itself is passed over."""
         with self._answering:
-            answers: Any = self._alive(keys=[self._workers], args=[self._silence_ms])
+            answers: Any = self._live_workers(keys=[self._workers], args=[self._silence_ms])
         found = [worker for silent_ms, said in answers if (worker := _worker_of(said, silent_ms / 1000))]
         return sorted(found, key=lambda worker: worker.id)
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue; those that a worker holds (also for a countdown) wait no more."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key in self._queues.values():
@@ -287,7 +289,7 @@ def _encoded(argument: str | bytes | float) -> bytes:
 
 
 def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
-    return list(zip(ref.slots(), ref.lanes.values(), strict=True))
+    return list(zip(ref.claim_keys(), ref.lanes.values(), strict=True))
 
 
 def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:

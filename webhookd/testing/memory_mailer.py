@@ -18,16 +18,16 @@ class MemoryMailer:
 
     def __init__(self) -> None:
         self.sent: list[Mail] = []
-        self.away = False
+        self.down = False
         self.smtputf8 = True
         self.refused: set[str] = set()
-        self.busy: set[str] = set()
+        self.deferred: set[str] = set()
         self._changed = Condition()
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Take the mail; returns what became of each recipient."""
         self.ping()
-        settled = tuple(self._settled(mail, recipient) for recipient in mail.recipients)
+        settled = tuple(self._result_for(mail, recipient) for recipient in mail.recipients)
         with self._changed:
             self.sent += [
                 replace(mail, recipients=(item.recipient,)) for item in settled if item.result is MailResult.DELIVERED
@@ -37,7 +37,7 @@ class MemoryMailer:
 
     def ping(self) -> None:
         """Raises MailUnavailable while it is away."""
-        if self.away:
+        if self.down:
             raise MailUnavailable("nobody listens")
 
     def wait(self, reached: Callable[[list[Mail]], bool], timeout_s: float) -> bool:
@@ -45,7 +45,7 @@ class MemoryMailer:
         with self._changed:
             return self._changed.wait_for(lambda: reached(self.sent), timeout_s)
 
-    def _settled(self, mail: Mail, recipient: str) -> RecipientResult:
+    def _result_for(self, mail: Mail, recipient: str) -> RecipientResult:
         try:
             address = parse_address(recipient)
         except InvalidInput as error:
@@ -53,7 +53,7 @@ class MemoryMailer:
         impossible = "\n" in mail.subject or "\r" in mail.subject or not (address.is_ascii or self.smtputf8)
         if recipient in self.refused or impossible:
             return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail="550 refused")
-        result = MailResult.LATER if recipient in self.busy else MailResult.DELIVERED
+        result = MailResult.LATER if recipient in self.deferred else MailResult.DELIVERED
         return RecipientResult(
             recipient=recipient, result=result, detail="451 busy" if result is MailResult.LATER else ""
         )

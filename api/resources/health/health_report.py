@@ -145,7 +145,7 @@ class HealthReport:
             "undeliverable_addresses": stored.undeliverable if stored is not None else None,
             "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
             "oldest_unanswered_s": vitals.oldest_unanswered_s if vitals is not None else None,
-            "longest_turn_s": vitals.longest_turn_s if vitals is not None else None,
+            "longest_iteration_s": vitals.longest_iteration_s if vitals is not None else None,
         }
 
 
@@ -173,7 +173,7 @@ def _coordination_says(coordination: Coordination | None) -> CoordinationAnswer:
         return CoordinationAnswer(workers=(), queues={})
     coordination.ping()  # what a replica says of workers and queues may be of the past
     return CoordinationAnswer(
-        workers=[asdict(worker) for worker in coordination.workers()], queues=coordination.queues()
+        workers=[asdict(worker) for worker in coordination.live_workers()], queues=coordination.queue_lengths()
     )
 
 

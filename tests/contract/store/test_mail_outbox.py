@@ -334,11 +334,11 @@ def test_dead_process_is_not_heard_of_any_more(database: Database) -> None:
 def test_vitals_of_all_processes_are_taken_together(database: Database) -> None:
     with database.transaction() as session:
         system_health.heartbeat(
-            session, "a", IngestLoad(deliveries_in_flight=5, oldest_unanswered_s=1.5, longest_turn_s=0.35)
+            session, "a", IngestLoad(deliveries_in_flight=5, oldest_unanswered_s=1.5, longest_iteration_s=0.35)
         )
         system_health.heartbeat(session, "b", IngestLoad(deliveries_in_flight=2, oldest_unanswered_s=9.0))
         assert system_health.ingest_load(session) == IngestLoad(
-            deliveries_in_flight=7, oldest_unanswered_s=9.0, longest_turn_s=0.35
+            deliveries_in_flight=7, oldest_unanswered_s=9.0, longest_iteration_s=0.35
         )
 
 

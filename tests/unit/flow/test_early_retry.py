@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.harness.lanes import FAILED, about, accumulator, dispatches, fill, lane_of
+from tests.harness.lanes import FAILED, about, accumulator, fill, in_flight_deliveries, lane_of
 from webhookd.flow.attempt.attempt_report import ReportKind
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
@@ -18,7 +18,7 @@ class Scene:
 
     def __init__(self, on_exhausted: OnExhausted = OnExhausted.PAUSE) -> None:
         self.accumulator: BatchAccumulator = accumulator(on_exhausted=on_exhausted)
-        self.dispatches: InFlightDeliveries = dispatches()
+        self.in_flight: InFlightDeliveries = in_flight_deliveries()
         self.now = 0.0
         fill(self.accumulator, 0, [0])
         self.delivery: Delivery = self.dispatch()
@@ -26,21 +26,21 @@ class Scene:
     def dispatch(self) -> Delivery:
         """What is ready is published."""
         (delivery,) = self.accumulator.ready(self.now)
-        self.dispatches.published(delivery, self.now)
+        self.in_flight.published(delivery, self.now)
         return delivery
 
     def retry_in(self, wait_s: float = WAIT_S) -> None:
         """The attempt failed, and another one is due after the wait."""
-        self.dispatches.report(about(self.delivery, ReportKind.RETRY, wait_s=wait_s, failure=FAILED), self.now)
+        self.in_flight.apply(about(self.delivery, ReportKind.RETRY, wait_s=wait_s, failure=FAILED), self.now)
 
     def began(self, *, after_s: float) -> None:
         """A worker begins the next attempt."""
         self.now += after_s
-        self.dispatches.report(about(self.delivery, ReportKind.STARTED), self.now)
+        self.in_flight.apply(about(self.delivery, ReportKind.STARTED), self.now)
 
     def exhausted(self) -> ReportEffect:
         """The attempt under way failed, and the worker finds none left."""
-        return self.dispatches.report(about(self.delivery, ReportKind.EXHAUSTED, failure=FAILED), self.now)
+        return self.in_flight.apply(about(self.delivery, ReportKind.EXHAUSTED, failure=FAILED), self.now)
 
 
 @pytest.mark.parametrize("on_exhausted", OnExhausted)
@@ -51,7 +51,7 @@ def test_attempts_that_began_too_early_are_made_again(on_exhausted: OnExhausted)
         at.began(after_s=0.1)
     effect = at.exhausted()
     lane = lane_of(at.accumulator)
-    assert (effect.held, effect.burial, lane.state) == ([], None, CircuitState.CLOSED)
+    assert (effect.opened_circuits, effect.exhausted_batch, lane.circuit.state) == ([], None, CircuitState.CLOSED)
     assert (effect.reread, lane.failures, lane.failing) == ([(lane, 0)], 1, True)
 
 
@@ -72,28 +72,28 @@ def test_attempt_that_began_in_its_time_counts(wait_s: float, after_s: float) ->
     at = Scene()
     at.retry_in(wait_s)
     at.began(after_s=after_s)
-    assert at.exhausted().held == [lane_of(at.accumulator)]
+    assert at.exhausted().opened_circuits == [lane_of(at.accumulator)]
 
 
 def test_attempt_whose_start_nobody_reported_is_known_by_its_end() -> None:
     at = Scene()
     at.retry_in()
     at.now += 0.1
-    assert at.exhausted().held == []
+    assert at.exhausted().opened_circuits == []
 
 
 def test_stale_retry_is_no_attempt() -> None:
     at = Scene()
     at.retry_in()
-    at.dispatches.report(about(at.delivery, ReportKind.STALE), at.now)
-    assert at.delivery.early == 0
+    at.in_flight.apply(about(at.delivery, ReportKind.STALE), at.now)
+    assert at.delivery.early_attempts == 0
 
 
 def test_reports_that_had_to_wait_say_of_no_attempt_that_it_was_early() -> None:
     at = Scene()
-    at.dispatches.heard_late = True
+    at.in_flight.reports_late = True
     at.retry_in()
-    at.dispatches.heard_late = False
+    at.in_flight.reports_late = False
     at.began(after_s=0.1)
     at.exhausted()
-    assert (at.delivery.early, lane_of(at.accumulator).state) == (0, CircuitState.OPEN)
+    assert (at.delivery.early_attempts, lane_of(at.accumulator).circuit.state) == (0, CircuitState.OPEN)

@@ -10,7 +10,7 @@ def worker(*queues: str, since_began_s: float | None) -> WorkerHeartbeat:
     return WorkerHeartbeat(
         id="w",
         queues=queues,
-        slots=4,
+        threads=4,
         busy=0,
         since_began_s=since_began_s,
         since_ended_s=None,

@@ -1,20 +1,20 @@
-"""What the watchdog logs about slow iterations; the test makes the ticks."""
+"""What the watchdog logs of slow iterations, with its ticks in the test's hand."""
 
 import threading
 
 from structlog.testing import capture_logs
 
-from tests.harness.memory_consumer import HandServices
+from tests.harness.memory_consumer import MemoryServices
 from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 
 
-def test_slow_iteration_is_logged_once_with_its_place() -> None:
-    hangs, inbox = threading.Event(), LoopInbox(HandServices().monotonic)
+def test_slow_iteration_is_logged_once_with_the_code_it_is_in() -> None:
+    hangs, inbox = threading.Event(), LoopInbox(MemoryServices().monotonic)
     inbox.put(hangs.wait)  # type: ignore[arg-type]  # the return value is not used
-    loop = threading.Thread(target=inbox.hear, args=[1.0])
-    watchdog = LoopWatchdog(iteration=lambda: inbox.turn or 1, thread_id=lambda: loop.ident)
+    loop = threading.Thread(target=inbox.run_pending, args=[1.0])
+    watchdog = LoopWatchdog(iteration=lambda: inbox.iteration or 1, thread_id=lambda: loop.ident)
     loop.start()
     try:
         with capture_logs() as logs:
@@ -28,17 +28,17 @@ def test_slow_iteration_is_logged_once_with_its_place() -> None:
     assert watchdog.longest_iteration_s > 1.0
 
 
-def test_log_line_has_the_frames_of_webhookd() -> None:
+def test_log_line_names_the_frames_of_our_code() -> None:
     inside, hangs = threading.Event(), threading.Event()
-    inbox = LoopInbox(HandServices().monotonic)
+    inbox = LoopInbox(MemoryServices().monotonic)
 
     def hang() -> None:
         inside.set()
         hangs.wait()
 
     inbox.put(hang)
-    loop = threading.Thread(target=inbox.hear, args=[1.0])
-    watchdog = LoopWatchdog(iteration=lambda: inbox.turn, thread_id=lambda: loop.ident)
+    loop = threading.Thread(target=inbox.run_pending, args=[1.0])
+    watchdog = LoopWatchdog(iteration=lambda: inbox.iteration, thread_id=lambda: loop.ident)
     loop.start()
     assert inside.wait(20.0)
     try:
@@ -51,7 +51,7 @@ def test_log_line_has_the_frames_of_webhookd() -> None:
     (line,) = logs
     (frame,) = line["at"]
     assert frame.startswith("workers/ingest/loop_inbox.py:")
-    assert frame.endswith(" hear")
+    assert frame.endswith(" run_pending")
 
 
 def test_quick_iterations_are_not_logged() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.harness.subscription_consumers import GOOD, ZERO, Scene
 from webhookd.flow.attempt.attempt_report import LoggedExchange
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.position import OffsetAndMetadata
 from webhookd.flow.status.problem import Problem
@@ -64,23 +64,32 @@ def test_configuration_that_can_be_used_is_unhealthy_no_more() -> None:
 def test_first_delivery_after_a_change_proves_it() -> None:
     scene = Scene(previous=replace(FAILED, version=99))
     before = scene.consumer.status().delivered_since_change
-    scene.consumer.delivered()
+    scene.consumer.delivery_succeeded()
     assert (before, scene.consumer.status().delivered_since_change) == (False, True)
 
 
 def test_lane_of_a_changed_subscription_gets_its_retries_back() -> None:
-    scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failures=5, deaths=2, probes=4, since=1.0, version=99)))
+    scene = Scene(
+        committed=OffsetAndMetadata(
+            3, CommitMetadata(failed_attempts=5, worker_losses=2, failed_probes=4, failing_since=1.0, version=99)
+        )
+    )
     lane = scene.lane(ZERO)
-    assert (lane.state, lane.failures, lane.deaths, lane.failing_since) == (CircuitState.CLOSED, 0, 2, 0.0)
+    assert (lane.circuit.state, lane.failures, lane.worker_losses, lane.circuit.failing_since) == (
+        CircuitState.CLOSED,
+        0,
+        2,
+        0.0,
+    )
 
 
 def test_old_failure_makes_no_changed_subscription_unhealthy() -> None:
     scene = Scene(
-        committed=OffsetAndMetadata(3, CommitMetadata(failures=5, since=1.0, version=99)),
+        committed=OffsetAndMetadata(3, CommitMetadata(failed_attempts=5, failing_since=1.0, version=99)),
         previous=replace(FAILED, version=99),
     )
     scene.services.now = 10_000.0
-    scene.consumer.look_after()
+    scene.consumer.check()
     assert scene.consumer.status().health is Health.HEALTHY
 
 
@@ -88,16 +97,16 @@ def test_lane_that_goes_on_in_another_process_stays_held() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD)
     lane = scene.lane(ZERO)
-    lane.state, lane.failed_probes, lane.failures = CircuitState.OPEN, 2, 4
-    other = Scene(committed=lane.mark)
-    assert (other.lane(ZERO).state, other.lane(ZERO).failures) == (CircuitState.OPEN, 4)
+    lane.circuit.state, lane.circuit.failed_probes, lane.failures = CircuitState.OPEN, 2, 4
+    other = Scene(committed=lane.committable)
+    assert (other.lane(ZERO).circuit.state, other.lane(ZERO).failures) == (CircuitState.OPEN, 4)
 
 
 def test_failure_that_has_lasted_names_its_code_after_a_restart() -> None:
-    scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failures=5, since=1.0)))
+    scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failed_attempts=5, failing_since=1.0)))
     scene.services.now = 10_000.0
-    scene.consumer.look_after()
+    scene.consumer.check()
     before = scene.consumer.status()
-    scene.consumer.failed(LoggedExchange(5.0, "id", 500, b"", b"no", "http_500"))
-    scene.consumer.look_after()
+    scene.consumer.exchange_failed(LoggedExchange(5.0, "id", 500, b"", b"no", "http_500"))
+    scene.consumer.check()
     assert (before.reason, scene.consumer.status().reason) == ("", "http_500")

@@ -13,12 +13,13 @@ Pausing throws away what was prefetched, so it is the exception, with a wide gap
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.batching.lane import DeliveryT, Lane
 
-ASIDE_LIMIT = 1000
+DEAD_LETTER_LIMIT = 1000
 """Records of one lane that may wait for their dead-letter rows."""
 
-SHORT_OF_WORK = 16
+LOW_BUFFER_DIVISOR = 16
 """A lane that holds less than its bound divided by this must not be kept from reading."""
 
 LONGEST_SKIP_S = 1.0
@@ -31,11 +32,11 @@ class ReadBackpressure:
     lane_bytes: int
     skipping_since: float = 0.0
 
-    def skips(self, lanes: Collection[Lane], now: float) -> bool:
+    def skips(self, lanes: Collection[Lane[DeliveryT]], now: float) -> bool:
         """Whether to leave the consumer alone for now."""
-        held = sum(lane.bytes_held for lane in lanes)
+        held = sum(lane.buffered_bytes for lane in lanes)
         plenty = held * 2 > len(lanes) * self.lane_bytes and all(
-            lane.paused or lane.bytes_held * SHORT_OF_WORK > self.lane_bytes for lane in lanes
+            lane.paused or lane.buffered_bytes * LOW_BUFFER_DIVISOR > self.lane_bytes for lane in lanes
         )
         if not plenty:
             self.skipping_since = 0.0
@@ -43,30 +44,30 @@ class ReadBackpressure:
         self.skipping_since = self.skipping_since or now
         return now - self.skipping_since < LONGEST_SKIP_S
 
-    def to_pause(self, lanes: Collection[Lane]) -> list[Lane]:
+    def to_pause(self, lanes: Collection[Lane[DeliveryT]]) -> list[Lane[DeliveryT]]:
         """The lanes that must stop reading now."""
         everything = self.skipping_since > 0.0
         return [lane for lane in lanes if not lane.paused and (everything or self._over(lane))]
 
-    def to_resume(self, lanes: Collection[Lane]) -> list[Lane]:
+    def to_resume(self, lanes: Collection[Lane[DeliveryT]]) -> list[Lane[DeliveryT]]:
         """The lanes that may read again."""
         return [
             lane
             for lane in lanes
             if lane.paused
             and not _stopped(lane)
-            and (lane.bytes_held + lane.aside_bytes) * 4 < self.lane_bytes
-            and lane.ledger.aside_count * 4 < ASIDE_LIMIT
+            and (lane.buffered_bytes + lane.dead_letter_bytes) * 4 < self.lane_bytes
+            and lane.ledger.dead_letter_count * 4 < DEAD_LETTER_LIMIT
         ]
 
-    def _over(self, lane: Lane) -> bool:
+    def _over(self, lane: Lane[DeliveryT]) -> bool:
         return (
             _stopped(lane)
-            or lane.bytes_held + lane.aside_bytes > self.lane_bytes
-            or lane.ledger.aside_count > ASIDE_LIMIT
+            or lane.buffered_bytes + lane.dead_letter_bytes > self.lane_bytes
+            or lane.ledger.dead_letter_count > DEAD_LETTER_LIMIT
         )
 
 
-def _stopped(lane: Lane) -> bool:
+def _stopped(lane: Lane[DeliveryT]) -> bool:
     """Whether a lane must not read, whatever it holds."""
-    return lane.state is CircuitState.OPEN or lane.no_room
+    return lane.circuit.state is CircuitState.OPEN or lane.dead_letters_full

@@ -28,9 +28,9 @@ class ThroughputEstimate:
         now_per_s = batches / elapsed_s
         if now_per_s < self._per_s:
             self._per_s = (self._per_s + now_per_s) / 2 if now_per_s > self._per_s / 4 else now_per_s
-        elif batches >= self.batches() // 2:
+        elif batches >= self.batches_per_delivery() // 2:
             self._per_s = min(now_per_s, self._per_s * _GROWTH)
 
-    def batches(self) -> int:
+    def batches_per_delivery(self) -> int:
         """How many batches fit the target time; at least one."""
         return max(1, int(self._per_s * self._target_s))

@@ -11,12 +11,14 @@ from math import inf
 
 from webhookd.flow.batching import webhook_id
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.batching.endpoint_latency import SLOW_REQUEST_S, EndpointLatency
 from webhookd.flow.batching.envelope import body
-from webhookd.flow.batching.lane import CircuitState, Lane, Matching, RenderedRecord
+from webhookd.flow.batching.lane import RenderedRecord
+from webhookd.flow.batching.message import Matching
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.dispatch.concurrency_limit import SubscriptionLimit, ThreadsInUse
-from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
+from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.dispatch.queue_names import FIRST, RETRY
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import OnExhausted, Subscription
@@ -46,7 +48,7 @@ class BatchAccumulator:
         self.subscription = subscription
         self.matchers = matchers
         self.lanes: dict[tuple[str, int], Lane] = {}
-        self.request_time = EndpointLatency()
+        self.endpoint_latency = EndpointLatency()
         self._limits = limits
         self._new_token = new_token
         self._size = subscription.batching.max_batch_size
@@ -59,7 +61,7 @@ class BatchAccumulator:
             partition,
             epoch=self._new_token(),
             throughput=ThroughputEstimate(self._limits.delivery_target_s),
-            request_time=self.request_time,
+            endpoint_latency=self.endpoint_latency,
             version=self.subscription.version,
         )
         self.lanes[partition.topic, partition.number] = lane
@@ -79,17 +81,17 @@ class BatchAccumulator:
                 lane.delivery.expire()
         return lane
 
-    def held(self, now: float) -> ThreadsInUse:
+    def threads_in_use(self, now: float) -> ThreadsInUse:
         """The threads that its deliveries hold; one that has not moved for long says how slow the endpoint is."""
         held = ThreadsInUse()
         for lane in self.lanes.values():
             delivery = lane.delivery
-            if delivery is None or not delivery.under_way:
+            if delivery is None or not delivery.holds_thread:
                 continue
             running = delivery.stage is DeliveryStage.CLAIMED
-            if running and now - delivery.moved_at > SLOW_REQUEST_S:
-                self.request_time.at_least(now - delivery.moved_at)
-            weight = delivery.weight / len(delivery.lanes)
+            if running and now - delivery.last_progress_at > SLOW_REQUEST_S:
+                self.endpoint_latency.at_least(now - delivery.last_progress_at)
+            weight = delivery.thread_share / len(delivery.lanes)
             if delivery.queue == FIRST:
                 held.first += weight
                 held.running_first += weight * running
@@ -102,13 +104,13 @@ class BatchAccumulator:
             held.failing += weight * lane.failing
         return held
 
-    def lingering(self, now: float) -> Iterator[Delivery]:
+    def holding_shared_task(self, now: float) -> Iterator[Delivery]:
         """Those that keep a shared task open for long."""
         for lane in self.lanes.values():
             delivery = lane.delivery
-            if delivery is None or not delivery.task or delivery.stage is not DeliveryStage.CLAIMED:
+            if delivery is None or not delivery.shared_task or delivery.stage is not DeliveryStage.CLAIMED:
                 continue
-            if now - delivery.moved_at > SLOW_REQUEST_S and delivery.lanes[0] is lane:
+            if now - delivery.last_progress_at > SLOW_REQUEST_S and delivery.lanes[0] is lane:
                 yield delivery
 
     def ready(self, now: float, room: SubscriptionLimit | None = None) -> list[Delivery]:
@@ -116,7 +118,7 @@ class BatchAccumulator:
         deliveries = []
         leftovers = []
         for lane in self.lanes.values():
-            if not lane.free or lane.rest_until > now or not lane.holds_work:
+            if not lane.can_dispatch or lane.dispatch_not_before > now or not lane.has_work:
                 continue
             whole = lane.returned or lane.fills(self._size, self._limits.delivery_bytes)
             if not whole and not lane.failing:
@@ -130,23 +132,25 @@ class BatchAccumulator:
 
     def due_at(self) -> float | None:
         """When a lane that may dispatch has something to, by itself or with others; None while nothing waits."""
-        return min((self._due_at(lane) for lane in self.lanes.values() if lane.free and lane.holds_work), default=None)
+        return min(
+            (self._due_at(lane) for lane in self.lanes.values() if lane.can_dispatch and lane.has_work), default=None
+        )
 
     def _due_at(self, lane: Lane) -> float:
         """When its oldest leftover has waited long enough; what came back or is tried again waits for its rest only."""
         at_once = lane.returned or lane.failing
-        return max(lane.rest_until, -inf if at_once else lane.waiting[0].read_at + self._interval_s)
+        return max(lane.dispatch_not_before, -inf if at_once else lane.waiting[0].read_at + self._interval_s)
 
     def _own(self, lane: Lane) -> Delivery:
         """Consecutive batches of one lane, as many as its pace, the byte bound and what is there allow."""
-        count = 1 if lane.failing else min(lane.throughput.batches(), MAX_BATCHES)
+        count = 1 if lane.failing else min(lane.throughput.batches_per_delivery(), MAX_BATCHES)
         batches: list[Batch] = []
         size = 0
         while len(batches) < count and size < self._limits.delivery_bytes:
             if lane.returned:
                 batch = lane.returned.popleft()
             elif lane.waiting and (not batches or len(lane.waiting) >= self._size):
-                batch = lane.cut(self._size, self._limits.delivery_bytes)
+                batch = lane.form_batch(self._size, self._limits.delivery_bytes)
             else:
                 break
             batches.append(batch)
@@ -180,9 +184,9 @@ class BatchAccumulator:
         for lane in leftovers:
             if room <= 0 or room_bytes <= 0:
                 break
-            fragments = lane.take_fragments(room, room_bytes)
+            fragments = lane.take_rendered(room, room_bytes)
             size = sum(len(fragment.text) for fragment in fragments)
-            lane.bytes_held -= size
+            lane.buffered_bytes -= size
             room -= len(fragments)
             room_bytes -= size
             parts.append((lane, fragments))
@@ -206,10 +210,10 @@ class BatchAccumulator:
             version=self.subscription.version,
             lanes=lanes,
             batches=batches,
-            shares=shares,
-            probe=any(lane.state is CircuitState.HALF_OPEN for lane in lanes),
+            records_per_lane=shares,
+            probe=any(lane.circuit.state is CircuitState.HALF_OPEN for lane in lanes),
             failures=max(lane.failures for lane in lanes),
-            dead_letters=self.subscription.retry.on_exhausted is OnExhausted.DEAD_LETTER,
+            dead_letter_when_exhausted=self.subscription.retry.on_exhausted is OnExhausted.DEAD_LETTER,
         )
         for lane in lanes:
             lane.delivery = delivery
@@ -218,7 +222,7 @@ class BatchAccumulator:
 
 def _leaving(delivery: Delivery, now: float, room: SubscriptionLimit | None) -> Delivery:
     """First attempts go to endpoints that answered well lately; the others' threads are those of the retries."""
-    delivery.queue = FIRST if all(lane.proven(now) for lane in delivery.lanes) else RETRY
-    if room is not None and delivery.alone:
-        room.took(delivery)
+    delivery.queue = FIRST if all(lane.recently_succeeded(now) for lane in delivery.lanes) else RETRY
+    if room is not None and delivery.own_task:
+        room.add(delivery)
     return delivery

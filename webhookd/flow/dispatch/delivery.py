@@ -7,16 +7,15 @@ RETRYING    the retry's claim        countdown + claim_timeout + lease      like
 BURYING     its dead-letter rows     never                                  -
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import inf
 
+from webhookd.flow.batching import lane
 from webhookd.flow.batching.batch import Batch, encode_batches
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
-ALONE_BYTES = 128 * 1024
+OWN_TASK_BYTES = 128 * 1024
 """A delivery this large gets a task of its own, which another worker can take."""
 
 
@@ -45,49 +44,49 @@ class Delivery:
     id: str
     subscription_id: str
     version: int
-    lanes: tuple[Lane, ...]
+    lanes: "tuple[Lane, ...]"
     batches: list[Batch]
-    shares: tuple[int, ...] | None = None
+    records_per_lane: tuple[int, ...] | None = None
     probe: bool = False
     stage: DeliveryStage = DeliveryStage.QUEUED
     attempt: int = 0
-    base: int = 0
+    done_before_attempt: int = 0
     done: int = 0
     failures: int = 0
-    dead_letters: bool = False
+    dead_letter_when_exhausted: bool = False
     publications: int = 0
     queue: str = ""
-    turn: int = 0
+    publication_number: int = 0
     size_bytes: int = 0
-    task: int = 0
-    weight: float = 1.0
-    moved_at: float = inf
+    shared_task: int = 0
+    thread_share: float = 1.0
+    last_progress_at: float = inf
     due_at: float = 0.0
-    asked_at: float = inf
+    claimable_at: float = inf
     not_before: float = -inf
-    early: int = 0
+    early_attempts: int = 0
 
     @property
     def current(self) -> bool:
         """Whether its lanes still wait for it; a delivery of an older epoch is only history."""
-        return all(lane.delivery is self for lane in self.lanes)
+        return all(one.delivery is self for one in self.lanes)
 
     @property
     def failing(self) -> bool:
         """Whether one of its lanes failed last time."""
-        return any(lane.failing for lane in self.lanes)
+        return any(one.failing for one in self.lanes)
 
     def unclaimed_s(self, now: float) -> float:
         """How long a worker has been asked for without one that claims it; negative before a retry is due."""
-        return now - self.asked_at if self.stage in {DeliveryStage.QUEUED, DeliveryStage.RETRYING} else 0.0
+        return now - self.claimable_at if self.stage in {DeliveryStage.QUEUED, DeliveryStage.RETRYING} else 0.0
 
     @property
-    def alone(self) -> bool:
+    def own_task(self) -> bool:
         """Whether it gets a task of its own: it is large, or would keep the task of others open."""
-        return self.size_bytes >= ALONE_BYTES or any(lane.alone or lane.failing for lane in self.lanes)
+        return self.size_bytes >= OWN_TASK_BYTES or any(one.send_alone or one.failing for one in self.lanes)
 
     @property
-    def under_way(self) -> bool:
+    def holds_thread(self) -> bool:
         """Whether a worker has it, or is about to get it; what waits otherwise holds no thread."""
         return self.stage in {DeliveryStage.QUEUED, DeliveryStage.CLAIMED}
 
@@ -96,17 +95,17 @@ class Delivery:
         self.stage = DeliveryStage.CLAIMED
         self.due_at = -inf
 
-    def ref(self, reply: str) -> DeliveryRef:
+    def ref(self, reply_to: str) -> DeliveryRef:
         """What travels in the task; `reply` names the ingest process' reports."""
         return DeliveryRef(
             id=self.id,
             subscription=self.subscription_id,
             version=self.version,
-            lanes={lane.key: lane.epoch for lane in self.lanes},
+            lanes={one.name: one.epoch for one in self.lanes},
             attempt=self.attempt,
             records=sum(batch.records for batch in self.batches),
             batches=len(self.batches),
-            reply=reply,
+            reply_to=reply_to,
             probe=self.probe,
             failures=self.failures,
         )
@@ -116,6 +115,5 @@ class Delivery:
         return encode_batches(self.batches)
 
 
-def take_back(lane: Lane, batches: Sequence[Batch]) -> None:
-    """An undelivered tail returns to its lane, uncut and ahead of everything that came later."""
-    lane.returned.extendleft(reversed(batches))
+Lane = lane.Lane[Delivery]
+"""A lane whose `delivery` is a Delivery: every lane, except inside flow/batching, which does not know deliveries."""

@@ -16,21 +16,21 @@ from webhookd.flow.dispatch.delivery import Delivery
 class RoundRobin:
     """Owned by the ingest loop, not thread-safe."""
 
-    def __init__(self, slots: WorkerThreads) -> None:
-        self._shares = ConcurrencyLimits(slots)
+    def __init__(self, threads: WorkerThreads) -> None:
+        self._limits = ConcurrencyLimits(threads)
         self._refused: dict[str, BatchAccumulator] = {}
         self._holding: dict[str, BatchAccumulator] = {}
         self._tasks = itertools.count(1)
 
     def resize(self, load: ThreadLoad) -> None:
         """The threads of the live workers, how many are busy, and among how many ingest processes they are shared."""
-        self._shares.resize(load)
+        self._limits.resize(load)
 
-    def forget(self, id_: str) -> None:
+    def remove(self, id_: str) -> None:
         """The subscription is not run any more."""
         self._refused.pop(id_, None)
         self._holding.pop(id_, None)
-        self._shares.forget(id_)
+        self._limits.remove(id_)
 
     def ready(
         self, touched: Mapping[str, BatchAccumulator], now: float, failed: Callable[[str, Exception], None]
@@ -41,43 +41,51 @@ class RoundRobin:
         """
         found: list[tuple[SubscriptionLimit, list[Delivery]]] = []
         for id_, accumulator in touched.items():
-            self._hold(id_, accumulator, now)  # first: what one of them has given back is for whoever's turn it is
+            self._count_in_use(
+                id_, accumulator, now
+            )  # first: what one of them has given back is for whoever's turn it is
             self._holding[id_] = accumulator
         for id_, accumulator in self._in_turn(touched):
             try:
-                found.append(self._look(id_, accumulator, now))
+                found.append(self._ready_of(id_, accumulator, now))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
                 failed(id_, error)
-        self._weigh(found)
+        self._share_tasks(found)
         return [delivery for _, deliveries in found for delivery in deliveries]
 
-    def count(self, now: float, retrying: int) -> None:
+    def recount(self, now: float, retrying: int) -> None:
         """Count what is under way: also what ended, or became slow, without its subscription being touched."""
-        lingering = [delivery for accumulator in self._holding.values() for delivery in accumulator.lingering(now)]
-        sharers = Counter(delivery.task for delivery in lingering)
+        lingering = [
+            delivery for accumulator in self._holding.values() for delivery in accumulator.holding_shared_task(now)
+        ]
+        sharers = Counter(delivery.shared_task for delivery in lingering)
         for delivery in lingering:
-            delivery.weight = 1.0 / sharers[delivery.task]  # the others have ended, and the thread is still held
+            delivery.thread_share = (
+                1.0 / sharers[delivery.shared_task]
+            )  # the others have ended, and the thread is still held
         for id_, accumulator in list(self._holding.items()):
-            self._hold(id_, accumulator, now)
+            self._count_in_use(id_, accumulator, now)
             if all(lane.delivery is None for lane in accumulator.lanes.values()):
                 del self._holding[id_]  # a retry that waits holds no thread, and takes one when its time has come
-        self._shares.counted(retrying)
+        self._limits.recounted(retrying)
 
-    def _hold(self, id_: str, accumulator: BatchAccumulator, now: float) -> None:
-        held = accumulator.held(now)  # before it says whether it is slow: it may find that out
-        self._shares.hold(id_, held, slow=accumulator.request_time.slow)
+    def _count_in_use(self, id_: str, accumulator: BatchAccumulator, now: float) -> None:
+        held = accumulator.threads_in_use(now)  # before it says whether it is slow: it may find that out
+        self._limits.set_in_use(id_, held, slow=accumulator.endpoint_latency.slow)
 
     def _in_turn(self, touched: Mapping[str, BatchAccumulator]) -> list[tuple[str, BatchAccumulator]]:
         """The longest refused first, then the rest."""
         refused = [
             (id_, accumulator)
             for id_, accumulator in self._refused.items()
-            if id_ in touched or self._shares.admits(id_)
+            if id_ in touched or self._limits.may_admit(id_)
         ]
         return [*refused, *((id_, accumulator) for id_, accumulator in touched.items() if id_ not in self._refused)]
 
-    def _look(self, id_: str, accumulator: BatchAccumulator, now: float) -> tuple[SubscriptionLimit, list[Delivery]]:
-        room = self._shares.room(id_, slow=accumulator.request_time.slow)
+    def _ready_of(
+        self, id_: str, accumulator: BatchAccumulator, now: float
+    ) -> tuple[SubscriptionLimit, list[Delivery]]:
+        room = self._limits.subscription_limit(id_, slow=accumulator.endpoint_latency.slow)
         ready = accumulator.ready(now, room)
         if ready or not room.refused:
             self._refused.pop(id_, None)
@@ -87,15 +95,15 @@ class RoundRobin:
             self._refused[id_] = accumulator  # behind the others, unless it got nothing
         return room, ready
 
-    def _weigh(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
+    def _share_tasks(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
         """Deliveries that share a task hold equal parts of its thread."""
         together: defaultdict[str, list[tuple[SubscriptionLimit, Delivery]]] = defaultdict(list)
         for room, deliveries in found:
             for delivery in deliveries:
-                if not delivery.alone:
+                if not delivery.own_task:
                     together[delivery.queue].append((room, delivery))
         for sharing in together.values():
             task = next(self._tasks)
             for room, delivery in sharing:
-                delivery.task, delivery.weight = task, 1.0 / len(sharing)
-                room.took(delivery)
+                delivery.shared_task, delivery.thread_share = task, 1.0 / len(sharing)
+                room.add(delivery)

@@ -25,11 +25,11 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     records: int
     batches: int
-    reply: str
+    reply_to: str
     probe: bool = False
     failures: int = 0
 
-    def slots(self) -> list[str]:
+    def claim_keys(self) -> list[str]:
         """The names under which the board keeps the epochs of the lanes."""
         return [f"{self.subscription}/{lane}" for lane in self.lanes]
 

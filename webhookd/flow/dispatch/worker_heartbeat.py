@@ -21,7 +21,7 @@ class WorkerHeartbeat:
 
     id: str
     queues: tuple[str, ...]
-    slots: int
+    threads: int
     busy: int
     since_began_s: float | None
     since_ended_s: float | None

@@ -26,7 +26,7 @@ class LoopLatency:
     """Used by one thread; `longest_iteration_s` may be read from any."""
 
     def __init__(self) -> None:
-        self._turn = 0
+        self._iteration = 0
         self._ticks = 0
         self._seen = 0
         self._longest_ticks = 0
@@ -34,8 +34,8 @@ class LoopLatency:
 
     def tick(self, iteration: int) -> int:
         """Count a tick; `iteration` is 0 while the loop waits. Return how many ticks the iteration has lasted."""
-        self._ticks = self._ticks + 1 if iteration and iteration == self._turn else 0
-        self._turn = iteration
+        self._ticks = self._ticks + 1 if iteration and iteration == self._iteration else 0
+        self._iteration = iteration
         self._longest_ticks = max(self._longest_ticks, self._ticks)
         self._seen += 1
         if self._seen % PERIOD_TICKS == 0:

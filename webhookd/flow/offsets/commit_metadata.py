@@ -22,15 +22,15 @@ class CommitMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """The state of a lane beside its offset; equal memos need no new commit."""
 
     topic_id: str = ""
-    failures: int = 0
-    deaths: int = 0
-    probes: int = 0
-    since: float = 0.0
+    failed_attempts: int = 0
+    worker_losses: int = 0
+    failed_probes: int = 0
+    failing_since: float = 0.0
     version: int = 0
-    unreadable: int = 0
+    undecodable: int = 0
 
 
-NOTHING = CommitMetadata()
+NO_METADATA = CommitMetadata()
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(CommitMetadata)
@@ -46,4 +46,4 @@ def decode(metadata: str | None) -> CommitMetadata:
     try:
         return _decoder.decode(metadata or "{}")
     except (msgspec.DecodeError, UnicodeError):
-        return NOTHING
+        return NO_METADATA

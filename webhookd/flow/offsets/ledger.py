@@ -12,9 +12,9 @@ Rules
     call               open            aside          seen            watermark
     read(o)            -               -              next_offset(o)  moves when nothing is open or aside
     accept(o)          append o        -              -               stays
-    set_aside(o)       -               add o          -               stays
+    add_dead_letter(o)       -               add o          -               stays
     settle(n)          drop first n    -              -               moves
-    settle_aside(o)    -               drop o         -               moves
+    settle_dead_letter(o)    -               drop o         -               moves
     rewind()           clear           clear          to watermark    stays
 """
 
@@ -29,25 +29,25 @@ UNREAD = -1
 class Ledger:
     """The positions of one lane; not thread-safe, owned by the ingest loop."""
 
-    __slots__ = ("_aside", "_open", "_watermark", "seen")
+    __slots__ = ("_dead_letters", "_open", "_watermark", "position")
 
     def __init__(self) -> None:
-        self.seen = UNREAD
+        self.position = UNREAD
         self._watermark = UNREAD
         self._open: deque[int] = deque()
-        self._aside: set[int] = set()
+        self._dead_letters: set[int] = set()
 
     def read(self, offset: int) -> None:
         """Everything up to `offset` has been looked at; what was not accepted or set aside is settled."""
-        self.seen = next_offset(offset)
+        self.position = next_offset(offset)
 
     def accept(self, offset: int) -> None:
         """The record at `offset` waits for its delivery."""
         self._open.append(offset)
 
-    def set_aside(self, offset: int) -> None:
+    def add_dead_letter(self, offset: int) -> None:
         """The record at `offset` waits for its dead-letter row."""
-        self._aside.add(offset)
+        self._dead_letters.add(offset)
 
     def settle(self, count: int) -> None:
         """The first `count` accepted records were acknowledged. Raises IndexError when there are fewer."""
@@ -55,18 +55,18 @@ class Ledger:
         for _ in range(count):
             drop()
 
-    def settle_aside(self, offset: int) -> bool:
+    def settle_dead_letter(self, offset: int) -> bool:
         """The dead-letter row of `offset` is committed; answers whether it was waited for (not read again since)."""
-        known = offset in self._aside
-        self._aside.discard(offset)
+        known = offset in self._dead_letters
+        self._dead_letters.discard(offset)
         return known
 
     def rewind(self) -> int:
         """Forget everything above the watermark; reading goes on from the offset this answers."""
-        self.seen = self.watermark
+        self.position = self.watermark
         self._open.clear()
-        self._aside.clear()
-        return self.seen
+        self._dead_letters.clear()
+        return self.position
 
     @property
     def open_count(self) -> int:
@@ -74,17 +74,17 @@ class Ledger:
         return len(self._open)
 
     @property
-    def aside_count(self) -> int:
+    def dead_letter_count(self) -> int:
         """How many records wait for their dead-letter row."""
-        return len(self._aside)
+        return len(self._dead_letters)
 
     @property
     def watermark(self) -> int:
         """What may be committed: every record below this offset is settled."""
-        lowest = self.seen
+        lowest = self.position
         if self._open:
             lowest = min(lowest, self._open[0])
-        if self._aside:
-            lowest = min(lowest, *self._aside)
+        if self._dead_letters:
+            lowest = min(lowest, *self._dead_letters)
         self._watermark = max(self._watermark, lowest)
         return self._watermark

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from webhookd.flow.offsets.commit_metadata import NOTHING, CommitMetadata
+from webhookd.flow.offsets.commit_metadata import NO_METADATA, CommitMetadata
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,7 +22,7 @@ class OffsetAndMetadata:
     """What is committed for a lane: the offset to read on from, and what must not be forgotten about it."""
 
     offset: int
-    metadata: CommitMetadata = NOTHING
+    metadata: CommitMetadata = NO_METADATA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

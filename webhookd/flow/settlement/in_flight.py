@@ -22,8 +22,8 @@ from math import inf
 from webhookd.flow.attempt import retry
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.judge import SLOW_DOWN
-from webhookd.flow.batching.lane import CircuitState, Lane
-from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, take_back
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.dispatch.queue_names import RETRY
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.settlement.queue_progress import QueueProgress
@@ -37,10 +37,10 @@ STALE_PAUSE_S = 0.5
 LONGEST_CLAIM_WAIT_S = 300.0
 """A delivery that nobody claims is published again at doubling intervals, up to this one."""
 
-DEATHS = 3
+MAX_WORKER_LOSSES = 3
 """So many workers may a batch cost; one that was killed for another reason is nobody's fault."""
 
-SHORTEST_REST_S, LONGEST_REST_S = 0.1, 10.0
+SHORTEST_COOLDOWN_S, LONGEST_COOLDOWN_S = 0.1, 10.0
 """Between two deliveries of a lane whose endpoint said 429 or 503: doubled with each, halved with each success."""
 
 
@@ -49,7 +49,7 @@ EARLY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leases:
+class DeliveryTimeouts:
     """How long silence means nothing."""
 
     claim_timeout_s: float
@@ -64,24 +64,24 @@ class ReportEffect:
 
     delivered: int = 0
     reread: list[tuple[Lane, int]] = field(default_factory=list)
-    held: list[Lane] = field(default_factory=list)
-    recovered: list[Lane] = field(default_factory=list)
-    burial: ExhaustedBatch | None = None
-    gone: bool = False
-    freed: bool = False
+    opened_circuits: list[Lane] = field(default_factory=list)
+    closed_circuits: list[Lane] = field(default_factory=list)
+    exhausted_batch: ExhaustedBatch | None = None
+    endpoint_gone: bool = False
+    lanes_freed: bool = False
 
 
 class InFlightDeliveries:
     """Deliveries by id; owned by the ingest loop, not thread-safe."""
 
-    def __init__(self, leases: Leases, new_token: Callable[[], str], chance: Callable[[], float]) -> None:
-        self._leases = leases
+    def __init__(self, timeouts: DeliveryTimeouts, new_token: Callable[[], str], chance: Callable[[], float]) -> None:
+        self._timeouts = timeouts
         self._new_token = new_token
         self._chance = chance
-        self.heard_late = False
+        self.reports_late = False
         """Reports were held up: when a worker has sent one is not known, so none says that an attempt began early."""
         self._in_flight: dict[str, Delivery] = {}
-        self._turns = QueueProgress(leases.claim_timeout_s)
+        self._queue_progress = QueueProgress(timeouts.claim_timeout_s)
 
     def __len__(self) -> int:
         """How many deliveries are in flight."""
@@ -100,7 +100,7 @@ class InFlightDeliveries:
     @property
     def oldest_at(self) -> float:
         """Since when the oldest delivery has had no answer (one that waits for a retry has); infinity without any."""
-        return min((delivery.asked_at for delivery in self._in_flight.values()), default=inf)
+        return min((delivery.claimable_at for delivery in self._in_flight.values()), default=inf)
 
     def __getitem__(self, delivery_id: str) -> Delivery:
         """Raises KeyError for a delivery that is settled or was given up."""
@@ -108,14 +108,14 @@ class InFlightDeliveries:
 
     def published(self, delivery: Delivery, now: float) -> None:
         """It is on its way, for the first time or again under the same id."""
-        wait_s = self._leases.claim_timeout_s * 2.0**delivery.publications
+        wait_s = self._timeouts.claim_timeout_s * 2.0**delivery.publications
         delivery.publications = min(delivery.publications + 1, 10)
         delivery.due_at = now + min(wait_s, LONGEST_CLAIM_WAIT_S)
-        delivery.turn = self._turns.next(delivery.queue)
-        delivery.asked_at = min(delivery.asked_at, now)
+        delivery.publication_number = self._queue_progress.published(delivery.queue)
+        delivery.claimable_at = min(delivery.claimable_at, now)
         self._in_flight[delivery.id] = delivery
 
-    def report(self, report: Report, now: float) -> ReportEffect:
+    def apply(self, report: Report, now: float) -> ReportEffect:
         """Apply one report; a second copy, an older attempt's or a forgotten delivery's changes nothing."""
         effect = ReportEffect()
         delivery = self._in_flight.get(report.delivery)
@@ -124,17 +124,17 @@ class InFlightDeliveries:
         if not delivery.current:
             del self._in_flight[delivery.id]
             return effect
-        effect.delivered = _settle(delivery, delivery.base + report.done, now)
+        effect.delivered = _settle(delivery, delivery.done_before_attempt + report.done, now)
         if effect.delivered or report.kind is ReportKind.STARTED:
-            delivery.moved_at = now
-        _measure(delivery, report, now)
+            delivery.last_progress_at = now
+        _record_timings(delivery, report, now)
         early = now < delivery.not_before and report.kind is not ReportKind.STALE
         if delivery.stage is DeliveryStage.RETRYING and early:
-            delivery.early += 1
-        self._apply(delivery, report, now, effect)
+            delivery.early_attempts += 1
+        self._apply_kind(delivery, report, now, effect)
         return effect
 
-    def _apply(self, delivery: Delivery, report: Report, now: float, effect: ReportEffect) -> None:
+    def _apply_kind(self, delivery: Delivery, report: Report, now: float, effect: ReportEffect) -> None:
         match report.kind:
             case ReportKind.STARTED | ReportKind.PROGRESS:
                 self._claimed(delivery, now)
@@ -142,16 +142,16 @@ class InFlightDeliveries:
                 self._retrying(delivery, report, now)
             case ReportKind.FINISHED:
                 self._finished(delivery, effect)
-            case ReportKind.EXHAUSTED if delivery.early:
-                self._too_early(delivery, report, effect)
+            case ReportKind.EXHAUSTED if delivery.early_attempts:
+                self._exhausted_too_early(delivery, report, effect)
             case ReportKind.EXHAUSTED:
                 self._exhausted(delivery, report.failure, report.wait_s, now, effect)
             case ReportKind.GONE:
-                self._gone(delivery, effect)
+                self._endpoint_gone(delivery, effect)
             case ReportKind.STALE:
-                self.give_up(delivery, effect)
+                self.rewind(delivery, effect)
                 for lane in delivery.lanes:
-                    lane.rest_until = max(lane.rest_until, now + STALE_PAUSE_S)
+                    lane.dispatch_not_before = max(lane.dispatch_not_before, now + STALE_PAUSE_S)
 
     def overdue(self, now: float) -> tuple[list[Delivery], list[Delivery]]:
         """Those nobody claimed (to be published again), and those whose worker fell silent (to be given up)."""
@@ -164,39 +164,39 @@ class InFlightDeliveries:
                 continue
             elif delivery.stage is not DeliveryStage.QUEUED:
                 lost.append(delivery)
-            elif self._turns.comes(delivery.queue, delivery.turn, now):
-                delivery.due_at = now + self._leases.claim_timeout_s
+            elif self._queue_progress.still_queued(delivery.queue, delivery.publication_number, now):
+                delivery.due_at = now + self._timeouts.claim_timeout_s
             else:
                 unclaimed.append(delivery)
         return unclaimed, lost
 
-    def slept(self, for_s: float) -> None:
+    def process_was_suspended(self, for_s: float) -> None:
         """This process did not run for so long: silence in that time means nothing."""
         for delivery in self._in_flight.values():
             delivery.due_at += for_s
-            delivery.moved_at += for_s
+            delivery.last_progress_at += for_s
 
-    def lost(self, delivery: Delivery, now: float) -> ReportEffect:
+    def worker_lost(self, delivery: Delivery, now: float) -> ReportEffect:
         """Its worker fell silent: its lanes read again, and after the third time in a row it is exhausted."""
         effect = ReportEffect()
         claimed = delivery.stage is DeliveryStage.CLAIMED and delivery.due_at > -inf
         if claimed:
             for lane in delivery.lanes:
-                lane.deaths += 1
-        if claimed and max(lane.deaths for lane in delivery.lanes) >= DEATHS:
+                lane.worker_losses += 1
+        if claimed and max(lane.worker_losses for lane in delivery.lanes) >= MAX_WORKER_LOSSES:
             self._exhausted(delivery, None, 0.0, now, effect)
         else:
-            self.give_up(delivery, effect)
+            self.rewind(delivery, effect)
             for lane in delivery.lanes:
-                self._part(lane, now)
+                self._spread_apart(lane, now)
         return effect
 
-    def _part(self, lane: Lane, now: float) -> None:
+    def _spread_apart(self, lane: Lane, now: float) -> None:
         """Lanes that were lost together come back apart, from the second time on: one of them may be the poison."""
-        if lane.deaths > 1:
-            lane.rest_until = now + self._chance() * self._leases.lease_s * 2.0**lane.deaths
+        if lane.worker_losses > 1:
+            lane.dispatch_not_before = now + self._chance() * self._timeouts.lease_s * 2.0**lane.worker_losses
 
-    def buried(self, delivery: Delivery) -> ReportEffect:
+    def dead_letters_stored(self, delivery: Delivery) -> ReportEffect:
         """The dead letters of its failed batch are safe: the lane goes on behind it."""
         effect = ReportEffect()
         if self._in_flight.get(delivery.id) is not delivery or not delivery.current:
@@ -205,46 +205,45 @@ class InFlightDeliveries:
         self._end(delivery, effect)
         return effect
 
-    def give_up(self, delivery: Delivery, effect: ReportEffect) -> None:
+    def rewind(self, delivery: Delivery, effect: ReportEffect) -> None:
         """Its fate is unknown: its lanes take a new epoch and read again from their watermark."""
         self._in_flight.pop(delivery.id, None)
         for lane in delivery.lanes:
             effect.reread.append((lane, lane.rewind(self._new_token())))
-        effect.freed = True
+        effect.lanes_freed = True
 
     def _claimed(self, delivery: Delivery, now: float) -> None:
         if delivery.stage is DeliveryStage.QUEUED:
-            self._turns.came(delivery.queue, delivery.turn, now)
+            self._queue_progress.claimed(delivery.queue, delivery.publication_number, now)
         delivery.stage = DeliveryStage.CLAIMED
-        delivery.due_at = now + self._leases.lease_s + self._leases.request_deadline_s
+        delivery.due_at = now + self._timeouts.lease_s + self._timeouts.request_deadline_s
 
     def _retrying(self, delivery: Delivery, report: Report, now: float) -> None:
         failures = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
         delivery.stage = DeliveryStage.RETRYING
         delivery.queue = RETRY
-        delivery.task, delivery.weight = 0, 1.0
+        delivery.shared_task, delivery.thread_share = 0, 1.0
         delivery.attempt += 1
         delivery.failures = delivery.failures if not delivery.done else 0
-        delivery.base = delivery.done
+        delivery.done_before_attempt = delivery.done
         _return_tail(delivery, delivery.done + 1)
-        slack_s = self._leases.claim_timeout_s + self._leases.lease_s + self._leases.request_deadline_s
+        slack_s = self._timeouts.claim_timeout_s + self._timeouts.lease_s + self._timeouts.request_deadline_s
         delivery.due_at = now + report.wait_s + slack_s
-        delivery.asked_at = now + report.wait_s
-        delivery.not_before = -inf if self.heard_late else delivery.asked_at - max(EARLY_S, report.wait_s / 2)
+        delivery.claimable_at = now + report.wait_s
+        delivery.not_before = -inf if self.reports_late else delivery.claimable_at - max(EARLY_S, report.wait_s / 2)
         for lane in delivery.lanes:
-            lane.alone = True
+            lane.send_alone = True
             lane.failures = failures
             _begin_to_fail(lane, report.failure)
 
     def _finished(self, delivery: Delivery, effect: ReportEffect) -> None:
-        if delivery.shares is not None and not delivery.done:
-            self.give_up(delivery, effect)  # a mixed batch cannot go back to its lanes in part: they read it again
+        if delivery.records_per_lane is not None and not delivery.done:
+            self.rewind(delivery, effect)  # a mixed batch cannot go back to its lanes in part: they read it again
             return
         if delivery.done:
-            effect.recovered = [lane for lane in delivery.lanes if lane.state is CircuitState.HALF_OPEN]
-        for lane in effect.recovered:
-            lane.state = CircuitState.CLOSED
-            lane.failed_probes = 0
+            effect.closed_circuits = [lane for lane in delivery.lanes if lane.circuit.state is CircuitState.HALF_OPEN]
+        for lane in effect.closed_circuits:
+            lane.circuit.close()
         self._end(delivery, effect)
 
     def _end(self, delivery: Delivery, effect: ReportEffect) -> None:
@@ -252,58 +251,53 @@ class InFlightDeliveries:
         _return_tail(delivery, delivery.done)
         for lane in delivery.lanes:
             lane.delivery = None
-        effect.freed = True
+        effect.lanes_freed = True
 
     def _exhausted(
         self, delivery: Delivery, failure: LoggedExchange | None, asked_s: float, now: float, effect: ReportEffect
     ) -> None:
         attempts = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
         for lane in delivery.lanes:
-            lane.alone = True
+            lane.send_alone = True
             _begin_to_fail(lane, failure)
-        if delivery.dead_letters:
+        if delivery.dead_letter_when_exhausted:
             batch = delivery.batches[delivery.done]
             _return_tail(delivery, delivery.done + 1)
-            delivery.stage, delivery.due_at, delivery.asked_at = DeliveryStage.DEAD_LETTERING, inf, inf
-            effect.burial = ExhaustedBatch(delivery=delivery, batch=batch, failure=failure, attempts=attempts)
+            delivery.stage, delivery.due_at, delivery.claimable_at = DeliveryStage.DEAD_LETTERING, inf, inf
+            effect.exhausted_batch = ExhaustedBatch(delivery=delivery, batch=batch, failure=failure, attempts=attempts)
             for lane in delivery.lanes:  # held under another policy: only this batch has had its attempts
-                lane.state, lane.failed_probes = CircuitState.CLOSED, 0
+                lane.circuit.close()
             return
-        self.give_up(delivery, effect)
+        self.rewind(delivery, effect)
         for lane in delivery.lanes:
-            wait_s = retry.probe_wait_s(lane.failed_probes, self._chance()) * self._leases.retry_time_scale
-            self._hold(lane, now + max(wait_s, asked_s), effect)
+            wait_s = retry.probe_wait_s(lane.circuit.failed_probes, self._chance()) * self._timeouts.retry_time_scale
+            self._open_circuit(lane, now + max(wait_s, asked_s), effect)
 
-    def _too_early(self, delivery: Delivery, report: Report, effect: ReportEffect) -> None:
+    def _exhausted_too_early(self, delivery: Delivery, report: Report, effect: ReportEffect) -> None:
         """No attempt is left, but some began long before their time: as many are made again, the first in its time."""
         attempts = (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
-        self.give_up(delivery, effect)
+        self.rewind(delivery, effect)
         for lane in delivery.lanes:
-            lane.alone = True
-            lane.failures = max(0, attempts - delivery.early)
-            lane.rest_until = max(lane.rest_until, delivery.asked_at)
+            lane.send_alone = True
+            lane.failures = max(0, attempts - delivery.early_attempts)
+            lane.dispatch_not_before = max(lane.dispatch_not_before, delivery.claimable_at)
             _begin_to_fail(lane, report.failure)
 
-    def _gone(self, delivery: Delivery, effect: ReportEffect) -> None:
-        self.give_up(delivery, effect)
-        effect.gone = True
+    def _endpoint_gone(self, delivery: Delivery, effect: ReportEffect) -> None:
+        self.rewind(delivery, effect)
+        effect.endpoint_gone = True
         for lane in delivery.lanes:
-            self._hold(lane, inf, effect)
+            self._open_circuit(lane, inf, effect)
 
     @staticmethod
-    def _hold(lane: Lane, until: float, effect: ReportEffect) -> None:
-        lane.state = CircuitState.OPEN
-        lane.probe_at = until
-        lane.failed_probes += 1
-        effect.held.append(lane)
+    def _open_circuit(lane: Lane, until: float, effect: ReportEffect) -> None:
+        lane.circuit.open(until)
+        effect.opened_circuits.append(lane)
 
 
 def due_probes(lanes: Iterable[Lane], now: float) -> list[Lane]:
     """The held lanes that are to be tried again now; they are PROBING from here on."""
-    due = [lane for lane in lanes if lane.state is CircuitState.OPEN and lane.probe_at <= now]
-    for lane in due:
-        lane.state = CircuitState.HALF_OPEN
-    return due
+    return [lane for lane in lanes if lane.circuit.half_open_if_due(now)]
 
 
 def _settle(delivery: Delivery, done: int, now: float) -> int:
@@ -311,8 +305,8 @@ def _settle(delivery: Delivery, done: int, now: float) -> int:
     records = _count_done(delivery, done)
     if records:
         for lane in delivery.lanes:
-            lane.failing_since = 0.0
-            lane.request_time.succeeded_at = now
+            lane.circuit.end_failing()
+            lane.endpoint_latency.succeeded_at = now
     return records
 
 
@@ -323,46 +317,46 @@ def _count_done(delivery: Delivery, done: int) -> int:
         return 0
     delivery.done += len(fresh)
     records = sum(batch.records for batch in fresh)
-    if delivery.shares is None:
+    if delivery.records_per_lane is None:
         delivery.lanes[0].settle(records, sum(len(batch.body) for batch in fresh))
     else:
-        for lane, share in zip(delivery.lanes, delivery.shares, strict=True):
+        for lane, share in zip(delivery.lanes, delivery.records_per_lane, strict=True):
             lane.settle(share, 0)
     return records
 
 
 def _begin_to_fail(lane: Lane, failure: LoggedExchange | None) -> None:
-    if failure is not None and not lane.failing_since:
-        lane.failing_since = failure.at
+    if failure is not None:
+        lane.circuit.begin_failing(failure.at)
 
 
-def _measure(delivery: Delivery, report: Report, now: float) -> None:
+def _record_timings(delivery: Delivery, report: Report, now: float) -> None:
     if report.failure is not None and report.failure.error in SLOW_DOWN:
         for lane in delivery.lanes:
-            lane.rest_s = min(LONGEST_REST_S, max(SHORTEST_REST_S, 2 * lane.rest_s))
+            lane.cool_down_s = min(LONGEST_COOLDOWN_S, max(SHORTEST_COOLDOWN_S, 2 * lane.cool_down_s))
     requests = report.done + (report.failure is not None)
     if report.kind not in {ReportKind.STARTED, ReportKind.PROGRESS}:
-        delivery.lanes[0].request_time.measured(requests, report.sending_s)
+        delivery.lanes[0].endpoint_latency.measured(requests, report.sending_s)
     if report.kind not in {ReportKind.FINISHED, ReportKind.RETRY} or not report.done:
         return
     for lane in delivery.lanes:
-        lane.slow = lane.slow + 1 if report.sending_s > SLOW_EXCHANGE_S * report.done else 0
-        lane.alone = report.failure is not None or lane.slow > 1
-        if delivery.shares is None:
+        lane.slow_deliveries = lane.slow_deliveries + 1 if report.sending_s > SLOW_EXCHANGE_S * report.done else 0
+        lane.send_alone = report.failure is not None or lane.slow_deliveries > 1
+        if delivery.records_per_lane is None:
             lane.throughput.measured(report.done, report.sending_s)
-        if lane.rest_s and report.failure is None:
-            _rest(lane, now)
+        if lane.cool_down_s and report.failure is None:
+            _begin_cooldown(lane, now)
 
 
-def _rest(lane: Lane, now: float) -> None:
+def _begin_cooldown(lane: Lane, now: float) -> None:
     """An endpoint that asked for fewer requests gets its next delivery after a rest, which success shortens."""
-    lane.rest_until = now + lane.rest_s
-    lane.rest_s = lane.rest_s / 2 if lane.rest_s > SHORTEST_REST_S else 0.0
+    lane.dispatch_not_before = now + lane.cool_down_s
+    lane.cool_down_s = lane.cool_down_s / 2 if lane.cool_down_s > SHORTEST_COOLDOWN_S else 0.0
 
 
 def _return_tail(delivery: Delivery, first: int) -> None:
     """What was never sent goes back to its lane. A mixed delivery has one batch, which was sent or goes as a whole."""
     tail = delivery.batches[first:]
     del delivery.batches[first:]
-    if tail and delivery.shares is None:
-        take_back(delivery.lanes[0], tail)
+    if tail and delivery.records_per_lane is None:
+        delivery.lanes[0].put_back(tail)

@@ -5,11 +5,11 @@ starting     none is assigned yet, or their start positions are not known     Ka
 idle         nothing waits, nothing is in flight                              a record arrives
 delivering   records wait or are in flight, the last attempts succeeded       all are delivered, or an attempt fails
 failing      the last attempt of a lane failed, a retry follows               it succeeds, or no attempt is left
-paused       no attempt is left: the open circuit is probed now and then      a probe succeeds
+circuit_open no attempt is left: the open circuit is probed now and then      a probe succeeds
 stopped      the subscription is inactive, offline or unusable                it is active and online again
 
-If several lanes fail, the one that has failed for longest is shown. `failing` and `paused` tell how many attempts of
-its batch have failed and when the next one is due.
+If several lanes fail, the one that has failed for longest is shown. `failing` and `circuit_open` tell how many
+attempts of its batch have failed and when the next one is due.
 """
 
 from collections.abc import Collection
@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
-from webhookd.flow.batching.lane import CircuitState, Lane
-from webhookd.flow.dispatch.delivery import DeliveryStage
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import DeliveryStage, Lane
 
 SAME_TIME_TOLERANCE_S = 1.0
 """Smaller differences between two times of the next attempt are no change: the clocks drift apart a little."""
@@ -31,7 +31,7 @@ class DeliveryState(StrEnum):
     IDLE = "idle"
     DELIVERING = "delivering"
     FAILING = "failing"
-    PAUSED = "paused"
+    CIRCUIT_OPEN = "circuit_open"
     STOPPED = "stopped"
 
 
@@ -79,16 +79,16 @@ STOPPED = DeliveryStatus(state=DeliveryState.STOPPED)
 
 def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> DeliveryStatus:
     """Return the state of the deliveries of these lanes; `monotonic` and `wall` are the current time on both clocks."""
-    failing = [lane for lane in lanes if lane.failing or lane.failing_since]
+    failing = [lane for lane in lanes if lane.failing or lane.circuit.failing_since]
     if not failing:
         return DeliveryStatus(state=_state_without_failures(lanes), lanes=len(lanes))
-    shown = min(failing, key=lambda lane: lane.failing_since or inf)
-    paused = shown.state is not CircuitState.CLOSED
+    shown = min(failing, key=lambda lane: lane.circuit.failing_since or inf)
+    is_open = shown.circuit.state is not CircuitState.CLOSED
     next_at = _next_at(shown)
     return DeliveryStatus(
-        state=DeliveryState.PAUSED if paused else DeliveryState.FAILING,
-        since=shown.failing_since,
-        attempt=min(max_attempts, shown.failures + paused),
+        state=DeliveryState.CIRCUIT_OPEN if is_open else DeliveryState.FAILING,
+        since=shown.circuit.failing_since,
+        attempt=min(max_attempts, shown.failures + is_open),
         max_attempts=max_attempts,
         next_attempt_at=wall + next_at - monotonic if monotonic < next_at < inf else 0.0,
         lanes=len(lanes),
@@ -97,16 +97,16 @@ def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: fl
 
 
 def _state_without_failures(lanes: Collection[Lane]) -> DeliveryState:
-    if not any(lane.known for lane in lanes):
+    if not any(lane.position_known for lane in lanes):
         return DeliveryState.STARTING
-    busy = any(lane.delivery is not None or lane.holds_work for lane in lanes)
+    busy = any(lane.delivery is not None or lane.has_work for lane in lanes)
     return DeliveryState.DELIVERING if busy else DeliveryState.IDLE
 
 
 def _next_at(lane: Lane) -> float:
     """Return when the next attempt is due (monotonic); infinity when none will be made or one is in progress."""
-    if lane.state is CircuitState.OPEN:
-        return lane.probe_at
+    if lane.circuit.state is CircuitState.OPEN:
+        return lane.circuit.probe_at
     if lane.delivery is None:
-        return lane.rest_until
-    return lane.delivery.asked_at if lane.delivery.stage is DeliveryStage.RETRYING else inf
+        return lane.dispatch_not_before
+    return lane.delivery.claimable_at if lane.delivery.stage is DeliveryStage.RETRYING else inf

@@ -15,7 +15,8 @@ while a lane has no end or no known position, and while the brokers do not answe
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 
@@ -48,7 +49,7 @@ class Ends:
 
 def is_fetched(lane: Lane, *, readable: bool) -> bool:
     """Return whether the lane is being fetched, so that fetches return the end of its partition."""
-    return readable and lane.state is CircuitState.CLOSED and not lane.paused
+    return readable and lane.circuit.state is CircuitState.CLOSED and not lane.paused
 
 
 def lag(
@@ -68,10 +69,10 @@ def lag(
         can_be_read = readable(lane.partition)
         if not is_fetched(lane, readable=can_be_read):
             end = ends.get(lane.partition, now)
-            if end is None and can_be_read and lane.state is CircuitState.CLOSED:
+            if end is None and can_be_read and lane.circuit.state is CircuitState.CLOSED:
                 end = fetched(lane.partition)
         elif lane.at_end:
-            end = lane.end
+            end = lane.end_offset
         else:
             end = fetched(lane.partition)
         watermark = lane.ledger.watermark

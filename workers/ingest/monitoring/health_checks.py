@@ -54,10 +54,10 @@ class HealthChecks:
 class QueueStates(Protocol):
     """Workers and queues, as the coordination store has them."""
 
-    def workers(self) -> list[WorkerHeartbeat]:
+    def live_workers(self) -> list[WorkerHeartbeat]:
         """Return the heartbeats of the live workers. Raises QueueUnavailable."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """Return how many tasks wait in each queue. Raises QueueUnavailable."""
 
 
@@ -71,13 +71,15 @@ class WorkerChecks:
 
     def queues_have_consumers(self) -> None:
         """Raises NoWorkers when a queue has no consumer."""
-        queues = queues_without_workers(self._coordination.queues(), self._coordination.workers())
+        queues = queues_without_workers(self._coordination.queue_lengths(), self._coordination.live_workers())
         if queues:
             raise NoWorkers(f"no worker consumes {', '.join(queues)}")
 
     def queues_move(self) -> None:
         """Raises QueueStalled when tasks wait and no worker takes them."""
-        stalled = self._stalls.check(self._coordination.queues(), self._coordination.workers(), self._monotonic())
+        stalled = self._stalls.check(
+            self._coordination.queue_lengths(), self._coordination.live_workers(), self._monotonic()
+        )
         if stalled:
             raise QueueStalled(", ".join(f"{tasks} tasks wait in {queue}" for queue, tasks in stalled.items()))
 

@@ -26,12 +26,12 @@ def update_problem(
     """Begin or end the problem of the running subscriptions; on the ingest loop's thread."""
     unreachable_s = reachability.unreachable_s(now)
     for consumer in consumers:
-        known = KafkaUnavailable.code in consumer.vitals.problems
+        known = KafkaUnavailable.code in consumer.health.problems
         consumer.kafka_unreachable = unreachable_s >= bound_s
         if unreachable_s >= UNHEALTHY_AFTER_S and not known:
-            consumer.suffer(KafkaUnavailable.code, reachability.detail, standing=True)
+            consumer.begin_problem(KafkaUnavailable.code, reachability.detail, standing=True)
         elif reachability.answered_since is not None and known:
-            consumer.overcome(KafkaUnavailable.code)
+            consumer.end_problem(KafkaUnavailable.code)
 
 
 def status_before_start(

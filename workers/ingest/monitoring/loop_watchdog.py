@@ -1,4 +1,4 @@
-"""Watches the ingest loop: how long its iterations take, and at which line a slow one is."""
+"""Watches the ingest loop: how long its iterations take, and which code a slow one is in."""
 
 import sys
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS, TICK_
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = tuple(str(ROOT / package) + "/" for package in ("workers", "webhookd"))
 FRAMES = 6
-"""How many of the innermost frames of webhookd's own code a log line shows."""
+"""At most so many of the innermost frames of webhookd's own code are logged."""
 
 _log = logs.get(__name__)
 
 
 class LoopWatchdog:
-    """One thread. `iteration` returns the number of the current iteration, 0 while the loop waits."""
+    """One thread. `iteration` returns the number of the loop's iteration, 0 while it waits; `thread_id` its thread."""
 
     def __init__(self, *, iteration: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
-        self._turn = iteration
+        self._iteration = iteration
         self._thread_id = thread_id
         self._latency = LoopLatency()
         self._stop = Event()
@@ -42,31 +42,33 @@ class LoopWatchdog:
         return self._latency.longest_iteration_s
 
     def check(self) -> None:
-        """Count one tick; an iteration is logged once when it becomes slow, and once more when it is stuck."""
-        iteration = self._turn()
+        """One tick: log an iteration once when it becomes slow, and once more when it is stuck."""
+        iteration = self._iteration()
         match self._latency.tick(iteration):
             case count if count == SLOW_TICKS:
-                _log.warning("slow_loop_iteration", iteration=iteration, lasts_s=count * TICK_S, at=self._where())
+                _log.warning(
+                    "slow_loop_iteration", iteration=iteration, lasts_s=count * TICK_S, at=self._current_frames()
+                )
             case count if count == STUCK_TICKS:
                 _log.error(
                     "stuck_loop_iteration",
                     code="stuck_loop_iteration",
                     iteration=iteration,
                     lasts_s=count * TICK_S,
-                    at=self._where(),
+                    at=self._current_frames(),
                 )
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_S):
             self.check()
 
-    def _where(self) -> list[str]:
-        frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no public function for it
+    def _current_frames(self) -> list[str]:
+        frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no other way to see it
         return own_frames(frame)
 
 
 def own_frames(frame: FrameType | None) -> list[str]:
-    """Return the frames of webhookd's own code in a stack, the innermost first: file, line and function."""
+    """The frames of webhookd's own code in a stack, the innermost first: file, line and function."""
     found: list[str] = []
     while frame is not None and len(found) < FRAMES:
         file = frame.f_code.co_filename

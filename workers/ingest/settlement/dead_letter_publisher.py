@@ -59,7 +59,9 @@ class DeadLetterPublisher:
             waiting = None if failing else tried
             now = self._monotonic()
             self._copies.add(
-                DeadLetterCopy(topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, tried=waiting)
+                DeadLetterCopy(
+                    topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, on_first_attempt=waiting
+                )
             )
             self._changed.notify()
         if failing:
@@ -68,7 +70,7 @@ class DeadLetterPublisher:
     def failure_of(self, topic: str, subscription_id: str) -> str | None:
         """Return why the subscription's copies to the topic fail; empty while they succeed, None before the first."""
         with self._changed:
-            return self._copies.trouble(topic, subscription_id, self._monotonic())
+            return self._copies.problem(topic, subscription_id, self._monotonic())
 
     def _run(self) -> None:
         while True:
@@ -90,11 +92,11 @@ class DeadLetterPublisher:
             _log.exception("dead_letters_failed", topic=copy.topic, count=len(copy.dead_letters))
             uncopied = [Uncopied(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
         with self._changed:
-            self._copies.tried(copy, uncopied, self._monotonic())
-            waiting = [copy.tried] if copy.tried is not None else []
-            copy.tried = None
+            self._copies.attempted(copy, uncopied, self._monotonic())
+            waiting = [copy.on_first_attempt] if copy.on_first_attempt is not None else []
+            copy.on_first_attempt = None
             if uncopied:  # the topic is paused now: no lane may wait for its other copies
-                waiting += self._copies.unheard(copy.topic)
+                waiting += self._copies.take_callbacks(copy.topic)
             given_up = self._copies.give_up(self._monotonic())
         for tried in waiting:
             tried()

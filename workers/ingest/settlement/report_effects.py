@@ -25,7 +25,7 @@ class ReportEffects:
 
     def __init__(
         self,
-        dispatches: InFlightDeliveries,
+        in_flight: InFlightDeliveries,
         consumers: Mapping[str, SubscriptionConsumer],
         timers: TimerQueue,
         monotonic: Monotonic,
@@ -33,7 +33,7 @@ class ReportEffects:
         schedule_dispatch: Callable[[SubscriptionConsumer], None],
         gone: Callable[[SubscriptionConsumer], None],
     ) -> None:
-        self._dispatches = dispatches
+        self._in_flight = in_flight
         self._consumers = consumers
         self._timers = timers
         self._monotonic = monotonic
@@ -43,28 +43,30 @@ class ReportEffects:
     def apply(self, consumer: SubscriptionConsumer, effect: ReportEffect, code: str = "") -> None:
         """Apply an effect; `code` is the failure's, empty where nothing failed."""
         consumer.counters.delivered += effect.delivered
-        consumer.changed = consumer.changed or effect.delivered > 0
+        consumer.status_changed = consumer.status_changed or effect.delivered > 0
         self._read_again(consumer, effect)
-        for lane in effect.held:
-            consumer.hold(lane)
-        if effect.held or effect.burial:
-            consumer.suffer(code)
+        for lane in effect.opened_circuits:
+            consumer.pause(lane)
+        if effect.opened_circuits or effect.exhausted_batch:
+            consumer.begin_problem(code)
         elif effect.delivered:
-            consumer.delivered()
-        if effect.burial is not None:
-            self._store_dead_letters(consumer, effect.burial)
-        if effect.gone:
+            consumer.delivery_succeeded()
+        if effect.exhausted_batch is not None:
+            self._store_dead_letters(consumer, effect.exhausted_batch)
+        if effect.endpoint_gone:
             self._gone(consumer)
-        if effect.recovered:
+        if effect.closed_circuits:
             _probe_at_once(consumer)
-        if effect.freed:
+        if effect.lanes_freed:
             self._schedule_dispatch(consumer)
 
     def _read_again(self, consumer: SubscriptionConsumer, effect: ReportEffect) -> None:
-        consumer.reread(effect.reread)
-        for rested_at in {lane.rest_until for lane, _ in effect.reread if lane.rest_until > self._monotonic()}:
+        consumer.seek(effect.reread)
+        for due_at in {
+            lane.dispatch_not_before for lane, _ in effect.reread if lane.dispatch_not_before > self._monotonic()
+        }:
             # Records that arrive before the end of the lane's pause start no dispatch: schedule one for its end.
-            self._timers.at(rested_at, partial(self._schedule_if_running, consumer))
+            self._timers.at(due_at, partial(self._schedule_if_running, consumer))
 
     def _schedule_if_running(self, consumer: SubscriptionConsumer) -> None:
         if self._consumers.get(consumer.subscription.id) is consumer:
@@ -72,11 +74,11 @@ class ReportEffects:
 
     def _store_dead_letters(self, consumer: SubscriptionConsumer, exhausted: ExhaustedBatch) -> None:
         def stored() -> None:
-            effect = self._dispatches.buried(exhausted.delivery)
+            effect = self._in_flight.dead_letters_stored(exhausted.delivery)
             if self._consumers.get(consumer.subscription.id) is consumer:
                 self.apply(consumer, effect)
 
-        consumer.aside.bury(exhausted, stored)
+        consumer.undeliverable.dead_letter_batch(exhausted, stored)
 
 
 def _probe_at_once(consumer: SubscriptionConsumer) -> None:
@@ -86,4 +88,4 @@ def _probe_at_once(consumer: SubscriptionConsumer) -> None:
     again beside it.
     """
     for lane in consumer.accumulator.lanes.values():
-        lane.probe_at = 0.0
+        lane.circuit.probe_at_once()

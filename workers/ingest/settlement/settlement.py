@@ -9,7 +9,7 @@ from webhookd.flow.attempt.attempt_report import Report
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.settlement.in_flight import InFlightDeliveries, due_probes
-from webhookd.flow.settlement.queue_progress import NO_TURN
+from webhookd.flow.settlement.queue_progress import UNKNOWN_PUBLICATION
 from webhookd.flow.status.activity_rollup import ActivityRollup
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.dispatch.dispatcher import Dispatcher
@@ -37,7 +37,7 @@ class Settlement:
 
     def __init__(
         self,
-        dispatches: InFlightDeliveries,
+        in_flight: InFlightDeliveries,
         dispatcher: Dispatcher,
         consumers: Mapping[str, SubscriptionConsumer],
         timers: TimerQueue,
@@ -46,13 +46,13 @@ class Settlement:
         gone: Callable[[SubscriptionConsumer], None],
         failed: Callable[[SubscriptionConsumer, Exception], None],
     ) -> None:
-        self._dispatches = dispatches
+        self._in_flight = in_flight
         self._dispatcher = dispatcher
         self._consumers = consumers
         self._monotonic = monotonic
         self._failed = failed
         self._effects = ReportEffects(
-            dispatches, consumers, timers, monotonic, schedule_dispatch=self.schedule_dispatch, gone=gone
+            in_flight, consumers, timers, monotonic, schedule_dispatch=self.schedule_dispatch, gone=gone
         )
         self._counted_at = -COUNT_S
         self._swept_at = monotonic()
@@ -61,7 +61,7 @@ class Settlement:
     def schedule_dispatch(self, consumer: SubscriptionConsumer) -> None:
         """Check the subscription's lanes: something may be ready to be dispatched, now or later."""
         self._to_check[consumer.subscription.id] = consumer
-        self._dispatcher.touch(consumer)
+        self._dispatcher.request_dispatch(consumer)
 
     def forget(self, consumer: SubscriptionConsumer) -> None:
         """The subscription stops here: what it has in flight is stale from now on."""
@@ -73,10 +73,10 @@ class Settlement:
     def settle(self, reports: Sequence[Report], *, late: bool = False) -> None:
         """Apply reports in their order; an error with one affects only its subscription."""
         now = self._monotonic()
-        self._dispatches.heard_late = late
+        self._in_flight.reports_late = late
         for report in reports:
             try:
-                delivery = self._dispatches[report.delivery]
+                delivery = self._in_flight[report.delivery]
             except KeyError:
                 continue
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._settle, delivery, report, now))
@@ -85,12 +85,12 @@ class Settlement:
         """Handle what is overdue or due: claims, leases, probes, and records that wait for their batch interval."""
         now = self._monotonic()
         if now - self._swept_at > SUSPENDED_AFTER_S:
-            self._dispatches.slept(now - self._swept_at)
+            self._in_flight.process_was_suspended(now - self._swept_at)
         self._swept_at = now
         if now - self._counted_at >= COUNT_S:
             self._counted_at = now
             self._dispatcher.count(now)
-        unclaimed, lost = self._dispatches.overdue(now)
+        unclaimed, lost = self._in_flight.overdue(now)
         if self._dispatcher.publish_again(unclaimed, now):
             _log.info("published_again", deliveries=[delivery.id for delivery in unclaimed[:20]], count=len(unclaimed))
         for delivery in lost:
@@ -103,25 +103,25 @@ class Settlement:
         for delivery in deliveries:
             if delivery.stage is DeliveryStage.QUEUED:  # otherwise the task has arrived, and its lease runs
                 delivery.due_at = self._monotonic() + PUBLISH_AGAIN_S
-                delivery.turn = NO_TURN
+                delivery.publication_number = UNKNOWN_PUBLICATION
 
     def _settle(self, delivery: Delivery, report: Report, now: float) -> None:
-        done, early = delivery.done, delivery.early
-        effect = self._dispatches.report(report, now)
-        if delivery.early > early:
+        done, early = delivery.done, delivery.early_attempts
+        effect = self._in_flight.apply(report, now)
+        if delivery.early_attempts > early:
             _log.warning(
                 "retry_too_early",
                 delivery=delivery.id,
                 attempt=report.attempt,
-                due_in_s=round(delivery.asked_at - now, 3),
+                due_in_s=round(delivery.claimable_at - now, 3),
             )
         consumer = self._consumers.get(delivery.subscription_id)
         if consumer is None or consumer.subscription.version != delivery.version:
             return
         consumer.stall_check.delivery_ended(report.kind)
-        _add_calls(consumer.fold, report, delivery.done - done)
+        _add_calls(consumer.activity_rollup, report, delivery.done - done)
         if report.failure is not None:
-            consumer.failed(report.failure)
+            consumer.exchange_failed(report.failure)
         self._effects.apply(consumer, effect, report.failure.error if report.failure else "")
 
     def _lease_expired(self, delivery: Delivery) -> None:
@@ -129,22 +129,22 @@ class Settlement:
             "lease_expired",
             code="lease_expired",
             subscription=delivery.subscription_id,
-            lanes=[lane.key for lane in delivery.lanes],
+            lanes=[lane.name for lane in delivery.lanes],
             delivery=delivery.id,
             attempt=delivery.attempt,
         )
-        effect = self._dispatches.lost(delivery, self._monotonic())
+        effect = self._in_flight.worker_lost(delivery, self._monotonic())
         consumer = self._consumers.get(delivery.subscription_id)
         if consumer is not None:
             self._effects.apply(consumer, effect, WORKER_LOST)
 
     def _check_lanes(self, consumer: SubscriptionConsumer, now: float) -> None:
         for lane in due_probes(consumer.accumulator.lanes.values(), now):
-            consumer.release(lane)
+            consumer.resume(lane)
         due_at = consumer.accumulator.due_at()
         if due_at is not None and due_at <= now:
             self.schedule_dispatch(consumer)
-        elif due_at is None and not consumer.holds:
+        elif due_at is None and not consumer.has_open_circuit:
             self._to_check.pop(consumer.subscription.id, None)
 
     def _guarded(self, consumer: SubscriptionConsumer | None, act: Callable[[], None]) -> None:
