@@ -139,6 +139,7 @@ def test_nothing_moves_while_kafka_answers_neither(scene: Scene) -> None:
     moves = scene.a.moves + scene.b.moves
     scene.a.reachability = scene.a.reachability.failed(100.0, "timed out")
     scene.b.reachability = scene.b.reachability.failed(103.0, "timed out")
+    scene.let_both_read()  # each stores its own outage before the time goes on
     for now in (100.0 + LOST_S, 130.0, 500.0):
         scene.now = now
         scene.let_both_read()
