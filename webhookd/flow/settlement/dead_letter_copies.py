@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from webhookd.flow.dead_letter import DeadLetter, Uncopied
+from webhookd.flow.dead_letter import DeadLetter, FailedCopy
 
 LONGEST_S = 3600.0
 TOPIC_RECORDS = 10_000
@@ -103,7 +103,7 @@ class DeadLetterCopies:
         due = [queue.due_at for queue in self._queues.values() if queue.copies]
         return max(0.0, min(due) - now) if due else None
 
-    def tried(self, copy: DeadLetterCopy, uncopied: Sequence[Uncopied], now: float) -> None:
+    def tried(self, copy: DeadLetterCopy, uncopied: Sequence[FailedCopy], now: float) -> None:
         """What came of writing a copy that `next` gave out; what the topic did not take waits again."""
         queue, key = self._queues[copy.topic], (copy.topic, copy.subscription_id)
         if uncopied:
