@@ -38,7 +38,7 @@ class Brokers(Protocol):
 class ChangeNotifications(Protocol):
     """Where changes are announced; every call raises QueueUnavailable within about a second."""
 
-    def announce(self, announcement: ChangeNotification) -> None:
+    def publish(self, announcement: ChangeNotification) -> None:
         """Tell every process what changed."""
 
     def ping(self) -> None:

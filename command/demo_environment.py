@@ -31,7 +31,7 @@ class DemoSubscription:
     tally: Tally
 
     @property
-    def behind(self) -> int:
+    def undelivered(self) -> int:
         """How many records are still to come."""
         return len(self.expected) - len(self.tally.delivered)
 
@@ -53,7 +53,7 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
         self._directory = directory
         self._exits = ExitStack()
         self.partitions = 0
-        self.plays: list[DemoSubscription] = []
+        self.subscriptions: list[DemoSubscription] = []
         self.orders: DemoOrders
         self.service: EmbeddedService
         self._offsets: KafkaAdmin
@@ -70,17 +70,17 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
     ) -> None:
         self._exits.__exit__(kind, error, trace)
 
-    def counters(self, play: DemoSubscription) -> Mapping[str, Any]:
+    def counters(self, subscription: DemoSubscription) -> Mapping[str, Any]:
         """What the subscription's status says."""
-        counters: Mapping[str, Any] = self._api.status(play.id)["counters"]
+        counters: Mapping[str, Any] = self._api.status(subscription.id)["counters"]
         return counters
 
-    def committed(self, play: DemoSubscription) -> bool:
+    def committed(self, subscription: DemoSubscription) -> bool:
         """Whether the group's offsets in Kafka are past every record."""
         ends = self.orders.all.ends()
         topics = sorted({topic for topic, _ in ends})
         try:
-            commits = self._offsets.commits(f"webhooks-{play.id}", topics, ASK_S)
+            commits = self._offsets.commits(f"webhooks-{subscription.id}", topics, ASK_S)
         except KafkaUnavailable:
             return False
         offsets = {(place.topic, place.number): at.offset for place, at in commits.items()}
@@ -101,7 +101,7 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
             document = {"name": name, "destination": {"webhook": {"url": receiver.url + _path(name)}}, **special}
             id_ = self._api.register(document)["id"]
             expected = self.orders.large_german if name == "filtered" else self.orders.all
-            self.plays.append(
+            self.subscriptions.append(
                 DemoSubscription(name=name, id=id_, expected=expected, tally=receiver.tallies[_path(name)])
             )
         self.service.start()

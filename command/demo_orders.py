@@ -9,7 +9,7 @@ from webhookd.testing.offset_tally import Offsets
 
 TOPIC = "orders"
 FILTER = "country == 'DE' && total >= `100`"
-ANYWHERE = -1
+BY_KEY = -1
 """librdkafka's word for the partition that the key says."""
 
 COUNTRIES = ("DE", "FR", "NL", "US", "IN", "BR")
@@ -27,7 +27,7 @@ class DemoOrders:
         self.large_german = Offsets()
         self.failed = 0
 
-    def produce(self, partition: int = ANYWHERE, *, large_german: bool = False) -> None:
+    def produce(self, partition: int = BY_KEY, *, large_german: bool = False) -> None:
         """Send one order on its way, to the partition of its customer if not told otherwise."""
         number = self._number
         self._number += 1
@@ -48,11 +48,11 @@ class DemoOrders:
             on_delivery=partial(self._produced, country == "DE" and total >= 100),
         )
 
-    def serve(self, timeout_s: float = 0.0) -> None:
+    def poll(self, timeout_s: float = 0.0) -> None:
         """Hear from Kafka what has arrived there."""
         self._producer.poll(timeout_s)
 
-    def finish(self, timeout_s: float) -> int:
+    def flush(self, timeout_s: float) -> int:
         """Wait until everything has arrived in Kafka; answers how many orders have not."""
         self._producer.flush(timeout_s)
         return self._number - len(self.all)

@@ -80,20 +80,20 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     Ctrl-C or SIGTERM ends it when what is being sent is settled. Exits with 2 when an option is wrong, with 1 when
     Kafka cannot be reached or another process runs on the same state. WEBHOOKD_… settings apply.
     """
-    interruption = ShutdownSignals()
+    shutdown = ShutdownSignals()
     share_between_threads()
     try:
-        _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, interruption)
+        _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, shutdown)
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
-        interruption.leave(2)
+        shutdown.exit_process(2)
     except WebhookdError as error:
         click.echo(f"webhookd run: {error}", err=True)
-        interruption.leave(1)
-    interruption.leave(0)
+        shutdown.exit_process(1)
+    shutdown.exit_process(0)
 
 
-def _run(options: RunOptions, settings: Settings, state: Path, interruption: ShutdownSignals) -> None:
+def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
     logs.configure("text" if on_terminal else settings.log_format, level)
@@ -108,13 +108,13 @@ def _run(options: RunOptions, settings: Settings, state: Path, interruption: Shu
         exits.callback(api.close)
         id_ = register(api, options)
         service.start()
-        _announce(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
-        _until_interrupted(service, Progress(api, id_, shown=on_terminal), interruption)
+        _print_start(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
+        _run_until_signal(service, Progress(api, id_, shown=on_terminal), shutdown)
         click.echo("stopping: what is being sent is settled and committed; a second signal ends at once")
 
 
-def _until_interrupted(service: EmbeddedService, progress: Progress, interruption: ShutdownSignals) -> None:
-    while not interruption.wait(PROGRESS_S):
+def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: ShutdownSignals) -> None:
+    while not shutdown.wait(PROGRESS_S):
         if not service.alive:
             raise service.mismatch or QueueUnavailable("the worker has ended; the log says why")
         progress.show()
@@ -157,7 +157,7 @@ def _check_address(url: str, settings: Settings) -> None:
         raise InvalidInput(f"{where}: --allow {addresses[0]} lets requests go there", field="--url")
 
 
-def _announce(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
+def _print_start(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
     for topic in options.topics:
         if topic not in cluster.topics:
             click.echo(f"topic {topic} does not exist yet; it is read as soon as it does")

@@ -25,7 +25,7 @@ from workers.edges import build_edges
 from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
-FILES = 1 << 20
+MAX_OPEN_FILES = 1 << 20
 """Open files asked for at most: a hard limit may be infinite, which no system grants as a soft one."""
 
 STUCK_EXIT_CODE = 70
@@ -43,7 +43,7 @@ _log = logs.get(__name__)
 def open_many_files() -> None:
     """Let this process open as many files as it may: a subscription's consumer alone needs some 20 descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         _log.info("open_files_raised", limit=most, before=soft)
@@ -83,19 +83,19 @@ def ingest() -> None:
     open_many_files()
     edges = build_edges(settings)
     # The first signal drains; a second one ends the process at once, which loses nothing.
-    interruption = ShutdownSignals()
+    shutdown = ShutdownSignals()
     mismatches: list[ClusterMismatch] = []
 
     def end(error: ClusterMismatch) -> None:
         mismatches.append(error)
-        interruption.wake()
+        shutdown.wake()
 
     try:
         process = IngestProcess(settings, edges, build_celery(settings), end)
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
     process.start()
-    interruption.wait()
+    shutdown.wait()
     process.stop(0.0 if mismatches else settings.stop_budget_s)
     edges.close()
     if mismatches:
@@ -125,10 +125,10 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     controllers: list[Any] = []
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
-    signals.worker_shutting_down.connect(lambda **_: _stop(process, settings.stop_budget_s), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: _stop_on_signal(process, settings.stop_budget_s), weak=False)
     # Not before: during a start that takes long, on a busy machine, a worker is not stuck, and it has no threads yet.
     signals.worker_ready.connect(
-        lambda **_: _start_heartbeat(process, names, threads, settings.stop_budget_s), weak=False
+        lambda **_: _start_process(process, names, threads, settings.stop_budget_s), weak=False
     )
     process.app.worker_main(
         [
@@ -145,12 +145,12 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
-def _start_heartbeat(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
+def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
     """Start the heartbeat, once Celery consumes the queues."""
     process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
 
 
-def _stop(process: WorkerProcess, budget_s: float) -> None:
+def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
     """What the first signal does, inside Celery's handler of it.
 
     Handlers run on the main thread, which is the one that takes tasks: none is taken from here on. When this returns
@@ -160,21 +160,21 @@ def _stop(process: WorkerProcess, budget_s: float) -> None:
         signal.signal(number, signal.SIG_DFL)
     _log.info("worker_stopping", budget_s=budget_s)
     process.stop(budget_s)
-    end = Timer(CELERY_STOP_S, _leave_celery)
+    end = Timer(CELERY_STOP_S, _exit_if_celery_hangs)
     end.daemon = True
     end.start()
 
 
-def _leave_celery() -> None:
+def _exit_if_celery_hangs() -> None:
     """A Redis that does not answer holds Celery up for 5 s a task; what is not put back, ingest's lease covers."""
     _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
-    ShutdownSignals.leave(0)
+    ShutdownSignals.exit_process(0)
 
 
 def _end_stuck(process: WorkerProcess, budget_s: float) -> None:
     """Celery cannot be relied on to stop: let what is under way end, then end the process."""
     process.stop(budget_s)
-    ShutdownSignals.leave(STUCK_EXIT_CODE)
+    ShutdownSignals.exit_process(STUCK_EXIT_CODE)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

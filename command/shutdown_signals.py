@@ -23,10 +23,10 @@ class ShutdownSignals:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         for number in SIGNALS:
-            signal.signal(number, self._heard)
+            signal.signal(number, self._handle_signal)
 
     @property
-    def came(self) -> bool:
+    def received(self) -> bool:
         """Whether there was a signal."""
         return self.number != 0
 
@@ -37,22 +37,22 @@ class ShutdownSignals:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for a signal, or to be woken; answers whether there was a signal."""
-        if not self.came:
+        if not self.received:
             select.select([self._reader], [], [], timeout_s)
-        return self.came
+        return self.received
 
     def wake(self) -> None:
         """End the wait without a signal; from any thread."""
         os.write(self._writer, b"!")
 
     @staticmethod
-    def leave(exit_code: int) -> NoReturn:
+    def exit_process(exit_code: int) -> NoReturn:
         """End the process, after all was stopped and said: a consumer that Kafka does not let go must not hold it."""
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         self.number = number

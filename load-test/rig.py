@@ -77,8 +77,8 @@ class Rig:
         shutil.rmtree(LOGS, ignore_errors=True)
         LOGS.mkdir(parents=True)
         with ExitStack() as undo:
-            session = undo.enter_context(ServiceGroup())
-            self.environment = self._environment(self._start_services(session, undo))
+            services = undo.enter_context(ServiceGroup())
+            self.environment = self._environment(self._start_services(services, undo))
             self.command("migrate").must_succeed("webhookd migrate")
             self.api = self.command("api")
             undo.callback(self.api.stop, STOP_TIMEOUT_S)
@@ -91,14 +91,14 @@ class Rig:
     ) -> None:
         self._exits.close()
 
-    def _start_services(self, session: ServiceGroup, undo: ExitStack) -> str:
+    def _start_services(self, services: ServiceGroup, undo: ExitStack) -> str:
         """Start what the pipeline needs; answers the URL of an empty database."""
         del undo
-        self.kafka: HasAddress = (kafka := session.start_kafka(self._broker))
-        self.redis: HasAddress = (redis := session.start_redis())
-        postgres = session.start_postgres()
-        self.nginx = session.start_nginx()
-        session.wait_ready()
+        self.kafka: HasAddress = (kafka := services.start_kafka(self._broker))
+        self.redis: HasAddress = (redis := services.start_redis())
+        postgres = services.start_postgres()
+        self.nginx = services.start_nginx()
+        services.wait_ready()
         self.services = {
             "kafka": kafka.pids,
             "redis": [redis.child.pid],
@@ -182,7 +182,7 @@ class Rig:
         """One of webhookd's commands, as a process; its output goes to the log of that name."""
         log_file = LOGS / f"{log or arguments[0]}.log"
         command = [sys.executable, "-m", "command.main", *arguments]
-        return spawn(command, log_file=log_file, environment=self.environment, leash_signal=signal.SIGTERM)
+        return spawn(command, log_file=log_file, environment=self.environment, parent_death_signal=signal.SIGTERM)
 
     def _environment(self, database_url: str) -> Mapping[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}

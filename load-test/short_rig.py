@@ -13,9 +13,9 @@ from stack import postgres
 from stack.service_group import Service, ServiceGroup
 
 SERVICES: Mapping[str, Callable[[ServiceGroup], Service]] = {
-    "kafka": lambda session: session.start_kafka(),
-    "redis": lambda session: session.start_redis(),
-    "postgres": lambda session: session.start_postgres(),
+    "kafka": lambda services: services.start_kafka(),
+    "redis": lambda services: services.start_redis(),
+    "postgres": lambda services: services.start_postgres(),
 }
 """What starts each where the variable WEBHOOKD_TEST_… does not say where one is."""
 
@@ -35,11 +35,11 @@ class ShortRig(Rig):
         self.prefix = f"bench-{uuid.uuid4().hex[:8]}-"
         self._pipeline: Pipeline | None = None
 
-    def _start_services(self, session: ServiceGroup, undo: ExitStack) -> str:
+    def _start_services(self, services: ServiceGroup, undo: ExitStack) -> str:
         running = {name: os.environ.get(f"WEBHOOKD_TEST_{name.upper()}", "") for name in SERVICES}
-        found = {name: Running(at) if at else SERVICES[name](session) for name, at in running.items()}
-        self.nginx = session.start_nginx()
-        session.wait_ready()
+        found = {name: Running(at) if at else SERVICES[name](services) for name, at in running.items()}
+        self.nginx = services.start_nginx()
+        services.wait_ready()
         self.kafka, self.redis = found["kafka"], found["redis"]
         address = found["postgres"].address
         database = self.prefix.replace("-", "_") + "cases"

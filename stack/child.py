@@ -92,18 +92,27 @@ def spawn(
     user: str = "",
     environment: Mapping[str, str] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
-    leash_signal: signal.Signals = signal.SIGKILL,
+    parent_death_signal: signal.Signals = signal.SIGKILL,
 ) -> Child:
     """Start a command; with a log file it writes there and works in that directory, else where this process does.
 
     `leash_signal` is what it gets when this process dies without a word: SIGKILL unless it has children of its own to
     take along.
     """
-    leashed = [sys.executable, "-I", "-S", PARENT_DEATH, str(os.getpid()), str(int(leash_signal)), user, *command]
+    wrapped_command = [
+        sys.executable,
+        "-I",
+        "-S",
+        PARENT_DEATH,
+        str(os.getpid()),
+        str(int(parent_death_signal)),
+        user,
+        *command,
+    ]
     with contextlib.ExitStack() as files:
         output = files.enter_context(log_file.open("ab")) if log_file else None
         process = subprocess.Popen(
-            leashed,
+            wrapped_command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,

@@ -22,19 +22,19 @@ def run(command: Sequence[str]) -> int:
     the command is not run and the answer is 1, else it runs without it. Whatever happens nothing is left running.
     """
     raise_on_signals()
-    parent_death.tie_to(os.getppid(), signal.SIGTERM)
-    subreaper.adopt()
+    parent_death.die_with_parent(os.getppid(), signal.SIGTERM)
+    subreaper.become_subreaper()
     try:
-        with ServiceGroup() as session:
-            return _run_in(session, command)
+        with ServiceGroup() as services:
+            return _run_in(services, command)
     except Interrupted as interrupted:
         return interrupted.exit_code
     finally:
         subreaper.kill_adopted()
 
 
-def _run_in(session: ServiceGroup, command: Sequence[str]) -> int:
-    addresses, missing = _start_missing(session)
+def _run_in(services: ServiceGroup, command: Sequence[str]) -> int:
+    addresses, missing = _start_missing(services)
     for line in missing:
         print(f"stack: {line}", flush=True)
     if missing and os.environ.get("CI") == "true":
@@ -45,15 +45,15 @@ def _run_in(session: ServiceGroup, command: Sequence[str]) -> int:
     return _run_command(command, {**os.environ, **addresses})
 
 
-def _start_missing(session: ServiceGroup) -> tuple[dict[str, str], list[str]]:
+def _start_missing(services: ServiceGroup) -> tuple[dict[str, str], list[str]]:
     """The addresses of what is started here, by variable, and a line for each that cannot be had.
 
     All are started before the first is waited for: together they take as long as the slowest.
     """
     starts: dict[str, Callable[[], Service]] = {
-        "WEBHOOKD_TEST_KAFKA": session.start_kafka,
-        "WEBHOOKD_TEST_REDIS": session.start_redis,
-        "WEBHOOKD_TEST_POSTGRES": session.start_postgres,
+        "WEBHOOKD_TEST_KAFKA": services.start_kafka,
+        "WEBHOOKD_TEST_REDIS": services.start_redis,
+        "WEBHOOKD_TEST_POSTGRES": services.start_postgres,
     }
     started: dict[str, Service] = {}
     missing: list[str] = []
@@ -77,7 +77,7 @@ def _noting(missing: list[str], variable: str) -> Iterator[None]:
 
 
 def _run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    child = spawn(command, environment=environment, stop_signal=signal.SIGINT, leash_signal=signal.SIGTERM)
+    child = spawn(command, environment=environment, stop_signal=signal.SIGINT, parent_death_signal=signal.SIGTERM)
     try:
         return child.wait()
     finally:

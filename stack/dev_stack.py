@@ -35,8 +35,8 @@ def up(broker_count: int) -> int:
     """Start Kafka, Redis and Postgres with empty data, and keep them until Ctrl-C or `down`."""
     raise_on_signals()
     try:
-        with _only_one(), ServiceGroup() as session:
-            environment = _start(session, broker_count)
+        with _only_one(), ServiceGroup() as services:
+            environment = _start(services, broker_count)
             print(environment, end="", flush=True)
             ENVIRONMENT_FILE.write_text(environment)
             signal.pause()
@@ -118,13 +118,13 @@ def _only_one() -> Iterator[None]:
             ENVIRONMENT_FILE.unlink(missing_ok=True)
 
 
-def _start(session: ServiceGroup, broker_count: int) -> str:
+def _start(services: ServiceGroup, broker_count: int) -> str:
     """Start everything; answers the shell lines that point webhookd and its tests at it."""
     ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
-    kafka = session.start_kafka(KafkaOptions(brokers=broker_count), ports)
-    redis = session.start_redis(REDIS_PORT)
-    postgres = session.start_postgres(POSTGRES_PORT)
-    session.wait_ready()
+    kafka = services.start_kafka(KafkaOptions(brokers=broker_count), ports)
+    redis = services.start_redis(REDIS_PORT)
+    postgres = services.start_postgres(POSTGRES_PORT)
+    services.wait_ready()
     variables = {
         "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
         "WEBHOOKD_REDIS_URL": redis.address,

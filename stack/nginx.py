@@ -98,7 +98,7 @@ def start(directory: Path, http_port: int, https_port: int) -> NginxServer:
     child = spawn(
         [nginx, "-p", directory, "-e", directory / "nginx.log", "-c", configuration],
         log_file=directory / "nginx.out",
-        leash_signal=signal.SIGTERM,  # takes its worker along; a killed master would leave it
+        parent_death_signal=signal.SIGTERM,  # takes its worker along; a killed master would leave it
     )
     return NginxServer(http_port=http_port, https_port=https_port, certificate=certificate, child=child)
 

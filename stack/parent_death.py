@@ -13,7 +13,7 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def become(user: str) -> None:
+def switch_user(user: str) -> None:
     """Drop every right of root for good."""
     entry = pwd.getpwnam(user)
     os.setgroups([])
@@ -21,7 +21,7 @@ def become(user: str) -> None:
     os.setuid(entry.pw_uid)
 
 
-def tie_to(parent_pid: int, signal_number: int) -> None:
+def die_with_parent(parent_pid: int, signal_number: int) -> None:
     """Have the kernel send the signal when the parent is gone.
 
     Called after the change of user, which would undo it. A parent that is gone already sends nothing, hence the look.
@@ -38,8 +38,8 @@ def main() -> None:
     """Tie this process to its parent, then become the command."""
     parent_pid, signal_number, user, *command = sys.argv[1:]
     if user:
-        become(user)
-    tie_to(int(parent_pid), int(signal_number))
+        switch_user(user)
+    die_with_parent(int(parent_pid), int(signal_number))
     os.execvp(command[0], command)  # noqa: S606 - the command is the caller's own
 
 

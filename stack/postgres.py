@@ -94,7 +94,7 @@ def start(directory: Path, port: int) -> PostgresServer:
             log_file=directory / "postgres.log",
             user=user,
             stop_signal=signal.SIGINT,
-            leash_signal=signal.SIGQUIT,
+            parent_death_signal=signal.SIGQUIT,
         )
 
     return PostgresServer(f"postgresql+psycopg2://{ROLE}@127.0.0.1:{port}/postgres", launch)

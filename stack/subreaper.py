@@ -11,7 +11,7 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def adopt() -> None:
+def become_subreaper() -> None:
     """From now on a process whose parent has died becomes a child of this one, whatever session it hides in."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -12,7 +12,7 @@ from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 
-ASLEEP = '"event":"asleep"'
+ASLEEP = '"event":"groups_left"'
 PATH = "/1/EventNotificationAdmin"
 OFFLINE = {"status": "offline", "offline_message": "moving house"}
 ONLINE = {"status": "online"}
@@ -84,7 +84,7 @@ def test_offline_stops_all_within_five_seconds(pipeline: Pipeline) -> None:
         assert [event for event in events if event != "api_call"] == ["active", "inactive", "active"]
 
 
-def test_hanging_request_is_cut_and_sent_again(pipeline: Pipeline) -> None:
+def test_hanging_request_is_aborted_and_sent_again(pipeline: Pipeline) -> None:
     topic, hanging = pipeline.topic(1), Hanging()
     with Receiver(hanging.answer) as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)

@@ -83,7 +83,7 @@ def about(code: str, *, over: bool = False) -> Callable[[list[Received]], bool]:
     )
 
 
-def test_owner_hears_once_of_a_failure_and_of_its_end(
+def test_owner_is_mailed_once_about_a_failure_and_its_end(
     start_pipeline: Starts, mail_server: MailServer, outbox_relay: dict[str, str]
 ) -> None:
     with start_pipeline(**outbox_relay) as pipeline, Receiver(lambda _: status(500)) as receiver:
@@ -104,7 +104,7 @@ def test_owner_hears_once_of_a_failure_and_of_its_end(
     assert str(recovered.message["Subject"]) == "[webhookd] paid orders has recovered"
 
 
-def test_owner_who_switches_on_after_410_hears_nothing_more(
+def test_owner_who_reactivates_after_410_gets_no_more_mail(
     start_pipeline: Starts, mail_server: MailServer, outbox_relay: dict[str, str]
 ) -> None:
     with start_pipeline(**outbox_relay) as pipeline, Receiver(lambda _: status(410)) as receiver:
@@ -118,7 +118,7 @@ def test_owner_who_switches_on_after_410_hears_nothing_more(
         pipeline.wait_committed(id_, topic)
         until(lambda: pipeline.status(id_)["counters"]["delivered"] == 1, "the condition is written, with its alerts")
         assert pipeline.log("ingest").count('"event":"alert_raised"') == 1
-    assert mail_server.subjects() == ["[webhookd] paid orders was switched off (gone)"]
+    assert mail_server.subjects() == ["[webhookd] paid orders was deactivated (gone)"]
 
 
 def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline: Starts) -> None:
@@ -141,7 +141,7 @@ def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline
             assert server.received[0].recipients == ("owner@example.com",)
 
 
-def test_operators_hear_of_missing_workers_and_of_redis(
+def test_operators_are_mailed_about_missing_workers_and_redis(
     kafka_bootstrap: str, mail_server: MailServer, outbox_relay: dict[str, str], tmp_path: Path
 ) -> None:
     (folder := tmp_path / "redis").mkdir()
@@ -173,7 +173,7 @@ def test_operators_hear_of_missing_workers_and_of_redis(
         server.stop()
 
 
-def test_operators_hear_of_the_database_without_it(
+def test_operators_are_mailed_about_the_database_without_it(
     kafka_bootstrap: str, redis_url: str, mail_server: MailServer, outbox_relay: dict[str, str], tmp_path: Path
 ) -> None:
     with ServiceGroup() as services:

@@ -26,7 +26,7 @@ def problems(pipeline: Pipeline, id_: str) -> dict[str, str]:
     return {problem["code"]: problem["detail"] for problem in pipeline.status(id_)["problems"]}
 
 
-def test_unreadable_topic_is_held_and_goes_on_with_the_first_readable_record(pipeline: Pipeline) -> None:
+def test_undecodable_topic_is_paused_and_resumes_with_the_first_readable_record(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     framed = [FRAME + value for value in numbers(3000)]
     with Receiver() as receiver:

@@ -49,7 +49,7 @@ def test_records_that_filters_cannot_judge_end_as_configured(pipeline: Pipeline)
         assert [bytes(dead_letter["value"]) for dead_letter in pipeline.dead_letters(drops)] == [values[2]]
 
 
-def test_filter_that_always_raises_is_unhealthy_until_it_is_mended(pipeline: Pipeline) -> None:
+def test_filter_that_always_raises_is_unhealthy_until_it_is_fixed(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     with Receiver() as receiver:
         id_ = pipeline.subscribe(receiver.url, topic, filters=["total > '2'"], filtering={"on_filter_error": "drop"})

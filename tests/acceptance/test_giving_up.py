@@ -52,7 +52,7 @@ def first_record(pipeline: Pipeline, topic: str) -> Any:  # noqa: ANN401 - confl
         consumer.close()
 
 
-def test_endpoint_that_is_gone_switches_its_subscription_off(pipeline: Pipeline) -> None:
+def test_gone_endpoint_deactivates_its_subscription(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     with Receiver(lambda _request: status(410)) as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)

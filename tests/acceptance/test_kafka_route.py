@@ -113,7 +113,7 @@ def runs(pipeline: Pipeline, name: str) -> set[str]:
     return set(running)
 
 
-def test_route_to_the_bootstrap_server_alone_is_none(routes: Routes) -> None:
+def test_reachable_bootstrap_server_alone_is_not_enough(routes: Routes) -> None:
     contact = KafkaProbe(routes.behind)
     routes.relay.cut()
     with pytest.raises(KafkaUnavailable):
@@ -122,7 +122,7 @@ def test_route_to_the_bootstrap_server_alone_is_none(routes: Routes) -> None:
     assert contact.cluster_id(20.0)
 
 
-def test_process_that_never_reached_kafka_takes_nothing(pipeline: Pipeline) -> None:
+def test_process_that_never_reached_kafka_runs_no_subscription(pipeline: Pipeline) -> None:
     with Receiver() as receiver:
         until(lambda: '"event":"kafka_cluster"' in pipeline.log(FIRST), "the first process reads Kafka")
         pipeline.start(SECOND, **NOBODY)
@@ -135,7 +135,7 @@ def test_process_that_never_reached_kafka_takes_nothing(pipeline: Pipeline) -> N
         until(lambda: "kafka_unavailable" in faults(pipeline), "/health says who cannot read")
 
 
-def test_process_that_loses_kafka_gives_its_share_and_takes_it_back(pipeline: Pipeline, routes: Routes) -> None:
+def test_process_without_kafka_gives_up_its_share_and_gets_it_back(pipeline: Pipeline, routes: Routes) -> None:
     with Receiver() as receiver:
         pipeline.start(SECOND, **routes.relayed)
         until(lambda: '"ingests":2' in pipeline.log(FIRST), "they know of each other")
@@ -176,7 +176,7 @@ def test_status_says_that_the_only_process_cannot_read(pipeline: Pipeline, route
         assert (receiver.repeats, receiver.out_of_order) == (0, 0)
 
 
-def test_start_without_kafka_reads_when_it_is_there(pipeline: Pipeline, routes: Routes) -> None:
+def test_process_started_without_kafka_reads_when_it_is_reachable(pipeline: Pipeline, routes: Routes) -> None:
     with Receiver() as receiver:
         topic = pipeline.topic(1)
         pipeline.terminate(FIRST)

@@ -120,7 +120,7 @@ def slowly(seconds: float) -> Any:  # noqa: ANN401 - what a receiver answers wit
     return answer
 
 
-def test_stopped_workers_find_each_delivery_once(start_pipeline: Starts) -> None:
+def test_restarted_workers_get_each_delivery_once(start_pipeline: Starts) -> None:
     with start_pipeline() as pipeline, Receiver() as receiver:
         topic = pipeline.topic(LANES)
         id_ = pipeline.subscribe(receiver.url, topic)

@@ -99,7 +99,7 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_one_line(name: str, state: Path) -> None:
+def test_each_error_is_one_line(name: str, state: Path) -> None:
     options, code, said = WRONG[name]
     command = ("run", "--bootstrap-servers", "127.0.0.1:9", "--topic", "orders", "--state", str(state), *options)
     with CommandProcess(*command) as run:

@@ -128,7 +128,7 @@ def test_request_beyond_the_budget_is_sent_by_another_worker(service: Service, h
     held.arrives(SOONER_THAN_A_LEASE_S)
 
 
-def test_second_signal_is_obeyed_at_once_and_loses_nothing(service: Service, held: Held) -> None:
+def test_second_signal_ends_the_worker_at_once_and_loses_nothing(service: Service, held: Held) -> None:
     stopped = service.worker
     service.begin_stop(stopped)
     began = clock.monotonic()

@@ -18,11 +18,11 @@ from tests.harness.load import Sent
 SLACK_S = 15.0
 """What a busy machine may add to any bound that is made of configured times."""
 
-UNDER_WAY_S = 1.0
+IN_PROGRESS_S = 1.0
 """A delivery that was under way when the fault struck goes on for so long: its time budget (0.5 s), the look at the
 epochs (0.1 s), the request, and some time for the machine."""
 
-NOTICED_S = 0.5
+AFTER_END_S = 0.5
 """What goes on after the end of a fault until its own disturbance (a thawed process, say) has had its effect; what
 follows is the backlog being delivered."""
 
@@ -41,15 +41,15 @@ class Cost:
     recovery_s: float
     why: str
     stalls: bool = True
-    strikes: bool = True
-    later: int = 0
+    resends_at_start: bool = True
+    later_resends: int = 0
     aftershock_s: float = 0.0
-    amnesia_s: float = 0.0
-    orphans: bool = False
+    lost_writes_s: float = 0.0
+    unsettled_while_down: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
-class Mark:
+class FaultWindow:
     """When a fault began and ended, and until when its effects were waited out (monotonic)."""
 
     cost: Cost
@@ -75,16 +75,16 @@ class Watched:
     receivers: Sequence[CheckingReceiver]
     wants: Callable[[int], bool]
     commits: CommitHistory
-    natural_s: float = 0.0
+    batching_wait_s: float = 0.0
     """How long a record may wait when nothing is wrong: the batching interval."""
 
     stall_bound_s: float | None = None
     """Instead of what follows from the marks."""
 
-    marks: Sequence[Mark] | None = None
+    windows: Sequence[FaultWindow] | None = None
     """Instead of the scenario's: the faults that concern this subscription alone."""
 
-    waived: set[int] = field(default_factory=set)
+    exempt: set[int] = field(default_factory=set)
     """Records that need not arrive: their topic was deleted before."""
 
     deleted: bool = False
@@ -92,12 +92,12 @@ class Watched:
 
     def wanted(self, sent: Mapping[int, Sent]) -> dict[int, Sent]:
         """Those of the load that it is to get."""
-        return {number: record for number, record in sent.items() if self.wants(number) and number not in self.waived}
+        return {number: record for number, record in sent.items() if self.wants(number) and number not in self.exempt}
 
-    def lacks(self, wanted: set[int]) -> int:
+    def missing_count(self, wanted: set[int]) -> int:
         """How many of these none of its receivers has got."""
         if len(self.receivers) == 1:
-            return self.receivers[0].lacks(wanted)
+            return self.receivers[0].missing_count(wanted)
         got = {n for receiver in self.receivers for lane in receiver.lanes().values() for n in lane.seen}
         return len(wanted - got)
 
@@ -116,9 +116,13 @@ class Finding:
     problems: tuple[str, ...]
 
 
-def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], since: float) -> Finding:
+def find(watched: Watched, sent: Mapping[int, Sent], windows: Sequence[FaultWindow], since: float) -> Finding:
     """Hold the records of one subscription against each other; stalls are counted from `since`, when all flowed."""
-    marks = watched.marks if watched.marks is not None else [mark for mark in marks if mark.of in {None, watched}]
+    windows = (
+        watched.windows
+        if watched.windows is not None
+        else [window for window in windows if window.of in {None, watched}]
+    )
     wanted = watched.wanted(sent)
     lanes = _merged(watched.receivers)
     arrived = {a.number: (key, a) for key, lane in lanes.items() for a in lane.first}
@@ -126,8 +130,8 @@ def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], sinc
         wanted = {number: record for number, record in wanted.items() if number in arrived}
     lost = [number for number in wanted if number not in arrived]
     duplicates = sum(len(lane.again) for lane in lanes.values())
-    bound = sum(_resendable(mark, lanes, watched.commits) for mark in marks)
-    stall, stall_bound = longest_stall_s(lanes, sent, since), _stall_bound_s(watched, marks)
+    bound = sum(_resendable(window, lanes, watched.commits) for window in windows)
+    stall, stall_bound = longest_stall_s(lanes, sent, since), _stall_bound_s(watched, windows)
     misplaced = list(_misplaced(wanted, arrived))
     problems = {
         f"{len(lost)} records lost, of {len(wanted)}: {sorted(lost)[:5]}…": bool(lost),
@@ -138,7 +142,7 @@ def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], sinc
         "records arrived that no filter keeps": any(not watched.wants(number) for number in arrived),
         f"committed offsets went backwards: {watched.commits.backwards}": bool(watched.commits.backwards),
     }
-    rewound = list(_rewound(lanes, watched.commits, marks))
+    rewound = list(_rewound(lanes, watched.commits, windows))
     problems[f"sent again although committed before the fault: {len(rewound)}, {rewound[:3]}"] = bool(rewound)
     return Finding(
         label=watched.label,
@@ -179,28 +183,28 @@ def _merged(receivers: Sequence[CheckingReceiver]) -> dict[LaneKey, Arrivals]:
     return merged
 
 
-def _stall_bound_s(watched: Watched, marks: Sequence[Mark]) -> float:
+def _stall_bound_s(watched: Watched, windows: Sequence[FaultWindow]) -> float:
     """The longest of the faults' own bounds, where they overlap taken together."""
     if watched.stall_bound_s is not None:
         return watched.stall_bound_s
     longest, since, until = 0.0, 0.0, 0.0
-    for mark in sorted(marks, key=lambda mark: mark.began_at):
-        if mark.began_at > until:
-            since = mark.began_at
-        until = max(until, mark.began_at + mark.longest_stall_s)
+    for window in sorted(windows, key=lambda window: window.began_at):
+        if window.began_at > until:
+            since = window.began_at
+        until = max(until, window.began_at + window.longest_stall_s)
         longest = max(longest, until - since)
-    return max(longest, SLACK_S) + watched.natural_s
+    return max(longest, SLACK_S) + watched.batching_wait_s
 
 
-def _resendable(mark: Mark, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
+def _resendable(window: FaultWindow, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
     """What this fault may have had sent again: what was in flight as it struck, and at its later disturbances."""
-    struck_at, over_at = mark.began_at, mark.ended_at + mark.cost.aftershock_s
-    orphaned_until = mark.ended_at + NOTICED_S if mark.cost.orphans else 0.0
-    under_way_until = max(struck_at + UNDER_WAY_S, orphaned_until)
-    as_it_struck = _in_flight(lanes, commits, struck_at - mark.cost.amnesia_s, under_way_until)
-    times = commits.times(struck_at, over_at)
-    counted = (_in_flight(lanes, commits, at, min(at + UNDER_WAY_S, over_at + NOTICED_S)) for at in times)
-    return as_it_struck * mark.cost.strikes + max(counted, default=as_it_struck) * mark.cost.later
+    began_at, over_at = window.began_at, window.ended_at + window.cost.aftershock_s
+    unsettled_until = window.ended_at + AFTER_END_S if window.cost.unsettled_while_down else 0.0
+    in_progress_until = max(began_at + IN_PROGRESS_S, unsettled_until)
+    at_start = _in_flight(lanes, commits, began_at - window.cost.lost_writes_s, in_progress_until)
+    times = commits.times(began_at, over_at)
+    counted = (_in_flight(lanes, commits, at, min(at + IN_PROGRESS_S, over_at + AFTER_END_S)) for at in times)
+    return at_start * window.cost.resends_at_start + max(counted, default=at_start) * window.cost.later_resends
 
 
 def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, since: float, until: float) -> int:
@@ -219,23 +223,25 @@ def _misplaced(wanted: Mapping[int, Sent], arrived: Mapping[int, tuple[LaneKey, 
             continue
         key, arrival = arrived[number]
         offset = arrival.offset if record.offset is None else record.offset
-        came, given = (*key, arrival.offset), (record.topic, record.life, record.partition, offset)
+        came, given = (*key, arrival.offset), (record.topic, record.incarnation, record.partition, offset)
         if came != given:
             yield f"{number} came as {came}, Kafka said {given}"
 
 
-def _rewound(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, marks: Sequence[Mark]) -> Iterator[str]:
+def _rewound(
+    lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, windows: Sequence[FaultWindow]
+) -> Iterator[str]:
     """What came again from below the position that was committed when the fault struck."""
     for key, lane in lanes.items():
         for arrival in lane.again:
-            since = _struck_at(marks, arrival.at)
+            since = _fault_began_at(windows, arrival.at)
             floor = commits.committed(key, since)
             if arrival.offset < floor:
                 yield f"{key.topic}/{key.partition}@{arrival.offset} after {floor} was committed"
 
 
-def _struck_at(marks: Sequence[Mark], at: float) -> float:
+def _fault_began_at(windows: Sequence[FaultWindow], at: float) -> float:
     """When the fault began whose effects a duplicate at `at` can be; `at` itself when there is none."""
-    before = [mark for mark in marks if mark.began_at <= at]
-    open_ = [mark for mark in before if mark.until_at >= at] or before[-1:]
-    return min((mark.began_at - mark.cost.amnesia_s for mark in open_), default=at)
+    before = [window for window in windows if window.began_at <= at]
+    open_ = [window for window in before if window.until_at >= at] or before[-1:]
+    return min((window.began_at - window.cost.lost_writes_s for window in open_), default=at)

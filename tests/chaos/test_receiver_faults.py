@@ -3,9 +3,9 @@
 import pytest
 
 from tests.chaos.findings import Cost
-from tests.chaos.grounds import DEADLINE_S, LONGEST_PROBE_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LONGEST_PROBE_S, Site
 from tests.harness.checking_receiver import Behaviour
 
 FAULTS = (
@@ -25,16 +25,16 @@ HEALTHY_STALL_S = DEADLINE_S
 
 @pytest.mark.chaos
 def test_failing_receivers_lose_nothing_and_harm_nobody(site: Site, report: Report) -> None:
-    site.serve()
+    site.ensure_running()
     with Scenario("receiver", site, report) as scenario:
         scenario.rows_by_label = True
         healthy = scenario.subscribe("healthy beside them")
         failing = {fault: scenario.subscribe(fault.value) for fault in FAULTS}
         scenario.load(PER_S)
-        healthy.marks, healthy.stall_bound_s = [], HEALTHY_STALL_S
-        with scenario.marked(COST):
+        healthy.windows, healthy.stall_bound_s = [], HEALTHY_STALL_S
+        with scenario.fault_window(COST):
             for fault, watched in failing.items():
                 watched.receivers[0].behave(fault)
-            site.pass_time(LASTS_S * scenario.chance.uniform(0.9, 1.1))
+            site.run_for(LASTS_S * scenario.chance.uniform(0.9, 1.1))
             for watched in failing.values():
                 watched.receivers[0].behave(Behaviour.ANSWER)

@@ -15,17 +15,17 @@ from stack import redis
 from stack.free_ports import free_ports
 from tests.chaos.faults import RECONNECT_S
 from tests.chaos.findings import Cost
-from tests.chaos.grounds import DEADLINE_S, LEASE_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LEASE_S, Site
 
 DISK_MB = 32
 LASTS_S = (6.0, 8.0)
 COST = Cost(
     recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
     why="as long as it is full + Celery's reconnect + lease + request deadline",
-    later=1,
-    amnesia_s=2.0,
+    later_resends=1,
+    lost_writes_s=2.0,
 )
 
 
@@ -55,14 +55,14 @@ def small(site: Site, disk: Path, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.chaos
 def test_full_disk_under_redis_loses_nothing(small: Site, disk: Path, report: Report) -> None:
-    small.serve()
+    small.ensure_running()
     filler = disk / "filler"
     with Scenario("Redis' disk full", small, report) as scenario:
-        scenario.three()
+        scenario.subscribe_three()
         scenario.load()
-        with scenario.marked(COST):
+        with scenario.fault_window(COST):
             fill(filler)
-            small.pass_time(scenario.chance.uniform(*LASTS_S))
+            small.run_for(scenario.chance.uniform(*LASTS_S))
             filler.unlink()
 
 

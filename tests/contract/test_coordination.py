@@ -64,7 +64,7 @@ def test_empty_payload_is_a_payload(coordination: Board) -> None:
     assert claimed(coordination, ref()) == b""
 
 
-def test_second_copy_finds_it_taken(coordination: Board) -> None:
+def test_second_claim_is_denied_as_taken(coordination: Board) -> None:
     offered(coordination, ref())
     claimed(coordination, ref())
     assert claimed(coordination, ref()) is ClaimDenied.TAKEN
@@ -138,7 +138,7 @@ def test_claimed_mixed_delivery_that_lost_a_lane_is_stale(coordination: Board, m
     assert claimed(coordination, both) is ClaimDenied.STALE
 
 
-def test_parcel_is_answered_in_its_order(coordination: Board) -> None:
+def test_claims_of_one_task_keep_their_order(coordination: Board) -> None:
     refs = [ref(f"d{number}", lanes=(f"orders/{number}",)) for number in range(5)]
     offered(coordination, *refs[:3])
     coordination.claim(refs[1:2])
@@ -216,13 +216,13 @@ def test_reports_arrive_whole_and_in_order(coordination: Board) -> None:
     assert heard(coordination)[0] == first + second
 
 
-def test_each_ingest_hears_its_own_reports(coordination: Board) -> None:
+def test_each_ingest_reads_its_own_reports(coordination: Board) -> None:
     coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")], "ingest-2": [finished("d2")]}))
     assert heard(coordination)[0] == [finished("d1")]
     assert heard(coordination, reply="ingest-2")[0] == [finished("d2")]
 
 
-def test_nothing_is_heard_twice(coordination: Board) -> None:
+def test_no_report_is_read_twice(coordination: Board) -> None:
     coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")]}))
     _, after = heard(coordination)
     assert coordination.read_reports(REPLY, after, 0.01) == ([], after)
@@ -230,7 +230,7 @@ def test_nothing_is_heard_twice(coordination: Board) -> None:
     assert heard(coordination, after)[0] == [finished("d2")]
 
 
-def test_many_flushes_are_heard_one_after_another(coordination: Board) -> None:
+def test_many_flushes_are_read_in_order(coordination: Board) -> None:
     for number in range(1200):
         coordination.send_reports(ReportFlush(reports={REPLY: [finished(f"d{number}")]}))
     found: list[Report] = []
@@ -273,7 +273,7 @@ def test_flush_is_one_step(coordination: Board) -> None:
     assert claimed(coordination, ref(attempt=1)) == b"again"
 
 
-def test_of_many_copies_exactly_one_wins(coordination: Board) -> None:
+def test_of_many_claims_exactly_one_is_granted(coordination: Board) -> None:
     rounds, copies = 20, 8
     gate = threading.Barrier(copies)
 
@@ -310,7 +310,7 @@ def test_redis_that_lost_everything_makes_stale(
     assert redis_coordination.are_current([ref()]) == [False]
 
 
-def test_reports_go_on_after_redis_lost_everything(
+def test_reports_continue_after_redis_lost_everything(
     redis_coordination: RedisCoordination, redis_url: str, prefix: str
 ) -> None:
     redis_coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")]}))
@@ -320,7 +320,7 @@ def test_reports_go_on_after_redis_lost_everything(
     assert heard(redis_coordination, after)[0] == [finished("d2")]
 
 
-def test_reports_go_on_when_redis_begins_again_with_a_clock_that_is_behind(
+def test_reports_continue_when_redis_restarts_with_a_clock_that_is_behind(
     redis_coordination: RedisCoordination, redis_url: str, prefix: str
 ) -> None:
     stream = f"{prefix}reports:{REPLY}"
@@ -337,7 +337,7 @@ def test_reports_go_on_when_redis_begins_again_with_a_clock_that_is_behind(
     assert found == [finished("d2")]
 
 
-def test_unreadable_report_does_not_hide_the_others(
+def test_undecodable_report_does_not_hide_the_others(
     redis_coordination: RedisCoordination, redis_url: str, prefix: str
 ) -> None:
     with Redis.from_url(redis_url) as client:
@@ -347,9 +347,7 @@ def test_unreadable_report_does_not_hide_the_others(
     assert heard(redis_coordination)[0] == [finished("d1")]
 
 
-def test_everything_in_redis_is_forgotten_in_time(
-    redis_coordination: RedisCoordination, redis_url: str, prefix: str
-) -> None:
+def test_everything_in_redis_expires(redis_coordination: RedisCoordination, redis_url: str, prefix: str) -> None:
     redis_coordination.make_claimable([Publication(ref(), b"payload")])
     redis_coordination.claim([ref()])
     redis_coordination.send_reports(ReportFlush(reports={"ingest-2": [finished("d1")]}, keep={"d1.1": b"again"}))
@@ -385,7 +383,7 @@ def _ask_everything(away: RedisCoordination) -> Iterator[None]:
         away.ping()
 
 
-def test_redis_that_is_away_is_said_soon(prefix: str) -> None:
+def test_unreachable_redis_is_reported_soon(prefix: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     away = RedisCoordination(f"redis://127.0.0.1:{port}/0", prefix)

@@ -55,14 +55,14 @@ def alive(coordination: Board) -> list[WorkerHeartbeat]:
     return [replace(one, silent_s=0.0) for one in coordination.live_workers()]
 
 
-def test_announced_worker_is_alive_as_it_said(coordination: Board) -> None:
+def test_worker_with_a_heartbeat_is_listed(coordination: Board) -> None:
     coordination.write_heartbeat(worker())
     (found,) = coordination.live_workers()
     assert 0.0 <= found.silent_s < PATIENCE_S
     assert replace(found, silent_s=0.0) == worker()
 
 
-def test_last_announcement_of_a_worker_counts(coordination: Board) -> None:
+def test_last_heartbeat_of_a_worker_counts(coordination: Board) -> None:
     coordination.write_heartbeat(worker(busy=1, began_s=None))
     coordination.write_heartbeat(worker(busy=256, began_s=7.25))
     assert alive(coordination) == [worker(busy=256, began_s=7.25)]
@@ -82,11 +82,11 @@ def test_withdrawn_worker_is_gone_at_once(coordination: Board) -> None:
     assert alive(coordination) == [worker("b")]
 
 
-def test_nobody_is_there_before_an_announcement(coordination: Board) -> None:
+def test_no_worker_is_listed_before_a_heartbeat(coordination: Board) -> None:
     assert coordination.live_workers() == []
 
 
-def test_silent_worker_is_gone_and_another_is_not(forgetful: Board) -> None:
+def test_worker_without_heartbeat_is_dropped_alone(forgetful: Board) -> None:
     deadline = clock.monotonic() + PATIENCE_S
     forgetful.write_heartbeat(worker("silent"))
     assert [one.id for one in forgetful.live_workers()] == ["silent"]
@@ -96,7 +96,7 @@ def test_silent_worker_is_gone_and_another_is_not(forgetful: Board) -> None:
     assert [one.id for one in forgetful.live_workers()] == ["speaks"]
 
 
-def test_silence_is_told_in_seconds(forgetful: Board) -> None:
+def test_silence_is_measured_in_seconds(forgetful: Board) -> None:
     forgetful.write_heartbeat(worker())
     silences = [0.0]
     while found := forgetful.live_workers():
@@ -105,7 +105,7 @@ def test_silence_is_told_in_seconds(forgetful: Board) -> None:
     assert SILENCE_S / 2 < silences[-1] <= SILENCE_S
 
 
-def test_worker_is_there_again_after_redis_lost_everything(
+def test_worker_is_listed_again_after_redis_lost_everything(
     redis_coordination: RedisCoordination, redis_url: str, prefix: str
 ) -> None:
     redis_coordination.write_heartbeat(worker())
@@ -115,7 +115,7 @@ def test_worker_is_there_again_after_redis_lost_everything(
     assert alive(redis_coordination) == [worker()]
 
 
-def test_unreadable_worker_does_not_hide_the_others(
+def test_undecodable_heartbeat_does_not_hide_the_others(
     redis_coordination: RedisCoordination, redis_url: str, prefix: str
 ) -> None:
     redis_coordination.write_heartbeat(worker())
@@ -126,7 +126,9 @@ def test_unreadable_worker_does_not_hide_the_others(
     assert alive(redis_coordination) == [worker()]
 
 
-def test_depth_is_what_celery_published(redis_coordination: RedisCoordination, redis_url: str, prefix: str) -> None:
+def test_queue_length_is_what_celery_published(
+    redis_coordination: RedisCoordination, redis_url: str, prefix: str
+) -> None:
     assert redis_coordination.queue_lengths() == {FIRST: 0, RETRY: 0}
     settings = Settings.model_validate({"redis_url": redis_url, "redis_key_prefix": prefix})
     with build_celery(settings) as app:
@@ -135,7 +137,7 @@ def test_depth_is_what_celery_published(redis_coordination: RedisCoordination, r
     assert redis_coordination.queue_lengths() == {FIRST: 2, RETRY: 1}
 
 
-def test_workers_are_forgotten_in_time(redis_coordination: RedisCoordination, redis_url: str, prefix: str) -> None:
+def test_heartbeats_expire(redis_coordination: RedisCoordination, redis_url: str, prefix: str) -> None:
     redis_coordination.write_heartbeat(worker())
     with Redis.from_url(redis_url) as client:
         assert 0 < client.pttl(f"{prefix}workers") <= WORKER_SILENCE_S * 1000
@@ -156,7 +158,7 @@ def _ask_everything(away: RedisCoordination) -> Iterator[None]:
     yield
 
 
-def test_redis_that_is_away_is_said_soon(prefix: str) -> None:
+def test_unreachable_redis_is_reported_soon(prefix: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     away = RedisCoordination(f"redis://127.0.0.1:{port}/0", prefix)

@@ -36,10 +36,10 @@ class Answers(Brokers, Protocol):
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
         """How a topic may be written to."""
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are."""
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member for a moment."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
@@ -147,26 +147,26 @@ def test_asking_for_a_topic_does_not_create_it(cluster: Cluster, topic: str) -> 
     assert (first, cluster.brokers.end_offsets([topic], TIMEOUT_S)) == ({topic: {}}, {topic: {}})
 
 
-def test_a_new_group_begins_where_it_is_told(cluster: Cluster, topic: str, group: str) -> None:
+def test_a_new_group_begins_where_it_was_committed(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 5)
     cluster.brokers.commit(group, {topic: {0: 4}}, TIMEOUT_S)
     assert cluster.committed(group, topic) == 4
 
 
-def test_committing_nothing_is_no_question(cluster: Cluster, group: str) -> None:
+def test_committing_nothing_needs_no_request(cluster: Cluster, group: str) -> None:
     cluster.brokers.commit(group, {}, 0.0)
 
 
-def test_commits_come_back_with_their_texts(cluster: Cluster, topic: str, group: str) -> None:
+def test_commits_come_back_with_their_metadata(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 3)
     wanted = {Partition(topic, 0): Committed(offset=2, metadata='{"r":[3,\u00e9]}')}
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
-    cluster.brokers.commit_again(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
+    cluster.brokers.recommit(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
 
 
-def test_commit_without_a_text_has_none(cluster: Cluster, topic: str, group: str) -> None:
+def test_commit_without_metadata_has_none(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 1)
     cluster.brokers.commit(group, {topic: {0: 1}}, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == {Partition(topic, 0): Committed(offset=1)}
@@ -175,7 +175,7 @@ def test_commit_without_a_text_has_none(cluster: Cluster, topic: str, group: str
 def test_group_that_never_committed_stays_so(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 1)
     commits = cluster.brokers.commits(group, [topic, f"{topic}-gone"], TIMEOUT_S)
-    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    cluster.brokers.recommit(group, commits, TIMEOUT_S)
     assert (commits, cluster.committed(group, topic)) == ({}, None)
 
 
@@ -187,7 +187,7 @@ def test_a_cluster_that_answers_can_be_pinged(cluster: Cluster) -> None:
     cluster.brokers.ping(TIMEOUT_S)
 
 
-def test_no_time_left_is_no_answer(cluster: Cluster, topic: str) -> None:
+def test_no_time_left_is_unavailable(cluster: Cluster, topic: str) -> None:
     with pytest.raises(KafkaUnavailable):
         cluster.brokers.end_offsets([topic], 0.0)
 
@@ -225,22 +225,22 @@ def test_a_group_with_members_refuses_commit_and_deletion(topic: str, group: str
     commits = cluster.brokers.commits(group, [topic], TIMEOUT_S)
     assert commits == {Partition(topic, 0): Committed(offset=1, metadata="text")}
     with pytest.raises(Conflict):
-        cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+        cluster.brokers.recommit(group, commits, TIMEOUT_S)
     member.close()
-    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    cluster.brokers.recommit(group, commits, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == commits
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_visit_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -> None:
+def test_joining_briefly_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -> None:
     cluster = Broker(required_service("kafka"))
     cluster.produce(topic, 3)
     wanted = {Partition(topic, 0): Committed(offset=2, metadata="text")}
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
-    cluster.brokers.visit(group, [topic], protocol, TIMEOUT_S)
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)
+    cluster.brokers.join_briefly(group, [topic], protocol, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)  # which members would not allow
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)  # which members would not allow
 
 
 @pytest.mark.kafka
@@ -257,7 +257,7 @@ def test_an_open_transaction_is_not_skipped(topic: str) -> None:
     assert during == 1
 
 
-def test_brokers_nobody_runs_are_unavailable_in_time() -> None:
+def test_unreachable_brokers_are_unavailable_in_time() -> None:
     offsets = KafkaAdmin("127.0.0.1:1")
     before = clock.monotonic()
     for ask in (offsets.ping, lambda timeout_s: offsets.end_offsets(["orders"], timeout_s)):
@@ -270,14 +270,14 @@ def test_brokers_nobody_runs_are_unavailable_in_time() -> None:
 
 def test_the_fake_refuses_groups_with_members() -> None:
     fake = MemoryKafkaAdmin()
-    fake.occupied.add("webhooks-x")
+    fake.groups_with_members.add("webhooks-x")
     with pytest.raises(Conflict):
         fake.commit("webhooks-x", {"orders": {0: 1}}, 1.0)
     with pytest.raises(Conflict):
         fake.delete_group("webhooks-x", 1.0)
 
 
-def test_topic_made_again_has_another_uuid(topic: str) -> None:
+def test_recreated_topic_has_another_uuid(topic: str) -> None:
     bootstrap = required_service("kafka")
     admin, offsets = admin_of(bootstrap), KafkaAdmin(bootstrap)
     seen = []
@@ -289,7 +289,7 @@ def test_topic_made_again_has_another_uuid(topic: str) -> None:
     assert len({*seen, ""}) == 3
 
 
-def test_mock_cluster_tells_no_uuids(mock_cluster: str, topic: str) -> None:
+def test_mock_cluster_has_no_uuids(mock_cluster: str, topic: str) -> None:
     assert KafkaAdmin(mock_cluster).topic_ids([topic], TIMEOUT_S) == {}
 
 
@@ -305,7 +305,7 @@ def _until(status: Callable[[], bool]) -> None:
         pause.wait(0.05)
 
 
-def test_rules_of_a_topic_that_nothing_is_known_of_are_open(cluster: Cluster, topic: str) -> None:
+def test_rules_of_an_unknown_topic_are_open(cluster: Cluster, topic: str) -> None:
     assert cluster.brokers.topic_rules(topic, TIMEOUT_S) == TopicRules()
 
 
@@ -314,12 +314,12 @@ def test_rules_of_a_topic_that_nothing_is_known_of_are_open(cluster: Cluster, to
     ("policy", "cleanup"),
     [("delete", {"delete"}), ("compact", {"compact"}), ("compact,delete", {"compact", "delete"})],
 )
-def test_rules_of_a_real_topic_are_told(topic: str, policy: str, cleanup: set[str]) -> None:
+def test_rules_of_a_real_topic_are_returned(topic: str, policy: str, cleanup: set[str]) -> None:
     servers = required_service("kafka")
     new = NewTopic(topic, 1, 1, config={"cleanup.policy": policy})
     admin_of(servers).create_topics([new])[topic].result(TIMEOUT_S)
     assert KafkaAdmin(servers).topic_rules(topic, TIMEOUT_S) == TopicRules(cleanup=frozenset(cleanup), writable=True)
 
 
-def test_rules_that_cannot_be_asked_for_are_open() -> None:
+def test_rules_are_open_when_brokers_are_unreachable() -> None:
     assert KafkaAdmin("127.0.0.1:1").topic_rules("orders", 0.2) == TopicRules()

@@ -74,47 +74,47 @@ MARK = OffsetAndMetadata(
 )
 
 
-def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
+def test_missing_position_is_reported_and_read_from_after_a_seek(join: Join, topic: str) -> None:
     member = join(begin=None)
     first = Partition(topic, 0)
-    member.until(lambda: first in member.unpositioned)
+    member.until(lambda: first in member.without_position)
     assert (first in member.assigned, member.messages) == (True, [])
-    member.reader.reposition({first: 4})
+    member.reader.seek({first: 4})
     member.until_read(6)
     assert member.offsets == [4, 5, 6, 7, 8, 9]
 
 
-def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topic: str) -> None:
+def test_seek_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topic: str) -> None:
     cluster.produce(topic, 3000)
     member, chance = join(), random.Random(7)  # noqa: S311  # seeded on purpose
     member.until_read(1)
     for _ in range(8):
         offset, count = chance.randrange(2900), chance.choice((1, 100))
         member.messages.clear()
-        member.reader.reposition({Partition(topic, 0): offset})
+        member.reader.seek({Partition(topic, 0): offset})
         member.until_read(count)
         assert member.offsets == list(range(offset, offset + len(member.messages)))
 
 
 @on_real
-def test_many_partitions_are_repositioned_in_one_call(cluster: Cluster, join: Join) -> None:
+def test_many_partitions_seek_in_one_call(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(4)
     for number in range(4):
         cluster.produce(topic, 3, number)
     member = join([topic])
     member.until_read(12)
     member.messages.clear()
-    member.reader.reposition({Partition(topic, number): 1 for number in range(4)})
+    member.reader.seek({Partition(topic, number): 1 for number in range(4)})
     member.until_read(8)
     assert sorted(member.offsets) == [1] * 4 + [2] * 4
 
 
 @on_real
-def test_partition_that_is_not_assigned_moves_none_of_its_call(cluster: Cluster, join: Join, topic: str) -> None:
+def test_seek_of_a_partition_that_is_not_assigned_moves_none(cluster: Cluster, join: Join, topic: str) -> None:
     member = join()
     member.until_read(10)
     with pytest.raises(KafkaException):
-        member.reader.reposition({Partition(topic, 0): 3, Partition(topic, 99): 0})
+        member.reader.seek({Partition(topic, 0): 3, Partition(topic, 99): 0})
     cluster.produce(topic, 1)
     member.until_read(11)
     assert member.offsets == list(range(11))
@@ -126,7 +126,7 @@ def test_paused_partition_stays_where_it_is(cluster: Cluster, join: Join, topic:
     member.until_read(10)
     member.reader.pause(first)
     cluster.produce(topic, 5)
-    member.look_for(QUIET_S)
+    member.poll_for(QUIET_S)
     assert len(member.messages) == 10
     member.reader.resume(first)
     member.until_read(15)
@@ -134,14 +134,14 @@ def test_paused_partition_stays_where_it_is(cluster: Cluster, join: Join, topic:
 
 
 @on_real
-def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
+def test_partition_can_stay_paused_after_a_seek(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.messages.clear()
     member.reader.pause(first)
-    member.reader.reposition({first: 3})
+    member.reader.seek({first: 3})
     member.reader.pause(first)
-    member.look_for(QUIET_S)
+    member.poll_for(QUIET_S)
     assert member.messages == []
     member.reader.resume(first)
     member.until_read(7)
@@ -156,11 +156,11 @@ def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic:
     member.close({})
     another = join()
     another.until_read(4)
-    assert (another.offsets, first in another.unpositioned) == ([6, 7, 8, 9], False)
+    assert (another.offsets, first in another.without_position) == ([6, 7, 8, 9], False)
 
 
 @on_real
-def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
+def test_result_of_each_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.reader.commit({first: MARK})
@@ -168,7 +168,7 @@ def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
     member.reader.commit(
         {first: OffsetAndMetadata(7, CommitMetadata(topic_id="x" * 5000))}
     )  # more than Kafka keeps beside an offset
-    member.until(lambda: member.uncommitted == [(first, "offset_metadata_too_large")])
+    member.until(lambda: member.failed_commits == [(first, "offset_metadata_too_large")])
     assert member.committed == [first]
 
 
@@ -182,12 +182,12 @@ def test_closing_commits(join: Join, topic: str) -> None:
 
 
 @on_real
-def test_position_beyond_the_end_is_said(join: Join, topic: str) -> None:
+def test_position_beyond_the_end_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.close({first: OffsetAndMetadata(1000)})
     another = join(begin=None)
-    another.until(lambda: first in another.unpositioned)
+    another.until(lambda: first in another.without_position)
     assert another.messages == []
 
 
@@ -205,7 +205,7 @@ def test_second_member_takes_over_some_partitions(cluster: Cluster, join: Join) 
 
 
 @on_real
-def test_last_member_hears_that_it_leaves(join: Join, topic: str) -> None:
+def test_last_member_is_revoked_when_it_leaves(join: Join, topic: str) -> None:
     member = join()
     member.until_read(10)
     member.close({})
@@ -228,27 +228,27 @@ def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -
     member.until_read(3)
 
 
-def test_end_of_a_partition_is_told_after_its_records(join: Join, topic: str) -> None:
+def test_end_of_a_partition_is_reported_after_its_records(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     assert member.offsets == list(range(10))
 
 
 @on_real
-def test_end_without_a_record_is_told(cluster: Cluster, join: Join) -> None:
+def test_end_of_an_empty_partition_is_reported(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(1)
     member = join([topic])
     member.until(lambda: member.ends == [(Partition(topic, 0), 0)])
 
 
 @on_real
-def test_end_passes_what_no_consumer_sees(cluster: Cluster, join: Join) -> None:
+def test_end_includes_offsets_that_no_consumer_sees(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(1)
     cluster.transact(topic, 10, commit=True)
     cluster.transact(topic, 50, commit=False)
     member, first = join([topic]), Partition(topic, 0)
     member.until(lambda: (first, 62) in member.ends)
-    assert (member.offsets, member.reader.end(first)) == (list(range(10)), 62)
+    assert (member.offsets, member.reader.end_offset(first)) == (list(range(10)), 62)
     cluster.transact(topic, 1, commit=True)
     member.until(lambda: (first, 64) in member.ends)
 
@@ -259,7 +259,7 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
     with cluster.transaction(topic, 3) as producer:
         member.until(lambda: (first, 10) in member.ends)
         seen = len(member.messages)
-        end = PartitionOffsets(cluster.bootstrap_servers).ends([first], PATIENCE_S)[first]
+        end = PartitionOffsets(cluster.bootstrap_servers).end_offsets([first], PATIENCE_S)[first]
         producer.commit_transaction(PATIENCE_S)
     member.until(lambda: (first, 14) in member.ends)
     assert (seen, end, len(member.messages)) == (10, 10, 13)
@@ -267,17 +267,17 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
 
 @on_real
 @pytest.mark.parametrize("pauses", [False, True])
-def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pauses: bool) -> None:
+def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str, pauses: bool) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     for offset in (2, 7, 4):
-        member.reader.reposition({first: 9})
+        member.reader.seek({first: 9})
         Event().wait(QUIET_S)  # the record and the end behind it wait in the consumer's queue
         if pauses:
             member.reader.pause(first)
         member.messages.clear()
         member.ends.clear()
-        member.reader.reposition({first: offset})
+        member.reader.seek({first: offset})
         if pauses:
             member.reader.resume(first)
         member.until(lambda: bool(member.ends))
@@ -285,20 +285,20 @@ def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pau
 
 
 @on_real
-def test_end_is_told_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
+def test_end_is_reported_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     member.reader.pause(first)
     cluster.transact(topic, 5, commit=False)
-    member.look_for(QUIET_S)
+    member.poll_for(QUIET_S)
     member.reader.resume(first)
     member.until(lambda: (first, 16) in member.ends)
 
 
 @on_real
-def test_successful_commit_is_told(join: Join, topic: str) -> None:
+def test_successful_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.reader.commit({first: MARK})
     member.until(lambda: member.committed == [first])
-    assert member.uncommitted == []
+    assert member.failed_commits == []

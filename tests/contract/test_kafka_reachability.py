@@ -11,7 +11,7 @@ from webhookd.testing.mock_cluster import MockCluster
 TIMEOUT_S = 20.0
 
 
-def test_cluster_says_its_id(kafka_bootstrap: str) -> None:
+def test_cluster_id_is_returned(kafka_bootstrap: str) -> None:
     known = admin_of(kafka_bootstrap).list_topics(timeout=TIMEOUT_S).cluster_id
     contact = KafkaProbe(kafka_bootstrap)
     asked = [contact.cluster_id(TIMEOUT_S) for _ in range(2)]
@@ -24,6 +24,6 @@ def test_mock_cluster_has_no_id_to_compare() -> None:
     assert KafkaAdmin(cluster.bootstrap_servers).cluster_id(TIMEOUT_S) == ""
 
 
-def test_nobody_there_is_unavailable_in_time() -> None:
+def test_unreachable_kafka_is_unavailable_in_time() -> None:
     with pytest.raises(KafkaUnavailable):
         KafkaProbe("127.0.0.1:1").cluster_id(0.3)

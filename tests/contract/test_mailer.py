@@ -15,7 +15,7 @@ import trustme
 from tests.harness.mail_server import HANG, MailServer
 from webhookd.edges.mailer import Mailer, build_mailer
 from webhookd.errors import MailUnavailable, UnusableSetting
-from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, left_over
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, remaining_recipients
 from webhookd.settings import Settings
 from webhookd.testing.memory_mailer import MemoryMailer
 
@@ -75,9 +75,9 @@ def post(request: pytest.FixtureRequest) -> Iterator[Post]:
             mailer=memory,
             arrived=lambda: [(mail.recipients, mail.subject, mail.body) for mail in memory.sent],
             refuse=memory.refused.add,
-            keep_busy=memory.busy.add,
+            keep_busy=memory.deferred.add,
             take_ascii_only=lambda: setattr(memory, "smtputf8", False),
-            leave=lambda: setattr(memory, "away", True),
+            leave=lambda: setattr(memory, "down", True),
         )
         return
     with MailServer() as server:
@@ -97,7 +97,7 @@ def mailer(server: MailServer, *, step_s: float = STEP_S, **settings: object) ->
 
 
 def fates(settlements: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
-    return {item.recipient: item.fate for item in settlements}
+    return {item.recipient: item.result for item in settlements}
 
 
 def recipients(post: Post) -> list[str]:
@@ -109,7 +109,7 @@ def test_mail_arrives_as_it_was_written_at_each_recipient(post: Post) -> None:
     assert post.arrived() == [((recipient,), MAIL.subject, MAIL.body) for recipient in MAIL.recipients]
 
 
-def test_recipient_refused_for_good_keeps_it_from_nobody_else(post: Post) -> None:
+def test_refused_recipient_does_not_affect_the_others(post: Post) -> None:
     post.refuse("a@example.com")
     settled = post.mailer.send(MAIL)
     assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
@@ -117,23 +117,23 @@ def test_recipient_refused_for_good_keeps_it_from_nobody_else(post: Post) -> Non
     assert recipients(post) == ["b@example.com"]
 
 
-def test_only_who_may_be_taken_later_is_left_over(post: Post) -> None:
+def test_only_deferred_recipients_are_left_over(post: Post) -> None:
     post.refuse("a@example.com")
     post.keep_busy("b@example.com")
     settled = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
     assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
-    assert left_over(settled) == ("b@example.com",)
+    assert remaining_recipients(settled) == ("b@example.com",)
     assert recipients(post) == ["c@example.com"]
 
 
 @pytest.mark.parametrize("bad", ["nobody at home", "a@💩.example", "a@b", "a@example.com\nBcc: c@example.com", "", "@"])
-def test_what_is_no_address_is_refused_alone(post: Post, bad: str) -> None:
+def test_invalid_address_is_refused_alone(post: Post, bad: str) -> None:
     settled = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
     assert fates(settled) == {bad: REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
-def test_mail_for_no_address_at_all_is_settled(post: Post) -> None:
+def test_mail_without_a_valid_address_is_refused(post: Post) -> None:
     assert fates(post.mailer.send(replace(MAIL, recipients=("nobody",)))) == {"nobody": REFUSED}
 
 
@@ -157,7 +157,7 @@ def test_subject_with_line_breaks_makes_no_header(post: Post) -> None:
     assert post.arrived() == []
 
 
-def test_server_that_is_away_is_unavailable(post: Post) -> None:
+def test_unreachable_server_is_unavailable(post: Post) -> None:
     post.mailer.ping()
     post.leave()
     with pytest.raises(MailUnavailable):
@@ -200,7 +200,7 @@ def test_certificate_of_a_stranger_is_not_trusted(context: ssl.SSLContext) -> No
         assert server.received == []
 
 
-def test_wrong_password_may_be_put_right(context: ssl.SSLContext, ca_file: Path) -> None:
+def test_wrong_password_is_unavailable(context: ssl.SSLContext, ca_file: Path) -> None:
     with (
         MailServer(context=context, login=("webhookd", "s3cret")) as server,
         pytest.raises(MailUnavailable, match="535"),
@@ -217,17 +217,17 @@ def test_wrong_password_may_be_put_right(context: ssl.SSLContext, ca_file: Path)
         ("RCPT a@example.com", "421 closing", [(LATER, True), (LATER, True)]),
     ],
 )
-def test_answers_are_told_apart(verb: str, answer: str, expected: list[tuple[MailResult, bool]]) -> None:
+def test_replies_are_distinguished(verb: str, answer: str, expected: list[tuple[MailResult, bool]]) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
         settled = mailer(server, smtp_security="none").send(MAIL)
-        assert [(item.fate, item.tried) for item in settled] == expected
+        assert [(item.result, item.tried) for item in settled] == expected
         assert all(item.detail for item in settled)
         assert server.received == []
 
 
 @pytest.mark.parametrize(("verb", "answer"), [("MAIL", "553 not from you"), ("EHLO", "502 what?")])
-def test_server_that_takes_nothing_from_here_is_unavailable(verb: str, answer: str) -> None:
+def test_server_that_refuses_the_sender_is_unavailable(verb: str, answer: str) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
         with pytest.raises(MailUnavailable):
@@ -235,13 +235,13 @@ def test_server_that_takes_nothing_from_here_is_unavailable(verb: str, answer: s
         assert server.received == []
 
 
-def test_recipient_that_the_server_hangs_at_comes_last_the_next_time() -> None:
+def test_recipient_at_which_the_server_hangs_is_tried_last() -> None:
     with MailServer() as server:
         server.answers["RCPT a@example.com"] = HANG
         quick = mailer(server, smtp_security="none", step_s=0.3)
         settled = quick.send(MAIL)
-        assert [(item.fate, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
-        left = left_over(settled)
+        assert [(item.result, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
+        left = remaining_recipients(settled)
         assert left == ("b@example.com", "a@example.com")
         assert fates(quick.send(replace(MAIL, recipients=left)))["b@example.com"] is DELIVERED
 
@@ -253,7 +253,7 @@ def test_domain_goes_to_the_server_as_ascii() -> None:
         assert server.received[0].message["To"] == "ops@xn--bcher-kva.example"
 
 
-def test_goodbye_that_fails_takes_nothing_back() -> None:
+def test_failed_quit_does_not_undo_delivery() -> None:
     with MailServer() as server:
         server.answers["QUIT"] = "500 no"
         assert set(fates(mailer(server, smtp_security="none").send(MAIL)).values()) == {DELIVERED}
@@ -262,7 +262,9 @@ def test_goodbye_that_fails_takes_nothing_back() -> None:
 def test_without_a_mail_server_each_recipient_is_refused() -> None:
     nowhere = build_mailer(Settings())
     nowhere.ping()
-    assert [(item.fate, item.detail) for item in nowhere.send(MAIL)] == [(REFUSED, "WEBHOOKD_SMTP_HOST is not set")] * 2
+    assert [(item.result, item.detail) for item in nowhere.send(MAIL)] == [
+        (REFUSED, "WEBHOOKD_SMTP_HOST is not set")
+    ] * 2
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ def real(cluster: Cluster) -> Ground:
 def in_memory() -> Ground:
     topic = f"test-{uuid.uuid4().hex}"
     fake = MemoryPartitionOffsets()
-    fake.held = {Partition(topic, n): OffsetRange(first=0, end=0 if n else 10) for n in range(4)}
+    fake.ranges = {Partition(topic, n): OffsetRange(first=0, end=0 if n else 10) for n in range(4)}
     return Ground(
-        fake, topic, lambda group, partition, mark: fake.marks.setdefault(group, {}).update({partition: mark})
+        fake, topic, lambda group, partition, mark: fake.commits.setdefault(group, {}).update({partition: mark})
     )
 
 
@@ -68,38 +68,41 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         yield real(cluster)
 
 
-def test_bounds_of_many_partitions_are_one_answer(ground: Ground) -> None:
+def test_offset_ranges_of_many_partitions_come_from_one_call(ground: Ground) -> None:
     asked = [ground.partition(number) for number in range(4)]
-    found = ground.offsets.bounds(asked, PATIENCE_S)
+    found = ground.offsets.offset_ranges(asked, PATIENCE_S)
     assert found == {place: OffsetRange(first=0, end=0 if place.number else 10) for place in asked}
 
 
-def test_ends_of_many_partitions_are_one_answer(ground: Ground) -> None:
+def test_end_offsets_of_many_partitions_come_from_one_call(ground: Ground) -> None:
     asked = [ground.partition(number) for number in range(4)]
-    assert ground.offsets.ends(asked, PATIENCE_S) == {place: 0 if place.number else 10 for place in asked}
+    assert ground.offsets.end_offsets(asked, PATIENCE_S) == {place: 0 if place.number else 10 for place in asked}
 
 
 def test_partition_that_does_not_exist_delays_no_other(ground: Ground) -> None:
     there, missing = ground.partition(0), ground.partition(99)
-    assert ground.offsets.bounds([there, missing], PATIENCE_S) == {there: OffsetRange(first=0, end=10)}
-    assert ground.offsets.ends([there, missing], PATIENCE_S) == {there: 10}
+    assert ground.offsets.offset_ranges([there, missing], PATIENCE_S) == {there: OffsetRange(first=0, end=10)}
+    assert ground.offsets.end_offsets([there, missing], PATIENCE_S) == {there: 10}
 
 
-def test_committed_marks_come_with_their_memos(ground: Ground) -> None:
+def test_committed_offsets_come_with_their_metadata(ground: Ground) -> None:
     group, first, second = f"test-{uuid.uuid4().hex}", ground.partition(0), ground.partition(1)
     ground.commit(group, first, MARK)
     assert ground.offsets.committed(group, [first, second], PATIENCE_S) == {first: MARK, second: None}
 
 
-def test_nothing_is_asked_about_nothing(ground: Ground) -> None:
-    assert (ground.offsets.committed("test-none", [], PATIENCE_S), ground.offsets.ends([], PATIENCE_S)) == ({}, {})
-    assert ground.offsets.bounds([], PATIENCE_S) == {}
+def test_no_partitions_need_no_request(ground: Ground) -> None:
+    assert (ground.offsets.committed("test-none", [], PATIENCE_S), ground.offsets.end_offsets([], PATIENCE_S)) == (
+        {},
+        {},
+    )
+    assert ground.offsets.offset_ranges([], PATIENCE_S) == {}
 
 
-def test_brokers_that_are_down_leave_everything_unanswered() -> None:
+def test_unreachable_brokers_leave_everything_out() -> None:
     down = PartitionOffsets("127.0.0.1:1")
     somewhere = Partition("test", 0)
-    assert (down.bounds([somewhere], 0.2), down.ends([somewhere], 0.2)) == ({}, {})
+    assert (down.offset_ranges([somewhere], 0.2), down.end_offsets([somewhere], 0.2)) == ({}, {})
     with pytest.raises(KafkaException):
         down.committed("test", [somewhere], 0.2)
 
@@ -109,9 +112,10 @@ def test_partition_that_was_added_is_found() -> None:
     with open_cluster("real") as cluster:
         topic = cluster.create(1)
         offsets = PartitionOffsets(cluster.bootstrap_servers)
-        before = offsets.ends([Partition(topic, 0)], PATIENCE_S)
+        before = offsets.end_offsets([Partition(topic, 0)], PATIENCE_S)
         admin_of(cluster.bootstrap_servers).create_partitions([NewPartitions(topic, 2)])[topic].result(PATIENCE_S)
         until(
-            lambda: offsets.ends([Partition(topic, 1)], PATIENCE_S) == {Partition(topic, 1): 0}, "the new one is found"
+            lambda: offsets.end_offsets([Partition(topic, 1)], PATIENCE_S) == {Partition(topic, 1): 0},
+            "the new one is found",
         )
     assert before == {Partition(topic, 0): 0}

@@ -49,9 +49,7 @@ def coordination(pair: RedisPair) -> Iterator[RedisCoordination]:
     made.close()
 
 
-def test_coordination_that_meets_a_replica_goes_on_with_the_primary(
-    pair: RedisPair, coordination: RedisCoordination
-) -> None:
+def test_coordination_reconnects_to_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     coordination.ping()
     pair.fail_over()
     with pytest.raises(QueueUnavailable, match="READONLY"):
@@ -60,7 +58,7 @@ def test_coordination_that_meets_a_replica_goes_on_with_the_primary(
     assert coordination.claim([ref("d1")]) == [b"payload"]
 
 
-def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, coordination: RedisCoordination) -> None:
+def test_script_and_transaction_reconnect_too(pair: RedisPair, coordination: RedisCoordination) -> None:
     reports = ReportFlush(reports={REPLY: [Report(ReportKind.STALE, "d1", 0)]})
     calls: list[Callable[[], None]] = [
         lambda: coordination.make_claimable([Publication(ref("d1"), b"payload")]),
@@ -100,7 +98,7 @@ def _clients(server: Redis) -> list[str]:
     return [client["cmd"] for client in found if client["flags"] in {"N", "b"} and client["cmd"] != "client|list"]
 
 
-def test_blocked_reader_of_reports_hears_from_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
+def test_blocked_report_reader_continues_on_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(coordination.read_reports, REPLY, "0", 4.0)
         with pair.client(0) as primary:
@@ -128,7 +126,7 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordina
     ("setting", "value", "said"),
     [("maxmemory", "1", "OOM|maxmemory"), ("min-replicas-to-write", "2", "NOREPLICAS")],
 )
-def test_primary_that_refuses_writes_is_said(
+def test_primary_that_refuses_writes_is_reported(
     pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, said: str
 ) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
@@ -151,7 +149,7 @@ def app(pair: RedisPair) -> Iterator[Celery]:
     made.close()
 
 
-def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celery) -> None:
+def test_task_publisher_reconnects_to_the_new_primary(pair: RedisPair, app: Celery) -> None:
     def publish() -> None:
         app.send_task(DELIVER, args=[[]], queue=FIRST, retry=False, ignore_result=True)
 
@@ -166,27 +164,27 @@ def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celer
         assert primary.llen(f"{PREFIX}{FIRST}") == 2
 
 
-def test_announcement_reaches_those_who_listen_at_the_new_primary(pair: RedisPair) -> None:
+def test_notification_reaches_subscribers_of_the_new_primary(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
-    notifier.announce(SubscriptionChanged(id="before", version=1))
+    notifier.publish(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
-    with Listening(pair.address) as heard:
-        notifier.announce(SubscriptionChanged(id="after", version=2))
-        assert heard.get(timeout=10) == SubscriptionChanged(id="after", version=2)
+    with SubscriberThread(pair.address) as received:
+        notifier.publish(SubscriptionChanged(id="after", version=2))
+        assert received.get(timeout=10) == SubscriptionChanged(id="after", version=2)
     notifier.close()
 
 
-def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
-    with Listening(pair.address) as heard:
+def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
+    with SubscriberThread(pair.address) as received:
         pair.fail_over()
         with pair.client(1) as replica:
             until(lambda: not _subscribers(replica), "nobody listens to the replica")
         notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
 
         def hears() -> bool:
-            notifier.announce(SubscriptionChanged(id="after", version=2))
+            notifier.publish(SubscriptionChanged(id="after", version=2))
             try:
-                return heard.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
+                return received.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
             except queue.Empty:
                 return False
 
@@ -194,12 +192,12 @@ def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
         notifier.close()
 
 
-def test_announcement_is_heard_while_memory_is_full(pair: RedisPair) -> None:
+def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
-    with Listening(pair.address) as heard, pair.client(0) as primary:
+    with SubscriberThread(pair.address) as received, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")
-        notifier.announce(SubscriptionChanged(id="one", version=1))
-        assert heard.get(timeout=10) == SubscriptionChanged(id="one", version=1)
+        notifier.publish(SubscriptionChanged(id="one", version=1))
+        assert received.get(timeout=10) == SubscriptionChanged(id="one", version=1)
     notifier.close()
 
 
@@ -208,23 +206,23 @@ def _subscribers(server: Redis) -> list[str]:
     return [client["cmd"] for client in found]
 
 
-class Listening:
+class SubscriberThread:
     """A listener on a thread of its own; what it has heard."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._heard: queue.Queue[ChangeNotification] = queue.Queue()
+        self._received: queue.Queue[ChangeNotification] = queue.Queue()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._heard.put, self._stop, listening=self._ready)
+        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._received.put, self._stop, subscribed=self._ready)
 
     def __enter__(self) -> "queue.Queue[ChangeNotification]":
         self._thread.start()
         assert self._ready.wait(10)
-        return self._heard
+        return self._received
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()

@@ -38,7 +38,10 @@ def led_topic(brokers: KafkaCluster) -> str:
     """A topic whose partitions are led by all three brokers, and say so."""
     topic = Cluster(brokers.address, real=True).create(PARTITIONS)
     offsets = PartitionOffsets(brokers.address)
-    until(lambda: len(offsets.ends([Partition(topic, n) for n in range(PARTITIONS)], SHORT_S)) == PARTITIONS, "leaders")
+    until(
+        lambda: len(offsets.end_offsets([Partition(topic, n) for n in range(PARTITIONS)], SHORT_S)) == PARTITIONS,
+        "leaders",
+    )
     return topic
 
 
@@ -51,13 +54,13 @@ def frozen(brokers: KafkaCluster) -> Iterator[None]:
         brokers.signal_broker(FROZEN, signal.SIGCONT)
 
 
-def test_only_the_partitions_of_a_silent_leader_are_not_answered(brokers: KafkaCluster) -> None:
+def test_only_the_partitions_of_a_silent_leader_are_left_out(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
     found = admin_of(brokers.address).list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
     led = {Partition(topic, n) for n, partition in found.items() if partition.leader == FROZEN}
     everything = {Partition(topic, n) for n in range(PARTITIONS)}
     offsets = PartitionOffsets(brokers.address)
-    offsets.bounds(everything, PATIENCE_S)  # connected to all three
+    offsets.offset_ranges(everything, PATIENCE_S)  # connected to all three
     assert len(led) > 0
     until(lambda: asked_while_frozen(brokers, offsets, everything, led), "answers for the partitions of the others")
 
@@ -70,12 +73,12 @@ def asked_while_frozen(
     Each freeze is shorter than a broker's session, after which its partitions would have another leader.
     """
     with frozen(brokers):
-        bounds, ends = set(offsets.bounds(everything, SHORT_S)), set(offsets.ends(everything, SHORT_S))
+        bounds, ends = set(offsets.offset_ranges(everything, SHORT_S)), set(offsets.end_offsets(everything, SHORT_S))
     assert not led & (bounds | ends)
     return bounds == ends == everything - led
 
 
-def test_end_that_nobody_told_is_not_a_start_offset(brokers: KafkaCluster) -> None:
+def test_unknown_end_is_not_a_start_offset(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
     offsets = KafkaAdmin(brokers.address)
     assert offsets.end_offsets([topic], PATIENCE_S) == {topic: dict.fromkeys(range(PARTITIONS), 0)}

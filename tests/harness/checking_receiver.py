@@ -42,7 +42,7 @@ class LaneKey(NamedTuple):
     """A partition of one life of a topic: one that was deleted and made again begins a new life."""
 
     topic: str
-    life: int
+    incarnation: int
     partition: int
 
 
@@ -108,7 +108,7 @@ class CheckingReceiver:
         with self._lock:
             for message in messages:
                 value = message["value"]
-                lane = self._lanes[LaneKey(message["topic"], value["life"], message["partition"])]
+                lane = self._lanes[LaneKey(message["topic"], value["incarnation"], message["partition"])]
                 lane.note(Arrival(at, message["offset"], value["n"]))
 
     def lanes(self) -> dict[LaneKey, Arrivals]:
@@ -119,7 +119,7 @@ class CheckingReceiver:
                 for key, lane in self._lanes.items()
             }
 
-    def lacks(self, wanted: set[int]) -> int:
+    def missing_count(self, wanted: set[int]) -> int:
         """How many of these records have not arrived."""
         with self._lock:
             return len(wanted.difference(*(lane.seen for lane in self._lanes.values())))

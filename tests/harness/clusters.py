@@ -19,7 +19,7 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 _log = logging.getLogger("librdkafka")
 
 PATIENCE_S = 30.0
-LOOK_AGAIN_S = 0.01
+POLL_INTERVAL_S = 0.01
 
 
 class Cluster:
@@ -81,9 +81,9 @@ class Member:
     ) -> None:
         self.assigned: list[Partition] = []
         self.revoked: list[Partition] = []
-        self.unpositioned: list[Partition] = []
+        self.without_position: list[Partition] = []
         self.committed: list[Partition] = []
-        self.uncommitted: list[tuple[Partition, str]] = []
+        self.failed_commits: list[tuple[Partition, str]] = []
         self.failed: list[tuple[Partition, str]] = []
         self.messages: list[Message] = []
         self.ends: list[tuple[Partition, int]] = []
@@ -94,10 +94,10 @@ class Member:
             assigned=self.assigned.extend,
             revoked=self.revoked.extend,
             lost=self.revoked.extend,
-            unpositioned=self.unpositioned.append,
-            reached=lambda partition, offset: self.ends.append((partition, offset)),
+            position_required=self.without_position.append,
+            end_reached=lambda partition, offset: self.ends.append((partition, offset)),
             committed=self.committed.extend,
-            uncommitted=lambda partitions, code, _text: self.uncommitted.extend((p, code) for p in partitions),
+            commit_failed=lambda partitions, code, _text: self.failed_commits.extend((p, code) for p in partitions),
             failed=lambda place, code, _text: self.failed.append((place, code)),
         )
         self.reader = GroupConsumer(cluster.bootstrap_servers, group, topics, protocol, listener)
@@ -119,13 +119,13 @@ class Member:
         """The offsets of all records, as they came."""
         return [message.offset() or 0 for message in self.messages]
 
-    def look(self) -> None:
+    def poll_once(self) -> None:
         """Poll once, and put each partition without a position where the test wants it."""
-        told = len(self.unpositioned)
+        told = len(self.without_position)
         self.messages += self.reader.poll()
-        for partition in self.unpositioned[told:]:
+        for partition in self.without_position[told:]:
             if self._begin is not None:
-                self.reader.reposition({partition: self._begin})
+                self.reader.seek({partition: self._begin})
 
     def until(self, status: Callable[[], bool], *others: "Member") -> None:
         """Poll, together with others, until it holds."""
@@ -133,16 +133,16 @@ class Member:
         while not status():
             assert clock.monotonic() < deadline, "it never came true"
             for member in (self, *others):
-                member.look()
-            pause.wait(LOOK_AGAIN_S)
+                member.poll_once()
+            pause.wait(POLL_INTERVAL_S)
 
     def until_read(self, count: int) -> None:
         """Poll until it has read so many records."""
         self.until(lambda: len(self.messages) >= count)
 
-    def look_for(self, seconds: float) -> None:
+    def poll_for(self, seconds: float) -> None:
         """Poll for a while, to see that something does not happen."""
         deadline, pause = clock.monotonic() + seconds, Event()
         while clock.monotonic() < deadline:
-            self.look()
-            pause.wait(LOOK_AGAIN_S)
+            self.poll_once()
+            pause.wait(POLL_INTERVAL_S)

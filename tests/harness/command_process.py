@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.harness.slow_iterations import stuck_turns
+from tests.harness.slow_iterations import stuck_iterations
 
 PATIENCE_S = 45.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,7 @@ class CommandProcess:
         self._reader.join(PATIENCE_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
-        stuck = stuck_turns(self.output)
+        stuck = stuck_iterations(self.output)
         assert not stuck or kind is not None, "\n".join(stuck)
 
     @property

@@ -33,17 +33,17 @@ class CommitHistory:
 
     def __init__(self) -> None:
         self.backwards: list[str] = []
-        self.life = 1
-        self._lives: dict[str, int] = {}
+        self.incarnation = 1
+        self._incarnations: dict[str, int] = {}
         self._steps: defaultdict[LaneKey, list[Step]] = defaultdict(list)
         self._times: list[float] = []
 
-    def topic_ends(self, topic_id: str) -> None:
+    def topic_deleted(self, topic_id: str) -> None:
         """The topic of this UUID is deleted; the next one is another, of the next life."""
-        self._lives[topic_id] = self.life
-        self.life += 1
+        self._incarnations[topic_id] = self.incarnation
+        self.incarnation += 1
 
-    def note(self, topic: str, commits: Mapping[int, Committed], life: int, now: float) -> None:
+    def note(self, topic: str, commits: Mapping[int, Committed], incarnation: int, now: float) -> None:
         """What was committed by partition, as answered now to a question asked in that life.
 
         Kafka forgets what was committed in a deleted topic in its own time, and a commit behind a look that was older
@@ -51,11 +51,11 @@ class CommitHistory:
         """
         self._times.append(now)
         for partition, committed in commits.items():
-            of, offset = self._lives.get(decode(committed.metadata).topic_id, life), committed.offset
+            of, offset = self._incarnations.get(decode(committed.metadata).topic_id, incarnation), committed.offset
             steps = self._steps[LaneKey(topic, of, partition)]
             if not steps and offset == self._last(LaneKey(topic, of - 1, partition)):
                 continue  # of the topic's life before, without a memo
-            if steps and offset < steps[-1].offset and of == self.life:
+            if steps and offset < steps[-1].offset and of == self.incarnation:
                 self.backwards.append(f"{topic}/{partition}: {steps[-1].offset} → {offset}")
             if not steps or offset != steps[-1].offset:
                 steps.append(Step(now, offset))
@@ -111,10 +111,10 @@ class CommitWatch:
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
-            life = self.history.life
+            incarnation = self.history.incarnation
             try:
                 commits = self.ask()
             except KafkaException:
                 continue  # the brokers are away
-            self.history.note(self._topic, commits, life, time.monotonic())
+            self.history.note(self._topic, commits, incarnation, time.monotonic())
         self._consumer.close()

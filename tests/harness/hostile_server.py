@@ -48,7 +48,7 @@ class Peer:
         head = self.request_head()
         found = _LENGTH.search(head)
         length = int(found.group(1)) if found else 0
-        while len(self._buffer) < length and self.hear():
+        while len(self._buffer) < length and self.receive():
             pass
         body, self._buffer = self._buffer[:length], self._buffer[length:]
         return head + body
@@ -56,7 +56,7 @@ class Peer:
     def request_head(self) -> bytes:
         """The head of the next request, leaving its body unread; empty when the client has closed."""
         while b"\r\n\r\n" not in self._buffer:
-            if not self.hear():
+            if not self.receive():
                 return b""
         head, end, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head + end
@@ -104,7 +104,7 @@ class Peer:
         """Close the sending half only."""
         self._sock.shutdown(socket.SHUT_WR)
 
-    def hear(self) -> bool:
+    def receive(self) -> bool:
         """Wait for whatever comes next; false when the client has closed."""
         piece = self._sock.recv(65536)
         self._buffer += piece

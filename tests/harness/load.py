@@ -20,7 +20,7 @@ class Sent(NamedTuple):
     """One record that Kafka has; `at` is when it said so (monotonic). The offset is None when it did not say which."""
 
     topic: str
-    life: int
+    incarnation: int
     partition: int
     offset: int | None
     at: float
@@ -32,9 +32,11 @@ class Load:
     `acks=all` and idempotent: Kafka holds each record once, also when brokers die meanwhile.
     """
 
-    def __init__(self, bootstrap: str, topic: str, *, per_s: float, partitions: int, seed: str, life: int = 1) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, *, per_s: float, partitions: int, seed: str, incarnation: int = 1
+    ) -> None:
         self.topic = topic
-        self.life = life
+        self.incarnation = incarnation
         self.partitions = partitions
         self.sent: dict[int, Sent] = {}
         self.began_at = 0.0
@@ -89,7 +91,7 @@ class Load:
         number = next(NUMBERS)
         value = {
             "n": number,
-            "life": self.life,
+            "incarnation": self.incarnation,
             "half": number % 2 == 0,
             "sparse": number % SPARSE_EVERY == 0,
             "pad": "x" * 100,
@@ -106,7 +108,7 @@ class Load:
         partition = message.partition()
         if error is None and partition is not None:
             offset = self._told(partition, message.offset())
-            self.sent[number] = Sent(self.topic, self.life, partition, offset, time.monotonic())
+            self.sent[number] = Sent(self.topic, self.incarnation, partition, offset, time.monotonic())
 
     def _told(self, partition: int, offset: int | None) -> int | None:
         """The offset that Kafka gave a record.

@@ -16,7 +16,7 @@ from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.ports import Offsets
 
 
-class HandReader:
+class MemoryConsumer:
     """Keeps what it is asked for; `arrived` are the messages of the coming polls."""
 
     def __init__(self, listener: ConsumerCallbacks) -> None:
@@ -27,18 +27,18 @@ class HandReader:
         self.closed: list[Mapping[Partition, OffsetAndMetadata]] = []
         self.gone: set[Partition] = set()
         self.broken = False
-        self.mark: OffsetAndMetadata | None = None
+        self.committed: OffsetAndMetadata | None = None
         self.first = self.last = 0
 
     def poll(self) -> list[Message]:
         """The next messages."""
         return self.arrived.popleft() if self.arrived else []
 
-    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Note each; refused, as librdkafka does it, with a partition that is `gone`."""
         if not self.gone.isdisjoint(offsets):
             raise KafkaException(KafkaError(KafkaError._STATE))
-        self.asked += [("reposition", partition, offset) for partition, offset in offsets.items()]
+        self.asked += [("seek", partition, offset) for partition, offset in offsets.items()]
 
     def pause(self, partition: Partition) -> None:
         """Note it."""
@@ -53,7 +53,7 @@ class HandReader:
         self._refuse_if_broken()
         self.commits.append(dict(marks))
 
-    def end(self, partition: Partition) -> int | None:
+    def end_offset(self, partition: Partition) -> int | None:
         """What the test says."""
         return self.last if partition.number >= 0 else None
 
@@ -66,34 +66,34 @@ class HandReader:
             raise KafkaException(KafkaError(KafkaError._STATE))
 
 
-class HandOffsets:
+class MemoryConsumerOffsets:
     """Says of every partition what the test has set at its reader."""
 
-    def __init__(self, reader: Callable[[], HandReader]) -> None:
+    def __init__(self, reader: Callable[[], MemoryConsumer]) -> None:
         self._reader = reader
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        """The reader's `mark`, of each."""
+        """The reader's `committed`, of each."""
         assert group.startswith("webhooks-")
         assert timeout_s > 0
-        return dict.fromkeys(partitions, self._reader().mark)
+        return dict.fromkeys(partitions, self._reader().committed)
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         """The reader's `first` and `last`, of each; none while it is `broken`."""
         assert timeout_s > 0
         if self._reader().broken:
             return {}
         return dict.fromkeys(partitions, OffsetRange(first=self._reader().first, end=self._reader().last))
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
         """The reader's `last`, of each."""
         assert timeout_s > 0
         return dict.fromkeys(partitions, self._reader().last)
 
 
-class HandLetters:
+class MemoryDeadLetters:
     """Keeps dead letters; the test says when they are safe, and what of copies is known."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class HandLetters:
         assert all(dead_letter.subscription_id == subscription.id for dead_letter in dead_letters)
         self.written.append((dead_letters, safe))
 
-    def ask_room(self, subscription: Subscription) -> None:
+    def request_free_rows(self, subscription: Subscription) -> None:
         """Note it."""
         self.asked.append(subscription.id)
 
@@ -115,13 +115,13 @@ class HandLetters:
         """Note it."""
         self.forgotten.append(subscription.id)
 
-    def copy_trouble(self, subscription: Subscription) -> str | None:
+    def copy_failure(self, subscription: Subscription) -> str | None:
         """What the test says."""
         assert subscription.id
         return self.trouble
 
 
-class HandServices:
+class MemoryServices:
     """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
 
     def __init__(self) -> None:
@@ -130,9 +130,9 @@ class HandServices:
         self.wall_clock: WallClock = lambda: self.now
         self.commit_interval_s = 1.0
         self.later: list[tuple[float, Callable[[], None]]] = []
-        self.dead_letters = HandLetters()
+        self.dead_letters = MemoryDeadLetters()
         self.told: list[Activity] = []
-        self.touched: list[str] = []
+        self.dispatch_requests: list[str] = []
         self.ids: dict[str, str] = {}
         self.held: list[Callable[[], None]] | None = None
         self.offsets: Offsets = MemoryPartitionOffsets()
@@ -164,10 +164,10 @@ class HandServices:
         """As the test says in `ids`."""
         return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})
 
-    def touch(self, subscription_id: str) -> None:
+    def request_dispatch(self, subscription_id: str) -> None:
         """Note it."""
-        self.touched.append(subscription_id)
+        self.dispatch_requests.append(subscription_id)
 
-    def happened(self, activity: Activity) -> None:
+    def add_activity(self, activity: Activity) -> None:
         """Keep it."""
         self.told.append(activity)

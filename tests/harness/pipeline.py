@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, text
 from stack.child import Child, spawn
 from stack.free_ports import free_ports
 from tests.harness.kafka_admin import admin_of
-from tests.harness.slow_iterations import stuck_turns
+from tests.harness.slow_iterations import stuck_iterations
 from webhookd.flow.offsets.commit_metadata import decode
 from webhookd.store.migrating import upgrade
 
@@ -77,7 +77,7 @@ class Pipeline:
             process.thaw()
         for process in self._processes.values():
             process.stop(PATIENCE_S / 2)
-        stuck = self.take_stuck_turns()
+        stuck = self.take_stuck_iterations()
         self._processes.clear()
         assert not stuck or kind is not None, "\n".join(stuck)
 
@@ -129,9 +129,9 @@ class Pipeline:
         file = self._folder / f"{name}.log"
         return file.read_text() if file.exists() else ""
 
-    def take_stuck_turns(self) -> list[str]:
+    def take_stuck_iterations(self) -> list[str]:
         """The turns in which an ingest loop was stuck for a second, since this was asked last."""
-        logged = [f"{name}: {line}" for name in self._processes for line in stuck_turns(self.log(name))]
+        logged = [f"{name}: {line}" for name in self._processes for line in stuck_iterations(self.log(name))]
         fresh = [line for line in logged if line not in self._told_stuck]
         self._told_stuck.update(fresh)
         return fresh

@@ -60,7 +60,7 @@ class IngestStandIn:
         self.lost: list[Delivery] = []
         self._prefix = settings.redis_key_prefix
         self._coordination = RedisCoordination(settings.redis_url, settings.redis_key_prefix)
-        self._publisher = TaskPublisher(self.app, self._coordination, unknown=self.lost.extend)
+        self._publisher = TaskPublisher(self.app, self._coordination, on_unknown=self.lost.extend)
         self._publisher.start()
         self._accumulator = BatchAccumulator(subscribed, {TOPIC: WANTED}, LIMITS, tokens(uuid.uuid4().hex))
         self._numbers = itertools.count()

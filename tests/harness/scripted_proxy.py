@@ -12,7 +12,7 @@ class ScriptedProxy:
     """The script of a proxy: answers every CONNECT with the same bytes, and passes bytes on behind a 2xx."""
 
     def __init__(self, answer: bytes = CONNECTED, *, slices: bool = False) -> None:
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
         self._answer = answer
         self._slices = slices
 
@@ -21,7 +21,7 @@ class ScriptedProxy:
         head = peer.request_head()
         if not head:
             return
-        self.asked.append(head)
+        self.requests.append(head)
         found = re.match(rb"CONNECT \S+:(\d+) HTTP/1\.1\r\n", head)
         assert found, head
         if self._slices:

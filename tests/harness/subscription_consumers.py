@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import Message
 
 from tests.harness.lanes import LIMITS, TOPIC, tokens
-from tests.harness.memory_consumer import HandOffsets, HandReader, HandServices
+from tests.harness.memory_consumer import MemoryConsumer, MemoryConsumerOffsets, MemoryServices
 from tests.harness.subscriptions import subscription
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.batching.backpressure import ReadBackpressure
@@ -41,8 +41,8 @@ class Scene:
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
         self.matchers: dict[str, Matcher] = {TOPIC: Matcher(filters, drops_errors=drops_errors)}
         matchers = self.matchers
-        self.readers: list[HandReader] = []
-        self.services = HandServices()
+        self.kafka_consumers: list[MemoryConsumer] = []
+        self.services = MemoryServices()
         self.services.commit_interval_s = commit_interval_s
         self.consumer = SubscriptionConsumer(
             BatchAccumulator(subscribed, matchers, LIMITS, tokens("route")),
@@ -52,26 +52,28 @@ class Scene:
             self._open,
             previous,
         )
-        self.services.offsets = HandOffsets(lambda: self.reader)
+        self.services.offsets = MemoryConsumerOffsets(lambda: self.kafka_consumer)
         self.services.ids.update(ids or {})
-        self.reader.mark = committed or OffsetAndMetadata(0)  # the consumer finds what is committed by itself
-        self.reader.listener.assigned([ZERO, ONE])
-        self.reader.mark = committed
+        self.kafka_consumer.committed = committed or OffsetAndMetadata(
+            0
+        )  # the consumer finds what is committed by itself
+        self.kafka_consumer.listener.assigned([ZERO, ONE])
+        self.kafka_consumer.committed = committed
 
-    def _open(self, listener: ConsumerCallbacks) -> HandReader:
-        self.readers.append(HandReader(listener))
-        return self.readers[-1]
+    def _open(self, listener: ConsumerCallbacks) -> MemoryConsumer:
+        self.kafka_consumers.append(MemoryConsumer(listener))
+        return self.kafka_consumers[-1]
 
     @property
-    def reader(self) -> HandReader:
-        return self.readers[-1]
+    def kafka_consumer(self) -> MemoryConsumer:
+        return self.kafka_consumers[-1]
 
     def lane(self, partition: Partition = ZERO) -> Lane:
         return self.consumer.accumulator.lanes[partition.topic, partition.number]
 
     def reads(self, partition: Partition, *values: bytes, at: int = 0) -> None:
         """These values arrive in a partition, from an offset on."""
-        self.reader.arrived.append(
+        self.kafka_consumer.arrived.append(
             [
                 Message(topic=TOPIC, partition=partition.number, offset=at + n, value=value, timestamp=(1, 0))
                 for n, value in enumerate(values)
@@ -81,7 +83,7 @@ class Scene:
 
     def committable(self) -> dict[Partition, int]:
         """The offsets that are to be committed since the last time."""
-        return offsets(self.consumer.marks())
+        return offsets(self.consumer.commits.take_moved())
 
     def filters_by(self, matcher: Matcher) -> None:
         """Another matcher from here on."""

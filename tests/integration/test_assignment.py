@@ -48,7 +48,7 @@ class Runs:
 class Answering:
     """Kafka answers this process."""
 
-    contact = KafkaReachability().answered(0.0)
+    reachability = KafkaReachability().answered(0.0)
 
     def wait_asked(self, timeout_s: float) -> bool:
         return timeout_s > 0

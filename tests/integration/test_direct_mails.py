@@ -40,7 +40,7 @@ class DirectScene:
     def __init__(self, database: Database) -> None:
         self.now = 1_000_000.0
         self.mailer = CountingMailer()
-        self.mailer.busy.add("busy@example.com")
+        self.mailer.deferred.add("busy@example.com")
         clocks = Clocks(monotonic=lambda: self.now, wall=lambda: self.now)
         operators = ["busy@example.com"]
         self.outbox_relay = OutboxRelay(
@@ -82,7 +82,7 @@ def test_direct_mail_waits_longer_after_each_refusal(direct: DirectScene) -> Non
     begun = direct.now
     direct.outbox_relay.send_directly(an_alert("direct", "busy@example.com", begun))
     tries = [direct.tries(begun + after_s) for after_s in (0.0, 14.0, 16.0, 44.0, 47.0)]
-    direct.mailer.busy.clear()
+    direct.mailer.deferred.clear()
     tries += [direct.tries(begun + after_s) for after_s in (110.0, 500.0)]
     assert tries == [1, 1, 2, 2, 3, 4, 4]
 

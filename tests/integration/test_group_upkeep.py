@@ -23,7 +23,7 @@ from webhookd.store import (
 from webhookd.store.database import Database
 from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
-from workers.ingest.control.group_upkeep import DELAYED_S, FORGOTTEN_S, GroupUpkeep
+from workers.ingest.control.group_upkeep import DELAYED_S, REAPPEARS_S, GroupUpkeep
 
 GROUP = f"webhooks-{ID}"
 ORDERS = Partition("orders", 0)
@@ -84,7 +84,7 @@ class Scene:
     def store(self, id_: str = ID, *, active: bool) -> None:
         with self.database.transaction() as session:
             subscriptions.insert(session, subscription(id_, active=active))
-        self.groups.commit_again(f"webhooks-{id_}", COMMITS, 1.0)
+        self.groups.recommit(f"webhooks-{id_}", COMMITS, 1.0)
 
     def keep_after_the_interval(self) -> None:
         self.now += INTERVAL_S
@@ -99,17 +99,17 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_dropped_group_is_deleted(scene: Scene) -> None:
-    scene.groups.commit_again(GROUP, COMMITS, 1.0)
+    scene.groups.recommit(GROUP, COMMITS, 1.0)
     scene.drop(GROUP)
     scene.upkeep.drop_groups()
     assert scene.groups.committed == {}
 
 
 def test_group_with_members_is_tried_again(scene: Scene) -> None:
-    scene.groups.occupied.add(GROUP)
+    scene.groups.groups_with_members.add(GROUP)
     scene.drop(GROUP)
     scene.upkeep.drop_groups()
-    scene.groups.occupied.clear()
+    scene.groups.groups_with_members.clear()
     scene.upkeep.drop_groups()
     assert scene.groups.deleted == []
     scene.now += 5.0
@@ -118,10 +118,10 @@ def test_group_with_members_is_tried_again(scene: Scene) -> None:
 
 
 def test_group_without_brokers_is_tried_again(scene: Scene) -> None:
-    scene.groups.away = True
+    scene.groups.down = True
     scene.drop(GROUP)
     scene.upkeep.drop_groups()
-    scene.groups.away = False
+    scene.groups.down = False
     scene.now += 5.0
     scene.upkeep.drop_groups()
     assert scene.groups.deleted == [GROUP]
@@ -132,9 +132,9 @@ def test_group_that_came_back_is_deleted_again(scene: Scene) -> None:
     scene.upkeep.drop_groups()
     scene.upkeep.drop_groups()
     assert (scene.groups.deleted, scene.waiting()) == ([GROUP], [GROUP])
-    scene.now += FORGOTTEN_S
+    scene.now += REAPPEARS_S
     with scene.database.transaction() as session:
-        session.execute(update(DroppedGroupRow).values(dropped_at=DroppedGroupRow.dropped_at - FORGOTTEN_S))
+        session.execute(update(DroppedGroupRow).values(dropped_at=DroppedGroupRow.dropped_at - REAPPEARS_S))
     scene.upkeep.drop_groups()
     assert (scene.groups.deleted, scene.waiting()) == ([GROUP, GROUP], [])
 
@@ -157,14 +157,14 @@ def test_offsets_of_what_is_off_are_kept(scene: Scene) -> None:
     scene.keep_after_the_interval()
     assert scene.groups.kept == [GROUP]
     assert scene.groups.commits(GROUP, ["orders"], 1.0) == COMMITS
-    assert scene.groups.visits == [(GROUP, ("orders",), "classic")]
+    assert scene.groups.joins == [(GROUP, ("orders",), "classic")]
 
 
 def test_group_without_commits_is_not_visited(scene: Scene) -> None:
     with scene.database.transaction() as session:
         subscriptions.insert(session, subscription(active=False))
     scene.keep_after_the_interval()
-    assert (scene.groups.kept, scene.groups.visits, scene.groups.committed) == ([GROUP], [], {})
+    assert (scene.groups.kept, scene.groups.joins, scene.groups.committed) == ([GROUP], [], {})
 
 
 def test_offline_keeps_everybodys_offsets(scene: Scene) -> None:
@@ -200,10 +200,10 @@ def test_offsets_are_kept_once_an_interval(scene: Scene) -> None:
 
 def test_group_that_runs_again_is_left_alone(scene: Scene) -> None:
     scene.store(active=False)
-    scene.groups.occupied.add(GROUP)
+    scene.groups.groups_with_members.add(GROUP)
     scene.keep_after_the_interval()
     scene.upkeep.keep_offsets()
-    assert (scene.groups.kept, scene.groups.visits) == ([GROUP], [])
+    assert (scene.groups.kept, scene.groups.joins) == ([GROUP], [])
 
 
 def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None:
@@ -224,21 +224,21 @@ def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None
 
 def test_offsets_that_cannot_be_renewed_for_an_hour_are_a_fault(scene: Scene) -> None:
     scene.store(active=False)
-    scene.groups.away = True
+    scene.groups.down = True
     renewed(scene)
     scene.now += DELAYED_S - 1.0
     scene.upkeep.check()
     scene.now += 1.0
     with pytest.raises(UpkeepDelayed, match=GROUP):
         scene.upkeep.check()
-    scene.groups.away = False
+    scene.groups.down = False
     renewed(scene)
     scene.upkeep.check()
 
 
 def test_group_that_is_read_again_is_no_fault(scene: Scene) -> None:
     scene.store(active=False)
-    scene.groups.away = True
+    scene.groups.down = True
     renewed(scene)
     with scene.database.transaction() as session:
         session.execute(update(SubscriptionRow).values(active=True))

@@ -24,7 +24,7 @@ class Heard:
     def kafka_confirmed(self) -> None:
         self.told.put("confirmed")
 
-    def kafka_asked(self) -> None:
+    def kafka_checked(self) -> None:
         self.told.put("asked")
 
     def kafka_mismatched(self, error: ClusterMismatch) -> None:
@@ -66,14 +66,14 @@ def test_first_answer_confirms_the_cluster_once(scene: Scene) -> None:
 
 
 def test_silence_confirms_nothing_and_is_counted(scene: Scene) -> None:
-    scene.kafka.away = True
+    scene.kafka.down = True
     scene.watch.ask()
     scene.now += 7.0
     scene.watch.ask()
-    assert (scene.heard.all(), scene.watch.contact.silent_s(scene.now)) == (["asked", "asked"], 7.0)
+    assert (scene.heard.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["asked", "asked"], 7.0)
     with pytest.raises(KafkaUnavailable):
         scene.watch.check()
-    scene.kafka.away = False
+    scene.kafka.down = False
     scene.watch.ask()
     scene.watch.check()
     assert scene.heard.all() == ["confirmed", "asked"]

@@ -43,13 +43,13 @@ class Counted:
         self.questions.append(f"committed of {len(partitions)}")
         return dict(self._offsets.committed(group, partitions, timeout_s))
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         self.questions.append(f"bounds of {len(partitions)}")
-        return dict(self._offsets.bounds(partitions, timeout_s))
+        return dict(self._offsets.offset_ranges(partitions, timeout_s))
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
         self.questions.append(f"ends of {len(partitions)}")
-        return dict(self._offsets.ends(partitions, timeout_s))
+        return dict(self._offsets.end_offsets(partitions, timeout_s))
 
 
 def many_partitions(kafka: str) -> str:
@@ -83,7 +83,7 @@ def test_a_thousand_partitions_begin_after_few_questions(kafka_bootstrap: str, t
             client.close()
             service.start()
             receiver.wait_for_records(PARTITIONS, PATIENCE_S)
-            longest_s = ingest._watchdog.longest_turn_s
+            longest_s = ingest._watchdog.longest_iteration_s
         finally:
             service.stop(5.0)
     assert len(counted.questions) <= QUESTIONS, counted.questions

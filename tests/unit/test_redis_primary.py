@@ -28,7 +28,7 @@ def error(said: str) -> ResponseError:
         "CLUSTERDOWN The cluster is down",
     ],
 )
-def test_server_that_is_no_primary_says_so(said: str) -> None:
+def test_errors_of_a_replica_are_recognised(said: str) -> None:
     assert is_not_primary(error(said))
 
 
@@ -43,13 +43,13 @@ def test_server_that_is_no_primary_says_so(said: str) -> None:
         "WRONGTYPE READONLY is only a word here",
     ],
 )
-def test_primary_that_refuses_a_command_stays_the_primary(said: str) -> None:
+def test_errors_of_a_primary_are_not_taken_for_a_replicas(said: str) -> None:
     assert not is_not_primary(error(said))
 
 
 @pytest.mark.parametrize(
     ("url", "kind"), [("redis://127.0.0.1/0", PrimaryConnection), ("rediss://127.0.0.1/0", PrimarySSLConnection)]
 )
-def test_pool_has_connections_that_hear_it(url: str, kind: type) -> None:
+def test_pool_uses_connections_that_detect_a_replica(url: str, kind: type) -> None:
     pool: ConnectionPool = PrimaryPool.from_url(url)
     assert isinstance(pool.make_connection(), kind)

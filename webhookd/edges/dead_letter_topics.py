@@ -31,8 +31,8 @@ FAILURES: Final = {
 MESSAGE_BYTES = 1_000_000_000
 """The topic's own limit decides, not the client's default of a megabyte: a record of that size came out of Kafka."""
 
-DELIVERY_S = 5.0
-ASK_S = 1.0
+DELIVERY_TIMEOUT_S = 5.0
+METADATA_TIMEOUT_S = 1.0
 """For one question about a topic that did not take records in time."""
 
 _log = logs.get(__name__)
@@ -53,10 +53,10 @@ class DeadLetterTopics:
         """
         producer = self._open()
         failed: dict[int, KafkaError] = {}
-        answered: set[int] = set()
+        reported: set[int] = set()
 
-        def told(index: int, error: KafkaError | None, _message: Message) -> None:
-            answered.add(index)
+        def on_delivery(index: int, error: KafkaError | None, _message: Message) -> None:
+            reported.add(index)
             if error is not None:
                 failed[index] = error
 
@@ -67,28 +67,30 @@ class DeadLetterTopics:
                     dead_letter.value,
                     dead_letter.key,
                     headers=_headers(dead_letter),
-                    on_delivery=partial(told, index),
+                    on_delivery=partial(on_delivery, index),
                 )
             except KafkaException as error:
-                told(index, error.args[0], Message())
+                on_delivery(index, error.args[0], Message())
             except BufferError:  # librdkafka's queue is full: the next round has room
                 break
         producer.flush(timeout_s)
         if any(error.fatal() for error in failed.values()):
             self._producer = None  # it takes nothing more; the next one does
-        left = [index for index in range(len(dead_letters)) if index in failed or index not in answered]
+        left = [index for index in range(len(dead_letters)) if index in failed or index not in reported]
         if not left:
             return []
-        _log.warning("dead_letters_uncopied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), "")))
-        return self._explained(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
+        _log.warning(
+            "dead_letters_not_copied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), ""))
+        )
+        return self._with_reasons(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
 
-    def _explained(
+    def _with_reasons(
         self, producer: Producer, topic: str, left: Sequence[tuple[DeadLetter, KafkaError | None]]
     ) -> list[FailedCopy]:
         failures = [FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else None for _, error in left]
         if all(failure in {None, CopyFailure.NO_ANSWER} for failure in failures):
             # librdkafka waits for a topic that it does not find until the record's time is over, and says only that.
-            unexplained = _state_of(producer, topic)
+            unexplained = _topic_failure(producer, topic)
         else:
             unexplained = CopyFailure.NO_ANSWER
         return [
@@ -107,7 +109,7 @@ class DeadLetterTopics:
                     # A broker refuses a whole batch for one record: here each record has its own answer.
                     "batch.num.messages": 1,
                     # Given up soon, and tried again by who asked: what waits in here cannot be taken back.
-                    "message.timeout.ms": int(DELIVERY_S * 1000),
+                    "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
                     "allow.auto.create.topics": False,
                 },
                 logger=_library_log,
@@ -115,9 +117,9 @@ class DeadLetterTopics:
         return self._producer
 
 
-def _state_of(producer: Producer, topic: str) -> CopyFailure:
+def _topic_failure(producer: Producer, topic: str) -> CopyFailure:
     try:
-        error = producer.list_topics(topic, timeout=ASK_S).topics[topic].error
+        error = producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic].error
     except KafkaException:
         return CopyFailure.NO_ANSWER
     return FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else CopyFailure.NO_ANSWER

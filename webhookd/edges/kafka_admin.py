@@ -26,8 +26,8 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock, logs
 from webhookd.edges.kafka_consumer import member_config
-from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, look
-from webhookd.edges.topic_write_rules import rules_of
+from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, describe_topics
+from webhookd.edges.topic_write_rules import topic_write_rules
 from webhookd.errors import Conflict, GroupDenied, KafkaUnavailable, TopicDenied
 from webhookd.flow.offsets.position import Committed, Partition
 from webhookd.flow.offsets.topic_metadata import TopicRules
@@ -37,7 +37,7 @@ Offsets = Mapping[str, Mapping[int, int]]
 
 Answer = TypeVar("Answer")
 
-CHANGING: Final = frozenset(
+RETRIABLE: Final = frozenset(
     {
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -51,10 +51,12 @@ CHANGING: Final = frozenset(
 )
 """The cluster is being changed at this moment (topic made or deleted, leader elected): ask again."""
 
-OCCUPIED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH})
+HAS_MEMBERS: Final = frozenset(
+    {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH}
+)
 """The group has members: only they may commit, and it cannot be deleted."""
 
-ASK_AGAIN_S: Final = 0.1
+RETRY_INTERVAL_S: Final = 0.1
 
 COORDINATOR_S: Final = 2.0
 """The least time for a request of the admin client to a coordinator that answers others (half of the whole time where
@@ -77,8 +79,8 @@ class KafkaAdmin:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._made: AdminClient | None = None
-        self._making = threading.Lock()
+        self._admin_client: AdminClient | None = None
+        self._lock = threading.Lock()
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         """Where each topic ends now, by partition; {} for one that does not exist, and asking does not create it.
@@ -88,7 +90,7 @@ class KafkaAdmin:
         describe.
         """
         budget = _Budget(timeout_s)
-        return {topic: self._until_settled(topic, budget) for topic in topics}
+        return {topic: self._end_offsets_retrying(topic, budget) for topic in topics}
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
         """The UUID of each topic that exists; those that the brokers do not tell are left out.
@@ -96,16 +98,16 @@ class KafkaAdmin:
         Raises TopicDenied for a topic that we may not read, as far as the brokers tell.
         """
         try:
-            seen = look(self._client(), topics, _Budget(timeout_s).left_s(), needed=AclOperation.READ)
+            seen = describe_topics(self._client(), topics, _Budget(timeout_s).left_s(), needed=AclOperation.READ)
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         if seen.denied:
             raise TopicDenied(min(seen.denied))
         return dict(seen.ids)
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
         """How a topic may be written to; what the brokers do not tell in time is left open."""
-        return rules_of(self._client(), topic, timeout_s)
+        return topic_write_rules(self._client(), topic, timeout_s)
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
         """Commit into a group without members.
@@ -126,26 +128,26 @@ class KafkaAdmin:
         the process with it when a coordinator has moved (librdkafka 2.16).
         """
         budget = _Budget(timeout_s)
-        wanted = [TopicPartition(topic, n) for topic in topics for n in self._known_partitions(topic, budget)]
+        wanted = [TopicPartition(topic, n) for topic in topics for n in self._partitions_retrying(topic, budget)]
         if not wanted:
             return {}
         try:
-            found = self._committed(group, wanted, budget)
-            _check(found)
+            found = self._committed_offsets(group, wanted, budget)
+            _raise_errors(found)
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         return {
             Partition(place.topic, place.partition): Committed(offset=place.offset, metadata=place.metadata or "")
             for place in found
             if place.offset >= 0
         }
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are, texts included, into a group without members; Conflict when it has some."""
         places = [TopicPartition(p.topic, p.number, at.offset, at.metadata) for p, at in commits.items()]
         self._commit(group, places, timeout_s)
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member of a group for a moment; nothing is committed.
 
         From when a classic group became empty brokers count how long they keep its offsets, whatever is committed
@@ -157,13 +159,13 @@ class KafkaAdmin:
         try:
             consumer.subscribe(list(topics), on_assign=lambda *_: joined.set())
             while not joined.is_set():
-                consumer.poll(min(ASK_AGAIN_S, budget.left_s()))
+                consumer.poll(min(RETRY_INTERVAL_S, budget.left_s()))
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         finally:
             consumer.close()
 
-    def _committed(self, group: str, wanted: list[TopicPartition], budget: "_Budget") -> list[TopicPartition]:
+    def _committed_offsets(self, group: str, wanted: list[TopicPartition], budget: "_Budget") -> list[TopicPartition]:
         consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_log)
         try:
             return consumer.committed(wanted, timeout=budget.left_s())
@@ -177,7 +179,7 @@ class KafkaAdmin:
         taken the process with it when that came back (librdkafka 2.16: an assertion on `eonce->refcnt`). Raises
         KafkaException, or KafkaUnavailable.
         """
-        self._committed(group, [TopicPartition(NO_TOPIC, 0)], budget)
+        self._committed_offsets(group, [TopicPartition(NO_TOPIC, 0)], budget)
         if budget.left_s() < min(COORDINATOR_S, budget.timeout_s / 2):
             raise KafkaUnavailable
 
@@ -199,7 +201,7 @@ class KafkaAdmin:
             budget.result(answers[group])
         except KafkaException as error:
             if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
-                raise _translated(error) from error
+                raise _as_webhookd_error(error) from error
 
     def ping(self, timeout_s: float) -> None:
         """Have one broker answer."""
@@ -210,10 +212,10 @@ class KafkaAdmin:
         return cluster_id_of(self._metadata(_Budget(timeout_s)))
 
     def _client(self) -> AdminClient:
-        with self._making:
-            if self._made is None:
-                self._made = AdminClient(self._config(), logger=_log)
-            return self._made
+        with self._lock:
+            if self._admin_client is None:
+                self._admin_client = AdminClient(self._config(), logger=_log)
+            return self._admin_client
 
     def _config(self) -> dict[str, str | int | float | bool]:
         return {
@@ -225,15 +227,15 @@ class KafkaAdmin:
             "log_level": 3,
         }
 
-    def _until_settled(self, topic: str, budget: "_Budget") -> dict[int, int]:
+    def _end_offsets_retrying(self, topic: str, budget: "_Budget") -> dict[int, int]:
         while True:
             try:
-                return self._ends_of(topic, self._partitions(topic, budget), budget)
+                return self._end_offsets_of(topic, self._partitions(topic, budget), budget)
             except KafkaException as error:
                 if _code(error) == DENIED:
                     raise TopicDenied(topic) from error
-                if _code(error) not in CHANGING:
-                    raise _translated(error) from error
+                if _code(error) not in RETRIABLE:
+                    raise _as_webhookd_error(error) from error
                 budget.wait(error)
 
     def _partitions(self, topic: str, budget: "_Budget") -> list[int]:
@@ -244,16 +246,16 @@ class KafkaAdmin:
             return []
         raise KafkaException(found.error)
 
-    def _known_partitions(self, topic: str, budget: "_Budget") -> list[int]:
+    def _partitions_retrying(self, topic: str, budget: "_Budget") -> list[int]:
         while True:
             try:
                 return self._partitions(topic, budget)
             except KafkaException as error:
-                if _code(error) not in CHANGING:
-                    raise _translated(error) from error
+                if _code(error) not in RETRIABLE:
+                    raise _as_webhookd_error(error) from error
                 budget.wait(error)
 
-    def _ends_of(self, topic: str, partitions: Iterable[int], budget: "_Budget") -> dict[int, int]:
+    def _end_offsets_of(self, topic: str, partitions: Iterable[int], budget: "_Budget") -> dict[int, int]:
         wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
         if not wanted:
             return {}
@@ -278,18 +280,18 @@ class KafkaAdmin:
         try:
             self._await_coordinator(group, budget)
             answers = self._client().alter_consumer_group_offsets(request, request_timeout=budget.left_s())
-            _check(budget.result(answers[group]).topic_partitions)
+            _raise_errors(budget.result(answers[group]).topic_partitions)
         except KafkaException as error:
-            if _code(error) in CHANGING:
+            if _code(error) in RETRIABLE:
                 return error
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         return None
 
     def _metadata(self, budget: "_Budget", topic: str = NO_TOPIC) -> ClusterMetadata:
         try:
             return self._client().list_topics(topic, timeout=budget.left_s())
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
 
 
 class _Budget:
@@ -312,12 +314,12 @@ class _Budget:
             raise KafkaUnavailable from error
 
     def wait(self, reason: KafkaException) -> None:
-        if self.left_s() <= ASK_AGAIN_S:
-            raise _translated(reason) from reason
-        threading.Event().wait(ASK_AGAIN_S)
+        if self.left_s() <= RETRY_INTERVAL_S:
+            raise _as_webhookd_error(reason) from reason
+        threading.Event().wait(RETRY_INTERVAL_S)
 
 
-def _check(committed: list[TopicPartition]) -> None:
+def _raise_errors(committed: list[TopicPartition]) -> None:
     for position in committed:
         if position.error is not None and position.error.code() == DENIED:
             raise TopicDenied(position.topic)
@@ -329,8 +331,8 @@ def _code(error: KafkaException) -> int:
     return int(error.args[0].code())
 
 
-def _translated(error: KafkaException) -> Conflict | KafkaUnavailable:
+def _as_webhookd_error(error: KafkaException) -> Conflict | KafkaUnavailable:
     detail = str(error.args[0].str())
     if _code(error) == KafkaError.GROUP_AUTHORIZATION_FAILED:
         return GroupDenied(detail)
-    return Conflict(detail) if _code(error) in OCCUPIED else KafkaUnavailable(detail)
+    return Conflict(detail) if _code(error) in HAS_MEMBERS else KafkaUnavailable(detail)

@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from webhookd import logs
 from webhookd.errors import GroupDenied
-from webhookd.flow.monitoring.kafka_read_errors import GROUP, WHOLE
+from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS, GROUP
 from webhookd.flow.offsets.commit_metadata import encode
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
@@ -55,10 +55,10 @@ class ConsumerCallbacks:
     assigned: Callable[[Sequence[Partition]], None]
     revoked: Callable[[Sequence[Partition]], None]
     lost: Callable[[Sequence[Partition]], None]
-    unpositioned: Callable[[Partition], None]
-    reached: Callable[[Partition, int], None]
+    position_required: Callable[[Partition], None]
+    end_reached: Callable[[Partition, int], None]
     committed: Callable[[Sequence[Partition]], None]
-    uncommitted: Callable[[Sequence[Partition], str, str], None]
+    commit_failed: Callable[[Sequence[Partition], str, str], None]
     failed: Callable[[Partition, str, str], None]
 
 
@@ -71,11 +71,11 @@ class GroupConsumer:
         group: str,
         topics: Sequence[str],
         protocol: str,
-        listener: ConsumerCallbacks,
+        callbacks: ConsumerCallbacks,
         *,
         fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
-        self._listener = listener
+        self._callbacks = callbacks
         config = member_config(bootstrap_servers, group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
             "enable.partition.eof": True,
@@ -97,7 +97,7 @@ class GroupConsumer:
             return [message for message in messages if not self._is_error(message)]
         return messages
 
-    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Read these partitions on from exactly these offsets; whatever was fetched of them before is dropped.
 
         Raises KafkaException, and moves none, when one of them is not assigned.
@@ -115,20 +115,20 @@ class GroupConsumer:
         """Fetch again."""
         self._consumer.resume([_topic_partition(partition)])
 
-    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+    def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Ask for a commit and return; a commit that failed is made good by the next one."""
-        self._consumer.commit(offsets=_positions(marks), asynchronous=True)
+        self._consumer.commit(offsets=_positions(offsets), asynchronous=True)
 
-    def end(self, partition: Partition) -> int | None:
+    def end_offset(self, partition: Partition) -> int | None:
         """The end offset as the last fetch told it; None before the first. Returns at once."""
         offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), cached=True)
         return offsets[1] if offsets[1] >= 0 else None
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+    def close(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit a last time, leave the group and free everything. Blocks while the brokers are away."""
         try:
-            if marks:
-                self._consumer.commit(offsets=_positions(marks), asynchronous=False)
+            if offsets:
+                self._consumer.commit(offsets=_positions(offsets), asynchronous=False)
         except KafkaException as error:
             _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
         self._consumer.close()
@@ -141,35 +141,35 @@ class GroupConsumer:
             case KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
                 raise GroupDenied(error.str()) if GROUP_REFUSED in error.str() else KafkaException(error)
             case KafkaError._PARTITION_EOF:  # noqa: SLF001
-                self._listener.reached(_place(message), message.offset() or 0)
+                self._callbacks.end_reached(_partition_of(message), message.offset() or 0)
             case KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-                self._listener.unpositioned(_place(message))
+                self._callbacks.position_required(_partition_of(message))
             case _:
-                self._listener.failed(_place(message), _name(error), error.str())
+                self._callbacks.failed(_partition_of(message), _error_name(error), error.str())
         return True
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         failures = {Partition(p.topic, p.partition): p.error or error for p in partitions}
         by_error = defaultdict(list)
         for partition, failure in failures.items():
-            by_error[(_name(failure), failure.str()) if failure else None].append(partition)
-        for told, concerned in by_error.items():
-            if told is None:
-                self._listener.committed(concerned)
+            by_error[(_error_name(failure), failure.str()) if failure else None].append(partition)
+        for reason, concerned in by_error.items():
+            if reason is None:
+                self._callbacks.committed(concerned)
             else:
-                _log.warning("commit_failed", code=told[0], detail=told[1])
-                self._listener.uncommitted(concerned, *told)
+                _log.warning("commit_failed", code=reason[0], detail=reason[1])
+                self._callbacks.commit_failed(concerned, *reason)
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])
+        self._callbacks.assigned([Partition(p.topic, p.partition) for p in partitions])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.resume(partitions)  # librdkafka keeps a pause for the day when the partition comes back
-        self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
+        self._callbacks.revoked([Partition(p.topic, p.partition) for p in partitions])
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.resume(partitions)
-        self._listener.lost([Partition(p.topic, p.partition) for p in partitions])
+        self._callbacks.lost([Partition(p.topic, p.partition) for p in partitions])
 
 
 def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:
@@ -194,17 +194,17 @@ def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str
     return config
 
 
-def _name(error: KafkaError) -> str:
+def _error_name(error: KafkaError) -> str:
     """What librdkafka calls an error, in lower case; its own ones lose the underscore that they begin with."""
     return error.name().lower().lstrip("_")
 
 
-def _place(message: Message) -> Partition:
+def _partition_of(message: Message) -> Partition:
     """What an error is about; librdkafka gives one without a topic any partition."""
     topic, number = message.topic(), message.partition()
     if topic is None:
         return GROUP
-    return Partition(topic, WHOLE if number is None else number)
+    return Partition(topic, ALL_PARTITIONS if number is None else number)
 
 
 def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:
@@ -213,5 +213,8 @@ def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPa
     return TopicPartition(partition.topic, partition.number, offset)
 
 
-def _positions(marks: Mapping[Partition, OffsetAndMetadata]) -> list[TopicPartition]:
-    return [TopicPartition(p.topic, p.number, mark.offset, encode(mark.metadata)) for p, mark in marks.items()]
+def _positions(offsets: Mapping[Partition, OffsetAndMetadata]) -> list[TopicPartition]:
+    return [
+        TopicPartition(p.topic, p.number, committed.offset, encode(committed.metadata))
+        for p, committed in offsets.items()
+    ]

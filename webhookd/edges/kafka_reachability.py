@@ -18,7 +18,7 @@ from webhookd.edges.kafka_admin import NO_TOPIC
 from webhookd.edges.kafka_topics import cluster_id_of
 from webhookd.errors import KafkaUnavailable
 
-SHORTEST_S = 0.1
+MIN_REQUEST_S = 0.1
 """What a question gets when learning the addresses took the whole time."""
 
 _library_log = logging.getLogger("librdkafka")
@@ -32,7 +32,7 @@ class KafkaProbe:
         self._bootstrap: AdminClient | None = None
         self._brokers: AdminClient | None = None
         self._addresses: frozenset[str] = frozenset()
-        self._moved = True
+        self._addresses_stale = True
         self._lock = Lock()
 
     def cluster_id(self, timeout_s: float) -> str:
@@ -42,20 +42,20 @@ class KafkaProbe:
         """
         ends_at = clock.monotonic() + timeout_s
         with self._lock:
-            if self._moved:  # or not known yet: the bootstrap servers say where the brokers are
-                self._learn(timeout_s)
-            self._moved = True
-            found = _asked(self._brokers, max(SHORTEST_S, ends_at - clock.monotonic()))
-            self._moved = False
-            self._use(found)
+            if self._addresses_stale:  # or not known yet: the bootstrap servers say where the brokers are
+                self._fetch_addresses(timeout_s)
+            self._addresses_stale = True
+            found = _metadata(self._brokers, max(MIN_REQUEST_S, ends_at - clock.monotonic()))
+            self._addresses_stale = False
+            self._set_addresses(found)
         return cluster_id_of(found)
 
-    def _learn(self, timeout_s: float) -> None:
+    def _fetch_addresses(self, timeout_s: float) -> None:
         if self._bootstrap is None:
             self._bootstrap = _client(self._bootstrap_servers)
-        self._use(_asked(self._bootstrap, timeout_s))
+        self._set_addresses(_metadata(self._bootstrap, timeout_s))
 
-    def _use(self, found: ClusterMetadata) -> None:
+    def _set_addresses(self, found: ClusterMetadata) -> None:
         """Ask at these addresses from here on; a broker that is down is not named, and comes back."""
         addresses = frozenset(_address(broker) for broker in found.brokers.values())
         if not addresses <= self._addresses:
@@ -63,7 +63,7 @@ class KafkaProbe:
             self._brokers = _client(",".join(sorted(addresses)))
 
 
-def _asked(client: AdminClient | None, timeout_s: float) -> ClusterMetadata:
+def _metadata(client: AdminClient | None, timeout_s: float) -> ClusterMetadata:
     if client is None:
         raise KafkaUnavailable("the bootstrap servers name no broker")
     try:

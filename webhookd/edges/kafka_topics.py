@@ -28,7 +28,7 @@ def cluster_id_of(metadata: ClusterMetadata) -> str:
     return "" if id_ is None or id_.startswith(MOCK_CLUSTER) else id_
 
 
-def look(
+def describe_topics(
     client: AdminClient, topics: Collection[str], timeout_s: float, *, needed: AclOperation | None = None
 ) -> Topics:
     """What the cluster says about these topics; blocks for at most about `timeout_s`.
@@ -41,50 +41,53 @@ def look(
         return Topics()
     some = client.list_topics(next(iter(topics)), timeout=timeout_s)
     if str(some.cluster_id).startswith(MOCK_CLUSTER):
-        return _listed(client, topics, timeout_s)
+        return _from_listing(client, topics, timeout_s)
     answers = client.describe_topics(
         TopicCollection(sorted(topics)),
         include_authorized_operations=needed is not None,
         request_timeout=timeout_s,
     )
-    found: dict[str, TopicDescription] = {}
+    described: dict[str, TopicDescription] = {}
     refused: dict[str, KafkaException] = {}
     for topic, answer in answers.items():
         try:
-            found[topic] = _answered(answer, timeout_s)
+            described[topic] = _result(answer, timeout_s)
         except KafkaException as error:
             refused[topic] = error
     missing = {topic for topic, error in refused.items() if error.args[0].code() in MISSING}
     denied = {topic for topic, error in refused.items() if error.args[0].code() == DENIED}
-    denied |= {topic for topic, told in found.items() if needed is not None and not _allows(told, needed)}
-    if refused and not (found or missing or denied):
+    denied |= {
+        topic for topic, description in described.items() if needed is not None and not _allows(description, needed)
+    }
+    if refused and not (described or missing or denied):
         raise next(iter(refused.values()))
     return Topics(
-        partitions={topic: len(told.partitions) for topic, told in found.items()} | dict.fromkeys(missing, 0),
-        ids={topic: str(told.topic_id) for topic, told in found.items()},
+        partitions={topic: len(description.partitions) for topic, description in described.items()}
+        | dict.fromkeys(missing, 0),
+        ids={topic: str(description.topic_id) for topic, description in described.items()},
         denied=frozenset(denied),
-        leaderless={topic: lost for topic, told in found.items() if (lost := _leaderless(told))},
+        leaderless={topic: lost for topic, description in described.items() if (lost := _leaderless(description))},
     )
 
 
-def _listed(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
+def _from_listing(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
     listed = client.list_topics(timeout=timeout_s).topics
     return Topics(partitions={topic: len(listed[topic].partitions) if topic in listed else 0 for topic in topics})
 
 
-def _answered(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescription:
+def _result(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescription:
     try:
         return answer.result(timeout_s)
     except FutureTimeout as error:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001 - librdkafka's own code names
 
 
-def _allows(told: TopicDescription, needed: AclOperation) -> bool:
+def _allows(description: TopicDescription, needed: AclOperation) -> bool:
     """Whether an operation is authorised; a list without DESCRIBE, which this was, is none that can be relied on."""
-    allowed = told.authorized_operations or ()
+    allowed = description.authorized_operations or ()
     return needed in allowed or AclOperation.DESCRIBE not in allowed
 
 
-def _leaderless(told: TopicDescription) -> tuple[int, ...]:
-    leaders: list[tuple[int, Node | None]] = [(partition.id, partition.leader) for partition in told.partitions]
+def _leaderless(description: TopicDescription) -> tuple[int, ...]:
+    leaders: list[tuple[int, Node | None]] = [(partition.id, partition.leader) for partition in description.partitions]
     return tuple(number for number, leader in leaders if leader is None)

@@ -22,19 +22,19 @@ class PrimaryChannel(redis.Channel):
     connection_class = PrimaryConnection
     connection_class_ssl = PrimarySSLConnection
 
-    def write(self) -> None:
+    def check_writable(self) -> None:
         """Write something. Raises redis' errors when the server takes no writes."""
         with self.conn_or_acquire() as client:
             client.set(WRITABLE, 1, px=WRITABLE_MS)
 
-    def ask_whether_primary(self) -> None:
+    def check_primary(self) -> None:
         """Raises NotPrimary when the server is none; a primary whose memory or disk is full is one all the same."""
         with contextlib.suppress(ResponseError):
-            self.write()
+            self.check_writable()
 
     def _put_fanout(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - kombu's
         # A replica takes a PUBLISH as well, and only those hear it who listen there: a write is refused.
-        self.ask_whether_primary()
+        self.check_primary()
         super()._put_fanout(*args, **options)  # type: ignore[no-untyped-call]
 
     def _connparams(self, *args: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - kombu's

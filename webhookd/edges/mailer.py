@@ -2,7 +2,7 @@
 
 Each recipient gets a mail of its own, so that nothing about one address touches the others:
 
-the server, or the address                           the recipient's fate
+the server, or the address                           the recipient's result
 2xx to everything                                    delivered
 4xx to the recipient or the text, a broken line      later
 5xx to the recipient or the text                     refused
@@ -63,21 +63,23 @@ class Mailer:
 
         Raises MailUnavailable when nobody could be tried: the server cannot be reached, or takes nothing from here.
         """
-        settled, addresses = _parsed(mail)
+        settled, addresses = _parse_recipients(mail)
         if addresses:
             with self._connected() as server:
                 server.ehlo_or_helo_if_needed()
-                settled += self._each(server, mail, addresses)
+                settled += self._send_to_each(server, mail, addresses)
         return tuple(settled)
 
-    def _each(self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]) -> list[RecipientResult]:
+    def _send_to_each(
+        self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]
+    ) -> list[RecipientResult]:
         settled: list[RecipientResult] = []
         until = clock.monotonic() + TRY_S
         left = list(addresses)
         while left and clock.monotonic() < until:
             recipient = left.pop(0)
             try:
-                settled.append(self._one(server, mail, recipient, addresses[recipient]))
+                settled.append(self._send_to_one(server, mail, recipient, addresses[recipient]))
             except smtplib.SMTPSenderRefused:
                 if not settled:
                     raise
@@ -88,7 +90,7 @@ class Mailer:
                 break  # the connection is gone, or not to be trusted any more
         return settled + [_later(recipient, "not tried yet", tried=False) for recipient in left]
 
-    def _one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> RecipientResult:
+    def _send_to_one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> RecipientResult:
         """Raises SMTPSenderRefused, and SMTPException or OSError when the connection is beyond use."""
         if not address.is_ascii and not server.has_extn("smtputf8"):
             return _refused(recipient, "the mail server takes ASCII addresses only (it does not offer SMTPUTF8)")
@@ -98,10 +100,10 @@ class Mailer:
         except MailRefused as error:
             return _refused(recipient, error.detail)
         except smtplib.SMTPRecipientsRefused as error:
-            return _judged(recipient, *error.recipients[address.spec])
+            return _result_of(recipient, *error.recipients[address.spec])
         except smtplib.SMTPDataError as error:
-            return _judged(recipient, error.smtp_code, error.smtp_error)
-        return RecipientResult(recipient=recipient, fate=MailResult.DELIVERED)
+            return _result_of(recipient, error.smtp_code, error.smtp_error)
+        return RecipientResult(recipient=recipient, result=MailResult.DELIVERED)
 
     def ping(self) -> None:
         """Connect, log in and leave. Raises MailUnavailable."""
@@ -132,9 +134,9 @@ class Mailer:
             except BaseException:
                 server.close()
                 raise
-            _leave(server)
+            _quit(server)
         except smtplib.SMTPResponseException as error:
-            raise MailUnavailable(_said(error.smtp_code, error.smtp_error)) from error
+            raise MailUnavailable(_reply_text(error.smtp_code, error.smtp_error)) from error
         except (smtplib.SMTPException, OSError) as error:
             raise MailUnavailable(str(error) or type(error).__name__) from error
 
@@ -189,7 +191,7 @@ def _sender(text: str) -> MailAddress:
     return sender
 
 
-def _parsed(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
+def _parse_recipients(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
     """Who is refused because it is no address, and the others with their addresses."""
     refused, addresses = [], {}
     for recipient in mail.recipients:
@@ -200,27 +202,27 @@ def _parsed(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
     return refused, addresses
 
 
-def _judged(recipient: str, code: int, text: bytes | str) -> RecipientResult:
-    fate = MailResult.REFUSED if code >= 500 else MailResult.LATER
-    return RecipientResult(recipient=recipient, fate=fate, detail=_said(code, text))
+def _result_of(recipient: str, code: int, text: bytes | str) -> RecipientResult:
+    result = MailResult.REFUSED if code >= 500 else MailResult.LATER
+    return RecipientResult(recipient=recipient, result=result, detail=_reply_text(code, text))
 
 
 def _refused(recipient: str, detail: str) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=detail)
+    return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail=detail)
 
 
 def _later(recipient: str, detail: str, *, tried: bool = True) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.LATER, detail=detail[:300], tried=tried)
+    return RecipientResult(recipient=recipient, result=MailResult.LATER, detail=detail[:300], tried=tried)
 
 
-def _leave(server: smtplib.SMTP) -> None:
+def _quit(server: smtplib.SMTP) -> None:
     try:
         server.quit()
     except (smtplib.SMTPException, OSError):
         server.close()  # the mail is taken, or nothing was asked: how the server says goodbye is its business
 
 
-def _said(code: int, text: bytes | str) -> str:
+def _reply_text(code: int, text: bytes | str) -> str:
     readable = text.decode(errors="replace") if isinstance(text, bytes) else text
     return f"{code} {readable}".partition("\n")[0][:300]
 

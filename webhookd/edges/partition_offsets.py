@@ -62,23 +62,23 @@ class PartitionOffsets:
             found = consumer.committed([TopicPartition(p.topic, p.number) for p in partitions], timeout=timeout_s)
         finally:
             consumer.close()
-        return {Partition(place.topic, place.partition): _mark(place) for place in found if place.error is None}
+        return {Partition(place.topic, place.partition): _committed_of(place) for place in found if place.error is None}
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         """What Kafka holds of these partitions; those whose leader does not answer in time are left out."""
-        first = self._ask(partitions, OffsetSpec.earliest(), timeout_s)
-        end = self._ask(partitions, OffsetSpec.latest(), timeout_s)
+        first = self._list_offsets(partitions, OffsetSpec.earliest(), timeout_s)
+        end = self._list_offsets(partitions, OffsetSpec.latest(), timeout_s)
         wait([*first.values(), *end.values()], timeout_s + ANSWER_S)
-        firsts, ends = dict(_answered(first)), dict(_answered(end))
+        firsts, ends = dict(_results(first)), dict(_results(end))
         return {place: OffsetRange(first=firsts[place], end=ends[place]) for place in firsts if place in ends}
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
         """Where these partitions end; those whose leader does not answer in time are left out."""
-        asked = self._ask(partitions, OffsetSpec.latest(), timeout_s)
-        wait(asked.values(), timeout_s + ANSWER_S)
-        return dict(_answered(asked))
+        requests = self._list_offsets(partitions, OffsetSpec.latest(), timeout_s)
+        wait(requests.values(), timeout_s + ANSWER_S)
+        return dict(_results(requests))
 
-    def _ask(self, partitions: Collection[Partition], spec: OffsetSpec, timeout_s: float) -> Answers:
+    def _list_offsets(self, partitions: Collection[Partition], spec: OffsetSpec, timeout_s: float) -> Answers:
         """One ListOffsets; ends are those that readers of committed records see."""
         if not partitions:
             return {}
@@ -89,9 +89,9 @@ class PartitionOffsets:
         )
 
 
-def _answered(asked: Answers) -> Iterator[tuple[Partition, int]]:
+def _results(requests: Answers) -> Iterator[tuple[Partition, int]]:
     refused = []
-    for place, answer in asked.items():
+    for place, answer in requests.items():
         try:
             offset = answer.result(0).offset
         except (KafkaException, TimeoutError) as error:
@@ -103,5 +103,5 @@ def _answered(asked: Answers) -> Iterator[tuple[Partition, int]]:
         _log.debug("offsets_refused", partitions=len(refused), first=refused[0])
 
 
-def _mark(found: TopicPartition) -> OffsetAndMetadata | None:
+def _committed_of(found: TopicPartition) -> OffsetAndMetadata | None:
     return OffsetAndMetadata(found.offset, decode(found.metadata)) if found.offset >= 0 else None

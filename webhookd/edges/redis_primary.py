@@ -18,7 +18,7 @@ UNBLOCKED ends a blocking call when its server becomes a replica; NOREPLICAS is 
 from its replicas. A full memory or disk (OOM, MISCONF) is no such error: another connection leads to the same server.
 """
 
-IN_SCRIPT: Final = " -READONLY "
+IN_SCRIPT_ERROR: Final = " -READONLY "
 """Before Redis 7 a script's error has this inside of its text."""
 
 
@@ -32,7 +32,7 @@ class NotPrimary(redis.ConnectionError):
     """The connection led to a server that takes no writes; it is closed, and the command was not carried out."""
 
 
-class _ToPrimary(AbstractConnection):
+class _PrimaryOnly(AbstractConnection):
     """Closes itself when its server says that it is not the primary."""
 
     def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's
@@ -46,11 +46,11 @@ class _ToPrimary(AbstractConnection):
             raise NotPrimary(_text(error)) from error
 
 
-class PrimaryConnection(_ToPrimary, Connection):
+class PrimaryConnection(_PrimaryOnly, Connection):
     """A connection over TCP."""
 
 
-class PrimarySSLConnection(_ToPrimary, SSLConnection):
+class PrimarySSLConnection(_PrimaryOnly, SSLConnection):
     """A connection over TLS."""
 
 
@@ -84,7 +84,7 @@ class PrimaryPool(redis.ConnectionPool):
 def is_not_primary(error: redis.ResponseError) -> bool:
     """Whether a server has said so that takes no writes, while another one may."""
     text = _text(error)
-    return text.partition(" ")[0] in NOT_PRIMARY or IN_SCRIPT in text
+    return text.partition(" ")[0] in NOT_PRIMARY or IN_SCRIPT_ERROR in text
 
 
 def _text(error: redis.ResponseError) -> str:

@@ -18,26 +18,26 @@ class MemoryMailer:
 
     def __init__(self) -> None:
         self.sent: list[Mail] = []
-        self.away = False
+        self.down = False
         self.smtputf8 = True
         self.refused: set[str] = set()
-        self.busy: set[str] = set()
+        self.deferred: set[str] = set()
         self._changed = Condition()
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Take the mail; returns what became of each recipient."""
         self.ping()
-        settled = tuple(self._settled(mail, recipient) for recipient in mail.recipients)
+        settled = tuple(self._result_for(mail, recipient) for recipient in mail.recipients)
         with self._changed:
             self.sent += [
-                replace(mail, recipients=(item.recipient,)) for item in settled if item.fate is MailResult.DELIVERED
+                replace(mail, recipients=(item.recipient,)) for item in settled if item.result is MailResult.DELIVERED
             ]
             self._changed.notify_all()
         return settled
 
     def ping(self) -> None:
         """Raises MailUnavailable while it is away."""
-        if self.away:
+        if self.down:
             raise MailUnavailable("nobody listens")
 
     def wait(self, reached: Callable[[list[Mail]], bool], timeout_s: float) -> bool:
@@ -45,13 +45,15 @@ class MemoryMailer:
         with self._changed:
             return self._changed.wait_for(lambda: reached(self.sent), timeout_s)
 
-    def _settled(self, mail: Mail, recipient: str) -> RecipientResult:
+    def _result_for(self, mail: Mail, recipient: str) -> RecipientResult:
         try:
             address = parse_address(recipient)
         except InvalidInput as error:
-            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=str(error))
+            return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail=str(error))
         impossible = "\n" in mail.subject or "\r" in mail.subject or not (address.is_ascii or self.smtputf8)
         if recipient in self.refused or impossible:
-            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail="550 refused")
-        fate = MailResult.LATER if recipient in self.busy else MailResult.DELIVERED
-        return RecipientResult(recipient=recipient, fate=fate, detail="451 busy" if fate is MailResult.LATER else "")
+            return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail="550 refused")
+        result = MailResult.LATER if recipient in self.deferred else MailResult.DELIVERED
+        return RecipientResult(
+            recipient=recipient, result=result, detail="451 busy" if result is MailResult.LATER else ""
+        )

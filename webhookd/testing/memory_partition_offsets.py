@@ -14,37 +14,37 @@ class MemoryPartitionOffsets:
     """
 
     def __init__(self) -> None:
-        self.held: dict[Partition, OffsetRange] = {}
-        self.marks: dict[str, dict[Partition, OffsetAndMetadata]] = {}
-        self.silent: set[Partition] = set()
-        self.away = False
-        self.questions: list[tuple[str, frozenset[Partition]]] = []
+        self.ranges: dict[Partition, OffsetRange] = {}
+        self.commits: dict[str, dict[Partition, OffsetAndMetadata]] = {}
+        self.unanswered: set[Partition] = set()
+        self.down = False
+        self.requests: list[tuple[str, frozenset[Partition]]] = []
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
         """What the group has committed. Raises KafkaException when nobody answers."""
-        self._asked("committed", partitions, timeout_s)
-        if self.away:
+        self._record("committed", partitions, timeout_s)
+        if self.down:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
-        kept = self.marks.get(group, {})
+        kept = self.commits.get(group, {})
         return {partition: kept.get(partition) for partition in partitions}
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
         """What the test has put into `held`; what is neither there nor silent does not exist."""
-        self._asked("bounds", partitions, timeout_s)
-        return {p: self.held[p] for p in partitions if self._answers(p)}
+        self._record("bounds", partitions, timeout_s)
+        return {p: self.ranges[p] for p in partitions if self._is_answered(p)}
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
         """Where these partitions end."""
-        self._asked("ends", partitions, timeout_s)
-        return {p: self.held[p].end for p in partitions if self._answers(p)}
+        self._record("ends", partitions, timeout_s)
+        return {p: self.ranges[p].end for p in partitions if self._is_answered(p)}
 
-    def _asked(self, what: str, partitions: Collection[Partition], timeout_s: float) -> None:
+    def _record(self, what: str, partitions: Collection[Partition], timeout_s: float) -> None:
         if timeout_s <= 0:
             raise ValueError("a question needs time")
         if partitions:
-            self.questions.append((what, frozenset(partitions)))
+            self.requests.append((what, frozenset(partitions)))
 
-    def _answers(self, partition: Partition) -> bool:
-        return partition in self.held and partition not in self.silent and not self.away
+    def _is_answered(self, partition: Partition) -> bool:
+        return partition in self.ranges and partition not in self.unanswered and not self.down

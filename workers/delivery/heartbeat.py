@@ -107,7 +107,7 @@ class Heartbeat:
             waiting = self._registry.queue_lengths()
         except QueueUnavailable as error:
             for detector in self._detectors.values():
-                detector.start_over()
+                detector.reset()
             self._log_unreachable(error)
             return False
         self._unreachable = False
@@ -117,7 +117,7 @@ class Heartbeat:
         busy = self._load.busy
         room = min(self._info.threads - busy, self._info.tasks_held - busy - self._waiting_for_countdown())
         taken = self._load.tasks_taken(queue)
-        stuck = self._detectors[queue].look(self._monotonic(), waiting=waiting, room=room, taken=taken)
+        stuck = self._detectors[queue].check(self._monotonic(), waiting=waiting, free=room, taken=taken)
         if stuck:
             _log.error("worker_stuck", code="worker_stuck", worker=self._info.worker_id, queue=queue, waiting=waiting)
         return stuck

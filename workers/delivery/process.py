@@ -180,7 +180,7 @@ class _OpenRequests:
 
     def abort_requests(self) -> None:
         """Abort the requests that are open; the exchange loop goes on."""
-        self._exchanges.cut()
+        self._exchanges.abort_all()
 
 
 def send_limits(settings: Settings) -> SendLimits:

@@ -14,34 +14,34 @@ class LoopInbox:
     """
 
     def __init__(self, monotonic: Monotonic) -> None:
-        self.turn = 0
+        self.iteration = 0
         self._monotonic = monotonic
-        self._turns = count(1)
+        self._iterations = count(1)
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._unheard = 0
+        self._pending = 0
 
     def put(self, action: Callable[[], None]) -> None:
         """Have it run on the loop's thread, after what was put before."""
         self._queue.put(action)
 
-    def hear(self, for_s: float) -> bool:
+    def run_pending(self, for_s: float) -> bool:
         """Begin a turn: run what was said by now, for about so long; answers whether that was all of it."""
-        self.turn = next(self._turns)
-        self._unheard = self._unheard or self._queue.qsize()
+        self.iteration = next(self._iterations)
+        self._pending = self._pending or self._queue.qsize()
         until = self._monotonic() + for_s
-        while self._unheard and self._monotonic() < until:
-            self._unheard -= 1
+        while self._pending and self._monotonic() < until:
+            self._pending -= 1
             self._queue.get_nowait()()
-        return not self._unheard
+        return not self._pending
 
     def wait(self, for_s: float) -> None:
         """End the turn, unless something is still unheard; run the first thing that is said within so long."""
-        if self._unheard:
+        if self._pending:
             return
-        self.turn = 0
+        self.iteration = 0
         try:
-            said = self._queue.get(timeout=for_s)
+            call = self._queue.get(timeout=for_s)
         except Empty:
             return
-        self.turn = next(self._turns)
-        said()
+        self.iteration = next(self._iterations)
+        call()

@@ -10,7 +10,7 @@ SWEEP_S = 0.05
 
 SHORTEST_PAUSE_S = 0.001
 PAUSE_PER_LANE_S = 0.00025
-PUBLICATIONS = 3.0
+PUBLISH_TIME_FACTOR = 3.0
 LONGEST_PAUSE_S = 0.05
 """Between two parcels, and between two looks at a consumer, the loop pauses for a quarter of a millisecond for each
 lane that shared a task in the last second (of one subscription a few, see flow/dispatch/active_lanes.py): with few
@@ -23,13 +23,13 @@ LEAVE_S = 10.0
 """How long a stop waits for the last commits: with the brokers away each blocks for 45 s. What is not committed is
 delivered again."""
 
-LOOKS_MISSED = 3.0
+MISSED_TOPIC_CHECKS = 3.0
 """So many commits are put off while the topics cannot be looked at."""
 
-RECORD_S = 1.0
-REBUILD_S = 1.0
-START_AGAIN_S = 5.0
-LISTEN_S = 0.05
+STATUS_S = 1.0
+RESTART_S = 1.0
+START_RETRY_S = 5.0
+CALLS_BUDGET_S = 0.05
 """How long a turn hears what other threads have said before it reads and dispatches: a thousand subscriptions that are
 to be started take a second together."""
 
@@ -46,11 +46,11 @@ class Clocks:
 class LoopLimits:
     """Under which name reports come back, how often watermarks are committed, and what may wait in memory.
 
-    `slots` counts as long as no worker has announced itself.
+    `worker_threads` counts as long as no worker has announced itself.
     """
 
     reply: str
     commit_interval_s: float
     lane_bytes: int
     process_bytes: int
-    slots: WorkerThreads
+    worker_threads: WorkerThreads

@@ -24,26 +24,26 @@ class Offsets(Protocol):
     ) -> Mapping[Partition, OffsetAndMetadata | None]:
         """What the group has committed, None where nothing is. Raises KafkaException when nobody answers."""
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, OffsetRange]:
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, OffsetRange]:
         """What Kafka holds of these partitions."""
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, int]:
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, int]:
         """Where these partitions end."""
 
 
 class DeadLetterSink(Protocol):
     """What becomes of dead letters; on the ingest loop's thread."""
 
-    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        """Put records aside; `safe` runs on the ingest loop's thread when their lane may go on."""
+    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
+        """Put records aside; `stored` runs on the ingest loop's thread when their lane may go on."""
 
-    def ask_room(self, subscription: Subscription) -> None:
+    def request_free_rows(self, subscription: Subscription) -> None:
         """Have the intake told whether the database takes more of its dead letters."""
 
     def forget(self, subscription: Subscription) -> None:
         """It is not run any more: what waits for room is not kept."""
 
-    def copy_trouble(self, subscription: Subscription) -> str | None:
+    def copy_failure(self, subscription: Subscription) -> str | None:
         """Why copies of its dead letters fail; empty while they do not, None where nothing is known."""
 
 
@@ -78,20 +78,20 @@ class Services(Protocol):
     def topics(self, names: Collection[str]) -> Topics:
         """What the cluster says about these topics now. Blocks; for a background thread. Raises KafkaException."""
 
-    def touch(self, subscription_id: str) -> None:
+    def request_dispatch(self, subscription_id: str) -> None:
         """There may be something to dispatch; on the ingest loop's thread."""
 
-    def happened(self, activity: Activity) -> None:
+    def add_activity(self, activity: Activity) -> None:
         """Tell the subscription's owner."""
 
 
-class Consumer(Protocol):
+class KafkaConsumer(Protocol):
     """A member of the subscription's consumer group, as edges.kafka_reader has it."""
 
     def poll(self) -> list[Message]:
         """What has arrived; returns at once. Raises KafkaException or GroupDenied when it is beyond use."""
 
-    def reposition(self, offsets: Mapping[Partition, int]) -> None:
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Read these partitions on from exactly these offsets.
 
         Raises KafkaException, and moves none, when one is not assigned.
@@ -106,7 +106,7 @@ class Consumer(Protocol):
     def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Ask for a commit and return."""
 
-    def end(self, partition: Partition) -> int | None:
+    def end_offset(self, partition: Partition) -> int | None:
         """The end offset as the last fetch told it; None before the first. Returns at once."""
 
     def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:

@@ -54,6 +54,6 @@ class Administration(MethodView):
 def _announce(services: Services, status: Availability) -> None:
     """Every process reads the switch about once a second, should this not get there."""
     try:
-        services.notifications.announce(AdministrationChanged(status=status))
+        services.notifications.publish(AdministrationChanged(status=status))
     except QueueUnavailable as error:
         _log.warning("announcement_failed", code=error.code, error=str(error))

@@ -145,7 +145,7 @@ class HealthReport:
             "undeliverable_addresses": stored.undeliverable if stored is not None else None,
             "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
             "oldest_unanswered_s": vitals.oldest_unanswered_s if vitals is not None else None,
-            "longest_turn_s": vitals.longest_turn_s if vitals is not None else None,
+            "longest_iteration_s": vitals.longest_iteration_s if vitals is not None else None,
         }
 
 

@@ -73,11 +73,11 @@ class HealthSchema(Schema):
         metadata={"description": "addresses that alerts do not get to; each subscription's status names its own"},
     )
     deliveries_in_flight = fields.Integer(allow_none=True, metadata={"description": "of all ingest processes"})
-    longest_turn_s = fields.Float(
+    longest_iteration_s = fields.Float(
         allow_none=True,
         metadata={
-            "description": "the longest turn of an ingest loop in the last minute: so late its subscriptions' records "
-            "may have been"
+            "description": "the longest iteration of an ingest loop in the last minute, in seconds; records of its "
+            "subscriptions may have been delayed by as much"
         },
     )
     oldest_unanswered_s = fields.Float(

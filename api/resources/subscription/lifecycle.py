@@ -170,7 +170,7 @@ def _turned(subscription: Subscription, switch: Administration) -> Activity:
 
 def _announce(services: Services, id_: str, version: int) -> None:
     try:
-        services.notifications.announce(SubscriptionChanged(id=id_, version=version))
+        services.notifications.publish(SubscriptionChanged(id=id_, version=version))
     except QueueUnavailable as error:
         _log.warning("announcement_failed", subscription=id_, code=error.code, error=str(error))
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.running_service import Authority, Stage
+from tests.harness.http_testbed import Authority, HttpTestbed
 
 
 @pytest.fixture(scope="session")
@@ -14,21 +14,21 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
-def stage(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Stage]:
+def testbed(request: pytest.FixtureRequest, authority: Authority) -> Iterator[HttpTestbed]:
     """A stage whose servers speak plainly, then one where they speak TLS."""
-    with Stage(tls=request.param, authority=authority) as stage:
-        yield stage
+    with HttpTestbed(tls=request.param, authority=authority) as testbed:
+        yield testbed
 
 
 @pytest.fixture
-def plain_stage(authority: Authority) -> Iterator[Stage]:
+def plain_testbed(authority: Authority) -> Iterator[HttpTestbed]:
     """For what happens before or besides the conversation."""
-    with Stage(tls=False, authority=authority) as stage:
-        yield stage
+    with HttpTestbed(tls=False, authority=authority) as testbed:
+        yield testbed
 
 
 @pytest.fixture
-def tls_stage(authority: Authority) -> Iterator[Stage]:
+def tls_testbed(authority: Authority) -> Iterator[HttpTestbed]:
     """For what only TLS can get wrong."""
-    with Stage(tls=True, authority=authority) as stage:
-        yield stage
+    with HttpTestbed(tls=True, authority=authority) as testbed:
+        yield testbed

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.harness.hostile_server import OK, Peer
-from tests.harness.running_service import Recorder, Stage, post
+from tests.harness.http_testbed import HttpTestbed, RecordingSequence, post
 from webhookd.flow.attempt.exchange_result import Response
 from webhookd.flow.attempt.target import Target
 
@@ -31,7 +31,7 @@ DEEDS: tuple[tuple[bytes, bool], ...] = (
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_every_success_was_received_in_order(stage: Stage, seed: int) -> None:
+def test_every_success_was_received_in_order(testbed: HttpTestbed, seed: int) -> None:
     received: list[tuple[int, int]] = []
     chance, lock = random.Random(seed), threading.Lock()  # noqa: S311  # a game, no secret
 
@@ -49,9 +49,9 @@ def test_every_success_was_received_in_order(stage: Stage, seed: int) -> None:
                     peer.reset()
                 return
 
-    target = stage.target(stage.serve(script))
-    loop = stage.loop()
-    sequences = [Recorder(target, _requests(target, number), 5.0) for number in range(SEQUENCES)]
+    target = testbed.target(testbed.serve(script))
+    loop = testbed.loop()
+    sequences = [RecordingSequence(target, _requests(target, number), 5.0) for number in range(SEQUENCES)]
     for sequence in sequences:
         loop.submit(sequence)
     for number, sequence in enumerate(sequences):

@@ -28,7 +28,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 
 def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = nobody_there(settings, kafka).test_client().get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
     assert [fault["code"] for fault in answer.get_json()["faults"]] == ["store_unavailable"]
@@ -38,7 +38,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
     with database.transaction() as session:
         ingest_members.heartbeat(session, Member(id="m1"))
         system_health.heartbeat(
-            session, "m1", IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4)
+            session, "m1", IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_iteration_s=0.4)
         )
     assert client.get("/health").get_json() == {
         "status": "ok",
@@ -59,7 +59,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
         "undeliverable_addresses": 0,
         "deliveries_in_flight": 3,
         "oldest_unanswered_s": 1.5,
-        "longest_turn_s": 0.4,
+        "longest_iteration_s": 0.4,
     }
 
 
@@ -201,7 +201,7 @@ def test_ready_when_everything_answers(client: FlaskClient) -> None:
 
 
 def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = client.get("/ready")
     assert (answer.status_code, answer.get_json()["checks"]) == (
         503,
@@ -217,14 +217,14 @@ def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryKafkaAdm
 
 
 def test_addresses_that_alerts_do_not_get_to_are_counted(client: FlaskClient, database: Database) -> None:
-    refused = RecipientResult(recipient="a@example.com", fate=MailResult.REFUSED)
+    refused = RecipientResult(recipient="a@example.com", result=MailResult.REFUSED)
     with database.transaction() as session:
         mail_failures.note(session, "some-subscription", [refused], clock.wall_clock())
     assert client.get("/health").get_json()["undeliverable_addresses"] == 1
 
 
 def test_not_ready_when_nothing_answers(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = nobody_there(settings, kafka).test_client().get("/ready")
     assert (answer.status_code, set(answer.get_json()["checks"].values())) == (503, {"failed"})
 

@@ -57,7 +57,9 @@ def test_nothing_moves_when_all_lose_kafka_within_seconds() -> None:
     contacts = {"a": WELL.failed(200.0, ""), "b": WELL.failed(204.0, "")}
     reads = dict.fromkeys(contacts, True)
     for now in range(200, 400):
-        said = {id_: Member(id=id_, takes_part=reads[id_], reachable_s=c.contact_s(now)) for id_, c in contacts.items()}
+        said = {
+            id_: Member(id=id_, takes_part=reads[id_], reachable_s=c.reachable_s(now)) for id_, c in contacts.items()
+        }
         for id_, contact in contacts.items():
             others = [member for member in said.values() if member.id != id_]
             reads[id_] = takes_part(contact, others, float(now), before=reads[id_], lost_s=LOST_S)
@@ -68,7 +70,7 @@ def test_nothing_moves_when_all_reach_kafka_for_the_first_time() -> None:
     contacts = {"a": NEVER.failed(0.0, ""), "b": NEVER.failed(0.0, "")}
     for now in (100.0, 101.0, 102.0):
         contacts["a"] = contacts["a"].answered(100.0)
-        a, b = (Member(id=id_, reachable_s=contact.contact_s(now)) for id_, contact in contacts.items())
+        a, b = (Member(id=id_, reachable_s=contact.reachable_s(now)) for id_, contact in contacts.items())
         assert takes_part(contacts["a"], [b], now, before=True, lost_s=LOST_S)
         assert takes_part(contacts["b"], [a], now, before=True, lost_s=LOST_S)
 
@@ -85,13 +87,18 @@ def test_unstable_connection_is_not_unreachable() -> None:
     contact = WELL
     for now in range(200, 260, 2):
         contact = contact.failed(float(now), "").answered(now + 1.0)
-        assert contact.silent_s(now + 1.0) == 0.0
-    assert contact.contact_s(260.0) < REJOIN_AFTER_S
+        assert contact.unreachable_s(now + 1.0) == 0.0
+    assert contact.reachable_s(260.0) < REJOIN_AFTER_S
 
 
 def test_silence_and_contact_are_counted_from_the_first_answer_of_their_kind() -> None:
     lost = LOST.failed(210.0, "refused")
-    assert (lost.silent_s(220.0), lost.contact_s(220.0), lost.ever, lost.detail) == (20.0, 0.0, True, "refused")
+    assert (lost.unreachable_s(220.0), lost.reachable_s(220.0), lost.ever_answered, lost.detail) == (
+        20.0,
+        0.0,
+        True,
+        "refused",
+    )
     back = lost.answered(230.0).answered(240.0)
-    assert (back.silent_s(250.0), back.contact_s(250.0), back.known) == (0.0, 20.0, True)
-    assert (NEVER.known, NEVER.ever) == (False, False)
+    assert (back.unreachable_s(250.0), back.reachable_s(250.0), back.known) == (0.0, 20.0, True)
+    assert (NEVER.known, NEVER.ever_answered) == (False, False)

@@ -43,8 +43,8 @@ def test_failure_that_began_in_the_future_is_not_too_long() -> None:
     failing = lane()
     failing.circuit.failing_since = DAY_S
     health = SubscriptionHealth(subscription_id="s", since=0.0, failure=FailedAttempt(code="timeout", at=0.0))
-    assert not health.too_long([failing], now=1.0)
-    assert health.too_long([failing], now=DAY_S + UNHEALTHY_AFTER_S)
+    assert not health.failing_too_long([failing], now=1.0)
+    assert health.failing_too_long([failing], now=DAY_S + UNHEALTHY_AFTER_S)
 
 
 def test_failure_has_the_wall_clock_time_of_its_moment() -> None:

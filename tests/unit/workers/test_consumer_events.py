@@ -6,8 +6,8 @@ from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.topic_metadata import Topics
-from webhookd.flow.status.lag import FRESH_S, UNANSWERED_S
-from workers.ingest.consumer.subscription_consumer import LONGEST_QUIET_S
+from webhookd.flow.status.lag import END_VALID_S, NO_ANSWER_S
+from workers.ingest.consumer.subscription_consumer import IDLE_POLL_S
 
 
 class SlowMatcher(Matcher):
@@ -59,17 +59,17 @@ def test_end_of_a_lane_that_is_adrift_is_void() -> None:
 def test_end_from_before_the_lane_moved_is_void() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
-    scene.reader.listener.reached(ZERO, 512)
-    scene.consumer.reread([(scene.lane(), scene.lane().rewind("next"))])
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     scene.consumer.poll(scene.services.now, 0.001)
     assert scene.committable() == {ZERO: 3}
 
 
 def test_end_of_a_partition_that_left_is_void() -> None:
     scene = Scene()
-    scene.reader.listener.reached(ZERO, 512)
-    scene.reader.listener.revoked([ZERO])
-    scene.reader.listener.assigned([ZERO])
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
+    scene.kafka_consumer.listener.revoked([ZERO])
+    scene.kafka_consumer.listener.assigned([ZERO])
     scene.consumer.poll(scene.services.now, 0.001)
     assert scene.committable() == {ZERO: 0}
 
@@ -86,17 +86,17 @@ def test_end_waits_for_records_of_the_next_turn() -> None:
 
 def test_end_alone_does_not_keep_the_consumer_busy() -> None:
     scene = Scene()
-    scene.reader.listener.reached(ZERO, 512)
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
     busy = scene.consumer.poll(scene.services.now + 60.0, 0.001)
     pause_s = scene.consumer.poll_at - scene.services.now - 60.0
-    assert (busy, round(pause_s, 3)) == (False, LONGEST_QUIET_S)
+    assert (busy, round(pause_s, 3)) == (False, IDLE_POLL_S)
 
 
 def test_revoked_partition_commits_the_end_it_reached() -> None:
     scene = Scene()
     ended(scene, ZERO, 512, SMALL)
-    scene.reader.listener.revoked([ZERO])
-    assert [{p: mark.offset for p, mark in marks.items()} for marks in scene.reader.commits] == [{ZERO: 512}]
+    scene.kafka_consumer.listener.revoked([ZERO])
+    assert [{p: mark.offset for p, mark in marks.items()} for marks in scene.kafka_consumer.commits] == [{ZERO: 512}]
 
 
 # Lag.
@@ -104,7 +104,7 @@ def test_revoked_partition_commits_the_end_it_reached() -> None:
 
 def test_lag_is_none_at_the_ends() -> None:
     scene = Scene()
-    scene.reader.last = 600  # a transaction is open behind the end that can be read
+    scene.kafka_consumer.last = 600  # a transaction is open behind the end that can be read
     ended(scene, ZERO, 512, SMALL)
     ended(scene, ONE, 0)
     assert passes(scene, 1).lag == 0
@@ -125,7 +125,7 @@ def test_lag_is_unknown_until_every_lane_has_a_position() -> None:
 
 def test_lag_is_unknown_without_lanes() -> None:
     scene = Scene()
-    scene.reader.listener.revoked([ZERO, ONE])
+    scene.kafka_consumer.listener.revoked([ZERO, ONE])
     assert passes(scene, 1).lag is None
 
 
@@ -134,7 +134,7 @@ def test_lag_of_a_held_lane_is_asked_for() -> None:
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
     scene.lane().circuit.state = CircuitState.OPEN
-    scene.reader.last = 40
+    scene.kafka_consumer.last = 40
     assert passes(scene, 1).lag == 35
 
 
@@ -145,7 +145,7 @@ def test_lag_is_unknown_when_nobody_answers_the_question() -> None:
     scene.lane().circuit.state = CircuitState.OPEN
     passes(scene, 1)
     scene.services.held = []  # the background's questions get no answer from here on
-    known, unknown = passes(scene, FRESH_S - 1).lag, passes(scene, 1).lag
+    known, unknown = passes(scene, END_VALID_S - 1).lag, passes(scene, 1).lag
     assert (known, unknown) == (0, None)
 
 
@@ -153,7 +153,7 @@ def test_lag_is_unknown_while_the_brokers_are_silent() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    known, unknown = passes(scene, UNANSWERED_S, seen=None).lag, passes(scene, 1, seen=None).lag
+    known, unknown = passes(scene, NO_ANSWER_S, seen=None).lag, passes(scene, 1, seen=None).lag
     assert (known, unknown) == (0, None)
 
 
@@ -161,9 +161,9 @@ def test_lag_of_a_denied_partition_is_asked_for() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
+    scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     scene.consumer.poll(scene.services.now, 0.001)
-    scene.reader.last = 40
+    scene.kafka_consumer.last = 40
     passes(scene, 1)
     assert passes(scene, 1).lag == 35
 
@@ -171,20 +171,20 @@ def test_lag_of_a_denied_partition_is_asked_for() -> None:
 def test_ends_of_a_topic_that_is_not_described_are_not_asked_for() -> None:
     scene = Scene()
     scene.lane().circuit.state = CircuitState.OPEN
-    asked = scene.consumer.unfetched()
+    asked = scene.consumer.unfetched_partitions()
     passes(scene, 1, Topics(denied=frozenset({TOPIC})))
-    assert (asked, scene.consumer.unfetched()) == ([ZERO], [])
+    assert (asked, scene.consumer.unfetched_partitions()) == ([ZERO], [])
 
 
 def test_end_of_a_partition_that_left_is_forgotten() -> None:
     scene = Scene()
     scene.lane().circuit.state = scene.lane(ONE).circuit.state = CircuitState.OPEN
-    scene.reader.last = 40
+    scene.kafka_consumer.last = 40
     passes(scene, 1)
     scene.services.held = []
     for partition in (ZERO, ONE):
-        scene.reader.listener.revoked([partition])
-        scene.reader.listener.assigned([partition])
+        scene.kafka_consumer.listener.revoked([partition])
+        scene.kafka_consumer.listener.assigned([partition])
         scene.lane(partition).circuit.state = CircuitState.OPEN
         scene.lane(partition).skip_to(5)
     assert passes(scene, 1).lag is None

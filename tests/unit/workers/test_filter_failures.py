@@ -40,7 +40,7 @@ def test_filter_that_fails_again_and_again_is_unhealthy_until_it_does_not(*, dro
     scene = Scene(filters=[RAISES], drops_errors=drops)
     scene.reads(ZERO, *[BAD] * 20)
     ((code, detail),) = _problems(scene)
-    scene.consumer.delivered()
+    scene.consumer.delivery_succeeded()
     assert scene.consumer.status().health is Health.UNHEALTHY
     assert code == "filter_failing"
     assert detail.startswith(f"orders: {RAISES}: ")
@@ -54,7 +54,7 @@ def test_problem_survives_a_restart_with_the_same_filter() -> None:
     before = Scene(filters=[RAISES])
     before.reads(ZERO, *[BAD] * 20)
     scene = Scene(filters=[RAISES], previous=before.consumer.status())
-    scene.consumer.look_after()
+    scene.consumer.check()
     assert [code for code, _ in _problems(scene)] == ["filter_failing"]
 
 
@@ -62,5 +62,5 @@ def test_problem_ends_with_its_filter() -> None:
     before = Scene(filters=[RAISES])
     before.reads(ZERO, *[BAD] * 20)
     scene = Scene(filters=["tags && contains(tags, 'x')"], previous=before.consumer.status())
-    scene.consumer.look_after()
+    scene.consumer.check()
     assert scene.consumer.status().health is Health.HEALTHY

@@ -17,16 +17,16 @@ BOUND_S = 15.0
 LOST = KafkaReachability().answered(0.0).failed(100.0, "timed out")
 
 
-def shown(scene: Scene, contact: KafkaReachability, now: float) -> SubscriptionStatus:
+def shown(scene: Scene, reachability: KafkaReachability, now: float) -> SubscriptionStatus:
     scene.services.now = now
-    kafka_outage.show([scene.consumer], contact, now, BOUND_S)
-    scene.consumer.look_after()
+    kafka_outage.show([scene.consumer], reachability, now, BOUND_S)
+    scene.consumer.check()
     return scene.consumer.status()
 
 
 def ends(scene: Scene, partition: Partition) -> None:
     """An empty partition is read to its end."""
-    scene.reader.listener.reached(partition, 0)
+    scene.kafka_consumer.listener.end_reached(partition, 0)
     scene.reads(partition)
 
 
@@ -34,7 +34,7 @@ def test_short_silence_changes_no_status() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD)
     ends(scene, ONE)
-    scene.reader.last = 1
+    scene.kafka_consumer.last = 1
     found = shown(scene, LOST, 100.0 + BOUND_S - 1)
     assert (found.health, found.lag) == (Health.HEALTHY, 1)
 
@@ -53,7 +53,7 @@ def test_long_silence_is_a_problem_until_kafka_answers() -> None:
         "timed out",
     )
     scene.services.now = 141.0
-    scene.consumer.saw_topics(Topics(partitions={TOPIC: 2}))
+    scene.consumer.update_topics(Topics(partitions={TOPIC: 2}))
     ends(scene, ZERO)
     ends(scene, ONE)
     back = shown(scene, LOST.answered(140.0), 141.0)
@@ -63,9 +63,9 @@ def test_long_silence_is_a_problem_until_kafka_answers() -> None:
 def test_standing_silence_writes_its_status_once() -> None:
     scene = Scene()
     shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)
-    scene.consumer.changed = False
+    scene.consumer.status_changed = False
     shown(scene, LOST, 101.0 + UNHEALTHY_AFTER_S)
-    assert scene.consumer.changed is False
+    assert scene.consumer.status_changed is False
 
 
 def test_problem_of_the_owner_before_ends_where_kafka_answers() -> None:

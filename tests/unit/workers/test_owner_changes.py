@@ -31,13 +31,13 @@ FAILED = SubscriptionStatus(
 def test_changed_subscription_begins_without_old_problems() -> None:
     now = subscription_health.resumed("s", 3, FAILED, 50.0).status(())
     assert (now.health, now.reason, now.last_failure, now.since) == (Health.HEALTHY, "", "", 50.0)
-    assert (now.proven, now.version, now.delivered) == (False, 3, 5)
+    assert (now.delivered_since_change, now.version, now.delivered) == (False, 3, 5)
 
 
 @pytest.mark.parametrize("version", [1, 0])
 def test_restarted_process_goes_on_where_it_was(version: int) -> None:
     now = subscription_health.resumed("s", 1, replace(FAILED, version=version), 50.0).status(())
-    assert (now.health, now.reason, now.since, now.proven) == (Health.UNHEALTHY, "http_410", 7.0, True)
+    assert (now.health, now.reason, now.since, now.delivered_since_change) == (Health.UNHEALTHY, "http_410", 7.0, True)
 
 
 @pytest.mark.parametrize("reason", ["http_500", "topic_missing"])
@@ -51,7 +51,7 @@ def test_status_of_an_older_version_stays_unhealthy(reason: str) -> None:
 
 def test_restart_before_the_first_delivery_keeps_the_change_open() -> None:
     changed = subscription_health.resumed("s", 2, FAILED, 50.0).status(())
-    assert subscription_health.resumed("s", 2, changed, 60.0).status(()).proven is False
+    assert subscription_health.resumed("s", 2, changed, 60.0).status(()).delivered_since_change is False
 
 
 def test_configuration_that_can_be_used_is_unhealthy_no_more() -> None:
@@ -63,9 +63,9 @@ def test_configuration_that_can_be_used_is_unhealthy_no_more() -> None:
 
 def test_first_delivery_after_a_change_proves_it() -> None:
     scene = Scene(previous=replace(FAILED, version=99))
-    before = scene.consumer.status().proven
-    scene.consumer.delivered()
-    assert (before, scene.consumer.status().proven) == (False, True)
+    before = scene.consumer.status().delivered_since_change
+    scene.consumer.delivery_succeeded()
+    assert (before, scene.consumer.status().delivered_since_change) == (False, True)
 
 
 def test_lane_of_a_changed_subscription_gets_its_retries_back() -> None:
@@ -89,7 +89,7 @@ def test_old_failure_makes_no_changed_subscription_unhealthy() -> None:
         previous=replace(FAILED, version=99),
     )
     scene.services.now = 10_000.0
-    scene.consumer.look_after()
+    scene.consumer.check()
     assert scene.consumer.status().health is Health.HEALTHY
 
 
@@ -105,8 +105,8 @@ def test_lane_that_goes_on_in_another_process_stays_held() -> None:
 def test_failure_that_has_lasted_names_its_code_after_a_restart() -> None:
     scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failed_attempts=5, failing_since=1.0)))
     scene.services.now = 10_000.0
-    scene.consumer.look_after()
+    scene.consumer.check()
     before = scene.consumer.status()
-    scene.consumer.failed(LoggedExchange(5.0, "id", 500, b"", b"no", "http_500"))
-    scene.consumer.look_after()
+    scene.consumer.exchange_failed(LoggedExchange(5.0, "id", 500, b"", b"no", "http_500"))
+    scene.consumer.check()
     assert (before.reason, scene.consumer.status().reason) == ("", "http_500")

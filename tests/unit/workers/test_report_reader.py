@@ -19,7 +19,9 @@ class Site:
         self.takes_s = 0.1
         self.away = False
         self.heard: list[bool] = []
-        self.reader = ReportReader(self, "member", self._reported, monotonic=lambda: self.now, wall_clock=lambda: 0.0)
+        self.kafka_consumer = ReportReader(
+            self, "member", self._reported, monotonic=lambda: self.now, wall_clock=lambda: 0.0
+        )
 
     def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         assert (reply, wait_s > 0) == ("member", True)
@@ -34,7 +36,7 @@ class Site:
 
     def read(self, takes_s: float) -> None:
         self.takes_s = takes_s
-        self.reader.read()
+        self.kafka_consumer.read()
 
 
 def test_reports_read_all_the_time_are_not_late() -> None:

@@ -46,7 +46,7 @@ class Scene:
         self.coordination = Board()
         self.unknown: SimpleQueue[Delivery] = SimpleQueue()
         self.app = build_celery(settings)
-        self.publisher = TaskPublisher(self.app, self.coordination, unknown=self._failed)
+        self.publisher = TaskPublisher(self.app, self.coordination, on_unknown=self._failed)
         self.publisher.start()
 
     def _failed(self, deliveries: Sequence[Delivery]) -> None:

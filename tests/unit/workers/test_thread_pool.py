@@ -34,4 +34,4 @@ def test_consumer_closes_its_consumer_apart_from_questions() -> None:
     scene = Scene()
     scene.services.held = []  # the threads for questions are busy
     scene.consumer.close()
-    assert len(scene.reader.closed) == 1
+    assert len(scene.kafka_consumer.closed) == 1

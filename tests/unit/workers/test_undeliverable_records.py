@@ -32,7 +32,7 @@ def stored(scene: Scene) -> list[int]:
 
 def reasons(scene: Scene) -> list[str]:
     """The codes of the problems after the next look."""
-    scene.consumer.look_after()
+    scene.consumer.check()
     return [problem.code for problem in scene.consumer.status().problems]
 
 
@@ -58,7 +58,7 @@ def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:
     scene.reads(ZERO, *[BAD] * 300)
     assert len(stored(scene)) == IN_A_ROW
     scene.reads(ZERO, SMALL, GOOD, at=300)
-    assert [asked for asked in scene.reader.asked if asked[0] == "reposition"] == [("reposition", ZERO, IN_A_ROW)]
+    assert [asked for asked in scene.kafka_consumer.asked if asked[0] == "seek"] == [("seek", ZERO, IN_A_ROW)]
     scene.reads(ZERO, *[BAD] * 250, SMALL, GOOD, at=IN_A_ROW)
     assert stored(scene) == list(range(IN_A_ROW, 300))
     assert ([f.offset for f in scene.lane().waiting], reasons(scene)) == ([301], [])
@@ -81,7 +81,7 @@ def test_held_lane_tells_what_was_wrong_before_it_was_read_again() -> None:
 def test_lanes_with_dead_letters_stop_while_there_is_no_room() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
-    scene.consumer.aside.room(0, 100)
+    scene.consumer.undeliverable.set_capacity(0, 100)
     scene.reads(ONE, SMALL)
     paused = scene.lane().paused, scene.lane(ONE).paused
     scene.reads(ONE, BAD, at=1)
@@ -91,9 +91,9 @@ def test_lanes_with_dead_letters_stop_while_there_is_no_room() -> None:
 def test_room_lets_them_go_on() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
-    scene.consumer.aside.room(0, 100)
+    scene.consumer.undeliverable.set_capacity(0, 100)
     scene.reads(ONE, SMALL)
-    scene.consumer.aside.room(5, 100)
+    scene.consumer.undeliverable.set_capacity(5, 100)
     stored(scene)
     scene.reads(ONE, SMALL, at=1)
     assert (scene.lane().paused, reasons(scene), scene.committable()[ZERO]) == (False, [], 2)
@@ -120,8 +120,8 @@ def test_copies_nothing_is_known_of_end_no_problem() -> None:
 def test_trouble_of_the_process_before_is_forgotten_after_an_hour_without_a_copy() -> None:
     scene = Scene(previous=ill(TOPIC_UNAVAILABLE))
     scene.services.now += MAX_AGE_S
-    scene.consumer.look_after()
+    scene.consumer.check()
     before = scene.consumer.status().reason
     scene.services.now += 1.0
-    scene.consumer.look_after()
+    scene.consumer.check()
     assert (before, scene.consumer.status().reason) == (TOPIC_UNAVAILABLE, "")

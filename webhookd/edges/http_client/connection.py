@@ -34,10 +34,10 @@ _CONNECTED = {0, errno.EISCONN}
 class ConnectionOwner(Protocol):
     """Whoever has the connection in hand just now; called on the loop's thread."""
 
-    def done(self, connection: "Connection") -> None:
+    def connection_ready(self, connection: "Connection") -> None:
         """What was waited for is there: the connection is open, or `reader` holds a response that is over."""
 
-    def broke(self, connection: "Connection", code: FailureCode, detail: str) -> None:
+    def connection_failed(self, connection: "Connection", code: FailureCode, detail: str) -> None:
         """It is of no more use, in whatever phase: closed by the other side, or failed. Close it."""
 
 
@@ -49,27 +49,43 @@ class Connection:
     """
 
     __slots__ = (
-        "_address", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "_trust",
-        "_tunnel", "busy", "holder", "idle_since_s", "origin", "reader", "unsent", "used",
+        "_address",
+        "_fd",
+        "_open",
+        "_poller",
+        "_recv",
+        "_request",
+        "_send",
+        "_sent",
+        "_sock",
+        "_tls",
+        "_tunnel",
+        "busy",
+        "idle_since_s",
+        "origin",
+        "owner",
+        "reader",
+        "unsent",
+        "used",
     )  # fmt: skip
 
     def __init__(
         self,
-        holder: ConnectionOwner,
-        readiness: Poller,
+        owner: ConnectionOwner,
+        poller: Poller,
         limits: Limits,
         origin: Origin,
-        trust: TlsContext | None,
+        tls: TlsContext | None,
         tunnel: Tunnel | None,
     ) -> None:
-        self.holder = holder
+        self.owner = owner
         self.origin = origin
         self.reader = ResponseReader(limits)
         self.busy = False
         self.used = False
         self.idle_since_s = 0.0
-        self._readiness = readiness
-        self._trust = trust
+        self._poller = poller
+        self._tls = tls
         self._tunnel = tunnel
         self._open = False
         self.unsent = False
@@ -86,7 +102,7 @@ class Connection:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(BlockingIOError):
                 self._sock.connect(self._address)
-            self._readiness.add(self._fd, self, IN | OUT)
+            self._poller.add(self._fd, self, IN | OUT)
         except OSError:
             self._sock.close()
             raise
@@ -105,77 +121,77 @@ class Connection:
             return  # the other side has gone: reading tells what it left behind, an answer, an end or a reset
         if self._sent != len(request):
             self.unsent = True
-            self._readiness.change(self._fd, IN | OUT)
+            self._poller.change(self._fd, IN | OUT)
 
-    def ready(self, events: int) -> None:
+    def handle_events(self, events: int) -> None:
         """Go on after epoll said that something is possible."""
         if not self._open:
-            self._open_further()
+            self._continue_opening()
         elif not (events & ~OUT and self._read()) and events & OUT and self.busy:
             self._write()
 
-    def abandon(self) -> None:
+    def fail(self) -> None:
         """Give up on it after an error of our own."""
-        self.holder.broke(self, FailureCode.INTERNAL_ERROR, "see the log")
+        self.owner.connection_failed(self, FailureCode.INTERNAL_ERROR, "see the log")
 
     def close(self) -> None:
         """Close the socket; closing twice is allowed."""
-        if self._readiness.waiting.get(self._fd) is self:
-            self._readiness.remove(self._fd)
+        if self._poller.registered.get(self._fd) is self:
+            self._poller.remove(self._fd)
         self._open = self.busy = False
         self._sock.close()
 
     @property
     def stale(self) -> bool:
         """Whether a break now is that of a kept-alive connection which the other side had closed before."""
-        return self.busy and self.used and not self.reader.begun
+        return self.busy and self.used and not self.reader.started
 
-    def _open_further(self) -> None:
-        if not self._connected() or not self._tunnelled():
+    def _continue_opening(self) -> None:
+        if not self._tcp_connected() or not self._tunnel_opened():
             return
-        if self._trust is None or self._shake_hands(self._trust):
+        if self._tls is None or self._handshake_finished(self._tls):
             self._recv, self._send = self._sock.recv, self._sock.send
             self._open = True
-            self._readiness.change(self._fd, IN)
-            self.holder.done(self)
+            self._poller.change(self._fd, IN)
+            self.owner.connection_ready(self)
 
-    def _connected(self) -> bool:
-        if isinstance(self._sock, ssl.SSLSocket) or (self._tunnel is not None and self._tunnel.asked):
+    def _tcp_connected(self) -> bool:
+        if isinstance(self._sock, ssl.SSLSocket) or (self._tunnel is not None and self._tunnel.request_sent):
             return True
         reason = self._sock.connect_ex(self._address)  # asking again survives an event too many
         if reason in _CONNECTED:
             return True
         if reason not in _STILL_CONNECTING:
             code = _CONNECT_CODES.get(reason, FailureCode.CONNECT_FAILED)
-            self.holder.broke(self, code, errno.errorcode.get(reason, str(reason)))
+            self.owner.connection_failed(self, code, errno.errorcode.get(reason, str(reason)))
         return False
 
-    def _tunnelled(self) -> bool:
+    def _tunnel_opened(self) -> bool:
         if self._tunnel is None:
             return True
-        match self._tunnel.further(self._sock):
+        match self._tunnel.advance(self._sock):
             case TunnelOpened():
                 self._tunnel = None
                 return True
             case TunnelRefused(code, detail):
-                self.holder.broke(self, code, detail)
+                self.owner.connection_failed(self, code, detail)
             case None:
-                self._readiness.change(self._fd, self._tunnel.awaited)
+                self._poller.change(self._fd, self._tunnel.events)
         return False
 
-    def _shake_hands(self, trust: TlsContext) -> bool:
+    def _handshake_finished(self, tls: TlsContext) -> bool:
         try:
             if not isinstance(self._sock, ssl.SSLSocket):
-                self._sock = trust.secured(self._sock, self.origin)
+                self._sock = tls.wrap(self._sock, self.origin)
             self._sock.do_handshake()
         except ssl.SSLWantReadError:
-            self._readiness.change(self._fd, IN)
+            self._poller.change(self._fd, IN)
         except ssl.SSLWantWriteError:
-            self._readiness.change(self._fd, IN | OUT)
+            self._poller.change(self._fd, IN | OUT)
         except ssl.SSLCertVerificationError as error:
-            self.holder.broke(self, FailureCode.TLS_FAILED, error.verify_message)
+            self.owner.connection_failed(self, FailureCode.TLS_FAILED, error.verify_message)
         except (OSError, ValueError) as error:
-            self.holder.broke(self, FailureCode.TLS_FAILED, str(error))
+            self.owner.connection_failed(self, FailureCode.TLS_FAILED, str(error))
         else:
             return True
         return False
@@ -188,33 +204,33 @@ class Connection:
             return False
         except ssl.SSLError as error:
             # With TLS 1.3 a server says only now what it thinks of the client's certificate.
-            return self._ended(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
+            return self._handle_end(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
         except OSError as error:
-            return self._ended(str(error))
+            return self._handle_end(str(error))
         if not data:
-            return self._ended("closed by the other side")
+            return self._handle_end("closed by the other side")
         if not self.busy:
-            self.holder.broke(self, FailureCode.RESPONSE_MALFORMED, "bytes that nobody asked for")
+            self.owner.connection_failed(self, FailureCode.RESPONSE_MALFORMED, "bytes that nobody asked for")
             return True
         if not self.reader.feed(data):
             return False
-        self._answered()
+        self._finish_response()
         return True
 
-    def _ended(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
+    def _handle_end(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
         if self.busy and self.reader.end():
-            self._answered()
+            self._finish_response()
         else:
-            self.holder.broke(self, code, detail)
+            self.owner.connection_failed(self, code, detail)
         return True
 
-    def _answered(self) -> None:
+    def _finish_response(self) -> None:
         self.busy = False
         if not self.used:
             self.used = True
-            if self._trust is not None and isinstance(self._sock, ssl.SSLSocket):
-                self._trust.remember(self._sock, self.origin)
-        self.holder.done(self)
+            if self._tls is not None and isinstance(self._sock, ssl.SSLSocket):
+                self._tls.store_session(self._sock, self.origin)
+        self.owner.connection_ready(self)
 
     def _write(self) -> None:
         try:
@@ -223,8 +239,8 @@ class Connection:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return
         except OSError:
-            self._readiness.change(self._fd, IN)  # as in `send`
+            self._poller.change(self._fd, IN)  # as in `send`
             return
         self.unsent = self._sent != len(self._request)
         if not self.unsent:
-            self._readiness.change(self._fd, IN)
+            self._poller.change(self._fd, IN)

@@ -22,36 +22,36 @@ class ConnectionPool:
     def __len__(self) -> int:
         return len(self._by_age)
 
-    def take(self, origin: Origin) -> Connection | None:
+    def acquire(self, origin: Origin) -> Connection | None:
         """A connection to this origin, no longer the pool's; None when there is none."""
-        kept = self._by_origin.get(origin)
-        if not kept:
+        idle = self._by_origin.get(origin)
+        if not idle:
             return None
-        connection = kept.pop()
+        connection = idle.pop()
         del self._by_age[connection]
-        if not kept:
+        if not idle:
             del self._by_origin[origin]
         return connection
 
-    def give(self, connection: Connection, now: float) -> None:
+    def release(self, connection: Connection, now: float) -> None:
         """Keep an open connection that is not busy, or close it when its origin has enough of them."""
-        kept = self._by_origin.setdefault(connection.origin, [])
-        if len(kept) >= self._limits.idle_per_origin:
+        idle = self._by_origin.setdefault(connection.origin, [])
+        if len(idle) >= self._limits.idle_per_origin:
             connection.close()
             return
         if len(self._by_age) >= self._limits.idle_total:
             self._discard(next(iter(self._by_age)))
-            kept = self._by_origin.setdefault(connection.origin, [])
-        connection.holder = self
+            idle = self._by_origin.setdefault(connection.origin, [])
+        connection.owner = self
         connection.idle_since_s = now
-        kept.append(connection)
+        idle.append(connection)
         self._by_age[connection] = None
 
-    def done(self, connection: Connection) -> None:
+    def connection_ready(self, connection: Connection) -> None:
         """Nothing was asked for, so this is no better than a break."""
         self._discard(connection)
 
-    def broke(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # of Holder
+    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # of Holder
         """The other side has closed it, or sent what nobody asked for."""
         self._discard(connection)
 
@@ -68,12 +68,12 @@ class ConnectionPool:
             self._discard(connection)
 
     def _discard(self, connection: Connection) -> None:
-        self._forget(connection)
+        self._remove(connection)
         connection.close()
 
-    def _forget(self, connection: Connection) -> None:
+    def _remove(self, connection: Connection) -> None:
         del self._by_age[connection]
-        kept = self._by_origin[connection.origin]
-        kept.remove(connection)
-        if not kept:
+        idle = self._by_origin[connection.origin]
+        idle.remove(connection)
+        if not idle:
             del self._by_origin[connection.origin]

@@ -11,9 +11,9 @@ from webhookd import logs
 Resolver = Callable[[str, int], Sequence[str]]
 """The addresses of a host, best first; blocks; raises OSError when there are none."""
 
-Found = Sequence[str] | OSError
-Answer = Callable[[Found], None]
-Soon = Callable[[Callable[[], None]], None]
+LookupResult = Sequence[str] | OSError
+OnResult = Callable[[LookupResult], None]
+CallSoon = Callable[[Callable[[], None]], None]
 """Has something called on the loop's thread; from any thread."""
 
 _log = logs.get(__name__)
@@ -21,8 +21,8 @@ _log = logs.get(__name__)
 
 def resolve(host: str, port: int) -> list[str]:
     """What the system's resolver says, in its order, without repetitions."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+    result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in result))
 
 
 class DnsResolver:
@@ -32,36 +32,36 @@ class DnsResolver:
     threads are daemons: a resolver that hangs does not keep the process from ending.
     """
 
-    def __init__(self, resolver: Resolver, soon: Soon, max_threads: int) -> None:
+    def __init__(self, resolver: Resolver, call_soon: CallSoon, max_threads: int) -> None:
         self._resolver = resolver
-        self._soon = soon
+        self._call_soon = call_soon
         self._max_threads = max_threads
         self._threads = 0
-        self._waiting: dict[tuple[str, int], list[Answer]] = {}
-        self._questions: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._waiting: dict[tuple[str, int], list[OnResult]] = {}
+        self._requests: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
 
-    def ask(self, host: str, port: int, answer: Answer) -> None:
+    def look_up(self, host: str, port: int, on_result: OnResult) -> None:
         """Look up a host; `answer` is called later, never from in here."""
-        question = (host, port)
-        if question in self._waiting:
-            self._waiting[question].append(answer)
+        request = (host, port)
+        if request in self._waiting:
+            self._waiting[request].append(on_result)
             return
-        self._waiting[question] = [answer]
-        self._questions.put(question)
+        self._waiting[request] = [on_result]
+        self._requests.put(request)
         if self._threads < min(len(self._waiting), self._max_threads):
             self._threads += 1
-            threading.Thread(target=self._work, name=f"lookup-{self._threads}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"lookup-{self._threads}", daemon=True).start()
 
     def close(self) -> None:
         """Let the threads end, each after the look-up it is at."""
         for _ in range(self._threads):
-            self._questions.put(None)
+            self._requests.put(None)
 
-    def _work(self) -> None:
-        while (question := self._questions.get()) is not None:
-            self._soon(partial(self._answer, question, self._found(*question)))
+    def _run(self) -> None:
+        while (request := self._requests.get()) is not None:
+            self._call_soon(partial(self._deliver, request, self._look_up(*request)))
 
-    def _found(self, host: str, port: int) -> Found:
+    def _look_up(self, host: str, port: int) -> LookupResult:
         try:
             return self._resolver(host, port)
         except OSError as error:
@@ -70,6 +70,6 @@ class DnsResolver:
             _log.warning("lookup_failed", host=host, error=repr(error))
             return OSError(str(error))
 
-    def _answer(self, question: tuple[str, int], found: Found) -> None:
-        for answer in self._waiting.pop(question, []):
-            answer(found)
+    def _deliver(self, request: tuple[str, int], result: LookupResult) -> None:
+        for on_result in self._waiting.pop(request, []):
+            on_result(result)

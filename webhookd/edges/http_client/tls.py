@@ -26,7 +26,7 @@ def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file
     if not paths.cafile and not paths.capath:
         context.load_verify_locations(certifi.where())
     if ca_file is not None:
-        with _naming("egress_ca_file", ca_file):
+        with _errors_naming("egress_ca_file", ca_file):
             context.load_verify_locations(ca_file)
     if cert_file is not None:
         _load_identity(context, cert_file, key_file)
@@ -39,10 +39,10 @@ def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file
 
 
 def _load_identity(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
-    with _naming("egress_client_cert_file", cert_file):
+    with _errors_naming("egress_client_cert_file", cert_file):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert_file)
     setting = "egress_client_cert_file" if key_file is None else "egress_client_key_file"
-    with _naming(setting, key_file or cert_file, "no private key of this certificate, unencrypted"):
+    with _errors_naming(setting, key_file or cert_file, "no private key of this certificate, unencrypted"):
         context.load_cert_chain(cert_file, key_file, password=_no_password)
 
 
@@ -51,7 +51,7 @@ def _no_password() -> str:
 
 
 @contextlib.contextmanager
-def _naming(setting: str, file: Path, wrong: str = "no certificate") -> Iterator[None]:
+def _errors_naming(setting: str, file: Path, wrong: str = "no certificate") -> Iterator[None]:
     try:
         yield
     except ssl.SSLError as error:
@@ -70,7 +70,7 @@ class TlsContext:
         self._context = context
         self._sessions: dict[Origin, ssl.SSLSession] = {}
 
-    def secured(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
+    def wrap(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
         """The socket with TLS on it, the handshake still to be done; host name and SNI are the origin's."""
         return self._context.wrap_socket(
             sock,
@@ -79,7 +79,7 @@ class TlsContext:
             session=self._sessions.pop(origin, None),  # used once, so that a bad one fails once
         )
 
-    def remember(self, sock: ssl.SSLSocket, origin: Origin) -> None:
+    def store_session(self, sock: ssl.SSLSocket, origin: Origin) -> None:
         """Keep the session; to be called after a response, since TLS 1.3 hands out tickets after the handshake."""
         session = sock.session
         if session is None or not session.has_ticket:

@@ -12,24 +12,24 @@ _READ_BYTES = 16 * 1024
 class Tunnel:
     """A CONNECT to one endpoint: asked once, its answer read in whatever pieces it arrives."""
 
-    __slots__ = ("_arrived", "_head_bytes", "_unsent", "asked")
+    __slots__ = ("_head_bytes", "_received", "_unsent", "request_sent")
 
     def __init__(self, proxy: EgressProxy, host: str, port: int, head_bytes: int) -> None:
         self._unsent = proxy.request(host, port)
-        self._arrived = b""
+        self._received = b""
         self._head_bytes = head_bytes
-        self.asked = False  # whether the proxy was reached: from then on it is the endpoint that is waited for
+        self.request_sent = False  # whether the proxy was reached: from then on it is the endpoint that is waited for
 
     @property
-    def awaited(self) -> int:
+    def events(self) -> int:
         """The events that take it further."""
         return IN | OUT if self._unsent else IN
 
-    def further(self, sock: socket.socket) -> ConnectResult | None:
+    def advance(self, sock: socket.socket) -> ConnectResult | None:
         """Go on as far as the connected, non-blocking socket lets it; None when that is not the end of it."""
         try:
             if self._unsent:
-                self.asked = True
+                self.request_sent = True
                 self._unsent = self._unsent[sock.send(self._unsent) :]
                 return None
             data = sock.recv(_READ_BYTES)
@@ -41,5 +41,5 @@ class Tunnel:
             return TunnelRefused(
                 FailureCode.PROXY_FAILED, "the proxy closed the connection before its answer was whole"
             )
-        self._arrived += data
-        return read_connect_answer(self._arrived, self._head_bytes)
+        self._received += data
+        return read_connect_answer(self._received, self._head_bytes)

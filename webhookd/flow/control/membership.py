@@ -44,10 +44,10 @@ def takes_part(
     `before` is the last result, `others` are the other live processes, and `lost_s` is the bound in the table above.
     """
     if before:
-        bound_s = lost_s if contact.ever else 0.0
-        lost = contact.failing_since is not None and contact.silent_s(now) >= bound_s
+        bound_s = lost_s if contact.ever_answered else 0.0
+        lost = contact.failing_since is not None and contact.unreachable_s(now) >= bound_s
         return not (lost and any(other.takes_part and other.reachable_s >= STEADY_S for other in others))
-    return contact.contact_s(now) >= REJOIN_AFTER_S or not any(other.takes_part for other in others)
+    return contact.reachable_s(now) >= REJOIN_AFTER_S or not any(other.takes_part for other in others)
 
 
 def participants(members: Sequence[Member]) -> list[str]:

@@ -15,32 +15,32 @@ class Owner(Protocol):
     """What it asks of its intake."""
 
     subscription: Subscription
-    vitals: SubscriptionHealth
+    health: SubscriptionHealth
 
-    def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
+    def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """A problem began, or has another detail."""
 
-    def overcome(self, code: str) -> None:
+    def end_problem(self, code: str) -> None:
         """The standing problem is over."""
 
 
 class FilterFailures:
     """Of one intake, whose filters' errors `counting` counts by topic; goes on with what was stored of it."""
 
-    def __init__(self, consumer: Owner, counting: Mapping[str, FilterErrorCounts]) -> None:
-        self._consumer = consumer
-        known = consumer.vitals.problems.detail_of(FILTER_FAILING)
-        self._watch = FilterFailureDetector(counting, consumer.subscription.sources, known)
+    def __init__(self, owner: Owner, counting: Mapping[str, FilterErrorCounts]) -> None:
+        self._owner = owner
+        known = owner.health.problems.detail_of(FILTER_FAILING)
+        self._detector = FilterFailureDetector(counting, owner.subscription.sources, known)
 
-    def took(self, topic: str, records: int) -> None:
+    def add_records(self, topic: str, records: int) -> None:
         """So many records of the topic were taken."""
-        detail = self._watch.took(topic, records)
+        detail = self._detector.add_poll(topic, records)
         if detail:
-            self._consumer.suffer(FILTER_FAILING, detail, standing=True)
+            self._owner.begin_problem(FILTER_FAILING, detail, standing=True)
         elif detail is not None:
-            self._consumer.overcome(FILTER_FAILING)
+            self._owner.end_problem(FILTER_FAILING)
 
-    def look_after(self) -> None:
+    def check(self) -> None:
         """Once a second: the filter that failed before a restart may not be there any more."""
-        if not self._watch.failing and FILTER_FAILING in self._consumer.vitals.problems:
-            self._consumer.overcome(FILTER_FAILING)
+        if not self._detector.failing and FILTER_FAILING in self._owner.health.problems:
+            self._owner.end_problem(FILTER_FAILING)

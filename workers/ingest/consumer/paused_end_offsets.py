@@ -6,19 +6,19 @@ from typing import Protocol
 from webhookd.flow.offsets.position import Partition
 from workers.ingest.ports import Offsets
 
-ASK_EVERY_S = 5.0
+REFRESH_S = 5.0
 """The lag of a lane that is held is at most so old; one request to each broker."""
 
 TIMEOUT_S = 3.0
 
 
-class AtWork(Protocol):
+class RunningSubscription(Protocol):
     """A subscription at work."""
 
-    def unfetched(self) -> Collection[Partition]:
+    def unfetched_partitions(self) -> Collection[Partition]:
         """The partitions of which nothing is fetched now, so that no fetch tells where they end."""
 
-    def saw_ends(self, ends: Mapping[Partition, int]) -> None:
+    def update_end_offsets(self, ends: Mapping[Partition, int]) -> None:
         """Where partitions end, those of other subscriptions among them."""
 
 
@@ -28,7 +28,7 @@ class PausedEndOffsets:
     def __init__(
         self,
         offsets: Offsets,
-        consumers: Mapping[str, AtWork],
+        consumers: Mapping[str, RunningSubscription],
         *,
         call: Callable[[Callable[[], None]], None],
         in_background: Callable[[Callable[[], None]], None],
@@ -37,28 +37,30 @@ class PausedEndOffsets:
         self._consumers = consumers
         self._call = call
         self._in_background = in_background
-        self._asked_at = -ASK_EVERY_S
-        self._asking = False
+        self._requested_at = -REFRESH_S
+        self._request_pending = False
 
-    def ask(self, now: float) -> None:
+    def refresh(self, now: float) -> None:
         """Ask, if it is time to and the last answer is there."""
-        if self._asking or now - self._asked_at < ASK_EVERY_S:
+        if self._request_pending or now - self._requested_at < REFRESH_S:
             return
-        partitions = {partition for consumer in self._consumers.values() for partition in consumer.unfetched()}
+        partitions = {
+            partition for consumer in self._consumers.values() for partition in consumer.unfetched_partitions()
+        }
         if not partitions:
             return
-        self._asked_at, self._asking = now, True
+        self._requested_at, self._request_pending = now, True
 
-        def asking() -> None:
+        def request() -> None:
             ends: Mapping[Partition, int] = {}
             try:
-                ends = self._offsets.ends(partitions, TIMEOUT_S)
+                ends = self._offsets.end_offsets(partitions, TIMEOUT_S)
             finally:
-                self._call(lambda: self._answered(ends))
+                self._call(lambda: self._apply(ends))
 
-        self._in_background(asking)
+        self._in_background(request)
 
-    def _answered(self, ends: Mapping[Partition, int]) -> None:
-        self._asking = False
+    def _apply(self, ends: Mapping[Partition, int]) -> None:
+        self._request_pending = False
         for consumer in self._consumers.values():
-            consumer.saw_ends(ends)
+            consumer.update_end_offsets(ends)

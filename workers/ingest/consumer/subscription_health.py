@@ -43,12 +43,12 @@ class Counters:
 
 @dataclass(slots=True)
 class SubscriptionHealth:
-    """Owned by the ingest loop's thread. `since` is that of the last change of `health`, wall time."""
+    """Owned by the ingest loop's thread. `since` is that of the last change of `state`, wall time."""
 
     subscription_id: str
     since: float
     version: int = 0
-    proven: bool = True
+    delivered_since_change: bool = True
     counters: Counters = field(default_factory=Counters)
     problems: Problems = field(default_factory=Problems)
     failure: FailedAttempt | None = None
@@ -58,7 +58,7 @@ class SubscriptionHealth:
     lost_ranges: list[LostRange] = field(default_factory=list)
 
     @property
-    def health(self) -> Health:
+    def state(self) -> Health:
         """Unhealthy while there is a problem."""
         return Health.UNHEALTHY if self.problems.all else Health.HEALTHY
 
@@ -72,19 +72,19 @@ class SubscriptionHealth:
         """The code of the last failed attempt."""
         return self.failure.code if self.failure else ""
 
-    def change(self, act: Callable[[Problems], bool], now: float) -> Activity | None:
+    def change_problems(self, act: Callable[[Problems], bool], now: float) -> Activity | None:
         """Change the problems; returns what to tell the subscription's owner, None when health and reason stay."""
-        before = (self.health, self.reason)
+        before = (self.state, self.reason)
         act(self.problems)
-        if (self.health, self.reason) == before:
+        if (self.state, self.reason) == before:
             return None
-        if self.health is not before[0]:
+        if self.state is not before[0]:
             self.since = now
-        healthy = self.health is Health.HEALTHY
+        healthy = self.state is Health.HEALTHY
         event = Event.HEALTHY if healthy else Event.UNHEALTHY
         return Activity(subscription_id=self.subscription_id, at=now, event=event, succeeded=healthy, error=self.reason)
 
-    def failed(self, failure: LoggedExchange) -> None:
+    def exchange_failed(self, failure: LoggedExchange) -> None:
         """An exchange failed: keep what was answered, for people."""
         self.failure = FailedAttempt(
             code=failure.error,
@@ -94,23 +94,23 @@ class SubscriptionHealth:
             detail=failure.detail[:ANSWER_CHARACTERS],
         )
 
-    def lost(self, lost: LostRange) -> None:
+    def add_lost_range(self, lost: LostRange) -> None:
         """Kafka no longer holds these offsets."""
         self.lost_ranges = [*self.lost_ranges, lost][-LOST_RANGES:]
 
-    def too_long(self, lanes: Collection[Lane], now: float) -> bool:
+    def failing_too_long(self, lanes: Collection[Lane], now: float) -> bool:
         """Whether a batch has been failing for so long that the subscription is to be called unhealthy."""
         since = failing_since(lanes)
-        failed = self.health is Health.HEALTHY and since > 0.0 and bool(self.last_code)
+        failed = self.state is Health.HEALTHY and since > 0.0 and bool(self.last_code)
         return failed and now - since >= UNHEALTHY_AFTER_S
 
     def status(self, lanes: Collection[Lane]) -> SubscriptionStatus:
         """What the status shows, filter errors of this run aside."""
-        failed = self.health is Health.UNHEALTHY or failing_since(lanes)
+        failed = self.state is Health.UNHEALTHY or failing_since(lanes)
         failure = self.failure if failed else None
         return SubscriptionStatus(
             subscription_id=self.subscription_id,
-            health=self.health,
+            health=self.state,
             reason=self.reason,
             since=self.since,
             failing_since=failing_since(lanes),
@@ -125,21 +125,23 @@ class SubscriptionHealth:
             filter_errors=self.counters.filter_errors,
             dead_lettered=self.counters.dead_lettered,
             version=self.version,
-            proven=self.proven,
+            delivered_since_change=self.delivered_since_change,
         )
 
-    def saw_lanes(self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> bool:
+    def update_delivery_status(
+        self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float
+    ) -> bool:
         """Keep what the deliveries are doing; returns whether that is news."""
         before = self.delivery
         self.delivery = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
         return self.delivery.differs(before)
 
     @property
-    def missing(self) -> list[str]:
+    def missing_topics(self) -> list[str]:
         """The topics that do not exist, as far as the cluster was asked."""
         return sorted(topic for topic, partitions in self.topics.items() if partitions == 0)
 
-    def saw_topics(self, seen: Topics, sources: Collection[str]) -> bool:
+    def update_topics(self, seen: Topics, sources: Collection[str]) -> bool:
         """How many partitions each topic has by now, as far as it was looked at; answers whether that is news.
 
         Whether a topic exists that the brokers do not describe is not known.
@@ -177,11 +179,11 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
     )
     kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
     if previous.version not in {0, version}:
-        return replace(kept, proven=False)
+        return replace(kept, delivered_since_change=False)
     problems = [problem for problem in _problems(previous) if problem.standing or problem.code not in OVER_AT_START]
     return replace(
         kept,
-        proven=previous.proven,
+        delivered_since_change=previous.delivered_since_change,
         problems=Problems(problems),
         since=previous.since,
         failure=previous.delivery.last_failure if previous.delivery else None,

@@ -31,97 +31,95 @@ TOPIC_UNAVAILABLE = "dead_letter_topic_unavailable"
 """The Kafka topic for copies of dead letters does not take them."""
 
 
-class Lanes(Protocol):
+class Owner(Protocol):
     """The intake that the lanes are of; every method is for the ingest loop's thread."""
 
     subscription: Subscription
     accumulator: BatchAccumulator
-    vitals: SubscriptionHealth
+    health: SubscriptionHealth
     stall_check: StallCheck
-    changed: bool
+    status_changed: bool
 
-    def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
+    def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """A problem began."""
 
-    def overcome(self, code: str) -> None:
+    def end_problem(self, code: str) -> None:
         """A standing problem is over."""
 
 
 class UndeliverableRecords:
     """Owned by the ingest loop's thread."""
 
-    def __init__(self, consumer: Lanes, dead_letters: DeadLetterSink, monotonic: Monotonic) -> None:
-        self._consumer = consumer
+    def __init__(self, owner: Owner, dead_letters: DeadLetterSink, monotonic: Monotonic) -> None:
+        self._owner = owner
         self._dead_letters = dead_letters
         self._monotonic = monotonic
         self._began_at = monotonic()
-        if FULL in consumer.vitals.problems:
-            dead_letters.ask_room(consumer.subscription)
+        if FULL in owner.health.problems:
+            dead_letters.request_free_rows(owner.subscription)
 
-    def put(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
+    def dead_letter(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
         """Put records aside that cannot be read; each is settled once its row is committed."""
         if not dead_letters:
             return
 
-        def safe() -> None:
+        def stored() -> None:
             for dead_letter in dead_letters:
                 lane.settle_dead_letter(dead_letter)
             self._count(len(dead_letters))
 
-        lane.dead_letters_full = FULL in self._consumer.vitals.problems
-        self._write(dead_letters, self._consumer.stall_check.dead_letters_wait(lane.name, safe))
+        lane.dead_letters_full = FULL in self._owner.health.problems
+        self._write(dead_letters, self._owner.stall_check.track_dead_letters(lane.name, stored))
 
-    def bury(self, burial: ExhaustedBatch, safe: Callable[[], None]) -> None:
-        """Put the records of a batch aside that no attempt is left for; `safe` runs when nothing can lose them."""
-        dead_letters = list(burial.dead_letters())
+    def dead_letter_batch(self, exhausted: ExhaustedBatch, stored: Callable[[], None]) -> None:
+        """Put the records of a batch aside that no attempt is left for; `stored` runs when nothing can lose them."""
+        dead_letters = list(exhausted.dead_letters())
 
         def counted() -> None:
             self._count(len(dead_letters))
-            safe()
+            stored()
 
-        self._write(dead_letters, self._consumer.stall_check.dead_letters_wait("a batch", counted))
+        self._write(dead_letters, self._owner.stall_check.track_dead_letters("a batch", counted))
 
-    def room(self, free: int, limit: int) -> None:
+    def set_capacity(self, free: int, limit: int) -> None:
         """The database can take so many more of the subscription's dead letters, or none."""
         if free > 0:
-            self._consumer.overcome(FULL)
+            self._owner.end_problem(FULL)
         else:
-            self._consumer.suffer(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
-        for lane in self._consumer.accumulator.lanes.values():
+            self._owner.begin_problem(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
+        for lane in self._owner.accumulator.lanes.values():
             lane.dead_letters_full = free <= 0 and lane.ledger.dead_letter_count > 0
 
-    def look_after(self) -> None:
+    def check(self) -> None:
         """Once a second: whether records can be read, and whether copies of dead letters are made."""
-        self._look_at_runs()
-        trouble = self._dead_letters.copy_trouble(self._consumer.subscription)
+        self._check_undecodable_runs()
+        trouble = self._dead_letters.copy_failure(self._owner.subscription)
         if trouble:
-            self._consumer.suffer(TOPIC_UNAVAILABLE, trouble, standing=True)
-        elif TOPIC_UNAVAILABLE in self._consumer.vitals.problems and (
-            trouble is not None or self._copied_nothing_for_long
-        ):
-            self._consumer.overcome(TOPIC_UNAVAILABLE)
+            self._owner.begin_problem(TOPIC_UNAVAILABLE, trouble, standing=True)
+        elif TOPIC_UNAVAILABLE in self._owner.health.problems and (trouble is not None or self._no_copy_for_long):
+            self._owner.end_problem(TOPIC_UNAVAILABLE)
 
     @property
-    def _copied_nothing_for_long(self) -> bool:
+    def _no_copy_for_long(self) -> bool:
         """Whether what the process before said of the topic is too old to stand: no copy has been made since."""
         return self._monotonic() - self._began_at > MAX_AGE_S
 
-    def _write(self, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        self._dead_letters.write(self._consumer.subscription, dead_letters, safe)
+    def _write(self, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
+        self._dead_letters.write(self._owner.subscription, dead_letters, stored)
 
     def _count(self, records: int) -> None:
-        self._consumer.vitals.counters.dead_lettered += records
-        self._consumer.changed = True
+        self._owner.health.counters.dead_lettered += records
+        self._owner.status_changed = True
 
-    def _look_at_runs(self) -> None:
-        lanes = self._consumer.accumulator.lanes.values()
+    def _check_undecodable_runs(self) -> None:
+        lanes = self._owner.accumulator.lanes.values()
         long = [lane for lane in lanes if lane.undecodable_run.too_long]
         if long:
             first = next((lane for lane in long if lane.undecodable_run.detail), None)
-            if first is not None or UNREADABLE not in self._consumer.vitals.problems:
-                self._consumer.suffer(UNREADABLE, _detail(first or long[0], len(long)), standing=True)
-        elif UNREADABLE in self._consumer.vitals.problems and lanes and all(lane.position_known for lane in lanes):
-            self._consumer.overcome(UNREADABLE)
+            if first is not None or UNREADABLE not in self._owner.health.problems:
+                self._owner.begin_problem(UNREADABLE, _detail(first or long[0], len(long)), standing=True)
+        elif UNREADABLE in self._owner.health.problems and lanes and all(lane.position_known for lane in lanes):
+            self._owner.end_problem(UNREADABLE)
 
 
 def _detail(lane: Lane, lanes: int) -> str:

@@ -26,7 +26,7 @@ from webhookd.store import administration, ingest_members, subscription_statuses
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 
-FIRST_ANSWER_S = 4.0
+FIRST_REQUEST_S = 4.0
 """How long the first heartbeat waits for what Kafka answers first: a process that cannot read must not take
 subscriptions from one that can. Longer than one question to Kafka takes."""
 
@@ -37,7 +37,7 @@ class Kafka(Protocol):
     """Whether Kafka answers this process."""
 
     @property
-    def contact(self) -> KafkaReachability:
+    def reachability(self) -> KafkaReachability:
         """What the questions came to so far."""
 
     def wait_asked(self, timeout_s: float) -> bool:
@@ -79,7 +79,7 @@ class SubscriptionAssignment:
     def __init__(
         self,
         database: Database,
-        runs: SubscriptionRunner,
+        runner: SubscriptionRunner,
         kafka: Kafka,
         *,
         member: Membership,
@@ -87,7 +87,7 @@ class SubscriptionAssignment:
         listen: Callable[[Callable[[ChangeNotification], None], Event], None],
     ) -> None:
         self._database = database
-        self._runs = runs
+        self._runner = runner
         self._kafka = kafka
         self._member = member
         self._takes_part = True
@@ -100,7 +100,7 @@ class SubscriptionAssignment:
         self._wake = Event()
         self._threads = [
             Thread(target=self._run, name="control", daemon=True),
-            Thread(target=lambda: listen(self._announced, self._stop), name="announcements", daemon=True),
+            Thread(target=lambda: listen(self._on_change, self._stop), name="announcements", daemon=True),
         ]
 
     def start(self) -> None:
@@ -121,11 +121,11 @@ class SubscriptionAssignment:
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
 
-    def _announced(self, _announcement: ChangeNotification) -> None:
+    def _on_change(self, _announcement: ChangeNotification) -> None:
         self._wake.set()
 
     def _run(self) -> None:
-        self._kafka.wait_asked(FIRST_ANSWER_S)
+        self._kafka.wait_asked(FIRST_REQUEST_S)
         while not self._stop.is_set():
             self._wake.clear()
             try:
@@ -138,7 +138,7 @@ class SubscriptionAssignment:
 
     def _read(self) -> None:
         with self._database.transaction() as session:
-            sharing = self._beat(session)
+            sharing = self._heartbeat(session)
             switch = administration.read(session)
             versions = subscriptions.versions(session)
             ours = {id_: v for id_, v in versions.items() if owner(id_, sharing) == self._member.id}
@@ -146,34 +146,34 @@ class SubscriptionAssignment:
             loaded = subscriptions.load(session, list(changed)) if changed else {}
             before = subscription_statuses.read_all(session, list(loaded)) if loaded else {}
         self.sharing_count = len(sharing)
-        self._follow(switch)
+        self._apply_switch(switch)
         for id_ in [id_ for id_ in self._known if id_ not in ours]:
             del self._known[id_]
-            self._runs.leave(id_)
+            self._runner.leave(id_)
         for id_, found in loaded.items():
             version = found.version if isinstance(found, Subscription) else changed[id_]
             self._known[id_] = version
-            self._runs.run(id_, version, found, before.get(id_))
+            self._runner.run(id_, version, found, before.get(id_))
 
-    def _beat(self, session: Session) -> list[str]:
+    def _heartbeat(self, session: Session) -> list[str]:
         """Say how this process is; returns the processes that the subscriptions are divided among."""
-        now, contact = self._member.monotonic(), self._kafka.contact
+        now, reachability = self._member.monotonic(), self._kafka.reachability
         present = ingest_members.present(session, self._member.timeout_s)
         others = [other for other in present if other.id != self._member.id]
         before = self._takes_part
         bound_s = self._member.kafka_timeout_s
-        self._takes_part = takes_part(contact, others, now, before=before, lost_s=bound_s)
-        own = Member(id=self._member.id, takes_part=self._takes_part, reachable_s=contact.contact_s(now))
+        self._takes_part = takes_part(reachability, others, now, before=before, lost_s=bound_s)
+        own = Member(id=self._member.id, takes_part=self._takes_part, reachable_s=reachability.reachable_s(now))
         ingest_members.heartbeat(session, own)
         if self._takes_part != before:
-            _log.warning("membership_changed", reads=own.takes_part, silent_s=round(contact.silent_s(now), 3))
+            _log.warning("membership_changed", reads=own.takes_part, silent_s=round(reachability.unreachable_s(now), 3))
         return participants([*others, own])
 
-    def _follow(self, switch: Administration) -> None:
+    def _apply_switch(self, switch: Administration) -> None:
         if switch.offline == self._offline:
             return
         self._offline = switch.offline
         if switch.offline:
-            self._runs.go_offline(switch.age_s)
+            self._runner.go_offline(switch.age_s)
         else:
-            self._runs.go_online()
+            self._runner.go_online()

@@ -38,8 +38,8 @@ from webhookd.store.dropped_groups import DroppedGroup
 from webhookd.store.subscriptions import Loaded
 
 ROUND_S = 1.0
-ASK_S = 5.0
-VISIT_S = 20.0
+REQUEST_TIMEOUT_S = 5.0
+JOIN_TIMEOUT_S = 20.0
 """A first member of a classic group waits three seconds for others."""
 
 DELAYED_S = 3600.0
@@ -51,11 +51,11 @@ FIRST_OFFSETS_S = 60.0
 RETRY_S = (1.0, 5.0)
 """The first and the longest wait before a group with members is tried again; it doubles between them."""
 
-FORGOTTEN_S = 120.0
+REAPPEARS_S = 120.0
 """How long a dropped group may come back: longer than any session of a member that was frozen."""
 
 PAGE = 500
-FROZEN_S = ASK_S + 1.0
+FROZEN_S = REQUEST_TIMEOUT_S + 1.0
 """Offsets that took so long to learn are not committed again: this process was frozen, and others may have gone on."""
 
 _log = logs.get(__name__)
@@ -67,10 +67,10 @@ class Groups(Protocol):
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """What the group has committed in these topics."""
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these as they are; Conflict when the group has members."""
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Be a member for a moment."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
@@ -128,7 +128,7 @@ class GroupUpkeep:
     def stop(self) -> None:
         """End the thread; what it has in hand ends first."""
         self._stop.set()
-        self._thread.join(ASK_S + 1.0)
+        self._thread.join(REQUEST_TIMEOUT_S + 1.0)
 
     def check(self) -> None:
         """Raises UpkeepDelayed when a group's offsets could not be renewed for DELAYED_S; any thread."""
@@ -178,15 +178,15 @@ class GroupUpkeep:
 
     def _drop(self, group: DroppedGroup, now: float) -> None:
         try:
-            self._groups.delete_group(group.name, ASK_S)
+            self._groups.delete_group(group.name, REQUEST_TIMEOUT_S)
         except (Conflict, KafkaUnavailable) as error:  # ingest is still in it, or its session has not timed out yet
             wait_s = self._waits[group.name].next_s if group.name in self._waits else RETRY_S[0]
             self._waits[group.name] = _Wait(now + wait_s, min(2 * wait_s, RETRY_S[1]))
             _log.info("group_kept", group=group.name, code=error.code, detail=error.detail)
             return
-        if group.age_s < FORGOTTEN_S:
+        if group.age_s < REAPPEARS_S:
             _log.info("group_deleted", group=group.name)
-            self._waits[group.name] = _Wait(now + FORGOTTEN_S - group.age_s, RETRY_S[0])
+            self._waits[group.name] = _Wait(now + REAPPEARS_S - group.age_s, RETRY_S[0])
             return
         with self._database.transaction() as session:
             dropped_groups.remove(session, group.name)
@@ -194,14 +194,14 @@ class GroupUpkeep:
     def _keep(self, idle: Idle) -> None:
         asked_at = self._monotonic()
         try:
-            commits = self._groups.commits(idle.group, idle.topics, ASK_S)
+            commits = self._groups.commits(idle.group, idle.topics, REQUEST_TIMEOUT_S)
             if not commits:
                 self._delayed.pop(idle.group, None)
             if not commits or self._monotonic() - asked_at >= FROZEN_S:
                 return
-            self._groups.commit_again(idle.group, commits, ASK_S)
+            self._groups.recommit(idle.group, commits, REQUEST_TIMEOUT_S)
             topics = sorted({partition.topic for partition in commits})
-            self._groups.visit(idle.group, topics, self._protocol(), VISIT_S)
+            self._groups.join_briefly(idle.group, topics, self._protocol(), JOIN_TIMEOUT_S)
             self._delayed.pop(idle.group, None)
         except Conflict:
             _log.debug("group_runs_again", group=idle.group)

@@ -29,43 +29,43 @@ class Dispatcher:
         publisher: TaskPublisher,
         *,
         reply: str,
-        slots: WorkerThreads,
+        worker_threads: WorkerThreads,
         failed: Callable[[SubscriptionConsumer, Exception], None],
     ) -> None:
         self._in_flight = in_flight
         self._publisher = publisher
         self._reply = reply
         self._failed = failed
-        self._rotation = RoundRobin(slots)
-        self.halted = False
+        self._rotation = RoundRobin(worker_threads)
+        self.offline = False
         """While webhookd is offline nothing leaves; what is ready waits."""
         self._known: dict[str, SubscriptionConsumer] = {}
-        self._touched: dict[str, SubscriptionConsumer] = {}
+        self._requested: dict[str, SubscriptionConsumer] = {}
         self._recent_lanes = ActiveLanes()
         self._next_at = 0.0
 
     @property
     def due_at(self) -> float | None:
         """When to dispatch next; None while there is nothing to, or the publisher is busy."""
-        return self._next_at if self._touched and not self.halted and not self._publisher.waiting else None
+        return self._next_at if self._requested and not self.offline and not self._publisher.waiting else None
 
-    def touch(self, consumer: SubscriptionConsumer) -> None:
+    def request_dispatch(self, consumer: SubscriptionConsumer) -> None:
         """There may be something to dispatch."""
-        self._known[consumer.subscription.id] = self._touched[consumer.subscription.id] = consumer
+        self._known[consumer.subscription.id] = self._requested[consumer.subscription.id] = consumer
 
     def forget(self, consumer: SubscriptionConsumer) -> None:
         """It is not run any more."""
         id_ = consumer.subscription.id
-        self._touched.pop(id_, None)
+        self._requested.pop(id_, None)
         self._known.pop(id_, None)
         self._rotation.remove(id_)
         self._publisher.revoke([lane.claim_key for lane in consumer.accumulator.lanes.values()])
 
     def dispatch(self, now: float) -> None:
         """Send on its way what is ready."""
-        if self.halted or not self._touched or self._publisher.waiting or now < self._next_at:
+        if self.offline or not self._requested or self._publisher.waiting or now < self._next_at:
             return
-        touched, self._touched = self._touched, {}
+        touched, self._requested = self._requested, {}
         accumulators = {id_: consumer.accumulator for id_, consumer in touched.items()}
         ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
         outgoing = [self._outgoing(delivery) for delivery in ready]
@@ -74,7 +74,7 @@ class Dispatcher:
         if outgoing:
             shared = [out.delivery for out in outgoing if not out.alone]
             self._recent_lanes.update((lane.subscription_id, lane.claim_key) for one in shared for lane in one.lanes)
-            busy_s = min(loop_limits.LONGEST_PAUSE_S, loop_limits.PUBLICATIONS * self._publisher.took_s)
+            busy_s = min(loop_limits.LONGEST_PAUSE_S, loop_limits.PUBLISH_TIME_FACTOR * self._publisher.took_s)
             self._next_at = now + max(self.pause_s(), busy_s)
             self._publisher.publish(outgoing)
 
@@ -84,7 +84,7 @@ class Dispatcher:
 
     def publish_again(self, unclaimed: Sequence[Delivery], now: float) -> bool:
         """Publish what nobody claimed, under the same ids; answers whether the publisher had time for it."""
-        if self.halted or not unclaimed or self._publisher.waiting:
+        if self.offline or not unclaimed or self._publisher.waiting:
             return False
         for delivery in unclaimed:
             self._in_flight.published(delivery, now)

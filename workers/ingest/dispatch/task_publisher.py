@@ -24,7 +24,7 @@ from workers.task_names import DELIVER
 OFFER_BYTES = 8 * 1024 * 1024
 """Payloads sent to Redis in one call; more would hold up everyone else's."""
 
-REVOKE_AGAIN_S = 0.5
+REVOKE_RETRY_S = 0.5
 """After a revocation that Redis did not take."""
 
 _log = logs.get(__name__)
@@ -52,12 +52,12 @@ class Outgoing:
 class TaskPublisher:
     """One thread, first in first out: a revocation never overtakes an offer."""
 
-    def __init__(self, app: Celery, coordination: Offers, *, unknown: Callable[[Sequence[Delivery]], None]) -> None:
+    def __init__(self, app: Celery, coordination: Offers, *, on_unknown: Callable[[Sequence[Delivery]], None]) -> None:
         self._app = app
         self._coordination = coordination
-        self._unknown = unknown
+        self._on_unknown = on_unknown
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._unrevoked: set[str] = set()
+        self._pending_revocations: set[str] = set()
         self._thread = Thread(target=self._run, name="publisher", daemon=True)
         self._begun = 0  # written by the loop's thread only
         self._ended = 0  # written by the publisher's thread only
@@ -86,7 +86,7 @@ class TaskPublisher:
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make what is queued for these lanes stale, as soon as Redis can be reached."""
         if claim_keys:
-            self._jobs.put(lambda: self._unrevoked.update(claim_keys))
+            self._jobs.put(lambda: self._pending_revocations.update(claim_keys))
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
@@ -95,57 +95,59 @@ class TaskPublisher:
 
     def _next(self) -> Callable[[], None] | None:
         try:
-            return self._jobs.get(timeout=REVOKE_AGAIN_S if self._unrevoked else None)
+            return self._jobs.get(timeout=REVOKE_RETRY_S if self._pending_revocations else None)
         except Empty:
-            return _nothing
+            return _no_job
 
     def _revoke(self) -> None:
-        if not self._unrevoked:
+        if not self._pending_revocations:
             return
         try:
-            self._coordination.revoke(sorted(self._unrevoked))
+            self._coordination.revoke(sorted(self._pending_revocations))
         except QueueUnavailable as error:
-            _log.warning("revoke_failed", code=error.code, detail=error.detail, lanes=len(self._unrevoked))
+            _log.warning("revoke_failed", code=error.code, detail=error.detail, lanes=len(self._pending_revocations))
         else:
-            self._unrevoked.clear()
+            self._pending_revocations.clear()
 
     def _publish(self, outgoing: Sequence[Outgoing]) -> None:
         sent = 0
         began = clock.monotonic()
         try:
-            for offers in _in_calls([(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]):
+            for offers in _in_redis_calls([(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]):
                 self._coordination.make_claimable([offer for _, offer in offers])
                 # Their slots hold the new epochs now: to revoke them would take what was just offered.
-                self._unrevoked.difference_update(slot for _, offer in offers for slot in offer.ref.claim_keys())
-                for queue, parcel in _parcels(offers):
-                    self._send(queue, parcel)
+                self._pending_revocations.difference_update(
+                    slot for _, offer in offers for slot in offer.ref.claim_keys()
+                )
+                for queue, task in _tasks(offers):
+                    self._send(queue, task)
                 sent += len(offers)
         except Exception as error:  # noqa: BLE001 - whatever it is, the deliveries' fate is unknown
             _log.warning(
                 "publish_failed", code=QueueUnavailable.code, detail=str(error), deliveries=len(outgoing) - sent
             )
-            self._unknown([out.delivery for out in outgoing[sent:]])
+            self._on_unknown([out.delivery for out in outgoing[sent:]])
         finally:
             self.took_s = clock.monotonic() - began
             self._ended += 1
 
-    def _send(self, queue: str, parcel: Sequence[DeliveryRef]) -> None:
+    def _send(self, queue: str, task: Sequence[DeliveryRef]) -> None:
         self._app.send_task(
             DELIVER,
-            args=[[ref_to_wire(ref) for ref in parcel]],
+            args=[[ref_to_wire(ref) for ref in task]],
             queue=queue,
-            argsrepr=describe(parcel),
+            argsrepr=describe(task),
             kwargsrepr="{}",
             retry=False,
             ignore_result=True,
         )
 
 
-def _nothing() -> None:
+def _no_job() -> None:
     """Only the revocations are due."""
 
 
-def _in_calls(offers: list[tuple[Outgoing, Publication]]) -> Iterator[list[tuple[Outgoing, Publication]]]:
+def _in_redis_calls(offers: list[tuple[Outgoing, Publication]]) -> Iterator[list[tuple[Outgoing, Publication]]]:
     call: list[tuple[Outgoing, Publication]] = []
     size = 0
     for pair in offers:
@@ -158,7 +160,7 @@ def _in_calls(offers: list[tuple[Outgoing, Publication]]) -> Iterator[list[tuple
         yield call
 
 
-def _parcels(offers: list[tuple[Outgoing, Publication]]) -> Iterator[tuple[str, list[DeliveryRef]]]:
+def _tasks(offers: list[tuple[Outgoing, Publication]]) -> Iterator[tuple[str, list[DeliveryRef]]]:
     """Small deliveries to one queue share a task; those that are to be alone get one of their own."""
     together: defaultdict[str, list[DeliveryRef]] = defaultdict(list)
     for out, _ in offers:

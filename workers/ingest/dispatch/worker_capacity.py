@@ -25,11 +25,11 @@ class WorkerCapacity:
     """One thread; `share` is called on it with each answer. Without any worker the last answer stays."""
 
     def __init__(
-        self, coordination: WorkerHeartbeats, *, ingests: Callable[[], int], share: Callable[[ThreadLoad], None]
+        self, coordination: WorkerHeartbeats, *, ingests: Callable[[], int], on_load: Callable[[ThreadLoad], None]
     ) -> None:
         self._coordination = coordination
         self._ingests = ingests
-        self._share = share
+        self._on_load = on_load
         self._logged: WorkerThreads | None = None
         self._stop = Event()
         self._thread = Thread(target=self._run, name="slot-watch", daemon=True)
@@ -51,12 +51,12 @@ class WorkerCapacity:
                 _log.info("workers_unknown", code=error.code, detail=error.detail)
                 continue
             if workers:
-                self._share(self._logs(load_of(workers, self._ingests())))
+                self._on_load(self._logs(load_of(workers, self._ingests())))
 
     def _logs(self, load: ThreadLoad) -> ThreadLoad:
         """The same, after a line in the log when the slots changed."""
         slots = load.threads
         if slots != self._logged:
             self._logged = slots
-            _log.info("slots", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
+            _log.info("worker_threads", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
         return load

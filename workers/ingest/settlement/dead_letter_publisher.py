@@ -67,7 +67,7 @@ class DeadLetterPublisher:
         if failing:
             tried()
 
-    def trouble(self, topic: str, subscription_id: str) -> str | None:
+    def failure_of(self, topic: str, subscription_id: str) -> str | None:
         """Why the subscription's copies to the topic fail; empty while they succeed, None before the first one."""
         with self._changed:
             return self._copies.problem(topic, subscription_id, self._monotonic())

@@ -53,10 +53,10 @@ class Settlement:
         self._swept_at = monotonic()
         self._attention: dict[str, SubscriptionConsumer] = {}
 
-    def touch(self, consumer: SubscriptionConsumer) -> None:
+    def schedule_dispatch(self, consumer: SubscriptionConsumer) -> None:
         """There may be something to dispatch, now or when its time comes."""
         self._attention[consumer.subscription.id] = consumer
-        self._dispatcher.touch(consumer)
+        self._dispatcher.request_dispatch(consumer)
 
     def forget(self, consumer: SubscriptionConsumer) -> None:
         """It is not run any more: what it has in flight is stale from here on."""
@@ -90,9 +90,9 @@ class Settlement:
         if consumer is None or consumer.subscription.version != delivery.version:
             return
         consumer.stall_check.delivery_ended(report.kind)
-        _fold(consumer.fold, report, delivery.done - done)
+        _fold(consumer.activity_rollup, report, delivery.done - done)
         if report.failure is not None:
-            consumer.failed(report.failure)
+            consumer.exchange_failed(report.failure)
         self._apply(consumer, effect, report.failure.error if report.failure else "")
 
     def sweep(self) -> None:
@@ -110,15 +110,15 @@ class Settlement:
         for delivery in lost:
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._lost, delivery))
         for consumer in list(self._attention.values()):
-            self._guarded(consumer, partial(self._look_after, consumer, now))
+            self._guarded(consumer, partial(self._check_consumer, consumer, now))
 
-    def _look_after(self, consumer: SubscriptionConsumer, now: float) -> None:
+    def _check_consumer(self, consumer: SubscriptionConsumer, now: float) -> None:
         for lane in due_probes(consumer.accumulator.lanes.values(), now):
-            consumer.release(lane)
+            consumer.resume(lane)
         due_at = consumer.accumulator.due_at()
         if due_at is not None and due_at <= now:
-            self.touch(consumer)
-        elif due_at is None and not consumer.holds:
+            self.schedule_dispatch(consumer)
+        elif due_at is None and not consumer.has_open_circuit:
             self._attention.pop(consumer.subscription.id, None)
 
     def _guarded(self, consumer: SubscriptionConsumer | None, act: Callable[[], None]) -> None:
@@ -130,7 +130,7 @@ class Settlement:
             else:
                 self._failed(consumer, error)
 
-    def publish_again_soon(self, deliveries: Sequence[Delivery]) -> None:
+    def republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         """These may not have been published."""
         for delivery in deliveries:
             if delivery.stage is DeliveryStage.QUEUED:  # a publish that failed may have arrived, and its lease runs
@@ -140,31 +140,31 @@ class Settlement:
     def _apply(self, consumer: SubscriptionConsumer, effect: ReportEffect, code: str = "") -> None:
         """`code` is the failure's, "" where nothing failed."""
         consumer.counters.delivered += effect.delivered
-        consumer.changed = consumer.changed or effect.delivered > 0
-        consumer.reread(effect.reread)
+        consumer.status_changed = consumer.status_changed or effect.delivered > 0
+        consumer.seek(effect.reread)
         for rested_at in {
             lane.dispatch_not_before for lane, _ in effect.reread if lane.dispatch_not_before > self._monotonic()
         }:
             # What is read again before its lane has rested touches nothing: look once more when it has.
-            self._timers.at(rested_at, partial(self._touch_if_running, consumer))
+            self._timers.at(rested_at, partial(self._schedule_if_running, consumer))
         for lane in effect.opened_circuits:
-            consumer.hold(lane)
+            consumer.pause(lane)
         if effect.opened_circuits or effect.exhausted_batch:
-            consumer.suffer(code)
+            consumer.begin_problem(code)
         elif effect.delivered:
-            consumer.delivered()
+            consumer.delivery_succeeded()
         if effect.exhausted_batch is not None:
             self._bury(consumer, effect.exhausted_batch)
         if effect.endpoint_gone:
             self._gone(consumer)
         if effect.closed_circuits:
-            _hasten_probes(consumer)
+            _probe_now(consumer)
         if effect.lanes_freed:
-            self.touch(consumer)
+            self.schedule_dispatch(consumer)
 
-    def _touch_if_running(self, consumer: SubscriptionConsumer) -> None:
+    def _schedule_if_running(self, consumer: SubscriptionConsumer) -> None:
         if self._consumers.get(consumer.subscription.id) is consumer:
-            self.touch(consumer)
+            self.schedule_dispatch(consumer)
 
     def _bury(self, consumer: SubscriptionConsumer, burial: ExhaustedBatch) -> None:
         def safe() -> None:
@@ -172,7 +172,7 @@ class Settlement:
             if self._consumers.get(consumer.subscription.id) is consumer:
                 self._apply(consumer, effect)
 
-        consumer.aside.bury(burial, safe)
+        consumer.undeliverable.dead_letter_batch(burial, safe)
 
     def _lost(self, delivery: Delivery) -> None:
         _log.warning(
@@ -196,7 +196,7 @@ def _fold(fold: ActivityRollup, report: Report, calls: int) -> None:
         fold.failed(report.failure)
 
 
-def _hasten_probes(consumer: SubscriptionConsumer) -> None:
+def _probe_now(consumer: SubscriptionConsumer) -> None:
     """A probe succeeded, so the endpoint answers again, and the other held lanes need not wait.
 
     A success of a lane that never failed does not say so: a poisonous batch beside it would be probed all the time.

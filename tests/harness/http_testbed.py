@@ -66,7 +66,7 @@ class Authority:
         return made
 
 
-class Recorder:
+class RecordingSequence:
     """An errand that sends what it was given, one after another, and keeps what came of it."""
 
     def __init__(self, target: Target, requests: Sequence[bytes], deadline_s: float) -> None:
@@ -108,7 +108,7 @@ def code(outcome: Outcome) -> FailureCode:
     return outcome.code
 
 
-class Stage:
+class HttpTestbed:
     """Starts servers and loops, and stops them all when the context is left."""
 
     def __init__(self, *, tls: bool, authority: Authority) -> None:
@@ -148,26 +148,28 @@ class Stage:
         """A loop that runs, and trusts the stage's authority unless it is given a context."""
         settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy})
         context = context or self.authority.trusting
-        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _nobody, context=context)
+        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _no_resolver, context=context)
         loop.start()
         self._exits.callback(loop.stop, 0.0)
         return loop
 
-    def submit(self, loop: ExchangeLoop, target: Target, *requests: bytes, deadline_s: float = 5.0) -> Recorder:
+    def submit(
+        self, loop: ExchangeLoop, target: Target, *requests: bytes, deadline_s: float = 5.0
+    ) -> RecordingSequence:
         """An errand under way: these requests, or a single small one."""
-        sender = Recorder(target, requests or [post(target)], deadline_s)
+        sender = RecordingSequence(target, requests or [post(target)], deadline_s)
         loop.submit(sender)
         return sender
 
-    def exchange(self, script: Script, *requests: bytes, deadline_s: float = 5.0, times: int = 1) -> "Played":
+    def exchange(self, script: Script, *requests: bytes, deadline_s: float = 5.0, times: int = 1) -> "Exchanged":
         """What comes of requests (or of a small one, so many times) against a script, all in one errand."""
         server = self.serve(script)
         target = self.target(server)
         sender = self.submit(self.loop(), target, *(requests or [post(target)] * times), deadline_s=deadline_s)
-        return Played(sender.wait(), server)
+        return Exchanged(sender.wait(), server)
 
 
-class Played:
+class Exchanged:
     """The outcomes of an errand, and the server it met."""
 
     def __init__(self, outcomes: list[Outcome], server: HostileServer) -> None:
@@ -175,12 +177,12 @@ class Played:
         self.server = server
 
 
-def comes_true(loop: ExchangeLoop, status: Callable[[], bool]) -> bool:
+def holds_on_loop(loop: ExchangeLoop, status: Callable[[], bool]) -> bool:
     """Whether a condition holds on the loop's thread before patience ends."""
     reached = threading.Event()
     loop.every(0.005, lambda: reached.set() if status() else None)
     return reached.wait(_PATIENCE_S)
 
 
-def _nobody(host: str, port: int) -> list[str]:
+def _no_resolver(host: str, port: int) -> list[str]:
     raise OSError(f"nobody looks up {host}:{port} in this test")

@@ -30,7 +30,7 @@ SETTINGS = {
 LONGEST_PROBE_S = 900 * 0.02 * 1.2
 """A held lane is probed after so long at the latest: 15 minutes, scaled, with its jitter."""
 
-LOOK_AGAIN_S = 0.1
+POLL_INTERVAL_S = 0.1
 
 
 class Site:
@@ -82,7 +82,7 @@ class Site:
         assert self._pipeline is not None, "nothing runs: call `serve` first"
         return self._pipeline
 
-    def serve(self, **settings: str) -> None:
+    def ensure_running(self, **settings: str) -> None:
         """Have the service run with these settings, on a database of its own; one that does already goes on."""
         if self._pipeline is None or settings != self._settings:
             self.close()
@@ -111,38 +111,38 @@ class Site:
                 self.restarts.append(name)
                 self.pipeline.start(name)
 
-    def supervised(self, status: Callable[[], bool], patience_s: float) -> bool:
+    def wait_until(self, status: Callable[[], bool], patience_s: float) -> bool:
         """Wait until it holds, supervising meanwhile; answers whether it did in time."""
         deadline = time.monotonic() + patience_s
         while not status():
             self.supervise()
             if time.monotonic() > deadline:
                 return False
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(POLL_INTERVAL_S)
         return True
 
-    def pass_time(self, seconds: float) -> None:
+    def run_for(self, seconds: float) -> None:
         """Let the load flow for a while."""
-        self.supervised(lambda: False, seconds)
+        self.wait_until(lambda: False, seconds)
 
-    def leave(self, name: str) -> None:
+    def stop_process(self, name: str) -> None:
         """Stop one of the processes in order; it stays down until `enter`."""
         self.down.add(name)
         self.pipeline.terminate(name)
 
-    def enter(self, name: str) -> None:
+    def start_process(self, name: str) -> None:
         """Start it again."""
         self.pipeline.start(name)
         self.down.discard(name)
 
-    def begin(self, name: str) -> None:
+    def add_process(self, name: str) -> None:
         """Start a second process of a kind (`ingest-2`), and wait until it says that it is ready."""
         said = READY[name.partition("-")[0]]
         before = self.pipeline.log(name).count(said)
         self.pipeline.start(name)
         until(lambda: self.pipeline.log(name).count(said) > before, f"{name} says {said!r}")
 
-    def end(self, name: str, *, kill: bool = False) -> None:
+    def remove_process(self, name: str, *, kill: bool = False) -> None:
         """Let it go again, in order or with `kill -9`; one that does not run is left alone."""
         if self._pipeline is None or not self._pipeline.runs(name):
             return
