@@ -107,11 +107,11 @@ def ingest() -> None:
 @click.option("--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="Which queue; both when not given.")
 @click.option("--threads", type=click.IntRange(1, 4096), help="Parcels under way at once [WEBHOOKD_WORKER_THREADS].")
 def worker(queue: tuple[str, ...], threads: int | None) -> None:
-    """Post deliveries: a Celery worker for first attempts, retries or both.
+    """Send deliveries: a Celery worker for first attempts, retries or both.
 
     SIGTERM and SIGINT stop it in order and within WEBHOOKD_STOP_BUDGET_S; a second one ends it at once. Neither loses
-    anything. Exit code 70: it was stuck and took no more tasks from its queue; 1: Celery could not go on (because Redis
-    was killed, for example). Start it again in both cases.
+    a record. It exits with 70 when it was stuck, and with 1 when Celery could not go on, because Redis was killed, for
+    instance. In both cases it has to be started again.
     """
     settings = _settings()
     open_many_files()

@@ -70,11 +70,11 @@ class MemoryCoordination:
             found = [report for _, reports in stream for report in reports]
             return found, str(stream[-1][0]) if stream else after
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
         with self._changed:
-            for slot in slots:
-                self._slots.pop(slot, None)
+            for key in claim_keys:
+                self._slots.pop(key, None)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""

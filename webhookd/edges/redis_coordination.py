@@ -236,11 +236,11 @@ class RedisCoordination:
             return "0"
         return after if _number_of(reached.decode()) >= _number_of(after) else "0"
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
         with self._answering:
-            if slots:
-                self._redis.hdel(self._slots, *slots)
+            if claim_keys:
+                self._redis.hdel(self._slots, *claim_keys)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""

@@ -36,7 +36,7 @@ class Offers(Protocol):
     def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make them claimable. Raises QueueUnavailable."""
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make what is queued for these lanes stale. Raises QueueUnavailable."""
 
 
@@ -83,10 +83,10 @@ class TaskPublisher:
         self._begun += 1
         self._jobs.put(lambda: self._publish(outgoing))
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make what is queued for these lanes stale, as soon as Redis can be reached."""
-        if slots:
-            self._jobs.put(lambda: self._pending_revocations.update(slots))
+        if claim_keys:
+            self._jobs.put(lambda: self._pending_revocations.update(claim_keys))
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
