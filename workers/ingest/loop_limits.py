@@ -16,8 +16,8 @@ LONGEST_PAUSE_S = 0.05
 task in the last second (at most a few of one subscription, see flow/dispatch/active_lanes.py). With few lanes
 deliveries are published at once. With hundreds of sparse lanes one task carries many of them, since a task costs as
 much as dozens of deliveries. Lanes with tasks of their own do not count: a longer pause would save no task, and leave a
-worker thread idle. Publications begin at least PUBLISH_TIME_FACTOR times as far apart as the last one took. So they take
-at most a third of a thread's time, and a busy machine does not get busier with ever smaller tasks."""
+worker thread idle. Two publications begin at least PUBLISH_TIME_FACTOR times as far apart as the last one took. So they
+take at most a third of a thread's time, and a busy machine does not get busier with ever smaller tasks."""
 
 LEAVE_S = 10.0
 """How long a stop waits for the last commits: while the brokers are down each blocks for 45 s. Records whose offsets

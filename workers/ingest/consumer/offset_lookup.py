@@ -18,7 +18,7 @@ _log = logs.get(__name__)
 
 
 class LookupNeed(IntEnum):
-    """What is to be looked up for a lane. A higher one includes the lower ones."""
+    """What is to be looked up for a lane. When a lane needs two of them, the higher one counts."""
 
     COMMITTED = 1
     """The committed offset and metadata; the offset range too if nothing usable was committed."""
