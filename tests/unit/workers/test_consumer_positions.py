@@ -41,9 +41,7 @@ def test_lost_records_make_the_subscription_unhealthy() -> None:
     status = scene.consumer.status()
     assert (status.health, status.reason, status.since) == (Health.UNHEALTHY, "records_lost", 100.0)
     assert status.lost_ranges == (LostRange(topic=TOPIC, partition=0, first=3, end=8, at=100.0),)
-    assert [(one.event, one.error) for one in scene.services.activities] == [
-        (Event.UNHEALTHY, "records_lost")
-    ]
+    assert [(one.event, one.error) for one in scene.services.activities] == [(Event.UNHEALTHY, "records_lost")]
 
 
 def test_lost_records_are_counted_from_the_position_of_the_lane() -> None:
