@@ -1,6 +1,6 @@
-"""What the ingest loop is told by the subscription assignment and by the Kafka watch.
+"""Passes decisions of the subscription assignment and results of the Kafka watch on to the ingest loop.
 
-told                                   then
+decision or result                     then
 run, leave                             a subscription starts, or stops
 the service goes offline               everything stops; see running_subscriptions.py
 the cluster is not confirmed yet       nothing starts: the brokers may be another cluster's than the database's
