@@ -126,5 +126,7 @@ def test_given_services_are_used_not_started() -> None:
 
 def test_leash_refuses_a_parent_that_is_gone() -> None:
     somebody_elses = str(os.getppid())
-    with subprocess.Popen([sys.executable, PARENT_DEATH, somebody_elses, str(int(signal.SIGKILL)), "", "true"]) as process:
+    with subprocess.Popen(
+        [sys.executable, PARENT_DEATH, somebody_elses, str(int(signal.SIGKILL)), "", "true"]
+    ) as process:
         assert process.wait(DEADLINE_S) == 1

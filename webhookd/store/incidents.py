@@ -28,11 +28,14 @@ def lock_prefix(session: Session, prefix: str) -> dict[str, Incident]:
 
 def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
     """Keys of the spells to look at because time has passed: somebody may be reminded, or it is long over."""
-    lasting = and_(IncidentRow.ended_at == 0, IncidentRow.speak_at <= now)
-    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.told, IncidentRow.ended_at <= now - CALM_S)
-    forgotten = and_(IncidentRow.ended_at > 0, IncidentRow.told, IncidentRow.ended_at <= now - UNKNOWN_S)
+    lasting = and_(IncidentRow.ended_at == 0, IncidentRow.next_mail_at <= now)
+    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.owner_notified, IncidentRow.ended_at <= now - CALM_S)
+    forgotten = and_(IncidentRow.ended_at > 0, IncidentRow.owner_notified, IncidentRow.ended_at <= now - UNKNOWN_S)
     query = (
-        select(IncidentRow.subject_key).where(or_(lasting, over, forgotten)).order_by(IncidentRow.speak_at).limit(limit)
+        select(IncidentRow.subject_key)
+        .where(or_(lasting, over, forgotten))
+        .order_by(IncidentRow.next_mail_at)
+        .limit(limit)
     )
     return list(session.scalars(query))
 
@@ -62,11 +65,11 @@ def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]
         row.subject_key: Incident(
             began_at=row.began_at,
             ended_at=row.ended_at,
-            told=row.told,
+            told=row.owner_notified,
             mails=row.mails,
-            speak_at=row.speak_at,
-            untold_ranges=row.untold_ranges,
-            untold_records=row.untold_records,
+            speak_at=row.next_mail_at,
+            untold_ranges=row.unreported_ranges,
+            untold_records=row.unreported_records,
         )
         for row in rows
     }

@@ -14,15 +14,17 @@ FORGET_S = 86400.0
 def heartbeat(session: Session, member: Member) -> None:
     """Say that this process is alive now, and whether it can read Kafka."""
     now = session.scalar(select(DatabaseNow()))
-    row = {"id": member.id, "beat_at": now, "reads": member.reads, "contact_s": member.contact_s}
+    row = {"id": member.id, "heartbeat_at": now, "reads_kafka": member.reads, "kafka_reachable_s": member.contact_s}
     upsert(session, IngestMemberRow, [row], keys=["id"])
 
 
 def present(session: Session, timeout_s: float) -> list[Member]:
     """The processes heard of within the timeout, as they said then."""
-    query = select(IngestMemberRow.id, IngestMemberRow.reads, IngestMemberRow.contact_s).order_by(IngestMemberRow.id)
-    rows = session.execute(query.where(IngestMemberRow.beat_at >= DatabaseNow() - timeout_s))
-    return [Member(id=row.id, reads=row.reads, contact_s=row.contact_s) for row in rows]
+    query = select(IngestMemberRow.id, IngestMemberRow.reads_kafka, IngestMemberRow.kafka_reachable_s).order_by(
+        IngestMemberRow.id
+    )
+    rows = session.execute(query.where(IngestMemberRow.heartbeat_at >= DatabaseNow() - timeout_s))
+    return [Member(id=row.id, reads=row.reads_kafka, contact_s=row.kafka_reachable_s) for row in rows]
 
 
 def alive(session: Session, timeout_s: float) -> list[str]:
@@ -42,4 +44,4 @@ def leave(session: Session, member_id: str) -> None:
 
 def forget(session: Session) -> None:
     """Remove the rows of processes that were killed long ago."""
-    session.execute(delete(IngestMemberRow).where(IngestMemberRow.beat_at < DatabaseNow() - FORGET_S))
+    session.execute(delete(IngestMemberRow).where(IngestMemberRow.heartbeat_at < DatabaseNow() - FORGET_S))

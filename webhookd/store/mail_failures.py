@@ -50,7 +50,7 @@ def note(session: Session, owner: str, settlements: Iterable[RecipientResult], n
             row = {
                 "owner": owner,
                 "recipient": recipient,
-                "fate": item.fate.value,
+                "result": item.fate.value,
                 "detail": item.detail,
                 "mails": (before.mails if before else 0) + (item.fate.value in LOST),
                 "since": before.since if before else now,
@@ -65,7 +65,7 @@ def read(session: Session, owner: str, recipients: Sequence[str]) -> list[MailFa
     found = {
         row.recipient: MailFailure(
             recipient=row.recipient,
-            fate=MailResult(row.fate),
+            fate=MailResult(row.result),
             detail=row.detail,
             mails=row.mails,
             since=row.since,
@@ -99,8 +99,8 @@ def purge(session: Session, older_than: float) -> None:
 
 
 def _undelivered(now: float) -> ColumnElement[bool]:
-    late = and_(MailFailureRow.fate == MailResult.LATER.value, MailFailureRow.since < now - LATE_S)
-    return or_(MailFailureRow.fate.in_(LOST), late)
+    late = and_(MailFailureRow.result == MailResult.LATER.value, MailFailureRow.since < now - LATE_S)
+    return or_(MailFailureRow.result.in_(LOST), late)
 
 
 def _key(recipient: str) -> str:
