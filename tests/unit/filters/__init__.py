@@ -1,5 +1,6 @@
 """Tests of the filters.
 
-Oracles: the `jmespath` library itself says what an expression answers, its own compliance suite (`compliance/`, under
-its licence) and a seeded generator say what to ask; Python's `json`, made strict, says what JSON is. No doubles.
+Oracles: the `jmespath` library defines what an expression returns. The expressions and records come from its compliance
+suite (`test_compliance`, where that is installed), from chosen pairs and from a seeded generator. Python's `json`, made
+strict, defines what JSON is. No doubles.
 """

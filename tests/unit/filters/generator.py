@@ -1,10 +1,10 @@
-"""Seeded random expressions and records that have something to do with each other."""
+"""A seeded generator of random records and of random expressions that use the same field names."""
 
 from collections.abc import Callable
 from random import Random
 
 KEYS = ("a", "b", "c", "été", "x y", 'q"', "")
-"""Names that are Python identifiers and names that are not; few, so that expressions meet fields."""
+"""Field names, valid Python identifiers or not. They are few, so that expressions often name a field that exists."""
 
 SCALARS = (
     *(
@@ -53,13 +53,13 @@ BY = ("max_by", "min_by", "sort_by")
 
 
 class Generator:
-    """Texts of records and expressions, the same for the same seed."""
+    """Generates records and expressions as text; the same seed gives the same sequence."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)  # noqa: S311 - the same every time is the point
 
     def record(self, depth: int = 4) -> str:
-        """A JSON value: keys doubled and escaped, whitespace anywhere, numbers of every kind."""
+        """A JSON value with repeated and escaped keys, whitespace between tokens, and numbers of every kind."""
         kind = self._random.random()
         if depth == 0 or kind < 0.25:
             return self._random.choice(SCALARS)
@@ -68,12 +68,12 @@ class Generator:
         return self.object(depth)
 
     def object(self, depth: int = 4) -> str:
-        """A JSON object, as most records are."""
+        """A JSON object: most records are objects."""
         members = (f"{self._name()} :{self.record(depth - 1)}" for _ in range(self._random.randrange(8)))
         return f"{{ {', '.join(members)}}}"
 
     def expression(self, depth: int | None = None) -> str:
-        """A JMESPath expression that parses; short ones are more often without an error."""
+        """A valid JMESPath expression; one of small depth raises an error less often."""
         if depth is None:
             depth = self._random.randrange(1, 4)
         if depth == 0:

@@ -1,4 +1,4 @@
-"""What the library answers, and what the compiled closures answer by each of their two ways."""
+"""Results of one expression on one record: from the library, and from the compiled closures on both decodings."""
 
 import json
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ _RAISED = (ValueError, TypeError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A result as text, so that 1, 1.0 and true differ, or the class of the error."""
+class Result:
+    """A result as text, so that 1, 1.0 and true differ; or the name of the error's class."""
 
     text: str
 
 
-def expected(expression: str, document: bytes) -> Answer:
-    """The library's answer on `json.loads`."""
-    return _answer(lambda record: jmespath.search(expression, record), json.loads(document))
+def expected(expression: str, document: bytes) -> Result:
+    """The library's result on the record decoded by `json.loads`."""
+    return _result(lambda record: jmespath.search(expression, record), json.loads(document))
 
 
-def compiled(expression: str, document: bytes) -> Answer:
-    """The compiled answer on the whole record."""
-    return _answer(Compiler(Trace(), Budget()).compile(parse(expression)), json.loads(document))
+def compiled(expression: str, document: bytes) -> Result:
+    """The compiled expression's result on the record decoded by `json.loads`."""
+    return _result(Compiler(Trace(), Budget()).compile(parse(expression)), json.loads(document))
 
 
-def partly_decoded(expression: str, document: bytes) -> Answer | None:
-    """The compiled answer on what the expression names of the record; None where the record is decoded whole."""
+def partly_decoded(expression: str, document: bytes) -> Result | None:
+    """The compiled expression's result on a record decoded only at its paths; None where that is not possible."""
     trace = Trace()
     node = parse(expression)
     Compiler(trace, Budget()).compile(node)
@@ -47,11 +47,11 @@ def partly_decoded(expression: str, document: bytes) -> Answer | None:
         record = found.decode(document)
     except msgspec.DecodeError:
         return None
-    return _answer(Compiler(found, Budget()).compile(node), record)
+    return _result(Compiler(found, Budget()).compile(node), record)
 
 
-def _answer(evaluate: Evaluate, record: Json) -> Answer:
+def _result(evaluate: Evaluate, record: Json) -> Result:
     try:
-        return Answer(repr(evaluate(record)))
+        return Result(repr(evaluate(record)))
     except _RAISED as error:
-        return Answer(f"raises {type(error).__name__}")
+        return Result(f"raises {type(error).__name__}")

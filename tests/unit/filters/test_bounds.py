@@ -1,4 +1,4 @@
-"""What is refused when a filter is saved, with its position."""
+"""Expressions that are refused when a subscription is saved, with the position in the error."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What counts as JSON: RFC 8259 to the letter and in UTF-8, with or without filters."""
+"""A record's value must be JSON exactly as RFC 8259 defines it, in UTF-8, with or without filters."""
 
 import json
 from random import Random
@@ -105,7 +105,7 @@ def cause(filters: list[str], value: bytes) -> str:
 
 
 def judged(value: bytes) -> bool:
-    """The oracle: `json` alone, made strict."""
+    """The oracle: whether Python's `json`, made strict, accepts the value."""
 
     def refuse(name: str) -> None:
         raise ValueError(name)
@@ -136,10 +136,10 @@ def test_refused_values_are_no_json_to_oracle(value: bytes, expected: str) -> No
 
 @every_filter
 def test_damaged_records_are_judged_as_by_oracle(filters: list[str]) -> None:
-    """Generated records with bytes changed, dropped or doubled: about half are JSON by chance or not at all."""
+    """Random bytes of generated records are changed, removed or inserted; both valid and invalid JSON must occur."""
     generator, random = Generator(seed=8259), Random(8259)  # noqa: S311 - the same every time is the point
     matcher = Matcher(filters)
-    fates = set()
+    verdicts = set()
     for _ in range(700):
         value = _damaged(generator.record().encode(), random)
         try:
@@ -148,8 +148,8 @@ def test_damaged_records_are_judged_as_by_oracle(filters: list[str]) -> None:
         except UndecodableRecord:
             accepted = False
         assert accepted == judged(value), value
-        fates.add(accepted)
-    assert fates == {True, False}
+        verdicts.add(accepted)
+    assert verdicts == {True, False}
 
 
 def _damaged(value: bytes, random: Random) -> bytes:
@@ -162,7 +162,7 @@ def _damaged(value: bytes, random: Random) -> bytes:
 
 
 def test_long_number_is_found_at_every_place() -> None:
-    """Only every 512th byte is looked at first."""
+    """The first check samples every 512th byte, so the number starts at many different offsets."""
     for lead in range(0, 1500, 97):
         with pytest.raises(UndecodableRecord):
             validate(b'["' + b"x" * lead + b'",' + b"7" * (NUMBER_DIGITS + 1) + b"]")

@@ -1,4 +1,4 @@
-"""Random and chosen pairs of expression and record: every way of answering gives the library's answer."""
+"""Differential tests: on chosen and on random pairs of expression and record, the result is always the library's."""
 
 import pytest
 
@@ -89,22 +89,22 @@ CHOSEN = [
 
 
 @pytest.mark.parametrize(("expression", "document"), CHOSEN)
-def test_chosen_pair_answers_as_library(expression: str, document: str) -> None:
+def test_chosen_pair_matches_the_library(expression: str, document: str) -> None:
     value = document.encode()
-    answer = expected(expression, value)
-    assert compiled(expression, value) == answer
-    assert partly_decoded(expression, value) in {None, answer}
+    result = expected(expression, value)
+    assert compiled(expression, value) == result
+    assert partly_decoded(expression, value) in {None, result}
 
 
-def test_random_pairs_answer_as_library() -> None:
+def test_random_pairs_match_the_library() -> None:
     generator = Generator(seed=20261124)
     partly = 0
-    for turn in range(PAIRS):
+    for number in range(PAIRS):
         expression = generator.expression()
-        value = (generator.object() if turn % 5 else generator.record()).encode()
-        answer = expected(expression, value)
-        assert compiled(expression, value) == answer, (expression, value)
+        value = (generator.object() if number % 5 else generator.record()).encode()
+        result = expected(expression, value)
+        assert compiled(expression, value) == result, (expression, value)
         found = partly_decoded(expression, value)
-        assert found in {None, answer}, (expression, value)
+        assert found in {None, result}, (expression, value)
         partly += found is not None
     assert partly > PAIRS // 10, "the generator no longer reaches the partial decoding"

@@ -1,4 +1,4 @@
-"""What a record of 1 MB may ask of ordinary filters: they never meet the budget, and answer as without one."""
+"""Ordinary filters on records of 1 MB stay within the budget and return the same as without one."""
 
 import json
 from math import inf
@@ -14,11 +14,11 @@ from webhookd.flow.filters.expression import parse
 from webhookd.flow.filters.matcher import Matcher
 
 SIZE = 1_000_000
-"""The largest record that a broker takes by default."""
+"""Bytes: about the largest record that a broker accepts by default."""
 
 
 def _array(element: str, size: int = SIZE) -> bytes:
-    """A record of `size` bytes: `items`, an array of as many of these elements as fit."""
+    """A record of about `size` bytes: an object with an array `items` of copies of one element."""
     return f'{{"items":[{",".join([element] * (size // (len(element) + 1) - 8))}]}}'.encode()
 
 
@@ -66,7 +66,7 @@ ORDINARY: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("element", "filters"), ORDINARY.values(), ids=ORDINARY.keys())
-def test_ordinary_filters_never_meet_the_budget(element: str, filters: list[str]) -> None:
+def test_ordinary_filters_stay_within_the_budget(element: str, filters: list[str]) -> None:
     assert Matcher(filters).matches(_array(element))
 
 
@@ -92,8 +92,8 @@ def test_large_text_is_searched_and_rebuilt(text: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_budget_changes_no_answer_on_large_records(seed: int) -> None:
-    """Whatever a random filter answers without a budget, it answers with one: large records do not exhaust it."""
+def test_budget_changes_no_result_on_large_records(seed: int) -> None:
+    """A random filter returns the same with and without a budget: large records do not exhaust it."""
     generator, random = Generator(seed), Random(seed)  # noqa: S311 - the same every time is the point
     free = Budget()
     for _ in range(12):
@@ -104,10 +104,10 @@ def test_budget_changes_no_answer_on_large_records(seed: int) -> None:
         budget = Budget()
         budget.refill(value)
         free.left = free.room = inf
-        assert _answer(expression, value, budget) == _answer(expression, value, free), expression
+        assert _result(expression, value, budget) == _result(expression, value, free), expression
 
 
-def _answer(expression: str, value: bytes, budget: Budget) -> str:
+def _result(expression: str, value: bytes, budget: Budget) -> str:
     try:
         return repr(Compiler(Trace(), budget).compile(parse(expression))(json.loads(value)))
     except (ValueError, TypeError, ArithmeticError) as error:

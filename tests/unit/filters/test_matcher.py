@@ -1,4 +1,4 @@
-"""What callers see of the filters: match, no match, an error that names the filter."""
+"""The matcher as its callers see it: a match, no match, or an error that names the filter."""
 
 import json
 
@@ -108,7 +108,7 @@ def test_dropped_errors_are_no_match_and_counted() -> None:
 
 @pytest.mark.parametrize("broken", [RAISES, COSTLY])
 @pytest.mark.parametrize("before", [True, False])
-def test_another_filter_that_says_no_decides(broken: str, *, before: bool) -> None:
+def test_rejection_by_another_filter_decides(broken: str, *, before: bool) -> None:
     no = ["total > `200`", "items[?sku == 'B']"]
     matcher = Matcher([broken, *no] if before else [*no, broken])
     assert not matcher.matches(ORDER)

@@ -1,6 +1,12 @@
-"""Filters: which records of a topic a subscription wants, as JMESPath expressions over the record's JSON value.
+"""Filters: JMESPath expressions over a record's JSON value that select the records a subscription wants.
 
-`expression` parses within bounds, `compilation` makes closures of the parsed tree with the help of `paths`,
-`comparisons`, `projections` and `functions`, `budget` bounds what one evaluation may cost, `decoding` reads no more of
-a record than the filters name, and `matcher` is what callers use.
+| module | what it does |
+|---|---|
+| `matcher` | The interface for callers: decides whether a record matches all filters of a topic |
+| `expression` | Parses an expression and checks its size and depth |
+| `compilation` | Compiles the parsed tree to Python closures |
+| `paths`, `comparisons`, `projections`, `functions` | Build the closures for one kind of node each |
+| `decoding` | Checks that a record is JSON and decodes only the fields that the filters read |
+| `budget` | Limits the steps and the memory that the filters may use on one record |
+| `costs`, `charges` | Prices in steps and bytes: `costs` of tree nodes, `charges` of function calls |
 """

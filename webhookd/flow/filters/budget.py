@@ -1,63 +1,68 @@
-"""What the filters of one subscription may cost on one record, all together.
+"""The budget: how many steps and how much memory all filters of a subscription together may use on one record.
 
-477 characters of JMESPath can build a string of 2.7 GB, others never end, because values that an expression builds
-share their parts and are walked as if they did not. A step is some 40 ns of evaluation: one node evaluated, or one
-element or key touched, in a place whose number of turns the record or the expression's own values decide (`costs` has
-the prices of nodes). Plain fields, comparisons with literals and logic cost nothing: NODES bounds them.
+Without a bound an expression of 477 characters can build a string of 2.7 GB, and others practically never end. The
+cause: values that an expression builds share their parts in memory, but walking them visits a shared part each time.
 
-The record decides how much it may cost: ordinary filters pass over its values a few times, whatever its size, and
-what grows faster than the record is what the bound is for.
+A step is about 40 ns of evaluation: one node evaluated, or one element or key visited. Steps are counted only where
+the record or a value built by the expression decides how often something runs (`costs` has the prices of nodes). Plain
+fields, comparisons with literals, and logic cost no steps: `expression.NODES` bounds them.
+
+The budget grows with the record, because an ordinary filter visits each of its values a few times, whatever the
+record's size. The bound stops evaluations whose cost grows faster than the record.
 """
 
 from webhookd.errors import FilterTooCostly
 from webhookd.flow.filters.paths import Value
 
 STEPS = 20_000
-"""What every record may cost, about a millisecond: all subscriptions of an ingest process share its one thread."""
+"""Steps for a record of any size: about a millisecond, since all subscriptions of an ingest process share a thread."""
 
 STEPS_A_VALUE = 32
-"""And for each value that the record holds: five ordinary filters that visit every one of them."""
+"""More steps for each value in the record: enough for five ordinary filters that visit every value."""
 
 STEPS_MAX = 12_000_000
-"""Whatever the record, so that none takes longer than about half a second. Half a million elements get 24 steps each,
-which is what a record of 1 MB can hold of one-digit numbers."""
+"""The most that a record's values add, so that no record takes longer than about half a second. A record of 1 MB can
+hold half a million one-digit numbers; this gives each of them 24 steps."""
 
 TEXT_SHIFT = 5
-"""32 bytes of a record count as a value too: what texts cost."""
+"""Each 32 (2 to the power of 5) bytes of a record also count as a value: this pays for the scanning of strings."""
 
 BUILT_BYTES = 1 << 20
-"""What an evaluation may build, garbage included, whatever the record."""
+"""Bytes that the filters may build on a record of any size, counting values that are already freed."""
 
 BUILT_A_BYTE = 64
 BUILT_MAX = 1 << 26
-"""And for each byte of the record, up to 64 MiB: decoding it may take half of that."""
+"""More bytes for each byte of the record, up to 64 MiB. Decoding the record may take half as much."""
 
 SCANNED_SHIFT = 8
-"""A step reads 256 characters of a string (comparing, searching)."""
+"""One step pays for 256 (2 to the power of 8) characters of a string that is compared or searched."""
 
 WRITTEN_SHIFT = 4
-"""A step writes 16 characters of a string."""
+"""One step pays for 16 (2 to the power of 4) characters of a string that is built."""
 
 CHARACTER_BYTES = 4
+"""The most that a character takes in memory."""
+
 ESCAPED_BYTES = 12
-"""The most that a character takes in memory; and in JSON, where a string is written as ASCII."""
+"""The most that a character takes in JSON text, where everything beyond ASCII is escaped."""
 
 POINTER_BYTES = 8
+"""A reference to a value, in a list."""
 
 NUMBER_BYTES = 24
-"""The longest floating-point number; an integer is charged more steps the longer it is."""
+"""The longest floating-point number as text. A longer integer takes more steps, and so many times these bytes."""
 
 
 def values_in(value: bytes) -> int:
-    """About how many values a record holds: its commas and brackets are counted, also those in texts."""
+    """Estimate how many values a record holds: count its commas and brackets, also those inside strings."""
     marks = value.count(b",") + value.count(b"[") + value.count(b"{")
     return min(marks + (len(value) >> TEXT_SHIFT), len(value) >> 1)
 
 
 class Budget:
-    """Steps that are `left` and bytes that are (`room`) for one record, set by `refill`.
+    """The steps (`left`) and bytes (`room`) that remain for one record; `refill` sets both.
 
-    What the record's size adds is found out only when the evaluation comes to need it: few do.
+    The part that depends on the record is added only when the fixed part is used up, because few evaluations need it.
     """
 
     __slots__ = ("left", "record", "room")
@@ -66,13 +71,13 @@ class Budget:
         self.refill(b"")
 
     def refill(self, record: bytes) -> None:
-        """Begin with another record; the empty one adds nothing."""
+        """Start the budget for another record; an empty one (`b""`) adds nothing to the fixed part."""
         self.record = record
         self.left: float = STEPS
         self.room: float = BUILT_BYTES
 
     def spend(self, steps: int, built_bytes: int = 0) -> None:
-        """Take `steps` before they are made, and room for what they build; FilterTooCostly when there is not enough."""
+        """Charge steps before they run, and bytes before they are built; raise FilterTooCostly if too few remain."""
         self.left -= steps
         self.room -= built_bytes
         if self.left < 0 or self.room < 0:
@@ -86,7 +91,7 @@ class Budget:
             raise FilterTooCostly
 
     def spend_surface(self, value: Value, steps: int = 1, built_bytes: int = POINTER_BYTES) -> None:
-        """Take what touching each element of `value` costs, not looking into them; both prices are for an element."""
+        """Charge a visit to each element of `value`, without what is inside them; both prices are for one element."""
         kind = value.__class__
         if kind is str:
             self.spend(1 + (len(value) >> SCANNED_SHIFT))
@@ -96,9 +101,9 @@ class Budget:
             self.spend(1)
 
     def spend_whole(self, value: Value, *, written: bool = False) -> int:
-        """Take what walking all of `value` costs, or writing it as JSON; returns the steps.
+        """Charge a visit to everything in `value`, or writing it as JSON; returns the steps.
 
-        A part that occurs twice counts twice, as it does in a walk.
+        A part that occurs twice is charged twice, since it is also visited twice.
         """
         shift = WRITTEN_SHIFT if written else SCANNED_SHIFT
         spent = 0

@@ -1,4 +1,4 @@
-"""What a call of one of the library's functions takes from the budget, by the values it is given."""
+"""Prices of function calls: what a call of one of the library's functions takes from the budget, by its arguments."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -9,28 +9,28 @@ from webhookd.flow.filters.paths import Value
 _Charge: TypeAlias = Callable[[Budget, list[Value]], None]
 
 CALL_STEPS = 60
-"""The library checks the types of the arguments, anew in each call."""
+"""For each call: the library checks the types of the arguments every time."""
 
 _ENCODER_STEPS = 30
-"""The library makes an encoder for each text of an array or object."""
+"""For each array or object that is written as JSON: the library creates a new encoder every time."""
 
 _KEYED_STEPS = 6
-"""For each element, besides the key's expression: the library checks the key's type."""
+"""For each element, besides evaluating the key expression: the library checks the key's type."""
 
 _MEMBER_BYTES = 104
-"""A member of an object."""
+"""One member of an object in memory."""
 
 DIGITS_SHIFT = 2
-"""Reading a number takes longer the more digits it has, up to those that Python reads at all."""
+"""One step pays for 4 (2 to the power of 2) characters that are read as a number."""
 
 
 def charge(name: str, budget: Budget, given: list[Value]) -> None:
-    """Take what the function has to do with these arguments; FilterTooCostly when it is too much."""
+    """Charge a call of the function with these arguments; FilterTooCostly when the budget does not suffice."""
     _CHARGES.get(name, _surfaces)(budget, given)
 
 
 def charge_contains(budget: Budget, subject: list[Value], search: Value) -> None:
-    """Each element is compared with what is searched, which costs no more than walking the latter."""
+    """Charge a search in an array: one comparison an element, each at most as costly as a visit to all of `search`."""
     budget.spend(len(subject) * budget.spend_whole(search))
 
 

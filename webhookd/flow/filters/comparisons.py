@@ -1,4 +1,8 @@
-"""Comparisons and logic, compiled: the closures most filters consist of, so each knows its literal beforehand."""
+"""Closures for comparisons and logic.
+
+Most filters consist of these, so a comparison with a literal has a closure of its own, which checks the literal's type
+once, when it is compiled.
+"""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -18,12 +22,12 @@ _ORDERINGS: dict[str, Callable[[Value, Value], bool]] = {
 
 
 def is_false(value: Value) -> bool:
-    """Whether JMESPath counts a value as false: null, false and what is empty, but no number."""
+    """Whether JMESPath treats a value as false: null, false, and empty strings, arrays and objects; never a number."""
     return not value and value.__class__ not in _NUMBERS
 
 
 def equals_literal(read: Evaluate, literal: Value) -> Evaluate:
-    """`read == literal`; true and 1 differ in JMESPath, unless inside arrays and objects."""
+    """`read == literal`. JMESPath distinguishes true from 1, except inside arrays and objects (as the library does)."""
     if literal is None or isinstance(literal, bool):
         return lambda value: read(value) is literal
     if isinstance(literal, (int, float)) and literal in {0, 1}:
@@ -37,7 +41,7 @@ def equals_literal(read: Evaluate, literal: Value) -> Evaluate:
 
 
 def equals(left: Evaluate, right: Evaluate, budget: Budget) -> Evaluate:
-    """`left == right`, neither known beforehand: two large values cost what walking one of them costs."""
+    """`left == right`, where neither is a literal; charges arrays, objects and long strings to the budget."""
 
     def evaluate(value: Value) -> bool:
         one, other = left(value), right(value)
@@ -56,7 +60,7 @@ def equals(left: Evaluate, right: Evaluate, budget: Budget) -> Evaluate:
 
 
 def ordering(name: str, left: Evaluate, right: Evaluate, budget: Budget) -> Evaluate:
-    """`left < right` and its kind: null unless both are numbers or strings; one of each is an error."""
+    """`<`, `<=`, `>` or `>=`: null unless both are numbers or strings; a number with a string raises TypeError."""
     compare = _ORDERINGS[name]
 
     def evaluate(value: Value) -> bool | None:
@@ -71,7 +75,7 @@ def ordering(name: str, left: Evaluate, right: Evaluate, budget: Budget) -> Eval
 
 
 def orders_literal(name: str, read: Evaluate, literal: Value) -> Evaluate:
-    """`read < literal` and its kind."""
+    """`<`, `<=`, `>` or `>=` with a literal on the right; results and errors as in `ordering`."""
     compare = _ORDERINGS[name]
     comparable = literal.__class__ in _ORDERED
 
@@ -93,7 +97,7 @@ def negation(inner: Evaluate) -> Evaluate:
 
 
 def conjunction(parts: Sequence[Evaluate]) -> Evaluate:
-    """`a && b && …`: the first that is false, or the last."""
+    """`a && b && …`: the first result that JMESPath treats as false, otherwise the last result."""
     *leading, last = parts
 
     def evaluate(value: Value) -> Value:
@@ -107,7 +111,7 @@ def conjunction(parts: Sequence[Evaluate]) -> Evaluate:
 
 
 def disjunction(parts: Sequence[Evaluate]) -> Evaluate:
-    """`a || b || …`: the first that is not false, or the last."""
+    """`a || b || …`: the first result that JMESPath does not treat as false, otherwise the last result."""
     *leading, last = parts
 
     def evaluate(value: Value) -> Value:
@@ -121,5 +125,5 @@ def disjunction(parts: Sequence[Evaluate]) -> Evaluate:
 
 
 def opposite(equal: Evaluate) -> Evaluate:
-    """`!=`, of a compiled `==`."""
+    """`!=`, from a compiled `==`."""
     return lambda value: not equal(value)

@@ -1,7 +1,8 @@
-"""A parsed expression made into closures that answer as `jmespath.search` does, twenty times as fast.
+"""The compiler: turns a parsed expression into closures that return what `jmespath.search` returns, 20 times as fast.
 
-Each rule takes a node and the scope it stands in. A scope knows the path that led to it, so that `order.customer.id`
-is one read from the root and not three steps through values that had to be built for it.
+The compiler has one rule for each kind of node. A rule gets the node and its scope: the value that the node is
+evaluated on. A scope holds the path of field names from the root to that value, so that `order.customer.id` is read
+from the root at once, without a value for each step on the way.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +17,11 @@ from webhookd.flow.filters.paths import Dictionaries, Evaluate, Scope, Source, c
 _Rule: TypeAlias = Callable[[Node, Scope], Evaluate]
 
 _ELEMENT = Scope(source=Dictionaries())
-"""Inside a projection and after the first step that is no field name: an ordinary value."""
+"""The scope inside a projection, and after the first step that is not a field name: plain Python values."""
 
 
 class Compiler:
-    """Compiles expressions whose root is held by `source`; they share `budget`, which is refilled before each."""
+    """Compiles expressions on roots of one representation (`source`); all charge `budget`, refilled for each record."""
 
     def __init__(self, source: Source, budget: Budget) -> None:
         self._root = Scope(source=source)
@@ -48,7 +49,7 @@ class Compiler:
         }
 
     def compile(self, node: Node) -> Evaluate:
-        """The expression as a function of the root."""
+        """Compile the expression to a function of the root."""
         return self._compiled(node, self._root)
 
     def _compiled(self, node: Node, scope: Scope) -> Evaluate:
@@ -60,7 +61,7 @@ class Compiler:
     def _each(self, nodes: Sequence[Node], scope: Scope) -> list[Evaluate]:
         return [self._compiled(node, scope) for node in nodes]
 
-    def _here(self, scope: Scope) -> Evaluate:
+    def _current_value(self, scope: Scope) -> Evaluate:
         return scope.source.read(scope.path)
 
     def _literal(self, node: Node, _scope: Scope) -> Evaluate:
@@ -71,7 +72,7 @@ class Compiler:
         return self._compiled(node.children[0], scope)
 
     def _chain(self, node: Node, scope: Scope) -> Evaluate:
-        """Steps one after the other: as far as they are field names they only lengthen the path."""
+        """Compile the steps of a chain; field names at its start become a path, read in one step."""
         steps = _spine(node)
         path = scope.path
         while (further := walk(steps[0], path)) is not None:
@@ -110,10 +111,10 @@ class Compiler:
         return comparisons.negation(self._only_child(node, scope))
 
     def _index(self, node: Node, scope: Scope) -> Evaluate:
-        return composed(self._here(scope), projections.index(node.value))
+        return composed(self._current_value(scope), projections.index(node.value))
 
     def _slice(self, node: Node, scope: Scope) -> Evaluate:
-        return composed(self._here(scope), projections.section(node.value))
+        return composed(self._current_value(scope), projections.section(node.value))
 
     def _flatten(self, node: Node, scope: Scope) -> Evaluate:
         return projections.flattened(self._only_child(node, scope), self._budget)
@@ -135,14 +136,14 @@ class Compiler:
 
     def _selected_list(self, node: Node, scope: Scope) -> Evaluate:
         if scope.path:
-            return composed(self._here(scope), self._selected_list(node, _ELEMENT))
+            return composed(self._current_value(scope), self._selected_list(node, _ELEMENT))
         if is_constant_list(node):
             return projections.constant_list([child.value for child in node.children])
         return projections.selected_list(self._each(node.children, scope))
 
     def _selected_object(self, node: Node, scope: Scope) -> Evaluate:
         if scope.path:
-            return composed(self._here(scope), self._selected_object(node, _ELEMENT))
+            return composed(self._current_value(scope), self._selected_object(node, _ELEMENT))
         parts = self._each(node.children, scope)
         names = [child.value for child in node.children]
         return projections.selected_object(list(zip(names, parts, strict=True)))
@@ -156,7 +157,7 @@ class Compiler:
 
 
 def _spine(node: Node) -> list[Node]:
-    """The operands of a chain of one operator, which the library nests to the left."""
+    """The operands of a chain of one operator, from left to right; the library's tree nests them to the left."""
     operands: list[Node] = []
     first: Node = node
     while first.kind == node.kind:

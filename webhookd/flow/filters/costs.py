@@ -1,6 +1,7 @@
-"""What one evaluation of an expression costs in a projection, known from its tree: prices for `budget`.
+"""Prices of tree nodes: the steps and bytes that one evaluation of an expression takes, computed from its tree.
 
-Measured (load-test/filter_cost.py), in steps of some 40 ns; what depends on the values is taken when it is known.
+A projection multiplies them by the number of its elements. The prices are measured (load-test/filter_cost.py), in steps
+of about 40 ns. Costs that depend on the values are charged during the evaluation.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ _STEPS = {
     "multi_select_dict": 10,
     "function_expression": 3,
 }
-"""Every other node is one step."""
+"""Steps of a node by its kind; every other kind takes one step."""
 
 _CONTAINER_BYTES = {
     "projection": 64,
@@ -28,27 +29,29 @@ _CONTAINER_BYTES = {
     "multi_select_list": 64,
     "multi_select_dict": 200,
 }
+"""Bytes of the empty list or dictionary that a node builds, by the node's kind."""
 
 _MEMBER_BYTES = 32
-"""For each child of what builds a container."""
+"""More bytes for each child of a node that builds a list or dictionary."""
 
 _SPENDING = frozenset({"projection", "value_projection", "filter_projection", "flatten", "function_expression"})
+"""Kinds of nodes that charge the budget when they are evaluated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Steps, and the bytes of what is built meanwhile."""
+    """Steps of an evaluation, and the bytes that it builds."""
 
     steps: int
     built_bytes: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Both, one after the other."""
+        """The cost of both evaluations."""
         return Cost(steps=self.steps + other.steps, built_bytes=self.built_bytes + other.built_bytes)
 
 
 def cost(node: Node) -> Cost:
-    """What evaluating `node` once costs, its own elements not counted."""
+    """The cost of evaluating `node` once, without the elements that it iterates over."""
     if is_constant_list(node):
         return Cost(steps=1)
     built = _CONTAINER_BYTES.get(node.kind, 0)
@@ -62,11 +65,11 @@ def cost(node: Node) -> Cost:
 
 
 def is_constant_list(node: Node) -> bool:
-    """Whether it is a list of literals: `['a', 'b']`, built once for all records."""
+    """Whether `node` is a list of literals, such as `['a', 'b']`, which is built once for all records."""
     return node.kind == "multi_select_list" and all(child.kind == "literal" for child in node.children)
 
 
 def spends(node: Node) -> bool:
-    """Whether evaluating `node` from the root may take anything from a budget."""
+    """Whether evaluating `node` on a record may charge the budget."""
     compares_values = node.kind == "comparator" and all(child.kind != "literal" for child in node.children)
     return compares_values or node.kind in _SPENDING or any(spends(child) for child in node.children)

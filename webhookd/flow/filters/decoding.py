@@ -1,8 +1,11 @@
-"""From a record's bytes to what the filters read of it; and whether it is JSON at all.
+"""Decoding: checks that a record's value is JSON, and decodes only the fields that the filters read.
 
-A value is passed on as the bytes it came in, inside a larger JSON body: it must be RFC 8259 to the letter, in UTF-8.
-`msgspec` checks all of that but the UTF-8 of strings nobody reads, and refuses more than the standard (escapes of lone
-surrogates, numbers beyond a double): what it refuses is therefore judged again by `json`, made strict.
+A delivery contains the record's original bytes inside a larger JSON body, so the value must follow RFC 8259 exactly and
+be UTF-8. `msgspec` differs from that in two ways:
+
+- It does not check that strings are UTF-8 in parts that it skips. `check_bytes` does.
+- It refuses some valid JSON: escapes of lone surrogates, and numbers larger than a double. Whatever it refuses is
+  decoded again by Python's `json`, made strict, which decides.
 """
 
 import json
@@ -21,10 +24,12 @@ TOO_DEEP = "too_deep"
 NUMBER_TOO_LONG = "number_too_long"
 
 NUMBER_DIGITS = 4300
-"""Python reads no longer integer, because the conversion is quadratic: a way to stop a consumer, never data."""
+"""The most digits of an integer that Python reads by default. The conversion takes quadratic time, so that longer ones
+could be used to block the ingest process."""
 
 _SAMPLE_EVERY = 512
-"""A number that long shows as eight sampled digits in a row, which takes a thousandth of the time of looking at all."""
+"""In a sample of every 512th byte, a number of more than NUMBER_DIGITS digits shows as eight digits in a row. Checking
+the sample takes a thousandth of the time of checking every byte."""
 
 _SUSPICIOUS = re.compile(rb"[0-9]{%d}" % (NUMBER_DIGITS // _SAMPLE_EVERY))
 
@@ -32,20 +37,20 @@ _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _TOO_LONG = b"0" * (NUMBER_DIGITS + 1)
 
 _STRUCT_DEPTH = 8
-"""Longer paths are read from a decoded subtree: each level is a generated class."""
+"""Levels of generated classes at most; the rest of a longer path is read from dictionaries."""
 
 _Unreadable = (msgspec.DecodeError, RecursionError)
 
 Decode: TypeAlias = Callable[[bytes], Value]
 
-_skim: Decode = msgspec.json.Decoder(msgspec.Raw).decode
+_check_syntax: Decode = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_all: Decode = msgspec.json.Decoder().decode
 
 
 def validate(value: bytes) -> None:
-    """UndecodableRecord unless the value is JSON that can be passed on; builds nothing of it."""
+    """Raise UndecodableRecord unless the value is JSON in UTF-8; decodes nothing of it."""
     try:
-        _skim(value)
+        _check_syntax(value)
     except _Unreadable:
         decode_strictly(value)
         return
@@ -54,9 +59,10 @@ def validate(value: bytes) -> None:
 
 
 def check_bytes(value: bytes) -> None:
-    """What msgspec does not see in what it skips: strings that are not UTF-8, and numbers of too many digits.
+    """Check what msgspec does not check in parts that it skips: UTF-8, and integers with too many digits.
 
-    Short ASCII passes anyway; callers that see every record ask for that first, since a call costs a tenth of a match.
+    Raises UndecodableRecord. ASCII of at most NUMBER_DIGITS bytes always passes. Callers on the hot path test that
+    themselves, because the call would cost a tenth of a match.
     """
     if not value.isascii():
         _text(value)
@@ -69,7 +75,10 @@ def check_bytes(value: bytes) -> None:
 
 
 def decode_strictly(value: bytes) -> Value:
-    """The whole value as `json.loads` makes it, or UndecodableRecord with the cause; slow, and the last word."""
+    """Decode the whole value as `json.loads` does, or raise UndecodableRecord with the cause.
+
+    Slow: used for values that msgspec refuses. Its verdict is final.
+    """
     try:
         return _strict.decode(_text(value))
     except json.JSONDecodeError as error:
@@ -95,14 +104,14 @@ _strict = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 class Trace:
-    """A source that notes which paths are read, so that the others need not be decoded."""
+    """A source that collects the paths that expressions read, so that a Layout can skip all others."""
 
     def __init__(self) -> None:
         self.paths: set[Path] = set()
         self._plain = Dictionaries()
 
     def read(self, path: Path) -> Evaluate:
-        """As Source says; the functions read dictionaries."""
+        """See Source; the returned functions read from dictionaries."""
         self.paths.add(path)
         return self._plain.read(path)
 
@@ -111,10 +120,10 @@ _Tree: TypeAlias = dict[str, "_Tree"]
 
 
 class Layout:
-    """A generated class that holds only what stands at some paths; as a source, it reads from instances of it.
+    """A generated class that holds only the values at some paths; as a source, it reads from instances of that class.
 
-    Decoding raises msgspec.DecodeError where the record has something else on the way to a path than an object or
-    null (an array, say): those records are decoded whole.
+    `decode` raises msgspec.DecodeError where a record has anything but an object or null on the way to a path (an
+    array, for example). The caller then decodes the whole record.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -122,7 +131,7 @@ class Layout:
         self.decode: Decode = msgspec.json.Decoder(_struct(self._tree)).decode
 
     def read(self, path: Path) -> Evaluate:
-        """As Source says."""
+        """See Source."""
         names: list[str] = []
         level = self._tree
         while level:
@@ -135,7 +144,7 @@ class Layout:
 
 
 def _tree(paths: Iterable[Path]) -> _Tree:
-    """The paths as a tree; where one path ends all below it is decoded, whatever longer ones name."""
+    """The paths as a tree. Where a path ends, the whole value is decoded, and longer paths through it are left out."""
     root: _Tree = {}
     taken: set[Path] = set()
     for path in sorted((path[:_STRUCT_DEPTH] for path in paths), key=len):
@@ -162,7 +171,7 @@ def _struct(level: _Tree) -> type[msgspec.Struct]:
 
 
 def layout(paths: Iterable[Path]) -> Layout | None:
-    """A layout for the paths; None where all of a record is needed, or where names cannot be told to msgspec."""
+    """A layout for the paths; None if the whole record is needed, or if msgspec cannot represent a field name."""
     wanted = set(paths)
     if () in wanted:
         return None
@@ -173,5 +182,5 @@ def layout(paths: Iterable[Path]) -> Layout | None:
 
 
 def decode_all(value: bytes) -> Value:
-    """The whole value as `json.loads` makes it; what msgspec refuses raises as from `Layout.decode`."""
+    """Decode the whole value as `json.loads` does; raises the same errors as `Layout.decode`."""
     return _decode_all(value)

@@ -1,6 +1,7 @@
-"""A JMESPath expression, parsed by the `jmespath` library and checked against bounds.
+"""Parsing: the `jmespath` library parses an expression, and this module checks its size, depth and function calls.
 
-An expression comes from a client and is code: what is not bounded here is bounded when it runs (see `budget`).
+An expression is code from a client. Costs that depend on the record cannot be bounded here: `budget` bounds them during
+the evaluation.
 """
 
 import itertools
@@ -16,13 +17,13 @@ from jmespath.parser import Parser
 from webhookd.errors import InvalidFilter
 
 SOURCE_BYTES = 4096
-"""The longest expression; a literal in it can be no larger."""
+"""The longest expression in UTF-8, which also bounds the literals in it."""
 
 NODES = 200
-"""The most nodes of a parsed expression: about fifty comparisons. Bounds the cost of a record without any array."""
+"""The most nodes of a parsed expression, about fifty comparisons. Bounds the cost of an evaluation without arrays."""
 
 DEPTH = 32
-"""How deep an expression nests; a chain of `||`, `&&` or `|` counts as one level however long it is."""
+"""The most levels of nesting; a chain of `||`, `&&` or `|` of any length counts as one level."""
 
 CHAINED = frozenset({"or_expression", "and_expression", "pipe"})
 
@@ -35,7 +36,7 @@ _CLOSING = frozenset({"rparen", "rbracket", "rbrace"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One node of a parsed expression: `kind` and `value` are the library's; a slice's value is its three numbers."""
+    """A node of a parsed expression; `kind` and `value` come from the library; for a slice, (start, stop, step)."""
 
     kind: str
     value: Any = None
@@ -43,7 +44,7 @@ class Node:
 
 
 def parse(source: str) -> Node:
-    """The expression as a tree; InvalidFilter with the position when it does not parse or is out of bounds."""
+    """Parse an expression to a tree; raises InvalidFilter with the position if it is invalid or out of bounds."""
     if len(source.encode("utf-8", "surrogatepass")) > SOURCE_BYTES:
         raise InvalidFilter(f"the expression is longer than {SOURCE_BYTES} bytes", position=SOURCE_BYTES)
     try:
@@ -60,7 +61,7 @@ def parse(source: str) -> Node:
 
 
 def _explained(error: JMESPathError, length: int) -> InvalidFilter:
-    """The library's error in one line; its own text draws a picture over three."""
+    """Convert the library's error to one line of text; the library's own message spans three lines."""
     match error:
         case IncompleteExpressionError():
             return InvalidFilter("the expression is incomplete", position=length)
@@ -76,7 +77,7 @@ def _explained(error: JMESPathError, length: int) -> InvalidFilter:
 
 
 def _check_nesting(tokens: list[_Token]) -> None:
-    """Refuse brackets in brackets, which leave no trace in the tree; what else nests is seen there."""
+    """Refuse too many brackets inside each other. Parentheses leave no node in the tree, so tokens are counted."""
     depth = 0
     for token in tokens:
         depth += (token["type"] in _OPENING) - (token["type"] in _CLOSING)
@@ -85,7 +86,7 @@ def _check_nesting(tokens: list[_Token]) -> None:
 
 
 def _subtrees(tree: _Tree) -> list[_Tree]:
-    """A node's children, in the order of the source: the condition of a filter stands before what follows it."""
+    """A node's children in the order of the source text: the condition of a filter comes before its projection."""
     children = [child for child in tree["children"] if isinstance(child, dict)]
     if tree["type"] == "filter_projection":
         return [children[0], children[2], children[1]]
@@ -114,7 +115,7 @@ def _preorder(tree: _Tree) -> Iterator[_Tree]:
 
 
 def _check_calls(tree: _Tree, tokens: list[_Token]) -> None:
-    """Refuse calls that can never work; the library would only say so on the first record that gets there."""
+    """Refuse unknown functions and wrong numbers of arguments; the library would report them only on evaluation."""
     named = [
         token
         for token, following in itertools.pairwise(tokens)

@@ -1,7 +1,7 @@
-"""JMESPath's functions, compiled: the library's own, charged to the budget before they run (`charges`).
+"""Closures for JMESPath's functions: each call is charged to the budget (`charges`), then the library runs it.
 
-Those that filters use on each element have a fast way for the types they are meant for; every other type goes to the
-library, so that there is one place that knows what is an error.
+Functions that filters often use on each element of an array have a fast implementation here for valid argument types.
+Calls with any other type go to the library, so that the library alone decides what is an error.
 """
 
 import math
@@ -24,14 +24,16 @@ _NUMBERS = (int, float)
 _LONG = 1 << SCANNED_SHIFT
 
 _FEW = 8
-"""Comparing a short text with so few costs no more than the call."""
+"""Elements that can be compared with a short string at no more than the cost of the call itself."""
 
 _AGGREGATE_STEPS = 20
+"""Steps of an aggregate function such as sum(), besides one for each element."""
+
 _READ_STEPS = 25
-"""What a call takes that looks into its argument, besides its length: a text that is no number is tried twice."""
+"""Steps of to_number(), besides those for the length: a string that is not an integer is parsed twice."""
 
 _BUILT_BYTES = 64
-"""An empty array, or a short text."""
+"""An empty array, or a short string."""
 
 _TYPE_NAMES = {
     str: "string",
@@ -45,32 +47,32 @@ _TYPE_NAMES = {
 
 
 class _Expression:
-    """`&expression` as a value; the library recognises it by the name of this class and calls `visit`."""
+    """`&expression` as a value. The library recognises it by this class' name (`_Expression`) and calls `visit`."""
 
-    __slots__ = ("_budget", "_turn", "expression")
+    __slots__ = ("_budget", "_element_cost", "expression")
 
-    def __init__(self, expression: Evaluate, turn: Cost, budget: Budget) -> None:
+    def __init__(self, expression: Evaluate, element_cost: Cost, budget: Budget) -> None:
         self.expression = expression
-        self._turn = turn
+        self._element_cost = element_cost
         self._budget = budget
 
     def visit(self, expression: Evaluate, value: Value) -> Value:
-        """The expression's result for one element; strings are charged because they are compared as keys."""
-        self._budget.spend(self._turn.steps, self._turn.built_bytes)
+        """Evaluate the expression on one element; string results are charged, as the library compares them as keys."""
+        self._budget.spend(self._element_cost.steps, self._element_cost.built_bytes)
         result = expression(value)
         if result.__class__ is str:
             self._budget.spend(len(result) >> SCANNED_SHIFT)
         return result
 
 
-def reference(expression: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
+def reference(expression: Evaluate, element_cost: Cost, budget: Budget) -> Evaluate:
     """`&expression`."""
-    made = _Expression(expression, turn, budget)
+    made = _Expression(expression, element_cost, budget)
     return lambda _value: made
 
 
 def call(name: str, arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
-    """`name(arguments…)`; name and number of arguments have been checked."""
+    """`name(arguments…)`; the name and the number of arguments are checked by `expression.parse`."""
     build = _FAST.get(name)
     return build(arguments, budget) if build else _from_library(name, arguments, budget)
 
@@ -135,7 +137,7 @@ def _affix(name: str, test: Callable[[str, str], bool]) -> _Builder:
 
 
 def _numeric(name: str, function: Callable[[Value], Value]) -> _Builder:
-    """Functions of one number."""
+    """A builder for a function of one number."""
 
     def build(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
         (argument,) = arguments
@@ -238,7 +240,7 @@ def _members(name: str, take: Callable[[Value], Value]) -> _Builder:
 
 
 def _aggregate(name: str, compute: Callable[[list[Value]], Value], *kinds: frozenset[type]) -> _Builder:
-    """Functions of an array whose elements are all of one of these kinds."""
+    """A builder for a function of an array; `kinds` are the sets of element types with a fast implementation."""
 
     def build(arguments: Sequence[Evaluate], budget: Budget) -> Evaluate:
         (argument,) = arguments

@@ -1,4 +1,4 @@
-"""Whether a record is one the subscription wants."""
+"""The matcher: decides whether a record passes all filters that a subscription has for its topic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,39 +24,41 @@ from webhookd.flow.filters.expression import Node, parse
 from webhookd.flow.filters.paths import Evaluate, Value
 
 _FAULTS = (FilterTooCostly, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
-"""What an evaluation raises: the library's errors are ValueErrors, `'a' < 1` a TypeError, ceil(1e999) arithmetic."""
+"""What an evaluation can raise: the library's errors are ValueErrors; `'a' < 1` raises TypeError, ceil(1e999)
+OverflowError (an ArithmeticError)."""
 
 _SHOWN_CHARACTERS = 80
 
 
 def shown(expression: str) -> str:
-    """A filter as errors name it."""
+    """A filter as it appears in error texts: cut to 80 characters."""
     return expression[:_SHOWN_CHARACTERS]
 
 
 def check(expression: str) -> None:
-    """InvalidFilter, with detail and position, unless the expression can be used as a filter."""
+    """Raise InvalidFilter, with detail and position, unless the expression can be used as a filter."""
     parse(expression)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Filter:
-    """One compiled expression; `source` is what error messages call it."""
+    """A compiled expression with its source text, which error texts quote."""
 
     source: str
     evaluate: Evaluate
 
 
 class Matcher:
-    """The filters of one subscription and topic; used by one thread.
+    """The filters of one subscription for one topic; not thread-safe.
 
-    A filter that raises on a record (a type it cannot compare), or takes too many steps, has not said no: the record is
-    not wanted if another filter says no, and otherwise undecided. `errors` counts the undecided records, and
-    `last_error` says, without anything of the record, which filter it was and why.
+    A filter fails on a record when it raises an error (on types that it cannot compare, for example) or exceeds the
+    budget. A failed filter has not rejected the record. If another filter rejects the record, it does not match;
+    otherwise it is undecided. `errors` counts the undecided records. `last_error` names the filter and the cause of the
+    latest one and contains nothing from the record.
     """
 
     def __init__(self, expressions: Sequence[str], *, drops_errors: bool = False) -> None:
-        """InvalidFilter when one does not parse or is out of bounds; `drops_errors`: one that raises says no."""
+        """Compile the filters; raises InvalidFilter. With `drops_errors` a filter that raises rejects the record."""
         self.errors = 0
         self.last_error = ""
         self._drops_errors = drops_errors
@@ -77,43 +79,45 @@ class Matcher:
         )
 
     def matches(self, value: bytes | None) -> bool:
-        """Whether all filters hold for the record; a tombstone (None) is JSON null.
+        """Whether the record passes all filters; a tombstone (None) is evaluated as JSON null.
 
-        UndecodableRecord when the value is not JSON that can be passed on, whatever the filters say. FilterFailed and
-        FilterTooCostly when none of them says no, and one could not be evaluated.
+        Raises UndecodableRecord when the value is not JSON in UTF-8, whatever the filters are; FilterFailed or
+        FilterTooCostly when a filter failed and no other one rejects the record.
         """
-        if self._spends:  # Budget.refill, without the call: it would cost a projection on a small record a fiftieth
+        if self._spends:  # Budget.refill, inlined: the call would make a projection on a small record 2 % slower
             budget = self._budget
             budget.record, budget.left, budget.room = value or b"", STEPS, BUILT_BYTES
         if value is None:
-            return self._hold(self._whole, None)
+            return self._passes_all(self._whole, None)
         if not self._whole:
             validate(value)
             return True
         try:
             record = self._decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._hold(self._whole, decode_strictly(value))
+            return self._passes_all(self._whole, decode_strictly(value))
         if len(value) > NUMBER_DIGITS or not value.isascii():
             check_bytes(value)
-        return self._hold(self._partial, record)
+        return self._passes_all(self._partial, record)
 
-    def _hold(self, filters: tuple[_Filter, ...], record: Value) -> bool:
+    def _passes_all(self, filters: tuple[_Filter, ...], record: Value) -> bool:
         for one in filters:
             try:
                 result = one.evaluate(record)
             except _FAULTS as error:
-                return self._despite(error, one, filters, record)
+                return self._after_failure(error, one, filters, record)
             if not result and is_false(result):
                 return False
         return True
 
-    def _despite(self, error: Exception, failed: _Filter, filters: tuple[_Filter, ...], record: Value) -> bool:
-        """False when a filter behind the failed one says no; otherwise raise what the failed one came to.
+    def _after_failure(self, error: Exception, failed: _Filter, filters: tuple[_Filter, ...], record: Value) -> bool:
+        """Evaluate the filters after the failed one: False if one rejects the record, otherwise raise the failure.
 
-        They go on with what is left of the record's budget. Once a costly filter has used it up, each of them has what
-        any record may cost, so that it does not silence the others. Where both kinds of error occur the one that raised
-        decides: its owner may have chosen to drop such records.
+        With `drops_errors` the result is also False instead of FilterFailed.
+
+        They continue with the rest of the record's budget. When a filter has used it up, each later filter gets the
+        fixed part of the budget, so that a costly filter does not prevent the others from rejecting the record. If
+        both kinds of failure occur, FilterFailed is raised, since the owner may have chosen to drop such records.
         """
         fault = _fault(failed, error)
         used_up = isinstance(error, FilterTooCostly)
@@ -139,7 +143,7 @@ def _fault(failed: _Filter, error: Exception) -> FilterFault:
 
 
 def _reason(error: Exception) -> str:
-    """Why an evaluation failed; the library's message on types quotes the record, so it is told anew."""
+    """Why an evaluation failed. The library's message on wrong types quotes the record, so it is replaced."""
     if isinstance(error, JMESPathTypeError):
         wanted = " or ".join(error.expected_types)
         return f"{error.function_name}() takes {wanted}, not {error.actual_type}"

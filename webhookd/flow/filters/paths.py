@@ -1,6 +1,6 @@
-"""Paths of field names from a value: `order.customer.id`, known before any record is.
+"""Paths of field names such as `order.customer.id`, and closures that read them from a value.
 
-What an expression reads from the root of a record by such paths is all that has to be decoded of it.
+An expression's paths are known when it is compiled. Only the values at these paths are decoded from a record.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from typing import Any, Protocol, TypeAlias
 from webhookd.flow.filters.expression import Node
 
 Value: TypeAlias = Any
-"""What `json.loads` makes of JSON, or what an expression makes of that."""
+"""A value as `json.loads` returns it, or the result of an expression on such a value."""
 
 Evaluate: TypeAlias = Callable[[Value], Value]
-"""A compiled expression: the current value in, the result out."""
+"""A compiled expression: takes the current value and returns the result."""
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -23,23 +23,23 @@ _CURRENT = frozenset({"current", "identity"})
 
 
 class Source(Protocol):
-    """How a value is held, and so how a path is read from it."""
+    """A representation of records in memory, which determines how a path is read."""
 
     def read(self, path: Path) -> Evaluate:
-        """A function that answers what stands at `path`, None where nothing does."""
+        """Build a function that returns the value at `path`, or None where there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Where an expression is evaluated: at `path` below the value it is given."""
+    """The value that a node is evaluated on: the one at `path` below the root."""
 
     source: Source
     path: Path = ()
 
 
 def walk(node: Node, path: Path) -> Path | None:
-    """The path that `node` leads to from `path`; None when it is more than field names."""
+    """The path that `node` selects, starting at `path`; None unless it consists of field names only."""
     if node.kind == "field":
         return (*path, node.value)
     if node.kind in _CURRENT:
@@ -55,10 +55,10 @@ def walk(node: Node, path: Path) -> Path | None:
 
 
 class Dictionaries:
-    """A value as `json.loads` makes it."""
+    """A source for values as `json.loads` returns them."""
 
     def read(self, path: Path) -> Evaluate:
-        """As Source says."""
+        """See Source."""
         if not path:
             return _itself
         if len(path) == 1:
@@ -89,7 +89,7 @@ def _keys(path: Path) -> Evaluate:
 
 
 def attributes(names: Path) -> Evaluate:
-    """Read through nested objects that are None where the record has nothing."""
+    """Build a function that reads nested attributes; it returns None as soon as one of them is None."""
     if len(names) == 1:
         return attrgetter(names[0])
     outer, inner = attributes(names[:-1]), attrgetter(names[-1])
@@ -102,7 +102,7 @@ def attributes(names: Path) -> Evaluate:
 
 
 def composed(first: Evaluate, *following: Evaluate) -> Evaluate:
-    """Each function applied to the result of the one before."""
+    """Build a function that applies each function to the result of the previous one."""
     if not following:
         return first
     if len(following) == 1:

@@ -1,4 +1,7 @@
-"""Projections, slices and selections, compiled: where a record's arrays decide how often something runs."""
+"""Closures for projections, slices and multi-selects.
+
+A projection runs once for each element of an array in the record, so it charges the budget before it starts.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +12,7 @@ from webhookd.flow.filters.paths import Evaluate, Value
 
 
 def index(position: int) -> Evaluate:
-    """`[position]` of an array."""
+    """`[position]`: an element of an array; null for other values and outside the array."""
 
     def evaluate(value: Value) -> Value:
         if value.__class__ is list and -len(value) <= position < len(value):
@@ -20,13 +23,13 @@ def index(position: int) -> Evaluate:
 
 
 def section(bounds: tuple[int | None, int | None, int | None]) -> Evaluate:
-    """`[start:stop:step]` of an array; a step of 0 is an error on every array."""
+    """`[start:stop:step]`: a slice of an array; null for other values. A step of 0 raises ValueError on any array."""
     taken = slice(*bounds)
     return lambda value: value[taken] if value.__class__ is list else None
 
 
 def flattened(base: Evaluate, budget: Budget) -> Evaluate:
-    """`base[]`: one level of arrays in an array dissolved."""
+    """`base[]`: the elements of an array, with the elements of arrays inside it in their place (one level)."""
 
     def evaluate(value: Value) -> Value:
         outer = base(value)
@@ -45,9 +48,9 @@ def flattened(base: Evaluate, budget: Budget) -> Evaluate:
     return evaluate
 
 
-def projection(base: Evaluate, each: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
-    """`base[*].each`; `turn` is what one element costs."""
-    steps, built = turn.steps, POINTER_BYTES + turn.built_bytes
+def projection(base: Evaluate, each: Evaluate, element_cost: Cost, budget: Budget) -> Evaluate:
+    """`base[*].each`: `each` of every element of an array; `element_cost` is the cost of one element."""
+    steps, built = element_cost.steps, POINTER_BYTES + element_cost.built_bytes
 
     def evaluate(value: Value) -> Value:
         elements = base(value)
@@ -59,9 +62,9 @@ def projection(base: Evaluate, each: Evaluate, turn: Cost, budget: Budget) -> Ev
     return evaluate
 
 
-def value_projection(base: Evaluate, each: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
-    """`base.*.each`."""
-    steps, built = turn.steps, POINTER_BYTES + turn.built_bytes
+def value_projection(base: Evaluate, each: Evaluate, element_cost: Cost, budget: Budget) -> Evaluate:
+    """`base.*.each`: `each` of every value of an object; `element_cost` is the cost of one value."""
+    steps, built = element_cost.steps, POINTER_BYTES + element_cost.built_bytes
 
     def evaluate(value: Value) -> Value:
         members = base(value)
@@ -73,9 +76,9 @@ def value_projection(base: Evaluate, each: Evaluate, turn: Cost, budget: Budget)
     return evaluate
 
 
-def filter_projection(base: Evaluate, each: Evaluate, wanted: Evaluate, turn: Cost, budget: Budget) -> Evaluate:
-    """`base[?wanted].each`; `turn` is what each and wanted cost."""
-    steps, built = turn.steps, POINTER_BYTES + turn.built_bytes
+def filter_projection(base: Evaluate, each: Evaluate, wanted: Evaluate, element_cost: Cost, budget: Budget) -> Evaluate:
+    """`base[?wanted].each`; `element_cost` is the cost of `wanted` and `each` on one element."""
+    steps, built = element_cost.steps, POINTER_BYTES + element_cost.built_bytes
 
     def evaluate(value: Value) -> Value:
         elements = base(value)
@@ -92,7 +95,7 @@ def _present(results: Iterable[Value]) -> list[Value]:
 
 
 def selected_list(parts: Sequence[Evaluate]) -> Evaluate:
-    """`[a, b]`."""
+    """`[a, b]`: a list of results; null for null."""
 
     def evaluate(value: Value) -> Value:
         return None if value is None else [part(value) for part in parts]
@@ -101,12 +104,12 @@ def selected_list(parts: Sequence[Evaluate]) -> Evaluate:
 
 
 def constant_list(literals: list[Value]) -> Evaluate:
-    """`['a', 'b']`: one list for all records; no function changes its arguments."""
+    """`['a', 'b']`: the same list for all records, which is safe because no function modifies its arguments."""
     return lambda value: None if value is None else literals
 
 
 def selected_object(parts: Sequence[tuple[str, Evaluate]]) -> Evaluate:
-    """`{name: a, other: b}`; of a name given twice the last counts, and every part is evaluated."""
+    """`{name: a, other: b}`; all parts are evaluated, and the last one wins where a name occurs twice."""
 
     def evaluate(value: Value) -> Value:
         return None if value is None else {name: part(value) for name, part in parts}
