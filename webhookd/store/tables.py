@@ -1,7 +1,7 @@
 """The tables, as the migrations build them on Postgres and on SQLite.
 
-Times are seconds since the epoch, as floats. What an endpoint answered or a record held can be any text, so the two
-column types here replace what Postgres cannot store (NUL characters, lone surrogates) instead of failing on it.
+Times are seconds since the epoch, as floats. Answers of endpoints and values of records can be any text, so the two
+column types here replace what Postgres cannot store (NUL characters, lone surrogates) instead of raising an error.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 Json = Any
-"""What the json module can write."""
+"""Any document that the json module can write."""
 
 
 def storable(text: str) -> str:
@@ -57,11 +57,11 @@ class AnyJson(TypeDecorator[Json]):
 
 
 class Table(DeclarativeBase):
-    """What every table shares: the metadata that the migrations are compared with."""
+    """Base class of the tables; its metadata is what the migrations are compared with."""
 
 
 class SubscriptionRow(Table):
-    """One subscription; `version` grows with every change and is what processes compare."""
+    """One subscription; `version` grows by one with every change, and processes compare it."""
 
     __tablename__ = "subscriptions"
 
@@ -114,7 +114,7 @@ class SubscriptionStatusRow(Table):
 
 
 class ActivityRow(Table):
-    """One event; `routine` marks successful calls, of which only the newest are ever shown."""
+    """One event; `routine` marks successful calls, of which only the newest are shown and kept."""
 
     __tablename__ = "activity"
     __table_args__ = (
@@ -122,7 +122,7 @@ class ActivityRow(Table):
         Index("ix_activity_at", "at"),
     )
 
-    # SQLite counts up by itself only for a column it calls INTEGER.
+    # SQLite generates ids only for a column of type INTEGER.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
     at: Mapped[float] = mapped_column(Float)
@@ -175,7 +175,7 @@ class IngestMemberRow(Table):
 
 
 class KafkaClusterRow(Table):
-    """The one Kafka cluster that this database's subscriptions and offsets are about."""
+    """The one Kafka cluster that this database belongs to."""
 
     __tablename__ = "kafka_cluster"
 
@@ -185,7 +185,7 @@ class KafkaClusterRow(Table):
 
 
 class AdministrationRow(Table):
-    """The one row that says whether webhookd is online; without it, it is."""
+    """The one row that says whether webhookd is online; without a row it is."""
 
     __tablename__ = "administration"
 
@@ -196,7 +196,7 @@ class AdministrationRow(Table):
 
 
 class DroppedGroupRow(Table):
-    """A consumer group whose subscription is deleted: to be removed from Kafka once ingest has left it."""
+    """A consumer group of a deleted subscription: deleted from Kafka once no member is left."""
 
     __tablename__ = "dropped_groups"
 

@@ -44,7 +44,7 @@ def register(services: Services, document: Document) -> Subscription:
     subscription = _positioned(services, draft, new=_topics(draft), commit=services.brokers.commit)
     with services.database.transaction() as session:
         subscriptions.insert(session, subscription)
-        activity.append(session, [_turned(subscription, administration.read(session, hold=True))])
+        activity.append(session, [_turned(subscription, administration.read(session, lock=True))])
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
     _announce(services, subscription.id, subscription.version)
     return subscription
@@ -69,7 +69,7 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
         subscriptions.replace(session, subscription)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != outline.active:
-            activity.append(session, [_turned(subscription, administration.read(session, hold=True))])
+            activity.append(session, [_turned(subscription, administration.read(session, lock=True))])
     _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
     _announce(services, id_, subscription.version)
     return subscription
