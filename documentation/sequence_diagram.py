@@ -90,21 +90,24 @@ def _step(line: str) -> Step:
 
 
 def draw(diagram: Diagram) -> str:
-    """The diagram as an SVG element."""
+    """The diagram as an SVG element, one line for each of its parts."""
     columns = _columns(diagram)
     width = _width(diagram, columns)
-    rows = list(_rows(diagram, columns, width))
     height = HEAD + ROW * (len(diagram.steps) + 1)
-    lifelines = "".join(
-        f'<line class="life" x1="{x:.0f}" y1="{HEAD:.0f}" x2="{x:.0f}" y2="{height - MARGIN:.0f}"/>'
-        for x in columns.values()
-    )
-    heads = "".join(_head(label, columns[name]) for name, label in diagram.participants.items())
-    names = ", ".join(diagram.participants.values())
-    return (
+    names = escape(", ".join(diagram.participants.values()))
+    parts = [
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img" '
-        f'aria-label="Sequence diagram: {escape(names)}">{lifelines}{heads}{"".join(rows)}</svg>'
-    )
+        f'aria-label="Sequence diagram: {names}">',
+        *[_lifeline(x, height) for x in columns.values()],
+        *[_head(label, columns[name]) for name, label in diagram.participants.items()],
+        *_rows(diagram, columns, width),
+        "</svg>",
+    ]
+    return "\n".join(parts)
+
+
+def _lifeline(x: float, height: float) -> str:
+    return f'<line class="life" x1="{x:.0f}" y1="{HEAD:.0f}" x2="{x:.0f}" y2="{height - MARGIN:.0f}"/>'
 
 
 def _columns(diagram: Diagram) -> dict[str, float]:

@@ -5,13 +5,13 @@
   window.Worker = class extends EventTarget {
     constructor(url) {
       super();
+      const base = new URL(url, location);
       this.onmessage = null;
       this.onerror = null;
       this.frame = document.createElement("iframe");
       this.frame.hidden = true;
       document.body.appendChild(this.frame);
       const scope = this.frame.contentWindow;
-      scope.postMessage = undefined;
       const send = data => {
         const event = new MessageEvent("message", { data });
         this.dispatchEvent(event);
@@ -21,14 +21,14 @@
         urls.reduce((done, next) => done.then(() => load(next)), Promise.resolve());
       const load = source => new Promise((resolve, reject) => {
         const script = scope.document.createElement("script");
-        script.src = new URL(source, url);
+        script.src = new URL(source, base);
         script.onload = resolve;
         script.onerror = reject;
         scope.document.body.appendChild(script);
       });
       scope.postMessage = send;
       this.scope = scope;
-      this.ready = load(url);
+      this.ready = load(base);
       this.ready.catch(error => this.onerror && this.onerror(error));
     }
     postMessage(data) {
