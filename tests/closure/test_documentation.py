@@ -58,5 +58,5 @@ def test_each_module_that_a_page_names_exists(page: Path) -> None:
 @every_page
 def test_each_setting_that_a_page_names_exists(page: Path) -> None:
     settings = {f"WEBHOOKD_{name.upper()}" for name in Settings.model_fields}
-    named = set(re.findall(r"WEBHOOKD_[A-Z_]+[A-Z]", page.read_text(encoding="utf-8")))
+    named = set(re.findall(r"\bWEBHOOKD_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")))
     assert named - settings - NOT_OURS == set()
