@@ -1,4 +1,4 @@
-"""What the documentation names exists: tests, scenarios, make targets, modules and settings.
+"""What the documentation names exists: tests, scenarios, make targets, modules, settings, fields and codes.
 
 Oracle: the repository's own files. The site's links and anchors are checked by `make docs`.
 """
@@ -17,6 +17,14 @@ TESTS = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rgl
 PROMISE = (DOCS / "explanation" / "promise.md").read_text(encoding="utf-8")
 NOT_OURS = {"WEBHOOKD_TEST_KAFKA", "WEBHOOKD_TEST_REDIS", "WEBHOOKD_TEST_POSTGRES"}
 """Environment variables of the tests' stack."""
+
+SOURCE = "\n".join(
+    path.read_text(encoding="utf-8")
+    for package in ("api", "command", "load-test", "webhookd", "workers")
+    for path in sorted((ROOT / package).rglob("*.py"))
+)
+FROM_ELSEWHERE = {"pg_dump", "read_only"}
+"""Words of other programs."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 
@@ -60,3 +68,12 @@ def test_each_setting_that_a_page_names_exists(page: Path) -> None:
     settings = {f"WEBHOOKD_{name.upper()}" for name in Settings.model_fields}
     named = set(re.findall(r"\bWEBHOOKD_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")))
     assert named - settings - NOT_OURS == set()
+
+
+@every_page
+def test_each_word_with_an_underscore_that_a_page_names_is_in_the_code(page: Path) -> None:
+    """Fields, codes, reasons, log events: one that was renamed in the code must not keep its old name here."""
+    text = page.read_text(encoding="utf-8")
+    words = {word for snippet in code(text) for word in re.findall(r"(?<![\w-])[a-z]+(?:_[a-z]+)+(?!\w)", snippet)}
+    words = {word for word in words if not word.startswith("test_")} - FROM_ELSEWHERE
+    assert {word for word in words if not re.search(rf"\b{word}\b", SOURCE)} == set()
