@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
+.PHONY: help demo test check format lint types imports docs pytest up down bench bench-idle bench-million bench-takeover \
 	bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
@@ -22,10 +22,10 @@ demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in th
 
 # -k: every step runs and says what it found, also after one that failed.
 test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postgres
-	@exec $(MAKE) --no-print-directory -k format lint types imports pytest
+	@exec $(MAKE) --no-print-directory -k format lint types imports docs pytest
 
 check: $(VENV)/test ## the checks alone: seconds, no services
-	@exec $(MAKE) --no-print-directory -k format lint types imports
+	@exec $(MAKE) --no-print-directory -k format lint types imports docs
 
 format: $(VENV)/test
 	@echo "== ruff format --check"
@@ -42,6 +42,10 @@ types: $(VENV)/test
 imports: $(VENV)/test
 	@echo "== lint-imports"
 	@exec $(BIN)/lint-imports
+
+docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
+	@echo "== documentation"
+	@exec $(BIN)/python -m documentation
 
 # Two files at a time: the slow ones wait for processes, sessions and leases, and the others need a core.
 pytest: $(VENV)/test
@@ -92,7 +96,7 @@ lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows
 
 clean: ## everything made here, Kafka's jars included
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
-	rm -rf $(VENV) .state build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .state .cache build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The environments. A stamp is newer than what it was made from, so a second run installs nothing.
 $(VENV)/bin/python:

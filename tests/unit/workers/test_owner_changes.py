@@ -1,6 +1,6 @@
 """What a subscription's owner changed is looked at afresh; what only went on in another process is not.
 
-Oracle: docs/operating.md, "Alerts after a change". Consumer and services are in the test's hand.
+Oracle: docs/how-to/alerts.md, "Alerts after a change". Consumer and services are in the test's hand.
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """What stands still for too long makes its subscription unhealthy, with the cause, until it is over.
 
-Oracle: the table of states in docs/operating.md. Consumer, services and clock are in the test's hand.
+Oracle: the table of states in docs/reference/statuses.md. Consumer, services and clock are in the test's hand.
 """
 
 import pytest

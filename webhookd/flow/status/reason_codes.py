@@ -3,7 +3,7 @@
 A code of webhookd's own stands in OWN. What an exchange comes to is told by its failure code or by the endpoint's HTTP
 status, which stand in EXCHANGES: a status by itself (`http_429`) or by its class (`http_5xx`). tests/closure holds that
 each has its advice for a mail (flow/alerting/alert_text.py, flow/alerting/failure_advice.py) and its row in
-docs/operating.md.
+docs/reference/statuses.md.
 """
 
 from collections.abc import Mapping
