@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from stack.errors import NotStarted
 
@@ -89,6 +90,7 @@ def spawn(
     command: Sequence[str | Path],
     *,
     log_file: Path | None = None,
+    output: IO[bytes] | None = None,
     user: str = "",
     environment: Mapping[str, str] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
@@ -96,12 +98,14 @@ def spawn(
 ) -> Child:
     """Start a command; with a log file it writes there and works in that directory, else where this process does.
 
+    Without a log file it writes to `output` if given.
+
     `leash_signal` is what it gets when this process dies without a word: SIGKILL unless it has children of its own to
     take along.
     """
     leashed = [sys.executable, "-I", "-S", PARENT_DEATH, str(os.getpid()), str(int(leash_signal)), user, *command]
     with contextlib.ExitStack() as files:
-        output = files.enter_context(log_file.open("ab")) if log_file else None
+        output = files.enter_context(log_file.open("ab")) if log_file else output
         process = subprocess.Popen(
             leashed,
             stdin=subprocess.DEVNULL,
