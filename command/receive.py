@@ -87,11 +87,25 @@ class _Request(BaseHTTPRequestHandler):
 
 
 def readable(body: bytes) -> str:
-    """The body as people read it: JSON indented with its numbers and strings as they were sent, anything else as text.
+    """The body as people read it, its numbers and strings as they were sent.
 
-    Bytes that are not UTF-8 are shown as escapes.
+    A line for each record of a delivery; other JSON is indented; anything else is text, with escapes for bytes that are
+    not UTF-8.
     """
     try:
+        records = _records(body)
+        if records is not None:
+            return '{"messages":[\n  ' + ",\n  ".join(records) + "\n]}"
         return msgspec.json.format(body, indent=2).decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return body.decode("utf-8", "backslashreplace")
+
+
+def _records(body: bytes) -> list[str] | None:
+    """The records of a delivery; None for a body that is JSON of another kind."""
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        records = msgspec.json.decode(fields.pop("messages"), type=list[msgspec.Raw])
+    except (msgspec.ValidationError, KeyError):
+        return None
+    return None if fields else [bytes(record).decode() for record in records]

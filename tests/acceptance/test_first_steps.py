@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from command.receive import readable
 from tests.harness.command_process import CommandProcess
 from tests.harness.kafka_admin import admin_of
 
@@ -137,8 +138,8 @@ def port_in(line: str) -> int:
 def test_receiver_shows_headers_and_body() -> None:
     with CommandProcess("receive", "--port", "0") as receiver:
         port = port_in(receiver.wait_for("listening on"))
-        assert post(port, '{"messages":[{"value":1.50,"name":"ü"}]}'.encode(), **{"X-Api-Key": "secret"}) == 200
-        receiver.wait_for('"value": 1.50')
+        assert post(port, b'{"messages":[{"value":1.50},{"value":"\xc3\xbc"}]}', **{"X-Api-Key": "secret"}) == 200
+        receiver.wait_for('"value":"ü"')
         assert post(port, b"not \xff JSON") == 200
         receiver.wait_for("not \\xff JSON")
         assert receiver.interrupt() == 0
@@ -146,7 +147,21 @@ def test_receiver_shows_headers_and_body() -> None:
     shown = receiver.output
     assert "\nPOST /hook\n" in shown
     assert "\nX-Api-Key: secret\n" in shown
-    assert '\n      "name": "ü"\n' in shown
+    assert '\n{"messages":[\n  {"value":1.50},\n  {"value":"ü"}\n]}\n' in shown
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b'{"messages":[],"more":1e2}', '{\n  "messages": [],\n  "more": 1e2\n}'),
+        (b'{"messages":7}', '{\n  "messages": 7\n}'),
+        (b"[1]", "[\n  1\n]"),
+        (b"{", "{"),
+        (b"", ""),
+    ],
+)
+def test_other_bodies_are_shown_as_what_they_are(body: bytes, shown: str) -> None:
+    assert readable(body) == shown
 
 
 def test_receiver_answers_the_status_it_was_given() -> None:
