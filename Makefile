@@ -59,6 +59,9 @@ service: $(VENV)/runtime ## API, ingest, workers and Flower in this terminal, on
 down: $(VENV)/runtime ## stop what `make up` started
 	@exec $(BIN)/python -m stack down
 
+picture: $(VENV)/runtime ## draw README's picture anew, from a run of the demo
+	@exec $(BIN)/python -m pictures
+
 # The scripts in load-test/ use the checkout's own packages, the stack included.
 LOAD_TEST = PYTHONPATH=$(CURDIR) $(BIN)/python load-test
 

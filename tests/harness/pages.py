@@ -7,6 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+OTHER_TESTS = {
+    "make demo": "tests/acceptance/test_demo.py runs `webhookd demo`, which is all that make does",
+    "make test": "it is what runs this test",
+}
+"""Commands that tests/acceptance/test_readme_blocks.py does not type, and why."""
+
 _FENCE = re.compile(r"^( *)(```+|~~~+) *([^`]*)$")
 _TERMINAL = re.compile(r"\*\*Terminal (\d+)\*\*")
 
@@ -28,6 +34,11 @@ class Block:
     def place(self) -> str:
         """Where it is, as editors understand it."""
         return f"{self.page}:{self.line}"
+
+
+def run_elsewhere(block: Block) -> bool:
+    """Whether every command of the block is another test's."""
+    return all(line.startswith(tuple(OTHER_TESTS)) for line in block.text.splitlines())
 
 
 def pages() -> list[Path]:
@@ -56,3 +67,7 @@ def _blocks(page: Path) -> Iterator[Block]:
                 break
             inside.append(inner.removeprefix(indent) + "\n")
         yield Block(page=name, line=number, info=info.strip(), text="".join(inside), terminal=terminal)
+
+
+PAGES = [page for page in pages() if any(block.info == "bash" for block in blocks(page))]
+"""The pages that ask their reader to type something."""
