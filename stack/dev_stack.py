@@ -82,7 +82,9 @@ def _report(process: "subprocess.Popen[bytes]") -> int:
     if not ENVIRONMENT_FILE.exists():
         process.terminate()
         return 1
-    print(f"stack: up; `. {ENVIRONMENT_FILE.relative_to(ROOT)}` makes it known to this shell, `make down` stops it")
+    environment = ENVIRONMENT_FILE.relative_to(ROOT)
+    print(f"stack: up; `make service` runs webhookd on it, `. {environment}` sets a shell up for it,")
+    print("`make down` stops it and deletes its data")
     return 0
 
 

@@ -10,7 +10,8 @@ Each page with `bash` blocks is read from its top; the rules, in the order in wh
                                 its terminal, and the end of the page, begin with Ctrl-C
     bash                        every command of the block ends with exit code 0
     http                        a terminal above comes to show these lines, digits and ids aside; `…` is for any lines
-    json                        the output of the block above holds these fields; it is typed again until that is so
+    json                        the JSON at the end of the output above holds these fields; the last line of that block
+                                is typed again until it does
 
 Oracles: bash's exit codes, and what the commands print. Real: bash, make, curl, every process, Kafka, Redis, Postgres.
 """
@@ -22,6 +23,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -56,7 +58,7 @@ class Reader:
         self._terminals: dict[int, Terminal] = {}
         self._exits = ExitStack()
         self._last: Block | None = None
-        self._answer = ""
+        self._output = ""
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +77,7 @@ class Reader:
                 shown = re.compile(pattern_of(self._local(block.text)), re.DOTALL)
                 until(lambda: any(map(shown.search, self._screens())), block.place)
             case "json" if self._last is not None:
-                until(lambda: self._answer_holds(json.loads(self._local(block.text))), f"{block.place}: {self._answer}")
+                self._wait_for_answer(block.place, json.loads(self._local(block.text)))
 
     def _type(self, block: Block) -> None:
         if block.terminal not in self._terminals:
@@ -88,13 +90,20 @@ class Reader:
             return
         code, output = terminal.run(self._local(block.text))
         assert code == 0, f"{block.place} failed:\n{output}"
-        self._last, self._answer = block, output
+        self._last, self._output = block, output
+
+    def _wait_for_answer(self, place: str, shown: object) -> None:
+        try:
+            until(lambda: self._answer_holds(shown), place)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the last answer:\n{self._output}") from None
 
     def _answer_holds(self, shown: object) -> bool:
-        if holds(json.loads(self._answer), shown):
+        """Whether it does; types the last line again when it does not."""
+        if holds(json.loads(self._output[self._output.index("{") :]), shown):
             return True
         assert self._last is not None
-        self._type(self._last)
+        self._type(replace(self._last, text=self._last.text.splitlines()[-1]))
         return False
 
     def _screens(self) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """Above the slowest start of a service's processes on a busy machine."""
 
 SETUP = """
