@@ -50,7 +50,7 @@ def main() -> None:
     Try it:        webhookd demo                      needs nothing but Python
     One endpoint:  webhookd run --bootstrap-servers … --topic … --url …
     A service:     webhookd migrate, then api, ingest, worker --queue first, worker --queue retry, flower
-    To try it on:  webhookd topic create …, webhookd topic produce …, webhookd receive
+    First steps:   webhookd topic create …, webhookd topic produce …, webhookd receive
 
     The service's processes read their settings from WEBHOOKD_… environment variables; `webhookd settings` lists them.
     """

@@ -59,7 +59,7 @@ class Receiver(ThreadingHTTPServer):
             click.echo(text)
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:  # noqa: ANN401 - socketserver's own signature
-        """Say in a line what ended a connection; a client that has gone is none of our errors."""
+        """Print in one line what ended a connection; a client that has disconnected is not an error."""
         del request, client_address
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):

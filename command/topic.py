@@ -41,7 +41,7 @@ bootstrap_servers_option = click.option(
 @click.group()
 def topic() -> None:
     """Create a Kafka topic, and produce records to it."""
-    # What librdkafka logs is said in the command's own error line.
+    # The command's own error line has what librdkafka would log.
     logging.getLogger("librdkafka").addHandler(logging.NullHandler())
 
 

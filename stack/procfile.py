@@ -2,10 +2,10 @@
 
     migrate     the database's schema
     start       every process, its lines on this terminal under its name
-    ready       said once, when the API reports that webhookd works
+    ready       printed once, when the API reports that webhookd works
     stop        Ctrl-C, SIGTERM, or a process that ends by itself: all are asked to stop, and waited for
 
-For one machine and one reader: a service in earnest runs each process under a supervisor that starts it again.
+It is for trying webhookd out. In production a supervisor runs each process and starts it again when it ends.
 """
 
 import json

@@ -22,6 +22,7 @@ import re
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,8 @@ UNTIL_CTRL_C = {
 NOT_HERE = ("make up", "make down")
 
 LEFT_OUT = {".git", ".state", ".venv"}
+STAMPS = {"runtime", "test"}
+"""Files in .venv: make installs nothing while they are newer than the lock files."""
 
 
 class Reader:
@@ -134,14 +137,20 @@ def holds(answer: object, shown: object) -> bool:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """The checkout as it is, but for what belongs to its own developer."""
+    """The checkout without what belongs to its developer; its environment looks new, so make installs nothing."""
     place = tmp_path / "clone"
-    place.mkdir()
-    for path in ROOT.iterdir():
-        if path.name not in LEFT_OUT:
-            (place / path.name).symlink_to(path)
-    (place / ".venv").symlink_to(sys.prefix)
+    _link(ROOT, place, LEFT_OUT)
+    _link(Path(sys.prefix), place / ".venv", STAMPS)
+    for stamp in STAMPS:
+        (place / ".venv" / stamp).touch()
     return place
+
+
+def _link(source: Path, place: Path, left_out: AbstractSet[str]) -> None:
+    place.mkdir()
+    for path in source.iterdir():
+        if path.name not in left_out:
+            (place / path.name).symlink_to(path)
 
 
 @pytest.fixture
