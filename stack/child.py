@@ -70,10 +70,19 @@ class Child:
         """Ask it to stop (also when it is frozen), wait, then kill it and what is left of its group."""
         self.send(self._stop_signal)
         self.thaw()
+        self.wait_or_kill(timeout_s)
+
+    def wait_or_kill(self, timeout_s: float) -> bool:
+        """Wait for the end of one that has been asked to stop, then kill what is left of its group.
+
+        Returns whether it has ended by itself.
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
+        ended = self.exit_code is not None
         self._signal_group(signal.SIGKILL)
         self._process.wait()
+        return ended
 
     def tail(self, line_count: int = 15) -> str:
         """The last lines it wrote, for the message when it did not come up."""

@@ -140,11 +140,12 @@ def _is_ready(api_url: str) -> bool:
 
 
 def _stop(running: Mapping[str, Child], output: Output) -> None:
-    """Ask all of them at once, then wait for each."""
+    """Ask all of them at once, and each only once: a second signal would end it before its requests have ended."""
     for child in running.values():
         child.send(signal.SIGTERM)
-    for child in running.values():
-        child.stop(STOP_TIMEOUT_S)
+    for name, child in running.items():
+        if not child.wait_or_kill(STOP_TIMEOUT_S):
+            output.say(OWN_NAME, f"{name} did not end within {STOP_TIMEOUT_S:.0f} s and was killed")
     output.finish(LAST_LINES_S)
     if running:
         output.say(OWN_NAME, "stopped")

@@ -70,6 +70,8 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exits.__exit__(kind, error, trace)
+        killed = [line for screen in self._screens() for line in screen.splitlines() if "was killed" in line]
+        assert kind is not None or killed == []
 
     def read(self, block: Block) -> None:
         """Do what the block asks for, or see that it is true."""
