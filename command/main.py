@@ -14,8 +14,10 @@ MODULES = {
     "flower": "command.service",
     "ingest": "command.service",
     "migrate": "command.service",
+    "receive": "command.receive",
     "run": "command.run",
     "settings": "command.service",
+    "topic": "command.topic",
     "worker": "command.service",
 }
 """Where each command is defined, under its own name."""
@@ -48,6 +50,7 @@ def main() -> None:
     Try it:        webhookd demo                      needs nothing but Python
     One endpoint:  webhookd run --bootstrap-servers … --topic … --url …
     A service:     webhookd migrate, then api, ingest, worker --queue first, worker --queue retry, flower
+    First steps:   webhookd topic create …, webhookd topic produce …, webhookd receive
 
     The service's processes read their settings from WEBHOOKD_… environment variables; `webhookd settings` lists them.
     """

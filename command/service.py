@@ -191,6 +191,8 @@ def flower(arguments: tuple[str, ...]) -> None:
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
     build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
+    # Flower has stopped by now; at its exit Python would wait for threads that still ask the workers something.
+    ShutdownSignals.exit_process(0)
 
 
 @click.command()

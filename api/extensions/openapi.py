@@ -1,4 +1,4 @@
-"""The OpenAPI document at /openapi.json, and blueprints that read their arguments strictly."""
+"""The OpenAPI document at /openapi.json, and blueprints that parse their arguments strictly."""
 
 import marshmallow
 from flask import Flask
@@ -11,7 +11,7 @@ from webhookd import __version__
 
 
 class FieldErrorSchema(marshmallow.Schema):
-    """One field and what is wrong with it."""
+    """A field and what is wrong with it."""
 
     field = marshmallow.fields.String(metadata={"description": "path of the field, empty for the whole document"})
     reason = marshmallow.fields.String()
@@ -27,7 +27,7 @@ class ErrorSchema(marshmallow.Schema):
 
 
 class StrictBlueprint(Blueprint):
-    """A blueprint whose bodies are read strictly."""
+    """A blueprint that parses bodies and queries strictly."""
 
     ARGUMENTS_PARSER = StrictParser()
 
@@ -38,10 +38,10 @@ class DocumentedApi(Api):
     ERROR_SCHEMA = ErrorSchema
 
     def _register_error_handlers(self) -> None:
-        """Leave errors to `problems`."""
+        """Leave errors to `error_responses`."""
 
     def handle_http_exception(self, error: HTTPException) -> object:
-        """Answer in the one shape, should flask-smorest ever ask."""
+        """Answer in the one shape, should flask-smorest ever call this."""
         return error_responses.from_http_error(error).response()
 
 

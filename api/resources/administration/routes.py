@@ -47,13 +47,13 @@ class Administration(MethodView):
             administration.switch(session, status, document["offline_message"])
             answer = overview(session, clock.wall_clock())
         _log.warning("switched", status=status.value, offline_message=document["offline_message"])
-        _announce(services, status)
+        _notify(services, status)
         return answer
 
 
-def _announce(services: Services, status: Availability) -> None:
-    """Every process reads the switch about once a second, should this not get there."""
+def _notify(services: Services, status: Availability) -> None:
+    """A lost notification delays the change by about a second: every process also reads the row."""
     try:
         services.notifications.publish(AdministrationChanged(status=status))
     except QueueUnavailable as error:
-        _log.warning("announcement_failed", code=error.code, error=str(error))
+        _log.warning("change_notification_failed", code=error.code, error=str(error))

@@ -41,8 +41,8 @@ class Status(MethodView):
         with services_of(current_app).database.transaction() as session:
             loaded = subscriptions.load(session, [id_]).get(id_)
             emails = loaded.alerting.emails if isinstance(loaded, Subscription) else ()
-            facts = StatusRows(
-                outline=subscriptions.summary(session, id_),
+            rows = StatusRows(
+                summary=subscriptions.summary(session, id_),
                 usable=isinstance(loaded, Subscription),
                 status=subscription_statuses.read(session, id_),
                 administration=administration.read(session),
@@ -50,4 +50,4 @@ class Status(MethodView):
                 dead_letters=dead_letters.count(session, id_),
                 mail_failures=mail_failures.read(session, id_, emails),
             )
-        return render_status(facts, clock.wall_clock())
+        return render_status(rows, clock.wall_clock())
