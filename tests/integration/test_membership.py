@@ -12,14 +12,14 @@ from threading import Event
 import pytest
 
 from tests.harness.subscriptions import subscription
-from webhookd.flow.control.change_notification import ChangeNotification
-from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S
+from webhookd.flow.assignment.change_notification import ChangeNotification
+from webhookd.flow.assignment.membership import REJOIN_AFTER_S, STEADY_S
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
-from workers.ingest.control.assignment import Membership, SubscriptionAssignment
+from workers.ingest.assignment.assignment import Membership, SubscriptionAssignment
 
 PATIENCE_S = 20.0
 LOST_S = 15.0
@@ -41,7 +41,7 @@ class Process:
         self.moves = 0
         self._changed = scene.changed
         member = Membership(id=id_, timeout_s=60.0, kafka_timeout_s=LOST_S, monotonic=lambda: scene.time(self))
-        self.control = SubscriptionAssignment(
+        self.assignment = SubscriptionAssignment(
             scene.database, self, self, member=member, interval_s=0.01, listen=no_notifications
         )
 
@@ -108,11 +108,11 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     with made.database.transaction() as session:
         for id_ in IDS:
             subscriptions.insert(session, replace(subscription(), id=id_))
-    made.a.control.start()
-    made.b.control.start()
+    made.a.assignment.start()
+    made.b.assignment.start()
     yield made
-    made.a.control.stop()
-    made.b.control.stop()
+    made.a.assignment.stop()
+    made.b.assignment.stop()
     made.database.close()
 
 
@@ -139,6 +139,7 @@ def test_nothing_moves_while_neither_reaches_kafka(scene: Scene) -> None:
     moves = scene.a.moves + scene.b.moves
     scene.a.reachability = scene.a.reachability.failed(100.0, "timed out")
     scene.b.reachability = scene.b.reachability.failed(103.0, "timed out")
+    scene.let_both_read()  # else the first to read after the bound finds the other's heartbeat from before
     for now in (100.0 + LOST_S, 130.0, 500.0):
         scene.now = now
         scene.let_both_read()
