@@ -25,7 +25,9 @@ def passes(scene: Scene, seconds: float, seen: Topics | None = WELL) -> Subscrip
         if seen is not None:
             scene.consumer.update_topics(seen)
         if scene.services.held is None:
-            scene.consumer.update_end_offsets(scene.services.offsets.end_offsets(scene.consumer.unfetched_partitions(), 1.0))
+            scene.consumer.update_end_offsets(
+                scene.services.offsets.end_offsets(scene.consumer.unfetched_partitions(), 1.0)
+            )
         scene.consumer.check()
     return scene.consumer.status()
 

@@ -1,4 +1,4 @@
-"""The board in this process' memory: the embedded default's, under the same contract suite as the one in Redis."""
+"""The coordination store in this process' memory, for the embedded default. One contract suite tests it and Redis'."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHear
 
 
 class MemoryCoordination:
-    """What RedisBoard answers, for the threads of one process."""
+    """Behaves like RedisCoordination, for the threads of one process."""
 
     def __init__(self, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
         self._silence_s = worker_silence_s
@@ -25,7 +25,7 @@ class MemoryCoordination:
         self._sequence = 0
 
     def offer(self, offers: Sequence[Publication]) -> None:
-        """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
+        """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
         with self._changed:
             for offer in offers:
                 ref = offer.ref
@@ -33,7 +33,7 @@ class MemoryCoordination:
                 self._occupy(ref)
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
+        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
         with self._changed:
             answers = [self._claim(ref) for ref in refs]
             started = [
@@ -46,12 +46,12 @@ class MemoryCoordination:
             return answers
 
     def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
-        """Whether each delivery is still the one its lanes wait for."""
+        """Whether each delivery is still the current one of its lanes."""
         with self._changed:
             return [self._holds(ref) for ref in refs]
 
     def flush(self, flush: ReportFlush) -> None:
-        """Hand over reports and what becomes of the payloads, in one step."""
+        """Add reports, and keep or drop payloads, in one atomic step."""
         with self._changed:
             self._payloads.update(flush.keep)
             for key in flush.drop:
@@ -60,7 +60,7 @@ class MemoryCoordination:
                 self._append(reply, list(reports))
 
     def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
-        """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one."""
+        """Return the reports after `after` ("0" for all), and where to continue; waits up to `wait_s` for one."""
         seen = int(after)
         with self._changed:
             stream = self._streams[reply]
@@ -71,23 +71,23 @@ class MemoryCoordination:
             return found, str(stream[-1][0]) if stream else after
 
     def revoke(self, slots: Sequence[str]) -> None:
-        """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
+        """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._changed:
             for slot in slots:
                 self._slots.pop(slot, None)
 
     def announce(self, worker: WorkerHeartbeat) -> None:
-        """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
+        """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
         with self._changed:
             self._workers[worker.id] = clock.monotonic(), worker
 
     def withdraw(self, worker_id: str) -> None:
-        """A worker takes no more tasks."""
+        """Remove a worker that takes no more tasks."""
         with self._changed:
             self._workers.pop(worker_id, None)
 
     def workers(self) -> list[WorkerHeartbeat]:
-        """The workers that are alive, by id."""
+        """The workers with a recent heartbeat, sorted by id."""
         with self._changed:
             now = clock.monotonic()
             self._workers = {id_: said for id_, said in self._workers.items() if now - said[0] <= self._silence_s}
@@ -95,15 +95,15 @@ class MemoryCoordination:
         return sorted(found, key=lambda worker: worker.id)
 
     def queues(self) -> dict[str, int]:
-        """Nothing: the embedded queues are the Celery application's own, and nobody else's to look into."""
+        """Empty: the embedded queues are in the memory of the Celery application."""
         return {}
 
     def now(self) -> float:
-        """The clock of this process, which is everybody's here."""
+        """This process' monotonic clock, which all its threads share."""
         return clock.monotonic()
 
     def ping(self) -> None:
-        """Always there."""
+        """Always reachable."""
 
     def close(self) -> None:
         """Nothing to close."""

@@ -58,9 +58,7 @@ def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:
     scene.reads(ZERO, *[BAD] * 300)
     assert len(stored(scene)) == IN_A_ROW
     scene.reads(ZERO, SMALL, GOOD, at=300)
-    assert [asked for asked in scene.kafka_consumer.asked if asked[0] == "seek"] == [
-        ("seek", ZERO, IN_A_ROW)
-    ]
+    assert [asked for asked in scene.kafka_consumer.asked if asked[0] == "seek"] == [("seek", ZERO, IN_A_ROW)]
     scene.reads(ZERO, *[BAD] * 250, SMALL, GOOD, at=IN_A_ROW)
     assert stored(scene) == list(range(IN_A_ROW, 300))
     assert ([f.offset for f in scene.lane().waiting], reasons(scene)) == ([301], [])
