@@ -100,7 +100,7 @@ class KafkaCluster:
 
     @staticmethod
     def _known_to(broker: Broker) -> set[int]:
-        """The brokers that one broker has in its metadata. A killed broker stays in the others' metadata for a while."""
+        """The brokers in one broker's metadata; a killed broker stays in the others' metadata for a while."""
         client = AdminClient({"bootstrap.servers": f"127.0.0.1:{broker.port}", "log_level": 0})
         try:
             return set(client.list_topics(timeout=ASK_TIMEOUT_S).brokers)
@@ -109,7 +109,7 @@ class KafkaCluster:
 
 
 def start(directory: Path, ports: Sequence[int], options: KafkaOptions | None = None) -> KafkaCluster:
-    """Format and start a cluster; does not wait for it. Needs two ports a broker: first all client ports, then others."""
+    """Format and start a cluster; does not wait. Needs two ports a broker: all client ports, then the controllers'."""
     chosen = options or KafkaOptions()
     java = install.require(install.JAVA)
     classpath = f"{jars()}/*"
