@@ -70,7 +70,7 @@ def routes() -> Iterator[Routes]:
 @pytest.fixture
 def pipeline(routes: Routes, redis_url: str, tmp_path: Path) -> Iterator[Pipeline]:
     """The service on that broker, with times that suit a test."""
-    routes.relay.mend()
+    routes.relay.open()
     with (
         new_database("postgres", tmp_path) as database,
         Pipeline(
@@ -78,7 +78,7 @@ def pipeline(routes: Routes, redis_url: str, tmp_path: Path) -> Iterator[Pipelin
         ) as running,
     ):
         yield running
-    routes.relay.cut()
+    routes.relay.close()
 
 
 def numbers(count: int) -> list[bytes]:
@@ -115,10 +115,10 @@ def runs(pipeline: Pipeline, name: str) -> set[str]:
 
 def test_reachable_bootstrap_server_alone_is_not_enough(routes: Routes) -> None:
     contact = KafkaProbe(routes.behind)
-    routes.relay.cut()
+    routes.relay.close()
     with pytest.raises(KafkaUnavailable):
         contact.cluster_id(2.0)
-    routes.relay.mend()
+    routes.relay.open()
     assert contact.cluster_id(20.0)
 
 
@@ -144,12 +144,12 @@ def test_process_without_kafka_gives_up_its_share_and_gets_it_back(pipeline: Pip
             topics.update(subscribed(pipeline, receiver))
             until(lambda: runs(pipeline, FIRST) | runs(pipeline, SECOND) == set(topics), "all are read")
         ids = set(topics)
-        routes.relay.cut()
+        routes.relay.close()
         until(lambda: runs(pipeline, FIRST) == ids, "the first process has them all")
         produce(pipeline, topics)
         receiver.wait_for_records(5 * len(ids))
         assert runs(pipeline, SECOND) == set()
-        routes.relay.mend()
+        routes.relay.open()
         until(lambda: runs(pipeline, SECOND) == share and runs(pipeline, FIRST) == ids - share, "shared as before")
         produce(pipeline, topics)
         receiver.wait_for_records(10 * len(ids))
@@ -165,12 +165,12 @@ def test_status_says_that_the_only_process_cannot_read(pipeline: Pipeline, route
         pipeline.produce(topic, numbers(5), partitions=1)
         receiver.wait_for_records(5)
         pipeline.wait_committed(id_, topic)
-        routes.relay.cut()
+        routes.relay.close()
         until(lambda: pipeline.status(id_)["lag"] is None, "the lag is not known")
         until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status says why")
         assert runs(pipeline, SECOND) == {id_}
         pipeline.produce(topic, numbers(5), partitions=1)
-        routes.relay.mend()
+        routes.relay.open()
         receiver.wait_for_records(10)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
         assert (receiver.repeats, receiver.out_of_order) == (0, 0)
@@ -182,10 +182,10 @@ def test_process_started_without_kafka_reads_when_it_is_reachable(pipeline: Pipe
         pipeline.terminate(FIRST)
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(5), partitions=1)
-        routes.relay.cut()
+        routes.relay.close()
         pipeline.start(SECOND, **routes.relayed)
         until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status says why")
-        routes.relay.mend()
+        routes.relay.open()
         receiver.wait_for_records(5)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy")
 

@@ -1,4 +1,4 @@
-"""What the edges say when Kafka does not authorise something, on a real broker with an authorizer."""
+"""The errors of the edges when Kafka denies access, on a real broker with an authorizer."""
 
 import uuid
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
-"""The Kafka reader against a real cluster, with both group protocols, and against librdkafka's mock.
+"""GroupConsumer on a real cluster with both group protocols, and on librdkafka's mock.
 
-Oracle: the offsets that the records carry, and what another member of the group reads afterwards.
+Oracle: the offsets of the records, and what another member of the group reads afterwards.
 """
 
 import random
@@ -29,7 +29,7 @@ REAL = [
 MOCK = pytest.param(("mock", "classic"), id="mock-classic")
 
 on_real = pytest.mark.parametrize("kind", REAL, indirect=True, scope="module")
-"""For what the embedded default does not rest on: the mock takes three seconds for an assignment, ten for a leave."""
+"""For tests of what the embedded default does not need: on the mock an assignment takes 3 s, a leave 10 s."""
 
 
 @pytest.fixture(params=[*REAL, MOCK], scope="module")
@@ -56,7 +56,7 @@ def topic(cluster: Cluster) -> str:
 
 @pytest.fixture
 def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
-    """Makes members of one group, and has them leave at the end."""
+    """Creates members of one group, which leave at the end."""
     group, members = f"test-{uuid.uuid4().hex}", []
 
     def joined(topics: list[str] | None = None, begin: int | None = 0) -> Member:
@@ -165,7 +165,7 @@ def test_result_of_each_commit_is_reported(join: Join, topic: str) -> None:
     member.until(lambda: member.committed == [first])
     member.reader.commit(
         {first: OffsetAndMetadata(7, CommitMetadata(topic_id="x" * 5000))}
-    )  # more than Kafka keeps beside an offset
+    )  # more metadata than Kafka stores with an offset
     member.until(lambda: member.failed_commits == [(first, "offset_metadata_too_large")])
     assert member.committed == [first]
 
@@ -270,7 +270,7 @@ def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str,
     member.until(lambda: (first, 10) in member.ends)
     for offset in (2, 7, 4):
         member.reader.seek({first: 9})
-        Event().wait(QUIET_S)  # the record and the end behind it wait in the consumer's queue
+        Event().wait(QUIET_S)  # now the record and the end after it are in the consumer's queue
         if pauses:
             member.reader.pause(first)
         member.messages.clear()

@@ -1,6 +1,6 @@
-"""A case of the benchmark that fails does so by its name, and takes no other one with it.
+"""A benchmark case that fails is reported by its name, and the other cases still run.
 
-Oracles: what is printed, and the exit code. The cases and the rig are stand-ins; the scripts of load-test/ are real.
+Oracles: the output and the exit code. The cases and the rig are fakes; the scripts of load-test/ are real.
 """
 
 import importlib
@@ -20,7 +20,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> "Scripts":
 
 
 class Scripts:
-    """The modules of load-test/, which is a folder of scripts and not a package."""
+    """The modules of load-test/, which is a folder of scripts, not a package."""
 
     def __getattr__(self, name: str) -> ModuleType:
         return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""The chaos suite's verdicts: each thing that can go wrong is found, and what is allowed is not."""
+"""The chaos suite's findings: each violation is found, and what is allowed is not reported."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ COST = Cost(recovery_s=5.0, why="a test")
 
 
 class RecordedRun:
-    """Records 0, 1, 2, … of one lane, produced a second apart from 100.0 on, with offset = number."""
+    """Records 0, 1, 2, … of one lane, produced one second apart from 100.0 on; the offset is the number."""
 
     def __init__(self, count: int = 10) -> None:
         self.receiver = CheckingReceiver()

@@ -1,4 +1,4 @@
-"""Which errors of Redis say that another server is the primary, and which connections hear them."""
+"""Which errors of Redis mean that another server is the primary, and which connections detect them."""
 
 import pytest
 from redis._parsers import BaseParser
@@ -9,7 +9,7 @@ from webhookd.edges.redis_primary import PrimaryConnection, PrimaryPool, Primary
 
 
 def error(said: str) -> ResponseError:
-    """As redis-py makes it of what a server said."""
+    """The exception that redis-py raises for this reply."""
     made = BaseParser.parse_error(said)  # type: ignore[no-untyped-call]  # redis-py has no types here
     assert isinstance(made, ResponseError)
     return made
