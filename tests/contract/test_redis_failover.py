@@ -1,6 +1,6 @@
 """A primary that becomes a replica under open connections: every client reconnects to the new primary.
 
-Real: two Redis servers behind a relay (harness/redis_pair.py), the coordination store, kombu's and Celery's connections.
+Real: two Redis servers behind a relay (harness/redis_pair.py), coordination store, kombu's and Celery's connections.
 """
 
 import queue
