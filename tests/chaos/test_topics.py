@@ -53,7 +53,7 @@ class Recreation(Enum):
 @pytest.mark.parametrize("how", Recreation, ids=lambda how: how.value)
 def test_remade_topic_is_read_from_its_beginning(how: Recreation, site: Site, report: Report) -> None:
     site.ensure_running()
-    with Scenario(f"topic made again, {how.value}", site, report) as scenario:
+    with Scenario(f"topic recreated, {how.value}", site, report) as scenario:
         scenario.subscribe("each")
         behind = scenario.subscribe("behind")
         load = scenario.load()
