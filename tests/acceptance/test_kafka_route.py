@@ -26,7 +26,7 @@ from webhookd.store import kafka_cluster, migrating
 from webhookd.store.database import Database
 
 FIRST, SECOND = "ingest", "ingest-2"
-NOBODY = {"WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+UNREACHABLE = {"WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 TIMES = {
     "WEBHOOKD_LEASE_S": "2",
     "WEBHOOKD_REQUEST_DEADLINE_S": "3",
@@ -125,7 +125,7 @@ def test_reachable_bootstrap_server_alone_is_not_enough(routes: Routes) -> None:
 def test_process_that_never_reached_kafka_runs_no_subscription(pipeline: Pipeline) -> None:
     with Receiver() as receiver:
         until(lambda: '"event":"kafka_cluster"' in pipeline.log(FIRST), "the first process reads Kafka")
-        pipeline.start(SECOND, **NOBODY)
+        pipeline.start(SECOND, **UNREACHABLE)
         until(lambda: '"event":"membership_changed"' in pipeline.log(SECOND), "the second one takes no part")
         topics = subscribed(pipeline, receiver)
         produce(pipeline, topics)
@@ -208,9 +208,9 @@ def test_processes_refuse_another_cluster_than_the_databases(
         }
         with CommandProcess("ingest", environment=environment) as ingest:
             assert ingest.wait() == CLUSTER_EXIT_CODE
-            said = ingest.wait_for("webhookd ingest:")
-            assert found in said
-            assert "the-one-before" in said
+            line = ingest.wait_for("webhookd ingest:")
+            assert found in line
+            assert "the-one-before" in line
             assert '"code":"cluster_mismatch"' in ingest.output
         with CommandProcess("api", environment=environment) as api:
             assert api.wait() != 0

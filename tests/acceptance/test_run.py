@@ -100,10 +100,10 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_each_error_is_one_line(name: str, state: Path) -> None:
-    options, code, said = WRONG[name]
+    options, code, expected = WRONG[name]
     command = ("run", "--bootstrap-servers", "127.0.0.1:9", "--topic", "orders", "--state", str(state), *options)
     with CommandProcess(*command) as run:
         assert run.wait() == code
-        assert said in run.output.splitlines()[-1]
+        assert expected in run.output.splitlines()[-1]
         assert "Traceback" not in run.output
     assert not state.exists()

@@ -137,10 +137,10 @@ class Site:
 
     def add_process(self, name: str) -> None:
         """Start another process of a kind (`ingest-2`), and wait until it is ready."""
-        said = READY[name.partition("-")[0]]
-        before = self.pipeline.log(name).count(said)
+        ready_text = READY[name.partition("-")[0]]
+        before = self.pipeline.log(name).count(ready_text)
         self.pipeline.start(name)
-        until(lambda: self.pipeline.log(name).count(said) > before, f"{name} says {said!r}")
+        until(lambda: self.pipeline.log(name).count(ready_text) > before, f"{name} says {ready_text!r}")
 
     def remove_process(self, name: str, *, kill: bool = False) -> None:
         """Stop it, in order or with `kill -9`, if it runs."""

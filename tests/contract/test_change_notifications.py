@@ -151,9 +151,9 @@ def test_silent_redis_times_out(silent_port: int) -> None:
 
 def test_unreachable_redis_is_unavailable() -> None:
     notifier = ChangeNotifier("redis://127.0.0.1:1/0")
-    for ask in (notifier.ping, lambda: notifier.publish(changed("one", 1))):
+    for call in (notifier.ping, lambda: notifier.publish(changed("one", 1))):
         with pytest.raises(QueueUnavailable):
-            ask()
+            call()
 
 
 def test_subscriber_without_broker_still_stops() -> None:

@@ -256,9 +256,9 @@ def test_an_open_transaction_is_not_skipped(topic: str) -> None:
 def test_unreachable_brokers_are_unavailable_in_time() -> None:
     offsets = KafkaAdmin("127.0.0.1:1")
     before = clock.monotonic()
-    for ask in (offsets.ping, lambda timeout_s: offsets.end_offsets(["orders"], timeout_s)):
+    for call in (offsets.ping, lambda timeout_s: offsets.end_offsets(["orders"], timeout_s)):
         with pytest.raises(KafkaUnavailable):
-            ask(0.3)
+            call(0.3)
     with pytest.raises(KafkaUnavailable):
         offsets.commit("webhooks-x", {"orders": {0: 1}}, 0.3)
     assert clock.monotonic() - before < 5.0
@@ -276,13 +276,13 @@ def test_the_fake_refuses_groups_with_members() -> None:
 def test_recreated_topic_has_another_uuid(topic: str) -> None:
     bootstrap = required_service("kafka")
     admin, offsets = admin_of(bootstrap), KafkaAdmin(bootstrap)
-    seen = []
+    described = []
     for _ in range(2):
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(TIMEOUT_S)
-        seen.append(_until_reported(offsets, topic))
+        described.append(_until_reported(offsets, topic))
         admin.delete_topics([topic])[topic].result(TIMEOUT_S)
         _until(lambda: offsets.topic_ids([topic], TIMEOUT_S) == {})
-    assert len({*seen, ""}) == 3
+    assert len({*described, ""}) == 3
 
 
 def test_mock_cluster_has_no_uuids(mock_cluster: str, topic: str) -> None:

@@ -64,14 +64,16 @@ def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
 
 
 def test_offset_ranges_of_many_partitions_come_from_one_call(setting: Setting) -> None:
-    asked = [setting.partition(number) for number in range(4)]
-    found = setting.offsets.offset_ranges(asked, PATIENCE_S)
-    assert found == {place: OffsetRange(first=0, end=0 if place.number else 10) for place in asked}
+    partitions = [setting.partition(number) for number in range(4)]
+    found = setting.offsets.offset_ranges(partitions, PATIENCE_S)
+    assert found == {place: OffsetRange(first=0, end=0 if place.number else 10) for place in partitions}
 
 
 def test_end_offsets_of_many_partitions_come_from_one_call(setting: Setting) -> None:
-    asked = [setting.partition(number) for number in range(4)]
-    assert setting.offsets.end_offsets(asked, PATIENCE_S) == {place: 0 if place.number else 10 for place in asked}
+    partitions = [setting.partition(number) for number in range(4)]
+    assert setting.offsets.end_offsets(partitions, PATIENCE_S) == {
+        place: 0 if place.number else 10 for place in partitions
+    }
 
 
 def test_partition_that_does_not_exist_delays_no_other(setting: Setting) -> None:

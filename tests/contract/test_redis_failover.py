@@ -116,25 +116,25 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordina
     notifier.ping()
     pair.refuse()
     for _ in range(2):
-        for ask in (coordination.ping, notifier.ping):
+        for call in (coordination.ping, notifier.ping):
             with pytest.raises(QueueUnavailable, match="READONLY"):
-                ask()
+                call()
     notifier.close()
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "expected"),
     [("maxmemory", "1", "OOM|maxmemory"), ("min-replicas-to-write", "2", "NOREPLICAS")],
 )
 def test_primary_that_refuses_writes_is_reported(
-    pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, said: str
+    pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, expected: str
 ) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
     with pair.client(0) as primary:
         primary.config_set(setting, value)
-    for ask in (coordination.ping, notifier.ping):
-        with pytest.raises(QueueUnavailable, match=said):
-            ask()
+    for call in (coordination.ping, notifier.ping):
+        with pytest.raises(QueueUnavailable, match=expected):
+            call()
     with pair.client(0) as primary:
         primary.config_set(setting, "0")
     coordination.ping()

@@ -62,10 +62,10 @@ def test_only_the_partitions_of_a_silent_leader_are_left_out(brokers: KafkaClust
     offsets = PartitionOffsets(brokers.address)
     offsets.offset_ranges(everything, PATIENCE_S)  # connected to all three
     assert len(led) > 0
-    until(lambda: asked_while_frozen(brokers, offsets, everything, led), "answers for the partitions of the others")
+    until(lambda: all_others_answered(brokers, offsets, everything, led), "answers for the partitions of the others")
 
 
-def asked_while_frozen(
+def all_others_answered(
     brokers: KafkaCluster, offsets: PartitionOffsets, everything: set[Partition], led: set[Partition]
 ) -> bool:
     """Whether all other partitions were answered. None is if the look-up of the leaders went to the frozen broker.

@@ -100,19 +100,19 @@ class Member:
             commit_failed=lambda partitions, code, _text: self.failed_commits.extend((p, code) for p in partitions),
             failed=lambda place, code, _text: self.failed.append((place, code)),
         )
-        self.reader = GroupConsumer(cluster.bootstrap_servers, group, topics, protocol, listener)
+        self.consumer = GroupConsumer(cluster.bootstrap_servers, group, topics, protocol, listener)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self._closed:
-            self.reader.close({})
+            self.consumer.close({})
 
     def close(self, marks: dict[Partition, OffsetAndMetadata]) -> None:
         """Leave the group after a last commit."""
         self._closed = True
-        self.reader.close(marks)
+        self.consumer.close(marks)
 
     @property
     def offsets(self) -> list[int]:
@@ -122,10 +122,10 @@ class Member:
     def poll_once(self) -> None:
         """Poll once, and seek in each partition without a position."""
         told = len(self.without_position)
-        self.messages += self.reader.poll()
+        self.messages += self.consumer.poll()
         for partition in self.without_position[told:]:
             if self._begin is not None:
-                self.reader.seek({partition: self._begin})
+                self.consumer.seek({partition: self._begin})
 
     def until(self, status: Callable[[], bool], *others: "Member") -> None:
         """Poll, together with other members, until the condition is true."""

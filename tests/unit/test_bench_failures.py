@@ -46,10 +46,10 @@ def test_case_that_delivers_nothing_fails_by_name(scripts: Scripts, capsys: pyte
         scripts, silent=lambda _: [row(scripts, 0)], good=lambda _: [row(scripts, 7)], broken=lambda _: [1 // 0]
     )
     code = attempts.exit_code()
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (len(rows), attempts.failed, code) == (1, ["silent", "broken"], 1)
-    assert "FAILED silent: that case: nothing was delivered" in said
-    assert "\nFAILED: silent, broken\n" in said
+    assert "FAILED silent: that case: nothing was delivered" in output
+    assert "\nFAILED: silent, broken\n" in output
 
 
 def test_missed_share_fails_by_name_and_keeps_its_row(scripts: Scripts) -> None:
