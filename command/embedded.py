@@ -61,7 +61,7 @@ class EmbeddedService:
         """Start worker and ingest. Raises QueueUnavailable when the worker does not start."""
         self._worker.start()
         # The length of the in-memory queues is unknown, so a stuck worker is never detected.
-        self._process.start(queues=list(QUEUES.values()), slots=THREADS, stuck=lambda: None)
+        self._process.start(queues=list(QUEUES.values()), threads=THREADS, stuck=lambda: None)
         self._started = True
         self._ingest.start()
 

@@ -24,7 +24,7 @@ from command.switch_interval import share_between_threads
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
 from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
-from webhookd.flow.attempt.egress_policy import parse_networks, refusal
+from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.subscription import OnFilterError
 from webhookd.settings import Settings
@@ -154,7 +154,7 @@ def _check_address(url: str, settings: Settings) -> None:
         click.echo(f"webhookd run: {target.host} cannot be resolved at the moment: {error}", err=True)
         return
     allowed = parse_networks(settings.egress_allow)
-    reasons = [refusal(address, allowed) for address in addresses]
+    reasons = [refusal_reason(address, allowed) for address in addresses]
     if reasons and all(reasons):
         where = f"{addresses[0]} is not on the public internet ({reasons[0]})"
         raise InvalidInput(f"{where}: allow it with --allow {addresses[0]}", field="--url")

@@ -123,18 +123,20 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
     names = queue or tuple(QUEUES)
-    slots = threads or settings.worker_threads
+    threads = threads or settings.worker_threads
     controllers: list[Any] = []
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _stop_on_signal(process, settings.stop_budget_s), weak=False)
     # Not earlier: a worker that is still starting takes no tasks, but is not stuck, and must send no heartbeat.
-    signals.worker_ready.connect(lambda **_: _start_process(process, names, slots, settings.stop_budget_s), weak=False)
+    signals.worker_ready.connect(
+        lambda **_: _start_process(process, names, threads, settings.stop_budget_s), weak=False
+    )
     process.app.worker_main(
         [
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
-            f"--concurrency={slots}",
+            f"--concurrency={threads}",
             f"--hostname={'-'.join(names)}.%h.{os.getpid()}",
             "--loglevel=warning",
             "--without-mingle",
@@ -145,9 +147,9 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
-def _start_process(process: WorkerProcess, names: Sequence[str], slots: int, budget_s: float) -> None:
+def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
     """Start heartbeat and task handler; called when Celery consumes the queues."""
-    process.start(queues=[QUEUES[name] for name in names], slots=slots, stuck=lambda: _end_stuck(process, budget_s))
+    process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
 
 
 def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:

@@ -26,6 +26,7 @@ from stack.kafka import KafkaOptions
 from stack.signals import Interrupted, raise_on_signals
 
 TOPIC, PARTITIONS, PER_S = "takeover", 4, 20.0
+ASSIGNED = '"event":"partitions_assigned"'
 POLL_INTERVAL_S = 0.02
 QUIET_S = 3.0
 """When records have arrived steadily for this time the event is over."""
@@ -103,14 +104,15 @@ class Ingests:
 
     @staticmethod
     def _knows_two(name: str) -> bool:
-        events = [line for line in (LOGS / f"{name}.log").read_text().splitlines() if '"event":"slots"' in line]
+        lines = (LOGS / f"{name}.log").read_text().splitlines()
+        events = [line for line in lines if '"event":"worker_threads"' in line]
         return bool(events) and '"ingests":2' in events[-1]
 
     @staticmethod
     def _reads(name: str) -> bool:
         lines = (LOGS / f"{name}.log").read_text().splitlines()
-        events = [line for line in lines if '"event":"assigned"' in line or '"event":"subscription_stopped"' in line]
-        return bool(events) and '"event":"assigned"' in events[-1]
+        events = [line for line in lines if ASSIGNED in line or '"event":"subscription_stopped"' in line]
+        return bool(events) and ASSIGNED in events[-1]
 
 
 @contextmanager

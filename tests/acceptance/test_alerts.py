@@ -119,7 +119,7 @@ def test_owner_who_reactivates_after_410_gets_no_more_mail(
         pipeline.wait_committed(id_, topic)
         until(lambda: pipeline.status(id_)["counters"]["delivered"] == 1, "the status is written, with its alerts")
         assert pipeline.log("ingest").count('"event":"alert_raised"') == 1
-    assert mail_server.subjects() == ["[webhookd] paid orders was switched off (gone)"]
+    assert mail_server.subjects() == ["[webhookd] paid orders was deactivated (gone)"]
 
 
 def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline: Starts) -> None:

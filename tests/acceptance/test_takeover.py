@@ -28,7 +28,7 @@ def reader_of(pipeline: Pipeline, id_: str) -> str:
 
     def assigned(name: str) -> list[str]:
         lines = pipeline.log(name).splitlines()
-        return [line for line in lines if '"event":"assigned"' in line and id_ in line]
+        return [line for line in lines if '"event":"partitions_assigned"' in line and id_ in line]
 
     found = {name: lines[-1] for name in INGESTS if (lines := assigned(name))}
     return max(found, key=lambda name: json.loads(found[name])["timestamp"])
@@ -71,7 +71,7 @@ def test_joining_moves_only_what_must_move(start_pipeline: Starts) -> None:
 
 
 def assigned_in(pipeline: Pipeline, name: str) -> str:
-    return "\n".join(line for line in pipeline.log(name).splitlines() if '"event":"assigned"' in line)
+    return "\n".join(line for line in pipeline.log(name).splitlines() if '"event":"partitions_assigned"' in line)
 
 
 def stopped_in(pipeline: Pipeline, name: str) -> str:

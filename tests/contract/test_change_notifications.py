@@ -15,15 +15,15 @@ from webhookd import clock
 from webhookd.edges.change_notifications import EXCHANGE, ChangeNotifier, ChangeSubscriber
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
 
 WAIT_S = 10.0
 PREFIX = "webhookd-test:"
 
-Received = queue.Queue[Announcement]
+Received = queue.Queue[ChangeNotification]
 
 
-def changed(id_: str, version: int) -> Announcement:
+def changed(id_: str, version: int) -> ChangeNotification:
     return SubscriptionChanged(id=id_, version=version)
 
 
@@ -56,7 +56,7 @@ class SubscriberThread:
         self._thread.start()
         assert ready.wait(WAIT_S)
 
-    def next(self) -> Announcement:
+    def next(self) -> ChangeNotification:
         """The next notification."""
         return self.received.get(timeout=WAIT_S)
 

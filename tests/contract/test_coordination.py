@@ -33,12 +33,12 @@ def ref(id_: str = "d1", *, epoch: str = "e1", attempt: int = 0, lanes: tuple[st
         attempt=attempt,
         records=1,
         batches=1,
-        reply=REPLY,
+        reply_to=REPLY,
     )
 
 
 def offered(coordination: CoordinationStore, *refs: DeliveryRef, payload: bytes = b"payload") -> None:
-    coordination.offer([Publication(one, payload) for one in refs])
+    coordination.make_claimable([Publication(one, payload) for one in refs])
 
 
 def claimed(coordination: CoordinationStore, one: DeliveryRef) -> bytes | ClaimDenied:
@@ -47,7 +47,7 @@ def claimed(coordination: CoordinationStore, one: DeliveryRef) -> bytes | ClaimD
 
 
 def read_all(coordination: CoordinationStore, after: str = "0", reply: str = REPLY) -> tuple[list[Report], str]:
-    return coordination.reports(reply, after, PATIENCE_S)
+    return coordination.read_reports(reply, after, PATIENCE_S)
 
 
 def finished(id_: str) -> Report:
@@ -107,7 +107,7 @@ def test_unknown_lane_is_stale(coordination: CoordinationStore) -> None:
 
 def test_lost_payload_is_stale(coordination: CoordinationStore) -> None:
     offered(coordination, ref())
-    coordination.flush(ReportFlush(reports={}, drop=[payload_key("d1", 0)]))
+    coordination.send_reports(ReportFlush(reports={}, drop=[payload_key("d1", 0)]))
     assert claimed(coordination, ref()) is ClaimDenied.STALE
 
 
@@ -148,14 +148,14 @@ def test_claims_of_one_task_keep_their_order(coordination: CoordinationStore) ->
 
 def test_payloads_of_one_call_stay_apart(coordination: CoordinationStore) -> None:
     refs = [ref(f"d{number}", lanes=(f"orders/{number}",)) for number in range(3)]
-    coordination.offer([Publication(one, one.id.encode()) for one in refs])
+    coordination.make_claimable([Publication(one, one.id.encode()) for one in refs])
     assert coordination.claim(refs) == [b"d0", b"d1", b"d2"]
 
 
 def test_retry_claims_with_its_own_payload(coordination: CoordinationStore) -> None:
     offered(coordination, ref())
     claimed(coordination, ref())
-    coordination.flush(
+    coordination.send_reports(
         ReportFlush(reports={}, drop=[payload_key("d1", 0)], keep={payload_key("d1", 1): b"failed batch"})
     )
     assert claimed(coordination, ref(attempt=1)) == b"failed batch"
@@ -165,7 +165,7 @@ def test_retry_claims_with_its_own_payload(coordination: CoordinationStore) -> N
 
 def test_retry_before_its_first_attempt_is_denied(coordination: CoordinationStore) -> None:
     offered(coordination, ref())
-    coordination.flush(ReportFlush(reports={}, keep={payload_key("d1", 1): b"failed batch"}))
+    coordination.send_reports(ReportFlush(reports={}, keep={payload_key("d1", 1): b"failed batch"}))
     assert isinstance(claimed(coordination, ref(attempt=1)), ClaimDenied)
     assert claimed(coordination, ref()) == b"payload"
 
@@ -191,9 +191,9 @@ def test_current_says_which_deliveries_are_waited_for(coordination: Coordination
     claimed_one, mixed, gone = ref(), ref("d2", lanes=("orders/1", "orders/2")), ref("d3", lanes=("x/0",))
     offered(coordination, claimed_one, mixed)
     claimed(coordination, claimed_one)
-    assert coordination.current([claimed_one, mixed, gone]) == [True, True, False]
+    assert coordination.are_current([claimed_one, mixed, gone]) == [True, True, False]
     offered(coordination, ref("d4", lanes=("orders/2",)))
-    assert coordination.current([gone, mixed, claimed_one]) == [False, False, True]
+    assert coordination.are_current([gone, mixed, claimed_one]) == [False, False, True]
 
 
 def test_claims_are_reported_as_started(coordination: CoordinationStore) -> None:
@@ -206,33 +206,33 @@ def test_claims_are_reported_as_started(coordination: CoordinationStore) -> None
 
 def test_denied_claims_are_not_reported(coordination: CoordinationStore) -> None:
     coordination.claim([ref()])
-    assert coordination.reports(REPLY, "0", 0.01) == ([], "0")
+    assert coordination.read_reports(REPLY, "0", 0.01) == ([], "0")
 
 
 def test_reports_arrive_whole_and_in_order(coordination: CoordinationStore) -> None:
     first, second = [finished("d1"), Report(ReportKind.RETRY, "d2", 3, 1, 0.5, 30.0)], [finished("d3")]
-    coordination.flush(ReportFlush(reports={REPLY: first}))
-    coordination.flush(ReportFlush(reports={REPLY: second}))
+    coordination.send_reports(ReportFlush(reports={REPLY: first}))
+    coordination.send_reports(ReportFlush(reports={REPLY: second}))
     assert read_all(coordination)[0] == first + second
 
 
 def test_each_ingest_reads_its_own_reports(coordination: CoordinationStore) -> None:
-    coordination.flush(ReportFlush(reports={REPLY: [finished("d1")], "ingest-2": [finished("d2")]}))
+    coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")], "ingest-2": [finished("d2")]}))
     assert read_all(coordination)[0] == [finished("d1")]
     assert read_all(coordination, reply="ingest-2")[0] == [finished("d2")]
 
 
 def test_no_report_is_read_twice(coordination: CoordinationStore) -> None:
-    coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+    coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")]}))
     _, after = read_all(coordination)
-    assert coordination.reports(REPLY, after, 0.01) == ([], after)
-    coordination.flush(ReportFlush(reports={REPLY: [finished("d2")]}))
+    assert coordination.read_reports(REPLY, after, 0.01) == ([], after)
+    coordination.send_reports(ReportFlush(reports={REPLY: [finished("d2")]}))
     assert read_all(coordination, after)[0] == [finished("d2")]
 
 
 def test_many_flushes_are_read_in_order(coordination: CoordinationStore) -> None:
     for number in range(1200):
-        coordination.flush(ReportFlush(reports={REPLY: [finished(f"d{number}")]}))
+        coordination.send_reports(ReportFlush(reports={REPLY: [finished(f"d{number}")]}))
     found: list[Report] = []
     after = "0"
     while len(found) < 1200:
@@ -244,14 +244,14 @@ def test_many_flushes_are_read_in_order(coordination: CoordinationStore) -> None
 
 def test_waiting_ends_with_the_first_report(coordination: CoordinationStore) -> None:
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(coordination.reports, REPLY, "0", 2.0)
-        coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+        answer = pool.submit(coordination.read_reports, REPLY, "0", 2.0)
+        coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")]}))
         assert answer.result(PATIENCE_S)[0] == [finished("d1")]
 
 
 def test_waiting_ends_without_a_report(coordination: CoordinationStore) -> None:
     began = clock.monotonic()
-    assert coordination.reports(REPLY, "0", 0.05) == ([], "0")
+    assert coordination.read_reports(REPLY, "0", 0.05) == ([], "0")
     assert clock.monotonic() - began >= 0.04
 
 
@@ -261,8 +261,8 @@ def test_flush_is_one_step(coordination: CoordinationStore) -> None:
     claimed(coordination, ref())
     _, after = read_all(coordination)
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(coordination.reports, REPLY, after, 2.0)
-        coordination.flush(
+        answer = pool.submit(coordination.read_reports, REPLY, after, 2.0)
+        coordination.send_reports(
             ReportFlush(
                 reports={REPLY: [Report(ReportKind.RETRY, "d1", 0)]},
                 keep={payload_key("d1", 1): b"again"},
@@ -302,21 +302,21 @@ def test_ping_answers(coordination: CoordinationStore) -> None:
 def test_redis_that_lost_everything_makes_stale(
     redis_coordination: RedisCoordination, redis_url: str, prefix: str, when: str
 ) -> None:
-    redis_coordination.offer([Publication(ref(), b"payload")])
+    redis_coordination.make_claimable([Publication(ref(), b"payload")])
     if when == "claimed":
         redis_coordination.claim([ref()])
     lose_everything(redis_url, prefix)
     assert redis_coordination.claim([ref(attempt=1 if when == "claimed" else 0)]) == [ClaimDenied.STALE]
-    assert redis_coordination.current([ref()]) == [False]
+    assert redis_coordination.are_current([ref()]) == [False]
 
 
 def test_reports_continue_after_redis_lost_everything(
     redis_coordination: RedisCoordination, redis_url: str, prefix: str
 ) -> None:
-    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+    redis_coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")]}))
     _, after = read_all(redis_coordination)
     lose_everything(redis_url, prefix)
-    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d2")]}))
+    redis_coordination.send_reports(ReportFlush(reports={REPLY: [finished("d2")]}))
     assert read_all(redis_coordination, after)[0] == [finished("d2")]
 
 
@@ -329,11 +329,11 @@ def test_reports_continue_when_redis_restarts_with_a_clock_that_is_behind(
         found, after = read_all(redis_coordination)
         ahead.delete(stream)
     assert found == [finished("d1")]
-    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d2")]}))
+    redis_coordination.send_reports(ReportFlush(reports={REPLY: [finished("d2")]}))
     found = []
     give_up_at = clock.monotonic() + PATIENCE_S
     while not found and clock.monotonic() < give_up_at:
-        found, after = redis_coordination.reports(REPLY, after, 0.1)
+        found, after = redis_coordination.read_reports(REPLY, after, 0.1)
     assert found == [finished("d2")]
 
 
@@ -343,14 +343,14 @@ def test_undecodable_report_does_not_hide_the_others(
     with Redis.from_url(redis_url) as client:
         client.xadd(f"{prefix}reports:{REPLY}", {"r": b"of another version"})
         client.xadd(f"{prefix}reports:{REPLY}", {"x": b"neither"})
-    redis_coordination.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+    redis_coordination.send_reports(ReportFlush(reports={REPLY: [finished("d1")]}))
     assert read_all(redis_coordination)[0] == [finished("d1")]
 
 
 def test_everything_in_redis_expires(redis_coordination: RedisCoordination, redis_url: str, prefix: str) -> None:
-    redis_coordination.offer([Publication(ref(), b"payload")])
+    redis_coordination.make_claimable([Publication(ref(), b"payload")])
     redis_coordination.claim([ref()])
-    redis_coordination.flush(ReportFlush(reports={"ingest-2": [finished("d1")]}, keep={"d1.1": b"again"}))
+    redis_coordination.send_reports(ReportFlush(reports={"ingest-2": [finished("d1")]}, keep={"d1.1": b"again"}))
     with Redis.from_url(redis_url, decode_responses=True) as client:
         left_s = {key.removeprefix(prefix): client.ttl(key) for key in client.scan_iter(f"{prefix}*", count=1000)}
     assert {key for key, seconds in left_s.items() if seconds == -1} == {"slots"}
@@ -359,19 +359,19 @@ def test_everything_in_redis_expires(redis_coordination: RedisCoordination, redi
 
 def _ask_everything(unreachable: RedisCoordination) -> Iterator[None]:
     with pytest.raises(QueueUnavailable):
-        unreachable.offer([Publication(ref(), b"payload")])
+        unreachable.make_claimable([Publication(ref(), b"payload")])
     yield
     with pytest.raises(QueueUnavailable):
         unreachable.claim([ref()])
     yield
     with pytest.raises(QueueUnavailable):
-        unreachable.current([ref()])
+        unreachable.are_current([ref()])
     yield
     with pytest.raises(QueueUnavailable):
-        unreachable.flush(ReportFlush(reports={REPLY: [finished("d1")]}))
+        unreachable.send_reports(ReportFlush(reports={REPLY: [finished("d1")]}))
     yield
     with pytest.raises(QueueUnavailable):
-        unreachable.reports(REPLY, "0", 0.01)
+        unreachable.read_reports(REPLY, "0", 0.01)
     yield
     with pytest.raises(QueueUnavailable):
         unreachable.revoke(["s1/orders/0"])

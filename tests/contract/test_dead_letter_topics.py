@@ -10,7 +10,7 @@ from tests.harness.dead_letters import dead_letter
 from tests.harness.kafka_admin import admin_of
 from tests.harness.subscriptions import ID
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
-from webhookd.flow.dead_letter import CopyFailure, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, FailedCopy
 
 pytestmark = pytest.mark.kafka
 
@@ -37,7 +37,7 @@ def offsets_in(bootstrap: str, topic: str, count: int) -> list[int]:
     return sorted(int(dict(message.headers() or [])["webhookd-offset"] or 0) for message in found)
 
 
-def failures(left: list[Uncopied]) -> list[tuple[int, CopyFailure]]:
+def failures(left: list[FailedCopy]) -> list[tuple[int, CopyFailure]]:
     return [(one.dead_letter.offset, one.failure) for one in left]
 
 

@@ -69,7 +69,9 @@ def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
             pass
 
 
-MARK = OffsetAndMetadata(6, CommitMetadata(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
+MARK = OffsetAndMetadata(
+    6, CommitMetadata(topic_id="uuid", failed_attempts=2, worker_losses=1, failed_probes=3, failing_since=7.5)
+)
 
 
 def test_missing_position_is_reported_and_read_from_after_a_seek(join: Join, topic: str) -> None:

@@ -16,7 +16,7 @@ import trustme
 from tests.harness.mail_server import HANG, MailServer
 from webhookd.edges.mailer import Mailer, build_mailer
 from webhookd.errors import MailUnavailable, UnusableSetting
-from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, left_over
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, remaining_recipients
 from webhookd.settings import Settings
 from webhookd.testing.memory_mailer import MemoryMailer
 
@@ -98,7 +98,7 @@ def mailer(server: MailServer, *, step_s: float = STEP_S, **settings: object) ->
 
 
 def fates(settlements: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
-    return {item.recipient: item.fate for item in settlements}
+    return {item.recipient: item.result for item in settlements}
 
 
 def recipients(post: MailSetting) -> list[str]:
@@ -123,7 +123,7 @@ def test_only_deferred_recipients_are_left_over(post: MailSetting) -> None:
     post.defer("b@example.com")
     settled = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
     assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
-    assert left_over(settled) == ("b@example.com",)
+    assert remaining_recipients(settled) == ("b@example.com",)
     assert recipients(post) == ["c@example.com"]
 
 
@@ -222,7 +222,7 @@ def test_replies_are_distinguished(verb: str, answer: str, expected: list[tuple[
     with MailServer() as server:
         server.answers[verb] = answer
         settled = mailer(server, smtp_security="none").send(MAIL)
-        assert [(item.fate, item.tried) for item in settled] == expected
+        assert [(item.result, item.tried) for item in settled] == expected
         assert all(item.detail for item in settled)
         assert server.received == []
 
@@ -241,8 +241,8 @@ def test_recipient_at_which_the_server_hangs_is_tried_last() -> None:
         server.answers["RCPT a@example.com"] = HANG
         quick = mailer(server, smtp_security="none", step_s=0.3)
         settled = quick.send(MAIL)
-        assert [(item.fate, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
-        left = left_over(settled)
+        assert [(item.result, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
+        left = remaining_recipients(settled)
         assert left == ("b@example.com", "a@example.com")
         assert fates(quick.send(replace(MAIL, recipients=left)))["b@example.com"] is DELIVERED
 
@@ -263,7 +263,9 @@ def test_failed_quit_does_not_undo_delivery() -> None:
 def test_without_a_mail_server_each_recipient_is_refused() -> None:
     nowhere = build_mailer(Settings())
     nowhere.ping()
-    assert [(item.fate, item.detail) for item in nowhere.send(MAIL)] == [(REFUSED, "WEBHOOKD_SMTP_HOST is not set")] * 2
+    assert [(item.result, item.detail) for item in nowhere.send(MAIL)] == [
+        (REFUSED, "WEBHOOKD_SMTP_HOST is not set")
+    ] * 2
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Parti
 from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.ports import Offsets
 
-MARK = OffsetAndMetadata(6, CommitMetadata(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
+MARK = OffsetAndMetadata(
+    6, CommitMetadata(topic_id="uuid", failed_attempts=2, worker_losses=1, failed_probes=3, failing_since=7.5)
+)
 
 
 @dataclass(frozen=True)

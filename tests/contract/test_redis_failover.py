@@ -22,7 +22,7 @@ from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -54,15 +54,15 @@ def test_coordination_reconnects_to_the_new_primary(pair: RedisPair, coordinatio
     pair.fail_over()
     with pytest.raises(QueueUnavailable, match="READONLY"):
         coordination.ping()
-    coordination.offer([Publication(ref("d1"), b"payload")])
+    coordination.make_claimable([Publication(ref("d1"), b"payload")])
     assert coordination.claim([ref("d1")]) == [b"payload"]
 
 
 def test_script_and_transaction_reconnect_too(pair: RedisPair, coordination: RedisCoordination) -> None:
     reports = ReportFlush(reports={REPLY: [Report(ReportKind.STALE, "d1", 0)]})
     calls: list[Callable[[], None]] = [
-        lambda: coordination.offer([Publication(ref("d1"), b"payload")]),
-        lambda: coordination.flush(reports),
+        lambda: coordination.make_claimable([Publication(ref("d1"), b"payload")]),
+        lambda: coordination.send_reports(reports),
     ]
     for call in calls:
         call()
@@ -81,7 +81,7 @@ def test_connections_that_only_read_are_dropped_with_the_others(
 
         def read(number: int) -> None:
             gate.wait(10)
-            coordination.reports(f"reader-{number}", "0", 0.2)
+            coordination.read_reports(f"reader-{number}", "0", 0.2)
 
         list(pool.map(read, range(readers)))  # each on a connection of its own
         pair.fail_over()
@@ -100,15 +100,15 @@ def _clients(server: Redis) -> list[str]:
 
 def test_blocked_report_reader_continues_on_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(coordination.reports, REPLY, "0", 4.0)
+        reading = pool.submit(coordination.read_reports, REPLY, "0", 4.0)
         with pair.client(0) as primary:
             until(lambda: "xread" in _clients(primary), "the reader waits")
         pair.fail_over()
         with pytest.raises(QueueUnavailable, match="UNBLOCKED"):
             reading.result(10)
     report = Report(ReportKind.STALE, "d1", 0)
-    coordination.flush(ReportFlush(reports={REPLY: [report]}))
-    assert coordination.reports(REPLY, "0", 5.0)[0] == [report]
+    coordination.send_reports(ReportFlush(reports={REPLY: [report]}))
+    assert coordination.read_reports(REPLY, "0", 5.0)[0] == [report]
 
 
 def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordination: RedisCoordination) -> None:
@@ -212,14 +212,14 @@ class SubscriberThread:
     def __init__(self, url: str) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._received: queue.Queue[Announcement] = queue.Queue()
+        self._received: queue.Queue[ChangeNotification] = queue.Queue()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
         ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._received.put, self._stop, subscribed=self._ready)
 
-    def __enter__(self) -> "queue.Queue[Announcement]":
+    def __enter__(self) -> "queue.Queue[ChangeNotification]":
         self._thread.start()
         assert self._ready.wait(10)
         return self._received

@@ -36,5 +36,5 @@ def reasons(status: SubscriptionStatus) -> list[str]:
     return [problem.code for problem in status.problems]
 
 
-def repositions(scene: Scene) -> list[tuple[Partition, int]]:
+def seeks(scene: Scene) -> list[tuple[Partition, int]]:
     return [(partition, offset) for call, partition, offset in scene.kafka_consumer.asked if call == "seek"]

@@ -9,17 +9,16 @@ from typing import Any
 from tests.harness.subscriptions import ID, subscription
 from webhookd.errors import UndecodableRecord
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
-from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.offsets.position import Partition
-from webhookd.flow.settlement.in_flight import InFlightDeliveries, Leases
+from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
 from webhookd.flow.subscription import Batching, OnExhausted, Retry
 
 TOPIC = "orders"
 LIMITS = DeliveryLimits(delivery_bytes=4 * 1024 * 1024, delivery_target_s=0.25)
-LEASES = Leases(claim_timeout_s=10.0, lease_s=5.0, request_deadline_s=15.0)
+TIMEOUTS = DeliveryTimeouts(claim_timeout_s=10.0, lease_s=5.0, request_deadline_s=15.0)
 FAILED = LoggedExchange(0.0, "msg_0", 500, error="http_500")
 MIDDLE = 0.5
 """The chance that means no jitter."""
@@ -109,9 +108,9 @@ def fill(into: BatchAccumulator, number: int, offsets: Iterable[int], now: float
     lane_of(into, number).take(records(*offsets), WANTED, now)
 
 
-def dispatches(chance: float = MIDDLE) -> InFlightDeliveries:
+def in_flight_deliveries(chance: float = MIDDLE) -> InFlightDeliveries:
     """Nothing in flight yet."""
-    return InFlightDeliveries(LEASES, tokens("again"), lambda: chance)
+    return InFlightDeliveries(TIMEOUTS, tokens("again"), lambda: chance)
 
 
 def about(delivery: Delivery, kind: ReportKind, done: int = 0, **facts: Any) -> Report:  # noqa: ANN401  # a report's fields

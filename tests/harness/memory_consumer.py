@@ -107,7 +107,7 @@ class MemoryDeadLetters:
         assert all(dead_letter.subscription_id == subscription.id for dead_letter in dead_letters)
         self.written.append((dead_letters, safe))
 
-    def request_capacity(self, subscription: Subscription) -> None:
+    def request_free_rows(self, subscription: Subscription) -> None:
         """Note it."""
         self.asked.append(subscription.id)
 
@@ -115,7 +115,7 @@ class MemoryDeadLetters:
         """Note it."""
         self.forgotten.append(subscription.id)
 
-    def copy_error(self, subscription: Subscription) -> str | None:
+    def copy_failure(self, subscription: Subscription) -> str | None:
         """What the test says."""
         assert subscription.id
         return self.trouble

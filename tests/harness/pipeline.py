@@ -218,7 +218,7 @@ class Pipeline:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
         try:
             (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)
-            return decode(found.metadata).failures
+            return decode(found.metadata).failed_attempts
         finally:
             consumer.close()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tests.harness.lanes import LIMITS, TOPIC, WANTED, about, dispatches, records, tokens
+from tests.harness.lanes import LIMITS, TOPIC, WANTED, about, in_flight_deliveries, records, tokens
 from tests.harness.subscriptions import subscription
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
@@ -42,7 +42,7 @@ class Ingest:
 
     def __init__(self, slots: WorkerThreads, number: int) -> None:
         self.rotation = RoundRobin(slots)
-        self.flying = dispatches()
+        self.in_flight = in_flight_deliveries()
         self.accumulators: dict[str, BatchAccumulator] = {}
         self.new_token = tokens(f"process-{number}-")
         self.published_at: dict[str, float] = {}
@@ -54,9 +54,9 @@ class Ingest:
         for number in range(endpoint.lanes):
             lane = accumulator.open_lane(Partition(TOPIC, number))
             if endpoint.proven:
-                lane.request_time.succeeded_at, lane.alone = now, endpoint.request_s > 0.15
+                lane.endpoint_latency.succeeded_at, lane.send_alone = now, endpoint.request_s > 0.15
                 lane.throughput.measured(1, endpoint.request_s)
-                lane.request_time.measured(1, endpoint.request_s)
+                lane.endpoint_latency.measured(1, endpoint.request_s)
         self.accumulators[endpoint.name] = accumulator
 
 
@@ -92,7 +92,7 @@ class Threads:
         """So many records arrive in each of its lanes."""
         accumulator = self._home[name].accumulators[name]
         for lane in itertools.islice(accumulator.lanes.values(), lanes):
-            first = max(0, lane.ledger.seen)
+            first = max(0, lane.ledger.position)
             lane.take(records(*range(first, first + each)), WANTED, self.now)
         self._dispatch(self._home[name], {name})
 
@@ -138,11 +138,11 @@ class Threads:
 
     def _count(self) -> None:
         for ingest in self.ingests:
-            ingest.rotation.count(self.now, ingest.flying.retrying)
+            ingest.rotation.recount(self.now, ingest.in_flight.retrying)
 
     def _say(self) -> None:
         for ingest in self.ingests:
-            ingest.rotation.resize(ThreadLoad(slots=self._slots, busy_first=self._busy, busy_retry=self._busy))
+            ingest.rotation.resize(ThreadLoad(threads=self._slots, busy_first=self._busy, busy_retry=self._busy))
 
     def _sweep(self) -> None:
         for ingest in self.ingests:
@@ -157,9 +157,9 @@ class Threads:
         touched = {id_: accumulator for id_, accumulator in ingest.accumulators.items() if id_ in ids}
         together: dict[str, list[Delivery]] = {}
         for delivery in ingest.rotation.ready(touched, self.now, _unforeseen):
-            ingest.flying.published(delivery, self.now)
+            ingest.in_flight.published(delivery, self.now)
             ingest.published_at[delivery.id] = self.now
-            if delivery.alone:
+            if delivery.own_task:
                 self._queue.append([delivery])
             else:
                 together.setdefault(delivery.queue, []).append(delivery)
@@ -187,14 +187,14 @@ class Threads:
         name = delivery.subscription_id
         ingest, takes_s = self._home[name], self._takes_s(delivery)
         self.endpoints[name].waits.append(self.now - ingest.published_at.pop(delivery.id))
-        ingest.flying.report(about(delivery, ReportKind.STARTED), self.now)
+        ingest.in_flight.apply(about(delivery, ReportKind.STARTED), self.now)
         done = round(takes_s / self.endpoints[name].request_s)
         if takes_s < FOREVER_S:
             self.at(self.now + takes_s, lambda: self._finish(delivery, done, takes_s))
 
     def _finish(self, delivery: Delivery, done: int, takes_s: float) -> None:
         ingest = self._home[delivery.subscription_id]
-        ingest.flying.report(about(delivery, ReportKind.FINISHED, done, sending_s=takes_s), self.now)
+        ingest.in_flight.apply(about(delivery, ReportKind.FINISHED, done, sending_s=takes_s), self.now)
         self._dispatch(ingest, {delivery.subscription_id})
 
     def _end_task(self, names: set[str]) -> None:

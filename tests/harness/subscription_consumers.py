@@ -9,9 +9,8 @@ from tests.harness.memory_consumer import MemoryConsumer, MemoryConsumerOffsets,
 from tests.harness.subscriptions import subscription
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.batching.backpressure import ReadBackpressure
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.commit_metadata import decode, encode
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
@@ -84,7 +83,7 @@ class Scene:
 
     def committable(self) -> dict[Partition, int]:
         """The offsets that are to be committed since the last time."""
-        return offsets(self.consumer.offsets_to_commit())
+        return offsets(self.consumer.commits.take_moved())
 
     def filters_by(self, matcher: Matcher) -> None:
         """Another matcher from here on."""

@@ -15,7 +15,7 @@ from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import MailUnavailable, MailUndeliverable
 from webhookd.flow.alerting.alert import Alert, AlertKind
-from webhookd.flow.alerting.incident import CALM_S
+from webhookd.flow.alerting.incident import FLAP_WINDOW_S
 from webhookd.flow.alerting.mail import Mail, MailResult
 from webhookd.flow.control.administration import Availability
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, unhealthy
@@ -99,7 +99,7 @@ def test_writer_writes_status_and_alert(database: Database) -> None:
         wall_clock=clock.wall_clock,
         monotonic=clock.monotonic,
     )
-    writer.status(UNHEALTHY)
+    writer.set_status(UNHEALTHY)
     writer.start()
     writer.stop(PATIENCE_S)
     with database.transaction() as session:
@@ -116,7 +116,7 @@ def test_endpoint_that_is_gone_is_one_mail(database: Database) -> None:
         wall_clock=clock.wall_clock,
         monotonic=clock.monotonic,
     )
-    writer.status(replace(UNHEALTHY, reason="http_410"))
+    writer.set_status(replace(UNHEALTHY, reason="http_410"))
     writer.deactivate(subscription(ID), "gone")
     writer.start()
     writer.stop(PATIENCE_S)
@@ -187,7 +187,7 @@ def test_incident_that_is_long_over_is_forgotten(database: Database) -> None:
     written(database, UNHEALTHY, now=1.0)
     written(database, HEALTHY, now=2.0)
     with database.transaction() as session:
-        assert due_alerts.remind(session, 2.0 + CALM_S) == []
+        assert due_alerts.remind(session, 2.0 + FLAP_WINDOW_S) == []
         assert list(session.scalars(select(IncidentRow.subject_key))) == []
 
 
@@ -196,7 +196,7 @@ def test_deactivation_is_told_once_and_ends_the_incident(database: Database) -> 
     off = subscription(active=False, version=2, inactive_reason="gone")
     with database.transaction() as session:
         subscriptions.replace(session, off)
-        [alert] = due_alerts.deactivated(session, off, 2.0)
+        [alert] = due_alerts.raise_deactivation(session, off, 2.0)
         assert list(session.scalars(select(IncidentRow.subject_key))) == []
     assert (alert.kind, written(database, UNHEALTHY, now=3.0)) == (AlertKind.DEACTIVATED, [])
 
@@ -208,22 +208,22 @@ def test_switched_on_again_after_410_is_told_nothing_more(database: Database) ->
     with database.transaction() as session:
         subscription_statuses.write(session, [gone])
         subscriptions.replace(session, off)
-        kinds += [item.kind for item in due_alerts.deactivated(session, off, 2.0)]
+        kinds += [item.kind for item in due_alerts.raise_deactivation(session, off, 2.0)]
         subscriptions.replace(session, subscription(version=3))
         stored = subscription_statuses.read(session, ID)
     started = subscription_health.resumed(ID, 3, stored, 3.0)
     kinds += written(database, started.status(()), now=3.0)
-    kinds += written(database, replace(started.status(()), proven=True), now=6.0)
+    kinds += written(database, replace(started.status(()), delivered_since_change=True), now=6.0)
     assert kinds == [AlertKind.UNHEALTHY, AlertKind.DEACTIVATED]
 
 
 def test_recovery_is_told_however_long_nothing_came_after_the_change(database: Database) -> None:
     kinds = written(database, replace(UNHEALTHY, version=1), now=1.0)
-    changed = replace(HEALTHY, version=2, proven=False)
+    changed = replace(HEALTHY, version=2, delivered_since_change=False)
     kinds += written(database, changed, now=2.0)
     with database.transaction() as session:
         kinds += [item.kind for item in due_alerts.remind(session, 2.0 + 3 * HOUR)]
-    kinds += written(database, replace(changed, proven=True), now=3.0 + 3 * HOUR)
+    kinds += written(database, replace(changed, delivered_since_change=True), now=3.0 + 3 * HOUR)
     assert kinds == [AlertKind.UNHEALTHY, AlertKind.RECOVERED]
 
 

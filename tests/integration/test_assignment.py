@@ -10,7 +10,7 @@ import pytest
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import Announcement
+from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.store import administration, migrating, subscriptions
@@ -48,13 +48,13 @@ class Runs:
 class Answering:
     """Kafka answers this process."""
 
-    contact = KafkaReachability().answered(0.0)
+    reachability = KafkaReachability().answered(0.0)
 
     def wait_asked(self, timeout_s: float) -> bool:
         return timeout_s > 0
 
 
-def hear_nothing(_hear: Callable[[Announcement], None], stop: Event) -> None:
+def hear_nothing(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
     stop.wait(PATIENCE_S)
 
 

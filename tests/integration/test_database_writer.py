@@ -74,10 +74,10 @@ def call(calls: int = 1) -> Activity:
 
 def test_refused_dead_letter_holds_up_nothing_else(database: Database, writer: DatabaseWriter) -> None:
     refused, kept = Event(), Event()
-    writer.bury([dead_letter(ID, REFUSED)], refused.set)
-    writer.bury([dead_letter(OTHER_ID)], kept.set)
-    writer.status(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY))
-    writer.happened(lambda: [call()])
+    writer.add_dead_letters([dead_letter(ID, REFUSED)], refused.set)
+    writer.add_dead_letters([dead_letter(OTHER_ID)], kept.set)
+    writer.set_status(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY))
+    writer.add_activity(lambda: [call()])
     writer.start()
     assert kept.wait(PATIENCE_S)
     writer.stop(PATIENCE_S)
@@ -89,18 +89,18 @@ def test_refused_dead_letter_holds_up_nothing_else(database: Database, writer: D
 
 def test_dead_letter_that_came_after_a_refused_one_is_kept(writer: DatabaseWriter) -> None:
     first, later = Event(), Event()
-    writer.bury([dead_letter(ID, REFUSED)], lambda: None)
-    writer.bury([dead_letter(OTHER_ID)], first.set)
+    writer.add_dead_letters([dead_letter(ID, REFUSED)], lambda: None)
+    writer.add_dead_letters([dead_letter(OTHER_ID)], first.set)
     writer.start()
     assert first.wait(PATIENCE_S)
-    writer.bury([dead_letter(OTHER_ID)], later.set)
+    writer.add_dead_letters([dead_letter(OTHER_ID)], later.set)
     assert later.wait(PATIENCE_S)
     writer.stop(PATIENCE_S)
 
 
 def test_refused_status_holds_up_no_other(database: Database, writer: DatabaseWriter) -> None:
-    writer.status(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, lag=REFUSED))
-    writer.status(SubscriptionStatus(subscription_id=OTHER_ID, health=Health.HEALTHY, lag=7))
+    writer.set_status(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, lag=REFUSED))
+    writer.set_status(SubscriptionStatus(subscription_id=OTHER_ID, health=Health.HEALTHY, lag=7))
     writer.start()
     writer.stop(PATIENCE_S)
     with database.transaction() as session:
@@ -109,8 +109,8 @@ def test_refused_status_holds_up_no_other(database: Database, writer: DatabaseWr
 
 
 def test_refused_activity_is_counted(database: Database, writer: DatabaseWriter) -> None:
-    writer.happened(lambda: [call(REFUSED)])
-    writer.happened(lambda: [call(REFUSED)])
+    writer.add_activity(lambda: [call(REFUSED)])
+    writer.add_activity(lambda: [call(REFUSED)])
     writer.start()
     writer.stop(PATIENCE_S)
     with database.transaction() as session:
@@ -119,7 +119,7 @@ def test_refused_activity_is_counted(database: Database, writer: DatabaseWriter)
 
 def test_activity_past_the_bound_is_counted(writer: DatabaseWriter) -> None:
     for _ in range(ACTIVITY_HELD + 3):
-        writer.happened(list)
+        writer.add_activity(list)
     assert writer.activity_dropped == 3
 
 
@@ -128,7 +128,7 @@ def test_dead_letters_past_their_retention_are_purged(database: Database, writer
         dead_letters.append(session, [dead_letter(ID), dead_letter(OTHER_ID)])
         old = update(DeadLetterRow).where(DeadLetterRow.subscription_id == ID)
         session.execute(old.values(stored_at=DeadLetterRow.stored_at - 86400.0))
-    writer.happened(lambda: [call()])
+    writer.add_activity(lambda: [call()])
     writer.start()
     writer.stop(PATIENCE_S)
     with database.transaction() as session:
@@ -138,8 +138,8 @@ def test_dead_letters_past_their_retention_are_purged(database: Database, writer
 def test_rows_that_are_refused_again_and_again_are_a_fault(database: Database, writer: DatabaseWriter) -> None:
     kept = Event()
     writer.check()
-    writer.bury([dead_letter(ID, REFUSED)], lambda: None)
-    writer.bury([dead_letter(OTHER_ID)], kept.set)
+    writer.add_dead_letters([dead_letter(ID, REFUSED)], lambda: None)
+    writer.add_dead_letters([dead_letter(OTHER_ID)], kept.set)
     writer.start()
     assert kept.wait(PATIENCE_S)
     with pytest.raises(RowsRefused, match="dead_letters"):
@@ -149,7 +149,7 @@ def test_rows_that_are_refused_again_and_again_are_a_fault(database: Database, w
 
 
 def test_refused_activity_is_dropped_and_no_fault(writer: DatabaseWriter) -> None:
-    writer.happened(lambda: [call(REFUSED)])
+    writer.add_activity(lambda: [call(REFUSED)])
     writer.start()
     writer.stop(PATIENCE_S)
     writer.check()

@@ -9,7 +9,7 @@ import pytest
 from tests.harness.dead_letters import dead_letter
 from tests.harness.subscriptions import ID
 from webhookd import clock
-from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
 PATIENCE_S = 20.0
@@ -25,14 +25,14 @@ class Topics:
         self.gate = Event()
         self.gate.set()
 
-    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
         """As the test says."""
         assert timeout_s > 0
         assert self.gate.wait(PATIENCE_S)
         self.written.put((topic, [one.offset for one in dead_letters]))
         if topic in self.faulty:
             raise AssertionError("a fault of ours")
-        return [Uncopied(one, CopyFailure.MISSING) for one in dead_letters] if topic in self.broken else []
+        return [FailedCopy(one, CopyFailure.MISSING) for one in dead_letters] if topic in self.broken else []
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_lane_goes_on_when_the_copy_is_made(dead_letter_publisher: DeadLetterPub
     before = heard.is_set()
     topics.gate.set()
     assert heard.wait(PATIENCE_S)
-    assert (before, dead_letter_publisher.trouble("dead", ID)) == (False, "")
+    assert (before, dead_letter_publisher.failure_of("dead", ID)) == (False, "")
 
 
 @pytest.mark.parametrize("how", ["broken", "faulty"])
@@ -70,7 +70,7 @@ def test_lane_goes_on_when_the_copy_fails(dead_letter_publisher: DeadLetterPubli
     getattr(topics, how).add("dead")
     assert tried(dead_letter_publisher, "dead").wait(PATIENCE_S)
     assert tried(dead_letter_publisher, "dead").is_set()
-    assert (dead_letter_publisher.trouble("dead", ID) or "").startswith("dead ")
+    assert (dead_letter_publisher.failure_of("dead", ID) or "").startswith("dead ")
 
 
 def test_failed_copy_is_made_in_the_background(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
@@ -80,7 +80,7 @@ def test_failed_copy_is_made_in_the_background(dead_letter_publisher: DeadLetter
     assert [topics.written.get(timeout=PATIENCE_S) for _ in range(2)] == [("dead", [1])] * 2
     later = tried(dead_letter_publisher, "dead", 2)
     assert later.wait(PATIENCE_S)
-    assert dead_letter_publisher.trouble("dead", ID) == ""
+    assert dead_letter_publisher.failure_of("dead", ID) == ""
 
 
 def test_lanes_that_wait_for_a_failing_topic_go_on(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
@@ -95,4 +95,4 @@ def test_topic_that_fails_holds_up_no_other(dead_letter_publisher: DeadLetterPub
     topics.broken.add("dead")
     assert tried(dead_letter_publisher, "dead").wait(PATIENCE_S)
     assert tried(dead_letter_publisher, "well").wait(PATIENCE_S)
-    assert dead_letter_publisher.trouble("well", ID) == ""
+    assert dead_letter_publisher.failure_of("well", ID) == ""

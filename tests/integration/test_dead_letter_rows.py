@@ -114,7 +114,7 @@ def test_rows_are_counted_only_now_and_then(scene: Scene) -> None:
 
 
 def test_room_is_told_where_it_was_asked_for(scene: Scene) -> None:
-    scene.rows.ask(ID)
+    scene.rows.request_free_rows(ID)
     waiting = scene.rows.waiting
     scene.writes()
     assert (waiting, scene.told, scene.rows.waiting) == (True, [(ID, LIMIT)], False)
@@ -123,7 +123,7 @@ def test_room_is_told_where_it_was_asked_for(scene: Scene) -> None:
 def test_room_that_was_asked_for_in_vain_is_told_later(scene: Scene) -> None:
     scene.adds(0, LIMIT)
     scene.writes()
-    scene.rows.ask(ID)
+    scene.rows.request_free_rows(ID)
     scene.writes()
     scene.deletes(5)
     scene.writes(COUNT_AGAIN_S)
@@ -164,7 +164,7 @@ def test_question_is_kept_while_the_database_is_away(scene: Scene, monkeypatch: 
     def away() -> None:
         raise StoreUnavailable
 
-    scene.rows.ask(ID)
+    scene.rows.request_free_rows(ID)
     with monkeypatch.context() as patched:
         patched.setattr(scene.database, "transaction", away)
         with pytest.raises(StoreUnavailable):

@@ -49,7 +49,7 @@ class Scene:
         """So many looks, two seconds apart; four are enough for a fault to be one."""
         for _ in range(times):
             self.now += 2.0
-            self.watches[member].take_a_look()
+            self.watches[member].check_now()
 
     def lose_database(self) -> None:
         """From now on the database does not answer."""
@@ -209,7 +209,7 @@ def test_part_that_hangs_has_failed_and_is_asked_once() -> None:
         go_on.wait(10)
 
     parts = HealthChecks({"slow": hang, "quick": lambda: None}, deadline_s=0.05)
-    answers = [parts.ask() for _ in range(3)]
+    answers = [parts.run() for _ in range(3)]
     go_on.set()
     parts.stop()
     assert (answers[2]["quick"], answers[2]["slow"], len(asked)) == (None, "no answer within 0 s", 1)
@@ -220,14 +220,14 @@ def test_part_that_cannot_be_asked_because_of_another_is_left_out() -> None:
         raise QueueUnavailable("refused")
 
     parts = HealthChecks({NoWorkers.code: queue_is_away, QueueUnavailable.code: queue_is_away})
-    assert parts.ask() == {QueueUnavailable.code: "refused"}
+    assert parts.run() == {QueueUnavailable.code: "refused"}
     parts.stop()
 
 
 class Waiting(MemoryCoordination):
     """A board in whose queues tasks wait."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         return {"webhookd.first": 3, "webhookd.retry": 0}
 
 
@@ -236,20 +236,20 @@ def test_queue_without_workers_is_a_fault_of_its_own() -> None:
     now = [0.0]
     checks = WorkerChecks(coordination, lambda: now[0])
     with pytest.raises(NoWorkers, match=r"webhookd\.first, webhookd\.retry"):
-        checks.attended()
-    coordination.announce(
+        checks.queues_have_consumers()
+    coordination.write_heartbeat(
         WorkerHeartbeat(
             id="w",
             queues=("webhookd.first", "webhookd.retry"),
-            slots=4,
+            threads=4,
             busy=0,
             since_began_s=None,
             since_ended_s=None,
             started_at=0.0,
         )
     )
-    checks.attended()
-    checks.flowing()
+    checks.queues_have_consumers()
+    checks.queues_move()
     now[0] = 60.0
     with pytest.raises(QueueStalled, match=r"3 tasks wait in webhookd\.first"):
-        checks.flowing()
+        checks.queues_move()

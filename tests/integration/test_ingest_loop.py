@@ -12,7 +12,7 @@ from threading import Event
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, WANTED, lane_of, records, tokens
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, WANTED, lane_of, records, tokens
 from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
@@ -95,7 +95,7 @@ class Scene:
         app = build_celery(Settings(redis_url="memory://", database_url=url))
         self.publisher = TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None)
         self.offsets = MemoryPartitionOffsets()
-        self.in_flight = InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5)
+        self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
             limits=LoopLimits(
                 reply="test",
@@ -165,7 +165,7 @@ def message(partition: Partition, offset: int, value: bytes) -> Message:
 
 def test_failed_turn_leaves_no_hole(scene: Scene) -> None:
     def begin() -> None:
-        scene.loop.run_subscription(subscription(), None)
+        scene.loop.subscriptions.run(subscription(), None)
         (reader,) = scene.kafka_consumers
         reader.listener.assigned([ZERO, ONE])
         reader.arrived.append([message(ZERO, 0, b'"fault"'), message(ONE, 50, b"1")])
@@ -184,7 +184,7 @@ def test_failed_turn_leaves_no_hole(scene: Scene) -> None:
 
 def test_group_that_is_denied_for_good_is_told(scene: Scene) -> None:
     def begin() -> None:
-        scene.loop.run_subscription(subscription(), None)
+        scene.loop.subscriptions.run(subscription(), None)
         scene.kafka_consumers[0].refusal = GroupDenied("said")
 
     on_the_loop(scene, begin)
@@ -199,11 +199,11 @@ def test_group_that_is_denied_for_good_is_told(scene: Scene) -> None:
 
 def test_consumer_that_fails_twice_before_it_joins_is_told(scene: Scene) -> None:
     def fails() -> None:
-        scene.loop._restart_later(scene.loop.consumers[ID], RuntimeError("beyond use"))
-        scene.loop._restart(scene.loop.consumers[ID])
+        scene.loop.subscriptions.restart_later(scene.loop.consumers[ID], RuntimeError("beyond use"))
+        scene.loop.subscriptions.restart(scene.loop.consumers[ID])
 
     reasons: list[str] = []
-    on_the_loop(scene, lambda: scene.loop.run_subscription(subscription(), None))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), None))
     for _ in range(2):
         on_the_loop(scene, fails)
         on_the_loop(scene, lambda: reasons.append(scene.loop.consumers[ID].status().reason))
@@ -212,14 +212,14 @@ def test_consumer_that_fails_twice_before_it_joins_is_told(scene: Scene) -> None
 
 def test_start_that_fails_is_tried_again(scene: Scene) -> None:
     scene.refusals = 1
-    scene.loop.call(lambda: scene.loop.run_subscription(subscription(), None))
+    scene.loop.call(lambda: scene.loop.subscriptions.run(subscription(), None))
     assert scene.opened.wait(PATIENCE_S)
 
 
 def test_new_version_replaces_the_old_one(scene: Scene) -> None:
     first = subscription()
-    scene.loop.call(lambda: scene.loop.run_subscription(first, None))
-    scene.loop.call(lambda: scene.loop.run_subscription(replace(first, version=first.version + 1), None))
+    scene.loop.call(lambda: scene.loop.subscriptions.run(first, None))
+    scene.loop.call(lambda: scene.loop.subscriptions.run(replace(first, version=first.version + 1), None))
     heard = Event()
     scene.loop.call(heard.set)
     assert heard.wait(PATIENCE_S)
@@ -238,19 +238,19 @@ def on_the_loop(scene: Scene, action: Callable[[], None]) -> None:
 def woken(scene: Scene) -> list[tuple[str, int]]:
     """What the loop answers that is to be started."""
     found: list[tuple[str, int]] = []
-    on_the_loop(scene, lambda: found.extend((one.id, one.version) for one, _ in scene.loop.go_online()))
+    on_the_loop(scene, lambda: found.extend((one.id, one.version) for one, _ in scene.loop.subscriptions.go_online()))
     return found
 
 
 def test_sleeping_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
     def begin() -> None:
-        scene.loop.run_subscription(subscription(), None)
+        scene.loop.subscriptions.run(subscription(), None)
         scene.kafka_consumers[0].listener.assigned([ZERO])
         scene.kafka_consumers[0].arrived.append([message(ZERO, 7, b"1")])
 
     on_the_loop(scene, begin)
     scene.until_read(ZERO, 8)
-    on_the_loop(scene, lambda: scene.loop.go_offline(60.0))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
     assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
     assert [marks[ZERO].offset for marks in scene.kafka_consumers[0].closed] == [8]
     assert woken(scene) == [(ID, 1)]
@@ -258,32 +258,32 @@ def test_sleeping_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
 
 def test_sleeping_loop_starts_nothing_before_it_wakes(scene: Scene) -> None:
     first, second = subscription(), subscription(OTHER_ID)
-    on_the_loop(scene, lambda: scene.loop.go_offline(0.0))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(0.0))
     for change in (first, replace(first, version=2), second):
-        on_the_loop(scene, partial(scene.loop.run_subscription, change, None))
-    on_the_loop(scene, lambda: scene.loop.stop_subscription(OTHER_ID))
+        on_the_loop(scene, partial(scene.loop.subscriptions.run, change, None))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.stop(OTHER_ID))
     assert (scene.kafka_consumers, woken(scene)) == ([], [(ID, 2)])
 
 
 def test_status_survives_the_sleep(scene: Scene) -> None:
     before = unhealthy(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, delivered=7), "timeout", "", 5.0)
-    on_the_loop(scene, lambda: scene.loop.run_subscription(subscription(), before))
-    on_the_loop(scene, lambda: scene.loop.go_offline(0.0))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), before))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(0.0))
     found: list[SubscriptionStatus | None] = []
-    on_the_loop(scene, lambda: found.extend(status for _, status in scene.loop.go_online()))
+    on_the_loop(scene, lambda: found.extend(status for _, status in scene.loop.subscriptions.go_online()))
     assert [(one.health, one.reason, one.delivered) for one in found if one] == [(Health.UNHEALTHY, "timeout", 7)]
 
 
 def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
     def in_flight() -> None:
-        scene.loop.run_subscription(subscription(), None)
+        scene.loop.subscriptions.run(subscription(), None)
         scene.kafka_consumers[0].listener.assigned([ZERO])
         accumulator = scene.loop.consumers[ID].accumulator
-        lane_of(accumulator).known = True
+        lane_of(accumulator).position_known = True
         lane_of(accumulator).take(records(0), WANTED, 0.0)
         for delivery in accumulator.ready(1e9):
             scene.in_flight.published(delivery, clock.monotonic())
 
     on_the_loop(scene, in_flight)
-    on_the_loop(scene, lambda: scene.loop.go_offline(60.0))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
     assert (woken(scene), list(scene.loop.consumers)) == ([], [ID])

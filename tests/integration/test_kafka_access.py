@@ -91,7 +91,7 @@ class Site:
         self.services.hear()
         self.consumer.poll(self.services.now, 0.001)
         self.consumer.update_topics(self.services.topics([self._topic]))
-        self.consumer.commit()
+        self.consumer.commits.commit()
         unfetched = self.consumer.unfetched_partitions()
         if unfetched:
             self.consumer.update_end_offsets(self.services.offsets.end_offsets(unfetched, ASK_S))

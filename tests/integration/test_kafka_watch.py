@@ -24,7 +24,7 @@ class Heard:
     def kafka_confirmed(self) -> None:
         self.told.put("confirmed")
 
-    def kafka_asked(self) -> None:
+    def kafka_checked(self) -> None:
         self.told.put("asked")
 
     def kafka_mismatched(self, error: ClusterMismatch) -> None:
@@ -70,7 +70,7 @@ def test_silence_confirms_nothing_and_is_counted(scene: Scene) -> None:
     scene.watch.ask()
     scene.now += 7.0
     scene.watch.ask()
-    assert (scene.heard.all(), scene.watch.contact.silent_s(scene.now)) == (["asked", "asked"], 7.0)
+    assert (scene.heard.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["asked", "asked"], 7.0)
     with pytest.raises(KafkaUnavailable):
         scene.watch.check()
     scene.kafka.down = False

@@ -14,7 +14,7 @@ from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 logs.configure(sys.argv[1], "info")
 watchdog = LoopWatchdog(iteration=lambda: 7, thread_id=lambda: None)
 for _ in range(30):
-    watchdog.tick()
+    watchdog.check()
 """
 """Runs in a process of its own: the format of logs is set once for each process."""
 

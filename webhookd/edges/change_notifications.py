@@ -24,7 +24,7 @@ from webhookd.edges.kombu_redis_transport import PrimaryBroker, PrimaryChannel
 from webhookd.edges.redis_primary import NotPrimary
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
 
 EXCHANGE: Final = "webhookd.subscriptions"
 SEND_TIMEOUT_S: Final = 0.4
@@ -41,7 +41,7 @@ QUEUE_EXPIRES_S: Final = 60.0
 PRIMARY_CHECK_S: Final = 2.0
 """How often a subscriber checks that its Redis still accepts writes: a replica may never receive a notification."""
 
-OnChange = Callable[[Announcement], None]
+OnChange = Callable[[ChangeNotification], None]
 """Called with each change."""
 
 _ERRORS: Final = (OSError, OperationalError, KombuError, RedisError)
@@ -59,7 +59,7 @@ class ChangeNotifier:
         self._connection: Connection | None = None
         self._lock = threading.Lock()
 
-    def publish(self, notification: Announcement) -> None:
+    def publish(self, notification: ChangeNotification) -> None:
         """Publish to every subscriber. Raises QueueUnavailable after about a second at most."""
         if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
             raise QueueUnavailable("another thread is waiting for the broker")
@@ -184,7 +184,7 @@ def _drain(connection: Connection, for_s: float) -> None:
             return
 
 
-def _body(notification: Announcement) -> dict[str, str | int]:
+def _body(notification: ChangeNotification) -> dict[str, str | int]:
     match notification:
         case SubscriptionChanged(id=id_, version=version):
             return {"id": id_, "version": version}

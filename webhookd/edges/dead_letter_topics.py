@@ -13,7 +13,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from webhookd import logs
-from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 
 FAILURES: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: CopyFailure.MISSING,
@@ -46,7 +46,7 @@ class DeadLetterTopics:
         self._bootstrap_servers = bootstrap_servers
         self._producer: Producer | None = None
 
-    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
         """Write the dead letters in order and wait until all in-sync replicas have them. Blocks.
 
         Returns those that the topic did not accept. One that got no answer in time may be in the topic nevertheless.
@@ -86,7 +86,7 @@ class DeadLetterTopics:
 
     def _with_reasons(
         self, producer: Producer, topic: str, left: Sequence[tuple[DeadLetter, KafkaError | None]]
-    ) -> list[Uncopied]:
+    ) -> list[FailedCopy]:
         failures = [FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else None for _, error in left]
         if all(failure in {None, CopyFailure.NO_ANSWER} for failure in failures):
             # For a missing topic librdkafka reports only a timeout, so ask for the topic's metadata.
@@ -94,7 +94,7 @@ class DeadLetterTopics:
         else:
             unexplained = CopyFailure.NO_ANSWER
         return [
-            Uncopied(dead_letter, unexplained if failure in {None, CopyFailure.NO_ANSWER} else failure)
+            FailedCopy(dead_letter, unexplained if failure in {None, CopyFailure.NO_ANSWER} else failure)
             for (dead_letter, _), failure in zip(left, failures, strict=True)
         ]
 

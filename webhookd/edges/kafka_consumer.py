@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from webhookd import logs
 from webhookd.errors import GroupDenied
-from webhookd.flow.monitoring.kafka_read_errors import GROUP, WHOLE
+from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS, GROUP
 from webhookd.flow.offsets.commit_metadata import encode
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
@@ -206,7 +206,7 @@ def _partition_of(message: Message) -> Partition:
     topic, number = message.topic(), message.partition()
     if topic is None:
         return GROUP
-    return Partition(topic, WHOLE if number is None else number)
+    return Partition(topic, ALL_PARTITIONS if number is None else number)
 
 
 def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:

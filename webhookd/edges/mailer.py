@@ -103,7 +103,7 @@ class Mailer:
             return _result_of(recipient, *error.recipients[address.spec])
         except smtplib.SMTPDataError as error:
             return _result_of(recipient, error.smtp_code, error.smtp_error)
-        return RecipientResult(recipient=recipient, fate=MailResult.DELIVERED)
+        return RecipientResult(recipient=recipient, result=MailResult.DELIVERED)
 
     def ping(self) -> None:
         """Connect, log in and disconnect. Raises MailUnavailable."""
@@ -203,16 +203,16 @@ def _parse_recipients(mail: Mail) -> tuple[list[RecipientResult], dict[str, Mail
 
 
 def _result_of(recipient: str, code: int, text: bytes | str) -> RecipientResult:
-    fate = MailResult.REFUSED if code >= 500 else MailResult.LATER
-    return RecipientResult(recipient=recipient, fate=fate, detail=_reply_text(code, text))
+    result = MailResult.REFUSED if code >= 500 else MailResult.LATER
+    return RecipientResult(recipient=recipient, result=result, detail=_reply_text(code, text))
 
 
 def _refused(recipient: str, detail: str) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=detail)
+    return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail=detail)
 
 
 def _later(recipient: str, detail: str, *, tried: bool = True) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.LATER, detail=detail[:300], tried=tried)
+    return RecipientResult(recipient=recipient, result=MailResult.LATER, detail=detail[:300], tried=tried)
 
 
 def _quit(server: smtplib.SMTP) -> None:

@@ -24,13 +24,13 @@ class MemoryCoordination:
         self._streams: defaultdict[str, deque[tuple[int, list[Report]]]] = defaultdict(deque)
         self._sequence = 0
 
-    def offer(self, offers: Sequence[Publication]) -> None:
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
         with self._changed:
-            for offer in offers:
-                ref = offer.ref
-                self._payloads[payload_key(ref.id, ref.attempt)] = offer.payload
-                self._occupy(ref)
+            for publication in publications:
+                ref = publication.ref
+                self._payloads[payload_key(ref.id, ref.attempt)] = publication.payload
+                self._set_claim_keys(ref)
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
         """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
@@ -42,15 +42,15 @@ class MemoryCoordination:
                 if not isinstance(answer, ClaimDenied)
             ]
             if started:
-                self._append(refs[0].reply, started)
+                self._append(refs[0].reply_to, started)
             return answers
 
-    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+    def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the current one of its lanes."""
         with self._changed:
             return [self._holds(ref) for ref in refs]
 
-    def flush(self, flush: ReportFlush) -> None:
+    def send_reports(self, flush: ReportFlush) -> None:
         """Add reports, and keep or drop payloads, in one atomic step."""
         with self._changed:
             self._payloads.update(flush.keep)
@@ -59,7 +59,7 @@ class MemoryCoordination:
             for reply, reports in flush.reports.items():
                 self._append(reply, list(reports))
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         """Return the reports after `after` ("0" for all), and where to continue; waits up to `wait_s` for one."""
         seen = int(after)
         with self._changed:
@@ -70,23 +70,23 @@ class MemoryCoordination:
             found = [report for _, reports in stream for report in reports]
             return found, str(stream[-1][0]) if stream else after
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._changed:
-            for slot in slots:
-                self._slots.pop(slot, None)
+            for key in claim_keys:
+                self._slots.pop(key, None)
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
         with self._changed:
             self._workers[worker.id] = clock.monotonic(), worker
 
-    def withdraw(self, worker_id: str) -> None:
+    def remove_heartbeat(self, worker_id: str) -> None:
         """Remove a worker that takes no more tasks."""
         with self._changed:
             self._workers.pop(worker_id, None)
 
-    def workers(self) -> list[WorkerHeartbeat]:
+    def live_workers(self) -> list[WorkerHeartbeat]:
         """The workers with a recent heartbeat, sorted by id."""
         with self._changed:
             now = clock.monotonic()
@@ -94,7 +94,7 @@ class MemoryCoordination:
             found = [replace(worker, silent_s=now - said_at) for said_at, worker in self._workers.values()]
         return sorted(found, key=lambda worker: worker.id)
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """Empty: the embedded queues are in the memory of the Celery application."""
         return {}
 
@@ -109,18 +109,18 @@ class MemoryCoordination:
         """Nothing to close."""
 
     def _holds(self, ref: DeliveryRef) -> bool:
-        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ref.slots())
+        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ref.claim_keys())
         return all(pair == (epoch, ref.id) for pair, epoch in zip(held, ref.lanes.values(), strict=True))
 
-    def _occupy(self, ref: DeliveryRef) -> None:
-        for slot, epoch in zip(ref.slots(), ref.lanes.values(), strict=True):
+    def _set_claim_keys(self, ref: DeliveryRef) -> None:
+        for slot, epoch in zip(ref.claim_keys(), ref.lanes.values(), strict=True):
             if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ref.id):
                 self._slots[slot] = (epoch, ref.id, 0)
 
     def _claim(self, ref: DeliveryRef) -> bytes | ClaimDenied:
         if not self._holds(ref):
             return ClaimDenied.STALE
-        slots = ref.slots()
+        slots = ref.claim_keys()
         if any(self._slots[slot][2] != ref.attempt for slot in slots):
             return ClaimDenied.TAKEN
         payload = self._payloads.get(payload_key(ref.id, ref.attempt))

@@ -40,7 +40,7 @@ TRIM_INTERVAL_S = 1.0
 STREAM_LENGTH = 100_000
 """Flushes kept for an ingest process that does not read. A report that is lost delays its lane by one lease."""
 
-_OFFER = """
+_MAKE_CLAIMABLE = """
 local offers = cmsgpack.unpack(ARGV[1])
 for i, offer in ipairs(offers) do
   redis.call('SET', KEYS[2] .. offer[2], ARGV[2 + i], 'EX', ARGV[2])
@@ -88,7 +88,7 @@ return answers
 """
 
 # The age of a heartbeat is measured by Redis' clock alone: the clocks of the workers' machines differ.
-_ANNOUNCE = """
+_WRITE_HEARTBEAT = """
 local now = redis.call('TIME')
 local now_ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
 redis.call('HSET', KEYS[1], ARGV[1], now_ms .. '|' .. ARGV[2])
@@ -96,7 +96,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-_WORKERS = """
+_LIVE_WORKERS = """
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local said, alive = redis.call('HGETALL', KEYS[1]), {}
@@ -152,17 +152,17 @@ class RedisCoordination:
         # kombu keeps a queue without priorities in a list of the queue's name, behind its `global_keyprefix`.
         self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
         self._silence_ms = round(worker_silence_s * 1000)
-        self._offer = self._redis.register_script(_OFFER)
+        self._make_claimable = self._redis.register_script(_MAKE_CLAIMABLE)
         self._claim = self._redis.register_script(_CLAIM)
-        self._announce = self._redis.register_script(_ANNOUNCE)
-        self._alive = self._redis.register_script(_WORKERS)
+        self._write_heartbeat = self._redis.register_script(_WRITE_HEARTBEAT)
+        self._live_workers = self._redis.register_script(_LIVE_WORKERS)
 
-    def offer(self, offers: Sequence[Publication]) -> None:
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
         with self._answering:
-            index = [[o.ref.id, payload_key(o.ref.id, o.ref.attempt), *_lanes(o.ref)] for o in offers]
-            payloads = [offer.payload for offer in offers]
-            self._offer(
+            index = [[p.ref.id, payload_key(p.ref.id, p.ref.attempt), *_lanes(p.ref)] for p in publications]
+            payloads = [publication.payload for publication in publications]
+            self._make_claimable(
                 keys=[self._slots, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
             )
 
@@ -171,18 +171,18 @@ class RedisCoordination:
         with self._answering:
             index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in refs]
             answers: Any = self._claim(
-                keys=[self._slots, self._payloads, self._reports + refs[0].reply],
+                keys=[self._slots, self._payloads, self._reports + refs[0].reply_to],
                 args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
             )
             return [_verdict(answer) for answer in answers]
 
-    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+    def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the current one of its lanes."""
         with self._answering:
             wanted = [
                 (slot, f"{epoch}|{t.id}|")
                 for t in refs
-                for slot, epoch in zip(t.slots(), t.lanes.values(), strict=True)
+                for slot, epoch in zip(t.claim_keys(), t.lanes.values(), strict=True)
             ]
             held = cast("list[bytes | None]", self._redis.hmget(self._slots, [slot for slot, _ in wanted]))
             good = [
@@ -192,7 +192,7 @@ class RedisCoordination:
         ends = list(accumulate(len(ref.lanes) for ref in refs))
         return [all(good[end - len(t.lanes) : end]) for t, end in zip(refs, ends, strict=True)]
 
-    def flush(self, flush: ReportFlush) -> None:
+    def send_reports(self, flush: ReportFlush) -> None:
         """Add reports, and keep or drop payloads, in one MULTI."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key, payload in flush.keep.items():
@@ -204,7 +204,7 @@ class RedisCoordination:
                 pipe.expire(self._reports + reply, STREAM_TTL_S)
             pipe.execute()
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         """Return the reports after `after` ("0" for all), and where to continue; waits up to `wait_s` for one.
 
         Reports that were read are trimmed about once a second.
@@ -235,30 +235,32 @@ class RedisCoordination:
             return "0"
         return after if _number_of(reached.decode()) >= _number_of(after) else "0"
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._answering:
-            if slots:
-                self._redis.hdel(self._slots, *slots)
+            if claim_keys:
+                self._redis.hdel(self._slots, *claim_keys)
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
         with self._answering:
-            self._announce(keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms])
+            self._write_heartbeat(
+                keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms]
+            )
 
-    def withdraw(self, worker_id: str) -> None:
+    def remove_heartbeat(self, worker_id: str) -> None:
         """Remove a worker that takes no more tasks."""
         with self._answering:
             self._redis.hdel(self._workers, worker_id)
 
-    def workers(self) -> list[WorkerHeartbeat]:
+    def live_workers(self) -> list[WorkerHeartbeat]:
         """The workers with a recent heartbeat, sorted by id. Heartbeats of another version are ignored."""
         with self._answering:
-            answers: Any = self._alive(keys=[self._workers], args=[self._silence_ms])
+            answers: Any = self._live_workers(keys=[self._workers], args=[self._silence_ms])
         found = [worker for silent_ms, said in answers if (worker := _worker_of(said, silent_ms / 1000))]
         return sorted(found, key=lambda worker: worker.id)
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """The number of waiting tasks by queue, without those that a worker has fetched (also for a countdown)."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key in self._queues.values():
@@ -286,7 +288,7 @@ def _encoded(argument: str | bytes | float) -> bytes:
 
 
 def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
-    return list(zip(ref.slots(), ref.lanes.values(), strict=True))
+    return list(zip(ref.claim_keys(), ref.lanes.values(), strict=True))
 
 
 def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:

@@ -3,7 +3,7 @@
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from webhookd.flow.control.membership import Member, owners
+from webhookd.flow.control.membership import Member, participants
 from webhookd.store.dialects import DatabaseNow, upsert
 from webhookd.store.tables import IngestMemberRow
 
@@ -14,7 +14,7 @@ FORGET_S = 86400.0
 def heartbeat(session: Session, member: Member) -> None:
     """Say that this process is alive now, and whether it can read Kafka."""
     now = session.scalar(select(DatabaseNow()))
-    row = {"id": member.id, "beat_at": now, "reads": member.reads, "contact_s": member.contact_s}
+    row = {"id": member.id, "beat_at": now, "reads": member.takes_part, "contact_s": member.reachable_s}
     upsert(session, IngestMemberRow, [row], keys=["id"])
 
 
@@ -22,7 +22,7 @@ def present(session: Session, timeout_s: float) -> list[Member]:
     """The processes heard of within the timeout, as they said then."""
     query = select(IngestMemberRow.id, IngestMemberRow.reads, IngestMemberRow.contact_s).order_by(IngestMemberRow.id)
     rows = session.execute(query.where(IngestMemberRow.beat_at >= DatabaseNow() - timeout_s))
-    return [Member(id=row.id, reads=row.reads, contact_s=row.contact_s) for row in rows]
+    return [Member(id=row.id, takes_part=row.reads, reachable_s=row.contact_s) for row in rows]
 
 
 def alive(session: Session, timeout_s: float) -> list[str]:
@@ -32,7 +32,7 @@ def alive(session: Session, timeout_s: float) -> list[str]:
 
 def sharing(session: Session, timeout_s: float) -> list[str]:
     """The ids of the processes that the subscriptions are divided among."""
-    return owners(present(session, timeout_s))
+    return participants(present(session, timeout_s))
 
 
 def leave(session: Session, member_id: str) -> None:

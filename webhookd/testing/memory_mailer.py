@@ -30,7 +30,7 @@ class MemoryMailer:
         settled = tuple(self._result_for(mail, recipient) for recipient in mail.recipients)
         with self._changed:
             self.sent += [
-                replace(mail, recipients=(item.recipient,)) for item in settled if item.fate is MailResult.DELIVERED
+                replace(mail, recipients=(item.recipient,)) for item in settled if item.result is MailResult.DELIVERED
             ]
             self._changed.notify_all()
         return settled
@@ -49,9 +49,11 @@ class MemoryMailer:
         try:
             address = parse_address(recipient)
         except InvalidInput as error:
-            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=str(error))
+            return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail=str(error))
         impossible = "\n" in mail.subject or "\r" in mail.subject or not (address.is_ascii or self.smtputf8)
         if recipient in self.refused or impossible:
-            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail="550 refused")
-        fate = MailResult.LATER if recipient in self.deferred else MailResult.DELIVERED
-        return RecipientResult(recipient=recipient, fate=fate, detail="451 busy" if fate is MailResult.LATER else "")
+            return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail="550 refused")
+        result = MailResult.LATER if recipient in self.deferred else MailResult.DELIVERED
+        return RecipientResult(
+            recipient=recipient, result=result, detail="451 busy" if result is MailResult.LATER else ""
+        )

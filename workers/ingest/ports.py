@@ -37,13 +37,13 @@ class DeadLetterSink(Protocol):
     def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
         """Put records aside; `stored` runs on the ingest loop's thread when their lane may go on."""
 
-    def request_capacity(self, subscription: Subscription) -> None:
+    def request_free_rows(self, subscription: Subscription) -> None:
         """Have the intake told whether the database takes more of its dead letters."""
 
     def forget(self, subscription: Subscription) -> None:
         """It is not run any more: what waits for room is not kept."""
 
-    def copy_error(self, subscription: Subscription) -> str | None:
+    def copy_failure(self, subscription: Subscription) -> str | None:
         """Why copies of its dead letters fail; empty while they do not, None where nothing is known."""
 
 

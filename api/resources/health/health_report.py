@@ -173,7 +173,7 @@ def _coordination_says(coordination: Coordination | None) -> CoordinationAnswer:
         return CoordinationAnswer(workers=(), queues={})
     coordination.ping()  # what a replica says of workers and queues may be of the past
     return CoordinationAnswer(
-        workers=[asdict(worker) for worker in coordination.workers()], queues=coordination.queues()
+        workers=[asdict(worker) for worker in coordination.live_workers()], queues=coordination.queue_lengths()
     )
 
 

@@ -17,7 +17,7 @@ class WorkerSchema(Schema):
 
     id = fields.String()
     queues = fields.List(fields.String())
-    slots = fields.Integer(metadata={"description": "tasks it works on at once"})
+    threads = fields.Integer(metadata={"description": "tasks it works on at once"})
     busy = fields.Integer()
     since_began_s = fields.Float(allow_none=True)
     since_ended_s = fields.Float(allow_none=True)
@@ -39,7 +39,9 @@ class SubscriptionCountsSchema(Schema):
     failing = fields.Integer(metadata={"description": "not unhealthy yet: the last attempt failed, another follows"})
     unhealthy = fields.Integer()
     inactive = fields.Integer()
-    paused = fields.Integer(metadata={"description": "of the unhealthy: no attempt is left, one is made now and then"})
+    circuit_open = fields.Integer(
+        metadata={"description": "of the unhealthy: no attempt is left, a probe is made now and then"}
+    )
     unhealthy_by_reason = fields.Dict(keys=fields.String(), values=fields.Integer())
     inactive_by_reason = fields.Dict(
         keys=fields.String(),

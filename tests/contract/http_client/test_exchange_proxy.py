@@ -115,7 +115,7 @@ def test_malformed_proxy_response_fails(plain_testbed: HttpTestbed, answer: byte
 def test_bytes_sent_with_the_answer_fail(testbed: HttpTestbed) -> None:
     outcomes, _ = through(testbed, ScriptedProxy(CONNECTED + OK))
     assert code(outcomes[0]) is FailureCode.PROXY_FAILED
-    assert detail(outcomes[0]) == "the proxy sent bytes that nobody asked for"
+    assert detail(outcomes[0]) == "the proxy sent bytes after its answer"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sqlalchemy import update
 from api.application import create_app
 from tests.harness.subscriptions import OTHER_ID, document
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
-from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.settings import Settings
 from webhookd.store import dropped_groups, subscriptions
 from webhookd.store.database import Database
@@ -351,7 +351,7 @@ def test_changes_are_announced_with_their_version(client: FlaskClient) -> None:
     heard: list[tuple[str, int]] = []
     stop, ready, three = threading.Event(), threading.Event(), threading.Event()
 
-    def hear(announcement: Announcement) -> None:
+    def hear(announcement: ChangeNotification) -> None:
         assert isinstance(announcement, SubscriptionChanged)
         heard.append((announcement.id, announcement.version))
         if len(heard) == 3:

@@ -3,9 +3,8 @@
 import pytest
 
 from tests.harness.lanes import TOPIC, WANTED, accumulator, fill, lane_of, offsets_in, offsets_of, records
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import DeliveryLimits
-from webhookd.flow.dispatch.delivery import take_back
 from webhookd.flow.offsets.position import Partition
 
 
@@ -27,7 +26,7 @@ def test_full_batches_leave_alone() -> None:
     made = accumulator(1, size=3)
     fill(made, 0, range(7))
     (delivery,) = made.ready(0.0)
-    assert (offsets_of(delivery), delivery.shares) == ([[0, 1, 2], [3, 4, 5]], None)
+    assert (offsets_of(delivery), delivery.records_per_lane) == ([[0, 1, 2], [3, 4, 5]], None)
 
 
 def test_unready_leftover_stays_behind() -> None:
@@ -50,7 +49,7 @@ def test_leftovers_that_fill_a_batch_leave_mixed() -> None:
     fill(made, 0, [1, 2], now=0.2)
     (delivery,) = made.ready(0.3)
     assert offsets_in(delivery.batches[0].body) == [(1, 10), (1, 11), (0, 1), (0, 2)]
-    assert (delivery.shares, delivery.batches[0].records) == ((2, 2), 4)
+    assert (delivery.records_per_lane, delivery.batches[0].records) == ((2, 2), 4)
 
 
 def test_mixed_batch_takes_no_more_than_fits() -> None:
@@ -58,7 +57,7 @@ def test_mixed_batch_takes_no_more_than_fits() -> None:
     fill(made, 0, [1, 2, 3], now=0.1)
     fill(made, 1, [10, 11, 12], now=0.2)
     (delivery,) = made.ready(0.3)
-    assert (delivery.shares, delivery.batches[0].records) == ((3, 1), 4)
+    assert (delivery.records_per_lane, delivery.batches[0].records) == ((3, 1), 4)
     assert [fragment.offset for fragment in lane_of(made, 1).waiting] == [11, 12]
 
 
@@ -67,7 +66,7 @@ def test_oldest_leftover_goes_after_its_interval() -> None:
     fill(made, 0, [1], now=0.0)
     fill(made, 1, [2], now=0.9)
     (delivery,) = made.ready(1.0)
-    assert delivery.shares == (1, 1)
+    assert delivery.records_per_lane == (1, 1)
 
 
 def test_mixed_batch_occupies_all_its_lanes() -> None:
@@ -139,7 +138,7 @@ def test_returned_tail_goes_first_and_uncut() -> None:
     fill(made, 0, range(6))
     (delivery,) = made.ready(0.0)
     lane_of(made).delivery = None
-    take_back(lane_of(made), delivery.batches[1:])
+    lane_of(made).put_back(delivery.batches[1:])
     fill(made, 0, [6, 7, 8])
     (again,) = made.ready(0.0)
     assert offsets_of(again) == [[2, 3], [4, 5], [6, 7]]
@@ -150,7 +149,7 @@ def test_returned_tail_takes_no_unready_batch_along() -> None:
     fill(made, 0, range(5))
     (delivery,) = made.ready(0.0)
     lane_of(made).delivery = None
-    take_back(lane_of(made), delivery.batches[1:])
+    lane_of(made).put_back(delivery.batches[1:])
     (again,) = made.ready(0.0)
     assert offsets_of(again) == [[2, 3]]
 
@@ -158,7 +157,7 @@ def test_returned_tail_takes_no_unready_batch_along() -> None:
 @pytest.mark.parametrize("count", [1, 3, 30])
 def test_probing_lane_sends_one_batch(count: int) -> None:
     made = accumulator(1, size=3)
-    lane_of(made).state = CircuitState.HALF_OPEN
+    lane_of(made).circuit.state = CircuitState.HALF_OPEN
     fill(made, 0, range(count))
     (delivery,) = made.ready(0.0)
     assert (delivery.probe, len(delivery.batches), delivery.batches[0].records) == (True, 1, min(count, 3))
@@ -168,7 +167,7 @@ def test_probing_lane_travels_alone() -> None:
     made = accumulator(3, size=10)
     for number in range(3):
         fill(made, number, [number])
-    lane_of(made, 1).state = CircuitState.HALF_OPEN
+    lane_of(made, 1).circuit.state = CircuitState.HALF_OPEN
     probe, mixed = made.ready(5.0)
     assert [lane.partition.number for lane in probe.lanes] == [1]
     assert ([lane.partition.number for lane in mixed.lanes], mixed.probe) == ([0, 2], False)
@@ -177,7 +176,7 @@ def test_probing_lane_travels_alone() -> None:
 def test_held_lane_dispatches_nothing() -> None:
     made = accumulator(1, size=1)
     fill(made, 0, [1])
-    lane_of(made).state = CircuitState.OPEN
+    lane_of(made).circuit.state = CircuitState.OPEN
     assert (made.ready(99.0), made.due_at()) == ([], None)
 
 
@@ -197,7 +196,10 @@ def test_mixing_leaves_the_bytes_exact() -> None:
     fill(made, 0, [1, 2])
     fill(made, 1, [1, 2])
     made.ready(0.0)
-    assert [lane.bytes_held == sum(len(f.text) for f in lane.waiting) for lane in made.lanes.values()] == [True, True]
+    assert [lane.buffered_bytes == sum(len(f.text) for f in lane.waiting) for lane in made.lanes.values()] == [
+        True,
+        True,
+    ]
 
 
 def test_every_delivery_has_an_id_of_its_own() -> None:

@@ -1,7 +1,7 @@
 """Successes fold into one row a flush; failures keep a row each."""
 
 from webhookd.flow.attempt.attempt_report import LoggedExchange
-from webhookd.flow.status.activity_rollup import FAILURES_HELD, ActivityRollup, CallRollup
+from webhookd.flow.status.activity_rollup import MAX_FAILURE_ROWS, ActivityRollup, CallRollup
 
 
 def exchange(name: str) -> LoggedExchange:
@@ -49,8 +49,8 @@ def test_successes_wait_for_an_example() -> None:
 
 def test_failures_past_the_bound_are_counted() -> None:
     fold = ActivityRollup()
-    for number in range(FAILURES_HELD + 10):
+    for number in range(MAX_FAILURE_ROWS + 10):
         fold.failed(exchange(str(number)))
     calls = fold.flush()
-    assert (len(calls), sum(call.calls for call in calls)) == (FAILURES_HELD, FAILURES_HELD + 10)
-    assert calls[-1] == CallRollup(exchange(str(FAILURES_HELD + 9)), 11, succeeded=False)
+    assert (len(calls), sum(call.calls for call in calls)) == (MAX_FAILURE_ROWS, MAX_FAILURE_ROWS + 10)
+    assert calls[-1] == CallRollup(exchange(str(MAX_FAILURE_ROWS + 9)), 11, succeeded=False)

@@ -139,7 +139,7 @@ def test_text_says_what_its_owner_has_to_know() -> None:
         "2023-11-14 22:08:20 UTC (5 min)",
         "503 Service Unavailable: try later",
         "12,345 records",
-        "tried again by itself",
+        "tries the endpoint again automatically",
         "What to do:",
     ):
         assert fact in text
@@ -148,27 +148,27 @@ def test_text_says_what_its_owner_has_to_know() -> None:
 @pytest.mark.parametrize(
     ("reason", "policy", "words"),
     [
-        ("http_500", OnExhausted.DEAD_LETTER, "put aside among the dead letters"),
-        ("http_500", OnExhausted.PAUSE, "held back"),
-        ("http_401", OnExhausted.PAUSE, "accepts no login"),
+        ("http_500", OnExhausted.DEAD_LETTER, "stores a batch's records as dead letters"),
+        ("http_500", OnExhausted.PAUSE, "keeps the position"),
+        ("http_401", OnExhausted.PAUSE, "does not accept their credentials"),
         ("http_429", OnExhausted.PAUSE, "more requests"),
-        ("http_418", OnExhausted.PAUSE, "refuses these requests"),
+        ("http_418", OnExhausted.PAUSE, "rejects these requests"),
         ("http_302", OnExhausted.PAUSE, "redirects to"),
         ("dns_failed", OnExhausted.PAUSE, "DNS records"),
         ("address_refused", OnExhausted.PAUSE, "WEBHOOKD_EGRESS_ALLOW"),
         ("tls_failed", OnExhausted.PAUSE, "certificate"),
         ("proxy_failed", OnExhausted.PAUSE, "WEBHOOKD_EGRESS_PROXY"),
-        ("internal_error", OnExhausted.PAUSE, "not to blame"),
+        ("internal_error", OnExhausted.PAUSE, "not the cause"),
         ("unusable_configuration", OnExhausted.PAUSE, "Save the subscription again"),
-        ("intake_failed", OnExhausted.PAUSE, "ask who runs webhookd"),
-        ("worker_lost", OnExhausted.PAUSE, "ask who runs webhookd"),
+        ("intake_failed", OnExhausted.PAUSE, "ask the operator of webhookd"),
+        ("worker_lost", OnExhausted.PAUSE, "ask the operator of webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
-        ("filter_failing", OnExhausted.PAUSE, "asks for the type first"),
+        ("filter_failing", OnExhausted.PAUSE, "checks the type first"),
         ("topic_denied", OnExhausted.PAUSE, "DESCRIBE and READ on the topic"),
         ("group_denied", OnExhausted.PAUSE, "consumer groups whose names begin with webhooks-"),
-        ("read_failed", OnExhausted.DEAD_LETTER, "about the brokers' state"),
+        ("read_failed", OnExhausted.DEAD_LETTER, "check the brokers"),
         ("commit_failed", OnExhausted.PAUSE, "after a restart they are delivered again"),
-        ("a_reason_of_later", OnExhausted.PAUSE, "ask who runs webhookd"),
+        ("a_reason_of_later", OnExhausted.PAUSE, "ask the operator of webhookd"),
     ],
 )
 def test_text_says_what_happens_and_what_to_do(reason: str, policy: OnExhausted, words: str) -> None:
@@ -222,13 +222,13 @@ def test_recipient_named_twice_gets_one_mail() -> None:
 def test_deactivation_ends_the_incident_and_says_why() -> None:
     owner = Owner()
     owner.hear(UNHEALTHY)
-    due = alert.deactivated(OWNER, "gone", UNHEALTHY, owner.now)
+    due = alert.alerts_on_deactivation(OWNER, "gone", UNHEALTHY, owner.now)
     assert set(due.incidents.values()) == {None}
     assert due.incidents.keys() >= owner.incidents.keys()
     [only] = due.alerts
     assert (only.kind, only.mail.subject) == (
         AlertKind.DEACTIVATED,
-        "[webhookd] orders to the shop was switched off (gone)",
+        "[webhookd] orders to the shop was deactivated (gone)",
     )
     assert "410 Gone" in only.mail.body
 
@@ -238,7 +238,7 @@ def test_time_that_makes_no_sense_costs_no_alert(at: float) -> None:
     assert "unknown" in told(replace(UNHEALTHY, failing_since=at))
 
 
-CHANGED = replace(HEALTHY, proven=False)
+CHANGED = replace(HEALTHY, delivered_since_change=False)
 
 
 def test_change_by_the_owner_is_no_recovery() -> None:
@@ -303,7 +303,7 @@ def test_status_of_the_version_before_the_change_says_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "opening"),
-    [("http_500", "Deliveries of this subscription fail."), ("commit_failed", "does not work as it should.")],
+    [("http_500", "Deliveries of this subscription fail."), ("commit_failed", "does not work correctly.")],
 )
 def test_text_blames_no_endpoint_for_what_is_not_its_doing(reason: str, opening: str) -> None:
     assert opening in told(replace(UNHEALTHY, reason=reason))

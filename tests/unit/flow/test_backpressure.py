@@ -3,8 +3,9 @@
 import pytest
 
 from tests.harness.lanes import lane
-from webhookd.flow.batching.backpressure import ASIDE_LIMIT, LONGEST_SKIP_S, ReadBackpressure
-from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.batching.backpressure import DEAD_LETTER_LIMIT, LONGEST_SKIP_S, ReadBackpressure
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import Lane
 
 BOUND = 1600
 
@@ -12,7 +13,7 @@ BOUND = 1600
 def holding(*sizes: int) -> list[Lane]:
     lanes = [lane(number) for number in range(len(sizes))]
     for one, size in zip(lanes, sizes, strict=True):
-        one.bytes_held = size
+        one.buffered_bytes = size
     return lanes
 
 
@@ -65,14 +66,14 @@ def test_lane_above_its_bound_pauses_alone() -> None:
 
 def test_held_lane_pauses() -> None:
     lanes = holding(0, 0)
-    lanes[1].state = CircuitState.OPEN
+    lanes[1].circuit.state = CircuitState.OPEN
     assert pausing(lanes) == [1]
 
 
 def test_too_many_dead_letters_pause() -> None:
     lanes = holding(0)
-    for offset in range(ASIDE_LIMIT + 1):
-        lanes[0].ledger.set_aside(offset)
+    for offset in range(DEAD_LETTER_LIMIT + 1):
+        lanes[0].ledger.add_dead_letter(offset)
     assert (pausing(lanes), resuming(lanes)) == ([0], [])
 
 
@@ -88,7 +89,7 @@ def test_lane_resumes_below_a_quarter() -> None:
 
 def test_held_lane_does_not_resume() -> None:
     lanes = holding(0)
-    lanes[0].state = CircuitState.OPEN
+    lanes[0].circuit.state = CircuitState.OPEN
     assert resuming(lanes) == []
 
 

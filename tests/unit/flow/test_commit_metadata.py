@@ -2,21 +2,34 @@
 
 import pytest
 
-from webhookd.flow.offsets.commit_metadata import NOTHING, CommitMetadata, decode, encode
+from webhookd.flow.offsets.commit_metadata import NO_METADATA, CommitMetadata, decode, encode
 
 
 def test_metadata_comes_back() -> None:
-    metadata = CommitMetadata(topic_id="AAAA", failures=3, deaths=1, probes=2, since=5.5, unreadable=50)
+    metadata = CommitMetadata(
+        topic_id="AAAA", failed_attempts=3, worker_losses=1, failed_probes=2, failing_since=5.5, undecodable=50
+    )
     assert decode(encode(metadata)) == metadata
 
 
 @pytest.mark.parametrize("metadata", [None, "", "by hand", "[]", '{"failures": "many"}', "\udcff"])
 def test_what_others_wrote_says_nothing(metadata: str | None) -> None:
-    assert decode(metadata) == NOTHING
+    assert decode(metadata) == NO_METADATA
 
 
 def test_metadata_fits_where_kafka_keeps_it() -> None:
     assert (
-        len(encode(CommitMetadata(topic_id="x" * 22, failures=99, deaths=99, probes=99, since=1.8e9, unreadable=99)))
+        len(
+            encode(
+                CommitMetadata(
+                    topic_id="x" * 22,
+                    failed_attempts=99,
+                    worker_losses=99,
+                    failed_probes=99,
+                    failing_since=1.8e9,
+                    undecodable=99,
+                )
+            )
+        )
         < 200
     )

@@ -13,13 +13,13 @@ def ledger(*, seen: int, accepted: tuple[int, ...] = (), aside: tuple[int, ...] 
     for offset in accepted:
         made.accept(offset)
     for offset in aside:
-        made.set_aside(offset)
+        made.add_dead_letter(offset)
     made.read(seen - 1)
     return made
 
 
 def test_unread_ledger_has_nothing_to_commit() -> None:
-    assert (Ledger().watermark, Ledger().seen) == (UNREAD, UNREAD)
+    assert (Ledger().watermark, Ledger().position) == (UNREAD, UNREAD)
 
 
 def test_read_alone_moves_the_watermark() -> None:
@@ -53,22 +53,22 @@ def test_settling_more_than_open_raises() -> None:
 
 def test_asides_settle_in_any_order() -> None:
     made = ledger(seen=10, aside=(3, 5))
-    made.settle_aside(5)
-    assert (made.watermark, made.aside_count) == (3, 1)
-    made.settle_aside(3)
+    made.settle_dead_letter(5)
+    assert (made.watermark, made.dead_letter_count) == (3, 1)
+    made.settle_dead_letter(3)
     assert made.watermark == 10
 
 
 def test_settling_an_unknown_aside_is_ignored() -> None:
     made = ledger(seen=10, aside=(3,))
-    made.settle_aside(4)
+    made.settle_dead_letter(4)
     assert made.watermark == 3
 
 
 def test_rewind_forgets_what_is_above_the_watermark() -> None:
     made = ledger(seen=10, accepted=(5, 7), aside=(6,))
     assert made.rewind() == 5
-    assert (made.seen, made.open_count, made.aside_count, made.watermark) == (5, 0, 0, 5)
+    assert (made.position, made.open_count, made.dead_letter_count, made.watermark) == (5, 0, 0, 5)
 
 
 def test_rewinding_the_unread_stays_unread() -> None:
@@ -118,7 +118,7 @@ def _step(chance: random.Random, made: Ledger, model: Model) -> None:
                 made.accept(offset)
                 model.unsettled.append(offset)
             elif fate == "aside":
-                made.set_aside(offset)
+                made.add_dead_letter(offset)
                 model.aside.add(offset)
             made.read(offset)
             model.seen = offset + 1
@@ -128,7 +128,7 @@ def _step(chance: random.Random, made: Ledger, model: Model) -> None:
             del model.unsettled[:count]
         case "settle_aside" if model.aside:
             offset = chance.choice(sorted(model.aside))
-            made.settle_aside(offset)
+            made.settle_dead_letter(offset)
             model.aside.discard(offset)
         case "rewind" if chance.random() < 0.2:
             model.seen = model.lowest
@@ -146,5 +146,5 @@ def test_random_walk_agrees_with_the_model(seed: int) -> None:
         _step(chance, made, model)
         assert made.watermark == model.lowest
         assert made.watermark >= before
-        assert made.seen == model.seen
+        assert made.position == model.seen
         before = made.watermark

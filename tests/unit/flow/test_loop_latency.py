@@ -6,25 +6,25 @@ from webhookd.flow.monitoring.loop_latency import PERIOD_TICKS, PERIODS, SLOW_TI
 def test_running_iteration_is_measured_in_ticks() -> None:
     latency = LoopLatency()
     assert [latency.tick(7) for _ in range(4)] == [0, 1, 2, 3]
-    assert latency.longest_s == 3 * TICK_S
+    assert latency.longest_iteration_s == 3 * TICK_S
 
 
 def test_short_iterations_are_not_one_long_iteration() -> None:
     latency = LoopLatency()
     assert [latency.tick(iteration) for iteration in range(1, 100)] == [0] * 99
-    assert latency.longest_s == 0.0
+    assert latency.longest_iteration_s == 0.0
 
 
 def test_waiting_loop_is_in_no_iteration() -> None:
     latency = LoopLatency()
     assert [latency.tick(0) for _ in range(50)] == [0] * 50
-    assert latency.longest_s == 0.0
+    assert latency.longest_iteration_s == 0.0
 
 
 def test_stopped_process_has_no_slow_iteration() -> None:
     latency = LoopLatency()
     before, after = latency.tick(7), latency.tick(7)  # an hour may lie between them
-    assert (before, after, latency.longest_s) == (0, 1, TICK_S)
+    assert (before, after, latency.longest_iteration_s) == (0, 1, TICK_S)
 
 
 def test_longest_iteration_is_forgotten_after_a_minute() -> None:
@@ -34,7 +34,7 @@ def test_longest_iteration_is_forgotten_after_a_minute() -> None:
     lasts = []
     for _ in range((PERIODS + 2) * PERIOD_TICKS):
         latency.tick(0)
-        lasts.append(latency.longest_s)
+        lasts.append(latency.longest_iteration_s)
     forgotten_after = lasts.index(0.0)
     assert lasts[forgotten_after - 1] == SLOW_TICKS * TICK_S
     assert PERIODS * PERIOD_TICKS - PERIOD_TICKS <= forgotten_after <= (PERIODS + 1) * PERIOD_TICKS
@@ -44,4 +44,4 @@ def test_running_iteration_counts_in_every_period() -> None:
     latency = LoopLatency()
     for _ in range(PERIODS * PERIOD_TICKS * 2):
         latency.tick(7)
-    assert latency.longest_s > STUCK_TICKS * TICK_S
+    assert latency.longest_iteration_s > STUCK_TICKS * TICK_S

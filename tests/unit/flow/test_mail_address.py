@@ -3,7 +3,7 @@
 import pytest
 
 from webhookd.errors import InvalidInput
-from webhookd.flow.alerting.mail import MailResult, RecipientResult, left_over
+from webhookd.flow.alerting.mail import MailResult, RecipientResult, remaining_recipients
 from webhookd.flow.alerting.mail_address import parse_address
 
 
@@ -75,4 +75,6 @@ def test_next_try_begins_with_those_whose_turn_it_was_not() -> None:
         ("c", MailResult.LATER, False),
         ("d", MailResult.REFUSED, True),
     ]
-    assert left_over(RecipientResult(recipient=who, fate=fate, tried=tried) for who, fate, tried in fates) == ("c", "a")
+    assert remaining_recipients(
+        RecipientResult(recipient=who, result=result, tried=tried) for who, result, tried in fates
+    ) == ("c", "a")

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, accumulator, dispatches, offsets_in
+from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, accumulator, in_flight_deliveries, offsets_in
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.batching.batch import Batch
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dead_letter import DeadLetter
-from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
-from webhookd.flow.settlement.in_flight import ReportEffect, due_probes
+from webhookd.flow.settlement.in_flight import ReportEffect
+from webhookd.flow.settlement.lane_updates import due_probes
 from webhookd.flow.subscription import OnExhausted
 
 STEP_S = 0.5
@@ -67,7 +67,7 @@ class World:
             limits=LIMITS,
             on_exhausted=self.chance.choice(tuple(OnExhausted)),
         )
-        self.flying = dispatches()
+        self.in_flight = in_flight_deliveries()
         self.topics = {number: Topic(self._log()) for number in range(self.chance.randint(1, 4))}
         for number in self.topics:
             self.accumulator.open_lane(Partition(TOPIC, number))
@@ -91,8 +91,8 @@ class World:
 
     @property
     def settled(self) -> bool:
-        return not len(self.flying) and all(
-            max(lane.ledger.watermark, topic.committed) == topic.end and not lane.bytes_held
+        return not len(self.in_flight) and all(
+            max(lane.ledger.watermark, topic.committed) == topic.end and not lane.buffered_bytes
             for lane, topic in zip(self.accumulator.lanes.values(), self.topics.values(), strict=True)
         )
 
@@ -117,17 +117,17 @@ class World:
     def _bury(self) -> None:
         if self.calm or self.chance.random() < 0.5:
             for lane, dead_letter in self.dead_letters:
-                lane.settle_aside(dead_letter)
+                lane.settle_dead_letter(dead_letter)
                 self.topics[lane.partition.number].done.add(dead_letter.offset)
             self.dead_letters.clear()
             burials, self.burials = self.burials, []
             for burial in burials:
                 for dead_letter in burial.dead_letters():
                     self.topics[dead_letter.partition.number].done.add(dead_letter.offset)
-                self._apply(self.flying.buried(burial.delivery))
+                self._apply(self.in_flight.dead_letters_stored(burial.delivery))
 
     def _publish(self, delivery: Delivery) -> None:
-        self.flying.published(delivery, self.now)
+        self.in_flight.published(delivery, self.now)
         if self.calm or self.chance.random() < 0.9:  # or the task is lost on its way
             self.queue.append(Task(delivery.ref("ingest"), tuple(delivery.batches)))
 
@@ -179,7 +179,7 @@ class World:
             attempt=task.ref.attempt + 1,
             records=task.batches[done].records,
             batches=1,
-            reply="ingest",
+            reply_to="ingest",
         )
         self.queue.append(Task(again, (task.batches[done],)))
 
@@ -192,21 +192,21 @@ class World:
             topic.done.add(offset)
 
     def _tell(self, report: Report) -> None:
-        self._apply(self.flying.report(report, self.now))
+        self._apply(self.in_flight.apply(report, self.now))
 
     def _apply(self, effect: ReportEffect) -> None:
         for lane, offset in effect.reread:
             if self.accumulator.lanes.get((TOPIC, lane.partition.number)) is lane and offset != UNREAD:
                 self.topics[lane.partition.number].reading = offset
-        if effect.burial is not None:
-            self.burials.append(effect.burial)
+        if effect.exhausted_batch is not None:
+            self.burials.append(effect.exhausted_batch)
 
     def _sweep(self) -> None:
-        unclaimed, lost = self.flying.overdue(self.now)
+        unclaimed, lost = self.in_flight.overdue(self.now)
         for delivery in unclaimed:
             self._publish(delivery)
         for delivery in lost:
-            self._apply(self.flying.lost(delivery, self.now))
+            self._apply(self.in_flight.worker_lost(delivery, self.now))
         due_probes(self.accumulator.lanes.values(), self.now)
 
     def _rebalance(self) -> None:
@@ -224,7 +224,7 @@ class World:
         for lane in self.accumulator.lanes.values():
             topic = self.topics[lane.partition.number]
             assert topic.settled_below(lane.ledger.watermark), "the watermark passed an unsettled record"
-            assert lane.bytes_held >= 0
+            assert lane.buffered_bytes >= 0
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -18,7 +18,7 @@ def ref(id_: str = "d1", records: int = 3) -> DeliveryRef:
         attempt=1,
         records=records,
         batches=2,
-        reply="ingest-1",
+        reply_to="ingest-1",
         probe=True,
     )
 
@@ -39,7 +39,7 @@ def test_unknown_fields_of_a_newer_version_pass() -> None:
 
 
 def test_slots_belong_to_the_subscription() -> None:
-    assert ref().slots() == ["s1/orders/0", "s1/orders/1"]
+    assert ref().claim_keys() == ["s1/orders/0", "s1/orders/1"]
 
 
 def test_batches_survive_their_payload() -> None:

@@ -3,10 +3,10 @@
 from tests.harness.consumer_events import ended, passes
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.topic_metadata import Topics
-from webhookd.flow.status.lag import FRESH_S, UNANSWERED_S
+from webhookd.flow.status.lag import END_VALID_S, NO_ANSWER_S
 from workers.ingest.consumer.subscription_consumer import IDLE_POLL_S
 
 
@@ -60,7 +60,7 @@ def test_end_from_before_the_lane_moved_is_void() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
     scene.kafka_consumer.listener.end_reached(ZERO, 512)
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     scene.consumer.poll(scene.services.now, 0.001)
     assert scene.committable() == {ZERO: 3}
 
@@ -133,7 +133,7 @@ def test_lag_of_a_held_lane_is_asked_for() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    scene.lane().state = CircuitState.OPEN
+    scene.lane().circuit.state = CircuitState.OPEN
     scene.kafka_consumer.last = 40
     assert passes(scene, 1).lag == 35
 
@@ -142,10 +142,10 @@ def test_lag_is_unknown_when_nobody_answers_the_question() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    scene.lane().state = CircuitState.OPEN
+    scene.lane().circuit.state = CircuitState.OPEN
     passes(scene, 1)
     scene.services.held = []  # the background's questions get no answer from here on
-    known, unknown = passes(scene, FRESH_S - 1).lag, passes(scene, 1).lag
+    known, unknown = passes(scene, END_VALID_S - 1).lag, passes(scene, 1).lag
     assert (known, unknown) == (0, None)
 
 
@@ -153,7 +153,7 @@ def test_lag_is_unknown_while_the_brokers_are_silent() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    known, unknown = passes(scene, UNANSWERED_S, seen=None).lag, passes(scene, 1, seen=None).lag
+    known, unknown = passes(scene, NO_ANSWER_S, seen=None).lag, passes(scene, 1, seen=None).lag
     assert (known, unknown) == (0, None)
 
 
@@ -170,7 +170,7 @@ def test_lag_of_a_denied_partition_is_asked_for() -> None:
 
 def test_ends_of_a_topic_that_is_not_described_are_not_asked_for() -> None:
     scene = Scene()
-    scene.lane().state = CircuitState.OPEN
+    scene.lane().circuit.state = CircuitState.OPEN
     asked = scene.consumer.unfetched_partitions()
     passes(scene, 1, Topics(denied=frozenset({TOPIC})))
     assert (asked, scene.consumer.unfetched_partitions()) == ([ZERO], [])
@@ -178,13 +178,13 @@ def test_ends_of_a_topic_that_is_not_described_are_not_asked_for() -> None:
 
 def test_end_of_a_partition_that_left_is_forgotten() -> None:
     scene = Scene()
-    scene.lane().state = scene.lane(ONE).state = CircuitState.OPEN
+    scene.lane().circuit.state = scene.lane(ONE).circuit.state = CircuitState.OPEN
     scene.kafka_consumer.last = 40
     passes(scene, 1)
     scene.services.held = []
     for partition in (ZERO, ONE):
         scene.kafka_consumer.listener.revoked([partition])
         scene.kafka_consumer.listener.assigned([partition])
-        scene.lane(partition).state = CircuitState.OPEN
+        scene.lane(partition).circuit.state = CircuitState.OPEN
         scene.lane(partition).skip_to(5)
     assert passes(scene, 1).lag is None

@@ -5,7 +5,7 @@ import pytest
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene, decoded
 from webhookd.flow.attempt.attempt_report import LoggedExchange
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.position import OffsetAndMetadata
 from webhookd.flow.offsets.topic_metadata import Topics
@@ -16,7 +16,7 @@ from workers.ingest.consumer.subscription_health import UNHEALTHY_AFTER_S
 
 def test_unread_lane_is_not_repositioned() -> None:
     scene = Scene()
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     assert scene.kafka_consumer.asked == []
 
 
@@ -60,16 +60,16 @@ def test_records_lost_behind_a_lane_are_counted_from_where_it_was() -> None:
 
 def test_nothing_is_dispatched_before_the_past_is_known() -> None:
     scene = Scene(size=1)
-    scene.lane().known = False
+    scene.lane().position_known = False
     scene.reads(ZERO, GOOD)
-    assert (scene.consumer.accumulator.ready(0.0), scene.consumer.offsets_to_commit()) == ([], {})
+    assert (scene.consumer.accumulator.ready(0.0), scene.consumer.commits.take_moved()) == ([], {})
 
 
 def test_failures_are_remembered_with_the_commit() -> None:
     before = Scene(size=1)
     before.reads(ZERO, GOOD, at=7)
-    before.lane().failures, before.lane().failing_since = 3, 50.0
-    mark = before.consumer.offsets_to_commit()[ZERO]
+    before.lane().failures, before.lane().circuit.failing_since = 3, 50.0
+    mark = before.consumer.commits.take_moved()[ZERO]
     after = Scene(size=1, committed=decoded(mark))
     after.reads(ZERO, GOOD, GOOD, at=7)
     (delivery,) = after.consumer.accumulator.ready(0.0)
@@ -78,12 +78,12 @@ def test_failures_are_remembered_with_the_commit() -> None:
 
 
 def test_held_lane_is_held_by_whoever_reads_on() -> None:
-    scene = Scene(committed=OffsetAndMetadata(7, CommitMetadata(failures=5, probes=4)))
-    assert (scene.lane().state, scene.lane().failed_probes) == (CircuitState.OPEN, 4)
+    scene = Scene(committed=OffsetAndMetadata(7, CommitMetadata(failed_attempts=5, failed_probes=4)))
+    assert (scene.lane().circuit.state, scene.lane().circuit.failed_probes) == (CircuitState.OPEN, 4)
 
 
 def test_topic_with_another_uuid_is_another_lane_from_its_beginning() -> None:
-    scene = Scene(committed=OffsetAndMetadata(50, CommitMetadata(topic_id="first", failures=2)))
+    scene = Scene(committed=OffsetAndMetadata(50, CommitMetadata(topic_id="first", failed_attempts=2)))
     scene.reads(ZERO, GOOD, at=50)
     scene.kafka_consumer.first, scene.kafka_consumer.last = 3, 900
     old = scene.lane()
@@ -121,7 +121,7 @@ def test_lane_that_has_read_on_is_not_sent_back_by_an_old_answer() -> None:
     scene.reads(ZERO, GOOD, GOOD, at=2)
     for answer in scene.services.held:
         answer()
-    assert (scene.kafka_consumer.asked[-1], scene.lane().ledger.seen) == (("seek", ZERO, 4), 4)
+    assert (scene.kafka_consumer.asked[-1], scene.lane().ledger.position) == (("seek", ZERO, 4), 4)
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1, 2, 3]
 
 
@@ -146,7 +146,7 @@ def test_batch_that_fails_for_five_minutes_makes_unhealthy() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD)
     scene.consumer.exchange_failed(LoggedExchange(100.0, "msg_1", 503, body=b"busy", error="http_503"))
-    scene.lane().failing_since = 100.0
+    scene.lane().circuit.failing_since = 100.0
     scene.services.now = 100.0 + UNHEALTHY_AFTER_S - 1
     scene.consumer.check()
     before = scene.consumer.status()
@@ -181,7 +181,7 @@ def test_reposition_that_failed_is_tried_again() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     scene.reads(ZERO, GOOD, at=2)
     scene.kafka_consumer.gone.clear()
     ((_, again),) = scene.services.later
@@ -195,7 +195,7 @@ def test_nothing_is_taken_beyond_what_a_failed_move_dropped() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
-    scene.consumer.reposition([(scene.lane(), 2)])
+    scene.consumer.seek([(scene.lane(), 2)])
     scene.reads(ZERO, GOOD, at=5)
     assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
 
@@ -204,9 +204,9 @@ def test_move_that_is_tried_again_goes_to_where_the_lane_is_by_then() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
-    scene.consumer.reposition([(scene.lane(), 2)])
+    scene.consumer.seek([(scene.lane(), 2)])
     scene.kafka_consumer.gone.clear()
-    scene.consumer.reposition([(scene.lane(), scene.lane().rewind("next"))])
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     ((_, again),) = scene.services.later
     again()
     assert scene.kafka_consumer.asked == [("seek", ZERO, 0), ("seek", ZERO, 0)]

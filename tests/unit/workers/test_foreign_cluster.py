@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
 from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
@@ -77,7 +77,7 @@ class Scene:
                 worker_threads=worker_threads,
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            in_flight=InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5),
+            in_flight=InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5),
             writers=BlockingWriters(
                 publisher=TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None),
                 writer=writer,
@@ -88,7 +88,7 @@ class Scene:
             open_consumer=self._open,
             never_joined=lambda: None,
         )
-        self.loop.run_subscription(subscription(), None)
+        self.loop.subscriptions.run(subscription(), None)
         lane = self.loop.consumers[ID].accumulator.open_lane(ZERO)
         lane.skip_to(7)
 
@@ -138,14 +138,14 @@ def test_another_cluster_is_not_read_or_committed_to(scene: Scene) -> None:
 
 def test_nothing_is_committed_when_groups_of_another_cluster_are_left(scene: Scene) -> None:
     scene.loop.abandon_cluster()
-    scene.loop.kafka_lost = False  # brokers that answer are no reason to
-    scene.loop.stop_subscription(ID)
+    scene.loop.subscriptions.kafka_lost = False  # brokers that answer are no reason to
+    scene.loop.subscriptions.stop(ID)
     scene.loop._background.stop(5.0)
     assert scene.kafka_consumer.closed == [{}]
 
 
 def test_nothing_is_started_on_another_cluster(scene: Scene) -> None:
     scene.loop.abandon_cluster()
-    scene.loop.go_online()
-    scene.loop.run_subscription(subscription(), None)
+    scene.loop.subscriptions.go_online()
+    scene.loop.subscriptions.run(subscription(), None)
     assert (len(scene.kafka_consumers), scene.loop.consumers) == (1, {})

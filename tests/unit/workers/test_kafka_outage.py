@@ -17,9 +17,9 @@ BOUND_S = 15.0
 LOST = KafkaReachability().answered(0.0).failed(100.0, "timed out")
 
 
-def shown(scene: Scene, contact: KafkaReachability, now: float) -> SubscriptionStatus:
+def shown(scene: Scene, reachability: KafkaReachability, now: float) -> SubscriptionStatus:
     scene.services.now = now
-    kafka_outage.show([scene.consumer], contact, now, BOUND_S)
+    kafka_outage.show([scene.consumer], reachability, now, BOUND_S)
     scene.consumer.check()
     return scene.consumer.status()
 

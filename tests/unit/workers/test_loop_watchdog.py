@@ -19,7 +19,7 @@ def test_slow_iteration_is_logged_once_with_the_code_it_is_in() -> None:
     try:
         with capture_logs() as logs:
             for _ in range(STUCK_TICKS + 10):
-                watchdog.tick()
+                watchdog.check()
     finally:
         hangs.set()
         loop.join()
@@ -44,7 +44,7 @@ def test_log_line_names_the_frames_of_our_code() -> None:
     try:
         with capture_logs() as logs:
             for _ in range(SLOW_TICKS + 1):
-                watchdog.tick()
+                watchdog.check()
     finally:
         hangs.set()
         loop.join()
@@ -59,5 +59,5 @@ def test_quick_iterations_are_not_logged() -> None:
     watchdog = LoopWatchdog(iteration=lambda: next(iterations), thread_id=lambda: None)
     with capture_logs() as logs:
         for _ in range(100):
-            watchdog.tick()
+            watchdog.check()
     assert (logs, watchdog.longest_iteration_s) == ([], 0.0)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import ONE, SMALL, ZERO, Scene
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.offsets.position import OffsetRange, Partition
 from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.consumer.paused_end_offsets import REFRESH_S, PausedEndOffsets
@@ -36,7 +36,7 @@ def test_all_held_lanes_of_a_process_are_one_question() -> None:
     for scene in process.scenes:
         scene.reads(ZERO, SMALL)
         scene.reads(ONE, SMALL)
-        scene.lane(ZERO).state = CircuitState.OPEN
+        scene.lane(ZERO).circuit.state = CircuitState.OPEN
     process.ends.refresh(0.0)
     process.answer()
     for scene in process.scenes:
@@ -61,7 +61,7 @@ def test_lanes_that_flow_are_not_asked_about() -> None:
 
 def test_question_that_is_not_answered_is_not_asked_twice() -> None:
     process = Process(1)
-    process.scenes[0].lane(ZERO).state = CircuitState.OPEN
+    process.scenes[0].lane(ZERO).circuit.state = CircuitState.OPEN
     for now in (0.0, REFRESH_S, 2 * REFRESH_S):
         process.ends.refresh(now)
     asked = len(process.background)
@@ -72,7 +72,7 @@ def test_question_that_is_not_answered_is_not_asked_twice() -> None:
 
 def test_question_waits_for_its_interval() -> None:
     process = Process(1)
-    process.scenes[0].lane(ZERO).state = CircuitState.OPEN
+    process.scenes[0].lane(ZERO).circuit.state = CircuitState.OPEN
     for now in (0.0, REFRESH_S - 0.1, REFRESH_S):
         process.ends.refresh(now)
         process.answer()
@@ -84,7 +84,7 @@ def test_end_of_a_topic_made_again_is_not_that_of_the_old_one() -> None:
     (scene,) = process.scenes
     scene.reads(ZERO, SMALL)
     scene.reads(ONE, SMALL)
-    scene.lane(ZERO).state = CircuitState.OPEN
+    scene.lane(ZERO).circuit.state = CircuitState.OPEN
     process.ends.refresh(0.0)
     process.answer()
     scene.consumer.open_lane(ZERO).skip_to(0)

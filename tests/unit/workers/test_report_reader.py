@@ -23,7 +23,7 @@ class Site:
             self, "member", self._reported, monotonic=lambda: self.now, wall_clock=lambda: 0.0
         )
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         assert (reply, wait_s > 0) == ("member", True)
         self.now += self.takes_s
         if self.away:

@@ -10,7 +10,7 @@ from tests.harness.subscription_consumers import BAD, ONE, ZERO, Scene
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.dispatch.delivery import DeliveryStage
-from webhookd.flow.monitoring.subscription_stall import INHERITED_S, NORMAL_S
+from webhookd.flow.monitoring.subscription_stall import RESUMED_PROBLEM_KEPT_S, TOLERATED_S
 from webhookd.flow.offsets.topic_metadata import Topics
 
 
@@ -26,7 +26,7 @@ def after(scene: Scene, wait_s: float) -> tuple[str, str]:
 @pytest.mark.parametrize("wait_s", [1.0, 59.0])
 def test_short_stall_is_no_problem(wait_s: float) -> None:
     scene = Scene()
-    scene.lane(ZERO).known = False
+    scene.lane(ZERO).position_known = False
     assert after(scene, wait_s) == ("", "")
 
 
@@ -45,7 +45,7 @@ def test_position_that_stays_unknown_is_named() -> None:
 def test_partitions_without_a_reader_are_named() -> None:
     scene = Scene()
     scene.consumer.update_topics(Topics(partitions={"orders": 5}))
-    assert after(scene, NORMAL_S["not_assigned"]) == ("not_assigned", "orders: 3 partitions have no reader")
+    assert after(scene, TOLERATED_S["not_assigned"]) == ("not_assigned", "orders: 3 partitions have no reader")
 
 
 def test_deliveries_that_are_refused_again_and_again_are_named() -> None:
@@ -66,11 +66,11 @@ def test_dead_letters_that_are_not_written_are_named() -> None:
     assert (code, "orders/0" in detail, after(scene, 61.0)) == ("dead_letters_waiting", True, ("", ""))
 
 
-@pytest.mark.parametrize("code", sorted(NORMAL_S))
+@pytest.mark.parametrize("code", sorted(TOLERATED_S))
 def test_problem_of_the_process_before_ends_when_it_is_not_found(code: str) -> None:
     scene = Scene()
     scene.consumer.begin_problem(code, "of the process before", standing=True)
-    early = after(scene, INHERITED_S[code] - 1.0)[0]
+    early = after(scene, RESUMED_PROBLEM_KEPT_S[code] - 1.0)[0]
     assert (early, after(scene, 1.0)) == (code, ("", ""))
 
 
@@ -78,15 +78,15 @@ def test_problem_of_the_process_before_that_lasts_is_not_over_in_between() -> No
     scene = Scene()
     scene.consumer.begin_problem("position_unknown", "of the process before", standing=True)
     after(scene, 0.0)
-    scene.lane(ZERO).known = False
-    after(scene, NORMAL_S["position_unknown"])
+    scene.lane(ZERO).position_known = False
+    after(scene, TOLERATED_S["position_unknown"])
     assert [told.succeeded for told in scene.services.told] == [False]
 
 
 def test_delivery_that_no_worker_takes_is_named() -> None:
     scene = Scene()
     delivery = scene.mixed()
-    delivery.asked_at = scene.services.now
+    delivery.claimable_at = scene.services.now
     scene.services.now += 11.0
     short = after(scene, 299.0)[0]
     named = after(scene, 1.0)[0]
@@ -107,7 +107,7 @@ def test_reading_that_failed_is_over_after_a_minute_without_a_fault() -> None:
 def test_reading_that_knows_no_position_is_not_over_its_fault() -> None:
     scene = Scene()
     scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
-    scene.lane(ZERO).known = False
+    scene.lane(ZERO).position_known = False
     assert "intake_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}
 
 

@@ -42,12 +42,12 @@ def test_partitions_without_a_commit_begin_after_one_question() -> None:
     scene.run()
     assert scene.offsets.requests == [("committed", ALL), ("bounds", ALL)]
     assert scene.begun() == dict.fromkeys(MANY, 3) | {Partition(TOPIC, 0): 5}
-    assert all(lane.known for lane in scene.consumer.accumulator.lanes.values())
+    assert all(lane.position_known for lane in scene.consumer.accumulator.lanes.values())
 
 
 def test_partitions_with_a_commit_are_left_to_their_consumer() -> None:
     scene = Asked()
-    scene.offsets.commits[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(7, CommitMetadata(failures=2)))
+    scene.offsets.commits[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(7, CommitMetadata(failed_attempts=2)))
     scene.kafka_consumer.listener.assigned(MANY)
     scene.run()
     assert (scene.offsets.requests, scene.begun()) == ([("committed", ALL)], {})
@@ -120,7 +120,7 @@ def test_coordinator_that_is_down_is_asked_again() -> None:
     scene.kafka_consumer.listener.assigned(MANY[:2])
     scene.run()
     scene.offsets.down = False
-    unknown = [scene.lane(partition).known for partition in MANY[:2]]
+    unknown = [scene.lane(partition).position_known for partition in MANY[:2]]
     ((_, again),) = scene.services.later
     again()
     scene.run()
@@ -156,14 +156,14 @@ def test_question_that_fails_unforeseen_is_asked_again() -> None:
 
 def test_answer_about_an_earlier_assignment_is_dropped() -> None:
     scene = Asked()
-    scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(7, CommitMetadata(failures=2))}
+    scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(7, CommitMetadata(failed_attempts=2))}
     scene.services.held = []
     scene.kafka_consumer.listener.assigned(MANY[:1])
     scene.run()
     (old,), scene.services.held = scene.services.held, None
     old()
     scene.kafka_consumer.listener.revoked(MANY[:1])
-    scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(9, CommitMetadata(failures=4))}
+    scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(9, CommitMetadata(failed_attempts=4))}
     scene.kafka_consumer.listener.assigned(MANY[:1])
     scene.run()
     assert scene.lane().failures == 4

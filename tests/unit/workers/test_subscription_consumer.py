@@ -5,14 +5,15 @@ import pytest
 from tests.harness.lanes import TOPIC
 from tests.harness.memory_consumer import MemoryServices
 from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Scene, offsets
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
-from workers.ingest.consumer.subscription_consumer import FIRST_SLICE_SIZE, SLOW_FILTER_PAUSE_FACTOR
+from workers.ingest.consumer.message_processor import FIRST_SLICE_SIZE
+from workers.ingest.consumer.subscription_consumer import SLOW_FILTER_PAUSE_FACTOR
 
 
 def test_matching_records_wait_in_their_lanes() -> None:
@@ -73,16 +74,16 @@ def test_losing_a_lane_of_a_mix_skips_nothing_in_the_other() -> None:
     assert (scene.committable(), delivery.lanes[1].ledger.open_count) == ({ONE: 7}, 2)
 
 
-def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: InFlightDeliveries) -> None:
+def test_mix_that_lost_a_lane_rereads_only_the_other(in_flight: InFlightDeliveries) -> None:
     scene = Scene()
     delivery = scene.mixed()
-    dispatches.published(delivery, 0.0)
+    in_flight.published(delivery, 0.0)
     scene.kafka_consumer.listener.revoked([ZERO])
-    _, (lost,) = dispatches.overdue(0.0)
+    _, (lost,) = in_flight.overdue(0.0)
     effect = ReportEffect()
-    dispatches.give_up(lost, effect)
+    in_flight.rewind(lost, effect)
     for lane, offset in effect.reread:
-        scene.consumer.reposition([(lane, offset)])
+        scene.consumer.seek([(lane, offset)])
     assert scene.kafka_consumer.asked == [("seek", ONE, 7)]
 
 
@@ -93,16 +94,16 @@ def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
     scene.kafka_consumer.committed = OffsetAndMetadata(0)
     scene.kafka_consumer.listener.revoked([ZERO])
     scene.kafka_consumer.listener.assigned([ZERO])
-    scene.consumer.reposition([(old, 0)])
+    scene.consumer.seek([(old, 0)])
     scene.consumer.pause(old)
     assert scene.kafka_consumer.asked == []
 
 
 def test_held_lane_stops_reading_until_its_probe() -> None:
     scene = Scene()
-    scene.lane().state = CircuitState.OPEN
+    scene.lane().circuit.state = CircuitState.OPEN
     scene.consumer.pause(scene.lane())
-    scene.consumer.reposition([(scene.lane(), 3)])
+    scene.consumer.seek([(scene.lane(), 3)])
     scene.consumer.resume(scene.lane())
     assert [call for call, _, _ in scene.kafka_consumer.asked] == ["pause", "seek", "pause", "resume"]
 
@@ -113,7 +114,7 @@ def test_large_lane_is_paused_and_resumed() -> None:
     assert scene.kafka_consumer.asked == [("pause", ZERO, 0)]
     lane = scene.lane()
     while lane.waiting:
-        batch = lane.cut(1, 1)
+        batch = lane.form_batch(1, 1)
         lane.settle(1, len(batch.body))
     scene.reads(ONE, SMALL)
     assert scene.kafka_consumer.asked[1:] == [("resume", ZERO, 0)]
@@ -141,7 +142,7 @@ def test_closed_consumer_commits_and_seeks_no_more() -> None:
     lane = scene.lane()
     scene.consumer.close()
     scene.kafka_consumer.listener.revoked([ZERO, ONE])
-    scene.consumer.reposition([(lane, 0)])
+    scene.consumer.seek([(lane, 0)])
     assert (scene.kafka_consumer.commits, scene.kafka_consumer.asked) == ([], [])
 
 
@@ -220,7 +221,7 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
     lane = scene.lane()
-    scene.consumer.reposition([(lane, lane.rewind("another"))])
+    scene.consumer.seek([(lane, lane.rewind("another"))])
     scene.consumer.poll(scene.services.now, 0.001)
     assert (len(lane.waiting), scene.kafka_consumer.asked[-1]) == (0, ("seek", ZERO, 0))
 
@@ -228,10 +229,10 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
 def test_held_lane_keeps_the_subscription_unhealthy() -> None:
     scene = Scene()
     scene.consumer.begin_problem("http_500")
-    scene.lane(ONE).state = CircuitState.OPEN
+    scene.lane(ONE).circuit.state = CircuitState.OPEN
     scene.consumer.delivery_succeeded()
     held = scene.consumer.status().health
-    scene.lane(ONE).state = CircuitState.CLOSED
+    scene.lane(ONE).circuit.state = CircuitState.CLOSED
     scene.consumer.delivery_succeeded()
     assert (held, scene.consumer.status().health) == (Health.UNHEALTHY, Health.HEALTHY)
 

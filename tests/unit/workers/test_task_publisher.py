@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.harness.delivery_senders import PATIENCE_S, ForgetfulBoard
+from tests.harness.delivery_senders import PATIENCE_S, UnreliableCoordination
 from tests.harness.lanes import accumulator, fill
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
@@ -18,7 +18,7 @@ from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
 from workers.task_names import FIRST
 
 
-class Board(ForgetfulBoard):
+class Board(UnreliableCoordination):
     """Says when something was done."""
 
     def __init__(self) -> None:
@@ -26,15 +26,15 @@ class Board(ForgetfulBoard):
         self.done: SimpleQueue[str] = SimpleQueue()
         self.refuses_revocations = False
 
-    def offer(self, offers: Sequence[Publication]) -> None:
-        super().offer(offers)
-        self.done.put("offer")
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
+        super().make_claimable(publications)
+        self.done.put("make_claimable")
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         if self.refuses_revocations:
             self.refusals.put("revoke")
             raise QueueUnavailable
-        super().revoke(slots)
+        super().revoke(claim_keys)
         self.done.put("revoke")
 
 
@@ -65,7 +65,7 @@ class Scene:
 
     def published(self, offset: int = 0) -> DeliveryRef:
         ref = self.publish(offset)
-        assert self.coordination.done.get(timeout=PATIENCE_S) == "offer"
+        assert self.coordination.done.get(timeout=PATIENCE_S) == "make_claimable"
         return ref
 
 
@@ -81,17 +81,17 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 def test_revoked_delivery_is_stale(scene: Scene) -> None:
     ref = scene.published()
-    scene.publisher.revoke(ref.slots())
+    scene.publisher.revoke(ref.claim_keys())
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
 
 def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
     ref = scene.published()
-    scene.coordination.leave()
-    scene.publisher.revoke(ref.slots())
+    scene.coordination.become_unavailable()
+    scene.publisher.revoke(ref.claim_keys())
     assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
-    scene.coordination.away = False
+    scene.coordination.unavailable = False
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
@@ -99,7 +99,7 @@ def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
 def test_late_revocation_spares_what_was_offered_since(scene: Scene) -> None:
     old = scene.published()
     scene.coordination.refuses_revocations = True
-    scene.publisher.revoke(old.slots())
+    scene.publisher.revoke(old.claim_keys())
     assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
     new = scene.published(1)
     scene.coordination.refuses_revocations = False

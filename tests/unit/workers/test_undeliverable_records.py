@@ -7,7 +7,7 @@ from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Sc
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.position import OffsetAndMetadata
-from webhookd.flow.settlement.dead_letter_copies import LONGEST_S
+from webhookd.flow.settlement.dead_letter_copies import MAX_AGE_S
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from workers.ingest.consumer.stall_check import DEAD_LETTERS_FULL as FULL
@@ -65,7 +65,7 @@ def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:
 
 
 def test_problem_stays_until_the_lanes_of_the_next_process_are_known() -> None:
-    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(unreadable=IN_A_ROW)))
+    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW)))
     held = reasons(scene)
     scene.reads(ZERO, SMALL, at=7)
     scene.reads(ONE, SMALL, at=7)
@@ -73,7 +73,7 @@ def test_problem_stays_until_the_lanes_of_the_next_process_are_known() -> None:
 
 
 def test_held_lane_tells_what_was_wrong_before_it_was_read_again() -> None:
-    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(unreadable=IN_A_ROW)))
+    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW)))
     assert reasons(scene) == [UNREADABLE]
     assert scene.consumer.status().problems[0].detail == "as it was"
 
@@ -119,7 +119,7 @@ def test_copies_nothing_is_known_of_end_no_problem() -> None:
 
 def test_trouble_of_the_process_before_is_forgotten_after_an_hour_without_a_copy() -> None:
     scene = Scene(previous=ill(TOPIC_UNAVAILABLE))
-    scene.services.now += LONGEST_S
+    scene.services.now += MAX_AGE_S
     scene.consumer.check()
     before = scene.consumer.status().reason
     scene.services.now += 1.0

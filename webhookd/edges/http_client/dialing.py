@@ -19,7 +19,7 @@ from webhookd.edges.http_client.limits import Limits
 from webhookd.edges.http_client.poller import Poller
 from webhookd.edges.http_client.tls import TlsContext
 from webhookd.edges.http_client.tunnel import Tunnel
-from webhookd.flow.attempt.egress_policy import Network, refusal
+from webhookd.flow.attempt.egress_policy import Network, refusal_reason
 from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.target import Target
@@ -135,7 +135,7 @@ class Dial:
         self._connect()
 
     def _allows(self, text: str) -> bool:
-        reason = refusal(ip_address(text), self._context.allowed)
+        reason = refusal_reason(ip_address(text), self._context.allowed)
         if reason is not None:
             self._reason = (FailureCode.ADDRESS_REFUSED, f"{text} is {reason}")
         return reason is None

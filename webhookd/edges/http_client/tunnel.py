@@ -3,7 +3,7 @@
 import socket
 
 from webhookd.edges.http_client.poller import IN, OUT
-from webhookd.flow.attempt.egress_proxy import EgressProxy, Passage, TunnelRefused, read_connect_answer
+from webhookd.flow.attempt.egress_proxy import ConnectResult, EgressProxy, TunnelRefused, read_connect_answer
 from webhookd.flow.attempt.exchange_result import FailureCode
 
 _READ_BYTES = 16 * 1024
@@ -25,7 +25,7 @@ class Tunnel:
         """The epoll events that `advance` waits for."""
         return IN | OUT if self._unsent else IN
 
-    def advance(self, sock: socket.socket) -> Passage | None:
+    def advance(self, sock: socket.socket) -> ConnectResult | None:
         """Send or read as much as the connected, non-blocking socket allows; None while the tunnel is not decided."""
         try:
             if self._unsent:

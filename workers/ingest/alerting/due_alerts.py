@@ -55,7 +55,7 @@ def remind(session: Session, now: float) -> list[Alert]:
     return raised
 
 
-def deactivated(session: Session, subscription: Subscription, now: float) -> list[Alert]:
+def raise_deactivation(session: Session, subscription: Subscription, now: float) -> list[Alert]:
     """Put into the outbox that webhookd switched this subscription off, for its `inactive_reason`.
 
     For the transaction that stores it as inactive; answers the alert, to be logged once that is committed.
@@ -63,7 +63,7 @@ def deactivated(session: Session, subscription: Subscription, now: float) -> lis
     open_ = incidents.lock(session, _keys(subscription.id))
     recipient = mail_outbox.recipient(subscription)
     status = subscription_statuses.read(session, subscription.id)
-    return _write(session, open_, alert.deactivated(recipient, subscription.inactive_reason, status, now))
+    return _write(session, open_, alert.alerts_on_deactivation(recipient, subscription.inactive_reason, status, now))
 
 
 def log(raised: Sequence[Alert]) -> None:

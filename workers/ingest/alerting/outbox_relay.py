@@ -14,7 +14,7 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.errors import MailRefused, MailUnavailable, MailUndeliverable, StoreUnavailable
 from webhookd.flow.alerting.alert import Alert
-from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, given_up, left_over
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, given_up, remaining_recipients
 from webhookd.store import mail_failures, mail_outbox
 from webhookd.store.database import Database
 from webhookd.store.mail_outbox import ClaimedMail
@@ -112,7 +112,7 @@ class OutboxRelay:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
-            for step in (self._send_direct, self._keep_books, self._send_outbox):
+            for step in (self._send_direct, self._record_results, self._send_outbox):
                 self._take(step)
             self._wake.wait(self._interval_s)
 
@@ -142,10 +142,10 @@ class OutboxRelay:
         """Send it; returns the next try, for who may get it later."""
         alert, tries, now = direct.alert, direct.tries + 1, self._clocks.wall()
         settlements = self._hand_over(alert.mail)
-        left = left_over(settlements)
+        left = remaining_recipients(settlements)
         if left and self._is_old(alert.mail, now):
             settlements, left = given_up(settlements), ()
-            detail = next(item.detail for item in settlements if item.fate is MailResult.GIVEN_UP)
+            detail = next(item.detail for item in settlements if item.result is MailResult.GIVEN_UP)
             self._log_given_up(alert.mail, tries, detail)
         self._to_record.append((alert, settlements, now))
         if not left:
@@ -153,7 +153,7 @@ class OutboxRelay:
         rest = replace(alert, mail=replace(alert.mail, recipients=left))
         return _Direct(rest, tries, self._clocks.monotonic() + mail_outbox.wait_s(tries))
 
-    def _keep_books(self) -> None:
+    def _record_results(self) -> None:
         """Write down what is due by now and what was sent without the database, and forget what is old."""
         now = self._clocks.wall()
         with self._database.transaction() as session:
@@ -190,10 +190,10 @@ class OutboxRelay:
         with self._database.transaction() as session:
             mail_outbox.settle(session, claimed, settlements, now)
         self._log(claimed.mail, claimed.tries, settlements)
-        left = left_over(settlements)
+        left = remaining_recipients(settlements)
         if left and self._is_old(claimed.mail, now):
             again = replace(claimed, mail=replace(claimed.mail, recipients=left))
-            self._give_up(again, next(item.detail for item in settlements if item.fate is MailResult.LATER))
+            self._give_up(again, next(item.detail for item in settlements if item.result is MailResult.LATER))
 
     def _put_off(self, claimed: ClaimedMail, error: MailUnavailable) -> None:
         now = self._clocks.wall()
@@ -229,11 +229,11 @@ class OutboxRelay:
     @staticmethod
     def _log(mail: Mail, tries: int, settlements: Sequence[RecipientResult]) -> None:
         """Not whom: an address is a person's, and the log has many readers."""
-        delivered = sum(item.fate is MailResult.DELIVERED for item in settlements)
+        delivered = sum(item.result is MailResult.DELIVERED for item in settlements)
         if delivered:
             _log.info("mail_sent", mail=mail.token, tries=tries, recipients=delivered)
         for item in settlements:
-            if item.fate is MailResult.REFUSED:
+            if item.result is MailResult.REFUSED:
                 _log.error("recipient_refused", code=MailRefused.code, mail=mail.token, detail=item.detail)
 
     def _reachable(self) -> bool:

@@ -34,7 +34,7 @@ class FilterFailures:
 
     def add_records(self, topic: str, records: int) -> None:
         """So many records of the topic were taken."""
-        detail = self._detector.took(topic, records)
+        detail = self._detector.add_poll(topic, records)
         if detail:
             self._owner.begin_problem(FILTER_FAILING, detail, standing=True)
         elif detail is not None:

@@ -7,8 +7,8 @@ from enum import IntEnum
 from confluent_kafka import KafkaException
 
 from webhookd import logs
-from webhookd.flow.batching.lane import Lane
-from webhookd.flow.offsets.commit_metadata import NOTHING
+from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.offsets.commit_metadata import NO_METADATA
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 from webhookd.flow.offsets.start_position import same_topic
 from webhookd.flow.subscription import consumer_group
@@ -95,4 +95,4 @@ def _wants_bounds(need: LookupNeed, found: LookupResult) -> bool:
 
 
 def _metadata_topic(found: LookupResult) -> str:
-    return (found.committed.metadata if found.committed else NOTHING).topic_id
+    return (found.committed.metadata if found.committed else NO_METADATA).topic_id

@@ -9,14 +9,14 @@ from itertools import count
 from typing import Protocol
 
 from webhookd.flow.attempt.attempt_report import ReportKind
-from webhookd.flow.batching.lane import Lane
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.monitoring.subscription_stall import (
     DEAD_LETTERS_WAITING,
     DELIVERIES_STALE,
     DELIVERIES_UNCLAIMED,
-    INHERITED_S,
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
+    RESUMED_PROBLEM_KEPT_S,
     Stall,
     StallDetector,
 )
@@ -92,7 +92,7 @@ class StallCheck:
         owner.status_changed |= owner.health.update_delivery_status(lanes, self._max_attempts, monotonic=now, wall=wall)
         if owner.health.failing_too_long(lanes, wall):
             owner.begin_problem(owner.health.last_code)
-        for code, detail in self._stalls.look(self._find_stalls(lanes, now), now).items():
+        for code, detail in self._stalls.check(self._find_stalls(lanes, now), now).items():
             if detail is not None:
                 self._begun.add(code)
                 owner.begin_problem(code, detail, standing=True)
@@ -102,10 +102,10 @@ class StallCheck:
 
     def _may_end(self, code: str, now: float) -> bool:
         """A problem from before the start stands until its cause would have been found again."""
-        return code in self._begun or now - self._began_at >= INHERITED_S[code]
+        return code in self._begun or now - self._began_at >= RESUMED_PROBLEM_KEPT_S[code]
 
     def _check_reading(self, lanes: Collection[Lane], now: float) -> None:
-        readable = bool(lanes) and all(lane.known and not lane.displaced for lane in lanes)
+        readable = bool(lanes) and all(lane.position_known and not lane.seek_due for lane in lanes)
         if not readable:
             self._readable_since = None
             return
@@ -115,10 +115,10 @@ class StallCheck:
 
     def _find_stalls(self, lanes: Collection[Lane], now: float) -> Iterator[Stall]:
         for lane in lanes:
-            if not lane.known or lane.displaced or lane.partition in self._unknown_positions:
-                yield Stall(POSITION_UNKNOWN, lane.key, self._unknown_positions.get(lane.partition, ""))
+            if not lane.position_known or lane.seek_due or lane.partition in self._unknown_positions:
+                yield Stall(POSITION_UNKNOWN, lane.name, self._unknown_positions.get(lane.partition, ""))
             if lane.delivery is not None and lane.delivery.unclaimed_s(now) > UNCLAIMED_S:
-                yield Stall(DELIVERIES_UNCLAIMED, f"{lane.key} (delivery {lane.delivery.id})")
+                yield Stall(DELIVERIES_UNCLAIMED, f"{lane.name} (delivery {lane.delivery.id})")
         for topic, missing in unassigned(lanes, self._owner.health.topics).items():
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
         if self._last_was_stale:

@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from webhookd import logs
-from webhookd.flow.batching.lane import Lane
-from webhookd.flow.offsets.commit_metadata import NOTHING
+from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.offsets.commit_metadata import NO_METADATA
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 from webhookd.flow.offsets.start_position import StartPosition, same_topic, start_position
@@ -62,7 +62,7 @@ class Owner(Protocol):
     def open_lane(self, partition: Partition) -> Lane:
         """A new lane in the place of the one that was open, which is forgotten."""
 
-    def reposition(self, targets: Sequence[LaneOffset]) -> None:
+    def seek(self, targets: Sequence[LaneOffset]) -> None:
         """Have these lanes read on from these offsets."""
 
     def request_dispatch(self) -> None:
@@ -87,7 +87,7 @@ class StartPositions:
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Owner for what was just assigned: they read at once, and dispatch when their past is known."""
         for partition in partitions:
-            self._owner.open_lane(partition).known = False
+            self._owner.open_lane(partition).position_known = False
             self._needs[partition] = LookupNeed.COMMITTED
         self._schedule_lookup()
 
@@ -100,12 +100,12 @@ class StartPositions:
         topic = lane.partition.topic
         topic_id = topics.ids.get(topic, "")
         if not topics.partitions.get(topic):
-            lane.confirmed = False
+            lane.topic_confirmed = False
         elif same_topic(lane.topic_id, topic_id):
             lane.topic_id = topic_id or lane.topic_id
-            lane.confirmed = True
+            lane.topic_confirmed = True
         else:
-            lane.confirmed = False
+            lane.topic_confirmed = False
             self._need(lane.partition, LookupNeed.TOPIC_ID)
 
     def _need(self, partition: Partition, need: LookupNeed) -> None:
@@ -133,7 +133,9 @@ class StartPositions:
     def _start_lookup(self, needs: Mapping[Partition, LookupNeed], timeout_s: float) -> bool:
         """Ask; answers whether there is anything to ask."""
         lanes = {partition: self._owner.lane(partition) for partition in needs}
-        requests = {p: LookupRequest(lane, needs[p], lane.ledger.seen) for p, lane in lanes.items() if lane is not None}
+        requests = {
+            p: LookupRequest(lane, needs[p], lane.ledger.position) for p, lane in lanes.items() if lane is not None
+        }
         if self._owner.closed or not requests:
             return False
         self._pending |= requests
@@ -174,7 +176,7 @@ class StartPositions:
                     missing[partition] = need
         self._owner.stall_check.positions_looked_up(requests.keys() - missing.keys())
         self._owner.stall_check.positions_looked_up(missing, "the brokers do not say")
-        self._owner.reposition(targets)
+        self._owner.seek(targets)
         self._owner.request_dispatch()
         if missing:
             lanes = [str(partition) for partition in missing]
@@ -193,7 +195,7 @@ class StartPositions:
             if not restored:
                 self._needs[lane.partition] = LookupNeed.TOPIC_ID
                 return None
-            if found.committed is not None or lane.ledger.seen != UNREAD:
+            if found.committed is not None or lane.ledger.position != UNREAD:
                 return None  # its consumer finds the commit by itself
         if found.bounds is None:
             return max(request.need, LookupNeed.START_OFFSET)
@@ -205,21 +207,21 @@ class StartPositions:
 
     def _restore_metadata(self, lane: Lane, found: LookupResult) -> bool:
         """Go on with what was committed; answers whether it is of the topic that there is."""
-        if lane.known:
+        if lane.position_known:
             return True
-        lane.recall(found.committed.metadata if found.committed else NOTHING, self._services.monotonic())
-        lane.known = same_topic(lane.topic_id, found.topic_id)
-        if lane.known:
+        lane.restore(found.committed.metadata if found.committed else NO_METADATA, self._services.monotonic())
+        lane.position_known = same_topic(lane.topic_id, found.topic_id)
+        if lane.position_known:
             lane.topic_id = found.topic_id or lane.topic_id
-        return lane.known
+        return lane.position_known
 
     def _new_position(self, request: LookupRequest, found: LookupResult, bounds: OffsetRange) -> LaneOffset | None:
         """Where the lane, or another one in its place, has to read on; None where it is."""
         lane = request.lane
         if request.need is LookupNeed.TOPIC_ID:
             return self._replace_if_recreated(lane, found, bounds)
-        if lane.ledger.seen not in {UNREAD, request.seen}:  # it has read on since: the answer says nothing about it
-            return lane, lane.ledger.seen
+        if lane.ledger.position not in {UNREAD, request.seen}:  # it has read on since: the answer says nothing about it
+            return lane, lane.ledger.position
         if not same_topic(lane.topic_id, found.topic_id):
             return self._replace_if_recreated(lane, found, bounds)
         wanted = _wanted_offset(lane, found.committed, found.topic_id)
@@ -238,16 +240,18 @@ class StartPositions:
             another = self._replace_lane(lane.partition, found.topic_id)
             another.skip_to(bounds.first)
             return another, bounds.first
-        if not lane.known:  # the brokers do not agree yet: the next look confirms the lane, or finds the other topic
-            lane.known, lane.confirmed = True, False
+        if (
+            not lane.position_known
+        ):  # the brokers do not agree yet: the next look confirms the lane, or finds the other topic
+            lane.position_known, lane.topic_confirmed = True, False
         return None
 
     def _replace_lane(self, partition: Partition, topic_id: str) -> Lane:
         """Another lane, for the topic that has this UUID; it takes nothing before its consumer was moved."""
         lane = self._owner.open_lane(partition)
         lane.topic_id = topic_id
-        lane.adrift = True
-        _log.warning("topic_recreated", subscription=self._subscription_id, lane=lane.key, topic_id=topic_id)
+        lane.awaiting_seek = True
+        _log.warning("topic_recreated", subscription=self._subscription_id, lane=lane.name, topic_id=topic_id)
         return lane
 
     def _report_lost(self, partition: Partition, start: StartPosition) -> None:
@@ -264,8 +268,8 @@ class StartPositions:
 
 def _wanted_offset(lane: Lane, committed: OffsetAndMetadata | None, topic_id: str) -> int | None:
     """Where the lane should read on: where it is, or at the committed offset if that is one of the same topic."""
-    if lane.ledger.seen != UNREAD:
-        return lane.ledger.seen
+    if lane.ledger.position != UNREAD:
+        return lane.ledger.position
     if committed is None or not same_topic(committed.metadata.topic_id, topic_id):
         return None
     return committed.offset

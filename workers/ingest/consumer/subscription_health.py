@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
-from webhookd.flow.batching.lane import Lane
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.activity import Activity, Event
 from webhookd.flow.status.delivery_status import STARTING, DeliveryStatus, FailedAttempt, delivery_status
@@ -48,7 +48,7 @@ class SubscriptionHealth:
     subscription_id: str
     since: float
     version: int = 0
-    proven: bool = True
+    delivered_since_change: bool = True
     counters: Counters = field(default_factory=Counters)
     problems: Problems = field(default_factory=Problems)
     failure: FailedAttempt | None = None
@@ -125,7 +125,7 @@ class SubscriptionHealth:
             filter_errors=self.counters.filter_errors,
             dead_lettered=self.counters.dead_lettered,
             version=self.version,
-            proven=self.proven,
+            delivered_since_change=self.delivered_since_change,
         )
 
     def update_delivery_status(
@@ -159,7 +159,7 @@ class SubscriptionHealth:
 
 def failing_since(lanes: Collection[Lane]) -> float:
     """When the lane that has failed for longest began to; 0 while all are well."""
-    return min((lane.failing_since for lane in lanes if lane.failing_since), default=0.0)
+    return min((lane.circuit.failing_since for lane in lanes if lane.circuit.failing_since), default=0.0)
 
 
 def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | None, now: float) -> SubscriptionHealth:
@@ -179,11 +179,11 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
     )
     kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
     if previous.version not in {0, version}:
-        return replace(kept, proven=False)
+        return replace(kept, delivered_since_change=False)
     problems = [problem for problem in _problems(previous) if problem.standing or problem.code not in OVER_AT_START]
     return replace(
         kept,
-        proven=previous.proven,
+        delivered_since_change=previous.delivered_since_change,
         problems=Problems(problems),
         since=previous.since,
         failure=previous.delivery.last_failure if previous.delivery else None,

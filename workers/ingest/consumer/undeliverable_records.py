@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from webhookd.clock import Monotonic
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.settlement.dead_letter_copies import LONGEST_S
+from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.settlement.dead_letter_copies import MAX_AGE_S
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.stall_check import DEAD_LETTERS_FULL as FULL
@@ -56,7 +56,7 @@ class UndeliverableRecords:
         self._monotonic = monotonic
         self._began_at = monotonic()
         if FULL in owner.health.problems:
-            dead_letters.request_capacity(owner.subscription)
+            dead_letters.request_free_rows(owner.subscription)
 
     def dead_letter(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
         """Put records aside that cannot be read; each is settled once its row is committed."""
@@ -65,11 +65,11 @@ class UndeliverableRecords:
 
         def stored() -> None:
             for dead_letter in dead_letters:
-                lane.settle_aside(dead_letter)
+                lane.settle_dead_letter(dead_letter)
             self._count(len(dead_letters))
 
-        lane.no_room = FULL in self._owner.health.problems
-        self._write(dead_letters, self._owner.stall_check.track_dead_letters(lane.key, stored))
+        lane.dead_letters_full = FULL in self._owner.health.problems
+        self._write(dead_letters, self._owner.stall_check.track_dead_letters(lane.name, stored))
 
     def dead_letter_batch(self, exhausted: ExhaustedBatch, stored: Callable[[], None]) -> None:
         """Put the records of a batch aside that no attempt is left for; `stored` runs when nothing can lose them."""
@@ -88,12 +88,12 @@ class UndeliverableRecords:
         else:
             self._owner.begin_problem(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
         for lane in self._owner.accumulator.lanes.values():
-            lane.no_room = free <= 0 and lane.ledger.aside_count > 0
+            lane.dead_letters_full = free <= 0 and lane.ledger.dead_letter_count > 0
 
     def check(self) -> None:
         """Once a second: whether records can be read, and whether copies of dead letters are made."""
         self._check_undecodable_runs()
-        trouble = self._dead_letters.copy_error(self._owner.subscription)
+        trouble = self._dead_letters.copy_failure(self._owner.subscription)
         if trouble:
             self._owner.begin_problem(TOPIC_UNAVAILABLE, trouble, standing=True)
         elif TOPIC_UNAVAILABLE in self._owner.health.problems and (trouble is not None or self._no_copy_for_long):
@@ -102,7 +102,7 @@ class UndeliverableRecords:
     @property
     def _no_copy_for_long(self) -> bool:
         """Whether what the process before said of the topic is too old to stand: no copy has been made since."""
-        return self._monotonic() - self._began_at > LONGEST_S
+        return self._monotonic() - self._began_at > MAX_AGE_S
 
     def _write(self, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
         self._dead_letters.write(self._owner.subscription, dead_letters, stored)
@@ -113,15 +113,16 @@ class UndeliverableRecords:
 
     def _check_undecodable_runs(self) -> None:
         lanes = self._owner.accumulator.lanes.values()
-        long = [lane for lane in lanes if lane.run.too_long]
+        long = [lane for lane in lanes if lane.undecodable_run.too_long]
         if long:
-            first = next((lane for lane in long if lane.run.detail), None)
+            first = next((lane for lane in long if lane.undecodable_run.detail), None)
             if first is not None or UNREADABLE not in self._owner.health.problems:
                 self._owner.begin_problem(UNREADABLE, _detail(first or long[0], len(long)), standing=True)
-        elif UNREADABLE in self._owner.health.problems and lanes and all(lane.known for lane in lanes):
+        elif UNREADABLE in self._owner.health.problems and lanes and all(lane.position_known for lane in lanes):
             self._owner.end_problem(UNREADABLE)
 
 
 def _detail(lane: Lane, lanes: int) -> str:
     others = f" and {lanes - 1} other partitions" if lanes > 1 else ""
-    return f"{lane.key}{others}: {IN_A_ROW} or more records in a row could not be read; {lane.run.detail}".rstrip("; ")
+    detail = lane.undecodable_run.detail
+    return f"{lane.name}{others}: {IN_A_ROW} or more records in a row could not be read; {detail}".rstrip("; ")

@@ -16,8 +16,8 @@ from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.control.administration import Administration
-from webhookd.flow.control.change_notification import Announcement
-from webhookd.flow.control.membership import Member, owners, takes_part
+from webhookd.flow.control.change_notification import ChangeNotification
+from webhookd.flow.control.membership import Member, participants, takes_part
 from webhookd.flow.control.rendezvous import owner
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
@@ -37,7 +37,7 @@ class Kafka(Protocol):
     """Whether Kafka answers this process."""
 
     @property
-    def contact(self) -> KafkaReachability:
+    def reachability(self) -> KafkaReachability:
         """What the questions came to so far."""
 
     def wait_asked(self, timeout_s: float) -> bool:
@@ -84,7 +84,7 @@ class SubscriptionAssignment:
         *,
         member: Membership,
         interval_s: float,
-        listen: Callable[[Callable[[Announcement], None], Event], None],
+        listen: Callable[[Callable[[ChangeNotification], None], Event], None],
     ) -> None:
         self._database = database
         self._runner = runner
@@ -121,7 +121,7 @@ class SubscriptionAssignment:
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
 
-    def _on_change(self, _announcement: Announcement) -> None:
+    def _on_change(self, _announcement: ChangeNotification) -> None:
         self._wake.set()
 
     def _run(self) -> None:
@@ -157,17 +157,17 @@ class SubscriptionAssignment:
 
     def _heartbeat(self, session: Session) -> list[str]:
         """Say how this process is; returns the processes that the subscriptions are divided among."""
-        now, contact = self._member.monotonic(), self._kafka.contact
+        now, reachability = self._member.monotonic(), self._kafka.reachability
         present = ingest_members.present(session, self._member.timeout_s)
         others = [other for other in present if other.id != self._member.id]
         before = self._takes_part
         bound_s = self._member.kafka_timeout_s
-        self._takes_part = takes_part(contact, others, now, before=before, lost_s=bound_s)
-        own = Member(id=self._member.id, reads=self._takes_part, contact_s=contact.contact_s(now))
+        self._takes_part = takes_part(reachability, others, now, before=before, lost_s=bound_s)
+        own = Member(id=self._member.id, takes_part=self._takes_part, reachable_s=reachability.reachable_s(now))
         ingest_members.heartbeat(session, own)
         if self._takes_part != before:
-            _log.warning("membership_changed", reads=own.reads, silent_s=round(contact.silent_s(now), 3))
-        return owners([*others, own])
+            _log.warning("membership_changed", reads=own.takes_part, silent_s=round(reachability.unreachable_s(now), 3))
+        return participants([*others, own])
 
     def _apply_switch(self, switch: Administration) -> None:
         if switch.offline == self._offline:

@@ -58,8 +58,8 @@ class Dispatcher:
         id_ = consumer.subscription.id
         self._requested.pop(id_, None)
         self._known.pop(id_, None)
-        self._rotation.forget(id_)
-        self._publisher.revoke([lane.slot for lane in consumer.accumulator.lanes.values()])
+        self._rotation.remove(id_)
+        self._publisher.revoke([lane.claim_key for lane in consumer.accumulator.lanes.values()])
 
     def dispatch(self, now: float) -> None:
         """Send on its way what is ready."""
@@ -73,7 +73,7 @@ class Dispatcher:
             self._in_flight.published(out.delivery, now)
         if outgoing:
             shared = [out.delivery for out in outgoing if not out.alone]
-            self._recent_lanes.update((lane.subscription_id, lane.slot) for one in shared for lane in one.lanes)
+            self._recent_lanes.update((lane.subscription_id, lane.claim_key) for one in shared for lane in one.lanes)
             busy_s = min(loop_limits.LONGEST_PAUSE_S, loop_limits.PUBLISH_TIME_FACTOR * self._publisher.took_s)
             self._next_at = now + max(self.pause_s(), busy_s)
             self._publisher.publish(outgoing)
@@ -93,7 +93,7 @@ class Dispatcher:
 
     def count(self, now: float) -> None:
         """Count what is under way: also what ended, or became slow, without its subscription being touched."""
-        self._rotation.count(now, self._in_flight.retrying)
+        self._rotation.recount(now, self._in_flight.retrying)
 
     def pause_s(self) -> float:
         """Between two parcels, and between two looks at a consumer."""
@@ -102,7 +102,7 @@ class Dispatcher:
 
     def count_lanes(self) -> None:
         """A second is over: the pauses follow the lanes that shared tasks in it."""
-        self._recent_lanes.second_over()
+        self._recent_lanes.next_second()
 
     def _outgoing(self, delivery: Delivery) -> Outgoing:
-        return Outgoing(delivery, delivery.ref(self._reply), delivery.alone)
+        return Outgoing(delivery, delivery.ref(self._reply), delivery.own_task)

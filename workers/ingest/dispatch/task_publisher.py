@@ -33,10 +33,10 @@ _log = logs.get(__name__)
 class Offers(Protocol):
     """Where deliveries are made claimable."""
 
-    def offer(self, offers: Sequence[Publication]) -> None:
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make them claimable. Raises QueueUnavailable."""
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make what is queued for these lanes stale. Raises QueueUnavailable."""
 
 
@@ -83,10 +83,10 @@ class TaskPublisher:
         self._begun += 1
         self._jobs.put(lambda: self._publish(outgoing))
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make what is queued for these lanes stale, as soon as Redis can be reached."""
-        if slots:
-            self._jobs.put(lambda: self._pending_revocations.update(slots))
+        if claim_keys:
+            self._jobs.put(lambda: self._pending_revocations.update(claim_keys))
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
@@ -114,9 +114,11 @@ class TaskPublisher:
         began = clock.monotonic()
         try:
             for offers in _in_redis_calls([(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]):
-                self._coordination.offer([offer for _, offer in offers])
+                self._coordination.make_claimable([offer for _, offer in offers])
                 # Their slots hold the new epochs now: to revoke them would take what was just offered.
-                self._pending_revocations.difference_update(slot for _, offer in offers for slot in offer.ref.slots())
+                self._pending_revocations.difference_update(
+                    slot for _, offer in offers for slot in offer.ref.claim_keys()
+                )
                 for queue, task in _tasks(offers):
                     self._send(queue, task)
                 sent += len(offers)

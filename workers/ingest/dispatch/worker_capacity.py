@@ -17,7 +17,7 @@ _log = logs.get(__name__)
 class WorkerHeartbeats(Protocol):
     """Where workers announce themselves."""
 
-    def workers(self) -> Sequence[WorkerHeartbeat]:
+    def live_workers(self) -> Sequence[WorkerHeartbeat]:
         """Those that are alive. Raises QueueUnavailable."""
 
 
@@ -46,7 +46,7 @@ class WorkerCapacity:
     def _run(self) -> None:
         while not self._stop.wait(INTERVAL_S):
             try:
-                workers = self._coordination.workers()
+                workers = self._coordination.live_workers()
             except QueueUnavailable as error:
                 _log.info("workers_unknown", code=error.code, detail=error.detail)
                 continue
@@ -55,8 +55,8 @@ class WorkerCapacity:
 
     def _logs(self, load: ThreadLoad) -> ThreadLoad:
         """The same, after a line in the log when the slots changed."""
-        slots = load.slots
+        slots = load.threads
         if slots != self._logged:
             self._logged = slots
-            _log.info("slots", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
+            _log.info("worker_threads", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
         return load

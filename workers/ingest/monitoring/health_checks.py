@@ -11,7 +11,7 @@ from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import NoWorkers, QueueStalled, Unavailable
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
-from webhookd.flow.monitoring.queue_stall import QueueStallDetector, unattended
+from webhookd.flow.monitoring.queue_stall import QueueStallDetector, queues_without_workers
 
 DEADLINE_S = 6.0
 """Above the longest socket timeout of a part (Redis: 5 s), so that it is the part's own word that is heard."""
@@ -31,7 +31,7 @@ class HealthChecks:
         self._pool = ThreadPoolExecutor(max(1, len(checks)), thread_name_prefix="parts")
         self._asked: dict[str, Future[str | None]] = {}
 
-    def ask(self) -> dict[str, str | None]:
+    def run(self) -> dict[str, str | None]:
         """What is wrong, by code; None where nothing is. A code is absent when its part could not be asked."""
         for code, check in self._checks.items():
             before = self._asked.get(code)
@@ -54,10 +54,10 @@ class HealthChecks:
 class QueueStates(Protocol):
     """What the board says of workers and queues."""
 
-    def workers(self) -> list[WorkerHeartbeat]:
+    def live_workers(self) -> list[WorkerHeartbeat]:
         """The workers that are alive. Raises QueueUnavailable."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue. Raises QueueUnavailable."""
 
 
@@ -69,15 +69,17 @@ class WorkerChecks:
         self._monotonic = monotonic
         self._stalls = QueueStallDetector()
 
-    def attended(self) -> None:
+    def queues_have_consumers(self) -> None:
         """Raises NoWorkers when a queue has no consumer."""
-        queues = unattended(self._coordination.queues(), self._coordination.workers())
+        queues = queues_without_workers(self._coordination.queue_lengths(), self._coordination.live_workers())
         if queues:
             raise NoWorkers(f"no worker consumes {', '.join(queues)}")
 
-    def flowing(self) -> None:
+    def queues_move(self) -> None:
         """Raises QueueStalled when tasks wait and nobody takes them."""
-        stalled = self._stalls.look(self._coordination.queues(), self._coordination.workers(), self._monotonic())
+        stalled = self._stalls.check(
+            self._coordination.queue_lengths(), self._coordination.live_workers(), self._monotonic()
+        )
         if stalled:
             raise QueueStalled(", ".join(f"{tasks} tasks wait in {queue}" for queue, tasks in stalled.items()))
 

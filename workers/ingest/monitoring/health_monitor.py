@@ -16,7 +16,7 @@ from webhookd.clock import WallClock
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.alerting.incident import Incident, observe
-from webhookd.flow.alerting.system_fault_text import fault_alert, fault_key, remembered
+from webhookd.flow.alerting.system_fault_text import fault_alert, fault_key, fault_of
 from webhookd.flow.monitoring.system_faults import FaultChanges, FaultTracker, SystemFault
 from webhookd.store import incidents, mail_outbox, system_health
 from webhookd.store.database import Database
@@ -82,16 +82,16 @@ class HealthMonitor:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self.take_a_look()
+                self.check_now()
             except Exception:  # noqa: BLE001 - the top of the thread: the next look may go well
                 _log.exception("system_watch_failed")
             self._stop.wait(INTERVAL_S)
 
-    def take_a_look(self) -> None:
+    def check_now(self) -> None:
         """Ask every part once and say what is due."""
-        answers = self._parts.ask()
+        answers = self._parts.run()
         now = self._wall_clock()
-        _log_changes(self._faults.saw(answers, now))
+        _log_changes(self._faults.observe(answers, now))
         if answers.get(StoreUnavailable.code) is not None:
             self._tell_directly(now)
             return
@@ -109,7 +109,7 @@ class HealthMonitor:
 
     def _share(self, session: Session, now: float) -> list[Alert]:
         """Write down what this process sees, and tell what is news to all."""
-        system_health.report(session, self._member_id, self._faults.standing.values())
+        system_health.report(session, self._member_id, self._faults.active.values())
         system_health.forget(session)
         open_ = self._carried_over(session, incidents.lock_prefix(session, PREFIX))
         seen = {item.fault.code: item.fault for item in reversed(system_health.faults(session))}
@@ -117,7 +117,7 @@ class HealthMonitor:
         raised = []
         for key in sorted({*open_, *map(fault_key, seen)}):
             fault = seen.get(key.removeprefix(PREFIX))
-            if fault is not None or key.removeprefix(PREFIX) in self._faults.well:
+            if fault is not None or key.removeprefix(PREFIX) in self._faults.healthy_codes:
                 after[key], alert = self._told(key, open_.get(key), fault, now)
                 raised += [alert] if alert else []
         late = incidents.save(session, open_, after)
@@ -135,10 +135,10 @@ class HealthMonitor:
     def _tell_directly(self, now: float) -> None:
         """Without the database: what is due as far as this process knows."""
         known = self._shared | self._direct
-        standing = self._faults.standing
+        standing = self._faults.active
         for key in sorted({*known, *map(fault_key, standing)}):
             code = key.removeprefix(PREFIX)
-            if code not in standing and code not in self._faults.well:
+            if code not in standing and code not in self._faults.healthy_codes:
                 continue
             incident, alert = self._told(key, known.get(key), standing.get(code), now)
             if incident is not None:
@@ -153,13 +153,13 @@ class HealthMonitor:
         after, word = observe(incident, failing=fault is not None, now=now)
         if word is None:
             return after, None
-        about = fault or remembered(key.removeprefix(PREFIX), incident or Incident(began_at=now, speak_at=now))
+        about = fault or fault_of(key.removeprefix(PREFIX), incident or Incident(began_at=now, next_mail_at=now))
         return after, fault_alert(word, about, self._operators, now)
 
 
 def _said(incident: Incident | None) -> tuple[int, bool]:
     """How much has been said of it, to be compared."""
-    return (0, False) if incident is None else (incident.mails, not incident.told)
+    return (0, False) if incident is None else (incident.mails, not incident.owner_notified)
 
 
 def _log_changes(changes: FaultChanges) -> None:

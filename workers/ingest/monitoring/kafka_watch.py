@@ -27,32 +27,32 @@ class Cluster(Protocol):
         """The cluster's id, empty without one to compare. Raises KafkaUnavailable. Blocks."""
 
 
-class Heard(Protocol):
+class KafkaWatchCallbacks(Protocol):
     """What is told of each answer, on the watch's thread."""
 
     def kafka_confirmed(self) -> None:
         """This is the database's cluster; once, before anything is read from it."""
 
-    def kafka_asked(self) -> None:
-        """A question has ended: `contact` says what it came to."""
+    def kafka_checked(self) -> None:
+        """A question has ended: `reachability` says what it came to."""
 
     def kafka_mismatched(self, error: ClusterMismatch) -> None:
         """This is another cluster than the database's: nothing may be read from it, or committed to it."""
 
 
 class KafkaWatch:
-    """One thread; `contact` is for every thread to read."""
+    """One thread; `reachability` is for every thread to read."""
 
     def __init__(
         self,
         cluster: Cluster,
         database: Database,
-        heard: Heard,
+        heard: KafkaWatchCallbacks,
         *,
         monotonic: Monotonic,
         interval_s: float = INTERVAL_S,
     ) -> None:
-        self.contact = KafkaReachability()
+        self.reachability = KafkaReachability()
         self._cluster = cluster
         self._database = database
         self._heard = heard
@@ -78,8 +78,8 @@ class KafkaWatch:
 
     def check(self) -> None:
         """Raises KafkaUnavailable when Kafka did not answer the last time; asks nobody."""
-        if self.contact.failing_since is not None:
-            raise KafkaUnavailable(self.contact.detail)
+        if self.reachability.failing_since is not None:
+            raise KafkaUnavailable(self.reachability.detail)
 
     def ask(self) -> None:
         """One question. Raises ClusterMismatch, and StoreUnavailable before the cluster is confirmed."""
@@ -91,7 +91,7 @@ class KafkaWatch:
             self._answered()
             self._confirm(found)
         self._asked.set()
-        self._heard.kafka_asked()
+        self._heard.kafka_checked()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -123,13 +123,13 @@ class KafkaWatch:
             raise ClusterMismatch(kafka_cluster.mismatch(found, self._expected or ""))
 
     def _answered(self) -> None:
-        before, now = self.contact, self._monotonic()
-        self.contact = before.answered(now)
+        before, now = self.reachability, self._monotonic()
+        self.reachability = before.answered(now)
         if before.failing_since is not None:
-            _log.warning("kafka_answers_again", silent_s=round(before.silent_s(now), 3))
+            _log.warning("kafka_answers_again", silent_s=round(before.unreachable_s(now), 3))
 
     def _failed(self, error: KafkaUnavailable) -> None:
-        before = self.contact
-        self.contact = before.failed(self._monotonic(), error.detail or str(error))
+        before = self.reachability
+        self.reachability = before.failed(self._monotonic(), error.detail or str(error))
         if before.failing_since is None:
             _log.warning("kafka_silent", code=error.code, detail=error.detail)

@@ -18,7 +18,7 @@ _log = logs.get(__name__)
 
 
 class LoopWatchdog:
-    """One thread. `iteration` returns the number of the loop's iteration, 0 while it waits; `thread_id` its thread's id."""
+    """One thread. `iteration` returns the number of the loop's iteration, 0 while it waits; `thread_id` its thread."""
 
     def __init__(self, *, iteration: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
         self._iteration = iteration
@@ -39,9 +39,9 @@ class LoopWatchdog:
     @property
     def longest_iteration_s(self) -> float:
         """The longest iteration of the last minute."""
-        return self._latency.longest_s
+        return self._latency.longest_iteration_s
 
-    def tick(self) -> None:
+    def check(self) -> None:
         """One tick: log an iteration once when it becomes slow, and once more when it is stuck."""
         iteration = self._iteration()
         match self._latency.tick(iteration):
@@ -60,7 +60,7 @@ class LoopWatchdog:
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_S):
-            self.tick()
+            self.check()
 
     def _current_frames(self) -> list[str]:
         frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no other way to see it

@@ -69,8 +69,8 @@ def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
     return {
         QueueUnavailable.code: edges.coordination.ping,
         StoreUnavailable.code: edges.database.ping,
-        NoWorkers.code: workers.attended,
-        QueueStalled.code: workers.flowing,
+        NoWorkers.code: workers.queues_have_consumers,
+        QueueStalled.code: workers.queues_move,
         MailUnavailable.code: outbox_relay.check,
         MailUndeliverable.code: outbox_relay.check_operators,
     }

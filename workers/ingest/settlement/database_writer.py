@@ -78,7 +78,7 @@ class DatabaseWriter:
             self._changed.notify()
         self._thread.join(budget_s)
 
-    def bury(self, dead_letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+    def add_dead_letters(self, dead_letters: list[DeadLetter], committed: Callable[[], None]) -> None:
         """Put records of one subscription aside; `committed` is called on the recorder's thread once all have rows."""
         self.dead_letters.add(dead_letters, committed)
         self.wake()
@@ -88,14 +88,14 @@ class DatabaseWriter:
         with self._changed:
             self._changed.notify()
 
-    def happened(self, rows: Callable[[], list[Activity]]) -> None:
+    def add_activity(self, rows: Callable[[], list[Activity]]) -> None:
         """Add to the activity log; `rows` renders them on the recorder's thread."""
         with self._changed:
             self.activity_dropped += len(self._activity) == ACTIVITY_HELD
             self._activity.append(rows)
             self._changed.notify()
 
-    def status(self, latest: SubscriptionStatus) -> None:
+    def set_status(self, latest: SubscriptionStatus) -> None:
         """Overwrite a subscription's condition."""
         with self._changed:
             self._statuses[latest.subscription_id] = latest
@@ -206,7 +206,7 @@ class DatabaseWriter:
             with self._database.transaction() as session:
                 if subscriptions.deactivate(session, subscription, reason):
                     activity.append(session, [_turned_off(id_, reason, now)])
-                    raised = due_alerts.deactivated(session, replace(subscription, inactive_reason=reason), now)
+                    raised = due_alerts.raise_deactivation(session, replace(subscription, inactive_reason=reason), now)
             due_alerts.log(raised)
             _log.warning("subscription_deactivated", code=reason, subscription=id_, version=subscription.version)
             with self._changed:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 from webhookd.flow.settlement.dead_letter_copies import DeadLetterCopies, DeadLetterCopy
 
 WRITE_S = 6.0
@@ -23,7 +23,7 @@ _log = logs.get(__name__)
 class Appends(Protocol):
     """What writes to the topics."""
 
-    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
         """Write and wait for the brokers; returns what the topic did not take."""
 
 
@@ -59,16 +59,18 @@ class DeadLetterPublisher:
             heard = None if failing else tried
             now = self._monotonic()
             self._copies.add(
-                DeadLetterCopy(topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, tried=heard)
+                DeadLetterCopy(
+                    topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, on_first_attempt=heard
+                )
             )
             self._changed.notify()
         if failing:
             tried()
 
-    def trouble(self, topic: str, subscription_id: str) -> str | None:
+    def failure_of(self, topic: str, subscription_id: str) -> str | None:
         """Why the subscription's copies to the topic fail; empty while they succeed, None before the first one."""
         with self._changed:
-            return self._copies.trouble(topic, subscription_id, self._monotonic())
+            return self._copies.problem(topic, subscription_id, self._monotonic())
 
     def _run(self) -> None:
         while True:
@@ -88,13 +90,13 @@ class DeadLetterPublisher:
             uncopied = self._topics.append(copy.topic, copy.dead_letters, WRITE_S)
         except Exception:  # noqa: BLE001 - the top of the thread: one copy that cannot be made is not the others' end
             _log.exception("dead_letters_failed", topic=copy.topic, count=len(copy.dead_letters))
-            uncopied = [Uncopied(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
+            uncopied = [FailedCopy(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
         with self._changed:
-            self._copies.tried(copy, uncopied, self._monotonic())
-            heard = [copy.tried] if copy.tried is not None else []
-            copy.tried = None
+            self._copies.attempted(copy, uncopied, self._monotonic())
+            heard = [copy.on_first_attempt] if copy.on_first_attempt is not None else []
+            copy.on_first_attempt = None
             if uncopied:  # those who wait for other copies to this topic would wait for a pause
-                heard += self._copies.unheard(copy.topic)
+                heard += self._copies.take_callbacks(copy.topic)
             given_up = self._copies.give_up(self._monotonic())
         for tell in heard:
             tell()

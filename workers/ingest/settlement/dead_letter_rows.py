@@ -79,7 +79,7 @@ class DeadLetterRows:
             blocked = self._blocked.get(entry.subscription_id)
             (self._ready if blocked is None else blocked.entries).append(entry)
 
-    def ask(self, subscription_id: str) -> None:
+    def request_free_rows(self, subscription_id: str) -> None:
         """Count its rows, and tell."""
         with self._lock:
             self._asked.add(subscription_id)

@@ -52,21 +52,21 @@ class DeadLetterWriter:
             self._dead_letter_publisher.append(topic, dead_letters, lambda: self._loop.call(once))
             self._loop.call_later(COPY_S, once)
 
-        self._writer.bury(dead_letters, stored)
+        self._writer.add_dead_letters(dead_letters, stored)
 
-    def request_capacity(self, subscription: Subscription) -> None:
+    def request_free_rows(self, subscription: Subscription) -> None:
         """Have `told` called with the room that the database has for its dead letters."""
-        self._writer.dead_letters.ask(subscription.id)
+        self._writer.dead_letters.request_free_rows(subscription.id)
         self._writer.wake()
 
     def forget(self, subscription: Subscription) -> None:
         """It is not run any more: its dead letters that wait for room are read again by who runs it next."""
         self._writer.dead_letters.forget(subscription.id)
 
-    def copy_error(self, subscription: Subscription) -> str | None:
+    def copy_failure(self, subscription: Subscription) -> str | None:
         """Why copies of its dead letters fail; empty while they do not, None where nothing is known since the start."""
         topic = subscription.retry.dead_letter_topic
-        return self._dead_letter_publisher.trouble(topic, subscription.id) if topic else ""
+        return self._dead_letter_publisher.failure_of(topic, subscription.id) if topic else ""
 
 
 class _Once:

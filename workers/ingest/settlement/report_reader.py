@@ -7,7 +7,7 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.attempt.attempt_report import Report, by_our_clock
+from webhookd.flow.attempt.attempt_report import Report, with_plausible_times
 
 WAIT_S = 0.5
 BACK_OFF_S = 0.5
@@ -22,7 +22,7 @@ _log = logs.get(__name__)
 class Reports(Protocol):
     """Where the reports are."""
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
         """Those after `after`, and the place of the last. Raises QueueUnavailable."""
 
 
@@ -60,14 +60,14 @@ class ReportReader:
 
     def read(self) -> None:
         """Read once and hand on what there is. Raises QueueUnavailable."""
-        found, self._after = self._reports.reports(self._reply, self._after, WAIT_S)
+        found, self._after = self._reports.read_reports(self._reply, self._after, WAIT_S)
         now, before = self._monotonic(), self._read_at
         self._read_at = now
         if now - before > LATE_S:
             self._late_until = now + LATE_S
         if found:
             wall_now = self._wall_clock()
-            self._reported([by_our_clock(report, wall_now) for report in found], now < self._late_until)
+            self._reported([with_plausible_times(report, wall_now) for report in found], now < self._late_until)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
