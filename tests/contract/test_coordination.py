@@ -353,7 +353,7 @@ def test_everything_in_redis_expires(redis_coordination: RedisCoordination, redi
     redis_coordination.send_reports(ReportFlush(reports={"ingest-2": [finished("d1")]}, keep={"d1.1": b"again"}))
     with Redis.from_url(redis_url, decode_responses=True) as client:
         left_s = {key.removeprefix(prefix): client.ttl(key) for key in client.scan_iter(f"{prefix}*", count=1000)}
-    assert {key for key, seconds in left_s.items() if seconds == -1} == {"slots"}
+    assert {key for key, seconds in left_s.items() if seconds == -1} == {"claims"}
     assert {"payload:d1.0", "payload:d1.1", "reports:ingest-1", "reports:ingest-2"} < left_s.keys()
 
 

@@ -19,7 +19,7 @@ class MemoryCoordination:
         self._silence_s = worker_silence_s
         self._workers: dict[str, tuple[float, WorkerHeartbeat]] = {}
         self._changed = Condition()
-        self._slots: dict[str, tuple[str, str, int]] = {}
+        self._claims: dict[str, tuple[str, str, int]] = {}
         self._payloads: dict[str, bytes] = {}
         self._streams: defaultdict[str, deque[tuple[int, list[Report]]]] = defaultdict(deque)
         self._sequence = 0
@@ -74,7 +74,7 @@ class MemoryCoordination:
         """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._changed:
             for key in claim_keys:
-                self._slots.pop(key, None)
+                self._claims.pop(key, None)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
@@ -90,8 +90,10 @@ class MemoryCoordination:
         """The workers with a recent heartbeat, sorted by id."""
         with self._changed:
             now = clock.monotonic()
-            self._workers = {id_: said for id_, said in self._workers.items() if now - said[0] <= self._silence_s}
-            found = [replace(worker, silent_s=now - said_at) for said_at, worker in self._workers.values()]
+            self._workers = {
+                id_: heartbeat for id_, heartbeat in self._workers.items() if now - heartbeat[0] <= self._silence_s
+            }
+            found = [replace(worker, silent_s=now - written_at) for written_at, worker in self._workers.values()]
         return sorted(found, key=lambda worker: worker.id)
 
     def queue_lengths(self) -> dict[str, int]:
@@ -109,25 +111,25 @@ class MemoryCoordination:
         """Nothing to close."""
 
     def _holds(self, ref: DeliveryRef) -> bool:
-        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ref.claim_keys())
+        held = (self._claims.get(key, ("", "", 0))[:2] for key in ref.claim_keys())
         return all(pair == (epoch, ref.id) for pair, epoch in zip(held, ref.lanes.values(), strict=True))
 
     def _set_claim_keys(self, ref: DeliveryRef) -> None:
-        for slot, epoch in zip(ref.claim_keys(), ref.lanes.values(), strict=True):
-            if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ref.id):
-                self._slots[slot] = (epoch, ref.id, 0)
+        for key, epoch in zip(ref.claim_keys(), ref.lanes.values(), strict=True):
+            if self._claims.get(key, ("", "", 0))[:2] != (epoch, ref.id):
+                self._claims[key] = (epoch, ref.id, 0)
 
     def _claim(self, ref: DeliveryRef) -> bytes | ClaimDenied:
         if not self._holds(ref):
             return ClaimDenied.STALE
-        slots = ref.claim_keys()
-        if any(self._slots[slot][2] != ref.attempt for slot in slots):
+        claim_keys = ref.claim_keys()
+        if any(self._claims[key][2] != ref.attempt for key in claim_keys):
             return ClaimDenied.TAKEN
         payload = self._payloads.get(payload_key(ref.id, ref.attempt))
         if payload is None:
             return ClaimDenied.STALE
-        for slot, epoch in zip(slots, ref.lanes.values(), strict=True):
-            self._slots[slot] = (epoch, ref.id, ref.attempt + 1)
+        for key, epoch in zip(claim_keys, ref.lanes.values(), strict=True):
+            self._claims[key] = (epoch, ref.id, ref.attempt + 1)
         return payload
 
     def _append(self, reply: str, reports: list[Report]) -> None:

@@ -41,14 +41,14 @@ STREAM_LENGTH = 100_000
 """Flushes kept for an ingest process that does not read. A report that is lost delays its lane by one lease."""
 
 _MAKE_CLAIMABLE = """
-local offers = cmsgpack.unpack(ARGV[1])
-for i, offer in ipairs(offers) do
-  redis.call('SET', KEYS[2] .. offer[2], ARGV[2 + i], 'EX', ARGV[2])
-  for j = 3, #offer do
-    local slot, stem = offer[j][1], offer[j][2] .. '|' .. offer[1] .. '|'
-    local held = redis.call('HGET', KEYS[1], slot)
-    if not held or string.sub(held, 1, #stem) ~= stem then
-      redis.call('HSET', KEYS[1], slot, stem .. '0')
+local publications = cmsgpack.unpack(ARGV[1])
+for i, publication in ipairs(publications) do
+  redis.call('SET', KEYS[2] .. publication[2], ARGV[2 + i], 'EX', ARGV[2])
+  for j = 3, #publication do
+    local claim_key, prefix = publication[j][1], publication[j][2] .. '|' .. publication[1] .. '|'
+    local current = redis.call('HGET', KEYS[1], claim_key)
+    if not current or string.sub(current, 1, #prefix) ~= prefix then
+      redis.call('HSET', KEYS[1], claim_key, prefix .. '0')
     end
   end
 end
@@ -61,11 +61,11 @@ local answers, granted = {}, {}
 for i, claim in ipairs(claims) do
   local id, attempt, key, verdict = claim[1], claim[2], claim[3], nil
   for j = 4, #claim do
-    local stem = claim[j][2] .. '|' .. id .. '|'
-    local held = redis.call('HGET', KEYS[1], claim[j][1])
-    if not held or string.sub(held, 1, #stem) ~= stem then
+    local prefix = claim[j][2] .. '|' .. id .. '|'
+    local current = redis.call('HGET', KEYS[1], claim[j][1])
+    if not current or string.sub(current, 1, #prefix) ~= prefix then
       verdict = 's'
-    elseif not verdict and tonumber(string.sub(held, #stem + 1)) ~= attempt then
+    elseif not verdict and tonumber(string.sub(current, #prefix + 1)) ~= attempt then
       verdict = 't'
     end
   end
@@ -99,17 +99,17 @@ return 1
 _LIVE_WORKERS = """
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local said, alive = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #said, 2 do
-  local mark = string.find(said[i + 1], '|', 1, true) or 1
-  local silent_ms = now_ms - (tonumber(string.sub(said[i + 1], 1, mark - 1)) or 0)
+local stored, live = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #stored, 2 do
+  local separator = string.find(stored[i + 1], '|', 1, true) or 1
+  local silent_ms = now_ms - (tonumber(string.sub(stored[i + 1], 1, separator - 1)) or 0)
   if math.abs(silent_ms) > tonumber(ARGV[1]) then
-    redis.call('HDEL', KEYS[1], said[i])
+    redis.call('HDEL', KEYS[1], stored[i])
   else
-    alive[#alive + 1] = {math.max(0, silent_ms), string.sub(said[i + 1], mark + 1)}
+    live[#live + 1] = {math.max(0, silent_ms), string.sub(stored[i + 1], separator + 1)}
   end
 end
-return alive
+return live
 """
 
 _granted = msgspec.msgpack.Decoder(list[tuple[str, int]])
@@ -144,7 +144,7 @@ class RedisCoordination:
         self._redis = redis.Redis.from_pool(pool)
         self._answering = _Answering(pool)
         self._trim_at = 0.0
-        self._slots = f"{prefix}slots"
+        self._claims = f"{prefix}claims"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
         self._workers = f"{prefix}workers"
@@ -163,15 +163,15 @@ class RedisCoordination:
             index = [[p.ref.id, payload_key(p.ref.id, p.ref.attempt), *_lanes(p.ref)] for p in publications]
             payloads = [publication.payload for publication in publications]
             self._make_claimable(
-                keys=[self._slots, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
+                keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
             )
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
         """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
         with self._answering:
-            index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in refs]
+            index = [[ref.id, ref.attempt, payload_key(ref.id, ref.attempt), *_lanes(ref)] for ref in refs]
             answers: Any = self._claim(
-                keys=[self._slots, self._payloads, self._reports + refs[0].reply_to],
+                keys=[self._claims, self._payloads, self._reports + refs[0].reply_to],
                 args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
             )
             return [_verdict(answer) for answer in answers]
@@ -180,17 +180,17 @@ class RedisCoordination:
         """Whether each delivery is still the current one of its lanes."""
         with self._answering:
             wanted = [
-                (slot, f"{epoch}|{t.id}|")
-                for t in refs
-                for slot, epoch in zip(t.claim_keys(), t.lanes.values(), strict=True)
+                (claim_key, f"{epoch}|{ref.id}|")
+                for ref in refs
+                for claim_key, epoch in zip(ref.claim_keys(), ref.lanes.values(), strict=True)
             ]
-            held = cast("list[bytes | None]", self._redis.hmget(self._slots, [slot for slot, _ in wanted]))
+            held = cast("list[bytes | None]", self._redis.hmget(self._claims, [claim_key for claim_key, _ in wanted]))
             good = [
-                value is not None and value.startswith(stem.encode())
-                for value, (_, stem) in zip(held, wanted, strict=True)
+                value is not None and value.startswith(prefix.encode())
+                for value, (_, prefix) in zip(held, wanted, strict=True)
             ]
         ends = list(accumulate(len(ref.lanes) for ref in refs))
-        return [all(good[end - len(t.lanes) : end]) for t, end in zip(refs, ends, strict=True)]
+        return [all(good[end - len(ref.lanes) : end]) for ref, end in zip(refs, ends, strict=True)]
 
     def send_reports(self, flush: ReportFlush) -> None:
         """Add reports, and keep or drop payloads, in one MULTI."""
@@ -239,7 +239,7 @@ class RedisCoordination:
         """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._answering:
             if claim_keys:
-                self._redis.hdel(self._slots, *claim_keys)
+                self._redis.hdel(self._claims, *claim_keys)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
@@ -257,7 +257,7 @@ class RedisCoordination:
         """The workers with a recent heartbeat, sorted by id. Heartbeats of another version are ignored."""
         with self._answering:
             answers: Any = self._live_workers(keys=[self._workers], args=[self._silence_ms])
-        found = [worker for silent_ms, said in answers if (worker := _worker_of(said, silent_ms / 1000))]
+        found = [worker for silent_ms, stored in answers if (worker := _worker_of(stored, silent_ms / 1000))]
         return sorted(found, key=lambda worker: worker.id)
 
     def queue_lengths(self) -> dict[str, int]:
@@ -297,9 +297,9 @@ def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:
     return ClaimDenied.TAKEN if answer[0] == b"t" else ClaimDenied.STALE
 
 
-def _worker_of(said: bytes, silent_s: float) -> WorkerHeartbeat | None:
+def _worker_of(stored: bytes, silent_s: float) -> WorkerHeartbeat | None:
     try:
-        return replace(_worker.decode(said), silent_s=silent_s)
+        return replace(_worker.decode(stored), silent_s=silent_s)
     except msgspec.DecodeError as error:
         _log.warning("worker_unreadable", detail=str(error))
         return None
