@@ -18,7 +18,7 @@ ASK_S = 5.0
     help="Remove the record; the next process that reaches Kafka records its cluster. Stop all processes first.",
 )
 def cluster(*, forget: bool) -> None:
-    """Show the Kafka cluster that is recorded in the database, and the cluster of the brokers.
+    """Show the Kafka cluster that the database belongs to, and the one that the brokers form.
 
     The first ingest or API process that reaches Kafka records the cluster's id. Every process refuses to work with
     brokers of another cluster, because its topics and offsets are different ones under the same names. To move to

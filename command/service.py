@@ -75,9 +75,9 @@ def api() -> None:
 
 @click.command()
 def ingest() -> None:
-    """Read Kafka for the active subscriptions, and dispatch matching records to the workers.
+    """Read Kafka for the active subscriptions, and publish deliveries for the workers.
 
-    Exits with 78 when the brokers belong to another Kafka cluster than the one that is recorded in the database.
+    It exits with 78 when the brokers belong to another Kafka cluster than the database.
     """
     settings = _settings()
     open_many_files()
@@ -104,16 +104,18 @@ def ingest() -> None:
 
 
 @click.command()
+@click.option("--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="Which queue; both if not given.")
 @click.option(
-    "--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="The queue to consume; both if not given."
+    "--threads",
+    type=click.IntRange(1, 4096),
+    help="Tasks carried out at the same time; WEBHOOKD_WORKER_THREADS if not given.",
 )
-@click.option("--threads", type=click.IntRange(1, 4096), help="Tasks in progress at once [WEBHOOKD_WORKER_THREADS].")
 def worker(queue: tuple[str, ...], threads: int | None) -> None:
     """Send deliveries: a Celery worker for first attempts, retries or both.
 
-    SIGTERM or SIGINT stops it in order, within WEBHOOKD_STOP_BUDGET_S; a second signal ends it at once. Nothing is lost
-    in either case. Exit code 70: it was stuck and took no more tasks. Exit code 1: Celery failed, for example because
-    Redis was killed. In both cases start it again.
+    SIGTERM and SIGINT stop it in order and within WEBHOOKD_STOP_BUDGET_S; a second one ends it at once. Neither loses
+    a record. It exits with 70 when it was stuck, and with 1 when Celery could not go on, because Redis was killed, for
+    instance. In both cases it has to be started again.
     """
     settings = _settings()
     open_many_files()
@@ -184,7 +186,7 @@ def _end_stuck(process: WorkerProcess, budget_s: float) -> None:
 def flower(arguments: tuple[str, ...]) -> None:
     """Show workers and tasks in a browser (Flower); ARGUMENTS are passed to Flower.
 
-    Listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login; its remote actions are off
+    It listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login. Its remote actions are off
     unless `--read_only=false` is among the arguments.
     """
     settings = _settings()
@@ -197,7 +199,7 @@ def flower(arguments: tuple[str, ...]) -> None:
 
 @click.command()
 def settings() -> None:
-    """List the environment variables that the processes read, with their current values and descriptions."""
+    """List the environment variables that the processes read: their values, and what each is for."""
     for name, value in Settings().shown().items():
         click.echo(f"WEBHOOKD_{name.upper()}={value}\n    {Settings.model_fields[name].description}")
 
