@@ -1,4 +1,4 @@
-"""What a real broker takes of dead letters, and how the rest is explained. Oracle: the topic as a consumer reads it."""
+"""Which dead letters a real broker accepts, and why it refuses others. Oracle: the topic as a consumer reads it."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from tests.harness.dead_letters import dead_letter
 from tests.harness.kafka_admin import admin_of
 from tests.harness.subscriptions import ID
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
-from webhookd.flow.dead_letter import CopyFailure, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, FailedCopy
 
 pytestmark = pytest.mark.kafka
 
@@ -29,7 +29,7 @@ def created(bootstrap: str, **config: str) -> str:
 
 
 def offsets_in(bootstrap: str, topic: str, count: int) -> list[int]:
-    """The positions that the first letters in a topic name, in order."""
+    """The original offsets in the headers of the first dead letters of a topic, sorted."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex})
     consumer.assign([TopicPartition(topic, 0, 0)])
     found = consumer.consume(count, PATIENCE_S)
@@ -37,7 +37,7 @@ def offsets_in(bootstrap: str, topic: str, count: int) -> list[int]:
     return sorted(int(dict(message.headers() or [])["webhookd-offset"] or 0) for message in found)
 
 
-def failures(left: list[Uncopied]) -> list[tuple[int, CopyFailure]]:
+def failures(left: list[FailedCopy]) -> list[tuple[int, CopyFailure]]:
     return [(one.dead_letter.offset, one.failure) for one in left]
 
 

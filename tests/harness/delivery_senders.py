@@ -133,10 +133,10 @@ class UnreliableCoordination(MemoryCoordination):
         self._raise_if_unavailable("make_claimable")
         super().make_claimable(publications)
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("revoke")
-        super().revoke(slots)
+        super().revoke(claim_keys)
 
     def _raise_if_unavailable(self, call: str) -> None:
         if self.unavailable:

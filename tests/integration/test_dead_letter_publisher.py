@@ -9,7 +9,7 @@ import pytest
 from tests.harness.dead_letters import dead_letter
 from tests.harness.subscriptions import ID
 from webhookd import clock
-from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
 PATIENCE_S = 20.0
@@ -25,14 +25,14 @@ class Topics:
         self.gate = Event()
         self.gate.set()
 
-    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
         """As the test says."""
         assert timeout_s > 0
         assert self.gate.wait(PATIENCE_S)
         self.written.put((topic, [one.offset for one in dead_letters]))
         if topic in self.faulty:
             raise AssertionError("a fault of ours")
-        return [Uncopied(one, CopyFailure.MISSING) for one in dead_letters] if topic in self.broken else []
+        return [FailedCopy(one, CopyFailure.MISSING) for one in dead_letters] if topic in self.broken else []
 
 
 @pytest.fixture

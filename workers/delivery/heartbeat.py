@@ -115,9 +115,9 @@ class Heartbeat:
 
     def _is_stuck(self, queue: str, waiting: int) -> bool:
         busy = self._load.busy
-        room = min(self._info.threads - busy, self._info.tasks_held - busy - self._waiting_for_countdown())
+        free = min(self._info.threads - busy, self._info.tasks_held - busy - self._waiting_for_countdown())
         taken = self._load.tasks_taken(queue)
-        stuck = self._detectors[queue].check(self._monotonic(), waiting=waiting, free=room, taken=taken)
+        stuck = self._detectors[queue].check(self._monotonic(), waiting=waiting, free=free, taken=taken)
         if stuck:
             _log.error("worker_stuck", code="worker_stuck", worker=self._info.worker_id, queue=queue, waiting=waiting)
         return stuck

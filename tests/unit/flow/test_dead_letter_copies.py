@@ -2,7 +2,7 @@
 
 from tests.harness.dead_letters import dead_letter
 from tests.harness.subscriptions import ID, OTHER_ID
-from webhookd.flow.dead_letter import CopyFailure, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, FailedCopy
 from webhookd.flow.settlement.dead_letter_copies import (
     FIRST_PAUSE_S,
     MAX_AGE_S,
@@ -19,8 +19,8 @@ def copy(topic: str = "dead", offset: int = 0, *, of: str = ID, since: float = 0
     return DeadLetterCopy(topic=topic, subscription_id=of, dead_letters=dead_letters, since=since)
 
 
-def refused(of: DeadLetterCopy, failure: CopyFailure = CopyFailure.REFUSED) -> list[Uncopied]:
-    return [Uncopied(left, failure) for left in of.dead_letters]
+def refused(of: DeadLetterCopy, failure: CopyFailure = CopyFailure.REFUSED) -> list[FailedCopy]:
+    return [FailedCopy(left, failure) for left in of.dead_letters]
 
 
 def next_copy(copies: DeadLetterCopies, now: float) -> DeadLetterCopy:

@@ -16,7 +16,7 @@ def queued(count: int) -> tuple[InFlightDeliveries, list[Delivery]]:
     made, in_flight = accumulator(count), in_flight_deliveries()
     for number in range(count):
         fill(made, number, [1])
-    deliveries = [delivery for lane in made.lanes.values() for delivery in [made._own(lane)]]
+    deliveries = [delivery for lane in made.lanes.values() for delivery in [made._delivery_of(lane)]]
     for delivery in deliveries:
         in_flight.published(delivery, 0.0)
     return in_flight, deliveries

@@ -19,7 +19,8 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
-from webhookd.flow.settlement.in_flight import ReportEffect, due_probes
+from webhookd.flow.settlement.in_flight import ReportEffect
+from webhookd.flow.settlement.lane_updates import due_probes
 from webhookd.flow.subscription import OnExhausted
 
 STEP_S = 0.5

@@ -30,11 +30,11 @@ class Board(UnreliableCoordination):
         super().make_claimable(publications)
         self.done.put("make_claimable")
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         if self.refuses_revocations:
             self.refusals.put("revoke")
             raise QueueUnavailable
-        super().revoke(slots)
+        super().revoke(claim_keys)
         self.done.put("revoke")
 
 

@@ -36,18 +36,16 @@ class Member:
     reachable_s: float = 0.0
 
 
-def takes_part(
-    contact: KafkaReachability, others: Sequence[Member], now: float, *, before: bool, lost_s: float
-) -> bool:
+def takes_part(kafka: KafkaReachability, others: Sequence[Member], now: float, *, before: bool, lost_s: float) -> bool:
     """Whether a process takes part from now on.
 
     `before` is the last result, `others` are the other live processes, and `lost_s` is the bound in the table above.
     """
     if before:
-        bound_s = lost_s if contact.ever_answered else 0.0
-        lost = contact.failing_since is not None and contact.unreachable_s(now) >= bound_s
+        bound_s = lost_s if kafka.ever_answered else 0.0
+        lost = kafka.failing_since is not None and kafka.unreachable_s(now) >= bound_s
         return not (lost and any(other.takes_part and other.reachable_s >= STEADY_S for other in others))
-    return contact.reachable_s(now) >= REJOIN_AFTER_S or not any(other.takes_part for other in others)
+    return kafka.reachable_s(now) >= REJOIN_AFTER_S or not any(other.takes_part for other in others)
 
 
 def participants(members: Sequence[Member]) -> list[str]:

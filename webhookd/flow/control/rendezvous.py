@@ -1,7 +1,7 @@
 """Which ingest process runs a subscription: rendezvous hashing (Thaler and Ravishankar, 1998).
 
-Every process computes the same result by itself. A process that joins only takes subscriptions over, and a process that
-leaves only gives its own away.
+Every process computes the same result by itself. When a process joins, only the subscriptions that it takes over move;
+when one leaves, only its own.
 """
 
 from collections.abc import Sequence

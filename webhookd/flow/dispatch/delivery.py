@@ -1,10 +1,10 @@
 """A delivery as ingest keeps it until it is settled: consecutive batches of one lane, or one mixed batch of several.
 
-stage       waits for                overdue after                          then
-QUEUED      a worker's claim         claim_timeout, doubling                the same id is published again
-CLAIMED     reports                  lease + request deadline               its lanes take a new epoch and rewind
-RETRYING    the retry's claim        countdown + claim_timeout + lease      likewise
-BURYING     its dead-letter rows     never                                  -
+stage            waits for                overdue after                          then
+QUEUED           a worker's claim         claim_timeout, doubling                the same id is published again
+CLAIMED          reports                  lease + request deadline               its lanes take a new epoch and rewind
+RETRYING         the retry's claim        countdown + claim_timeout + lease      likewise
+DEAD_LETTERING   its dead letters' rows   never                                  -
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from webhookd.flow.batching.batch import Batch, encode_batches
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
 OWN_TASK_BYTES = 128 * 1024
-"""A delivery this large gets a task of its own, which another worker can take."""
+"""A delivery of this size gets a task of its own, so that another worker can take it."""
 
 
 class DeliveryStage(Enum):
-    """Where a delivery is; each stage has its own idea of overdue."""
+    """Where a delivery is; see the table above."""
 
     QUEUED = "queued"
     CLAIMED = "claimed"
@@ -30,15 +30,19 @@ class DeliveryStage(Enum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
-    """The batches stay here until they are acknowledged, so that an undelivered tail can go back to its lane.
+    """The batches stay here until they are acknowledged, so that those that were not sent can go back to their lane.
 
-    `shares` says how many records of the single mixed batch each lane has; None for a delivery of one lane.
-    `base` counts the batches that earlier attempts got acknowledged, `done` all of them. `failures` counts attempts of
-    the first batch that failed before this delivery was made. `due_at` and `asked_at`, when a worker was first asked
-    for this attempt, are monotonic; `turn` is its place among the publications to `queue`. `early` counts the attempts
-    that began before their `not_before`. `task` numbers the task that it shares, 0 for one of its own, and `weight` is
-    its part of the thread that works on that; `moved_at` is when its worker began, or the endpoint last acknowledged a
-    batch.
+    All times are monotonic seconds.
+
+    batches       `records_per_lane` says how many records of the single mixed batch each lane has; None for one lane.
+                  `done` counts the batches that are acknowledged, `done_before_attempt` those of earlier attempts
+    attempts      `failures` counts attempts of the first batch that failed before this delivery was formed.
+                  `early_attempts` counts those that began before their `not_before`
+    publication   `publication_number` is its place among the publications to `queue`. `claimable_at` is when a worker
+                  could first claim this attempt, `due_at` when the delivery is overdue in its stage
+    threads       `shared_task` is the number of the task that it shares, 0 for a task of its own. `thread_share` is its
+                  part of the thread that runs the task. `last_progress_at` is when a worker claimed it, or when the
+                  endpoint last acknowledged a batch
     """
 
     id: str
@@ -68,35 +72,35 @@ class Delivery:
 
     @property
     def current(self) -> bool:
-        """Whether its lanes still wait for it; a delivery of an older epoch is only history."""
+        """Whether its lanes still wait for it; reports of a delivery that is not current are ignored."""
         return all(one.delivery is self for one in self.lanes)
 
     @property
     def failing(self) -> bool:
-        """Whether one of its lanes failed last time."""
+        """Whether one of its lanes is failing."""
         return any(one.failing for one in self.lanes)
 
     def unclaimed_s(self, now: float) -> float:
-        """How long a worker has been asked for without one that claims it; negative before a retry is due."""
+        """For how long no worker has claimed it; negative before a retry is due."""
         return now - self.claimable_at if self.stage in {DeliveryStage.QUEUED, DeliveryStage.RETRYING} else 0.0
 
     @property
     def own_task(self) -> bool:
-        """Whether it gets a task of its own: it is large, or would keep the task of others open."""
+        """Whether it gets a task of its own: it is large, or would delay the other deliveries in the task."""
         return self.size_bytes >= OWN_TASK_BYTES or any(one.send_alone or one.failing for one in self.lanes)
 
     @property
     def holds_thread(self) -> bool:
-        """Whether a worker has it, or is about to get it; what waits otherwise holds no thread."""
+        """Whether a worker has claimed it or can claim it now; in the other stages it uses no thread."""
         return self.stage in {DeliveryStage.QUEUED, DeliveryStage.CLAIMED}
 
     def expire(self) -> None:
-        """Let it be overdue, and never published again: one of its lanes is another process' now."""
+        """Make it overdue, and never publish it again: another process owns one of its lanes."""
         self.stage = DeliveryStage.CLAIMED
         self.due_at = -inf
 
     def ref(self, reply_to: str) -> DeliveryRef:
-        """What travels in the task; `reply` names the ingest process' reports."""
+        """What its task carries; `reply_to` names the ingest process that gets the reports."""
         return DeliveryRef(
             id=self.id,
             subscription=self.subscription_id,
@@ -111,9 +115,9 @@ class Delivery:
         )
 
     def payload(self) -> bytes:
-        """The batches as one blob."""
+        """The batches, as the coordination store holds them."""
         return encode_batches(self.batches)
 
 
 Lane = lane.Lane[Delivery]
-"""A lane whose `delivery` is a Delivery: every lane, except inside flow/batching, which does not know deliveries."""
+"""A lane that holds deliveries. Only the modules of flow/batching use the generic class."""

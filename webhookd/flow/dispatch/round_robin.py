@@ -1,7 +1,7 @@
-"""Who dispatches next: subscriptions in turn, those that were refused a thread before those that just became ready.
+"""The order in which subscriptions dispatch: round robin, those first that were refused a thread before.
 
-Equal parts are a matter of counts (flow/dispatch/concurrency_limit.py); the turn decides who gets a thread that is
-free for two.
+flow/dispatch/concurrency_limit.py decides how many threads each may use. The order decides which of two subscriptions
+gets a thread that both may use.
 """
 
 import itertools
@@ -19,62 +19,59 @@ class RoundRobin:
     def __init__(self, threads: WorkerThreads) -> None:
         self._limits = ConcurrencyLimits(threads)
         self._refused: dict[str, BatchAccumulator] = {}
-        self._holding: dict[str, BatchAccumulator] = {}
+        self._in_flight: dict[str, BatchAccumulator] = {}
         self._tasks = itertools.count(1)
 
     def resize(self, load: ThreadLoad) -> None:
-        """The threads of the live workers, how many are busy, and among how many ingest processes they are shared."""
+        """The threads of the live workers, how many are busy, and how many ingest processes share them."""
         self._limits.resize(load)
 
     def remove(self, id_: str) -> None:
-        """The subscription is not run any more."""
+        """This process does not run the subscription any more."""
         self._refused.pop(id_, None)
-        self._holding.pop(id_, None)
+        self._in_flight.pop(id_, None)
         self._limits.remove(id_)
 
     def ready(
         self, touched: Mapping[str, BatchAccumulator], now: float, failed: Callable[[str, Exception], None]
     ) -> list[Delivery]:
-        """What leaves now, of those that are touched and of those that were refused and may get more.
+        """The deliveries that leave now, of the touched subscriptions and of refused ones that may get a thread now.
 
-        `failed` hears of a subscription whose readiness cannot be told.
+        Calls `failed` for a subscription whose accumulator raised.
         """
         found: list[tuple[SubscriptionLimit, list[Delivery]]] = []
         for id_, accumulator in touched.items():
-            self._count_in_use(
-                id_, accumulator, now
-            )  # first: what one of them has given back is for whoever's turn it is
-            self._holding[id_] = accumulator
-        for id_, accumulator in self._in_turn(touched):
+            self._count_in_use(id_, accumulator, now)  # first: any subscription may use what one has given back
+            self._in_flight[id_] = accumulator
+        for id_, accumulator in self._in_order(touched):
             try:
                 found.append(self._ready_of(id_, accumulator, now))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
+            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
                 failed(id_, error)
         self._share_tasks(found)
         return [delivery for _, deliveries in found for delivery in deliveries]
 
     def recount(self, now: float, retrying: int) -> None:
-        """Count what is under way: also what ended, or became slow, without its subscription being touched."""
-        lingering = [
-            delivery for accumulator in self._holding.values() for delivery in accumulator.holding_shared_task(now)
-        ]
-        sharers = Counter(delivery.shared_task for delivery in lingering)
-        for delivery in lingering:
-            delivery.thread_share = (
-                1.0 / sharers[delivery.shared_task]
-            )  # the others have ended, and the thread is still held
-        for id_, accumulator in list(self._holding.items()):
+        """Count the threads in use again: some deliveries end, or become slow, without a touched subscription.
+
+        `retrying` deliveries wait for their retry.
+        """
+        slow = [one for accumulator in self._in_flight.values() for one in accumulator.holding_shared_task(now)]
+        sharers = Counter(delivery.shared_task for delivery in slow)
+        for delivery in slow:  # the other deliveries of their tasks have ended, but the threads are still in use
+            delivery.thread_share = 1.0 / sharers[delivery.shared_task]
+        for id_, accumulator in list(self._in_flight.items()):
             self._count_in_use(id_, accumulator, now)
             if all(lane.delivery is None for lane in accumulator.lanes.values()):
-                del self._holding[id_]  # a retry that waits holds no thread, and takes one when its time has come
+                del self._in_flight[id_]  # not while a retry waits: it uses a thread as soon as it is due
         self._limits.recounted(retrying)
 
     def _count_in_use(self, id_: str, accumulator: BatchAccumulator, now: float) -> None:
-        held = accumulator.threads_in_use(now)  # before it says whether it is slow: it may find that out
-        self._limits.set_in_use(id_, held, slow=accumulator.endpoint_latency.slow)
+        in_use = accumulator.threads_in_use(now)  # before `slow` is read, which this call may set
+        self._limits.set_in_use(id_, in_use, slow=accumulator.endpoint_latency.slow)
 
-    def _in_turn(self, touched: Mapping[str, BatchAccumulator]) -> list[tuple[str, BatchAccumulator]]:
-        """The longest refused first, then the rest."""
+    def _in_order(self, touched: Mapping[str, BatchAccumulator]) -> list[tuple[str, BatchAccumulator]]:
+        """Those that were refused first come first, then the rest."""
         refused = [
             (id_, accumulator)
             for id_, accumulator in self._refused.items()
@@ -85,25 +82,25 @@ class RoundRobin:
     def _ready_of(
         self, id_: str, accumulator: BatchAccumulator, now: float
     ) -> tuple[SubscriptionLimit, list[Delivery]]:
-        room = self._limits.subscription_limit(id_, slow=accumulator.endpoint_latency.slow)
-        ready = accumulator.ready(now, room)
-        if ready or not room.refused:
+        limit = self._limits.subscription_limit(id_, slow=accumulator.endpoint_latency.slow)
+        ready = accumulator.ready(now, limit)
+        if ready or not limit.refused:
             self._refused.pop(id_, None)
         if ready:
-            self._holding[id_] = accumulator
-        if room.refused:
-            self._refused[id_] = accumulator  # behind the others, unless it got nothing
-        return room, ready
+            self._in_flight[id_] = accumulator
+        if limit.refused:
+            self._refused[id_] = accumulator  # last in the order, unless it got nothing: then it keeps its place
+        return limit, ready
 
     def _share_tasks(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
-        """Deliveries that share a task hold equal parts of its thread."""
+        """Deliveries without a task of their own share one per queue, and use equal parts of its thread."""
         together: defaultdict[str, list[tuple[SubscriptionLimit, Delivery]]] = defaultdict(list)
-        for room, deliveries in found:
+        for limit, deliveries in found:
             for delivery in deliveries:
                 if not delivery.own_task:
-                    together[delivery.queue].append((room, delivery))
+                    together[delivery.queue].append((limit, delivery))
         for sharing in together.values():
             task = next(self._tasks)
-            for room, delivery in sharing:
+            for limit, delivery in sharing:
                 delivery.shared_task, delivery.thread_share = task, 1.0 / len(sharing)
-                room.add(delivery)
+                limit.add(delivery)

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from webhookd.flow.dead_letter import DeadLetter, Uncopied
+from webhookd.flow.dead_letter import DeadLetter, FailedCopy
 
 MAX_AGE_S = 3600.0
 MAX_TOPIC_RECORDS = 10_000
@@ -103,15 +103,15 @@ class DeadLetterCopies:
         due = [queue.due_at for queue in self._queues.values() if queue.copies]
         return max(0.0, min(due) - now) if due else None
 
-    def attempted(self, copy: DeadLetterCopy, uncopied: Sequence[Uncopied], now: float) -> None:
+    def attempted(self, copy: DeadLetterCopy, failed: Sequence[FailedCopy], now: float) -> None:
         """Note the result for a copy that `next` returned. Its dead letters that were not written wait again."""
         queue, key = self._queues[copy.topic], (copy.topic, copy.subscription_id)
-        if uncopied:
-            copy.dead_letters, copy.failed = [left.dead_letter for left in uncopied], True
+        if failed:
+            copy.dead_letters, copy.failed = [one.dead_letter for one in failed], True
             queue.copies.append(copy)
             queue.due_at = now + min(FIRST_PAUSE_S * 2.0**queue.failures, MAX_PAUSE_S)
             queue.failures = min(queue.failures + 1, 10)
-            self._problems[key] = f"{copy.topic} {uncopied[0].failure.value}"
+            self._problems[key] = f"{copy.topic} {failed[0].failure.value}"
             self._failed_at[key] = now
             return
         queue.failures, queue.due_at = 0, now

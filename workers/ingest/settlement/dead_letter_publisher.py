@@ -11,7 +11,7 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 from webhookd.flow.settlement.dead_letter_copies import DeadLetterCopies, DeadLetterCopy
 
 WRITE_S = 6.0
@@ -23,7 +23,7 @@ _log = logs.get(__name__)
 class Appends(Protocol):
     """What writes to the topics."""
 
-    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
         """Write and wait for the brokers; returns what the topic did not take."""
 
 
@@ -90,7 +90,7 @@ class DeadLetterPublisher:
             uncopied = self._topics.append(copy.topic, copy.dead_letters, WRITE_S)
         except Exception:  # noqa: BLE001 - the top of the thread: one copy that cannot be made is not the others' end
             _log.exception("dead_letters_failed", topic=copy.topic, count=len(copy.dead_letters))
-            uncopied = [Uncopied(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
+            uncopied = [FailedCopy(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
         with self._changed:
             self._copies.attempted(copy, uncopied, self._monotonic())
             heard = [copy.on_first_attempt] if copy.on_first_attempt is not None else []

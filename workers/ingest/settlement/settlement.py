@@ -8,7 +8,8 @@ from webhookd.clock import Monotonic
 from webhookd.flow.attempt.attempt_report import Report
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST, ExhaustedBatch
-from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect, due_probes
+from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
+from webhookd.flow.settlement.lane_updates import due_probes
 from webhookd.flow.settlement.queue_progress import UNKNOWN_PUBLICATION
 from webhookd.flow.status.activity_rollup import ActivityRollup
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
