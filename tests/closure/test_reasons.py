@@ -1,4 +1,4 @@
-"""Every code that can be raised is explained: in flow/status/reason_codes.py, in the mails and in docs/operating.md.
+"""Every reason code has its meaning: in flow/status/reason_codes.py, in the mails and in docs/operating.md.
 
 Oracle: Python's own parser over the modules that raise problems, and the tables of the docs, read by their pipes.
 """

@@ -50,7 +50,7 @@ class ReachableKafka:
 
     reachability = KafkaReachability().answered(0.0)
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         return timeout_s > 0
 
 

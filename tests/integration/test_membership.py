@@ -12,14 +12,14 @@ from threading import Event
 import pytest
 
 from tests.harness.subscriptions import subscription
-from webhookd.flow.assignment.change_notification import ChangeNotification
-from webhookd.flow.assignment.membership import REJOIN_AFTER_S, STEADY_S
+from webhookd.flow.control.change_notification import ChangeNotification
+from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
-from workers.ingest.assignment.assignment import Membership, SubscriptionAssignment
+from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 
 PATIENCE_S = 20.0
 LOST_S = 15.0
@@ -45,7 +45,7 @@ class Process:
             scene.database, self, self, member=member, interval_s=0.01, listen=no_notifications
         )
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         return timeout_s > 0
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
@@ -139,7 +139,7 @@ def test_nothing_moves_while_neither_reaches_kafka(scene: Scene) -> None:
     moves = scene.a.moves + scene.b.moves
     scene.a.reachability = scene.a.reachability.failed(100.0, "timed out")
     scene.b.reachability = scene.b.reachability.failed(103.0, "timed out")
-    scene.let_both_read()  # else the first to read after the bound finds the other's heartbeat from before
+    scene.let_both_read()  # each stores its own outage before the time goes on
     for now in (100.0 + LOST_S, 130.0, 500.0):
         scene.now = now
         scene.let_both_read()

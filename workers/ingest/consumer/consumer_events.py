@@ -10,7 +10,7 @@ from webhookd.flow.monitoring.kafka_read_errors import CODES, KafkaReadErrors
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
-from webhookd.flow.status.lag import NO_ANSWER_S, Ends, is_fetched, lag
+from webhookd.flow.status.lag import NO_ANSWER_S, EndOffsets, is_fetched, lag
 from workers.ingest.consumer.start_positions import LaneOffset
 from workers.ingest.consumer.subscription_health import TOPIC_MISSING, SubscriptionHealth
 from workers.ingest.ports import KafkaConsumer, Services
@@ -56,7 +56,7 @@ class ConsumerEvents:
         self._services = services
         self._subscription_id = subscription_id
         self._errors = KafkaReadErrors(services.monotonic(), services.commit_interval_s)
-        self._ends = Ends()
+        self._ends = EndOffsets()
         self._described_at = services.monotonic()
         self._reached: dict[Partition, int] = {}
         self._just_failed: set[Partition] = set()

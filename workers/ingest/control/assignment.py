@@ -40,7 +40,7 @@ class Kafka(Protocol):
     def reachability(self) -> KafkaReachability:
         """The results of the requests so far."""
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         """Wait until the first request has ended."""
 
 
@@ -125,7 +125,7 @@ class SubscriptionAssignment:
         self._wake.set()
 
     def _run(self) -> None:
-        self._kafka.wait_asked(FIRST_REQUEST_S)
+        self._kafka.wait_first_probe(FIRST_REQUEST_S)
         while not self._stop.is_set():
             self._wake.clear()
             try:
