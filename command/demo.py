@@ -1,10 +1,11 @@
-"""`webhookd demo`: a topic of orders delivered to three subscriptions in this one process, and checked.
+"""`webhookd demo`: delivers a topic of orders to three subscriptions in this one process, and checks the result.
 
+phase      what happens
 start      cluster, receiver, API, three subscriptions, worker, ingest
-opening    an order in each partition, until the first of them have arrived everywhere
-flow       orders for the time asked for, never further ahead than the cluster keeps
-closing    until everything has arrived and is committed
-table      what came of it; the exit code says whether anything was lost
+warm_up    one order in each partition, until every subscription has received them
+produce    orders for the given time, never further ahead than the cluster keeps
+drain      wait until everything has arrived and is committed
+table      the result; the exit code is 1 when a record was lost
 """
 
 from collections.abc import Callable
@@ -22,32 +23,36 @@ from webhookd.errors import WebhookdError
 
 ORDERS_A_SECOND = 1000
 MAX_UNDELIVERED = 8000
-"""Orders that may be in Kafka and not delivered yet: some 2 MB, and the mock cluster keeps 5 MB of each partition."""
+"""The most orders that may be in Kafka but not delivered: some 2 MB; the mock cluster keeps 5 MB of each partition."""
 
 TICK_S = 0.02
 WARM_UP_S = 30.0
 STALLED_S = 20.0
-"""Without a single delivery for so long the demo gives up and calls what is missing lost."""
+"""After this time without a delivery the demo ends and reports the missing records as lost."""
 
 LOG_LINES = 20
 
 
 class Stalled(WebhookdError):
-    """Nothing was delivered any more."""
+    """No record was delivered any more."""
 
     code = "stalled"
 
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 86400), default=15.0, show_default=True, help="How long orders come in."
+    "--seconds",
+    type=click.FloatRange(0.5, 86400),
+    default=15.0,
+    show_default=True,
+    help="How long orders are produced.",
 )
 def demo(seconds: float) -> None:
     """Deliver a topic of orders to three subscriptions, all in this process, and check what arrives.
 
-    Needs nothing: Kafka is librdkafka's mock cluster, the queue is this process' memory, the database an SQLite file
-    in a temporary directory; API, ingest and worker are the service's own. Leaves nothing behind. Exits with 1 when
-    a record was lost or came out of order.
+    It needs no services: Kafka is librdkafka's mock cluster, the queue is this process' memory, the database an SQLite
+    file in a temporary directory. API, ingest and worker are the service's own. It leaves nothing behind, and exits
+    with 1 when a record was lost or arrived out of order.
     """
     shutdown = ShutdownSignals()
     share_between_threads()
@@ -62,7 +67,7 @@ def demo(seconds: float) -> None:
 
 
 def _run_demo(place: Path, seconds: float, shutdown: ShutdownSignals) -> bool:
-    """The whole demo; answers whether everything arrived, once and in order enough."""
+    """Run the demo; returns whether every record arrived, and in order."""
     began = clock.monotonic()
     try:
         with DemoEnvironment(place) as environment, DemoDisplay(environment, clock.monotonic) as display:
@@ -79,7 +84,7 @@ def _run_demo(place: Path, seconds: float, shutdown: ShutdownSignals) -> bool:
 
 
 class DemoRun:
-    """The acts after the start; each returns early when the demo is interrupted."""
+    """The phases after the start. Each returns early when the demo is interrupted."""
 
     def __init__(self, environment: DemoEnvironment, display: DemoDisplay, shutdown: ShutdownSignals) -> None:
         self._environment = environment
@@ -87,14 +92,14 @@ class DemoRun:
         self._shutdown = shutdown
 
     def run(self, seconds: float, first_delivered: Callable[[], None]) -> dict[str, int]:
-        """All acts; answers how many records each subscription's filter dropped."""
+        """Run all phases; returns how many records each subscription's filter dropped."""
         self.warm_up(first_delivered)
         self.produce(seconds)
         self.drain()
         return self.filtered()
 
     def warm_up(self, first_delivered: Callable[[], None]) -> None:
-        """One order a partition, which every subscription wants; not measured: it also waits for the consumers."""
+        """Produce one order per partition that matches every filter. Not measured: it also waits for the consumers."""
         subscriptions = self._environment.subscriptions
         for subscription in subscriptions:
             subscription.tally.measuring = False
@@ -108,7 +113,7 @@ class DemoRun:
             subscription.tally.measuring = True
 
     def produce(self, seconds: float) -> None:
-        """Orders at a steady rate; late ones follow as fast as deliveries allow."""
+        """Produce orders at a steady rate; delayed ones follow as fast as deliveries allow."""
         began = clock.monotonic()
         produced = 0
         while (now := clock.monotonic()) < began + seconds and not self._shutdown.wait(TICK_S):
@@ -120,7 +125,7 @@ class DemoRun:
             self._display.refresh()
 
     def drain(self) -> None:
-        """Wait for all deliveries, and for their commits."""
+        """Wait for all deliveries and for their commits."""
         if self._shutdown.received:
             return
         self._environment.orders.flush(STALLED_S)
@@ -139,7 +144,7 @@ class DemoRun:
         )
 
     def filtered(self) -> dict[str, int]:
-        """How many records the filters dropped, as the status of each subscription has it."""
+        """How many records the filters dropped, from the status of each subscription."""
         until = clock.monotonic() + STALLED_S
         total = len(self._environment.orders.all)
         filtered: dict[str, int] = {}
@@ -159,7 +164,7 @@ class DemoRun:
         return max(subscription.undelivered for subscription in self._environment.subscriptions)
 
     def _until(self, done: Callable[[], bool], give_up_at: Callable[[], float]) -> bool:
-        """Look every tick; answers whether it is done. A time that is up leaves the verdict to the table."""
+        """Check every tick until `done`; returns whether it became true in time."""
         while not self._shutdown.received:
             if done():
                 return True

@@ -1,4 +1,4 @@
-"""What the demo shows: a live table on a terminal, a line a second where there is none, and the table at the end."""
+"""The demo's output: a live table on a terminal, otherwise a line a second; at the end the result table."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ PLAIN_WIDTH = 120
 
 
 class DemoDisplay(AbstractContextManager["DemoDisplay"]):
-    """Drawn by the demo's own thread, whenever it calls `refresh`."""
+    """Draws on the demo's own thread, when that calls `refresh`."""
 
     def __init__(self, environment: DemoEnvironment, monotonic: Monotonic) -> None:
         console = Console()
@@ -41,11 +41,11 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
             self._live.stop()
 
     def print_line(self, line: str) -> None:
-        """One line that stays."""
+        """Print a permanent line."""
         self._console.print(line, highlight=False)
 
     def refresh(self) -> None:
-        """Show how far it is, if the last time was long enough ago."""
+        """Show the progress, at most every LIVE_S or LINE_S seconds."""
         now = self._monotonic()
         if now - self._drawn < (LIVE_S if self._live else LINE_S):
             return
@@ -62,7 +62,7 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
             )
 
     def result(self, filtered: Mapping[str, int]) -> bool:
-        """Show the table; answers whether nothing was lost and every partition's order was kept."""
+        """Show the result table; returns whether nothing was lost and every partition's order was kept."""
         table = _table("records in", "requests out", "delivered", "filtered", "lost", "duplicates", "p50 ms", "p99 ms")
         subscriptions = self._environment.subscriptions
         total = len(self._environment.orders.all)

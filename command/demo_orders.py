@@ -1,4 +1,4 @@
-"""The demo's records: made-up orders, the same in every run, and what was produced of them."""
+"""The demo's records: generated orders, the same in every run, and which of them were produced."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from webhookd.testing.offset_tally import Offsets
 TOPIC = "orders"
 FILTER = "country == 'DE' && total >= `100`"
 BY_KEY = -1
-"""librdkafka's word for the partition that the key says."""
+"""librdkafka chooses the partition by the key."""
 
 COUNTRIES = ("DE", "FR", "NL", "US", "IN", "BR")
 
@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DemoOrders:
-    """Produces orders, and knows which of them the filter keeps without asking it: the demo's oracle."""
+    """Produces orders, and records which of them the filter must keep, without using the filter."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
@@ -28,7 +28,7 @@ class DemoOrders:
         self.failed = 0
 
     def produce(self, partition: int = BY_KEY, *, large_german: bool = False) -> None:
-        """Send one order on its way, to the partition of its customer if not told otherwise."""
+        """Produce one order, by default to the partition of its customer."""
         number = self._number
         self._number += 1
         country = "DE" if large_german else COUNTRIES[number % len(COUNTRIES)]
@@ -49,11 +49,11 @@ class DemoOrders:
         )
 
     def poll(self, timeout_s: float = 0.0) -> None:
-        """Hear from Kafka what has arrived there."""
+        """Handle Kafka's acknowledgements."""
         self._producer.poll(timeout_s)
 
     def flush(self, timeout_s: float) -> int:
-        """Wait until everything has arrived in Kafka; answers how many orders have not."""
+        """Wait until Kafka has acknowledged all orders; returns how many it has not."""
         self._producer.flush(timeout_s)
         return self._number - len(self.all)
 

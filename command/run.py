@@ -1,9 +1,9 @@
-"""`webhookd run`: one subscription against a Kafka of one's own, all of webhookd in this one process.
+"""`webhookd run`: one subscription on an existing Kafka, with all of webhookd in this one process.
 
-check       the URL's address, the networks, Kafka               a line and exit code 2 or 1, before anything is kept
+check       the URL's address, the networks, Kafka               on error one line and exit code 2 or 1
 lock        the state directory                                  one process at a time
-register    over the API: created, changed, or as it was          nothing produced from here on is missed
-run         until SIGINT or SIGTERM                               then what is being sent is settled and committed
+register    create or change the subscription over the API       no record that is produced after this is missed
+run         until SIGINT or SIGTERM                              then what is being sent is settled and committed
 """
 
 import sys
@@ -34,51 +34,57 @@ PROGRESS_S = 1.0
 
 
 @click.command()
-@click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="Your Kafka.")
-@click.option("--topic", "topics", required=True, multiple=True, help="What to read; give it again for another topic.")
-@click.option("--url", required=True, help="Where to POST the records.")
-@click.option("--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all hold.")
+@click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="The Kafka brokers.")
+@click.option("--topic", "topics", required=True, multiple=True, help="A topic to read.")
+@click.option("--url", required=True, help="The endpoint that the records are posted to.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all filters hold."
+)
 @click.option(
     "--on-filter-error",
     type=click.Choice([policy.value for policy in OnFilterError]),
     default=OnFilterError.DEAD_LETTER.value,
     show_default=True,
-    help="What becomes of a record on whose types a filter raises: kept among the dead letters, or dropped.",
+    help="What happens to a record when a filter raises an error on its types.",
 )
-@click.option("--batch-size", type=click.IntRange(1, 1000), default=1, show_default=True, help="Records in a request.")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 1000), default=1, show_default=True, help="Records in a request, at most."
+)
 @click.option(
     "--batch-interval",
     type=click.IntRange(1, 300),
     default=1,
     show_default=True,
-    help="Seconds a batch may take to fill.",
+    help="How many seconds a record waits for others, at most.",
 )
-@click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header that is sent with every request."
+)
 @click.option(
     "--from",
     "start",
     type=click.Choice(["earliest", "latest"]),
-    help="Where to begin with a topic that was not read before; latest if not given.",
+    help="Where to begin in a topic that was not read before; latest if not given.",
 )
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("webhookd-state"),
     show_default=True,
-    help="A directory of this command's own; made if missing, one process at a time.",
+    help="The directory of this command's state; created if missing. One process at a time uses it.",
 )
 @click.option(
-    "--allow", multiple=True, metavar="NETWORK", help="A network the URL may lie in besides the internet (CIDR)."
+    "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) that the URL may lead to, besides the internet."
 )
 def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: object) -> None:
     """Deliver topics of your Kafka to one URL, from this one process.
 
-    How far it is stands in Kafka, as the committed offsets of a consumer group; the state directory knows which group.
-    So stop it and start it again as you like, with the same options or with others: it goes on where it was. Records
-    are delivered at least once, in the order of their partition.
+    Its position is kept in Kafka, as the committed offsets of a consumer group; the state directory holds the name of
+    the group. It may be stopped and started again, with the same options or with others, and goes on where it was.
+    Records are delivered at least once, in the order of their partition.
 
-    Ctrl-C or SIGTERM ends it when what is being sent is settled. Exits with 2 when an option is wrong, with 1 when
-    Kafka cannot be reached or another process runs on the same state. WEBHOOKD_… settings apply.
+    Ctrl-C or SIGTERM ends it when the requests in flight have ended. It exits with 2 when an option is wrong, and with
+    1 when Kafka cannot be reached or another process uses the same state. WEBHOOKD_… settings apply.
     """
     shutdown = ShutdownSignals()
     share_between_threads()
@@ -110,18 +116,18 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
         service.start()
         _print_start(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
         _run_until_signal(service, Progress(api, id_, shown=on_terminal), shutdown)
-        click.echo("stopping: what is being sent is settled and committed; a second signal ends at once")
+        click.echo("stopping after the requests in progress; a second signal ends at once")
 
 
 def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: ShutdownSignals) -> None:
     while not shutdown.wait(PROGRESS_S):
         if not service.alive:
-            raise service.mismatch or QueueUnavailable("the worker has ended; the log says why")
+            raise service.mismatch or QueueUnavailable("the worker has ended; see the log")
         progress.show()
 
 
 def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Settings:
-    """The service's settings from the environment, with the edges of one process."""
+    """The settings from the environment, with an in-memory queue and the state directory's database."""
     settings = Settings(
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
@@ -135,9 +141,10 @@ def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Se
 
 
 def _check_address(url: str, settings: Settings) -> None:
-    """Say at once what the guard would say to every request. A name that cannot be resolved now may be later.
+    """Raises InvalidInput if the egress policy would refuse every request to this URL.
 
-    An egress proxy resolves names elsewhere, so with one nothing is said before the first request.
+    A name that cannot be resolved now is accepted, since it may be resolved later. An egress proxy resolves names
+    elsewhere, so with one only the URL itself is checked.
     """
     try:
         target = Target.parse(url)
@@ -154,11 +161,11 @@ def _check_address(url: str, settings: Settings) -> None:
     reasons = [refusal_reason(address, allowed) for address in addresses]
     if reasons and all(reasons):
         where = f"{addresses[0]} is not on the public internet ({reasons[0]})"
-        raise InvalidInput(f"{where}: --allow {addresses[0]} lets requests go there", field="--url")
+        raise InvalidInput(f"{where}: allow it with --allow {addresses[0]}", field="--url")
 
 
 def _print_start(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
     for topic in options.topics:
         if topic not in cluster.topics:
-            click.echo(f"topic {topic} does not exist yet; it is read as soon as it does")
+            click.echo(f"topic {topic} does not exist yet; it is read as soon as it exists")
     click.echo(f"delivering {', '.join(options.topics)} to {options.url}; status: {status_url}")

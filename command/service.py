@@ -1,4 +1,4 @@
-"""The processes of the service, one command each; the same lines stand in the Procfile and in docker-compose.yml."""
+"""The processes of the service, one command each; Procfile and docker-compose.yml have the same commands."""
 
 import gc
 import os
@@ -26,22 +26,22 @@ from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
 MAX_OPEN_FILES = 1 << 20
-"""Open files asked for at most: a hard limit may be infinite, which no system grants as a soft one."""
+"""The highest limit of open files to request: the hard limit may be infinite, which is not valid as a soft limit."""
 
 STUCK_EXIT_CODE = 70
-"""EX_SOFTWARE: told apart from a stop that was asked for, so that "restart on failure" restarts."""
+"""EX_SOFTWARE, which differs from a requested stop, so that "restart on failure" restarts the worker."""
 
 CLUSTER_EXIT_CODE = 78
-"""EX_CONFIG: the settings lead to another Kafka cluster than the database's, which no restart mends."""
+"""EX_CONFIG: the settings name another Kafka cluster than the database's; a restart does not help."""
 
 CELERY_STOP_S = 5.0
-"""What Celery gets to acknowledge and put back tasks when their deliveries have ended; it needs some 0.1 s."""
+"""How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs some 0.1 s."""
 
 _log = logs.get(__name__)
 
 
 def open_many_files() -> None:
-    """Let this process open as many files as it may: a subscription's consumer alone needs some 20 descriptors."""
+    """Raise the limit of open files as far as allowed: a subscription's consumer alone needs some 20 descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -54,7 +54,7 @@ def _settings() -> Settings:
     logs.configure(settings.log_format, settings.log_level)
     _log.info("settings", **settings.shown())
     share_between_threads()
-    # What was imported stays: a full collection that walks over it stops every thread for some 50 ms.
+    # Exclude imported modules from garbage collection: a full collection of them stops every thread for some 50 ms.
     gc.collect()
     gc.freeze()
     return settings
@@ -62,7 +62,7 @@ def _settings() -> Settings:
 
 @click.command()
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Upgrade the database's schema to the current version."""
     settings = _settings()
     upgrade(settings.database_url)
 
@@ -75,14 +75,14 @@ def api() -> None:
 
 @click.command()
 def ingest() -> None:
-    """Read Kafka for the active subscriptions, and dispatch what matches to the workers.
+    """Read Kafka for the active subscriptions, and publish deliveries for the workers.
 
-    Exits with 78 when the brokers belong to another Kafka cluster than the one the database is about.
+    It exits with 78 when the brokers belong to another Kafka cluster than the database.
     """
     settings = _settings()
     open_many_files()
     edges = build_edges(settings)
-    # The first signal drains; a second one ends the process at once, which loses nothing.
+    # The first signal drains. A second one ends the process at once; nothing is lost.
     shutdown = ShutdownSignals()
     mismatches: list[ClusterMismatch] = []
 
@@ -104,8 +104,12 @@ def ingest() -> None:
 
 
 @click.command()
-@click.option("--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="Which queue; both when not given.")
-@click.option("--threads", type=click.IntRange(1, 4096), help="Parcels under way at once [WEBHOOKD_WORKER_THREADS].")
+@click.option("--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="Which queue; both if not given.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 4096),
+    help="Tasks carried out at the same time; WEBHOOKD_WORKER_THREADS if not given.",
+)
 def worker(queue: tuple[str, ...], threads: int | None) -> None:
     """Send deliveries: a Celery worker for first attempts, retries or both.
 
@@ -126,7 +130,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _stop_on_signal(process, settings.stop_budget_s), weak=False)
-    # Not before: during a start that takes long, on a busy machine, a worker is not stuck, and it has no threads yet.
+    # Not earlier: a worker that is still starting takes no tasks, but is not stuck, and must send no heartbeat.
     signals.worker_ready.connect(
         lambda **_: _start_process(process, names, threads, settings.stop_budget_s), weak=False
     )
@@ -141,20 +145,20 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
             "--without-gossip",
         ]
     )
-    # Celery's command drops what it ended with.
+    # Celery's command does not return the exit code.
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
 def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
-    """Start the heartbeat, once Celery consumes the queues."""
+    """Start heartbeat and task handler; called when Celery consumes the queues."""
     process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
 
 
 def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
-    """What the first signal does, inside Celery's handler of it.
+    """Stop on the first signal; called inside Celery's signal handler.
 
-    Handlers run on the main thread, which is the one that takes tasks: none is taken from here on. When this returns
-    the tasks have ended, and Celery's own stop puts back what it has taken and not begun, countdowns included.
+    Handlers run on the main thread, which also takes tasks, so none is taken from now on. When this returns the tasks
+    have ended. Then Celery's own stop requeues the tasks that it has fetched but not started, countdowns included.
     """
     for number in (*SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
@@ -166,13 +170,13 @@ def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
 
 
 def _exit_if_celery_hangs() -> None:
-    """A Redis that does not answer holds Celery up for 5 s a task; what is not put back, ingest's lease covers."""
+    """Exit when Celery hangs: an unreachable Redis delays it by 5 s a task. Tasks not requeued wait for their lease."""
     _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
     ShutdownSignals.exit_process(0)
 
 
 def _end_stuck(process: WorkerProcess, budget_s: float) -> None:
-    """Celery cannot be relied on to stop: let what is under way end, then end the process."""
+    """End a stuck worker: finish what is in progress, then exit without Celery's own stop, which may hang."""
     process.stop(budget_s)
     ShutdownSignals.exit_process(STUCK_EXIT_CODE)
 
@@ -180,14 +184,14 @@ def _end_stuck(process: WorkerProcess, budget_s: float) -> None:
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def flower(arguments: tuple[str, ...]) -> None:
-    """Watch workers and tasks in a browser (Flower); ARGUMENTS are Flower's own.
+    """Show workers and tasks in a browser (Flower); ARGUMENTS are passed to Flower.
 
-    Listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login; its remote actions are off
+    It listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login. Its remote actions are off
     unless `--read_only=false` is among the arguments.
     """
     settings = _settings()
     login = settings.flower_login.get_secret_value()
-    # The login goes by the environment: arguments are for every user of the machine to read.
+    # The login is passed in the environment: every user of the machine can read arguments.
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
     build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
@@ -197,10 +201,10 @@ def flower(arguments: tuple[str, ...]) -> None:
 
 @click.command()
 def settings() -> None:
-    """List the environment variables that the processes read, with their values here and what they are for."""
+    """List the environment variables that the processes read: their values, and what each is for."""
     for name, value in Settings().shown().items():
         click.echo(f"WEBHOOKD_{name.upper()}={value}\n    {Settings.model_fields[name].description}")
 
 
 def _keep_logging(**_: object) -> None:
-    """Celery configures logging unless somebody answers this signal; ours is configured already."""
+    """Celery configures logging unless this signal has a receiver; webhookd's is configured already."""

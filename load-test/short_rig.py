@@ -1,4 +1,4 @@
-"""The rig of the benchmark's short form: on running services where there are some, and one pipeline for all cases."""
+"""The rig of the benchmark's short form: it uses running services if there are any, and one pipeline for all cases."""
 
 import os
 import uuid
@@ -17,18 +17,18 @@ SERVICES: Mapping[str, Callable[[ServiceGroup], Service]] = {
     "redis": lambda services: services.start_redis(),
     "postgres": lambda services: services.start_postgres(),
 }
-"""What starts each where the variable WEBHOOKD_TEST_… does not say where one is."""
+"""How to start each service whose variable WEBHOOKD_TEST_… is not set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A service that somebody else started."""
+    """A service that another process has started."""
 
     address: str
 
 
 class ShortRig(Rig):
-    """Leaves nothing in services that are not its own, but topics, which all begin with its prefix."""
+    """In services that are not its own it leaves only topics, whose names begin with its prefix."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,11 +51,11 @@ class ShortRig(Rig):
 
     @contextmanager
     def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator[Pipeline]:
-        """The one pipeline, with at least so many workers."""
+        """The one pipeline, with at least this many workers."""
         if self._pipeline is None:
             self.environment = {**self.environment, "WEBHOOKD_REDIS_KEY_PREFIX": self.prefix}
             self._pipeline = Pipeline(self.command, workers, threads)
-        self._pipeline.grow(workers)
+        self._pipeline.ensure_workers(workers)
         yield self._pipeline
 
     def _stop_pipeline(self) -> None:

@@ -1,4 +1,4 @@
-"""A command with real services beside it, for as long as it runs."""
+"""Runs a command with real services, which are stopped when it ends."""
 
 import contextlib
 import os
@@ -12,14 +12,15 @@ from stack.service_group import Service, ServiceGroup
 from stack.signals import Interrupted, raise_on_signals
 
 COMMAND_STOP_TIMEOUT_S = 30.0
-"""pytest takes its fixtures down in this time, and with them what the tests have started."""
+"""pytest tears down its fixtures, and the processes that tests have started, in this time."""
 
 
 def run(command: Sequence[str]) -> int:
-    """Run a command with WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES set; answers its exit code.
+    """Run a command with WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES set; returns its exit code.
 
-    A service whose variable is set already is used, not started. One that cannot be had is said in a line: with CI=true
-    the command is not run and the answer is 1, else it runs without it. Whatever happens nothing is left running.
+    A service whose variable is already set is used, not started. A service that cannot be started is printed: with
+    CI=true the command is then not run and the exit code is 1, else it runs without the service. In any case no process
+    is left running.
     """
     raise_on_signals()
     parent_death.die_with_parent(os.getppid(), signal.SIGTERM)
@@ -46,9 +47,9 @@ def _run_in(services: ServiceGroup, command: Sequence[str]) -> int:
 
 
 def _start_missing(services: ServiceGroup) -> tuple[dict[str, str], list[str]]:
-    """The addresses of what is started here, by variable, and a line for each that cannot be had.
+    """Start the missing services; returns their addresses by variable, and a line for each that cannot be started.
 
-    All are started before the first is waited for: together they take as long as the slowest.
+    All are started before it waits for the first one, so together they take as long as the slowest.
     """
     starts: dict[str, Callable[[], Service]] = {
         "WEBHOOKD_TEST_KAFKA": services.start_kafka,

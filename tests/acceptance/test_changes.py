@@ -1,4 +1,4 @@
-"""What an owner changes while everything runs. Oracles as in test_delivery.py."""
+"""Changes of a subscription while everything runs. Oracles as in test_delivery.py."""
 
 import json
 import time

@@ -1,7 +1,7 @@
-"""What a subscriber gets, end to end.
+"""What a receiver gets, end to end.
 
 Oracles: the receiver's own record of topic, partition and offset; Kafka's end offsets and the group's committed
-offsets, asked of the broker. Nothing is doubled: real Kafka, Redis, Postgres, and every process as shipped.
+offsets, read from the broker. There are no fakes: real Kafka, Redis, Postgres, and the real processes.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The faults that concern the whole service: what begins and ends each, for how long, and what it may cost."""
+"""The faults of the services and processes: how each begins and ends, how long it lasts, and what it may cost."""
 
 import random
 import signal
@@ -11,23 +11,23 @@ from tests.chaos.findings import Cost
 from tests.chaos.site import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 
 START_S = 20.0
-"""A process imports and connects: 3 s of a core, and more of a busy machine's time."""
+"""The start of a process: 3 s on an idle core, more on a busy machine."""
 
 RECONNECT_S = 16.0
-"""Celery's consumer notices a lost Redis and has it back."""
+"""The time in which Celery's consumer detects a lost Redis and reconnects."""
 
 ELECTION_S = 25.0
-"""The controller fences a killed broker after 9 s, then leaders and coordinators move, and clients look again."""
+"""The controller fences a killed broker after 9 s; then leaders and coordinators move, and clients refresh metadata."""
 
 BROKER_STOP_S = 3.0
-"""What brokers get to stop in order; the last of them cannot: it misses the quorum."""
+"""How long brokers may take to stop in order; the last one cannot, because it has no quorum."""
 
 Action = Callable[[Site, random.Random], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault: it concerns a `part` of the whole, and lasts for so many seconds at least and at most."""
+    """One fault of a `part` of the stack; `lasts_s` is its shortest and longest duration."""
 
     name: str
     part: str
@@ -38,7 +38,7 @@ class Fault:
 
 
 def _nothing(_site: Site, _chance: random.Random) -> None:
-    """It is over as soon as it has begun."""
+    """Do nothing: the fault ends as soon as it has begun."""
 
 
 def _kill(name: str) -> Action:
@@ -175,7 +175,7 @@ REDIS_KILLED = Fault(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="Celery's reconnect + lease + request deadline",
         later_resends=1,
-        lost_writes_s=2.0,  # appendfsync everysec: a claim, or the end of a delivery, may be forgotten
+        lost_writes_s=2.0,  # appendfsync everysec: the last claims and reports may be lost
     ),
 )
 REDIS_FLUSHED = Fault(

@@ -1,4 +1,4 @@
-"""The consumer protocol (KIP-848) instead of the classic one: a killed and a frozen ingest process, a lost broker."""
+"""The consumer protocol (KIP-848) instead of the classic one: a killed and a frozen ingest process, a killed broker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Endpoints that misbehave side by side, one subscription each, beside one that must not notice."""
+"""Endpoints that misbehave at the same time, one subscription each, beside a healthy one that must not be affected."""
 
 import pytest
 
@@ -20,7 +20,7 @@ LASTS_S = 60.0
 PER_S = 100.0
 COST = Cost(recovery_s=LONGEST_PROBE_S + DEADLINE_S, why="as long as they fail + the longest wait for a probe")
 HEALTHY_STALL_S = DEADLINE_S
-"""Whoever had to wait for another's endpoint would wait for its request deadline at least."""
+"""A subscription that waited for another one's endpoint would wait at least for its request deadline."""
 
 
 @pytest.mark.chaos

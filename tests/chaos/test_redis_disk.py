@@ -1,4 +1,4 @@
-"""Redis on a disk that fills up: it answers every write with an error until there is room again."""
+"""Redis on a full disk: it answers every write with an error until there is space again."""
 
 import contextlib
 import io
@@ -31,12 +31,12 @@ COST = Cost(
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system in memory; mounting one is for root."""
+    """A small file system in memory; mounting it needs root."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no small disk to be had: mounting a tmpfs needs root")
+        pytest.skip("no small disk: mounting a tmpfs needs root")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
 

@@ -1,4 +1,4 @@
-"""Redis fails over: another server is the primary, and the old one, now its replica, keeps every open connection."""
+"""A failover of Redis: another server becomes the primary, and the old one keeps its open connections as a replica."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ COST = Cost(
     recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
     why="Celery's reconnect + lease + request deadline, as after a restart",
     later_resends=1,
-    lost_writes_s=2.0,  # replication is asynchronous: the new primary may not know the last writes of the old one
+    lost_writes_s=2.0,  # replication is asynchronous: the new primary may not have the last writes of the old one
 )
 
 

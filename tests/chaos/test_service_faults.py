@@ -1,4 +1,4 @@
-"""What concerns every subscription at once: something dies, freezes, forgets or fills up."""
+"""Faults that affect all subscriptions: a process or service is killed, freezes, loses its data or is full."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""More than one ingest process or worker: they come, go, freeze and are killed beside one another."""
+"""More than one ingest process or worker: some start, stop, freeze or are killed while others run."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ MOVES = Cost(
     later_resends=1,
     aftershock_s=MEMBER_S,
 )
-"""Subscriptions move to another process: what is in flight may be sent again by their new owner."""
+"""Subscriptions move to another process, which may send again what is in flight."""
 
 WORKER_GONE = Cost(recovery_s=LEASE_S + DEADLINE_S, why="lease + request deadline; the other worker goes on")
 SUBSCRIPTIONS = 6
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.chaos
 
 @pytest.fixture
 def served(site: Site) -> Iterator[Site]:
-    """The service with whatever second process a scenario starts, which ends with it."""
+    """The service; second processes that a scenario starts are stopped at its end."""
     site.ensure_running()
     yield site
     for name in ("ingest-2", "worker-2"):

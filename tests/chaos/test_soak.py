@@ -1,4 +1,4 @@
-"""All faults mixed: round after round of two or three at once, each healed before the next, for as long as asked."""
+"""Random combinations of all faults: rounds of two or three at once, with a recovery after each, for a given time."""
 
 import random
 import time
@@ -17,7 +17,7 @@ from tests.harness.checking_receiver import Behaviour
 
 MOST_AT_ONCE = 3
 WITHIN_S = 8.0
-"""The faults of a round begin within so many seconds."""
+"""All faults of a round begin within this time."""
 
 PER_S = 120.0
 BAD = [behaviour for behaviour in Behaviour if behaviour not in {Behaviour.ANSWER, Behaviour.GONE}]
@@ -44,7 +44,7 @@ SERVICE_FAULTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One fault of a round, in seconds from the round's begin."""
+    """One fault of a round, with times in seconds from the start of the round."""
 
     fault: Fault
     begins_s: float
@@ -63,7 +63,7 @@ def receiver_fault(watched: Watched, behaviour: Behaviour) -> Fault:
 
 
 def plan(chance: random.Random, possible: Sequence[Fault]) -> list[Planned]:
-    """Two or three faults, fewer where they concern the same part."""
+    """Choose two or three faults; fewer when some affect the same part."""
     chosen: dict[str, Fault] = {}
     for fault in chance.sample(possible, chance.randint(2, MOST_AT_ONCE)):
         chosen.setdefault(fault.part, fault)
@@ -75,17 +75,17 @@ def plan(chance: random.Random, possible: Sequence[Fault]) -> list[Planned]:
 
 
 def cost(planned: Sequence[Planned]) -> Cost:
-    """Of a round as a whole: faults at the same time may wait for one another, so their recoveries add up."""
+    """The cost of a whole round: simultaneous faults may wait for one another, so their recoveries add up."""
     return Cost(
         recovery_s=sum(one.fault.cost.recovery_s for one in planned),
         why="as long as the round + the recoveries of its faults",
-        resends_at_start=False,  # its faults do, each at its own moment
+        resends_at_start=False,  # counted for each of its faults, at its own time
         lost_writes_s=max(one.fault.cost.lost_writes_s for one in planned),
     )
 
 
 def carry_out(scenario: Scenario, planned: Sequence[Planned]) -> list[FaultWindow]:
-    """Begin and end each when its time has come; answers their marks."""
+    """Begin and end each fault at its time; returns their windows."""
     began_at = time.monotonic()
     owners = {watched.label: watched for watched in scenario.watched}
     windows = [FaultWindow(cost=one.fault.cost, began_at=0.0, of=owners.get(one.fault.part)) for one in planned]

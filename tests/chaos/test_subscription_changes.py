@@ -1,4 +1,4 @@
-"""What an owner changes over the API while records flow: switched off and on, another address, deleted."""
+"""Changes over the API under load: deactivated and activated, another URL, deleted, webhookd offline."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.chaos.site import DEADLINE_S, LEASE_S, SESSION_S, Site
 from tests.harness.checking_receiver import Behaviour
 
 TAKES_EFFECT_S = 5.0
-"""A change is announced, and found within a second where the announcement was lost; a request under way may end."""
+"""A change is notified, and found within a second if the notification is lost; a request in progress may end."""
 
 CHANGES = Cost(
     recovery_s=SESSION_S + LEASE_S + DEADLINE_S,
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.chaos
 
 
 def is_silent(scenario: Scenario, watched: Watched) -> bool:
-    """Whether nothing comes to its first receiver for a while, once the change may have taken effect."""
+    """Whether nothing arrives at its first receiver for a while, after the change has had time to take effect."""
     scenario.site.run_for(TAKES_EFFECT_S)
     before = watched.receivers[0].count
     scenario.site.run_for(OFF_S)
@@ -42,13 +42,13 @@ def test_changes_under_load_lose_nothing_and_concern_nobody_else(site: Site, rep
         scenario.load()
         with scenario.fault_window(CHANGES):
             scenario.change(switched, active="no")
-            assert is_silent(scenario, switched), "it was switched off"
+            assert is_silent(scenario, switched), "it was deactivated"
             scenario.change(switched, active="yes")
         with scenario.fault_window(CHANGES):
             moved.receivers = [*moved.receivers, scenario.receiver()]
             scenario.change(moved, url=moved.receivers[1].url)
             scenario.change(filtered, filters=["n >= `0`"])
-            assert is_silent(scenario, moved), "it has another address"
+            assert is_silent(scenario, moved), "it has another URL"
         scenario.delete(deleted)
         assert is_silent(scenario, deleted), "it was deleted"
 
@@ -57,7 +57,7 @@ def test_nothing_is_sent_while_offline_and_all_of_it_afterwards(site: Site, repo
     site.ensure_running()
     with Scenario("offline, then online", site, report) as scenario:
         scenario.subscribe_three()
-        hanging = scenario.subscribe("its requests are cut")
+        hanging = scenario.subscribe("its requests are aborted")
         scenario.load()
         with scenario.fault_window(CHANGES):
             hanging.receivers[0].behave(Behaviour.HANG)

@@ -1,4 +1,4 @@
-"""Topics that grow, and topics that are deleted and made again while everything runs."""
+"""Topics that grow, and topics that are deleted and recreated under load."""
 
 import time
 from enum import Enum
@@ -15,7 +15,7 @@ from tests.harness.pipeline import until
 from webhookd.edges.kafka_topics import describe_topics
 
 REFRESH_S = 10.0
-"""How often a consumer looks for topics and partitions."""
+"""How often a consumer refreshes its metadata of topics and partitions."""
 
 GROWS = Cost(
     recovery_s=REFRESH_S + SESSION_S, why="topic refresh + a rebalance", later_resends=1, aftershock_s=REFRESH_S
@@ -43,7 +43,7 @@ def test_grown_topic_is_read_from_its_new_partitions_beginning(site: Site, repor
 
 
 class Recreation(Enum):
-    """How a topic may come back: consumers find out that it was gone, or only that its records are others."""
+    """How a topic is recreated: consumers detect the deletion, or only that the records are different."""
 
     SHORTER = "shorter than before"
     LONGER = "longer than before, at once"
@@ -53,7 +53,7 @@ class Recreation(Enum):
 @pytest.mark.parametrize("how", Recreation, ids=lambda how: how.value)
 def test_remade_topic_is_read_from_its_beginning(how: Recreation, site: Site, report: Report) -> None:
     site.ensure_running()
-    with Scenario(f"topic made again, {how.value}", site, report) as scenario:
+    with Scenario(f"topic recreated, {how.value}", site, report) as scenario:
         scenario.subscribe("each")
         behind = scenario.subscribe("behind")
         load = scenario.load()
@@ -61,8 +61,10 @@ def test_remade_topic_is_read_from_its_beginning(how: Recreation, site: Site, re
         site.run_for(2.0)
         load.stop()
         before = set(load.sent.copy())
-        assert site.wait_until(lambda: scenario.watched[0].missing_count(before) == 0, 20.0), "the first life arrives"
-        behind.exempt |= before  # what was not delivered has gone with its topic
+        assert site.wait_until(lambda: scenario.watched[0].missing_count(before) == 0, 20.0), (
+            "the records of the first incarnation arrive"
+        )
+        behind.exempt |= before  # records that were not delivered were deleted with the topic
         with scenario.fault_window(RECREATED):
             if how is Recreation.UNSEEN:
                 site.stop_process("ingest")
@@ -80,14 +82,14 @@ def recreate(scenario: Scenario, *, at_once: bool) -> None:
     topic_id = describe_topics(admin, [scenario.topic], 30).ids[scenario.topic]
     admin.delete_topics([scenario.topic])[scenario.topic].result(30)
     if not at_once:
-        until(lambda: not any(watch.ask() for watch in scenario.watches), "Kafka forgets the groups' offsets", 30)
+        until(lambda: not any(watch.ask() for watch in scenario.watches), "Kafka deletes the groups' offsets", 30)
     for watch in scenario.watches:
         watch.history.topic_deleted(topic_id)
     deadline = time.monotonic() + 30
     while True:
         try:
             scenario.site.pipeline.topic(PARTITIONS, scenario.topic)
-        except KafkaException:  # the brokers have not finished with the old one
+        except KafkaException:  # the brokers are still deleting the old one
             assert time.monotonic() < deadline
             time.sleep(0.1)
         else:

@@ -1,4 +1,4 @@
-"""One suite for announcements over memory and over a real Redis."""
+"""Contract of the change notifications, over memory and over a real Redis."""
 
 import queue
 import socket
@@ -29,20 +29,20 @@ def changed(id_: str, version: int) -> ChangeNotification:
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 def url(request: pytest.FixtureRequest) -> str:
-    """Where announcements travel."""
+    """The URL of the broker: memory, then Redis."""
     return "memory://" if request.param == "memory" else required_service("redis")
 
 
 @pytest.fixture
 def notifier(url: str) -> Iterator[ChangeNotifier]:
-    """One sender."""
+    """A notifier."""
     opened = ChangeNotifier(url, key_prefix=PREFIX)
     yield opened
     opened.close()
 
 
 class SubscriberThread:
-    """A listener on a thread of its own, and what it heard."""
+    """A subscriber on its own thread, and what it received."""
 
     def __init__(self, url: str) -> None:
         self.received: Received = queue.Queue()
@@ -57,11 +57,11 @@ class SubscriberThread:
         assert ready.wait(WAIT_S)
 
     def next(self) -> ChangeNotification:
-        """What is heard next."""
+        """The next notification."""
         return self.received.get(timeout=WAIT_S)
 
     def stop(self) -> None:
-        """Stop, and prove that it does."""
+        """Stop it, and check that it stops."""
         self._stop.set()
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
@@ -69,7 +69,7 @@ class SubscriberThread:
 
 @pytest.fixture
 def subscriber(url: str) -> Iterator[SubscriberThread]:
-    """One listener."""
+    """A running subscriber."""
     started = SubscriberThread(url)
     yield started
     started.stop()
@@ -136,7 +136,7 @@ def test_a_broker_that_answers_can_be_pinged(notifier: ChangeNotifier) -> None:
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
-    """A server that takes connections and never says a word, as a frozen one does."""
+    """The port of a server that accepts connections and never answers, like a frozen one."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -151,9 +151,9 @@ def test_silent_redis_times_out(silent_port: int) -> None:
 
 def test_unreachable_redis_is_unavailable() -> None:
     notifier = ChangeNotifier("redis://127.0.0.1:1/0")
-    for ask in (notifier.ping, lambda: notifier.publish(changed("one", 1))):
+    for call in (notifier.ping, lambda: notifier.publish(changed("one", 1))):
         with pytest.raises(QueueUnavailable):
-            ask()
+            call()
 
 
 def test_subscriber_without_broker_still_stops() -> None:

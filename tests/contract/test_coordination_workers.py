@@ -1,6 +1,6 @@
-"""What the boards know of workers and queues: one suite for both, beside test_coordination.py.
+"""Contract of the coordination store, in memory and in Redis: worker heartbeats and queue lengths.
 
-Oracles: a real Redis, what was announced, and what Celery published.
+Oracles: a real Redis, the heartbeats written, and the tasks that Celery published.
 """
 
 import socket
@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from tests.harness.coordination import Board, lose_everything
+from tests.harness.coordination import CoordinationStore, lose_everything
 from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.memory_coordination import MemoryCoordination
@@ -26,8 +26,8 @@ SILENCE_S = 0.3
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def forgetful(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
-    """A board that takes a worker for gone after a blink."""
+def short_lived(request: pytest.FixtureRequest, prefix: str) -> Iterator[CoordinationStore]:
+    """A coordination store in which heartbeats expire after 0.3 s."""
     if request.param == "memory":
         yield MemoryCoordination(worker_silence_s=SILENCE_S)
         return
@@ -50,31 +50,31 @@ def worker(id_: str = "host.1.a", *, busy: int = 3, began_s: float | None = 0.5)
     )
 
 
-def alive(coordination: Board) -> list[WorkerHeartbeat]:
-    """The workers, as they announced themselves."""
+def alive(coordination: CoordinationStore) -> list[WorkerHeartbeat]:
+    """The workers' heartbeats, without their age."""
     return [replace(one, silent_s=0.0) for one in coordination.live_workers()]
 
 
-def test_worker_with_a_heartbeat_is_listed(coordination: Board) -> None:
+def test_worker_with_a_heartbeat_is_listed(coordination: CoordinationStore) -> None:
     coordination.write_heartbeat(worker())
     (found,) = coordination.live_workers()
     assert 0.0 <= found.silent_s < PATIENCE_S
     assert replace(found, silent_s=0.0) == worker()
 
 
-def test_last_heartbeat_of_a_worker_counts(coordination: Board) -> None:
+def test_last_heartbeat_of_a_worker_counts(coordination: CoordinationStore) -> None:
     coordination.write_heartbeat(worker(busy=1, began_s=None))
     coordination.write_heartbeat(worker(busy=256, began_s=7.25))
     assert alive(coordination) == [worker(busy=256, began_s=7.25)]
 
 
-def test_workers_are_listed_by_id(coordination: Board) -> None:
+def test_workers_are_listed_by_id(coordination: CoordinationStore) -> None:
     for id_ in ("c", "a", "b"):
         coordination.write_heartbeat(worker(id_))
     assert [one.id for one in coordination.live_workers()] == ["a", "b", "c"]
 
 
-def test_withdrawn_worker_is_gone_at_once(coordination: Board) -> None:
+def test_withdrawn_worker_is_gone_at_once(coordination: CoordinationStore) -> None:
     coordination.write_heartbeat(worker("a"))
     coordination.write_heartbeat(worker("b"))
     coordination.remove_heartbeat("a")
@@ -82,24 +82,24 @@ def test_withdrawn_worker_is_gone_at_once(coordination: Board) -> None:
     assert alive(coordination) == [worker("b")]
 
 
-def test_no_worker_is_listed_before_a_heartbeat(coordination: Board) -> None:
+def test_no_worker_is_listed_before_a_heartbeat(coordination: CoordinationStore) -> None:
     assert coordination.live_workers() == []
 
 
-def test_worker_without_heartbeat_is_dropped_alone(forgetful: Board) -> None:
+def test_worker_without_heartbeat_is_dropped_alone(short_lived: CoordinationStore) -> None:
     deadline = clock.monotonic() + PATIENCE_S
-    forgetful.write_heartbeat(worker("silent"))
-    assert [one.id for one in forgetful.live_workers()] == ["silent"]
-    while "silent" in [one.id for one in forgetful.live_workers()]:
+    short_lived.write_heartbeat(worker("silent"))
+    assert [one.id for one in short_lived.live_workers()] == ["silent"]
+    while "silent" in [one.id for one in short_lived.live_workers()]:
         assert clock.monotonic() < deadline
-        forgetful.write_heartbeat(worker("speaks"))
-    assert [one.id for one in forgetful.live_workers()] == ["speaks"]
+        short_lived.write_heartbeat(worker("speaks"))
+    assert [one.id for one in short_lived.live_workers()] == ["speaks"]
 
 
-def test_silence_is_measured_in_seconds(forgetful: Board) -> None:
-    forgetful.write_heartbeat(worker())
+def test_silence_is_measured_in_seconds(short_lived: CoordinationStore) -> None:
+    short_lived.write_heartbeat(worker())
     silences = [0.0]
-    while found := forgetful.live_workers():
+    while found := short_lived.live_workers():
         silences.append(found[0].silent_s)
     assert silences == sorted(silences)
     assert SILENCE_S / 2 < silences[-1] <= SILENCE_S
@@ -143,26 +143,26 @@ def test_heartbeats_expire(redis_coordination: RedisCoordination, redis_url: str
         assert 0 < client.pttl(f"{prefix}workers") <= WORKER_SILENCE_S * 1000
 
 
-def _ask_everything(away: RedisCoordination) -> Iterator[None]:
+def _ask_everything(unreachable: RedisCoordination) -> Iterator[None]:
     with pytest.raises(QueueUnavailable):
-        away.write_heartbeat(worker())
+        unreachable.write_heartbeat(worker())
     yield
     with pytest.raises(QueueUnavailable):
-        away.remove_heartbeat("host.1.a")
+        unreachable.remove_heartbeat("host.1.a")
     yield
     with pytest.raises(QueueUnavailable):
-        away.live_workers()
+        unreachable.live_workers()
     yield
     with pytest.raises(QueueUnavailable):
-        away.queue_lengths()
+        unreachable.queue_lengths()
     yield
 
 
 def test_unreachable_redis_is_reported_soon(prefix: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    away = RedisCoordination(f"redis://127.0.0.1:{port}/0", prefix)
+    unreachable = RedisCoordination(f"redis://127.0.0.1:{port}/0", prefix)
     began = clock.monotonic()
-    assert len(list(_ask_everything(away))) == 4
+    assert len(list(_ask_everything(unreachable))) == 4
     assert clock.monotonic() - began < PATIENCE_S
-    away.close()
+    unreachable.close()

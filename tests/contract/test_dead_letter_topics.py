@@ -1,4 +1,4 @@
-"""What a real broker takes of dead letters, and how the rest is explained. Oracle: the topic as a consumer reads it."""
+"""Which dead letters a real broker accepts, and why it refuses others. Oracle: the topic as a consumer reads it."""
 
 import uuid
 
@@ -29,7 +29,7 @@ def created(bootstrap: str, **config: str) -> str:
 
 
 def offsets_in(bootstrap: str, topic: str, count: int) -> list[int]:
-    """The positions that the first letters in a topic name, in order."""
+    """The original offsets in the headers of the first dead letters of a topic, sorted."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex})
     consumer.assign([TopicPartition(topic, 0, 0)])
     found = consumer.consume(count, PATIENCE_S)

@@ -1,4 +1,4 @@
-"""What the edges say when Kafka does not authorise something, on a real broker with an authorizer."""
+"""The errors of the edges when Kafka denies access, on a real broker with an authorizer."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -44,13 +44,13 @@ def group() -> str:
 
 def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
-    asks: list[Callable[[], object]] = [
+    calls: list[Callable[[], object]] = [
         lambda: offsets.end_offsets([topic], PATIENCE_S),
         lambda: offsets.topic_ids([topic], PATIENCE_S),
     ]
-    for ask in asks:
+    for call in calls:
         with pytest.raises(TopicDenied) as denied:
-            ask()
+            call()
         assert denied.value.topic == topic
 
 
@@ -79,8 +79,12 @@ def test_group_that_may_not_be_used_is_denied(kafka: GuardedKafka, offsets: Kafk
 def test_denied_topic_is_distinguished_from_a_missing_one(kafka: GuardedKafka, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
     well, gone, admin = kafka.create(3), f"gone-{uuid.uuid4().hex}", admin_of(kafka.bootstrap_servers)
-    seen = describe_topics(admin, [topic, well, gone], PATIENCE_S)
-    assert (set(seen.denied), dict(seen.partitions), list(seen.ids)) == ({topic}, {well: 3, gone: 0}, [well])
+    described = describe_topics(admin, [topic, well, gone], PATIENCE_S)
+    assert (set(described.denied), dict(described.partitions), list(described.ids)) == (
+        {topic},
+        {well: 3, gone: 0},
+        [well],
+    )
     assert describe_topics(admin, [topic], PATIENCE_S).denied == {topic}
 
 
@@ -93,10 +97,10 @@ def test_denied_reading_is_reported_and_resumes_by_itself(
         member.until(lambda: (first, 10) in member.ends)
         kafka.deny(TOPIC, topic, READ)
         member.until(lambda: member.failed == [(first, "topic_authorization_failed")])
-        member.reader.commit({first: OffsetAndMetadata(10)})
+        member.consumer.commit({first: OffsetAndMetadata(10)})
         member.until(lambda: member.failed_commits == [(first, "topic_authorization_failed")])
         kafka.produce(topic, 3)
-        end = member.reader.end_offset(first)
+        end = member.consumer.end_offset(first)
         kafka.restore(TOPIC, topic)
         member.until_read(13)
     assert (end, member.offsets) == (None, list(range(13)))
@@ -113,7 +117,7 @@ def test_partition_reports_its_end_again_after_a_seek(
         member.until(lambda: len(member.failed) == 1)
         member.ends.clear()
         kafka.restore(TOPIC, topic)
-        member.reader.seek({first: 10})
+        member.consumer.seek({first: 10})
         member.until(lambda: (first, 10) in member.ends)
     assert member.offsets == list(range(10))
 

@@ -1,6 +1,6 @@
-"""The Kafka reader against a real cluster, with both group protocols, and against librdkafka's mock.
+"""GroupConsumer on a real cluster with both group protocols, and on librdkafka's mock.
 
-Oracle: the offsets that the records carry, and what another member of the group reads afterwards.
+Oracle: the offsets of the records, and what another member of the group reads afterwards.
 """
 
 import random
@@ -29,7 +29,7 @@ REAL = [
 MOCK = pytest.param(("mock", "classic"), id="mock-classic")
 
 on_real = pytest.mark.parametrize("kind", REAL, indirect=True, scope="module")
-"""For what the embedded default does not rest on: the mock takes three seconds for an assignment, ten for a leave."""
+"""For tests of what the embedded default does not need: on the mock an assignment takes 3 s, a leave 10 s."""
 
 
 @pytest.fixture(params=[*REAL, MOCK], scope="module")
@@ -56,7 +56,7 @@ def topic(cluster: Cluster) -> str:
 
 @pytest.fixture
 def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
-    """Makes members of one group, and has them leave at the end."""
+    """Creates members of one group, which leave at the end."""
     group, members = f"test-{uuid.uuid4().hex}", []
 
     def joined(topics: list[str] | None = None, begin: int | None = 0) -> Member:
@@ -79,7 +79,7 @@ def test_missing_position_is_reported_and_read_from_after_a_seek(join: Join, top
     first = Partition(topic, 0)
     member.until(lambda: first in member.without_position)
     assert (first in member.assigned, member.messages) == (True, [])
-    member.reader.seek({first: 4})
+    member.consumer.seek({first: 4})
     member.until_read(6)
     assert member.offsets == [4, 5, 6, 7, 8, 9]
 
@@ -91,7 +91,7 @@ def test_seek_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topi
     for _ in range(8):
         offset, count = chance.randrange(2900), chance.choice((1, 100))
         member.messages.clear()
-        member.reader.seek({Partition(topic, 0): offset})
+        member.consumer.seek({Partition(topic, 0): offset})
         member.until_read(count)
         assert member.offsets == list(range(offset, offset + len(member.messages)))
 
@@ -104,7 +104,7 @@ def test_many_partitions_seek_in_one_call(cluster: Cluster, join: Join) -> None:
     member = join([topic])
     member.until_read(12)
     member.messages.clear()
-    member.reader.seek({Partition(topic, number): 1 for number in range(4)})
+    member.consumer.seek({Partition(topic, number): 1 for number in range(4)})
     member.until_read(8)
     assert sorted(member.offsets) == [1] * 4 + [2] * 4
 
@@ -114,7 +114,7 @@ def test_seek_of_a_partition_that_is_not_assigned_moves_none(cluster: Cluster, j
     member = join()
     member.until_read(10)
     with pytest.raises(KafkaException):
-        member.reader.seek({Partition(topic, 0): 3, Partition(topic, 99): 0})
+        member.consumer.seek({Partition(topic, 0): 3, Partition(topic, 99): 0})
     cluster.produce(topic, 1)
     member.until_read(11)
     assert member.offsets == list(range(11))
@@ -124,11 +124,11 @@ def test_seek_of_a_partition_that_is_not_assigned_moves_none(cluster: Cluster, j
 def test_paused_partition_stays_where_it_is(cluster: Cluster, join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.reader.pause(first)
+    member.consumer.pause(first)
     cluster.produce(topic, 5)
     member.poll_for(QUIET_S)
     assert len(member.messages) == 10
-    member.reader.resume(first)
+    member.consumer.resume(first)
     member.until_read(15)
     assert member.offsets == list(range(15))
 
@@ -138,12 +138,12 @@ def test_partition_can_stay_paused_after_a_seek(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.messages.clear()
-    member.reader.pause(first)
-    member.reader.seek({first: 3})
-    member.reader.pause(first)
+    member.consumer.pause(first)
+    member.consumer.seek({first: 3})
+    member.consumer.pause(first)
     member.poll_for(QUIET_S)
     assert member.messages == []
-    member.reader.resume(first)
+    member.consumer.resume(first)
     member.until_read(7)
     assert member.offsets == list(range(3, 10))
 
@@ -151,7 +151,7 @@ def test_partition_can_stay_paused_after_a_seek(join: Join, topic: str) -> None:
 def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic: str) -> None:
     member, first, offsets = join(), Partition(topic, 0), PartitionOffsets(cluster.bootstrap_servers)
     member.until_read(10)
-    member.reader.commit({first: MARK})
+    member.consumer.commit({first: MARK})
     member.until(lambda: offsets.committed(member.group, [first], PATIENCE_S) == {first: MARK})
     member.close({})
     another = join()
@@ -163,11 +163,11 @@ def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic:
 def test_result_of_each_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.reader.commit({first: MARK})
+    member.consumer.commit({first: MARK})
     member.until(lambda: member.committed == [first])
-    member.reader.commit(
+    member.consumer.commit(
         {first: OffsetAndMetadata(7, CommitMetadata(topic_id="x" * 5000))}
-    )  # more than Kafka keeps beside an offset
+    )  # more metadata than Kafka stores with an offset
     member.until(lambda: member.failed_commits == [(first, "offset_metadata_too_large")])
     assert member.committed == [first]
 
@@ -218,7 +218,7 @@ def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -
     member = join([topic])
     member.until(lambda: len(member.assigned) == 2)
     for partition in list(member.assigned):
-        member.reader.pause(partition)
+        member.consumer.pause(partition)
     another = join([topic])
     another.until(lambda: len(another.assigned) == 1, member)
     (moved,) = another.assigned
@@ -248,7 +248,7 @@ def test_end_includes_offsets_that_no_consumer_sees(cluster: Cluster, join: Join
     cluster.transact(topic, 50, commit=False)
     member, first = join([topic]), Partition(topic, 0)
     member.until(lambda: (first, 62) in member.ends)
-    assert (member.offsets, member.reader.end_offset(first)) == (list(range(10)), 62)
+    assert (member.offsets, member.consumer.end_offset(first)) == (list(range(10)), 62)
     cluster.transact(topic, 1, commit=True)
     member.until(lambda: (first, 64) in member.ends)
 
@@ -271,15 +271,15 @@ def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str,
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     for offset in (2, 7, 4):
-        member.reader.seek({first: 9})
-        Event().wait(QUIET_S)  # the record and the end behind it wait in the consumer's queue
+        member.consumer.seek({first: 9})
+        Event().wait(QUIET_S)  # now the record and the end after it are in the consumer's queue
         if pauses:
-            member.reader.pause(first)
+            member.consumer.pause(first)
         member.messages.clear()
         member.ends.clear()
-        member.reader.seek({first: offset})
+        member.consumer.seek({first: offset})
         if pauses:
-            member.reader.resume(first)
+            member.consumer.resume(first)
         member.until(lambda: bool(member.ends))
         assert (member.offsets, member.ends) == (list(range(offset, 10)), [(first, 10)])
 
@@ -288,10 +288,10 @@ def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str,
 def test_end_is_reported_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
-    member.reader.pause(first)
+    member.consumer.pause(first)
     cluster.transact(topic, 5, commit=False)
     member.poll_for(QUIET_S)
-    member.reader.resume(first)
+    member.consumer.resume(first)
     member.until(lambda: (first, 16) in member.ends)
 
 
@@ -299,6 +299,6 @@ def test_end_is_reported_again_after_a_pause(cluster: Cluster, join: Join, topic
 def test_successful_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.reader.commit({first: MARK})
+    member.consumer.commit({first: MARK})
     member.until(lambda: member.committed == [first])
     assert member.failed_commits == []

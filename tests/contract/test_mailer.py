@@ -1,6 +1,7 @@
-"""Mails, once for the server in memory and once over SMTP; then what only SMTP has.
+"""Contract of the mailer, for the fake in memory and over SMTP; then what only SMTP has.
 
-Oracle: what arrived, as Python's own parser reads it. The SMTP server is the harness's, on real sockets and real TLS.
+Oracle: the mails that arrived, as Python's own parser reads them. The SMTP server is the harness's, with real sockets
+and real TLS.
 """
 
 import ssl
@@ -37,15 +38,15 @@ class Sends(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """A mailer, and the server behind it as a test sees and sets it."""
+class MailSetting:
+    """A mailer, and its server as a test controls it."""
 
     mailer: Sends
     arrived: Callable[[], list[tuple[tuple[str, ...], str, str]]]
     refuse: Callable[[str], None]
-    keep_busy: Callable[[str], None]
+    defer: Callable[[str], None]
     take_ascii_only: Callable[[], None]
-    leave: Callable[[], None]
+    shut_down: Callable[[], None]
 
 
 @pytest.fixture(scope="module")
@@ -68,26 +69,26 @@ def context(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(params=["memory", "smtp"])
-def post(request: pytest.FixtureRequest) -> Iterator[Post]:
+def post(request: pytest.FixtureRequest) -> Iterator[MailSetting]:
     if request.param == "memory":
         memory = MemoryMailer()
-        yield Post(
+        yield MailSetting(
             mailer=memory,
             arrived=lambda: [(mail.recipients, mail.subject, mail.body) for mail in memory.sent],
             refuse=memory.refused.add,
-            keep_busy=memory.deferred.add,
+            defer=memory.deferred.add,
             take_ascii_only=lambda: setattr(memory, "smtputf8", False),
-            leave=lambda: setattr(memory, "down", True),
+            shut_down=lambda: setattr(memory, "down", True),
         )
         return
     with MailServer() as server:
-        yield Post(
+        yield MailSetting(
             mailer=mailer(server, smtp_security="none"),
             arrived=lambda: [(mail.recipients, str(mail.message["Subject"]), mail.text) for mail in server.received],
-            refuse=lambda address: server.answers.update({f"RCPT {address}": "550 nobody of that name"}),
-            keep_busy=lambda address: server.answers.update({f"RCPT {address}": "451 try again"}),
+            refuse=lambda address: server.answers.update({f"RCPT {address}": "550 no such user"}),
+            defer=lambda address: server.answers.update({f"RCPT {address}": "451 try again"}),
             take_ascii_only=lambda: setattr(server, "smtputf8", False),
-            leave=server.stop,
+            shut_down=server.stop,
         )
 
 
@@ -100,16 +101,16 @@ def fates(settlements: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
     return {item.recipient: item.result for item in settlements}
 
 
-def recipients(post: Post) -> list[str]:
+def recipients(post: MailSetting) -> list[str]:
     return [recipient for whom, _, _ in post.arrived() for recipient in whom]
 
 
-def test_mail_arrives_as_it_was_written_at_each_recipient(post: Post) -> None:
+def test_mail_arrives_as_it_was_written_at_each_recipient(post: MailSetting) -> None:
     assert fates(post.mailer.send(MAIL)) == {"a@example.com": DELIVERED, "b@example.com": DELIVERED}
     assert post.arrived() == [((recipient,), MAIL.subject, MAIL.body) for recipient in MAIL.recipients]
 
 
-def test_refused_recipient_does_not_affect_the_others(post: Post) -> None:
+def test_refused_recipient_does_not_affect_the_others(post: MailSetting) -> None:
     post.refuse("a@example.com")
     settled = post.mailer.send(MAIL)
     assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
@@ -117,9 +118,9 @@ def test_refused_recipient_does_not_affect_the_others(post: Post) -> None:
     assert recipients(post) == ["b@example.com"]
 
 
-def test_only_deferred_recipients_are_left_over(post: Post) -> None:
+def test_only_deferred_recipients_are_left_over(post: MailSetting) -> None:
     post.refuse("a@example.com")
-    post.keep_busy("b@example.com")
+    post.defer("b@example.com")
     settled = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
     assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
     assert remaining_recipients(settled) == ("b@example.com",)
@@ -127,39 +128,39 @@ def test_only_deferred_recipients_are_left_over(post: Post) -> None:
 
 
 @pytest.mark.parametrize("bad", ["nobody at home", "a@💩.example", "a@b", "a@example.com\nBcc: c@example.com", "", "@"])
-def test_invalid_address_is_refused_alone(post: Post, bad: str) -> None:
+def test_invalid_address_is_refused_alone(post: MailSetting, bad: str) -> None:
     settled = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
     assert fates(settled) == {bad: REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
-def test_mail_without_a_valid_address_is_refused(post: Post) -> None:
+def test_mail_without_a_valid_address_is_refused(post: MailSetting) -> None:
     assert fates(post.mailer.send(replace(MAIL, recipients=("nobody",)))) == {"nobody": REFUSED}
 
 
-def test_non_ascii_local_part_is_delivered_where_smtputf8_is_offered(post: Post) -> None:
+def test_non_ascii_local_part_is_delivered_where_smtputf8_is_offered(post: MailSetting) -> None:
     mail = replace(MAIL, recipients=("jörg@example.com", "b@example.com"))
     assert fates(post.mailer.send(mail)) == {"jörg@example.com": DELIVERED, "b@example.com": DELIVERED}
     assert recipients(post) == ["jörg@example.com", "b@example.com"]
     assert [(subject, body) for _, subject, body in post.arrived()] == [(MAIL.subject, MAIL.body)] * 2
 
 
-def test_non_ascii_local_part_is_refused_alone_where_it_is_not(post: Post) -> None:
+def test_non_ascii_local_part_is_refused_alone_where_it_is_not(post: MailSetting) -> None:
     post.take_ascii_only()
     settled = post.mailer.send(replace(MAIL, recipients=("jörg@example.com", "b@example.com")))
     assert fates(settled) == {"jörg@example.com": REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
-def test_subject_with_line_breaks_makes_no_header(post: Post) -> None:
+def test_subject_with_line_breaks_makes_no_header(post: MailSetting) -> None:
     settled = post.mailer.send(replace(MAIL, subject="failing\r\nBcc: c@example.com"))
     assert set(fates(settled).values()) == {REFUSED}
     assert post.arrived() == []
 
 
-def test_unreachable_server_is_unavailable(post: Post) -> None:
+def test_unreachable_server_is_unavailable(post: MailSetting) -> None:
     post.mailer.ping()
-    post.leave()
+    post.shut_down()
     with pytest.raises(MailUnavailable):
         post.mailer.ping()
     with pytest.raises(MailUnavailable):

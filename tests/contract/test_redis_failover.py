@@ -1,6 +1,6 @@
-"""A primary that becomes a replica under open connections: who holds one leaves it, and goes on with the new primary.
+"""A primary that becomes a replica under open connections: every client reconnects to the new primary.
 
-Real: two Redis servers behind a relay (harness/redis_pair.py), the board, kombu's and Celery's connections.
+Real: two Redis servers behind a relay (harness/redis_pair.py), coordination store, kombu's and Celery's connections.
 """
 
 import queue
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # tells whether Redis is to be had
+def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # skips the test without Redis
     """A primary and its replica."""
     with RedisPair(tmp_path) as made:
         yield made
@@ -43,7 +43,7 @@ def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001
 
 @pytest.fixture
 def coordination(pair: RedisPair) -> Iterator[RedisCoordination]:
-    """A board whose connections lead to the primary through the relay."""
+    """A coordination store whose connections lead to the primary through the relay."""
     made = RedisCoordination(pair.address, PREFIX)
     yield made
     made.close()
@@ -89,11 +89,11 @@ def test_connections_that_only_read_are_dropped_with_the_others(
             coordination.ping()
         with pair.client(1) as replica:
             list(pool.map(read, range(readers)))
-            until(lambda: _clients(replica) == [], "nobody is connected to the replica")
+            until(lambda: _clients(replica) == [], "no client is connected to the replica")
 
 
 def _clients(server: Redis) -> list[str]:
-    """The commands that our clients sent last; not the replication's, nor the asker's own."""
+    """The last commands of webhookd's clients, without those of the replication and of this call."""
     found: Any = server.client_list()
     return [client["cmd"] for client in found if client["flags"] in {"N", "b"} and client["cmd"] != "client|list"]
 
@@ -116,25 +116,25 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordina
     notifier.ping()
     pair.refuse()
     for _ in range(2):
-        for ask in (coordination.ping, notifier.ping):
+        for call in (coordination.ping, notifier.ping):
             with pytest.raises(QueueUnavailable, match="READONLY"):
-                ask()
+                call()
     notifier.close()
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "expected"),
     [("maxmemory", "1", "OOM|maxmemory"), ("min-replicas-to-write", "2", "NOREPLICAS")],
 )
 def test_primary_that_refuses_writes_is_reported(
-    pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, said: str
+    pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, expected: str
 ) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
     with pair.client(0) as primary:
         primary.config_set(setting, value)
-    for ask in (coordination.ping, notifier.ping):
-        with pytest.raises(QueueUnavailable, match=said):
-            ask()
+    for call in (coordination.ping, notifier.ping):
+        with pytest.raises(QueueUnavailable, match=expected):
+            call()
     with pair.client(0) as primary:
         primary.config_set(setting, "0")
     coordination.ping()
@@ -154,7 +154,7 @@ def test_task_publisher_reconnects_to_the_new_primary(pair: RedisPair, app: Cele
         app.send_task(DELIVER, args=[[]], queue=FIRST, retry=False, ignore_result=True)
 
     publish()
-    with pair.client(1) as replica:  # what it has not got yet would be lost with the primary
+    with pair.client(1) as replica:  # a write that is not replicated yet would be lost with the primary
         until(lambda: replica.llen(f"{PREFIX}{FIRST}") == 1, "the replica has the first task")
     pair.fail_over()
     with pytest.raises(OperationalError, match="READONLY"):
@@ -178,17 +178,17 @@ def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> Non
     with SubscriberThread(pair.address) as received:
         pair.fail_over()
         with pair.client(1) as replica:
-            until(lambda: not _subscribers(replica), "nobody listens to the replica")
+            until(lambda: not _subscribers(replica), "nobody is subscribed to the replica")
         notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
 
-        def hears() -> bool:
+        def receives() -> bool:
             notifier.publish(SubscriptionChanged(id="after", version=2))
             try:
                 return received.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
             except queue.Empty:
                 return False
 
-        until(hears, "the listener is connected to the primary")
+        until(receives, "the subscriber is connected to the primary")
         notifier.close()
 
 
@@ -207,7 +207,7 @@ def _subscribers(server: Redis) -> list[str]:
 
 
 class SubscriberThread:
-    """A listener on a thread of its own; what it has heard."""
+    """A subscriber on its own thread, and the notifications that it received."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -1,6 +1,6 @@
-"""A broker that is frozen, on a cluster of the test's own: its partitions are not known, those of the others are.
+"""A frozen broker, on a cluster of the test's own: offsets of its partitions are unknown, those of others are known.
 
-librdkafka 2.16 calls a ListOffsets a success whose leader did not answer in time, with an offset of -1001.
+librdkafka 2.16 reports success for a ListOffsets whose leader did not answer in time, with the offset -1001.
 """
 
 import signal
@@ -26,7 +26,7 @@ SHORT_S = 1.0
 
 @pytest.fixture(scope="module")
 def brokers(kafka_bootstrap: str) -> Iterator[KafkaCluster]:
-    """Three of the test's own; the shared one says that Kafka is to be had."""
+    """Three brokers of the test's own; the shared one shows that Kafka can be started."""
     assert kafka_bootstrap
     with ServiceGroup() as session:
         started = session.start_kafka(KafkaOptions(brokers=3))
@@ -35,7 +35,7 @@ def brokers(kafka_bootstrap: str) -> Iterator[KafkaCluster]:
 
 
 def led_topic(brokers: KafkaCluster) -> str:
-    """A topic whose partitions are led by all three brokers, and say so."""
+    """A topic whose partitions are led by all three brokers, and are all known."""
     topic = Cluster(brokers.address, real=True).create(PARTITIONS)
     offsets = PartitionOffsets(brokers.address)
     until(
@@ -62,15 +62,15 @@ def test_only_the_partitions_of_a_silent_leader_are_left_out(brokers: KafkaClust
     offsets = PartitionOffsets(brokers.address)
     offsets.offset_ranges(everything, PATIENCE_S)  # connected to all three
     assert len(led) > 0
-    until(lambda: asked_while_frozen(brokers, offsets, everything, led), "answers for the partitions of the others")
+    until(lambda: all_others_answered(brokers, offsets, everything, led), "answers for the partitions of the others")
 
 
-def asked_while_frozen(
+def all_others_answered(
     brokers: KafkaCluster, offsets: PartitionOffsets, everything: set[Partition], led: set[Partition]
 ) -> bool:
-    """Whether all others were answered. The look-up of the leaders may have gone to the frozen broker: then none is.
+    """Whether all other partitions were answered. None is if the look-up of the leaders went to the frozen broker.
 
-    Each freeze is shorter than a broker's session, after which its partitions would have another leader.
+    Each freeze is shorter than the broker's session timeout, after which its partitions would get other leaders.
     """
     with frozen(brokers):
         bounds, ends = set(offsets.offset_ranges(everything, SHORT_S)), set(offsets.end_offsets(everything, SHORT_S))

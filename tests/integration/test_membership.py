@@ -41,7 +41,7 @@ class Process:
         self.moves = 0
         self._changed = scene.changed
         member = Membership(id=id_, timeout_s=60.0, kafka_timeout_s=LOST_S, monotonic=lambda: scene.time(self))
-        self.control = SubscriptionAssignment(
+        self.assignment = SubscriptionAssignment(
             scene.database, self, self, member=member, interval_s=0.01, listen=no_notifications
         )
 
@@ -108,11 +108,11 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     with made.database.transaction() as session:
         for id_ in IDS:
             subscriptions.insert(session, replace(subscription(), id=id_))
-    made.a.control.start()
-    made.b.control.start()
+    made.a.assignment.start()
+    made.b.assignment.start()
     yield made
-    made.a.control.stop()
-    made.b.control.stop()
+    made.a.assignment.stop()
+    made.b.assignment.stop()
     made.database.close()
 
 

@@ -1,4 +1,4 @@
-"""The chaos suite's verdicts: each thing that can go wrong is found, and what is allowed is not."""
+"""The chaos suite's findings: each violation is found, and what is allowed is not reported."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ COST = Cost(recovery_s=5.0, why="a test")
 
 
 class RecordedRun:
-    """Records 0, 1, 2, … of one lane, produced a second apart from 100.0 on, with offset = number."""
+    """Records 0, 1, 2, … of one lane, produced one second apart from 100.0 on; the offset is the number."""
 
     def __init__(self, count: int = 10) -> None:
         self.receiver = CheckingReceiver()
@@ -113,7 +113,7 @@ def test_a_lane_that_stalls_too_long_is_found(run: RecordedRun) -> None:
     in_time(run, *range(5))
     run.fault(104.6, 106.0)
     run.got(range(5, 10), 104.6 + 1.4 + 5.0 + SLACK_S + 0.5)
-    assert run.find().problems == ("a lane stood still for 21.5 s, the bound is 21.4 s",)
+    assert run.find().problems == ("a lane stalled for 21.5 s, the bound is 21.4 s",)
 
 
 def test_commits_that_go_back_are_found(run: RecordedRun) -> None:
@@ -144,11 +144,11 @@ def test_a_commit_belongs_to_the_incarnation_that_its_metadata_names(run: Record
 def test_what_a_filter_drops_must_not_arrive(run: RecordedRun) -> None:
     in_time(run, *range(10))
     run.watched.wants = lambda number: number != 4
-    assert run.find().problems == ("records arrived that no filter keeps",)
+    assert run.find().problems == ("records arrived that the filter drops",)
 
 
 def test_a_wrong_position_is_found(run: RecordedRun) -> None:
     in_time(run, *range(10))
     run.sent[9] = Sent("t", 1, 0, 8, 109.0)
-    told = "9 came as ('t', 1, 0, 9), Kafka said ('t', 1, 0, 8)"
-    assert run.find().problems == (f"positions other than Kafka gave: {[told]}",)
+    expected = "9 arrived as ('t', 1, 0, 9), Kafka returned ('t', 1, 0, 8)"
+    assert run.find().problems == (f"positions other than Kafka gave: {[expected]}",)

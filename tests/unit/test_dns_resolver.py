@@ -1,4 +1,4 @@
-"""Look-ups go on beside hosts that hang, on no more threads than that takes; answers are called as a loop would."""
+"""Look-ups continue while other hosts hang, on as few threads as possible. The test makes the loop's calls."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ PATIENCE_S = 5.0
 
 
 class Names:
-    """A resolver: names that begin with `hang` are answered when the test ends."""
+    """A resolver; names that begin with `hang` block until the test ends."""
 
     def __init__(self) -> None:
         self.release_hanging = threading.Event()
@@ -32,7 +32,7 @@ class Names:
         return ["192.0.2.1"]
 
     def look_up(self, host: str) -> LookupResult:
-        """What a host is answered with."""
+        """Look up a host and wait for the result."""
         answers: list[LookupResult] = []
         self.dns.look_up(host, 443, answers.append)
         while not answers:
@@ -42,7 +42,7 @@ class Names:
 
 @pytest.fixture
 def names() -> Iterator[Names]:
-    """A resolver whose hanging names are let go at the end."""
+    """A resolver whose hanging names are released at the end."""
     made = Names()
     yield made
     made.release_hanging.set()

@@ -1,4 +1,4 @@
-"""Responses out of pieces; above all, that no response is ever counted twice."""
+"""Responses in pieces; above all, no response is counted twice."""
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_second_piece_alone_is_no_response(reader: ResponseReader) -> None:
     assert reader.feed(OK)
     assert reader.body == OK
     assert reader.feed(OK)
-    assert reader.body == b"ok", "what was a body before is a response of its own here"
+    assert reader.body == b"ok", "the same bytes are now a response of their own"
 
 
 def test_response_that_ends_the_connection_is_not_cached(reader: ResponseReader) -> None:

@@ -1,4 +1,4 @@
-"""What the service's processes ask of the machine before they start."""
+"""The limit of open files, which the service's processes raise at their start."""
 
 import resource
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ SCARCE = 512
 
 @pytest.fixture
 def hard_limit() -> Iterator[int]:
-    """A soft limit far below the hard one, which is answered; put back afterwards."""
+    """Set a soft limit far below the hard one; yields the hard limit, and restores both afterwards."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (SCARCE, before[1]))
     yield before[1]

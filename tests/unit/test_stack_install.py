@@ -1,4 +1,4 @@
-"""Which of several programs is taken. Oracle: files made here; only the look-up is real, nothing is installed."""
+"""Which of several programs is used. Oracle: files made here. Only the search is real; nothing is installed."""
 
 from dataclasses import replace
 from pathlib import Path

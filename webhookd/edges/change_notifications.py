@@ -1,10 +1,10 @@
-"""Changes, announced to every process: a kombu fanout over Redis, or over this process' memory.
+"""Change notifications to every process: a kombu fanout over Redis, or over this process' memory.
 
     {"id": "…", "version": 7}        a subscription changed, or was deleted
-    {"administration": "offline"}    webhookd was switched
+    {"administration": "offline"}    webhookd went offline or online
 
-An announcement only makes a change take effect sooner: it may be lost, and the periodic read of the database finds
-what it did not say. So the sender gives up after about a second, and the listener never does.
+A notification only makes a change take effect sooner. It may be lost: every process also reads the database
+periodically. So the notifier gives up after about a second, and the subscriber reconnects for ever.
 """
 
 import socket
@@ -28,21 +28,21 @@ from webhookd.flow.control.change_notification import AdministrationChanged, Cha
 
 EXCHANGE: Final = "webhookd.subscriptions"
 SEND_TIMEOUT_S: Final = 0.4
-"""For each step on the socket; connecting is tried twice, so a Redis that is away costs at most about a second."""
+"""Timeout of each step on the socket. Connecting is tried twice, so an unreachable Redis costs about a second."""
 LOCK_TIMEOUT_S: Final = 0.5
-"""How long one announcement waits for another's to end: threads do not queue up behind a Redis that is away."""
+"""How long one thread waits for another's publication, so that threads do not queue up while Redis is unreachable."""
 SUBSCRIBE_S: Final = 0.05
-"""How long the first drain lasts, which subscribes and hears that confirmed."""
+"""How long the first drain lasts; it subscribes and receives the confirmation."""
 STOP_CHECK_S: Final = 0.5
-"""How often a listener looks whether it should stop."""
+"""How often a subscriber checks whether it should stop."""
 RECONNECT_S: Final = (0.1, 5.0)
-"""The first and the longest wait before a listener connects again; it doubles between them."""
+"""The first and the longest wait before a subscriber reconnects; it doubles in between."""
 QUEUE_EXPIRES_S: Final = 60.0
 PRIMARY_CHECK_S: Final = 2.0
-"""How often a listener looks whether its Redis still takes writes: a replica may never hear what is announced."""
+"""How often a subscriber checks that its Redis still accepts writes: a replica may never receive a notification."""
 
 OnChange = Callable[[ChangeNotification], None]
-"""Told what changed."""
+"""Called with each change."""
 
 _ERRORS: Final = (OSError, OperationalError, KombuError, RedisError)
 
@@ -50,7 +50,7 @@ _log = logs.get(__name__)
 
 
 class ChangeNotifier:
-    """Says that something changed. Connects on first use (not before a fork); used from any thread."""
+    """Publishes changes. Connects on first use, which must be after a fork; any thread."""
 
     def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
         self._redis_url = redis_url
@@ -60,9 +60,9 @@ class ChangeNotifier:
         self._lock = threading.Lock()
 
     def publish(self, notification: ChangeNotification) -> None:
-        """Tell every listener; raises QueueUnavailable after about a second at most."""
+        """Publish to every subscriber. Raises QueueUnavailable after about a second at most."""
         if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
-            raise QueueUnavailable("another announcement is waiting for the broker")
+            raise QueueUnavailable("another thread is waiting for the broker")
         try:
             self._publish_on_primary(_body(notification))
         except _ERRORS as error:
@@ -72,7 +72,7 @@ class ChangeNotifier:
             self._lock.release()
 
     def ping(self) -> None:
-        """Have the broker take a write on a connection of its own; raises QueueUnavailable."""
+        """Write to the broker on a separate connection. Raises QueueUnavailable."""
         connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
         try:
             _check_writable(_open_channel(connection))
@@ -82,12 +82,12 @@ class ChangeNotifier:
             connection.release()
 
     def close(self) -> None:
-        """Close the connection; a later announcement opens another one."""
+        """Close the connection; a later `publish` opens another one."""
         with self._lock:
             self._drop_connection()
 
     def _publish_on_primary(self, body: dict[str, str | int]) -> None:
-        """Nothing was announced to a server that is no primary any more, so that this is done at once again."""
+        """A server that is no primary any more published nothing, so publish again at once on a new connection."""
         try:
             self._publish_once(body)
         except NotPrimary:
@@ -111,17 +111,17 @@ class ChangeNotifier:
 
 
 class ChangeSubscriber:
-    """Hears of changes, from the moment it is connected."""
+    """Receives the changes that are published while it is connected."""
 
     def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
         self._redis_url = redis_url
         self._key_prefix = key_prefix
 
     def run(self, on_change: OnChange, stop: threading.Event, *, subscribed: threading.Event | None = None) -> None:
-        """Call `on_change` for each announcement, in this thread, until `stop` is set.
+        """Call `on_change` for each notification, in this thread, until `stop` is set.
 
-        Connects again for ever with bounded waits; what was announced meanwhile is not repeated. `listening` is set
-        as soon as nothing more is missed for the first time.
+        Reconnects for ever with bounded waits; notifications sent meanwhile are lost. `subscribed` is set when it has
+        subscribed for the first time.
         """
         wait_s = RECONNECT_S[0]
         while not stop.is_set():
@@ -145,7 +145,7 @@ class ChangeSubscriber:
                 accept=["json"],
                 no_ack=True,
             ):
-                # Over Redis a consumer subscribes with its first drain.
+                # Over Redis a kombu consumer subscribes in its first drain.
                 _drain(connection, SUBSCRIBE_S)
                 _check_primary(channel)
                 for event in ready:
@@ -154,7 +154,7 @@ class ChangeSubscriber:
 
 
 def _receive_until(stop: threading.Event, connection: Connection, channel: Any) -> None:  # noqa: ANN401  # as above
-    """Returns when told to stop; raises one of _ERRORS when nothing more is to be heard on this connection."""
+    """Receive until `stop` is set. Raises one of _ERRORS when this connection cannot receive any more."""
     checked_at = clock.monotonic()
     while not stop.is_set():
         _drain(connection, STOP_CHECK_S)
@@ -170,7 +170,7 @@ def _check_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels ha
 
 
 def _check_writable(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
-    """Raises one of _ERRORS when the broker takes no writes, for whatever reason."""
+    """Raises one of _ERRORS when the broker accepts no writes, for whatever reason."""
     if isinstance(channel, PrimaryChannel):
         channel.check_writable()
 
@@ -221,7 +221,7 @@ def _redis_options(key_prefix: str, timeout_s: float) -> dict[str, Any]:
 
 
 def _open_channel(connection: Connection) -> Any:  # noqa: ANN401  # kombu's channels have no type of their own
-    # kombu takes 0 retries for "for ever" and sleeps between two, so: one retry, at once.
+    # kombu takes 0 retries as "for ever" and sleeps between retries, so: one retry, at once.
     connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, interval_max=0)
     return connection.channel()
 

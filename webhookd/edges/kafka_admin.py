@@ -1,8 +1,8 @@
-"""What is asked of Kafka beside reading: where topics end, what groups without members have committed.
+"""Kafka administration: end offsets of topics, and committed offsets of consumer groups without members.
 
-One admin client per process, made on first use: librdkafka does not survive a fork. Every call has one time budget
-for all its steps and raises KafkaUnavailable when that is used up. Works on librdkafka's mock cluster too, which
-knows these requests (but neither DescribeTopics nor DeleteGroups).
+One admin client per process, created on first use: librdkafka does not survive a fork. Every call has one time budget
+for all its steps and raises KafkaUnavailable when that is used up. It works on librdkafka's mock cluster too, which
+supports these requests, but neither DescribeTopics nor DeleteGroups.
 """
 
 import threading
@@ -49,7 +49,7 @@ RETRIABLE: Final = frozenset(
         KafkaError._NOENT,  # noqa: SLF001  # librdkafka's own codes begin with an underscore
     }
 )
-"""The cluster is being changed at this moment (topic made or deleted, leader elected): ask again."""
+"""The cluster is changing at the moment (topic created or deleted, leader elected): try again."""
 
 HAS_MEMBERS: Final = frozenset(
     {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH}
@@ -59,20 +59,20 @@ HAS_MEMBERS: Final = frozenset(
 RETRY_INTERVAL_S: Final = 0.1
 
 COORDINATOR_S: Final = 2.0
-"""The least time for a request of the admin client to a coordinator that answers others (half of the whole time where
-that is short): its own connection there may be in its back-off of a second."""
+"""The least time that a request of the admin client to a coordinator gets (half of the whole budget where that is
+short): the admin client's own connection may be in its reconnect back-off of a second."""
 
 DELETION_S: Final = 30.0
-"""Longer than anyone waits for it: a deletion may as well happen later, and a request that times out is a risk."""
+"""Longer than any caller waits. A late deletion is fine; a request that times out can crash librdkafka."""
 
 NO_TOPIC: Final = "webhookd-no-topic"
-"""Asked for when only the cluster matters: an answer about one topic costs less than about all."""
+"""Named in metadata requests where only the cluster matters: metadata of one topic costs less than of all."""
 
 _log = logs.get(__name__)
 
 
 class KafkaAdmin:
-    """End offsets of topics and the offsets of consumer groups; used from any thread.
+    """End offsets of topics and the offsets of consumer groups; any thread. Every call blocks.
 
     `bootstrap_servers` is host:port, comma separated.
     """
@@ -83,19 +83,19 @@ class KafkaAdmin:
         self._lock = threading.Lock()
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
-        """Where each topic ends now, by partition; {} for one that does not exist, and asking does not create it.
+        """Return the current end offset of each topic's partitions; {} for a topic that does not exist.
 
-        An end is what a reader of committed records sees: behind a transaction that is still open it is where that
-        began, so that what the transaction commits later is not missed. Raises TopicDenied for a topic that we may not
-        describe.
+        The call does not create topics. The isolation level is "read committed": while a transaction is open the end is
+        the offset where it began, so what it commits later is not missed. Raises TopicDenied for a topic that webhookd
+        may not describe.
         """
         budget = _Budget(timeout_s)
         return {topic: self._end_offsets_retrying(topic, budget) for topic in topics}
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
-        """The UUID of each topic that exists; those that the brokers do not tell are left out.
+        """Return the UUID of each topic that exists; topics whose UUID the brokers do not report are left out.
 
-        Raises TopicDenied for a topic that we may not read, as far as the brokers tell.
+        Raises TopicDenied for a topic that webhookd may not read, as far as the brokers report it.
         """
         try:
             seen = describe_topics(self._client(), topics, _Budget(timeout_s).left_s(), needed=AclOperation.READ)
@@ -106,14 +106,14 @@ class KafkaAdmin:
         return dict(seen.ids)
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
-        """How a topic may be written to; what the brokers do not tell in time is left open."""
+        """Return the rules for writing to a topic; what the brokers do not report in time is None."""
         return topic_write_rules(self._client(), topic, timeout_s)
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
-        """Commit into a group without members.
+        """Commit offsets of a group without members.
 
-        Raises Conflict when it has some, since only those may commit then, and TopicDenied for a topic that we may not
-        read.
+        Raises Conflict when it has members, since only they may commit then, and TopicDenied for a topic that webhookd
+        may not read.
         """
         self._commit(
             group,
@@ -122,10 +122,10 @@ class KafkaAdmin:
         )
 
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
-        """What the group has committed in these topics; partitions without a commit are left out.
+        """Return what the group has committed in these topics; partitions without a commit are left out.
 
-        Asked through a consumer that joins nothing, one for each call: the admin client's own request for this takes
-        the process with it when a coordinator has moved (librdkafka 2.16).
+        Uses a new consumer for each call, which does not join the group: the admin client's request for this crashes
+        the process when the coordinator has moved (librdkafka 2.16).
         """
         budget = _Budget(timeout_s)
         wanted = [TopicPartition(topic, n) for topic in topics for n in self._partitions_retrying(topic, budget)]
@@ -143,15 +143,15 @@ class KafkaAdmin:
         }
 
     def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit these as they are, texts included, into a group without members; Conflict when it has some."""
+        """Commit these offsets again with their metadata; the group must not have members (Conflict)."""
         places = [TopicPartition(p.topic, p.number, at.offset, at.metadata) for p, at in commits.items()]
         self._commit(group, places, timeout_s)
 
     def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
-        """Be a member of a group for a moment; nothing is committed.
+        """Join a group and leave it at once; nothing is committed.
 
-        From when a classic group became empty brokers count how long they keep its offsets, whatever is committed
-        afterwards; of the consumer protocol's they count from each commit.
+        This renews the retention of a classic group's offsets: brokers count it from when the group became empty,
+        whatever is committed afterwards. For groups of the consumer protocol they count it from each commit.
         """
         budget = _Budget(timeout_s)
         joined = threading.Event()
@@ -173,11 +173,11 @@ class KafkaAdmin:
             consumer.close()
 
     def _await_coordinator(self, group: str, budget: "_Budget") -> None:
-        """Return when the group's coordinator answers and there is time for a request to it.
+        """Return when the group's coordinator answers and there is time left for a request to it.
 
-        Before each request of the admin client about a group: one that timed out while its coordinator was away has
-        taken the process with it when that came back (librdkafka 2.16: an assertion on `eonce->refcnt`). Raises
-        KafkaException, or KafkaUnavailable.
+        Called before each request of the admin client about a group: a request that timed out while the coordinator was
+        down has crashed the process when it came back (librdkafka 2.16: an assertion on `eonce->refcnt`). Raises
+        KafkaException or KafkaUnavailable.
         """
         self._committed_offsets(group, [TopicPartition(NO_TOPIC, 0)], budget)
         if budget.left_s() < min(COORDINATOR_S, budget.timeout_s / 2):
@@ -191,7 +191,7 @@ class KafkaAdmin:
             budget.wait(again)
 
     def delete_group(self, group: str, timeout_s: float) -> None:
-        """Delete a group and its offsets; one that does not exist is fine, one with members raises Conflict."""
+        """Delete a group and its offsets; a missing group is no error. Raises Conflict when it has members."""
         budget = _Budget(timeout_s)
         if str(self._metadata(budget).cluster_id).startswith(MOCK_CLUSTER):
             return
@@ -204,11 +204,11 @@ class KafkaAdmin:
                 raise _as_webhookd_error(error) from error
 
     def ping(self, timeout_s: float) -> None:
-        """Have one broker answer."""
+        """Check that a broker answers. Raises KafkaUnavailable."""
         self._metadata(_Budget(timeout_s))
 
     def cluster_id(self, timeout_s: float) -> str:
-        """The id of the cluster; empty for one that has none to compare."""
+        """Return the cluster's id; empty for a cluster that has none to compare."""
         return cluster_id_of(self._metadata(_Budget(timeout_s)))
 
     def _client(self) -> AdminClient:
@@ -221,7 +221,7 @@ class KafkaAdmin:
         return {
             "bootstrap.servers": self._bootstrap_servers,
             "allow.auto.create.topics": False,
-            # A broker that was away is found again within a second, not ten.
+            # A broker that was down is reconnected within a second, not ten.
             "reconnect.backoff.max.ms": 1000,
             "socket.connection.setup.timeout.ms": 3000,
             "log_level": 3,
@@ -265,7 +265,9 @@ class KafkaAdmin:
             request_timeout=budget.left_s(),
         )
         ends = {asked.partition: budget.result(answer).offset for asked, answer in answers.items()}
-        if min(ends.values()) < 0:  # librdkafka's success for a partition whose leader did not answer in time
+        if (
+            min(ends.values()) < 0
+        ):  # librdkafka reports success with a negative offset when the leader did not answer in time
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
         return ends
 
@@ -275,7 +277,7 @@ class KafkaAdmin:
         positions: list[TopicPartition],
         budget: "_Budget",
     ) -> KafkaException | None:
-        """Commit; answers the error when it is worth another try."""
+        """Try to commit; returns the error if the call should be tried again."""
         request = [ConsumerGroupTopicPartitions(group, positions)]
         try:
             self._await_coordinator(group, budget)
@@ -295,7 +297,7 @@ class KafkaAdmin:
 
 
 class _Budget:
-    """The time that one call has left for all its steps."""
+    """The time that is left to one call for all its steps."""
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s

@@ -1,4 +1,4 @@
-"""What the cluster says about topics: how many partitions each has, which UUID, and whether we may know it."""
+"""Topic metadata from the cluster: partitions, UUID, and whether webhookd is authorised."""
 
 from collections.abc import Collection
 from concurrent.futures import Future
@@ -13,16 +13,16 @@ from confluent_kafka.admin._topic import TopicDescription
 from webhookd.flow.offsets.topic_metadata import Topics
 
 MOCK_CLUSTER = "mockCluster"
-"""How librdkafka's mock names itself; a request it does not know can make librdkafka abort the process later on."""
+"""How librdkafka's mock cluster id begins. A request that the mock does not support can abort the process later."""
 
 DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
 
 
 def cluster_id_of(metadata: ClusterMetadata) -> str:
-    """The id to compare clusters by; empty for one that has none.
+    """The id by which clusters are compared; empty for a cluster that has none.
 
-    librdkafka's mock makes a new id at each start, and brokers before 0.10.1 have none.
+    librdkafka's mock creates a new id at each start, and brokers before 0.10.1 have none.
     """
     id_: str | None = metadata.cluster_id
     return "" if id_ is None or id_.startswith(MOCK_CLUSTER) else id_
@@ -31,11 +31,11 @@ def cluster_id_of(metadata: ClusterMetadata) -> str:
 def describe_topics(
     client: AdminClient, topics: Collection[str], timeout_s: float, *, needed: AclOperation | None = None
 ) -> Topics:
-    """What the cluster says about these topics; blocks for at most about `timeout_s`.
+    """Describe these topics; blocks for at most about `timeout_s`.
 
-    With `needed` a topic counts as denied too when that operation on it is not authorised; brokers that do not tell
-    which are count as allowing it. The mock cluster tells no UUIDs; a topic that the cluster cannot tell about now is
-    left out. Raises KafkaException when nothing is answered.
+    With `needed` a topic counts as denied also when that operation is not authorised; brokers that do not report the
+    authorised operations count as allowing it. The mock cluster reports no UUIDs. A topic that the cluster cannot
+    describe now is left out. Raises KafkaException when no topic can be described.
     """
     if not topics:
         return Topics()
@@ -83,7 +83,7 @@ def _result(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescri
 
 
 def _allows(description: TopicDescription, needed: AclOperation) -> bool:
-    """Whether an operation is authorised; a list without DESCRIBE, which this was, is none that can be relied on."""
+    """Whether an operation is authorised. A list without DESCRIBE, the operation just made, is not reliable."""
     allowed = description.authorized_operations or ()
     return needed in allowed or AclOperation.DESCRIBE not in allowed
 

@@ -1,4 +1,4 @@
-"""What the cluster tells of how a topic may be written to."""
+"""The rules for writing to a topic: cleanup policy, and whether webhookd is authorised."""
 
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 def topic_write_rules(client: AdminClient, topic: str, timeout_s: float) -> TopicRules:
-    """The rules of a topic; what the cluster does not tell in time, or to us, is left open. Blocks."""
+    """Return the rules of a topic; what the cluster does not report in time is None. Blocks."""
     until = clock.monotonic() + timeout_s
     try:
         if str(client.list_topics(topic, timeout=timeout_s).cluster_id).startswith(MOCK_CLUSTER):

@@ -1,4 +1,4 @@
-"""A mail server in memory, behind the same two questions as the real one."""
+"""A fake Mailer: a mail server in memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +10,10 @@ from webhookd.flow.alerting.mail_address import parse_address
 
 
 class MemoryMailer:
-    """What Mailer answers, told by the test: `sent` is read, `away` and the recipients below are set.
+    """Behaves like Mailer. A test sets `down` and the recipients below, and reads `sent`.
 
-    `sent` has a mail for each recipient that it was delivered to. Recipients in `refused` are refused for good, those
-    in `busy` may be taken later; without `smtputf8` so is refused what is not ASCII before the @.
+    `sent` has one mail for each recipient to whom it was delivered. Recipients in `refused` are refused, those in
+    `deferred` get a temporary failure. Without `smtputf8` addresses that are not ASCII before the @ are refused.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class MemoryMailer:
         self._changed = Condition()
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
-        """Take the mail; returns what became of each recipient."""
+        """Accept the mail; returns a result for each recipient."""
         self.ping()
         settled = tuple(self._result_for(mail, recipient) for recipient in mail.recipients)
         with self._changed:
@@ -36,12 +36,12 @@ class MemoryMailer:
         return settled
 
     def ping(self) -> None:
-        """Raises MailUnavailable while it is away."""
+        """Raises MailUnavailable while `down`."""
         if self.down:
             raise MailUnavailable("nobody listens")
 
     def wait(self, reached: Callable[[list[Mail]], bool], timeout_s: float) -> bool:
-        """Wait until what was sent is as wanted; answers whether it was in time."""
+        """Wait until `reached(sent)` is true; returns whether that was in time."""
         with self._changed:
             return self._changed.wait_for(lambda: reached(self.sent), timeout_s)
 

@@ -1,4 +1,4 @@
-"""Partitions and what groups have committed in them, in memory, behind the same questions as the real Kafka."""
+"""A fake PartitionOffsets: partitions and committed offsets in memory."""
 
 from collections.abc import Collection
 
@@ -8,9 +8,10 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Parti
 
 
 class MemoryPartitionOffsets:
-    """What PartitionOffsets answers, told by the test: `held` and `marks` are set, `questions` is read.
+    """Behaves like PartitionOffsets. A test sets `ranges` and `commits`, and reads `requests`.
 
-    What is in `silent` gets no answer, as with a leader that is down; with `away` set nobody answers.
+    Partitions in `unanswered` are left out of results, as if their leader were down. While `down` is set no partition
+    is answered.
     """
 
     def __init__(self) -> None:
@@ -23,7 +24,7 @@ class MemoryPartitionOffsets:
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        """What the group has committed. Raises KafkaException when nobody answers."""
+        """What the group has committed. Raises KafkaException while `down`."""
         self._record("committed", partitions, timeout_s)
         if self.down:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
@@ -31,18 +32,18 @@ class MemoryPartitionOffsets:
         return {partition: kept.get(partition) for partition in partitions}
 
     def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
-        """What the test has put into `held`; what is neither there nor silent does not exist."""
+        """The ranges that the test has set; a partition without one does not exist."""
         self._record("bounds", partitions, timeout_s)
         return {p: self.ranges[p] for p in partitions if self._is_answered(p)}
 
     def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
-        """Where these partitions end."""
+        """The end offset of these partitions."""
         self._record("ends", partitions, timeout_s)
         return {p: self.ranges[p].end for p in partitions if self._is_answered(p)}
 
     def _record(self, what: str, partitions: Collection[Partition], timeout_s: float) -> None:
         if timeout_s <= 0:
-            raise ValueError("a question needs time")
+            raise ValueError("the timeout must be positive")
         if partitions:
             self.requests.append((what, frozenset(partitions)))
 

@@ -1,4 +1,4 @@
-"""Connections that are kept, go stale, break, or take a body slowly."""
+"""Connections that are kept, become stale, fail, or accept a body slowly."""
 
 import hashlib
 import threading
@@ -36,7 +36,7 @@ def test_stale_connection_is_not_counted_as_a_response(testbed: HttpTestbed) -> 
 
     exchanged = testbed.exchange(script, times=20)
     assert [response(outcome).status for outcome in exchanged.outcomes] == [204] * 20
-    assert len([request for request in seen if request]) == 20, "what counts as delivered has been received"
+    assert len([request for request in seen if request]) == 20, "every counted request was received"
 
 
 def test_stale_connection_is_replaced_only_once(testbed: HttpTestbed) -> None:
@@ -220,4 +220,4 @@ def test_idle_connections_are_bounded_in_total(testbed: HttpTestbed) -> None:
         testbed.submit(loop, testbed.target(server)).wait()
     assert holds_on_loop(loop, lambda: loop.connections == 2)
     testbed.submit(loop, testbed.target(servers[0])).wait()
-    assert servers[0].accepted == 2, "the longest idle connection is the one that made room"
+    assert servers[0].accepted == 2, "the connection that was idle longest was closed"

@@ -1,4 +1,4 @@
-"""Finding a way to the endpoint: names, the guard, addresses in turn, certificates."""
+"""Opening a connection: names, the egress policy, addresses in turn, certificates."""
 
 import socket
 import ssl
@@ -17,7 +17,7 @@ from webhookd.flow.attempt.target import Target
 
 
 def finding(*addresses: str) -> Resolver:
-    """A resolver that knows one answer."""
+    """A resolver that always returns these addresses."""
     return lambda host, port: addresses  # noqa: ARG005  # as Resolver is called
 
 
@@ -28,7 +28,7 @@ def detail(outcome: Outcome) -> str:
 
 
 def closed_port() -> int:
-    """A port on which nobody listens."""
+    """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -1,4 +1,4 @@
-"""Endpoints that ask the client for a certificate, and files that hold none."""
+"""Endpoints that request a client certificate, and unusable certificate files."""
 
 import ssl
 from pathlib import Path
@@ -28,13 +28,13 @@ def demanding(testbed: HttpTestbed, version: ssl.TLSVersion) -> ssl.SSLContext:
 
 @pytest.fixture(scope="session")
 def identity(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Identity:
-    """A certificate of the authority that the servers trust."""
+    """A client certificate of the authority that the servers trust."""
     return authority.identity(tmp_path_factory.mktemp("identity"), CLIENT)
 
 
 @pytest.fixture(scope="session")
 def showing(authority: Authority, identity: Identity) -> ssl.SSLContext:
-    """A client's context with that certificate."""
+    """A client's TLS context with that certificate."""
     return client_context(authority.file, identity.cert, identity.key)
 
 
@@ -99,7 +99,7 @@ def test_one_file_may_hold_certificate_and_key(tls_testbed: HttpTestbed, identit
 
 
 def encrypted(key: bytes) -> bytes:
-    """The same private key, behind a password."""
+    """The same private key, encrypted with a password."""
     scheme = serialization.BestAvailableEncryption(b"password")
     opened = serialization.load_pem_private_key(key, None)
     return opened.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, scheme)
@@ -136,7 +136,7 @@ def test_unusable_file_is_named_at_the_start(
         ExchangeLoop(settings)
     assert refused.value.setting == named
     assert str(tmp_path / (files[named] or "")) in str(refused.value) or cert is None
-    assert ("it is encrypted" in str(refused.value)) == (key == "encrypted"), "nobody is asked for a password"
+    assert ("it is encrypted" in str(refused.value)) == (key == "encrypted"), "no password is prompted for"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The thread itself: many errands, callbacks, errors of others, and the end."""
+"""The loop's thread: many request sequences, timers, errors of callers, and stopping."""
 
 import threading
 from dataclasses import replace
@@ -14,17 +14,17 @@ PATIENCE_S = 5.0
 
 
 class Raising(RecordingSequence):
-    """An errand that breaks at its first outcome."""
+    """A request sequence that raises at its first outcome."""
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
         if outcome is not None:
             self.outcomes.append(outcome)
-            raise LookupError("an errand's own mistake")
+            raise LookupError("an error in the sequence")
         return super().advance(outcome)
 
 
-class Insistent(RecordingSequence):
-    """An errand that never has enough."""
+class Endless(RecordingSequence):
+    """A request sequence that never ends."""
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
         if outcome is not None:
@@ -51,7 +51,7 @@ def test_huge_responder_starves_no_other(testbed: HttpTestbed) -> None:
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000)
 
     loop = testbed.loop()
-    greedy = Insistent(testbed.target(testbed.serve(huge)), [], 5.0)
+    greedy = Endless(testbed.target(testbed.serve(huge)), [], 5.0)
     loop.submit(greedy)
     quick = testbed.target(testbed.serve(answering(*[OK] * 100)))
     outcomes = testbed.submit(loop, quick, *[post(quick)] * 100).wait()
@@ -104,30 +104,30 @@ def test_sequence_that_returns_a_wrong_type_gets_internal_error(plain_testbed: H
 
 def test_timers_fire_although_one_raises(plain_testbed: HttpTestbed) -> None:
     loop = plain_testbed.loop()
-    rung = threading.Semaphore(0)
+    fired = threading.Semaphore(0)
     names: set[str] = set()
 
-    def ring() -> None:
+    def callback() -> None:
         names.add(threading.current_thread().name)
-        rung.release()
+        fired.release()
 
-    loop.every(0.005, _mistake)
-    loop.every(0.005, ring)
-    assert all(rung.acquire(timeout=PATIENCE_S) for _ in range(5))
+    loop.every(0.005, _failing_callback)
+    loop.every(0.005, callback)
+    assert all(fired.acquire(timeout=PATIENCE_S) for _ in range(5))
     assert names == {"exchange-loop"}
 
 
-def _mistake() -> None:
-    raise LookupError("a callback's own mistake")
+def _failing_callback() -> None:
+    raise LookupError("an error in the callback")
 
 
 def test_stop_lets_open_exchange_end_within_budget(testbed: HttpTestbed) -> None:
-    asked, release = threading.Event(), threading.Event()
+    requested, release = threading.Event(), threading.Event()
     after: list[bytes] = []
 
     def script(peer: Peer) -> None:
         peer.request()
-        asked.set()
+        requested.set()
         release.wait(PATIENCE_S)
         peer.send(OK)
         after.append(peer.request())
@@ -135,7 +135,7 @@ def test_stop_lets_open_exchange_end_within_budget(testbed: HttpTestbed) -> None
     loop = testbed.loop()
     target = testbed.target(testbed.serve(script))
     sequence = testbed.submit(loop, target, *[post(target)] * 2)
-    assert asked.wait(PATIENCE_S)
+    assert requested.wait(PATIENCE_S)
     loop.every(0.005, lambda: release.set() if loop._exchanges.closing else None)
     loop.stop(PATIENCE_S)
     assert response(sequence.outcomes[0]).status == 200
@@ -145,34 +145,34 @@ def test_stop_lets_open_exchange_end_within_budget(testbed: HttpTestbed) -> None
 
 
 def test_stop_ends_what_outlasts_the_budget(testbed: HttpTestbed) -> None:
-    asked = threading.Event()
+    requested = threading.Event()
 
     def script(peer: Peer) -> None:
         peer.request()
-        asked.set()
+        requested.set()
         peer.wait_closed()
 
     loop = testbed.loop()
-    sequence = Insistent(testbed.target(testbed.serve(script)), [], 60.0)
+    sequence = Endless(testbed.target(testbed.serve(script)), [], 60.0)
     loop.submit(sequence)
-    assert asked.wait(PATIENCE_S)
+    assert requested.wait(PATIENCE_S)
     loop.stop(0.05)
     assert [code(outcome) for outcome in sequence.outcomes] == [FailureCode.SHUTDOWN]
     assert (loop.open_exchanges, loop.connections) == (0, 0)
 
 
 def test_abort_all_ends_open_exchanges_and_the_loop_continues(testbed: HttpTestbed) -> None:
-    asked = threading.Event()
+    requested = threading.Event()
 
     def script(peer: Peer) -> None:
         peer.request()
-        asked.set()
+        requested.set()
         peer.wait_closed()
 
     loop = testbed.loop()
-    sequence = Insistent(testbed.target(testbed.serve(script)), [], 60.0)
+    sequence = Endless(testbed.target(testbed.serve(script)), [], 60.0)
     loop.submit(sequence)
-    assert asked.wait(PATIENCE_S)
+    assert requested.wait(PATIENCE_S)
     loop.abort_all()
     assert holds_on_loop(loop, lambda: loop.open_exchanges == 0)
     assert [code(outcome) for outcome in sequence.outcomes] == [FailureCode.SHUTDOWN]

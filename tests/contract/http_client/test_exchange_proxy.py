@@ -1,4 +1,4 @@
-"""Endpoints behind an egress proxy: what it is asked, what it may answer, and what it must never be asked."""
+"""Endpoints behind an egress proxy: CONNECT requests, the proxy's responses, and what must never reach the proxy."""
 
 import base64
 import hashlib
@@ -20,12 +20,12 @@ NAME = "endpoint.test"
 
 
 def endpoint(testbed: HttpTestbed, script: Callable[[Peer], None]) -> HostileServer:
-    """A server called `endpoint.test`, a name that only the proxy knows."""
+    """A server with the name `endpoint.test`, which only the proxy can resolve."""
     return testbed.serve(script, testbed.authority.context(NAME) if testbed.tls else None)
 
 
 def through(testbed: HttpTestbed, script: ScriptedProxy, *, times: int = 1) -> tuple[list[Outcome], HostileServer]:
-    """What comes of requests to an endpoint that always answers, and that endpoint."""
+    """The outcomes of requests through the proxy to an endpoint that always answers, and that endpoint."""
     server = endpoint(testbed, answering(*[OK] * times))
     target = testbed.target(server, NAME)
     sequence = testbed.submit(testbed.loop(proxy=url(testbed.proxy(script)), allow=()), target, *[post(target)] * times)
@@ -34,7 +34,7 @@ def through(testbed: HttpTestbed, script: ScriptedProxy, *, times: int = 1) -> t
 
 def detail(outcome: Outcome) -> str:
     assert isinstance(outcome, Failure), outcome
-    assert not outcome.sent, "the endpoint has seen nothing"
+    assert not outcome.sent, "the endpoint received nothing"
     return outcome.detail
 
 
@@ -157,16 +157,16 @@ def test_silent_proxy_times_out(testbed: HttpTestbed) -> None:
 
 
 def test_waiting_for_the_proxy_causes_no_events(plain_testbed: HttpTestbed) -> None:
-    asked = threading.Event()
+    requested = threading.Event()
 
     def script(peer: Peer) -> None:
         peer.request_head()
-        asked.set()
+        requested.set()
         peer.wait_closed()
 
     loop = plain_testbed.loop(replace(QUICK, connect_timeout_s=60.0), proxy=url(plain_testbed.proxy(script)))
     plain_testbed.submit(loop, Target.parse("http://e.test/"))
-    assert asked.wait(5)
+    assert requested.wait(5)
     assert holds_on_loop(loop, lambda: loop.connections == 1)
     assert loop._poller.poll(0.0) == []
 
@@ -203,7 +203,7 @@ def test_unknown_name_of_the_proxy_is_its_failure(plain_testbed: HttpTestbed) ->
     loop = plain_testbed.loop(proxy="http://proxy.test:3128")
     failure = plain_testbed.submit(loop, Target.parse("http://e.test/")).wait()[0]
     assert code(failure) is FailureCode.PROXY_FAILED
-    assert "nobody looks up proxy.test:3128" in detail(failure)
+    assert "no test resolver for proxy.test:3128" in detail(failure)
 
 
 def test_hanging_lookup_of_the_proxy_is_its_failure(plain_testbed: HttpTestbed) -> None:
@@ -338,7 +338,7 @@ def test_connect_names_the_checked_address(plain_testbed: HttpTestbed, host: str
     script = ScriptedProxy(b"HTTP/1.1 403 No\r\n\r\n")
     loop = plain_testbed.loop(proxy=url(plain_testbed.proxy(script)), allow=())
     plain_testbed.submit(loop, Target.parse(f"https://{host}/")).wait()
-    assert [asked.split()[1] for asked in script.requests] == [place]
+    assert [request.split()[1] for request in script.requests] == [place]
 
 
 def test_allowed_address_goes_through_the_proxy(testbed: HttpTestbed) -> None:

@@ -1,4 +1,4 @@
-"""What the loop makes of the responses a server sends, however it sends them."""
+"""How the client handles valid and invalid responses, in pieces of any size."""
 
 import pytest
 

@@ -1,8 +1,8 @@
-"""One connection to one origin, from its first SYN to its close, as events on its file descriptor drive it.
+"""One connection to one origin, from connect to close. Events on its file descriptor drive it.
 
-    connecting ─▶ tunnelling (proxy) ─▶ shaking hands (TLS) ─▶ open: idle ◀─▶ exchanging ─▶ closed
+    connecting ─▶ tunnelling (proxy) ─▶ TLS handshake ─▶ open: idle ◀─▶ exchanging ─▶ closed
 
-It knows bytes and readiness; what an answer or a break means for whoever waits is its holder's to decide.
+It moves bytes. Its owner decides what a response or a failure means.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from webhookd.edges.http_client.tunnel import Tunnel
 from webhookd.flow.attempt.egress_proxy import TunnelOpened, TunnelRefused
 from webhookd.flow.attempt.exchange_result import FailureCode
 
-# The whole of a TLS record (16 kB) fits, so nothing stays behind in OpenSSL where epoll does not see it. It is also
-# all that one connection may take of the loop's time before the others have their turn.
+# A whole TLS record (16 kB) fits. Nothing is left in OpenSSL's buffer, which epoll does not see. This is also the most
+# that one connection reads before the loop serves the others.
 READ_BYTES = 64 * 1024
-# A body of megabytes leaves in slices, for the same reason. OpenSSL wants a write that was blocked repeated with the
-# same bytes, so `send` and `_write` cut alike.
+# A large body is sent in slices, for the same reason. OpenSSL requires that a blocked write is repeated with the same
+# bytes, so `send` and `_write` slice alike.
 WRITE_BYTES = 128 * 1024
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
@@ -32,20 +32,20 @@ _CONNECTED = {0, errno.EISCONN}
 
 
 class ConnectionOwner(Protocol):
-    """Whoever has the connection in hand just now; called on the loop's thread."""
+    """What uses the connection at the moment: a dial, an exchange or the pool. Called on the loop's thread."""
 
     def connection_ready(self, connection: "Connection") -> None:
-        """What was waited for is there: the connection is open, or `reader` holds a response that is over."""
+        """The connection is open, or `reader` holds a finished response."""
 
     def connection_failed(self, connection: "Connection", code: FailureCode, detail: str) -> None:
-        """It is of no more use, in whatever phase: closed by the other side, or failed. Close it."""
+        """The connection failed or the other side closed it, in any phase. The owner must close it."""
 
 
 class Connection:
-    """A non-blocking socket that is waited for from `connect` to `close`.
+    """A non-blocking socket that is registered with the poller from `connect` to `close`.
 
-    `busy` while a request is out whose response is not over; `unsent` while part of the latest request has not left;
-    `used` once it has answered (a silent end then means that it was stale).
+    `busy` is true from a request until its response is finished. `unsent` is true while part of the latest request has
+    not been sent. `used` is true after the first response: a close without a response then means that it was stale.
     """
 
     __slots__ = (
@@ -93,7 +93,7 @@ class Connection:
         self._sent = 0
 
     def connect(self, address: str, port: int) -> None:
-        """Begin to dial exactly this address (with a tunnel the proxy's); raises OSError when that fails at once."""
+        """Start to connect to this address (with a tunnel the proxy's). Raises OSError if that fails at once."""
         self._address = (address, port)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._sock: socket.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -108,30 +108,30 @@ class Connection:
             raise
 
     def send(self, request: bytes) -> None:
-        """Send a request, now as far as it goes and the rest when there is room; the connection must not be busy."""
+        """Send a request: now as much as the socket takes, the rest later. The connection must not be busy."""
         self.busy = True
         self._request = request
         self._sent = 0
         try:
             self._sent = self._send(request if len(request) <= WRITE_BYTES else request[:WRITE_BYTES])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            pass  # `_write` begins at the beginning
+            pass  # `_write` starts from the first byte
         except OSError:
             self.unsent = True
-            return  # the other side has gone: reading tells what it left behind, an answer, an end or a reset
+            return  # the other side has closed: the next read returns a response, an end or a reset
         if self._sent != len(request):
             self.unsent = True
             self._poller.change(self._fd, IN | OUT)
 
     def handle_events(self, events: int) -> None:
-        """Go on after epoll said that something is possible."""
+        """Continue after epoll reported events."""
         if not self._open:
             self._continue_opening()
         elif not (events & ~OUT and self._read()) and events & OUT and self.busy:
             self._write()
 
     def fail(self) -> None:
-        """Give up on it after an error of our own."""
+        """Report an internal error to the owner; the exception is in the log."""
         self.owner.connection_failed(self, FailureCode.INTERNAL_ERROR, "see the log")
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class Connection:
 
     @property
     def stale(self) -> bool:
-        """Whether a break now is that of a kept-alive connection which the other side had closed before."""
+        """Whether a failure now means that the other side had closed this kept-alive connection before."""
         return self.busy and self.used and not self.reader.started
 
     def _continue_opening(self) -> None:
@@ -158,7 +158,7 @@ class Connection:
     def _tcp_connected(self) -> bool:
         if isinstance(self._sock, ssl.SSLSocket) or (self._tunnel is not None and self._tunnel.request_sent):
             return True
-        reason = self._sock.connect_ex(self._address)  # asking again survives an event too many
+        reason = self._sock.connect_ex(self._address)  # calling it again is harmless after a spurious event
         if reason in _CONNECTED:
             return True
         if reason not in _STILL_CONNECTING:
@@ -197,20 +197,20 @@ class Connection:
         return False
 
     def _read(self) -> bool:
-        """Read once; whether that ended the exchange or the connection."""
+        """Read once; returns whether that ended the exchange or the connection."""
         try:
             data = self._recv(READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except ssl.SSLError as error:
-            # With TLS 1.3 a server says only now what it thinks of the client's certificate.
+            # With TLS 1.3 a server refuses the client's certificate only after the handshake.
             return self._handle_end(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
         except OSError as error:
             return self._handle_end(str(error))
         if not data:
             return self._handle_end("closed by the other side")
         if not self.busy:
-            self.owner.connection_failed(self, FailureCode.RESPONSE_MALFORMED, "bytes that nobody asked for")
+            self.owner.connection_failed(self, FailureCode.RESPONSE_MALFORMED, "bytes that no request asked for")
             return True
         if not self.reader.feed(data):
             return False

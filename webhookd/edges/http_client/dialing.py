@@ -1,7 +1,7 @@
-"""From a target to an open connection: look-up, guard, then the addresses one after another.
+"""From a target to an open connection: DNS look-up, egress policy, then the addresses one after another.
 
-way        looked up            judged by the guard                 dialled
-direct     the endpoint's name  each address found, and literals    the address that was judged
+way        looked up            checked by the egress policy        connected to
+direct     the endpoint's name  each address found, and literals    the address that was checked
 by proxy   the proxy's name     literals only, before anything      the proxy; it resolves the endpoint's name
 """
 
@@ -24,7 +24,7 @@ from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.target import Target
 
-# What befalls a dial before the proxy has been reached is not the endpoint's doing.
+# Before the proxy has been reached these failures are the proxy's, not the endpoint's.
 _PROXY_CODES = {
     FailureCode.DNS_FAILED, FailureCode.CONNECT_REFUSED, FailureCode.CONNECT_TIMEOUT, FailureCode.CONNECT_FAILED,
 }  # fmt: skip
@@ -32,18 +32,18 @@ _FINAL_CODES = {FailureCode.TLS_FAILED, FailureCode.PROXY_REFUSED}
 
 
 class DialListener(Protocol):
-    """Whoever wants the connection; called on the loop's thread, never from within `Dial.begin`."""
+    """Gets the result of a dial. Called on the loop's thread, never from within `Dial.begin`."""
 
     def connected(self, connection: Connection) -> None:
-        """It is open and the caller's."""
+        """The connection is open; the listener owns it now."""
 
     def dial_failed(self, code: FailureCode, detail: str) -> None:
-        """No address could be reached; the code of the last one tried."""
+        """No address could be reached. The code is that of the last address tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialContext:
-    """What every dial of a loop shares."""
+    """What all dials of one loop share."""
 
     poller: Poller
     dns: DnsResolver
@@ -56,10 +56,9 @@ class DialContext:
 
 
 class Dial:
-    """One attempt to open a connection. The address that the guard has judged is the address that is dialled.
+    """One attempt to open a connection. It connects to the very address that the egress policy allowed.
 
-    A refused or silent address makes way for the next; a failed handshake or a proxy's no does not, since that is
-    an answer.
+    After a refused or silent address it tries the next one. A failed handshake and a proxy's refusal are final.
     """
 
     def __init__(self, context: DialContext, target: Target, listener: DialListener) -> None:
@@ -77,12 +76,12 @@ class Dial:
 
     @property
     def phase_code(self) -> FailureCode:
-        """The failure it would be, were it to end now for lack of time."""
+        """The failure code if the deadline passed now."""
         code = FailureCode.CONNECT_TIMEOUT if self._connection else FailureCode.DNS_FAILED
         return FailureCode.PROXY_FAILED if self._before_proxy else code
 
     def begin(self) -> None:
-        """Set out; the caller hears of it later."""
+        """Start; the listener is called later."""
         by_proxy = self._context.proxy is not None
         if by_proxy and self._endpoint_address is not None and not self._allows(self._endpoint_address):
             self._context.call_soon(self._report_failure)
@@ -94,7 +93,7 @@ class Dial:
             self._context.dns.look_up(self._first_hop.host, self._first_hop.port, self._resolved)
 
     def check(self, now: float) -> None:
-        """Lose patience with a look-up or an address that takes too long."""
+        """End a look-up or a connection attempt that has reached its timeout."""
         limits = self._context.limits
         if self._connection is None:
             if now - self._since_s >= limits.lookup_timeout_s:
@@ -104,7 +103,7 @@ class Dial:
             self._try_next(FailureCode.CONNECT_TIMEOUT, "no answer in time")
 
     def cancel(self) -> None:
-        """Stop without a word."""
+        """Stop without calling the listener."""
         self._finished = True
         if self._connection is not None:
             self._connection.close()
@@ -115,8 +114,8 @@ class Dial:
             self._finished = True
             self._listener.connected(connection)
 
-    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # of Holder
-        """The address did not work out."""
+    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # as ConnectionOwner declares it
+        """This address failed: try the next one, unless the failure is final."""
         if code in _FINAL_CODES:
             self._addresses.clear()
         self._try_next(code, detail)
@@ -189,7 +188,7 @@ class Dial:
 
 
 def _literal(host: str) -> str | None:
-    """The address that a host spells out, in whatever of the ways resolvers read (0x7f.1); None for a name."""
+    """The address that a host spells out, in any notation that resolvers accept (0x7f.1); None for a name."""
     with contextlib.suppress(ValueError):
         return ip_address(host).compressed
     with contextlib.suppress(OSError):

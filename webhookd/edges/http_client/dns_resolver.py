@@ -1,4 +1,4 @@
-"""Names to addresses, on threads of their own: `getaddrinfo` blocks and knows no deadline."""
+"""Resolves names to addresses on separate threads: `getaddrinfo` blocks and has no timeout."""
 
 import queue
 import socket
@@ -9,27 +9,27 @@ from functools import partial
 from webhookd import logs
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""The addresses of a host, best first; blocks; raises OSError when there are none."""
+"""Returns the addresses of a host, best first. Blocks. Raises OSError when there are none."""
 
 LookupResult = Sequence[str] | OSError
 OnResult = Callable[[LookupResult], None]
 CallSoon = Callable[[Callable[[], None]], None]
-"""Has something called on the loop's thread; from any thread."""
+"""Schedules a call on the loop's thread; callable from any thread."""
 
 _log = logs.get(__name__)
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """What the system's resolver says, in its order, without repetitions."""
+    """Ask the system's resolver; its addresses in its order, without duplicates."""
     result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in result))
 
 
 class DnsResolver:
-    """Asks for each host once at a time, however many wait for it, so that a host that hangs holds one thread.
+    """Runs one look-up per host at a time, however many callers wait for it: a host that hangs holds one thread.
 
-    `ask` is for the loop's thread, where the answers arrive too. Whoever no longer wants his answer ignores it. The
-    threads are daemons: a resolver that hangs does not keep the process from ending.
+    `look_up` is called on the loop's thread, and so is `on_result`. A look-up cannot be cancelled: the caller ignores a
+    late result. The threads are daemons, so a hanging resolver does not keep the process from ending.
     """
 
     def __init__(self, resolver: Resolver, call_soon: CallSoon, max_threads: int) -> None:
@@ -41,7 +41,7 @@ class DnsResolver:
         self._requests: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
 
     def look_up(self, host: str, port: int, on_result: OnResult) -> None:
-        """Look up a host; `answer` is called later, never from in here."""
+        """Look up a host; `on_result` is called later, never before this returns."""
         request = (host, port)
         if request in self._waiting:
             self._waiting[request].append(on_result)
@@ -53,7 +53,7 @@ class DnsResolver:
             threading.Thread(target=self._run, name=f"lookup-{self._threads}", daemon=True).start()
 
     def close(self) -> None:
-        """Let the threads end, each after the look-up it is at."""
+        """End the threads, each after its current look-up."""
         for _ in range(self._threads):
             self._requests.put(None)
 
@@ -66,7 +66,7 @@ class DnsResolver:
             return self._resolver(host, port)
         except OSError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # top of a thread: one odd name must not end it
+        except Exception as error:  # noqa: BLE001  # top of a thread: one unusual name must not end it
             _log.warning("lookup_failed", host=host, error=repr(error))
             return OSError(str(error))
 

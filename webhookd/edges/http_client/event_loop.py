@@ -1,4 +1,4 @@
-"""The thread on which all HTTP exchanges of a process take place."""
+"""The event loop: one thread that runs all HTTP exchanges of a process."""
 
 import ssl
 import threading
@@ -21,7 +21,7 @@ from webhookd.flow.attempt.egress_policy import Network, parse_networks
 from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.settings import Settings
 
-_STOP_GRACE_S = 2.0  # for callbacks and errands to return, past the budget
+_STOP_GRACE_S = 2.0  # for callbacks and request sequences to return, beyond the budget
 
 _log = logs.get(__name__)
 
@@ -34,12 +34,12 @@ class _Timer:
 
 
 class ExchangeLoop:
-    """Carries out errands, many at once, each a strict sequence of requests. One per process is enough.
+    """Runs many request sequences at once; within a sequence the next request waits for the response. One per process.
 
-    `submit`, `every`, `start`, `cut` and `stop` are for any thread. A deadline fires up to `sweep_interval_s` late. The
-    thread outlives whatever an errand or a callback raises: that is logged. Nothing survives a crash of the process;
-    whoever submits must know what to do about an errand that never finished. Without a `context` the one that the
-    settings describe is made, which reads files. Raises UnusableSetting for what no request could be sent with.
+    `submit`, `every`, `start`, `abort_all` and `stop` may be called from any thread. A deadline fires up to
+    `sweep_interval_s` late. What a sequence or a callback raises is logged; the thread continues. Nothing survives a
+    crash of the process: the submitter must handle sequences that never finish. Without a `context` one is built from
+    the settings, which reads files. Raises UnusableSetting for settings with which no request can be sent.
     """
 
     def __init__(
@@ -78,38 +78,38 @@ class ExchangeLoop:
 
     @property
     def open_exchanges(self) -> int:
-        """How many errands are under way."""
+        """The number of request sequences in progress."""
         return len(self._exchanges.in_progress)
 
     @property
     def connections(self) -> int:
-        """How many connections are open or being opened, idle ones included."""
+        """The number of connections that are open or being opened, idle ones included."""
         return len(self._poller.registered)
 
     def start(self) -> None:
-        """Start the thread; once."""
+        """Start the thread. Call it once."""
         self._thread.start()
 
     def submit(self, sequence: RequestSequence) -> None:
-        """Have an errand carried out; returns at once. After `stop` the errand hears `Failure(shutdown)`."""
+        """Start a request sequence; returns at once. After `stop` the sequence gets `Failure(shutdown)`."""
         self._call_soon(partial(self._exchanges.begin, sequence))
 
     def every(self, interval_s: float, callback: Callable[[], None]) -> None:
-        """Have something called on the loop's thread again and again; it must not block."""
+        """Call `callback` on the loop's thread every `interval_s`; it must not block."""
         timer = _Timer(interval_s=interval_s, due_s=self._clock() + interval_s, callback=callback)
         self._call_soon(partial(self._add_timer, timer))
 
     def abort_all(self) -> None:
-        """Break off, soon, every exchange that is under way, as `shutdown`; returns at once.
+        """Abort all exchanges in progress with `shutdown`; returns at once.
 
-        The loop goes on, and takes whatever is submitted after this call.
+        The loop continues and accepts sequences that are submitted after this call.
         """
         self._call_soon(self._exchanges.abort_all)
 
     def stop(self, budget_s: float) -> None:
-        """Let the exchanges under way end within the budget, fail the others as `shutdown`, and end the thread.
+        """Let exchanges in progress finish within the budget, fail the others with `shutdown`, and end the thread.
 
-        Blocks until then. Nothing new is sent meanwhile. Stopping twice, or what was never started, is allowed.
+        Blocks until then. No new request is sent meanwhile. It may be called twice, and without `start`.
         """
         self._call_soon(partial(self._begin_stop, self._clock() + budget_s))
         if self._thread.is_alive():
@@ -118,10 +118,10 @@ class ExchangeLoop:
             self._end()
 
     def _call_soon(self, call: Callable[[], None]) -> None:
-        """Have something called on the loop's thread; after the loop's end, right here."""
+        """Schedule a call on the loop's thread; after the loop's end it is made here."""
         self._inbox.append(call)
-        # The loop says that it falls asleep before it looks into the inbox for the last time, so one of the two
-        # sees the other.
+        # The loop sets `_polling` before it checks the inbox for the last time. So either it sees this call, or this
+        # thread sees `_polling`.
         if self._polling:
             self._poller.wake()
         if self._ended:
@@ -133,7 +133,7 @@ class ExchangeLoop:
         self._end()
 
     def _run_once(self) -> None:
-        """Wait for something to happen, and see to all that has."""
+        """Wait for events, then handle all of them."""
         self._polling = True
         ready = self._poller.poll(0 if self._inbox else max(0.0, self._due_s - self._clock()))
         self._polling = False
@@ -182,7 +182,7 @@ class ExchangeLoop:
         self._due_s = min((timer.due_s for timer in self._timers), default=now + 1.0)
 
     def _empty_inbox(self) -> None:
-        for _ in range(len(self._inbox)):  # what these calls add waits for the next turn
+        for _ in range(len(self._inbox)):  # what these calls add waits for the next iteration
             try:
                 call = self._inbox.popleft()
             except IndexError:  # another thread has emptied it, after the loop's end

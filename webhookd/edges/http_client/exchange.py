@@ -1,4 +1,4 @@
-"""An errand under way: one request after another, each after the answer to the one before."""
+"""A request sequence in progress: one request after another, each after the response to the previous one."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,27 +14,27 @@ _log = logs.get(__name__)
 
 
 class RequestSequence(Protocol):
-    """What the loop carries out: requests to one target, decided one at a time."""
+    """Requests to one target; the next one is decided when the outcome of the previous one is known."""
 
     @property
     def target(self) -> Target:
-        """Where all its requests go; asked once."""
+        """Where all its requests go; read once."""
 
     @property
     def deadline_s(self) -> float:
-        """How long one exchange may take in total, look-up and dialling included; asked once."""
+        """The time limit of one exchange, DNS look-up and connecting included; read once."""
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
-        """The whole next request, or None when the errand is finished.
+        """Return the next request as bytes, or None when the sequence is finished.
 
-        Called on the loop's thread, with None first and then with what the previous request came to; must not
-        block. After `Failure(shutdown)` nothing more is sent, whatever it answers. If it raises, that is logged and
-        the errand is dropped.
+        Called on the loop's thread, first with None and then with the outcome of the previous request; must not block.
+        After `Failure(shutdown)` nothing more is sent, whatever it returns. An exception is logged and ends the
+        sequence.
         """
 
 
 class Exchanges:
-    """The errands under way on one loop, and what they share. All on the loop's thread."""
+    """All exchanges in progress on one loop, and what they share. Used on the loop's thread only."""
 
     def __init__(self, dial_context: DialContext, pool: ConnectionPool) -> None:
         self.dial_context = dial_context
@@ -44,22 +44,22 @@ class Exchanges:
         self.in_progress: set[Exchange] = set()
 
     def begin(self, sequence: RequestSequence) -> None:
-        """Take up an errand."""
+        """Start a request sequence."""
         exchange = Exchange(self, sequence)
         self.in_progress.add(exchange)
         exchange.begin()
 
     def sweep(self) -> None:
-        """End what is over its deadline and close what has been idle too long."""
+        """End exchanges past their deadline and close connections that have been idle too long."""
         now = self.clock()
         for exchange in tuple(self.in_progress):
             exchange.check(now)
         self.pool.sweep(now)
 
     def abort_all(self) -> None:
-        """Break off every exchange that is under way: what came of its request is unknown."""
+        """Abort every exchange in progress; the outcome of its request is unknown."""
         for exchange in tuple(self.in_progress):
-            exchange.fail(FailureCode.SHUTDOWN, "broken off by webhookd")
+            exchange.fail(FailureCode.SHUTDOWN, "aborted by webhookd")
 
     def shut_down(self) -> None:
         """End every exchange now and close every connection."""
@@ -69,7 +69,7 @@ class Exchanges:
 
 
 class Exchange:
-    """One errand's request that is out, and how it fares."""
+    """One request sequence, and the request that it waits for."""
 
     __slots__ = ("_advance", "_connection", "_deadline_s", "_dial", "_exchanges", "_request", "_started_s", "_target")
 
@@ -84,11 +84,11 @@ class Exchange:
         self._started_s = exchanges.clock()
 
     def begin(self) -> None:
-        """Ask for the first request and send it."""
+        """Get the first request and send it."""
         self._send_next(self._advance_sequence(None))
 
     def connection_ready(self, connection: Connection) -> None:
-        """The response is over: hand it on, and send what comes back on the same connection if that may be."""
+        """The response is finished: pass it on, and send the next request on the same connection if possible."""
         reader = connection.reader
         if reader.fault:
             self.connection_failed(connection, reader.fault, "not an HTTP response within bounds")
@@ -111,7 +111,7 @@ class Exchange:
             connection.send(request)
 
     def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:
-        """No response from this connection. A stale one is replaced at once by a new one, unnoticed."""
+        """There is no response. A stale connection is replaced by a new one, and the request is sent again."""
         if connection.stale and code is FailureCode.CONNECTION_RESET and not self._exchanges.closing:
             self._drop_connection()
             self._dial_new_connection()
@@ -119,23 +119,23 @@ class Exchange:
             self.fail(code, detail)
 
     def connected(self, connection: Connection) -> None:
-        """A new connection is there: send the request."""
+        """The new connection is open: send the request."""
         self._dial = None
         self._send_over(connection)
 
     def dial_failed(self, code: FailureCode, detail: str) -> None:
-        """No connection is to be had."""
+        """No connection could be opened."""
         self.fail(code, detail)
 
     def check(self, now: float) -> None:
-        """Fail when the deadline has passed; otherwise let the dial look at its own time."""
+        """Fail when the deadline has passed; otherwise let the dial check its own timeouts."""
         if now - self._started_s >= self._deadline_s:
             self.fail(self._dial.phase_code if self._dial else FailureCode.TIMEOUT, "no answer in time")
         elif self._dial is not None:
             self._dial.check(now)
 
     def fail(self, code: FailureCode, detail: str) -> None:
-        """Report that there is no answer, and go on with what the errand makes of it."""
+        """Report the failure to the sequence, and send the request that it returns."""
         sent = self._connection is not None
         self._drop_connection()
         elapsed_s = self._exchanges.clock() - self._started_s
@@ -145,12 +145,12 @@ class Exchange:
     def _advance_sequence(self, outcome: Outcome | None) -> bytes | None:
         try:
             return self._advance(outcome)
-        except Exception:  # noqa: BLE001  # foreign code: the loop outlives its errands
+        except Exception:  # noqa: BLE001  # code of a caller: its errors must not end the loop
             _log.exception("request_sequence_failed", host=self._target.host)
             return None
 
     def _send_next(self, request: bytes | None) -> None:
-        """Send the next request, over an idle connection or a new one, or finish."""
+        """Send the next request over an idle or a new connection; None finishes the sequence."""
         if request is None:
             self._exchanges.in_progress.discard(self)
             return

@@ -1,4 +1,4 @@
-"""Reads responses off one connection, one after another, out of whatever pieces they arrive in."""
+"""Reads the responses on one connection, one after another, from pieces of any size."""
 
 import httptools
 
@@ -11,11 +11,11 @@ _CACHED_BYTES = 4096  # for each connection; larger answers are rarely the same 
 
 
 class ResponseReader:
-    """The response that is arriving: `feed` until it is over, then read `fault` or `status`, `head` and `body`.
+    """The response that is arriving: `feed` until it is finished, then read `fault` or `status`, `head` and `body`.
 
-    Over means: complete, or enough of it seen. `fault` names what is wrong with it, if anything; `keep_alive` says
-    whether another request may follow on the connection. The next `feed` starts the next response. Interim (1xx)
-    responses are skipped. The methods named `on_…` are the parser's.
+    Finished means complete, or read up to the limits. `fault` is the failure code of an invalid response. `keep_alive`
+    says whether another request may follow on the connection. The next `feed` starts the next response. Interim (1xx)
+    responses are skipped. The parser calls the methods named `on_…`.
     """
 
     __slots__ = (
@@ -53,11 +53,11 @@ class ResponseReader:
         self._reset()
 
     def feed(self, data: bytes) -> bool:
-        """Whether the response is over with these bytes.
+        """Read a piece; returns whether the response is finished.
 
-        Many endpoints answer the same bytes every time (their Date changes once a second): a response that came in
-        one piece is remembered, and when the very same bytes come again nothing is parsed. The parser stands between
-        two messages then, so it would say the same.
+        Many endpoints send the same bytes every time (their Date changes once a second). A response that came in one
+        piece is cached, and the same bytes are not parsed again: the parser is between two messages then, so the
+        result would be the same.
         """
         if self.finished:
             if data == self._last_response:
@@ -75,10 +75,10 @@ class ResponseReader:
         return self._update(data)
 
     def end(self) -> bool:
-        """Whether the end of the connection makes what has arrived of a response a whole one.
+        """The connection ended; returns whether that completes the response.
 
-        `over` still speaks of the response before, as long as nothing of this one has arrived: that one must not be
-        taken for an answer to a request it never saw.
+        While nothing of this response has arrived, `finished` still describes the previous one, which must not count
+        as the response to this request.
         """
         if self.finished or not self.head or not ends_with_connection(self.head):
             return False
@@ -88,16 +88,16 @@ class ResponseReader:
 
     @property
     def started(self) -> bool:
-        """Whether any byte of the response that is under way has arrived."""
+        """Whether any byte of the current response has arrived."""
         return not self.finished and self._pieces > 0
 
     def on_message_begin(self) -> None:
-        """A byte that belongs to a message; one too many when the response is over already."""
+        """A message begins; after a finished response these are stray bytes."""
         if self.finished:
             self._stray_bytes = True
 
     def on_headers_complete(self) -> None:
-        """The head has arrived, the one of an interim response included."""
+        """A head has arrived, perhaps that of an interim response."""
         if self._stray_bytes or self.fault:
             return
         self.status = self._parser.get_status_code()
@@ -107,7 +107,7 @@ class ResponseReader:
         self._head_so_far = rest
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body; what is past the bound is counted and dropped."""
+        """A piece of the body has arrived; bytes beyond the limit are counted and dropped."""
         if self._stray_bytes:
             return
         room = self._limits.response_bytes - self._body_bytes
@@ -116,7 +116,7 @@ class ResponseReader:
             self._body_parts.append(data if len(data) <= room else data[:room])
 
     def on_message_complete(self) -> None:
-        """The end of a response, unless it was an interim one."""
+        """A message is complete: the response, or an interim one."""
         if self._stray_bytes:
             return
         if self.status < 200:
@@ -142,7 +142,7 @@ class ResponseReader:
         self._stray_bytes = False
 
     def _update(self, data: bytes) -> bool:
-        """What the pieces read so far amount to."""
+        """Update `fault`, `finished` and `body` after a piece; returns `finished`."""
         if self.fault is None and max(len(self._head_so_far), len(self.head)) > self._limits.head_bytes:
             self.fault = FailureCode.RESPONSE_TOO_LARGE
         if self.fault is None and self._stray_bytes and not self.finished:
@@ -154,11 +154,11 @@ class ResponseReader:
             self._cache_response(data)
         elif self._body_bytes > self._limits.response_bytes + self._limits.drained_bytes:
             self.body = b"".join(self._body_parts)
-            self.finished = True  # enough to answer with; `keep_alive` is still False
+            self.finished = True  # enough of it is read; `keep_alive` is still False
         return self.finished
 
     def _cache_response(self, data: bytes) -> None:
-        if self._stray_bytes:  # behind the response: it was one all the same, but nothing may follow it
+        if self._stray_bytes:  # the response counts, but the connection must not be used again
             self.keep_alive = False
         worth_it = self.keep_alive and self._pieces == 1 and len(data) <= _CACHED_BYTES
         self._last_response = data if worth_it else b""

@@ -1,4 +1,4 @@
-"""The way through an egress proxy on a connection to it, up to where the endpoint's own bytes begin."""
+"""An HTTP CONNECT through the egress proxy, up to where the endpoint's own bytes begin."""
 
 import socket
 
@@ -10,7 +10,7 @@ _READ_BYTES = 16 * 1024
 
 
 class Tunnel:
-    """A CONNECT to one endpoint: asked once, its answer read in whatever pieces it arrives."""
+    """A CONNECT request to one endpoint: sent once, its response read in pieces of any size."""
 
     __slots__ = ("_head_bytes", "_received", "_unsent", "request_sent")
 
@@ -18,15 +18,15 @@ class Tunnel:
         self._unsent = proxy.request(host, port)
         self._received = b""
         self._head_bytes = head_bytes
-        self.request_sent = False  # whether the proxy was reached: from then on it is the endpoint that is waited for
+        self.request_sent = False  # true once the proxy is reached; failures after that are the endpoint's
 
     @property
     def events(self) -> int:
-        """The events that take it further."""
+        """The epoll events that `advance` waits for."""
         return IN | OUT if self._unsent else IN
 
     def advance(self, sock: socket.socket) -> ConnectResult | None:
-        """Go on as far as the connected, non-blocking socket lets it; None when that is not the end of it."""
+        """Send or read as much as the connected, non-blocking socket allows; None while the tunnel is not decided."""
         try:
             if self._unsent:
                 self.request_sent = True
@@ -39,7 +39,7 @@ class Tunnel:
             return TunnelRefused(FailureCode.PROXY_FAILED, f"the proxy: {error.strerror or error}")
         if not data:
             return TunnelRefused(
-                FailureCode.PROXY_FAILED, "the proxy closed the connection before its answer was whole"
+                FailureCode.PROXY_FAILED, "the proxy closed the connection before its response was complete"
             )
         self._received += data
         return read_connect_answer(self._received, self._head_bytes)
