@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
+.PHONY: help demo test check reference format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
 	bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
@@ -26,6 +26,9 @@ test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postg
 
 check: $(VENV)/test ## the checks alone: seconds, no services
 	@exec $(MAKE) --no-print-directory -k format lint types imports
+
+reference: $(VENV)/test ## write the pages of docs/reference that come from the code
+	@exec $(BIN)/python -m reference
 
 format: $(VENV)/test
 	@echo "== ruff format --check"
