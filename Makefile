@@ -11,8 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check reference format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
-	bench-isolation chaos chaos-soak lock clean
+.PHONY: help demo test check reference format lint types imports pytest up down bench bench-idle bench-million \
+	bench-takeover bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from reference.api_page import api_page
 from reference.commands_page import commands_page
 from reference.settings_page import settings_page
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "api.md": api_page,
     "commands.md": commands_page,
     "settings.md": settings_page,
 }
