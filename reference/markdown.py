@@ -21,21 +21,14 @@ def code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def rows(text: str, heading: str) -> Iterator[list[str]]:
-    """The cells of each row of the tables below a heading, down to the next heading of its level or above."""
-    level = heading.index(" ")
-    for line in _section(text.splitlines(), heading, level):
-        if line.startswith("| `"):
-            yield [cell.strip() for cell in line.strip().strip("|").replace("\\|", "\0").split("|")]
-
-
-def _section(lines: Iterable[str], heading: str, level: int) -> Iterator[str]:
+def rows(text: str, column: str) -> Iterator[list[str]]:
+    """The cells of each row of the tables whose first column has this name."""
     inside = False
-    for line in lines:
-        if line.startswith("#") and line.index(" ") <= level:
-            inside = line == heading
-        elif inside:
-            yield line
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.replace("\\|", "\0").strip("|").split("|")]
+        inside = line.startswith("|") and (inside or cells[0] == column)
+        if inside and cells[0] != column and not cells[0].startswith("-"):
+            yield [cell.replace("\0", "|") for cell in cells]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from reference.api_page import api_page
+from reference.codes_page import codes_page
 from reference.commands_page import commands_page
 from reference.settings_page import settings_page
 
@@ -12,6 +13,7 @@ FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "api.md": api_page,
+    "codes.md": codes_page,
     "commands.md": commands_page,
     "settings.md": settings_page,
 }

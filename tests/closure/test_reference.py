@@ -1,0 +1,169 @@
+"""The reference in docs/reference says what the code does: nothing is missing there, and nothing is left over.
+
+Oracle: the generators in `reference`, which read settings, commands and the OpenAPI document from the code itself;
+Python's own parser over every call that logs; the classes of errors. Each failure names what is missing where.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+from werkzeug.exceptions import ImATeapot
+
+from api.extensions.problems import KNOWN, STATUS, of_http, of_unexpected
+from command.main import main
+from reference.api_page import described, document
+from reference.codes_page import API_ERRORS, HTTP_ERRORS, LOG_ERRORS, RECORD_CAUSES, status_of
+from reference.log_events import logged
+from reference.pages import FOLDER, PAGES
+from webhookd.errors import (
+    FilterFault,
+    InvalidFilter,
+    MailUnavailable,
+    MailUndeliverable,
+    NoWorkers,
+    QueueStalled,
+    QueueUnavailable,
+    RowsRefused,
+    Unavailable,
+    UndecodableRecord,
+    UpkeepDelayed,
+    WebhookdError,
+)
+from webhookd.flow.burial import WORKER_LOST
+from webhookd.flow.fault_text import MEANING
+from webhookd.flow.outcome import FailureCode
+from webhookd.flow.reasons import EXCHANGES, OWN
+from webhookd.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+AGAIN = "docs/reference/{} is not what the code says: run `make reference` and commit the page"
+
+NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
+    InvalidFilter: "the schema answers it as invalid_input, with the field",
+    Unavailable: "the base of the others",
+    QueueUnavailable: "a notification that fails does not fail the request",
+    MailUnavailable: "only ingest sends mails",
+    MailUndeliverable: "only ingest sends mails",
+    RowsRefused: "only ingest writes rows again and again",
+    UpkeepDelayed: "only ingest renews offsets",
+    NoWorkers: "only ingest watches the queues",
+    QueueStalled: "only ingest watches the queues",
+}
+"""Errors that have an HTTP status by their base class, and that no request raises; each with the reason."""
+
+NEVER_SHOWN = {WebhookdError, UndecodableRecord, FilterFault, InvalidFilter, Unavailable}
+"""Errors whose own code nobody sees: bases of others, and UndecodableRecord, which shows its cause."""
+
+
+NAMED_CAUSES = {"unreadable", WORKER_LOST}
+"""Of records whose reading raises another error, and of batches that nobody reported on."""
+
+
+def kinds_of(base: type[WebhookdError]) -> Iterator[type[WebhookdError]]:
+    """An error class of the product, and all below it."""
+    if base.__module__.startswith(("webhookd.", "api.")):
+        yield base
+    for kind in base.__subclasses__():
+        yield from kinds_of(kind)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_what_the_code_says(name: str) -> None:
+    path = FOLDER / name
+    assert path.exists(), f"docs/reference/{name} is missing: run `make reference`"
+    assert path.read_text(encoding="utf-8") == PAGES[name](), AGAIN.format(name)
+
+
+def test_each_setting_says_what_it_is_for() -> None:
+    silent = [name for name, field in Settings.model_fields.items() if not field.description]
+    assert silent == [], "settings without a description in webhookd/settings.py"
+
+
+def test_each_setting_belongs_to_a_subject() -> None:
+    grouped = [name for subject in Settings.subjects() for name in subject.model_fields]
+    assert sorted(grouped) == sorted(Settings.model_fields)
+
+
+def test_each_option_of_a_command_says_what_it_does() -> None:
+    context = click.Context(main)
+    commands = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    silent = [
+        f"webhookd {name} {option.opts[0]}"
+        for name, command in commands.items()
+        for option in (command.params if command else [])
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert silent == [], "options without help"
+
+
+def test_each_field_of_the_api_is_described() -> None:
+    schemas = document()["components"]["schemas"]
+    silent = [
+        f"{owner}.{name}"
+        for owner, schema in schemas.items()
+        for name, field in schema["properties"].items()
+        if owner != "PaginationMetadata" and not described(field, schemas)  # flask-smorest's own, which nothing uses
+    ]
+    assert silent == [], "fields without a description in api/resources/*/schemas.py"
+
+
+def test_each_parameter_of_the_api_is_described() -> None:
+    silent = [
+        f"{path} {parameter['name']}"
+        for path, item in document()["paths"].items()
+        for operation in item.values()
+        for parameter in (operation if isinstance(operation, list) else operation.get("parameters", []))
+        if "description" not in parameter
+    ]
+    assert silent == [], "parameters without a description in api/resources/*/{schemas,routes}.py"
+
+
+def test_each_code_in_the_log_is_explained() -> None:
+    known = {*explained_codes(), *MEANING}
+    unknown = [f"{c.place}: {c.code}" for c in logged(ROOT) if c.code and c.code not in {c.event, *known}]
+    assert unknown == [], "codes that neither docs/reference/codes.md nor statuses.md explains"
+
+
+def test_each_error_is_explained() -> None:
+    known = {*explained_codes(), *MEANING, *OWN}
+    missing = [kind.__name__ for kind in kinds_of(WebhookdError) if kind.code not in known and kind not in NEVER_SHOWN]
+    assert missing == [], "errors whose code no page explains (reference/codes_page.py)"
+
+
+def explained_codes() -> set[str]:
+    """The codes that docs/reference/codes.md has."""
+    api = {kind.code for kind in API_ERRORS}
+    return api | HTTP_ERRORS.keys() | LOG_ERRORS.keys() | RECORD_CAUSES.keys() | EXCHANGES.keys() | set(FailureCode)
+
+
+def test_each_error_that_the_api_answers_is_listed_and_no_other() -> None:
+    answered = {kind for base, _ in STATUS for kind in kinds_of(base) if kind not in NEVER_ANSWERED}
+    listed = {kind.code: status_of(kind) for kind in API_ERRORS}
+    assert listed == {kind.code: status_of(kind) for kind in answered}, "reference/codes_page.py: API_ERRORS"
+
+
+def test_each_http_error_that_the_api_answers_is_listed_and_no_other() -> None:
+    with Flask("closure").test_request_context("/"):
+        unforeseen = of_unexpected(ValueError("nobody thought of this"))
+    codes = {name for name, _ in KNOWN.values()} | {of_http(ImATeapot()).code, unforeseen.code}
+    assert HTTP_ERRORS.keys() | {"not_found"} == codes, "reference/codes_page.py: HTTP_ERRORS"
+
+
+def test_each_cause_of_a_dead_letter_is_listed_and_no_other() -> None:
+    causes = {*undecodable_causes(), *(kind.code for kind in FilterFault.__subclasses__()), *NAMED_CAUSES}
+    assert RECORD_CAUSES.keys() == causes, "reference/codes_page.py: RECORD_CAUSES"
+
+
+def undecodable_causes() -> Iterator[str]:
+    """The cause of each UndecodableRecord that a module makes."""
+    for path in sorted((ROOT / "webhookd").rglob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        for call in calls:
+            if ast.unparse(call.func) == "UndecodableRecord":
+                module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+                yield getattr(module, ast.unparse(call.args[0]))
