@@ -36,15 +36,17 @@ def api_page() -> str:
 
 
 def _operations(spec: Document) -> Iterator[str]:
-    described = {tag["name"]: tag.get("description", "") for tag in spec["tags"]}
-    for tag, description in described.items():
-        yield f"## {tag.replace('_', ' ').capitalize()}"
-        yield description
+    for tag in spec["tags"]:
+        yield f"## {tag['name'].replace('_', ' ').capitalize()}"
+        yield tag["description"]
         for path, item in spec["paths"].items():
-            shared = item.get("parameters", [])
-            for method, operation in item.items():
-                if method != "parameters" and tag in operation["tags"]:
-                    yield from _operation(f"{method.upper()} {code(path)}", operation, shared)
+            methods = {method: value for method, value in item.items() if tag["name"] in _tags(value)}
+            for method, operation in methods.items():
+                yield from _operation(f"{method.upper()} {code(path)}", operation, item.get("parameters", []))
+
+
+def _tags(value: Any) -> Iterable[str]:  # noqa: ANN401  # an operation, or the parameters that all of a path share
+    return value["tags"] if isinstance(value, Mapping) else ()
 
 
 def _operation(name: str, operation: Document, shared: Iterable[Document]) -> Iterator[str]:
