@@ -6,6 +6,7 @@ Python's own parser over every call that logs; the classes of errors. Each failu
 
 import ast
 from collections.abc import Iterator, Mapping
+from difflib import unified_diff
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from reference.api_page import described, document
 from reference.codes_page import API_ERRORS, HTTP_ERRORS, LOG_ERRORS, RECORD_CAUSES, status_of
 from reference.log_events import logged
 from reference.pages import FOLDER, PAGES
+from tests.closure.findings import told
 from webhookd.errors import (
     FilterFault,
     InvalidFilter,
@@ -41,7 +43,6 @@ from webhookd.flow.reasons import EXCHANGES, OWN
 from webhookd.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-AGAIN = "docs/reference/{} is not what the code says: run `make reference` and commit the page"
 
 NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     InvalidFilter: "the schema answers it as invalid_input, with the field",
@@ -74,14 +75,14 @@ def kinds_of(base: type[WebhookdError]) -> Iterator[type[WebhookdError]]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_what_the_code_says(name: str) -> None:
-    path = FOLDER / name
-    assert path.exists(), f"docs/reference/{name} is missing: run `make reference`"
-    assert path.read_text(encoding="utf-8") == PAGES[name](), AGAIN.format(name)
+    committed = (FOLDER / name).read_text(encoding="utf-8").splitlines()
+    changes = list(unified_diff(committed, PAGES[name]().splitlines(), lineterm="", n=0))
+    assert changes == [], told(f"docs/reference/{name} is out of date: run `make reference` and commit it", changes)
 
 
 def test_each_setting_says_what_it_is_for() -> None:
     silent = [name for name, field in Settings.model_fields.items() if not field.description]
-    assert silent == [], "settings without a description in webhookd/settings.py"
+    assert silent == [], told("settings without a description in webhookd/settings.py", silent)
 
 
 def test_each_setting_belongs_to_a_subject() -> None:
@@ -98,7 +99,7 @@ def test_each_option_of_a_command_says_what_it_does() -> None:
         for option in (command.params if command else [])
         if isinstance(option, click.Option) and not option.help
     ]
-    assert silent == [], "options without help"
+    assert silent == [], told("options without help", silent)
 
 
 def test_each_field_of_the_api_is_described() -> None:
@@ -109,7 +110,7 @@ def test_each_field_of_the_api_is_described() -> None:
         for name, field in schema["properties"].items()
         if owner != "PaginationMetadata" and not described(field, schemas)  # flask-smorest's own, which nothing uses
     ]
-    assert silent == [], "fields without a description in api/resources/*/schemas.py"
+    assert silent == [], told("fields without a description in api/resources/*/schemas.py", silent)
 
 
 def test_each_parameter_of_the_api_is_described() -> None:
@@ -120,19 +121,19 @@ def test_each_parameter_of_the_api_is_described() -> None:
         for parameter in (operation if isinstance(operation, list) else operation.get("parameters", []))
         if "description" not in parameter
     ]
-    assert silent == [], "parameters without a description in api/resources/*/{schemas,routes}.py"
+    assert silent == [], told("parameters without a description in api/resources/*/{schemas,routes}.py", silent)
 
 
 def test_each_code_in_the_log_is_explained() -> None:
     known = {*explained_codes(), *MEANING}
     unknown = [f"{c.place}: {c.code}" for c in logged(ROOT) if c.code and c.code not in {c.event, *known}]
-    assert unknown == [], "codes that neither docs/reference/codes.md nor statuses.md explains"
+    assert unknown == [], told("codes that neither docs/reference/codes.md nor statuses.md explains", unknown)
 
 
 def test_each_error_is_explained() -> None:
     known = {*explained_codes(), *MEANING, *OWN}
     missing = [kind.__name__ for kind in kinds_of(WebhookdError) if kind.code not in known and kind not in NEVER_SHOWN]
-    assert missing == [], "errors whose code no page explains (reference/codes_page.py)"
+    assert missing == [], told("errors whose code no page explains (reference/codes_page.py)", missing)
 
 
 def explained_codes() -> set[str]:
