@@ -7,7 +7,7 @@ code: none may be missing, and none may be left over.
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
-from api.extensions.problems import STATUS, NotJson, NotJsonType, TooLarge
+from api.extensions.error_responses import STATUS, NotJson, NotJsonType, TooLarge
 from reference.markdown import code, page, table
 from webhookd.errors import (
     ClusterMismatch,
@@ -25,12 +25,12 @@ from webhookd.errors import (
     UnusableSubscription,
     WebhookdError,
 )
-from webhookd.flow.burial import WORKER_LOST
-from webhookd.flow.exchange_advice import TO_DO
+from webhookd.flow.alerting.failure_advice import TO_DO
+from webhookd.flow.attempt.exchange_result import FailureCode, Response
+from webhookd.flow.attempt.judge import Refusal, Refused, judge
 from webhookd.flow.filters import decoding
-from webhookd.flow.judge import Refusal, Refused, judge
-from webhookd.flow.outcome import FailureCode, Response
-from webhookd.flow.reasons import EXCHANGES, HTTP
+from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
+from webhookd.flow.status.reason_codes import EXCHANGES, HTTP
 from webhookd.flow.subscription import Retry
 
 INTRODUCTION = """\

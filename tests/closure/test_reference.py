@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from werkzeug.exceptions import ImATeapot
 
-from api.extensions.problems import KNOWN, STATUS, of_http, of_unexpected
+from api.extensions.error_responses import KNOWN, STATUS, from_http_error, from_unexpected
 from command.main import main
 from reference.api_page import described, document
 from reference.codes_page import API_ERRORS, HTTP_ERRORS, LOG_ERRORS, RECORD_CAUSES, status_of
@@ -36,10 +36,10 @@ from webhookd.errors import (
     UpkeepDelayed,
     WebhookdError,
 )
-from webhookd.flow.burial import WORKER_LOST
-from webhookd.flow.fault_text import MEANING
-from webhookd.flow.outcome import FailureCode
-from webhookd.flow.reasons import EXCHANGES, OWN
+from webhookd.flow.alerting.system_fault_text import MEANING
+from webhookd.flow.attempt.exchange_result import FailureCode
+from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
+from webhookd.flow.status.reason_codes import EXCHANGES, OWN
 from webhookd.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,8 +150,8 @@ def test_each_error_that_the_api_answers_is_listed_and_no_other() -> None:
 
 def test_each_http_error_that_the_api_answers_is_listed_and_no_other() -> None:
     with Flask("closure").test_request_context("/"):
-        unforeseen = of_unexpected(ValueError("nobody thought of this"))
-    codes = {name for name, _ in KNOWN.values()} | {of_http(ImATeapot()).code, unforeseen.code}
+        unforeseen = from_unexpected(ValueError("nobody thought of this"))
+    codes = {name for name, _ in KNOWN.values()} | {from_http_error(ImATeapot()).code, unforeseen.code}
     assert HTTP_ERRORS.keys() | {"not_found"} == codes, "reference/codes_page.py: HTTP_ERRORS"
 
 

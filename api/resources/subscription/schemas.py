@@ -68,7 +68,9 @@ class DestinationSchema(Schema):
 class SourceSchema(Schema):
     """One topic, and the filters that a record has to pass."""
 
-    topic = fields.String(required=True, validate=validators.topic, metadata={"description": "Name of the Kafka topic."})
+    topic = fields.String(
+        required=True, validate=validators.topic, metadata={"description": "Name of the Kafka topic."}
+    )
     jmes_filters = fields.List(
         fields.String(validate=validators.jmes_filter),
         load_default=list,
