@@ -17,20 +17,34 @@ _VERBATIM = "\b"
 
 def commands_page() -> str:
     """The whole page."""
-    context = click.Context(main, info_name=PROGRAM)
-    return page("Commands", *(block for found in _commands(main, context, level=1) for block in found))
+    return page("Commands", *(block for context in contexts() for block in _blocks(context)))
 
 
-def _commands(command: click.Command, context: click.Context, level: int) -> Iterator[list[str]]:
-    """The blocks of a command, then those of its sub-commands."""
-    heading = [f"{'#' * level} {context.command_path}"] if level > 1 else []
-    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    yield [*heading, f"```text\n{usage}\n```", *_paragraphs(command.help or ""), *_parameters(command, context)]
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
-            assert child is not None  # noqa: S101  # listed, so there is one
-            yield from _commands(child, click.Context(child, info_name=name, parent=context), level + 1)
+def contexts(parent: click.Context | None = None) -> Iterator[click.Context]:
+    """The context of every command: `webhookd` itself, then its sub-commands, each before its own."""
+    here = parent or click.Context(main, info_name=PROGRAM)
+    yield here
+    if isinstance(here.command, click.Group):
+        for name in here.command.list_commands(here):
+            command = here.command.get_command(here, name)
+            assert command is not None  # noqa: S101  # listed, so there is one
+            yield from contexts(click.Context(command, info_name=name, parent=here))
+
+
+def options(context: click.Context) -> list[click.Option]:
+    """The options of a command; that for help is every command's."""
+    found = [option for option in context.command.get_params(context) if isinstance(option, click.Option)]
+    return [option for option in found if not option.hidden and "--help" not in option.opts]
+
+
+def _blocks(context: click.Context) -> Iterator[str]:
+    if context.parent is not None:
+        yield f"{'#' * len(context.command_path.split())} {context.command_path}"
+    yield f"```text\n{' '.join([context.command_path, *context.command.collect_usage_pieces(context)])}\n```"
+    yield from _paragraphs(context.command.help or "")
+    rows = [_row(option, context) for option in options(context)]
+    if rows:
+        yield table(["Option", "Default", "What it does"], rows)
 
 
 def _paragraphs(text: str) -> Iterator[str]:
@@ -39,13 +53,6 @@ def _paragraphs(text: str) -> Iterator[str]:
             yield f"```text\n{inspect.cleandoc(paragraph.removeprefix(_VERBATIM))}\n```"
         else:
             yield paragraph
-
-
-def _parameters(command: click.Command, context: click.Context) -> Iterator[str]:
-    options = [option for option in command.get_params(context) if isinstance(option, click.Option)]
-    rows = [_row(option, context) for option in options if not option.hidden and "--help" not in option.opts]
-    if rows:
-        yield table(["Option", "Default", "What it does"], rows)
 
 
 def _row(option: click.Option, context: click.Context) -> list[str]:

@@ -10,15 +10,14 @@ from difflib import unified_diff
 from importlib import import_module
 from pathlib import Path
 
-import click
 import pytest
 from flask import Flask
 from werkzeug.exceptions import ImATeapot
 
 from api.extensions.error_responses import KNOWN, STATUS, from_http_error, from_unexpected
-from command.main import main
 from reference.api_page import described, document
 from reference.codes_page import API_ERRORS, HTTP_ERRORS, LOG_ERRORS, RECORD_CAUSES, status_of
+from reference.commands_page import contexts, options
 from reference.log_events import logged
 from reference.pages import FOLDER, PAGES
 from tests.closure.findings import told
@@ -90,16 +89,10 @@ def test_each_setting_belongs_to_a_subject() -> None:
     assert sorted(grouped) == sorted(Settings.model_fields)
 
 
-def test_each_option_of_a_command_says_what_it_does() -> None:
-    context = click.Context(main)
-    commands = {name: main.get_command(context, name) for name in main.list_commands(context)}
-    silent = [
-        f"webhookd {name} {option.opts[0]}"
-        for name, command in commands.items()
-        for option in (command.params if command else [])
-        if isinstance(option, click.Option) and not option.help
-    ]
-    assert silent == [], told("options without help", silent)
+def test_each_command_and_option_says_what_it_does() -> None:
+    silent = [context.command_path for context in contexts() if not context.command.help]
+    silent += [f"{c.command_path} {option.opts[0]}" for c in contexts() for option in options(c) if not option.help]
+    assert silent == [], told("commands and options without help", silent)
 
 
 def test_each_field_of_the_api_is_described() -> None:

@@ -12,7 +12,8 @@ def test_version_is_the_package_version() -> None:
 
 def test_help_keeps_each_way_to_start_on_its_line() -> None:
     lines = CliRunner().invoke(main, ["--help"]).output.splitlines()
-    assert [line.split(":")[0].strip() for line in lines if ":  " in line] == ["Try it", "One endpoint", "A service"]
+    begun = [line.split(":")[0].strip() for line in lines if ":  " in line]
+    assert begun[:3] == ["Try it", "One endpoint", "A service"]
 
 
 def test_settings_are_listed_by_subject() -> None:
