@@ -15,9 +15,11 @@ The management API speaks JSON over HTTP. An API process serves the same descrip
 `/openapi.json`.
 
 A request body is one JSON document in UTF-8 with `Content-Type: application/json`. A field that is not listed here is
-refused, and so is an unknown query parameter. Every error response has the body [Error](#error-object); its codes are
-listed in [Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400,
-404, 405, 413, 415 and 500 with the meaning that those codes have.
+refused; so is a query parameter that is not listed, on paths that have some.
+
+Every error response has the body [Error](#error-object); its codes are listed in
+[Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400, 404, 405,
+413, 415 and 500 with the meaning that those codes have.
 
 The API has no authentication: bind it to loopback or put it behind something that authenticates."""
 

@@ -40,7 +40,7 @@ responses of the API. The reasons of a subscription and the faults of the system
 
 REQUESTS = """\
 Why a request to an endpoint failed. Every status other than 2xx is a failure, and its code is the status: `http_429`.
-Where the table has a class (`http_4xx`) it speaks of the statuses of that class that it does not list. *Sent again*
+Where the table has a class (`http_4xx`) it means the statuses of that class that have no row of their own. *Sent again*
 means: as long as the subscription's `max_retries` allow. When no attempt is left, and after *not sent again*,
 `on_exhausted` decides what happens to the batch."""
 
@@ -55,10 +55,10 @@ ONLY_LOGGED = """\
 The field `code` of a log line has one of the codes above, the code of a fault of the system, the name of its own event,
 or one of these:"""
 
-SENT_AGAIN = "sent again"
-NOT_SENT_AGAIN = "not sent again"
+SENT_AGAIN = "Sent again"
+NOT_SENT_AGAIN = "Not sent again"
 WHAT_FOLLOWS: Mapping[str, str] = {
-    FailureCode.SHUTDOWN: "sent again; does not count as an attempt",
+    FailureCode.SHUTDOWN: f"{SENT_AGAIN}; does not count as an attempt",
     "http_410": f"{NOT_SENT_AGAIN}; the subscription is switched off",
     "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are",
 }
@@ -121,7 +121,7 @@ def codes_page() -> str:
         INTRODUCTION,
         "## Failure codes of a request",
         REQUESTS,
-        table(["Code", "Meaning", "The batch is", "What to do"], _failures()),
+        table(["Code", "Meaning, and what happens to the batch", "What to do"], _failures()),
         "## Error codes of the API",
         ERRORS,
         table(["Code", "HTTP status", "Meaning"], sorted(_errors(), key=lambda row: row[1])),
@@ -136,8 +136,9 @@ def codes_page() -> str:
 
 def _failures() -> Iterator[list[str]]:
     for name, meaning in EXCHANGES.items():
-        yield [code(name), meaning, WHAT_FOLLOWS.get(name) or _what_follows(name), TO_DO[name]]
-    yield [code(FailureCode.SHUTDOWN), SHUTDOWN[0], WHAT_FOLLOWS[FailureCode.SHUTDOWN], SHUTDOWN[1]]
+        yield [code(name), f"{meaning} *{WHAT_FOLLOWS.get(name) or _what_follows(name)}.*", TO_DO[name]]
+    meaning, to_do = SHUTDOWN
+    yield [code(FailureCode.SHUTDOWN), f"{meaning} *{WHAT_FOLLOWS[FailureCode.SHUTDOWN]}.*", to_do]
 
 
 def _what_follows(name: str) -> str:

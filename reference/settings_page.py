@@ -39,11 +39,12 @@ def settings_page() -> str:
 def _group(subject: type[Subject]) -> Iterator[str]:
     yield f"## {subject.title()}"
     rows = [_row(name, field) for name, field in subject.model_fields.items()]
-    yield table(["Variable", "Type", "Default", "What it is for"], rows)
+    yield table(["Variable, type and default", "What it is for"], rows)
 
 
 def _row(name: str, field: FieldInfo) -> list[str]:
-    return [code(f"{PREFIX}{name.upper()}"), _type(name, field), _default(name, field), field.description or ""]
+    about = f"{code(f'{PREFIX}{name.upper()}')}<br>{_type(name, field)}<br>{_default(name, field)}"
+    return [about, field.description or ""]
 
 
 def _type(name: str, field: FieldInfo) -> str:
@@ -79,7 +80,7 @@ def _default(name: str, field: FieldInfo) -> str:
     if value is None or value in {"", ()}:
         return "not set"
     text = f"{value:.10g}" if isinstance(value, float) else str(value)
-    return " ".join([code(text), *_in_words(name, value)])
+    return " ".join(["default", code(text), *_in_words(name, value)])
 
 
 def _in_words(name: str, value: Any) -> Iterator[str]:  # noqa: ANN401  # a default of any type
