@@ -16,7 +16,7 @@ ASK_S = 5.0
     "--forget", is_flag=True, help="Let the next process that reaches Kafka record its cluster. Stop all others first."
 )
 def cluster(*, forget: bool) -> None:
-    """Show the Kafka cluster that the database is about, and the one that the brokers are.
+    """Show the Kafka cluster that the database belongs to, and the one that the brokers form.
 
     The first ingest or API process that reaches Kafka records the cluster's id. Every process refuses to work with
     brokers of another cluster, whose topics and offsets are other ones although they have the same names. To move to

@@ -40,14 +40,18 @@ class Stalled(WebhookdError):
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(0.5, 86400), default=15.0, show_default=True, help="How long orders come in."
+    "--seconds",
+    type=click.FloatRange(0.5, 86400),
+    default=15.0,
+    show_default=True,
+    help="How long orders are produced.",
 )
 def demo(seconds: float) -> None:
     """Deliver a topic of orders to three subscriptions, all in this process, and check what arrives.
 
-    Needs nothing: Kafka is librdkafka's mock cluster, the queue is this process' memory, the database an SQLite file
-    in a temporary directory; API, ingest and worker are the service's own. Leaves nothing behind. Exits with 1 when
-    a record was lost or came out of order.
+    It needs no services: Kafka is librdkafka's mock cluster, the queue is this process' memory, the database an SQLite
+    file in a temporary directory. API, ingest and worker are the service's own. It leaves nothing behind, and exits
+    with 1 when a record was lost or arrived out of order.
     """
     interruption = ShutdownSignals()
     share_between_threads()

@@ -34,51 +34,57 @@ PROGRESS_S = 1.0
 
 
 @click.command()
-@click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="Your Kafka.")
-@click.option("--topic", "topics", required=True, multiple=True, help="What to read; give it again for another topic.")
-@click.option("--url", required=True, help="Where to POST the records.")
-@click.option("--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all hold.")
+@click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="The Kafka brokers.")
+@click.option("--topic", "topics", required=True, multiple=True, help="A topic to read.")
+@click.option("--url", required=True, help="The endpoint that the records are posted to.")
+@click.option(
+    "--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all filters hold."
+)
 @click.option(
     "--on-filter-error",
     type=click.Choice([policy.value for policy in OnFilterError]),
     default=OnFilterError.DEAD_LETTER.value,
     show_default=True,
-    help="What becomes of a record on whose types a filter raises: kept among the dead letters, or dropped.",
+    help="What happens to a record when a filter raises an error on its types.",
 )
-@click.option("--batch-size", type=click.IntRange(1, 1000), default=1, show_default=True, help="Records in a request.")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 1000), default=1, show_default=True, help="Records in a request, at most."
+)
 @click.option(
     "--batch-interval",
     type=click.IntRange(1, 300),
     default=1,
     show_default=True,
-    help="Seconds a batch may take to fill.",
+    help="How many seconds a record waits for others, at most.",
 )
-@click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Sent with every request.")
+@click.option(
+    "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header that is sent with every request."
+)
 @click.option(
     "--from",
     "start",
     type=click.Choice(["earliest", "latest"]),
-    help="Where to begin with a topic that was not read before; latest if not given.",
+    help="Where to begin in a topic that was not read before; latest if not given.",
 )
 @click.option(
     "--state",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("webhookd-state"),
     show_default=True,
-    help="A directory of this command's own; made if missing, one process at a time.",
+    help="The directory of this command's state; created if missing. One process at a time uses it.",
 )
 @click.option(
-    "--allow", multiple=True, metavar="NETWORK", help="A network the URL may lie in besides the internet (CIDR)."
+    "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) that the URL may lead to, besides the internet."
 )
 def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: object) -> None:
     """Deliver topics of your Kafka to one URL, from this one process.
 
-    How far it is stands in Kafka, as the committed offsets of a consumer group; the state directory knows which group.
-    So stop it and start it again as you like, with the same options or with others: it goes on where it was. Records
-    are delivered at least once, in the order of their partition.
+    Its position is kept in Kafka, as the committed offsets of a consumer group; the state directory holds the name of
+    the group. It may be stopped and started again, with the same options or with others, and goes on where it was.
+    Records are delivered at least once, in the order of their partition.
 
-    Ctrl-C or SIGTERM ends it when what is being sent is settled. Exits with 2 when an option is wrong, with 1 when
-    Kafka cannot be reached or another process runs on the same state. WEBHOOKD_… settings apply.
+    Ctrl-C or SIGTERM ends it when the requests in flight have ended. It exits with 2 when an option is wrong, and with
+    1 when Kafka cannot be reached or another process uses the same state. WEBHOOKD_… settings apply.
     """
     interruption = ShutdownSignals()
     share_between_threads()

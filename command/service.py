@@ -17,7 +17,7 @@ from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import share_between_threads
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, UnusableSetting
-from webhookd.settings import Settings
+from webhookd.settings import PREFIX, Settings
 from webhookd.store.migrating import upgrade
 from workers.celery_app import build_celery
 from workers.delivery.process import WorkerProcess
@@ -75,9 +75,9 @@ def api() -> None:
 
 @click.command()
 def ingest() -> None:
-    """Read Kafka for the active subscriptions, and dispatch what matches to the workers.
+    """Read Kafka for the active subscriptions, and publish deliveries for the workers.
 
-    Exits with 78 when the brokers belong to another Kafka cluster than the one the database is about.
+    It exits with 78 when the brokers belong to another Kafka cluster than the database.
     """
     settings = _settings()
     open_many_files()
@@ -104,14 +104,18 @@ def ingest() -> None:
 
 
 @click.command()
-@click.option("--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="Which queue; both when not given.")
-@click.option("--threads", type=click.IntRange(1, 4096), help="Parcels under way at once [WEBHOOKD_WORKER_THREADS].")
+@click.option("--queue", type=click.Choice(sorted(QUEUES)), multiple=True, help="Which queue; both if not given.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 4096),
+    help="Tasks carried out at the same time; WEBHOOKD_WORKER_THREADS if not given.",
+)
 def worker(queue: tuple[str, ...], threads: int | None) -> None:
-    """Post deliveries: a Celery worker for first attempts, retries or both.
+    """Send deliveries: a Celery worker for first attempts, retries or both.
 
     SIGTERM and SIGINT stop it in order and within WEBHOOKD_STOP_BUDGET_S; a second one ends it at once. Neither loses
-    anything. Exit code 70: it had gone deaf to its queue, 1: Celery could not go on (Redis was killed under it, say);
-    either way it wants to be started again.
+    a record. It exits with 70 when it was stuck, and with 1 when Celery could not go on, because Redis was killed, for
+    instance. In both cases it has to be started again.
     """
     settings = _settings()
     open_many_files()
@@ -180,7 +184,7 @@ def _end_stuck(process: WorkerProcess, budget_s: float) -> None:
 def flower(arguments: tuple[str, ...]) -> None:
     """Watch workers and tasks in a browser (Flower); ARGUMENTS are Flower's own.
 
-    Listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login; its remote actions are off
+    It listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login. Its remote actions are off
     unless `--read_only=false` is among the arguments.
     """
     settings = _settings()
@@ -195,9 +199,13 @@ def flower(arguments: tuple[str, ...]) -> None:
 
 @click.command()
 def settings() -> None:
-    """List the environment variables that the processes read, with their values here and what they are for."""
-    for name, value in Settings().shown().items():
-        click.echo(f"WEBHOOKD_{name.upper()}={value}\n    {Settings.model_fields[name].description}")
+    """List the environment variables that the processes read: their values, and what each is for."""
+    values = Settings().shown()
+    for subject in Settings.subjects():
+        click.echo(f"# {subject.title()}")
+        for name, field in subject.model_fields.items():
+            click.echo(f"{PREFIX}{name.upper()}={values[name]}\n    {field.description}")
+        click.echo()
 
 
 def _keep_logging(**_: object) -> None:

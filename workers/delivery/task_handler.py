@@ -216,5 +216,4 @@ def _log_end(sender: DeliverySender) -> None:
         _log.warning("attempt_failed", code=sender.failure_code, retry_in_s=wait_s, **facts)
     else:
         # A stop, or a new epoch, may have come before the first answer.
-        event = "delivered" if sender.done else "delivery_returned"
-        _log.info(event, sending_s=round(sender.took_s, 6), **facts)
+        _log.info("delivered" if sender.done else "delivery_returned", sending_s=round(sender.took_s, 6), **facts)
