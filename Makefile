@@ -12,8 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports docs pytest up service down picture bench bench-idle bench-million bench-takeover \
-	bench-isolation chaos chaos-soak lock clean
+.PHONY: help demo test check format lint types imports docs reference picture pytest up service down bench bench-idle \
+	bench-million bench-takeover bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postg
 
 check: $(VENV)/test ## the checks alone: seconds, no services
 	@exec $(MAKE) --no-print-directory -k format lint types imports docs
+
+reference: $(VENV)/test ## write the pages of docs/reference that come from the code
+	@exec $(BIN)/python -m reference
 
 format: $(VENV)/test
 	@echo "== ruff format --check"

@@ -44,7 +44,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="webhookd")
 def main() -> None:
-    r"""Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
+    """Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
 
     \b
     Try it:        webhookd demo                      needs nothing but Python
@@ -53,7 +53,7 @@ def main() -> None:
     First steps:   webhookd topic create …, webhookd topic produce …, webhookd receive
 
     The service's processes read their settings from WEBHOOKD_… environment variables; `webhookd settings` lists them.
-    """
+    """  # noqa: D301  # click's mark is the backspace character, not a backslash and a b
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import share_between_threads
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, UnusableSetting
-from webhookd.settings import Settings
+from webhookd.settings import PREFIX, Settings
 from webhookd.store.migrating import upgrade
 from workers.celery_app import build_celery
 from workers.delivery.process import WorkerProcess
@@ -202,8 +202,12 @@ def flower(arguments: tuple[str, ...]) -> None:
 @click.command()
 def settings() -> None:
     """List the environment variables that the processes read: their values, and what each is for."""
-    for name, value in Settings().shown().items():
-        click.echo(f"WEBHOOKD_{name.upper()}={value}\n    {Settings.model_fields[name].description}")
+    values = Settings().shown()
+    for subject in Settings.subjects():
+        click.echo(f"# {subject.title()}")
+        for name, field in subject.model_fields.items():
+            click.echo(f"{PREFIX}{name.upper()}={values[name]}\n    {field.description}")
+        click.echo()
 
 
 def _keep_logging(**_: object) -> None:
