@@ -6,7 +6,7 @@ from typing import Protocol
 
 from flask import Flask
 
-from webhookd.flow.control.change_notification import Announcement
+from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.offsets.topic_metadata import TopicRules
 from webhookd.settings import Settings
@@ -38,7 +38,7 @@ class Brokers(Protocol):
 class ChangeNotifications(Protocol):
     """Publishes change notifications; every call raises QueueUnavailable within about a second."""
 
-    def announce(self, announcement: Announcement) -> None:
+    def publish(self, notification: ChangeNotification) -> None:
         """Notify every process of a change."""
 
     def ping(self) -> None:
@@ -48,10 +48,10 @@ class ChangeNotifications(Protocol):
 class Coordination(Protocol):
     """Workers and their queues; every call raises QueueUnavailable within its timeout."""
 
-    def workers(self) -> list[WorkerHeartbeat]:
+    def live_workers(self) -> list[WorkerHeartbeat]:
         """The workers with a recent heartbeat."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue."""
 
     def ping(self) -> None:

@@ -1,1 +1,1 @@
-"""The command line: one module per command; stands on top of everything else."""
+"""The command line: one module per command. It may import every other package."""

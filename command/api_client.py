@@ -1,4 +1,4 @@
-"""The management API as the embedded commands use it, over HTTP like everyone else."""
+"""A client of the management API, which the embedded commands use over HTTP."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,18 +8,18 @@ import requests
 from webhookd.errors import InvalidInput, KafkaUnavailable, Unavailable
 
 TIMEOUT_S = 15.0
-"""Above the longest wait the API has for Kafka and the database."""
+"""Longer than the API's own timeouts for Kafka and the database."""
 
 Document = dict[str, Any]
 
 
 class ManagementClient:
-    """A client of the API at `url`; every call raises InvalidInput for a 4xx and Unavailable for the rest."""
+    """A client of the API at `url`. Every call raises InvalidInput for a 4xx response, Unavailable for other errors."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._session = requests.Session()
-        # A proxy from the environment has no business between two threads of one process.
+        # The API is in this process: do not use a proxy from the environment.
         self._session.trust_env = False
 
     def register(self, document: Mapping[str, Any]) -> Document:
@@ -38,7 +38,7 @@ class ManagementClient:
         return found
 
     def status(self, id_: str) -> Document:
-        """How a subscription is doing."""
+        """A subscription's status."""
         status: Document = self._ask("GET", f"/1/Subscription/{id_}/Status")
         return status
 

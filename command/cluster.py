@@ -1,4 +1,4 @@
-"""`webhookd cluster`: which Kafka cluster the database is about, and how to change that on purpose."""
+"""`webhookd cluster`: shows which Kafka cluster is recorded in the database, and removes the record."""
 
 import click
 
@@ -13,14 +13,16 @@ ASK_S = 5.0
 
 @click.command()
 @click.option(
-    "--forget", is_flag=True, help="Let the next process that reaches Kafka record its cluster. Stop all others first."
+    "--forget",
+    is_flag=True,
+    help="Remove the record; the next process that reaches Kafka records its cluster. Stop all processes first.",
 )
 def cluster(*, forget: bool) -> None:
     """Show the Kafka cluster that the database belongs to, and the one that the brokers form.
 
     The first ingest or API process that reaches Kafka records the cluster's id. Every process refuses to work with
-    brokers of another cluster, whose topics and offsets are other ones although they have the same names. To move to
-    another cluster stop every webhookd process, run this with --forget, and start them with the new
+    brokers of another cluster, because its topics and offsets are different ones under the same names. To move to
+    another cluster stop all webhookd processes, run this with --forget, and start them with the new
     WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS.
     """
     settings = Settings()

@@ -1,4 +1,4 @@
-"""Which Kafka cluster somebody points at."""
+"""Reads id and topics of the Kafka cluster behind some bootstrap servers."""
 
 import logging
 from collections.abc import Set as AbstractSet
@@ -14,14 +14,14 @@ ASK_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterInfo:
-    """Its own id, and the topics it has."""
+    """A cluster's id and the names of its topics."""
 
     id: str
     topics: AbstractSet[str]
 
 
 def probe_cluster(bootstrap_servers: str) -> ClusterInfo:
-    """Ask the brokers; raises KafkaUnavailable when none answers."""
+    """Ask the brokers. Raises KafkaUnavailable when none answers."""
     config: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "client.id": "webhookd-run"}
     try:
         found = AdminClient(config, logger=logging.getLogger("librdkafka")).list_topics(timeout=ASK_S)

@@ -1,10 +1,11 @@
-"""`webhookd demo`: a topic of orders delivered to three subscriptions in this one process, and checked.
+"""`webhookd demo`: delivers a topic of orders to three subscriptions in this one process, and checks the result.
 
+phase      what happens
 start      cluster, receiver, API, three subscriptions, worker, ingest
-opening    an order in each partition, until the first of them have arrived everywhere
-flow       orders for the time asked for, never further ahead than the cluster keeps
-closing    until everything has arrived and is committed
-table      what came of it; the exit code says whether anything was lost
+warm_up    one order in each partition, until every subscription has received them
+produce    orders for the given time, never further ahead than the cluster keeps
+drain      wait until everything has arrived and is committed
+table      the result; the exit code is 1 when a record was lost
 """
 
 from collections.abc import Callable
@@ -21,19 +22,19 @@ from webhookd import clock, logs
 from webhookd.errors import WebhookdError
 
 ORDERS_A_SECOND = 1000
-AHEAD = 8000
-"""Orders that may be in Kafka and not delivered yet: some 2 MB, and the mock cluster keeps 5 MB of each partition."""
+MAX_UNDELIVERED = 8000
+"""The most orders that may be in Kafka but not delivered: some 2 MB; the mock cluster keeps 5 MB of each partition."""
 
 TICK_S = 0.02
-OPENING_S = 30.0
+WARM_UP_S = 30.0
 STALLED_S = 20.0
-"""Without a single delivery for so long the demo gives up and calls what is missing lost."""
+"""After this time without a delivery the demo ends and reports the missing records as lost."""
 
 LOG_LINES = 20
 
 
 class Stalled(WebhookdError):
-    """Nothing was delivered any more."""
+    """No record was delivered any more."""
 
     code = "stalled"
 
@@ -53,122 +54,127 @@ def demo(seconds: float) -> None:
     file in a temporary directory. API, ingest and worker are the service's own. It leaves nothing behind, and exits
     with 1 when a record was lost or arrived out of order.
     """
-    interruption = ShutdownSignals()
+    shutdown = ShutdownSignals()
     share_between_threads()
     with TemporaryDirectory(prefix="webhookd-demo-") as place:
         log = Path(place) / "log.txt"
         with log.open("w", encoding="utf-8") as stream:
             logs.configure("text", "warning", stream)
-            good = _play(Path(place), seconds, interruption)
-        if not good and not interruption.came:
+            good = _run_demo(Path(place), seconds, shutdown)
+        if not good and not shutdown.received:
             _show_log(log)
-    interruption.leave(interruption.exit_code or int(not good))
+    shutdown.exit_process(shutdown.exit_code or int(not good))
 
 
-def _play(place: Path, seconds: float, interruption: ShutdownSignals) -> bool:
-    """The whole demo; answers whether everything arrived, once and in order enough."""
+def _run_demo(place: Path, seconds: float, shutdown: ShutdownSignals) -> bool:
+    """Run the demo; returns whether every record arrived, and in order."""
     began = clock.monotonic()
     try:
-        with DemoEnvironment(place) as stage, DemoDisplay(stage, clock.monotonic) as picture:
-            filtered = DemoRun(stage, picture, interruption).whole(
-                seconds, lambda: picture.say(f"first delivery {clock.monotonic() - began:.1f} s after the start")
+        with DemoEnvironment(place) as environment, DemoDisplay(environment, clock.monotonic) as display:
+            filtered = DemoRun(environment, display, shutdown).run(
+                seconds, lambda: display.print_line(f"first delivery {clock.monotonic() - began:.1f} s after the start")
             )
-            if interruption.came:
-                picture.say("interrupted")
+            if shutdown.received:
+                display.print_line("interrupted")
                 return False
-            return picture.result(filtered)
+            return display.result(filtered)
     except WebhookdError as error:
         click.echo(f"webhookd demo: {error}", err=True)
         return False
 
 
 class DemoRun:
-    """The acts after the start; each returns early when the demo is interrupted."""
+    """The phases after the start. Each returns early when the demo is interrupted."""
 
-    def __init__(self, stage: DemoEnvironment, picture: DemoDisplay, interruption: ShutdownSignals) -> None:
-        self._stage = stage
-        self._picture = picture
-        self._interruption = interruption
+    def __init__(self, environment: DemoEnvironment, display: DemoDisplay, shutdown: ShutdownSignals) -> None:
+        self._environment = environment
+        self._display = display
+        self._shutdown = shutdown
 
-    def whole(self, seconds: float, first_delivered: Callable[[], None]) -> dict[str, int]:
-        """All acts; answers how many records each subscription's filter dropped."""
-        self.opening(first_delivered)
-        self.flow(seconds)
-        self.closing()
+    def run(self, seconds: float, first_delivered: Callable[[], None]) -> dict[str, int]:
+        """Run all phases; returns how many records each subscription's filter dropped."""
+        self.warm_up(first_delivered)
+        self.produce(seconds)
+        self.drain()
         return self.filtered()
 
-    def opening(self, first_delivered: Callable[[], None]) -> None:
-        """One order a partition, which every subscription wants; not measured: it also waits for the consumers."""
-        plays = self._stage.plays
-        for play in plays:
-            play.tally.measuring = False
-        for partition in range(self._stage.partitions):
-            self._stage.orders.produce(partition, large_german=True)
-        until = clock.monotonic() + OPENING_S
-        if self._until(lambda: any(play.tally.requests for play in plays), lambda: until):
+    def warm_up(self, first_delivered: Callable[[], None]) -> None:
+        """Produce one order per partition that matches every filter. Not measured: it also waits for the consumers."""
+        subscriptions = self._environment.subscriptions
+        for subscription in subscriptions:
+            subscription.tally.measuring = False
+        for partition in range(self._environment.partitions):
+            self._environment.orders.produce(partition, large_german=True)
+        until = clock.monotonic() + WARM_UP_S
+        if self._until(lambda: any(subscription.tally.requests for subscription in subscriptions), lambda: until):
             first_delivered()
-        self._until(lambda: len(self._stage.orders.all) > 0 and self._behind() == 0, lambda: until)
-        for play in plays:
-            play.tally.measuring = True
+        self._until(lambda: len(self._environment.orders.all) > 0 and self._undelivered() == 0, lambda: until)
+        for subscription in subscriptions:
+            subscription.tally.measuring = True
 
-    def flow(self, seconds: float) -> None:
-        """Orders at a steady rate; late ones follow as fast as deliveries allow."""
+    def produce(self, seconds: float) -> None:
+        """Produce orders at a steady rate; delayed ones follow as fast as deliveries allow."""
         began = clock.monotonic()
         produced = 0
-        while (now := clock.monotonic()) < began + seconds and not self._interruption.wait(TICK_S):
+        while (now := clock.monotonic()) < began + seconds and not self._shutdown.wait(TICK_S):
             due = int((now - began) * ORDERS_A_SECOND) - produced
-            for _ in range(max(0, min(due, AHEAD - self._behind()))):
-                self._stage.orders.produce()
+            for _ in range(max(0, min(due, MAX_UNDELIVERED - self._undelivered()))):
+                self._environment.orders.produce()
                 produced += 1
-            self._stage.orders.serve()
-            self._picture.refresh()
+            self._environment.orders.poll()
+            self._display.refresh()
 
-    def closing(self) -> None:
-        """Wait for all deliveries, and for their commits."""
-        if self._interruption.came:
+    def drain(self) -> None:
+        """Wait for all deliveries and for their commits."""
+        if self._shutdown.received:
             return
-        self._stage.orders.finish(STALLED_S)
-        last = [clock.monotonic(), self._behind()]
+        self._environment.orders.flush(STALLED_S)
+        last = [clock.monotonic(), self._undelivered()]
 
         def give_up_at() -> float:
-            behind = self._behind()
-            if behind != last[1]:
-                last[:] = [clock.monotonic(), behind]
+            undelivered = self._undelivered()
+            if undelivered != last[1]:
+                last[:] = [clock.monotonic(), undelivered]
             return last[0] + STALLED_S
 
-        self._until(lambda: self._behind() == 0, give_up_at)
+        self._until(lambda: self._undelivered() == 0, give_up_at)
         committed_by = clock.monotonic() + STALLED_S
-        self._until(lambda: all(map(self._stage.committed, self._stage.plays)), lambda: committed_by)
+        self._until(
+            lambda: all(map(self._environment.committed, self._environment.subscriptions)), lambda: committed_by
+        )
 
     def filtered(self) -> dict[str, int]:
-        """How many records the filters dropped, as the status of each subscription has it."""
+        """How many records the filters dropped, from the status of each subscription."""
         until = clock.monotonic() + STALLED_S
-        total = len(self._stage.orders.all)
+        total = len(self._environment.orders.all)
         filtered: dict[str, int] = {}
 
         def all_counted() -> bool:
-            counters = {play.name: self._stage.counters(play) for play in self._stage.plays}
+            counters = {
+                subscription.name: self._environment.counters(subscription)
+                for subscription in self._environment.subscriptions
+            }
             filtered.update((name, count["filtered"]) for name, count in counters.items())
             return all(count["delivered"] + count["filtered"] >= total for count in counters.values())
 
         self._until(all_counted, lambda: until)
         return filtered
 
-    def _behind(self) -> int:
-        return max(play.behind for play in self._stage.plays)
+    def _undelivered(self) -> int:
+        return max(subscription.undelivered for subscription in self._environment.subscriptions)
 
     def _until(self, done: Callable[[], bool], give_up_at: Callable[[], float]) -> bool:
-        """Look every tick; answers whether it is done. A time that is up leaves the verdict to the table."""
-        while not self._interruption.came:
+        """Check every tick until `done`; returns whether it became true in time."""
+        while not self._shutdown.received:
             if done():
                 return True
             if clock.monotonic() >= give_up_at():
                 return False
-            if not self._stage.service.alive:
+            if not self._environment.service.alive:
                 raise Stalled("the worker has ended")
-            self._interruption.wait(TICK_S)
-            self._stage.orders.serve()
-            self._picture.refresh()
+            self._shutdown.wait(TICK_S)
+            self._environment.orders.poll()
+            self._display.refresh()
         return False
 
 

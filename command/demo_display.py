@@ -1,4 +1,4 @@
-"""What the demo shows: a live table on a terminal, a line a second where there is none, and the table at the end."""
+"""The demo's output: a live table on a terminal, otherwise a line a second; at the end the result table."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -19,12 +19,12 @@ PLAIN_WIDTH = 120
 
 
 class DemoDisplay(AbstractContextManager["DemoDisplay"]):
-    """Drawn by the demo's own thread, whenever it calls `refresh`."""
+    """Draws on the demo's own thread, when that calls `refresh`."""
 
-    def __init__(self, stage: DemoEnvironment, monotonic: Monotonic) -> None:
+    def __init__(self, environment: DemoEnvironment, monotonic: Monotonic) -> None:
         console = Console()
         self._console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
-        self._stage = stage
+        self._environment = environment
         self._monotonic = monotonic
         self._began = self._drawn = monotonic()
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -40,12 +40,12 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         if self._live is not None:
             self._live.stop()
 
-    def say(self, line: str) -> None:
-        """One line that stays."""
+    def print_line(self, line: str) -> None:
+        """Print a permanent line."""
         self._console.print(line, highlight=False)
 
     def refresh(self) -> None:
-        """Show how far it is, if the last time was long enough ago."""
+        """Show the progress, at most every LIVE_S or LINE_S seconds."""
         now = self._monotonic()
         if now - self._drawn < (LIVE_S if self._live else LINE_S):
             return
@@ -53,19 +53,30 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         if self._live is not None:
             self._live.update(self._progress(), refresh=True)
         else:
-            delivered = ", ".join(f"{play.name} {len(play.tally.delivered):,}" for play in self._stage.plays)
-            self.say(f"{now - self._began:5.1f} s  {len(self._stage.orders.all):,} orders in; delivered: {delivered}")
+            delivered = ", ".join(
+                f"{subscription.name} {len(subscription.tally.delivered):,}"
+                for subscription in self._environment.subscriptions
+            )
+            self.print_line(
+                f"{now - self._began:5.1f} s  {len(self._environment.orders.all):,} orders in; delivered: {delivered}"
+            )
 
     def result(self, filtered: Mapping[str, int]) -> bool:
-        """Show the table; answers whether nothing was lost and every partition's order was kept."""
+        """Show the result table; returns whether nothing was lost and every partition's order was kept."""
         table = _table("records in", "requests out", "delivered", "filtered", "lost", "duplicates", "p50 ms", "p99 ms")
-        plays = self._stage.plays
-        total = len(self._stage.orders.all)
-        for play in plays:
-            tally, latency = play.tally, play.tally.latency()
-            counts = (total, tally.requests, len(tally.delivered), filtered.get(play.name, 0), play.lost)
+        subscriptions = self._environment.subscriptions
+        total = len(self._environment.orders.all)
+        for subscription in subscriptions:
+            tally, latency = subscription.tally, subscription.tally.latency()
+            counts = (
+                total,
+                tally.requests,
+                len(tally.delivered),
+                filtered.get(subscription.name, 0),
+                subscription.lost,
+            )
             table.add_row(
-                play.name,
+                subscription.name,
                 *(f"{count:,}" for count in (*counts, tally.duplicates)),
                 _milliseconds(latency.p50_s),
                 _milliseconds(latency.p99_s),
@@ -73,31 +84,35 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         if self._live is not None:
             self._live.update("", refresh=True)
         self._console.print(table)
-        self.say(
+        self.print_line(
             "p50 and p99: from an order's timestamp to its arrival at the endpoint; a batch waits until it is full."
         )
-        return self._verdict(plays)
+        return self._verdict(subscriptions)
 
-    def _verdict(self, plays: list[DemoSubscription]) -> bool:
+    def _verdict(self, subscriptions: list[DemoSubscription]) -> bool:
         faults = {
-            "lost": sum(play.lost for play in plays),
-            "out of order": sum(play.tally.out_of_order for play in plays),
-            "delivered against their filter": sum(play.unexpected for play in plays),
-            "not taken by Kafka": self._stage.orders.failed,
-            "subscriptions without their last commit": sum(not self._stage.committed(play) for play in plays),
+            "lost": sum(subscription.lost for subscription in subscriptions),
+            "out of order": sum(subscription.tally.out_of_order for subscription in subscriptions),
+            "delivered against their filter": sum(subscription.unexpected for subscription in subscriptions),
+            "not taken by Kafka": self._environment.orders.failed,
+            "subscriptions without their last commit": sum(
+                not self._environment.committed(subscription) for subscription in subscriptions
+            ),
         }
         found = [f"{count:,} {fault}" for fault, count in faults.items() if count]
-        self.say("FAILED: " + ", ".join(found) if found else "Nothing lost, every partition in order, all committed.")
+        self.print_line(
+            "FAILED: " + ", ".join(found) if found else "Nothing lost, every partition in order, all committed."
+        )
         return not found
 
     def _progress(self) -> Table:
         table = _table("records in", "requests out", "delivered", "duplicates", "p50 ms")
-        for play in self._stage.plays:
-            counts = (len(self._stage.orders.all), play.tally.requests, len(play.tally.delivered))
+        for subscription in self._environment.subscriptions:
+            counts = (len(self._environment.orders.all), subscription.tally.requests, len(subscription.tally.delivered))
             table.add_row(
-                play.name,
-                *(f"{count:,}" for count in (*counts, play.tally.duplicates)),
-                _milliseconds(play.tally.latency().p50_s),
+                subscription.name,
+                *(f"{count:,}" for count in (*counts, subscription.tally.duplicates)),
+                _milliseconds(subscription.tally.latency().p50_s),
             )
         return table
 

@@ -1,4 +1,4 @@
-"""What the demo plays on: a cluster, a receiver and the embedded service, with three subscriptions on one topic."""
+"""The demo's environment: a cluster, a receiver and the embedded service, with three subscriptions on one topic."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -23,7 +23,7 @@ DRAIN_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSubscription:
-    """One subscription of the demo: what it is to receive, and what it has received."""
+    """One subscription of the demo: the records that it should receive, and those that it has received."""
 
     name: str
     id: str
@@ -31,29 +31,29 @@ class DemoSubscription:
     tally: Tally
 
     @property
-    def behind(self) -> int:
-        """How many records are still to come."""
+    def undelivered(self) -> int:
+        """How many records have not been delivered yet."""
         return len(self.expected) - len(self.tally.delivered)
 
     @property
     def lost(self) -> int:
-        """How many of the expected records have not arrived."""
+        """How many of the expected records are missing."""
         return self.expected.minus(self.tally.delivered)
 
     @property
     def unexpected(self) -> int:
-        """How many have arrived that the filter should have kept back."""
+        """How many records have arrived that the filter should have dropped."""
         return self.tally.delivered.minus(self.expected)
 
 
 class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
-    """Everything runs inside the context; at its end nothing is left of it."""
+    """A context: everything is started on entry and removed on exit."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._exits = ExitStack()
         self.partitions = 0
-        self.plays: list[DemoSubscription] = []
+        self.subscriptions: list[DemoSubscription] = []
         self.orders: DemoOrders
         self.service: EmbeddedService
         self._offsets: KafkaAdmin
@@ -70,17 +70,17 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
     ) -> None:
         self._exits.__exit__(kind, error, trace)
 
-    def counters(self, play: DemoSubscription) -> Mapping[str, Any]:
-        """What the subscription's status says."""
-        counters: Mapping[str, Any] = self._api.status(play.id)["counters"]
+    def counters(self, subscription: DemoSubscription) -> Mapping[str, Any]:
+        """The counters in the subscription's status."""
+        counters: Mapping[str, Any] = self._api.status(subscription.id)["counters"]
         return counters
 
-    def committed(self, play: DemoSubscription) -> bool:
-        """Whether the group's offsets in Kafka are past every record."""
+    def committed(self, subscription: DemoSubscription) -> bool:
+        """Whether the group's committed offsets are past every record."""
         ends = self.orders.all.ends()
         topics = sorted({topic for topic, _ in ends})
         try:
-            commits = self._offsets.commits(f"webhooks-{play.id}", topics, ASK_S)
+            commits = self._offsets.commits(f"webhooks-{subscription.id}", topics, ASK_S)
         except KafkaUnavailable:
             return False
         offsets = {(place.topic, place.number): at.offset for place, at in commits.items()}
@@ -101,7 +101,7 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
             document = {"name": name, "destination": {"webhook": {"url": receiver.url + _path(name)}}, **special}
             id_ = self._api.register(document)["id"]
             expected = self.orders.large_german if name == "filtered" else self.orders.all
-            self.plays.append(
+            self.subscriptions.append(
                 DemoSubscription(name=name, id=id_, expected=expected, tally=receiver.tallies[_path(name)])
             )
         self.service.start()
@@ -119,10 +119,10 @@ def _path(name: str) -> str:
 
 
 def _settings(bootstrap_servers: str, directory: Path) -> Settings:
-    """Production's defaults but for the edges, and for what only this cluster needs."""
+    """The default settings, except for the edges and for what the mock cluster needs."""
     return Settings(
         kafka_bootstrap_servers=bootstrap_servers,
-        # The mock cluster makes the classic protocol wait 3 s, and holds an empty fetch for its whole time.
+        # On the mock cluster the classic protocol waits 3 s, and an empty fetch lasts for its whole wait.
         kafka_group_protocol="consumer",
         kafka_fetch_wait_s=0.01,
         redis_url="memory://",

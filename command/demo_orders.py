@@ -1,4 +1,4 @@
-"""The demo's records: made-up orders, the same in every run, and what was produced of them."""
+"""The demo's records: generated orders, the same in every run, and which of them were produced."""
 
 from functools import partial
 
@@ -9,8 +9,8 @@ from webhookd.testing.offset_tally import Offsets
 
 TOPIC = "orders"
 FILTER = "country == 'DE' && total >= `100`"
-ANYWHERE = -1
-"""librdkafka's word for the partition that the key says."""
+BY_KEY = -1
+"""librdkafka chooses the partition by the key."""
 
 COUNTRIES = ("DE", "FR", "NL", "US", "IN", "BR")
 
@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DemoOrders:
-    """Produces orders, and knows which of them the filter keeps without asking it: the demo's oracle."""
+    """Produces orders, and records which of them the filter must keep, without using the filter."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
@@ -27,8 +27,8 @@ class DemoOrders:
         self.large_german = Offsets()
         self.failed = 0
 
-    def produce(self, partition: int = ANYWHERE, *, large_german: bool = False) -> None:
-        """Send one order on its way, to the partition of its customer if not told otherwise."""
+    def produce(self, partition: int = BY_KEY, *, large_german: bool = False) -> None:
+        """Produce one order, by default to the partition of its customer."""
         number = self._number
         self._number += 1
         country = "DE" if large_german else COUNTRIES[number % len(COUNTRIES)]
@@ -48,12 +48,12 @@ class DemoOrders:
             on_delivery=partial(self._produced, country == "DE" and total >= 100),
         )
 
-    def serve(self, timeout_s: float = 0.0) -> None:
-        """Hear from Kafka what has arrived there."""
+    def poll(self, timeout_s: float = 0.0) -> None:
+        """Handle Kafka's acknowledgements."""
         self._producer.poll(timeout_s)
 
-    def finish(self, timeout_s: float) -> int:
-        """Wait until everything has arrived in Kafka; answers how many orders have not."""
+    def flush(self, timeout_s: float) -> int:
+        """Wait until Kafka has acknowledged all orders; returns how many it has not."""
         self._producer.flush(timeout_s)
         return self._number - len(self.all)
 

@@ -1,11 +1,11 @@
-"""The embedded default: API, ingest and a Celery worker in this one process, over the same code as the service's.
+"""The embedded service: API, ingest and a Celery worker in this one process, with the same code as the service.
 
-The settings choose the edges: an in-memory queue and board (`redis_url="memory://"`) and SQLite in a file. What the
-memory holds dies with the process and is made good from Kafka: the committed offsets are the only state that counts.
+The settings choose the edges: an in-memory queue and coordination store (`redis_url="memory://"`) and SQLite in a file.
+What is in memory is lost with the process and rebuilt from Kafka: the committed offsets are the only state that counts.
 
     __init__   schema, API                    a subscription can be registered before anything runs
-    start      worker, ingest                 who is called is there before who calls
-    stop       ingest (drains), what is being sent, worker, API, edges
+    start      worker, ingest                 the worker consumes before ingest publishes
+    stop       ingest (drains), deliveries in progress, worker, API, edges
 """
 
 from api.application import create_app
@@ -22,13 +22,13 @@ from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
 THREADS = 64
-"""Parcels under way at once; threads only wait, and one subscription has few lanes that can."""
+"""Tasks in progress at once. The threads mostly wait, and one subscription has few lanes."""
 
 WORKER_STOP_S = 10.0
 
 
 class EmbeddedService:
-    """One process' webhookd; `stop` it, whatever happened."""
+    """webhookd in one process. Call `stop` in any case."""
 
     def __init__(self, settings: Settings) -> None:
         upgrade(settings.database_url)
@@ -37,7 +37,7 @@ class EmbeddedService:
         self._process = WorkerProcess(settings, self._edges)
         self._worker = EmbeddedWorker(self._process.app, THREADS)
         self.mismatch: ClusterMismatch | None = None
-        """Set when the brokers turn out to be another cluster's than the database's: nothing is read then."""
+        """Set when the brokers belong to another cluster than the one in the database; nothing is read then."""
         self._ingest = IngestProcess(
             settings, self._edges, self._process.app, lambda error: setattr(self, "mismatch", error)
         )
@@ -54,19 +54,19 @@ class EmbeddedService:
 
     @property
     def alive(self) -> bool:
-        """Whether the worker still works, and ingest may read."""
+        """Whether the worker runs and ingest may read."""
         return self._worker.alive and self.mismatch is None
 
     def start(self) -> None:
-        """Run what is registered. Raises QueueUnavailable when the worker does not come up."""
+        """Start worker and ingest. Raises QueueUnavailable when the worker does not start."""
         self._worker.start()
-        # Nobody looks into the embedded queues, so nobody is found deaf to them.
-        self._process.start(queues=list(QUEUES.values()), slots=THREADS, stuck=lambda: None)
+        # The length of the in-memory queues is unknown, so a stuck worker is never detected.
+        self._process.start(queues=list(QUEUES.values()), threads=THREADS, stuck=lambda: None)
         self._started = True
         self._ingest.start()
 
     def stop(self, drain_s: float) -> None:
-        """Settle and commit what is being sent within `drain_s`, and end every thread; what is not is sent again."""
+        """Settle and commit what is being sent within `drain_s`, then end all threads. The rest is sent again later."""
         if self._started:
             self._ingest.stop(drain_s)
         self._process.stop(1.0)

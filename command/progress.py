@@ -1,4 +1,4 @@
-"""A line a second for whoever looks on: what the subscription's status says."""
+"""Progress of `webhookd run`: a line when the subscription's status has changed."""
 
 import click
 
@@ -7,7 +7,7 @@ from webhookd.errors import Unavailable
 
 
 class Progress:
-    """Asks the API; says nothing twice."""
+    """Reads the status from the API; prints a line only when it has changed."""
 
     def __init__(self, api: ManagementClient, id_: str, *, shown: bool) -> None:
         self._api = api
@@ -16,13 +16,13 @@ class Progress:
         self._before = ""
 
     def show(self) -> None:
-        """Print a line if something has changed."""
+        """Print a line if the status has changed."""
         if not self._shown:
             return
         try:
             status = self._api.status(self._id)
         except Unavailable:
-            return  # the next second tries again
+            return  # the next call tries again
         counters = status["counters"]
         counts = ", ".join(f"{counters[name]:,} {name.replace('_', '-')}" for name in ("delivered", "filtered"))
         dead = f", {counters['dead_lettered']:,} dead-lettered" if counters["dead_lettered"] else ""

@@ -39,7 +39,7 @@ def receive(port: int, status: int) -> None:
     signals.wait()
     server.shutdown()
     server.server_close()
-    signals.leave(0)
+    signals.exit_process(0)
 
 
 class Receiver(ThreadingHTTPServer):

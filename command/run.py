@@ -1,9 +1,9 @@
-"""`webhookd run`: one subscription against a Kafka of one's own, all of webhookd in this one process.
+"""`webhookd run`: one subscription on an existing Kafka, with all of webhookd in this one process.
 
-check       the URL's address, the networks, Kafka               a line and exit code 2 or 1, before anything is kept
+check       the URL's address, the networks, Kafka               on error one line and exit code 2 or 1
 lock        the state directory                                  one process at a time
-register    over the API: created, changed, or as it was          nothing produced from here on is missed
-run         until SIGINT or SIGTERM                               then what is being sent is settled and committed
+register    create or change the subscription over the API       no record that is produced after this is missed
+run         until SIGINT or SIGTERM                              then what is being sent is settled and committed
 """
 
 import sys
@@ -24,7 +24,7 @@ from command.switch_interval import share_between_threads
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
 from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
-from webhookd.flow.attempt.egress_policy import parse_networks, refusal
+from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.subscription import OnFilterError
 from webhookd.settings import Settings
@@ -86,20 +86,20 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     Ctrl-C or SIGTERM ends it when the requests in flight have ended. It exits with 2 when an option is wrong, and with
     1 when Kafka cannot be reached or another process uses the same state. WEBHOOKD_… settings apply.
     """
-    interruption = ShutdownSignals()
+    shutdown = ShutdownSignals()
     share_between_threads()
     try:
-        _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, interruption)
+        _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, shutdown)
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
-        interruption.leave(2)
+        shutdown.exit_process(2)
     except WebhookdError as error:
         click.echo(f"webhookd run: {error}", err=True)
-        interruption.leave(1)
-    interruption.leave(0)
+        shutdown.exit_process(1)
+    shutdown.exit_process(0)
 
 
-def _run(options: RunOptions, settings: Settings, state: Path, interruption: ShutdownSignals) -> None:
+def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
     logs.configure("text" if on_terminal else settings.log_format, level)
@@ -114,20 +114,20 @@ def _run(options: RunOptions, settings: Settings, state: Path, interruption: Shu
         exits.callback(api.close)
         id_ = register(api, options)
         service.start()
-        _announce(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
-        _until_interrupted(service, Progress(api, id_, shown=on_terminal), interruption)
-        click.echo("stopping: what is being sent is settled and committed; a second signal ends at once")
+        _print_start(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
+        _run_until_signal(service, Progress(api, id_, shown=on_terminal), shutdown)
+        click.echo("stopping after the requests in progress; a second signal ends at once")
 
 
-def _until_interrupted(service: EmbeddedService, progress: Progress, interruption: ShutdownSignals) -> None:
-    while not interruption.wait(PROGRESS_S):
+def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: ShutdownSignals) -> None:
+    while not shutdown.wait(PROGRESS_S):
         if not service.alive:
-            raise service.mismatch or QueueUnavailable("the worker has ended; the log says why")
+            raise service.mismatch or QueueUnavailable("the worker has ended; see the log")
         progress.show()
 
 
 def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Settings:
-    """The service's settings from the environment, with the edges of one process."""
+    """The settings from the environment, with an in-memory queue and the state directory's database."""
     settings = Settings(
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
@@ -141,9 +141,10 @@ def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Se
 
 
 def _check_address(url: str, settings: Settings) -> None:
-    """Say at once what the guard would say to every request. A name that cannot be resolved now may be later.
+    """Raises InvalidInput if the egress policy would refuse every request to this URL.
 
-    An egress proxy resolves names elsewhere, so with one nothing is said before the first request.
+    A name that cannot be resolved now is accepted, since it may be resolved later. An egress proxy resolves names
+    elsewhere, so with one only the URL itself is checked.
     """
     try:
         target = Target.parse(url)
@@ -157,14 +158,14 @@ def _check_address(url: str, settings: Settings) -> None:
         click.echo(f"webhookd run: {target.host} cannot be resolved at the moment: {error}", err=True)
         return
     allowed = parse_networks(settings.egress_allow)
-    reasons = [refusal(address, allowed) for address in addresses]
+    reasons = [refusal_reason(address, allowed) for address in addresses]
     if reasons and all(reasons):
         where = f"{addresses[0]} is not on the public internet ({reasons[0]})"
-        raise InvalidInput(f"{where}: --allow {addresses[0]} lets requests go there", field="--url")
+        raise InvalidInput(f"{where}: allow it with --allow {addresses[0]}", field="--url")
 
 
-def _announce(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
+def _print_start(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
     for topic in options.topics:
         if topic not in cluster.topics:
-            click.echo(f"topic {topic} does not exist yet; it is read as soon as it does")
+            click.echo(f"topic {topic} does not exist yet; it is read as soon as it exists")
     click.echo(f"delivering {', '.join(options.topics)} to {options.url}; status: {status_url}")

@@ -1,4 +1,4 @@
-"""The one subscription of `webhookd run`: created on its first run, found again, and changed when the options are."""
+"""The subscription of `webhookd run`: created on the first run, and changed when the options have changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ OPTIONS = {
     "max_batch_interval_seconds": "--batch-interval",
     "on_filter_error": "--on-filter-error",
 }
-"""Which option a field of the API is set by."""
+"""Which option sets a field of the API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What the command was given about the subscription."""
+    """The options of the command that describe the subscription."""
 
     topics: Sequence[str]
     url: str
@@ -38,11 +38,11 @@ class RunOptions:
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> "RunOptions":
-        """From what click has parsed."""
+        """From the options as click has parsed them."""
         return cls(**cast("dict[str, Any]", dict(values)))
 
     def document(self) -> Document:
-        """What the API takes."""
+        """The subscription as the API accepts it."""
         start = {} if self.start is None else {"start": self.start}
         return {
             "name": NAME,
@@ -56,7 +56,7 @@ class RunOptions:
 
 
 def register(api: ManagementClient, options: RunOptions) -> str:
-    """The subscription's id. Raises InvalidInput that names the option to blame."""
+    """Create or change the subscription; returns its id. Raises InvalidInput with the invalid option."""
     document = options.document()
     known = api.subscriptions()
     try:
@@ -71,7 +71,7 @@ def register(api: ManagementClient, options: RunOptions) -> str:
 
 
 def _differs(wanted: Document, known: Document) -> bool:
-    """Whether the API would change something. Header values it does not show, so those may always have changed."""
+    """Whether the options differ from the stored subscription. The API masks header values: they count as changed."""
     if "unusable" in known or wanted["destination"]["webhook"]["headers"]:
         return True
     return not _is_part_of(wanted, known)

@@ -1,4 +1,4 @@
-"""The processes of the service, one command each; the same lines stand in the Procfile and in docker-compose.yml."""
+"""The processes of the service, one command each; Procfile and docker-compose.yml have the same commands."""
 
 import gc
 import os
@@ -25,25 +25,25 @@ from workers.edges import build_edges
 from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
-FILES = 1 << 20
-"""Open files asked for at most: a hard limit may be infinite, which no system grants as a soft one."""
+MAX_OPEN_FILES = 1 << 20
+"""The highest limit of open files to request: the hard limit may be infinite, which is not valid as a soft limit."""
 
 STUCK_EXIT_CODE = 70
-"""EX_SOFTWARE: told apart from a stop that was asked for, so that "restart on failure" restarts."""
+"""EX_SOFTWARE, which differs from a requested stop, so that "restart on failure" restarts the worker."""
 
 CLUSTER_EXIT_CODE = 78
-"""EX_CONFIG: the settings lead to another Kafka cluster than the database's, which no restart mends."""
+"""EX_CONFIG: the settings name another Kafka cluster than the database's; a restart does not help."""
 
 CELERY_STOP_S = 5.0
-"""What Celery gets to acknowledge and put back tasks when their deliveries have ended; it needs some 0.1 s."""
+"""How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs some 0.1 s."""
 
 _log = logs.get(__name__)
 
 
 def open_many_files() -> None:
-    """Let this process open as many files as it may: a subscription's consumer alone needs some 20 descriptors."""
+    """Raise the limit of open files as far as allowed: a subscription's consumer alone needs some 20 descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         _log.info("open_files_raised", limit=most, before=soft)
@@ -54,7 +54,7 @@ def _settings() -> Settings:
     logs.configure(settings.log_format, settings.log_level)
     _log.info("settings", **settings.shown())
     share_between_threads()
-    # What was imported stays: a full collection that walks over it stops every thread for some 50 ms.
+    # Exclude imported modules from garbage collection: a full collection of them stops every thread for some 50 ms.
     gc.collect()
     gc.freeze()
     return settings
@@ -62,7 +62,7 @@ def _settings() -> Settings:
 
 @click.command()
 def migrate() -> None:
-    """Bring the database's schema up to date."""
+    """Upgrade the database's schema to the current version."""
     settings = _settings()
     upgrade(settings.database_url)
 
@@ -82,20 +82,20 @@ def ingest() -> None:
     settings = _settings()
     open_many_files()
     edges = build_edges(settings)
-    # The first signal drains; a second one ends the process at once, which loses nothing.
-    interruption = ShutdownSignals()
+    # The first signal drains. A second one ends the process at once; nothing is lost.
+    shutdown = ShutdownSignals()
     mismatches: list[ClusterMismatch] = []
 
     def end(error: ClusterMismatch) -> None:
         mismatches.append(error)
-        interruption.wake()
+        shutdown.wake()
 
     try:
         process = IngestProcess(settings, edges, build_celery(settings), end)
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
     process.start()
-    interruption.wait()
+    shutdown.wait()
     process.stop(0.0 if mismatches else settings.stop_budget_s)
     edges.close()
     if mismatches:
@@ -125,76 +125,78 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
     names = queue or tuple(QUEUES)
-    slots = threads or settings.worker_threads
+    threads = threads or settings.worker_threads
     controllers: list[Any] = []
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
-    signals.worker_shutting_down.connect(lambda **_: _stop(process, settings.stop_budget_s), weak=False)
-    # Not before: a start that takes long, on a busy machine, is not deafness, and has no slots to announce.
-    signals.worker_ready.connect(lambda **_: _watch(process, names, slots, settings.stop_budget_s), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: _stop_on_signal(process, settings.stop_budget_s), weak=False)
+    # Not earlier: a worker that is still starting takes no tasks, but is not stuck, and must send no heartbeat.
+    signals.worker_ready.connect(
+        lambda **_: _start_process(process, names, threads, settings.stop_budget_s), weak=False
+    )
     process.app.worker_main(
         [
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
-            f"--concurrency={slots}",
+            f"--concurrency={threads}",
             f"--hostname={'-'.join(names)}.%h.{os.getpid()}",
             "--loglevel=warning",
             "--without-mingle",
             "--without-gossip",
         ]
     )
-    # Celery's command drops what it ended with.
+    # Celery's command does not return the exit code.
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
-def _watch(process: WorkerProcess, names: Sequence[str], slots: int, budget_s: float) -> None:
-    """What begins when Celery consumes the queues."""
-    process.start(queues=[QUEUES[name] for name in names], slots=slots, stuck=lambda: _end_stuck(process, budget_s))
+def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
+    """Start heartbeat and task handler; called when Celery consumes the queues."""
+    process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
 
 
-def _stop(process: WorkerProcess, budget_s: float) -> None:
-    """What the first signal does, inside Celery's handler of it.
+def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
+    """Stop on the first signal; called inside Celery's signal handler.
 
-    Handlers run on the main thread, which is the one that takes tasks: none is taken from here on. When this returns
-    the tasks have ended, and Celery's own stop puts back what it has taken and not begun, countdowns included.
+    Handlers run on the main thread, which also takes tasks, so none is taken from now on. When this returns the tasks
+    have ended. Then Celery's own stop requeues the tasks that it has fetched but not started, countdowns included.
     """
     for number in (*SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     _log.info("worker_stopping", budget_s=budget_s)
     process.stop(budget_s)
-    end = Timer(CELERY_STOP_S, _leave_celery)
+    end = Timer(CELERY_STOP_S, _exit_if_celery_hangs)
     end.daemon = True
     end.start()
 
 
-def _leave_celery() -> None:
-    """A Redis that does not answer holds Celery up for 5 s a task; what is not put back, ingest's lease covers."""
+def _exit_if_celery_hangs() -> None:
+    """Exit when Celery hangs: an unreachable Redis delays it by 5 s a task. Tasks not requeued wait for their lease."""
     _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
-    ShutdownSignals.leave(0)
+    ShutdownSignals.exit_process(0)
 
 
 def _end_stuck(process: WorkerProcess, budget_s: float) -> None:
-    """Celery cannot be relied on to stop: let what is under way end, then end the process."""
+    """End a stuck worker: finish what is in progress, then exit without Celery's own stop, which may hang."""
     process.stop(budget_s)
-    ShutdownSignals.leave(STUCK_EXIT_CODE)
+    ShutdownSignals.exit_process(STUCK_EXIT_CODE)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def flower(arguments: tuple[str, ...]) -> None:
-    """Watch workers and tasks in a browser (Flower); ARGUMENTS are Flower's own.
+    """Show workers and tasks in a browser (Flower); ARGUMENTS are passed to Flower.
 
     It listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login. Its remote actions are off
     unless `--read_only=false` is among the arguments.
     """
     settings = _settings()
     login = settings.flower_login.get_secret_value()
-    # The login goes by the environment: arguments are for every user of the machine to read.
+    # The login is passed in the environment: every user of the machine can read arguments.
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
     build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
     # Flower has stopped by now; at its exit Python would wait for threads that still ask the workers something.
-    ShutdownSignals.leave(0)
+    ShutdownSignals.exit_process(0)
 
 
 @click.command()
@@ -209,4 +211,4 @@ def settings() -> None:
 
 
 def _keep_logging(**_: object) -> None:
-    """Celery configures logging unless somebody answers this signal; ours is configured already."""
+    """Celery configures logging unless this signal has a receiver; webhookd's is configured already."""

@@ -1,6 +1,6 @@
-"""How a command hears that it should end: SIGINT, SIGTERM or SIGHUP, once; the second one ends the process at once.
+"""Shutdown of a command by SIGINT, SIGTERM or SIGHUP: the first one is recorded, a second one ends the process at once.
 
-The handler writes to a pipe and nothing else: a lock or a condition may be held by the very thread it interrupts.
+The handler only writes to a pipe: the thread that it interrupts may hold a lock or a condition.
 """
 
 import os
@@ -16,43 +16,43 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ShutdownSignals:
-    """Made on the main thread, which is the one that waits."""
+    """Installs the handlers. Create it, and wait, on the main thread."""
 
     def __init__(self) -> None:
         self.number = 0
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         for number in SIGNALS:
-            signal.signal(number, self._heard)
+            signal.signal(number, self._handle_signal)
 
     @property
-    def came(self) -> bool:
-        """Whether there was a signal."""
+    def received(self) -> bool:
+        """Whether a signal was received."""
         return self.number != 0
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a command that ended by that signal."""
+        """The exit code that shells expect after that signal; 0 without one."""
         return 128 + self.number if self.number else 0
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for a signal, or to be woken; answers whether there was a signal."""
-        if not self.came:
+        """Wait for a signal or for `wake`; returns whether a signal was received."""
+        if not self.received:
             select.select([self._reader], [], [], timeout_s)
-        return self.came
+        return self.received
 
     def wake(self) -> None:
-        """End the wait without a signal; from any thread."""
+        """End the wait without a signal; any thread."""
         os.write(self._writer, b"!")
 
     @staticmethod
-    def leave(exit_code: int) -> NoReturn:
-        """End the process, after all was stopped and said: a consumer that Kafka does not let go must not hold it."""
+    def exit_process(exit_code: int) -> NoReturn:
+        """End the process at once, after everything was stopped: a consumer that hangs in `close` must not block it."""
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
         self.number = number
@@ -61,7 +61,7 @@ class ShutdownSignals:
 
 @contextmanager
 def leaving_quietly() -> Iterator[None]:
-    """While a command's modules are imported nothing has been started: Ctrl-C ends the process, and says nothing."""
+    """While modules are imported Ctrl-C ends the process without a traceback; nothing has been started yet."""
     before = signal.signal(signal.SIGINT, lambda number, _frame: os._exit(128 + number))
     yield
     signal.signal(signal.SIGINT, before)

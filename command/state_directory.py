@@ -1,4 +1,4 @@
-"""The state directory of `webhookd run`: the database, and a lock that one process holds."""
+"""The state directory of `webhookd run`: the database, the cluster's id, and a lock."""
 
 import fcntl
 from contextlib import AbstractContextManager
@@ -10,9 +10,9 @@ from webhookd.errors import Conflict, InvalidInput
 
 
 class StateDirectory(AbstractContextManager["StateDirectory"]):
-    """Made when it is missing, and locked inside the context; the lock goes with the process, however that ends.
+    """A context: creates the directory if it is missing, and locks it. The lock ends with the process.
 
-    Entering raises InvalidInput when it cannot be written to, and Conflict when another process has it.
+    Entering raises InvalidInput when the directory is not writable, and Conflict when another process uses it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -20,16 +20,16 @@ class StateDirectory(AbstractContextManager["StateDirectory"]):
 
     @property
     def database_url(self) -> str:
-        """The SQLite file in it."""
+        """The URL of the SQLite file in it."""
         return f"sqlite:///{self._path / 'webhookd.db'}"
 
     def belongs_to(self, cluster_id: str) -> None:
-        """Keep the cluster's id, or raise InvalidInput when the state is about another one's offsets."""
+        """Store the cluster's id. Raises InvalidInput when the directory belongs to another cluster."""
         place = self._path / "cluster"
         if not place.exists():
             place.write_text(cluster_id, encoding="utf-8")
         elif place.read_text(encoding="utf-8") != cluster_id:
-            raise InvalidInput(f"{self._path} is about another Kafka cluster", field="--state")
+            raise InvalidInput(f"{self._path} belongs to another Kafka cluster", field="--state")
 
     def __enter__(self) -> Self:
         try:
@@ -41,7 +41,7 @@ class StateDirectory(AbstractContextManager["StateDirectory"]):
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.close()
-            raise Conflict(f"another process runs on {self._path}") from error
+            raise Conflict(f"another process uses {self._path}") from error
         return self
 
     def __exit__(

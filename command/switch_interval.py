@@ -1,11 +1,11 @@
-"""How this interpreter is set up for many threads that mostly wait for each other."""
+"""The interpreter's switch interval, for many threads that mostly wait for each other."""
 
 import sys
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may hold the interpreter while another waits; the default of 5 ms is a delivery's whole latency."""
+"""How long a thread may run while another waits. The default of 5 ms is as long as a whole delivery takes."""
 
 
 def share_between_threads() -> None:
-    """Let threads take turns more often."""
+    """Let the interpreter switch between threads more often."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)

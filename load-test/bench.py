@@ -4,14 +4,14 @@
     python load-test/bench.py --short [case …]
 
 Starts its own Kafka, Redis, Postgres, nginx and the real `webhookd` processes, delivers a backlog case by case, and
-prints each case beside the floors of the same run. Takes some six minutes; stops all it started, also on failure or
-Ctrl-C.
+prints each case beside the floors (see floors.py) of the same run. Takes some six minutes; stops all that it started,
+also on failure or Ctrl-C.
 
-A case (or floor) that delivers nothing fails by its name: the others go on, the table is printed, and the exit code is
-1. So does one that loses, repeats or reorders records, and `workers` when threads are idle while work waits.
+A case or floor that delivers nothing fails: its name is printed, the others continue, and the exit code is 1. A case
+that loses, repeats or reorders records fails too, and `workers` fails when threads are idle while work waits.
 
-`--short` is a test of function and takes half a minute: each case delivers a few thousand records, all of them, once
-and in order; no figure is asserted. It uses the services that WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES name.
+`--short` is a functional test and takes half a minute: each case delivers a few thousand records, all of them, once and
+in order; no figure is asserted. It uses the services in WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES.
 """
 
 import argparse
@@ -35,17 +35,17 @@ SHORT_SECONDS = 1.0
 
 
 class Attempts:
-    """Runs what may fail, and remembers by name what did."""
+    """Runs measurements, and records the names of those that failed."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
 
     def of(self, name: str, measure: Callable[[], list[Row]]) -> list[Row]:
-        """What was measured; nothing when it failed, whatever the reason."""
+        """Run a measurement; returns its rows, or none when it failed for any reason."""
         _say(name)
         try:
             rows = measure()
-        except Exception as error:  # noqa: BLE001 - one case's fault, whatever it is, is not the others'
+        except Exception as error:  # noqa: BLE001 - an error of one case must not stop the others
             self._fail(name, str(error) or repr(error))
             return []
         for fault in {row.fault for row in rows if row.fault}:
@@ -57,14 +57,14 @@ class Attempts:
         self.failed.append(name)
 
     def exit_code(self) -> int:
-        """1 when something failed; says what."""
+        """Print the failed names; returns 1 when there are any."""
         if self.failed:
             print(f"\nFAILED: {', '.join(self.failed)}")
         return 1 if self.failed else 0
 
 
 def main() -> int:
-    """Run the chosen cases; answers the exit code: 1 when one could not be measured, or did not do its work."""
+    """Run the chosen cases; returns the exit code: 1 when one could not be measured, or failed its checks."""
     arguments = _arguments()
     raise_on_signals()
     try:
@@ -92,7 +92,7 @@ def _long(arguments: argparse.Namespace) -> int:
 def run_cases(
     attempts: Attempts, cases: Mapping[str, Callable[[Bench], list[Row]]], bench: Bench, unit_us: float | None
 ) -> list[Row]:
-    """Run one after another; answers the rows of those that did not fail."""
+    """Run the cases one after another; returns the rows of those that did not fail."""
     rows: list[Row] = []
     for name, case in cases.items():
         measured = attempts.of(name, lambda: case(bench))  # noqa: B023 - called at once
@@ -116,7 +116,7 @@ def _short(names: Sequence[str]) -> int:
 
 @contextmanager
 def _checking(rig: ShortRig) -> Iterator[Bench]:
-    """A receiver of its own for each case: what it knows of the order is of this case."""
+    """A separate receiver for each case, so that it checks the order of this case only."""
     with rig.receiver() as receiver:
         yield Bench(
             rig=rig,
@@ -135,9 +135,9 @@ def _say(what: str) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", metavar="case", help=f"of: {' '.join(CASES)}; all when none is given")
-    parser.add_argument("--records", type=int, default=3_000_000, help="in the backlog")
-    parser.add_argument("--seconds", type=float, default=8.0, help="measured for each case")
-    parser.add_argument("--short", action="store_true", help="a test of function: few records, no floors, no figures")
+    parser.add_argument("--records", type=int, default=3_000_000, help="records in the backlog")
+    parser.add_argument("--seconds", type=float, default=8.0, help="measuring time of each case")
+    parser.add_argument("--short", action="store_true", help="a functional test: few records, no floors, no figures")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.cases if name not in CASES]
     if unknown:

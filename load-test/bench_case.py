@@ -1,4 +1,4 @@
-"""What the benchmark's cases share: their sizes, where they deliver to, and when one has failed."""
+"""What the benchmark's cases share: sizes, receivers, and the checks by which a case fails."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,78 +9,78 @@ from rig import LOGS, Receiver, Rig
 from table import Row
 
 WARM_UP_S = 1.5
-"""From the first request on: deliveries grow to the endpoint's pace within two or three of them."""
+"""From the first request on: the size of deliveries adapts to the endpoint within two or three of them."""
 
 START_TIMEOUT_S = SHORT_TIMEOUT_S = 120.0
-"""Nothing is measured by these: they are for a machine that is many times slower, and end a case that is stuck."""
+"""These timeouts end a stuck case, and are long enough for a much slower machine; they are no measurements."""
 
 OURS = ("ingest", "worker")
 
 
 class CaseFailedError(Exception):
-    """A case delivered nothing, not all, or out of order; the text begins with its name."""
+    """A case delivered nothing, not all records, or out of order; the message begins with the case's name."""
 
 
 class Sink(Protocol):
-    """What the cases without a receiver of their own deliver to."""
+    """The receiver of all cases that have no receiver of their own."""
 
     def url(self, path: str, *, tls: bool = False) -> str:
-        """Where requests go; every path has an order of its own."""
+        """The URL for a path; the order is checked per path."""
 
     def requests(self) -> int:
-        """How many requests have come so far."""
+        """How many requests have arrived so far."""
 
     def records(self, batch: int) -> int:
-        """How many records have come so far, when they came `batch` to a request."""
+        """How many records have arrived so far, with `batch` records in a request."""
 
     def check(self, name: str, records: int, *, gaps: bool) -> None:
-        """Raise CaseFailedError unless so many records have come, once and in order."""
+        """Raises CaseFailedError unless exactly `records` records have arrived, once and in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class NginxSink:
-    """Counts requests, and nothing else: it is never what is measured."""
+    """nginx: counts requests only, so that the receiver is never the bottleneck."""
 
     rig: Rig
 
     def url(self, path: str, *, tls: bool = False) -> str:
-        """Where requests go."""
+        """The URL for a path."""
         return (self.rig.nginx.https_url if tls else self.rig.nginx.address) + path
 
     def requests(self) -> int:
-        """How many requests have come so far."""
+        """How many requests have arrived so far."""
         return self.rig.nginx_requests()
 
     def records(self, batch: int) -> int:
-        """As many as the requests had room for."""
+        """Assumes that every batch was full."""
         return self.requests() * batch
 
     def check(self, name: str, records: int, *, gaps: bool) -> None:
-        """Nothing is known of them."""
+        """Nginx does not see records: nothing to check."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckingSink:
-    """Knows each record; over TLS nginx passes requests on to it."""
+    """The checking receiver: counts each record. Over TLS, nginx passes requests on to it."""
 
     rig: Rig
     receiver: Receiver
 
     def url(self, path: str, *, tls: bool = False) -> str:
-        """Where requests go."""
+        """The URL for a path."""
         return (self.rig.nginx.pass_url(self.receiver.port) if tls else self.receiver.url) + path
 
     def requests(self) -> int:
-        """How many requests have come so far."""
+        """How many requests have arrived so far."""
         return int(self.receiver.report()["requests"])
 
     def records(self, batch: int) -> int:
-        """Each was counted."""
+        """The count of the receiver."""
         del batch
         return int(self.receiver.report()["records"])
 
     def check(self, name: str, records: int, *, gaps: bool) -> None:
-        """Gaps are right where a filter drops records."""
+        """Check order and count; `gaps` allows gaps, where a filter drops records."""
         seen = self.receiver.report()
         check_order(name, seen, gaps=gaps)
         check_all(name, seen, records, gaps=gaps)
@@ -88,9 +88,9 @@ class CheckingSink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """`backlog` counts the records of the backlog's topic. `short` runs each case small and to its end, as a test.
+    """The parameters of a run. `backlog` is the number of records in the backlog's topic.
 
-    What a case creates in Kafka is named with the prefix.
+    `short` runs each case with few records and to its end, as a test. Topics of the cases begin with `prefix`.
     """
 
     rig: Rig
@@ -106,21 +106,21 @@ class Bench:
 
     @property
     def warm_up_s(self) -> float:
-        """Before anything is measured."""
+        """How long to wait before the measurement."""
         return 0.0 if self.short else WARM_UP_S
 
-    def usually(self, usual: int, short: int) -> int:
-        """The size, or that of the short form."""
+    def size_for(self, usual: int, short: int) -> int:
+        """The usual size, or that of the short form."""
         return short if self.short else usual
 
-    def at_least(self, seconds: float) -> float:
-        """How long a case that needs so long is measured."""
+    def duration_s(self, seconds: float) -> float:
+        """The measuring time of a case that needs at least `seconds`."""
         return self.seconds if self.short else max(seconds, self.seconds)
 
 
 def row_of(name: str, start: Usage, end: Usage, counts: tuple[int, int], goal: tuple[str, float]) -> Row:
-    """The row of a case in which so many requests and records came. Raises CaseFailedError when none did."""
-    must(min(counts) > 0, f"{name}: nothing was delivered while it was measured")
+    """The row of a case, from its usage and its counts of requests and records. Raises CaseFailedError without any."""
+    require(min(counts) > 0, f"{name}: nothing was delivered while it was measured")
     return Row(
         name=name,
         elapsed_s=end.at - start.at,
@@ -134,29 +134,29 @@ def row_of(name: str, start: Usage, end: Usage, counts: tuple[int, int], goal: t
 
 
 def order(seen: Mapping[str, Any]) -> str:
-    """What a checking receiver says of the order."""
+    """A checking receiver's report on the order, as text."""
     return f"{seen['missing']} gaps, {seen['rewinds']} out of order, {seen['duplicates']} duplicates"
 
 
 def check_order(name: str, seen: Mapping[str, Any], *, gaps: bool = False) -> None:
-    """Raise CaseFailedError when records came out of order, twice or not at all, although nothing died."""
+    """Raises CaseFailedError when records arrived out of order, twice or not at all, although no process was killed."""
     faults = seen["rewinds"] + seen["duplicates"] + (0 if gaps else seen["missing"])
-    must(not faults, f"{name}: {order(seen)}")
+    require(not faults, f"{name}: {order(seen)}")
 
 
 def check_all(name: str, seen: Mapping[str, Any], records: int, *, gaps: bool = False) -> None:
-    """Raise CaseFailedError unless exactly so many records came, counted from each lane's first offset on."""
-    came = seen["records"] if gaps else arrived(seen)
-    must(came == records, f"{name}: {came} of {records} records came")
+    """Raises CaseFailedError unless exactly `records` records arrived, counted from each lane's first offset."""
+    count = seen["records"] if gaps else arrived(seen)
+    require(count == records, f"{name}: {count} of {records} records came")
 
 
 def arrived(seen: Mapping[str, Any]) -> int:
-    """How many records came, from the lanes' first offsets on."""
+    """How many records arrived, counted from each lane's first offset."""
     lanes: Mapping[str, tuple[int, int]] = seen["received_ends"]
     return sum(high - first for first, high in lanes.values())
 
 
-def must(held: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence where it is called
-    """Raise CaseFailedError unless it held."""
+def require(held: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence where it is called
+    """Raises CaseFailedError with the message unless `held`."""
     if not held:
-        raise CaseFailedError(f"{otherwise}; see {LOGS}")
+        raise CaseFailedError(f"{message}; see {LOGS}")

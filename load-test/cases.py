@@ -1,4 +1,4 @@
-"""The benchmark's cases: what each sets up, when it is in steady state, and what it measures then."""
+"""The benchmark's cases: what each sets up, and what it measures in steady state."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ from bench_case import (
     arrived,
     check_all,
     check_order,
-    must,
     order,
+    require,
     row_of,
 )
 from empty_task import round_trips_ms
@@ -30,19 +30,19 @@ BACKLOG_TOPIC = "backlog"
 BACKLOG_PARTITIONS = 4
 
 BUFFERS_FILL_S = 10.0
-"""With many lanes ingest reads ahead for so long before reading and delivering are in balance."""
+"""With many lanes ingest reads ahead for this time, until reading and delivering are in balance."""
 
 RUN_TIMEOUT_S = 120.0
 PRODUCER_LINGER_MS = 5.0
-"""The default of Kafka's own producer; without it the broker spends a core on a sparse trickle."""
+"""The default of Kafka's own producer; without it a sparse trickle costs the broker a core."""
 
 LAST_SHARE = 0.92
-"""Of the backlog: the lanes run dry at different moments, so the end is no steady state."""
+"""The share of the backlog at which the measurement ends: lanes become empty at different times after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """A case that delivers a backlog; `reads` says how many records are read for one that is sent."""
+    """A case that delivers a backlog; `reads` is how many records are read for each one that is sent."""
 
     name: str
     target: float = 0.0
@@ -58,7 +58,7 @@ class Backlog:
     def run(self, bench: Bench) -> list[Row]:
         """Deliver and measure."""
         rig, sink, topic = bench.rig, bench.sink, bench.topic(BACKLOG_TOPIC)
-        count = bench.usually(self.subscriptions, self.short_subscriptions)
+        count = bench.size_for(self.subscriptions, self.short_subscriptions)
         records = bench.backlog * count // self.reads
         with ExitStack() as exits:
             pipeline = exits.enter_context(rig.pipeline())
@@ -67,30 +67,30 @@ class Backlog:
             for number in range(count):
                 url = sink.url(str(number), tls=self.tls)
                 exits.enter_context(rig.subscription(url, topic, batch=self.batch, filters=self.filters))
-            came = wait_until(lambda: sink.requests() > before, START_TIMEOUT_S)
-            must(came, f"{self.name}: no request came")
+            arrived_in_time = wait_until(lambda: sink.requests() > before, START_TIMEOUT_S)
+            require(arrived_in_time, f"{self.name}: no request came")
             if self.filters or bench.short:
                 return [self._whole(bench, pipeline, (before, records), at_start)]
             return [self._steady(bench, pipeline, before, records // self.batch)]
 
     def _steady(self, bench: Bench, pipeline: Pipeline, before: int, total: int) -> Row:
-        """From the end of the warm-up until the time is up or little is left."""
+        """Measure from the end of the warm-up until the time is up or little of the backlog is left."""
         sink, services = bench.sink, bench.rig.services
         time.sleep(self.warm_up_s)
         start, sent = pipeline.usage(services), sink.requests()
         last = before + int(total * LAST_SHARE)
-        must(sent < last, f"{self.name}: the backlog was over before the warm-up was; it takes more --records")
+        require(sent < last, f"{self.name}: the backlog ended before the warm-up; use more --records")
         until = start.at + bench.seconds
         wait_until(lambda: time.monotonic() >= until or sink.requests() >= last, bench.seconds + 1.0)
         requests = sink.requests() - sent
         return self._row(start, pipeline.usage(services), (requests, requests * self.batch * self.reads))
 
     def _whole(self, bench: Bench, pipeline: Pipeline, bounds: tuple[int, int], start: Usage) -> Row:
-        """All of the backlog: what has been read ahead would not be counted in a part of it."""
+        """Measure the whole backlog: in a part of it, records that were read ahead would not be counted."""
         sink, (before, total) = bench.sink, bounds
         began = time.monotonic()
         arrived_all = wait_until(lambda: sink.records(self.batch) - before * self.batch >= total, RUN_TIMEOUT_S)
-        must(arrived_all, f"{self.name}: {sink.records(self.batch) - before * self.batch} of {total} records came")
+        require(arrived_all, f"{self.name}: {sink.records(self.batch) - before * self.batch} of {total} records came")
         sink.check(self.name, total, gaps=self.reads > 1)
         counts = (sink.requests() - before, total * self.reads)
         return replace(self._row(start, pipeline.usage(bench.rig.services), counts), elapsed_s=time.monotonic() - began)
@@ -100,8 +100,8 @@ class Backlog:
 
 
 def sparse(bench: Bench) -> list[Row]:
-    """Subscriptions with a topic of one partition each, and a trickle to all of them."""
-    lanes, per_lane_s, rig, sink = bench.usually(200, 8), 10, bench.rig, bench.sink
+    """Many subscriptions with a topic of one partition each, and few records to each of them."""
+    lanes, per_lane_s, rig, sink = bench.size_for(200, 8), 10, bench.rig, bench.sink
     topics = {bench.topic(f"sparse-{number}"): 1 for number in range(lanes)}
     create_topics(rig.kafka.address, topics)
     with rig.pipeline() as pipeline, ThreadPoolExecutor(8) as pool:
@@ -110,10 +110,10 @@ def sparse(bench: Bench) -> list[Row]:
         try:
             with Trickle(rig.kafka.address, topics, lanes * per_lane_s, linger_ms=PRODUCER_LINGER_MS) as trickle:
                 flowing = wait_until(lambda: sink.requests() - before >= 10 * lanes, START_TIMEOUT_S)
-                must(flowing, f"sparse: {sink.requests() - before} of {10 * lanes} requests came")
+                require(flowing, f"sparse: {sink.requests() - before} of {10 * lanes} requests came")
                 time.sleep(2 * bench.warm_up_s)
                 start, sent = pipeline.usage(rig.services), sink.requests()
-                time.sleep(bench.at_least(15.0))
+                time.sleep(bench.duration_s(15.0))
                 end, requests = pipeline.usage(rig.services), sink.requests() - sent
                 behind = trickle.produced - (sink.requests() - before)
             if bench.short:
@@ -123,12 +123,12 @@ def sparse(bench: Bench) -> list[Row]:
             list(pool.map(rig.unsubscribe, ids))
     row = row_of(f"{lanes} sparse lanes", start, end, (requests, requests), ("request", 3.0))
     return [
-        replace(row, remark=f"{lanes} subscriptions × {per_lane_s} records/s; {behind} records under way at the end")
+        replace(row, remark=f"{lanes} subscriptions × {per_lane_s} records/s; {behind} records in flight at the end")
     ]
 
 
 def latency(bench: Bench) -> list[Row]:
-    """From the producer's call to the receiver's socket, at a steady 500 records a second."""
+    """The time from the producer's call to the receiver's socket, at a steady 500 records a second."""
     rig, topic, per_s = bench.rig, bench.topic("latency"), 500.0
     create_topics(rig.kafka.address, {topic: 4})
     with (
@@ -138,18 +138,18 @@ def latency(bench: Bench) -> list[Row]:
     ):
         with Trickle(rig.kafka.address, {topic: 4}, per_s) as trickle:
             enough = wait_until(lambda: receiver.report()["requests"] > per_s, START_TIMEOUT_S)
-            must(enough, f"latency: {receiver.report()['requests']} requests came")
+            require(enough, f"latency: {receiver.report()['requests']} requests came")
             time.sleep(2 * bench.warm_up_s)
             receiver.reset()
             start = pipeline.usage(rig.services)
-            time.sleep(bench.at_least(12.0))
+            time.sleep(bench.duration_s(12.0))
             end, seen = pipeline.usage(rig.services), receiver.report()
         if bench.short:
             wait_until(lambda: arrived(receiver.report()) >= trickle.produced, SHORT_TIMEOUT_S)
             check_all("latency", receiver.report(), trickle.produced)
         check_order("latency", receiver.report())
     row = row_of("500 records/s", start, end, (seen["requests"], seen["records"]), ("request", 0.0))
-    must(seen["timed"] > 0, "latency: no record said when it was produced")
+    require(seen["timed"] > 0, "latency: no record said when it was produced")
     if bench.short:
         return [row]
     empty = round_trips_ms(rig.redis.address, LOGS / "empty-task.log")
@@ -157,7 +157,7 @@ def latency(bench: Bench) -> list[Row]:
     missed = "!" * (p50 > 6.0 or p99 > 20.0)
     remark = (
         f"append to receiver p50 {p50:.1f} ms (≤ 6), p99 {p99:.1f} ms (≤ 20){missed}, max {seen['max_ms']:.0f} ms; "
-        f"{order(seen)}; empty Celery task there and back p50 {empty[0]:.1f} ms, p99 {empty[1]:.1f} ms"
+        f"{order(seen)}; empty Celery task round trip p50 {empty[0]:.1f} ms, p99 {empty[1]:.1f} ms"
     )
     return [replace(row, remark=remark)]
 
@@ -175,4 +175,4 @@ CASES: Mapping[str, Callable[[Bench], list[Row]]] = {
     "latency": latency,
     "workers": Workers(name="workers").run,
 }
-"""By the name that `make bench CASES=…` takes."""
+"""The cases by their names in `make bench CASES=…`."""

@@ -1,6 +1,6 @@
-"""How long an empty Celery task takes there and back: what each delivery's two hops through Redis cost at least.
+"""The round-trip time of an empty Celery task: the minimum cost of a delivery's two passes through Redis.
 
-python load-test/empty_task.py redis://127.0.0.1:6379/0      the worker, on a queue of its own
+python load-test/empty_task.py redis://127.0.0.1:6379/0      runs the worker, on a queue of its own
 """
 
 import sys
@@ -22,7 +22,7 @@ TIMEOUT_S = 20
 
 
 def build(redis_url: str) -> Celery:
-    """An application with the one task, set as webhookd's is: threads, acknowledged late, no results."""
+    """An application with one task and webhookd's settings: threads, late acknowledgement, no results."""
     app = Celery("webhookd-load-test", broker=redis_url, set_as_current=False)
     app.conf.update(
         task_default_queue=QUEUE,
@@ -43,7 +43,7 @@ def build(redis_url: str) -> Celery:
 
 
 def round_trips_ms(redis_url: str, log_file: Path) -> tuple[float, float]:
-    """The median and the 99th percentile of some hundred trips, one after another."""
+    """The median and the 99th percentile of some hundred round trips, one after another."""
     worker = spawn([sys.executable, Path(__file__).resolve(), redis_url], log_file=log_file)
     try:
         app, redis = build(redis_url), Redis.from_url(redis_url)
@@ -58,12 +58,12 @@ def _trip_ms(app: Celery, redis: Redis, number: int) -> float:
     began = time.perf_counter()
     app.send_task(NAME, args=[number], ignore_result=True)
     if redis.blpop([DONE], timeout=TIMEOUT_S) is None:
-        raise TimeoutError("the empty task did not come back")
+        raise TimeoutError("the empty task was not executed in time")
     return (time.perf_counter() - began) * 1000.0
 
 
 def main() -> None:
-    """Be the worker."""
+    """Run the worker."""
     build(sys.argv[1]).worker_main(
         ["worker", "--concurrency=4", "--loglevel=warning", "--without-mingle", "--without-gossip"]
     )

@@ -1,12 +1,12 @@
-"""What matching a record costs, beside `json.loads` and `jmespath` in the same run on the same record.
+"""The cost of matching a record, compared with `json.loads` and `jmespath` in the same run on the same record.
 
-And what records of 1 MB cost, in processor time: one pass of an ordinary filter, and a hostile filter until it is
-stopped. Those numbers are what `budget` and `costs` are set by.
+It also measures the processor time of records of 1 MB: with an ordinary filter, and with a hostile filter until its
+budget is used up. The budget and costs in webhookd/flow/filters are set by these numbers.
 
     python load-test/filter_cost.py
 
-Ratios carry over between machines, microseconds do not. The best of several rounds is taken, so that a neighbour's
-load does not count.
+Ratios are comparable between machines, microseconds are not. The best of several rounds counts, so that other load on
+the machine does not matter.
 """
 
 import contextlib
@@ -74,12 +74,12 @@ HOSTILE = (
 
 
 def cost_s(call: Callable[[], object]) -> float:
-    """Seconds that one call takes, undisturbed."""
+    """Seconds of one call: the best of all rounds."""
     return min(timeit.repeat(call, number=CALLS, repeat=ROUNDS)) / CALLS
 
 
 def reference_cost_s(expressions: tuple[str, ...]) -> float:
-    """What the same answer costs with `json.loads` and the library."""
+    """Seconds of the same match with `json.loads` and the jmespath library."""
     compiled = [jmespath.compile(expression) for expression in expressions]
 
     def search() -> None:
@@ -91,7 +91,7 @@ def reference_cost_s(expressions: tuple[str, ...]) -> float:
 
 
 def once_s(expression: str, value: bytes) -> float:
-    """Processor seconds that judging the record takes, or trying to."""
+    """Processor seconds of matching the record once, also when the filter fails."""
     matcher = Matcher([expression])
     began = time.process_time()
     with contextlib.suppress(FilterFault):
@@ -100,7 +100,7 @@ def once_s(expression: str, value: bytes) -> float:
 
 
 def print_large() -> None:
-    """The slowest of each kind, for each kind of element."""
+    """Print the slowest ordinary and the slowest hostile filter, for each kind of element."""
     print(f"\nrecord of {LARGE_BYTES} bytes, all an array of{'':10}{'ordinary ms':>12}{'hostile ms':>12}")
     for name, element in ELEMENTS.items():
         count = LARGE_BYTES // (len(element) + 1)
@@ -117,7 +117,7 @@ def main() -> None:
     print(f"{'case':34}{'matcher µs':>11}{'/ loads':>9}{'loads + jmespath / matcher':>28}")
     for name, expressions in CASES.items():
         matcher = Matcher(expressions)
-        taken_s = cost_s(lambda: matcher.matches(RECORD))  # noqa: B023 - called within this turn only
+        taken_s = cost_s(lambda: matcher.matches(RECORD))  # noqa: B023 - called within this iteration only
         ratio = reference_cost_s(expressions) / taken_s
         print(f"{name:34}{taken_s * 1e6:11.2f}{taken_s / unit_s:9.2f}{ratio:28.1f}")
     print_large()

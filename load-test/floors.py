@@ -1,11 +1,12 @@
-"""The floors that a case is compared with, each in a process of its own.
+"""The floors: the least cost of a benchmark case, each measured in a process of its own.
 
     python load-test/floors.py curl --url http://127.0.0.1:8080/
     python load-test/floors.py loop --url … --kafka … --topic … --batch 100 [--ca-file …]
 
-`curl` is a bare libcurl multi loop that posts one rendered record again and again: its CPU per request is the unit
-that carries over between machines. `loop` consumes, renders and posts with webhookd's own reader, envelope and exchange
-loop, without Celery, Redis and ledger: what is above it is what the pipeline's guarantees cost. Prints JSON.
+`curl` is a bare libcurl multi loop that posts one rendered record again and again: its CPU time per request is the
+unit, which is comparable between machines. `loop` consumes, renders and posts with webhookd's own consumer settings,
+envelope and HTTP client, without Celery, Redis and ledger: a case's cost above it is the cost of the delivery
+guarantees. Prints JSON.
 """
 
 import argparse
@@ -43,12 +44,12 @@ CONSUMER = {
     "fetch.wait.max.ms": 200,
     "fetch.queue.backoff.ms": 10,
 }
-"""As the pipeline's reader has it."""
+"""As webhookd's consumers have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """What came of one run: in steady state, of this process alone."""
+    """The result of one run: in steady state, of this process alone."""
 
     requests: int
     elapsed_s: float
@@ -66,7 +67,7 @@ class Stopwatch:
         self._requests = 0
 
     def count(self, requests: int) -> bool:
-        """So many more are done; whether to go on."""
+        """Count finished requests; returns whether to continue."""
         now = time.monotonic()
         if self._start[0]:
             self._requests += requests
@@ -76,9 +77,9 @@ class Stopwatch:
         return now - self._began < WARM_UP_S + self._seconds
 
     def floor(self) -> Floor:
-        """What it came to, up to the last count."""
+        """The result up to the last count."""
         if not self._requests:
-            raise RuntimeError("over before the warm-up was")
+            raise RuntimeError("the input ended before the warm-up")
         return Floor(
             requests=self._requests,
             elapsed_s=self._end[0] - self._start[0],
@@ -129,7 +130,7 @@ def _easy(url: str, payload: bytes, ca_file: Path | None) -> pycurl.Curl:
 
 
 class Posts:
-    """One partition's records as requests, one after another on the exchange loop."""
+    """A request sequence: one partition's records as requests, one after another."""
 
     def __init__(self, target: Target, requests: list[bytes], ended: "SimpleQueue[int]") -> None:
         self.target = target
@@ -139,7 +140,7 @@ class Posts:
         self._ended = ended
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
-        """The next one; a failure ends the floor, since there is nothing to compare then."""
+        """Return the next request. A failure ends the measurement: it would not be comparable."""
         if outcome is not None and not acknowledged(outcome):
             self._ended.put(-1)
             return None
@@ -150,7 +151,7 @@ class Posts:
 
 
 class BareLoop:
-    """Consumes, renders and posts; at most one errand for each partition at a time."""
+    """Consumes, renders and posts; at most one request sequence for each partition at a time."""
 
     def __init__(self, url: str, ca_file: Path | None, batch: int) -> None:
         settings = Settings(egress_allow=("127.0.0.0/8",), egress_ca_file=ca_file)
@@ -160,7 +161,7 @@ class BareLoop:
         self._batch = batch
 
     def run(self, consumer: Consumer, seconds: float) -> Floor:
-        """Go on until the time is up or the topic is at its end."""
+        """Run until the time is up or the topic has ended."""
         self._loop.start()
         watch = Stopwatch(seconds)
         ended: SimpleQueue[int] = SimpleQueue()
@@ -198,7 +199,7 @@ class BareLoop:
 
 
 def loop_floor(arguments: argparse.Namespace) -> Floor:
-    """The bare loop over a topic from its beginning."""
+    """Run the bare loop over a topic from its beginning."""
     consumer = Consumer({"bootstrap.servers": arguments.kafka, "group.id": "floor", **CONSUMER})
     consumer.assign([TopicPartition(arguments.topic, number, 0) for number in range(arguments.partitions)])
     try:

@@ -1,8 +1,8 @@
-"""The records that are delivered: JSON of exactly 300 bytes, every tenth of them paid."""
+"""The records that are delivered: JSON of exactly 300 bytes; every tenth has the status `paid`."""
 
 RECORD_BYTES = 300
 PAID_EVERY = 10
-"""The filter case keeps one record in so many."""
+"""The filter of the case `filter` keeps one record in ten."""
 
 _TEMPLATE = (
     b'{"id":"%012d","type":"order.updated","status":"%b","sent_ns":"%019d","created_at":"2026-11-24T01:59:00Z",'
@@ -14,5 +14,5 @@ _NOTE = b"x" * (RECORD_BYTES - len(_TEMPLATE % (0, b"open", 0)) - 2)
 
 
 def record(number: int, sent_ns: int = 0) -> bytes:
-    """The record of this number; `sent_ns` is when it is produced, for who measures its way."""
+    """The record with this number; `sent_ns` is the time of production, for latency measurements."""
     return b'%b%b"}' % (_TEMPLATE % (number, _STATUS[number % PAID_EVERY], sent_ns), _NOTE)

@@ -1,10 +1,10 @@
-"""What a thousand idle subscriptions cost, against a real broker.
+"""The cost of a thousand idle subscriptions with a real broker.
 
     python load-test/idle.py [--subscriptions 1000] [--seconds 30]
 
-Registers the subscriptions over the API, ten on each topic of one partition, leaves them alone, and measures ingest's
-CPU and memory and the broker's. Then one record goes to a topic after another that has been idle for a minute: how
-late is the first record of an idle subscription?
+It registers the subscriptions over the API, ten on each topic of one partition, lets them idle, and measures CPU and
+memory of ingest and of the broker. Then it produces one record to each of some topics that have been idle for a
+minute, and measures the latency of these first records.
 """
 
 import argparse
@@ -22,27 +22,27 @@ from stack.signals import Interrupted, raise_on_signals
 
 PER_TOPIC = 10
 SETTLE_S = 60.0
-"""As long as the promise says: "idle for a minute"."""
+"""The limit is about subscriptions that have been idle for a minute."""
 
 JOIN_TIMEOUT_S = 180.0
 JOINING_PER_S = 30.0
-"""Records that show who has joined; each goes to ten subscriptions."""
+"""Records that show which subscriptions have joined; each record goes to ten of them."""
 
 FIRST_TOPICS = 40
 FIRST_PER_S = 4.0
 CPU_LIMIT, MEMORY_LIMIT_MB, LATE_LIMIT_MS = 0.5, 1500.0, 250.0
 FILES_EACH = 20
-"""Open files of one consumer: three connections, and what wakes its threads."""
+"""Open files of one consumer: three connections, and the descriptors that wake its threads."""
 
 
 def main() -> int:
-    """Measure; answers the exit code, 1 when a limit is passed."""
+    """Measure; returns the exit code: 1 when a limit is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subscriptions", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
     if arguments.subscriptions < PER_TOPIC:
-        parser.error(f"at least {PER_TOPIC} subscriptions: so many are on one topic")
+        parser.error(f"at least {PER_TOPIC} subscriptions: each topic has that many")
     _allow_files(arguments.subscriptions * FILES_EACH)
     raise_on_signals()
     try:
@@ -64,7 +64,7 @@ def _allow_files(wanted: int) -> None:
 
 @contextmanager
 def _registered(rig: Rig, receiver: Receiver, topics: list[str]) -> Iterator[None]:
-    """The subscriptions; they end with the pipeline and are not deleted one by one."""
+    """Register the subscriptions. They end with the pipeline and are not deleted one by one."""
     began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         wanted = [(topic, f"{receiver.url}{number}") for topic in topics for number in range(PER_TOPIC)]
@@ -99,7 +99,7 @@ def _measure(rig: Rig, pipeline: Pipeline, receiver: Receiver, load: tuple[dict[
 
 
 def _first_records(rig: Rig, receiver: Receiver, topics: list[str]) -> float | None:
-    """The 99th percentile of how late they are, in milliseconds; None when none came."""
+    """The 99th percentile of their latency in milliseconds; None when none arrived."""
     receiver.reset()
     with Trickle(rig.kafka.address, dict.fromkeys(topics, 1), FIRST_PER_S) as trickle:
         time.sleep(len(topics) / FIRST_PER_S)

@@ -1,4 +1,4 @@
-"""What other subscriptions cost ten healthy ones: nothing that can be felt.
+"""How much other subscriptions delay ten healthy ones: hardly measurably.
 
     python load-test/isolation.py [--runs 5] [ROW ...]
 
@@ -8,12 +8,13 @@ A run of `hang`: 110 subscriptions with a topic each, one ingest process, a work
 retries. All endpoints answer; then a hundred of them hang until the deadline (5 s here) on every request; then they
 answer again.
 
-    window            the hundred                                     asked of the ten
-    all answer        answer                                          their p99 is the measure
-    first attempts    hang: each lane's first request of its outage   p99 ≤ 1.2 times that
-    retries           hang: on the queue for retries                  p99 ≤ 1.2 times that
+    window            the hundred                                     required of the ten
+    all answer        answer                                          their p99 is the reference
+    first attempts    hang: each lane's first request of the outage   p99 ≤ 1.2 times the reference
+    retries           hang: on the queue for retries                  p99 ≤ 1.2 times the reference
 
-Of each retry that came due after the hundred had recovered: it begins within 2 s of its time. Medians over the runs.
+Each retry that is due after the hundred have recovered must start within 2 s of its time. The results are medians over
+the runs.
 """
 
 import argparse
@@ -26,27 +27,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from moody_receiver import MoodyReceiver
-from neighbours import Beside, Neighbours
+from neighbours import Comparison, Neighbours
 from publish import Trickle, create_topics
 from rig import LOGS, Rig
 from stack.signals import Interrupted, raise_on_signals
+from switchable_receiver import SwitchableReceiver
 
-HEALTHY, MOODY = 10, 100
-HEALTHY_PER_S, MOODY_PER_S = 10.0, 0.5
-"""Records a second to each topic of either kind."""
+HEALTHY, SWITCHABLE = 10, 100
+HEALTHY_PER_S, SWITCHABLE_PER_S = 10.0, 0.5
+"""Records a second to each topic of the two kinds."""
 
 DEADLINE_S = 5.0
 SETTLE_S, WINDOW_S = 15.0, 20.0
 RECOVERY_S = 60.0
-MOST = 1.2
+MAX_RATIO = 1.2
 ROWS = ("hang", "start", "held")
-LATEST_S = 2.0
+MAX_LATENESS_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """The p99 of each window in milliseconds, and how late retries began, in seconds."""
+    """The p99 of each window in milliseconds, and the delay of retries in seconds."""
 
     answering_ms: float
     first_ms: float
@@ -56,36 +57,36 @@ class Run:
 
 
 class NothingDeliveredError(Exception):
-    """There is nothing to compare: the text begins with the window's name."""
+    """Nothing was delivered in a window; the message begins with the window's name."""
 
 
 class Isolation:
-    """One run's subscriptions and topics."""
+    """The subscriptions and topics of one run."""
 
-    def __init__(self, rig: Rig, receiver: MoodyReceiver, number: int) -> None:
+    def __init__(self, rig: Rig, receiver: SwitchableReceiver, number: int) -> None:
         self._rig = rig
         self._receiver = receiver
         self.healthy = {f"healthy-{number}-{n}": 1 for n in range(HEALTHY)}
-        self.moody = {f"moody-{number}-{n}": 1 for n in range(MOODY)}
-        create_topics(rig.kafka.address, {**self.healthy, **self.moody})
+        self.switchable = {f"switchable-{number}-{n}": 1 for n in range(SWITCHABLE)}
+        create_topics(rig.kafka.address, {**self.healthy, **self.switchable})
         self._paths: dict[str, str] = {}
-        for topic in [*self.healthy, *self.moody]:
+        for topic in [*self.healthy, *self.switchable]:
             path = topic.partition("-")[0] + "/" + topic
             self._paths[rig.subscribe(receiver.url(path), topic, start="latest")] = "/" + path
 
     def run(self) -> Run:
-        """Measure; the subscriptions are deleted at the end."""
+        """Measure, then delete the subscriptions."""
         address = self._rig.kafka.address
         with (
             Trickle(address, self.healthy, HEALTHY_PER_S * HEALTHY),
-            Trickle(address, self.moody, MOODY_PER_S * MOODY),
+            Trickle(address, self.switchable, SWITCHABLE_PER_S * SWITCHABLE),
         ):
             time.sleep(SETTLE_S)
             answering_ms = self._window("all answer", WINDOW_S)
-            self._receiver.sulks = True
+            self._receiver.hanging = True
             first_ms = self._window("first attempts", DEADLINE_S)
             retries_ms = self._window("retries", WINDOW_S)
-            self._receiver.sulks = False
+            self._receiver.hanging = False
             recovered_at = time.time()
             time.sleep(RECOVERY_S)
         late_s = self._lateness(recovered_at)
@@ -108,13 +109,13 @@ class Isolation:
         return late[int(len(late) * 0.99)]
 
     def _lateness(self, recovered_at: float) -> list[float]:
-        """Of each retry that was due after the recovery: by how much the request came later, in seconds."""
+        """For each retry that was due after the recovery: how much later the request arrived, in seconds."""
         offset = time.time() - time.monotonic()
         found = []
         for failed in _failures():
             due = failed.at + failed.retry_in_s
             path = self._paths.get(failed.subscription)
-            if path is None or not recovered_at < due < recovered_at + RECOVERY_S - LATEST_S:
+            if path is None or not recovered_at < due < recovered_at + RECOVERY_S - MAX_LATENESS_S:
                 continue
             later = [at + offset for at in self._receiver.arrivals[path] if at + offset > failed.at]
             found.append(min(later, default=due + RECOVERY_S) - due)
@@ -147,9 +148,9 @@ def _failures() -> list[Failed]:
 
 
 @contextmanager
-def _service() -> Iterator[tuple[Rig, MoodyReceiver]]:
-    """One ingest process and a worker per queue, and who answers them."""
-    with Rig() as rig, MoodyReceiver() as receiver:
+def _service() -> Iterator[tuple[Rig, SwitchableReceiver]]:
+    """Run one ingest process, a worker per queue, and the receiver."""
+    with Rig() as rig, SwitchableReceiver() as receiver:
         rig.environment = {**rig.environment, "WEBHOOKD_REQUEST_DEADLINE_S": str(DEADLINE_S)}
         children = [
             rig.command("ingest"),
@@ -162,14 +163,16 @@ def _service() -> Iterator[tuple[Rig, MoodyReceiver]]:
 
 
 def _held(rows: Sequence[str], count: int) -> bool:
-    """Measure the rows; answers whether all held."""
+    """Measure the rows; returns whether all held."""
     with _service() as (rig, receiver):
-        held = [_hang(rig, receiver, count) if row == "hang" else _beside(row, rig, receiver, count) for row in rows]
+        held = [
+            _hang(rig, receiver, count) if row == "hang" else _run_neighbours(row, rig, receiver, count) for row in rows
+        ]
     return all(held)
 
 
-def _hang(rig: Rig, receiver: MoodyReceiver, count: int) -> bool:
-    """The row `hang`; answers whether it held."""
+def _hang(rig: Rig, receiver: SwitchableReceiver, count: int) -> bool:
+    """Measure the row `hang`; returns whether it held."""
     runs = []
     for number in range(count):
         runs.append(Isolation(rig, receiver, number).run())
@@ -177,9 +180,9 @@ def _hang(rig: Rig, receiver: MoodyReceiver, count: int) -> bool:
     return _report(runs)
 
 
-def _beside(name: str, rig: Rig, receiver: MoodyReceiver, count: int) -> bool:
-    """One of the rows of neighbours.py; answers whether it held."""
-    runs: list[Beside] = []
+def _run_neighbours(name: str, rig: Rig, receiver: SwitchableReceiver, count: int) -> bool:
+    """Measure one of the rows of neighbours.py; returns whether it held."""
+    runs: list[Comparison] = []
     for number in range(count):
         neighbours = Neighbours(rig, receiver, number)
         found = neighbours.start() if name == "start" else neighbours.held()
@@ -190,8 +193,8 @@ def _beside(name: str, rig: Rig, receiver: MoodyReceiver, count: int) -> bool:
             flush=True,
         )
     ratio = statistics.median(run.ratio for run in runs)
-    held = ratio <= MOST and all(run.arrived for run in runs)
-    print(f"ratio: {name} {ratio:.2f} (at most {MOST}): {'held' if held else 'MISSED'}", flush=True)
+    held = ratio <= MAX_RATIO and all(run.arrived for run in runs)
+    print(f"ratio: {name} {ratio:.2f} (at most {MAX_RATIO}): {'held' if held else 'MISSED'}", flush=True)
     return held
 
 
@@ -214,13 +217,14 @@ def _report(runs: list[Run]) -> bool:
     print(_row("median", median))
     first = statistics.median(run.first_ms / run.answering_ms for run in runs)
     retries = statistics.median(run.retries_ms / run.answering_ms for run in runs)
-    held = max(first, retries) <= MOST and median.late_s <= LATEST_S and median.retries > 0
-    print(f"ratios: first attempts {first:.2f}, retries {retries:.2f} (at most {MOST}): {'held' if held else 'MISSED'}")
+    held = max(first, retries) <= MAX_RATIO and median.late_s <= MAX_LATENESS_S and median.retries > 0
+    ratios = f"first attempts {first:.2f}, retries {retries:.2f} (at most {MAX_RATIO})"
+    print(f"ratios: {ratios}: {'held' if held else 'MISSED'}")
     return held
 
 
 def main() -> int:
-    """Print a line a run and the medians; answers the exit code: 1 when a bound is not held."""
+    """Print a line for each run and the medians; returns the exit code: 1 when a bound is not held."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))

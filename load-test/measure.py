@@ -1,4 +1,4 @@
-"""What processes cost: CPU time and resident memory out of /proc, with all their children."""
+"""CPU time and resident memory of processes and their children, from /proc."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-LOOK_INTERVAL_S = 0.02
+POLL_INTERVAL_S = 0.02
 
 Roots = Mapping[str, Sequence[int]]
 """Process ids by the name under which they and their children are counted."""
@@ -23,7 +23,7 @@ class _Process:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """CPU seconds since their start and resident bytes now, by name."""
+    """CPU seconds since the start of the processes and resident bytes now, by name."""
 
     at: float
     cpu_s: Mapping[str, float]
@@ -31,18 +31,18 @@ class Usage:
 
 
 def usage(roots: Roots) -> Usage:
-    """What the processes have used up to now."""
+    """The usage of the processes up to now."""
     table = dict(_processes())
-    families = {name: _family(pids, table) for name, pids in roots.items()}
+    trees = {name: _process_tree(pids, table) for name, pids in roots.items()}
     return Usage(
         at=time.monotonic(),
-        cpu_s={name: sum(p.cpu_s for p in family) for name, family in families.items()},
-        resident_bytes={name: sum(p.resident_bytes for p in family) for name, family in families.items()},
+        cpu_s={name: sum(p.cpu_s for p in tree) for name, tree in trees.items()},
+        resident_bytes={name: sum(p.resident_bytes for p in tree) for name, tree in trees.items()},
     )
 
 
-def wait_until(reached: Callable[[], bool], timeout_s: float, interval_s: float = LOOK_INTERVAL_S) -> bool:
-    """Look again and again; whether it came true in time."""
+def wait_until(reached: Callable[[], bool], timeout_s: float, interval_s: float = POLL_INTERVAL_S) -> bool:
+    """Poll until `reached()`; returns whether it became true in time."""
     deadline = time.monotonic() + timeout_s
     while not reached():
         if time.monotonic() > deadline:
@@ -61,7 +61,7 @@ def _processes() -> Iterator[tuple[int, _Process]]:
         yield int(path.parent.name), _Process(int(fields[1]), cpu_s, int(fields[21]) * PAGE_BYTES)
 
 
-def _family(pids: Iterable[int], table: Mapping[int, _Process]) -> list[_Process]:
+def _process_tree(pids: Iterable[int], table: Mapping[int, _Process]) -> list[_Process]:
     wanted = set(pids)
     grown = True
     while grown:

@@ -1,10 +1,10 @@
-"""The proof: a million records arrive, all of them, in order, and once unless something is killed.
+"""Proves that a million records all arrive, in order, and once unless a process is killed.
 
     python load-test/million.py [--records 1000000]
 
-Four runs over one topic of four partitions: to nginx; to a checking receiver, in batches of 100 and of 1; and once more
-with `kill -9` of the worker in the middle. Each ends when the committed offsets are the end offsets, and says what
-arrived; exits 1 when a record is missing or out of order anywhere, or came twice though nothing was killed.
+Four runs over one topic of four partitions: to nginx; to a checking receiver, in batches of 100 and of 1; and again in
+batches of 1 with `kill -9` of the worker in the middle. Each ends when the committed offsets equal the end offsets, and
+prints what arrived. Exits with 1 when a record is missing or out of order, or arrived twice without a kill.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from measure import wait_until
 from publish import backlog, create_topics
 from rig import Pipeline, Rig
 from stack.signals import Interrupted, raise_on_signals
-from verify import Marks, received
+from verify import TopicOffsets, received
 
 TOPIC, PARTITIONS = "million", 4
 RUN_TIMEOUT_S = 240.0
@@ -29,7 +29,7 @@ ASK_INTERVAL_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What one run came to."""
+    """The result of one run."""
 
     name: str
     held: bool
@@ -41,38 +41,38 @@ class Proof:
 
 
 class Million:
-    """The topic, and what is asked of it."""
+    """The topic and the runs over it."""
 
     def __init__(self, rig: Rig, records: int) -> None:
         self._rig = rig
         self._records = records
         create_topics(rig.kafka.address, {TOPIC: PARTITIONS})
         backlog(rig.kafka.address, TOPIC, PARTITIONS, records)
-        self._marks = Marks(rig.kafka.address, TOPIC, PARTITIONS)
-        self._ends = self._marks.ends()
+        self._offsets = TopicOffsets(rig.kafka.address, TOPIC, PARTITIONS)
+        self._ends = self._offsets.ends()
 
     def to_nginx(self) -> Proof:
-        """One request a record, counted by nginx."""
+        """Deliver one record per request; nginx counts them."""
         rig, began = self._rig, time.monotonic()
         before = rig.nginx_requests()
         with rig.pipeline(), rig.subscription(rig.nginx.address, TOPIC) as id_:
             all_committed = self._all_committed(id_)
         requests = rig.nginx_requests() - before
-        findings = f"{requests:,} requests for {self._records:,} records; {self._said(all_committed)}"
+        findings = f"{requests:,} requests for {self._records:,} records; {self._commit_text(all_committed)}"
         return self._proof("nginx, batch 1", all_committed and requests == self._records, began, findings)
 
     def to_receiver(self, batch: int) -> Proof:
-        """Every offset checked, nothing killed."""
+        """Check every offset; no process is killed."""
         return self._checked(
             f"checking receiver, batch {batch}", batch, lambda _pipeline, _seen: None, duplicates=False
         )
 
     def with_a_kill(self) -> Proof:
-        """Every offset checked; the worker is killed half-way and another one started."""
+        """Check every offset; the worker is killed half-way and another one is started."""
 
         def kill(pipeline: Pipeline, seen: Callable[[], dict[str, Any]]) -> None:
             if not wait_until(lambda: seen()["records"] * 2 > self._records, KILL_TIMEOUT_S):
-                raise RuntimeError("the middle was never reached")
+                raise RuntimeError("half of the records did not arrive in time")
             pipeline.workers[0].send(signal.SIGKILL)
             pipeline.restart_worker()
 
@@ -96,14 +96,14 @@ class Million:
         once = not seen["duplicates"] and not seen["rewinds"]
         findings = (
             f"{seen['records']:,} records in {seen['requests']:,} requests; {seen['missing']} gaps, "
-            f"{seen['duplicates']:,} duplicates, {seen['rewinds']} steps back; {self._said(all_committed)}"
+            f"{seen['duplicates']:,} duplicates, {seen['rewinds']} steps back; {self._commit_text(all_committed)}"
         )
         return self._proof(name, all_committed and whole and (once or duplicates), began, findings)
 
     def _all_committed(self, id_: str) -> bool:
-        return wait_until(lambda: self._marks.committed(id_) == self._ends, RUN_TIMEOUT_S, interval_s=ASK_INTERVAL_S)
+        return wait_until(lambda: self._offsets.committed(id_) == self._ends, RUN_TIMEOUT_S, interval_s=ASK_INTERVAL_S)
 
-    def _said(self, all_committed: bool) -> str:  # noqa: FBT001 - the answer of the line above
+    def _commit_text(self, all_committed: bool) -> str:  # noqa: FBT001 - the result of the method above
         return f"committed offsets {'equal' if all_committed else 'DO NOT EQUAL'} the end offsets"
 
     def _proof(self, name: str, held: bool, began: float, findings: str) -> Proof:  # noqa: FBT001 - a field of it
@@ -111,7 +111,7 @@ class Million:
 
 
 def main() -> int:
-    """Run all four; answers the exit code."""
+    """Run all four; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
     arguments = parser.parse_args()
@@ -133,11 +133,11 @@ def main() -> int:
 
 
 def _guarded(name: str, run: Callable[[], Proof]) -> Proof:
-    """The run's proof; one that could not be run is broken, and the others go on."""
+    """The result of a run; an exception counts as a broken run, and the others continue."""
     began = time.monotonic()
     try:
         return run()
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is this run's alone
+    except Exception as error:  # noqa: BLE001 - any error concerns this run only
         return Proof(name=name, held=False, elapsed_s=time.monotonic() - began, findings=str(error) or repr(error))
 
 

@@ -1,9 +1,10 @@
-"""Two rows of the isolation benchmark: what one large subscription costs the ten healthy ones of its ingest process.
+"""Two rows of the isolation benchmark: how much one large subscription delays ten healthy ones of its ingest process.
 
-row      beside the ten                                                         asked of the ten
-start    a subscription of 300 partitions begins, with records in each          p99 ≤ 1.2 times theirs alone
-held     one of 64 partitions, half of which its endpoint refuses: these lanes  p99 ≤ 1.2 times theirs alone
-         are held (`on_exhausted: pause`), and their ends are asked for
+row      beside the ten                                                         required of the ten
+start    a subscription of 300 partitions starts, with records in each          p99 ≤ 1.2 times their p99 alone
+held     one of 64 partitions, half of which its endpoint refuses: these        p99 ≤ 1.2 times their p99 alone
+         lanes' circuits open (`on_exhausted: pause`), and ingest requests
+         their end offsets
 """
 
 import time
@@ -12,27 +13,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from measure import wait_until
-from moody_receiver import MoodyReceiver
 from publish import Trickle, backlog, create_topics
 from rig import Rig
+from switchable_receiver import SwitchableReceiver
 
 HEALTHY, HEALTHY_PER_S = 10, 10.0
 """Subscriptions with a topic each, and records a second to each."""
 
 STARTING_PARTITIONS, RECORDS_IN_EACH = 300, 1
-"""More records would measure the receiver: it answers some two thousand requests a second, for both kinds."""
+"""More records would measure the receiver, which handles some two thousand requests a second in total."""
 
 HELD_PARTITIONS, HELD_PER_S = 64, 16.0
 SETTLE_S, WINDOW_S = 10.0, 20.0
 HELD_WINDOW_S = 40.0
-"""Longer than the interval at which ends were once asked for, 30 s."""
+"""Longer than the former interval of requests for end offsets, 30 s."""
 
-BEGUN_WITHIN_S = 120.0
+START_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
-    """The p99 of the ten alone and beside the other one, in milliseconds, and how much of that one arrived."""
+class Comparison:
+    """The p99 of the ten alone and beside the large subscription, in milliseconds, and the requests of the latter."""
 
     alone_ms: float
     beside_ms: float
@@ -40,20 +41,20 @@ class Beside:
 
     @property
     def ratio(self) -> float:
-        """How many times that of the ten alone."""
+        """The p99 beside the other subscription, divided by the p99 alone."""
         return self.beside_ms / self.alone_ms
 
 
 class Neighbours:
-    """One run's ten subscriptions, on a rig whose processes run."""
+    """One run with ten healthy subscriptions and a large one, on a running rig."""
 
-    def __init__(self, rig: Rig, receiver: MoodyReceiver, number: int) -> None:
+    def __init__(self, rig: Rig, receiver: SwitchableReceiver, number: int) -> None:
         self._rig = rig
         self._receiver = receiver
         self._number = number
 
-    def start(self) -> Beside:
-        """While 300 partitions begin."""
+    def start(self) -> Comparison:
+        """Measure while a subscription with 300 partitions starts."""
         topic, address = f"starting-{self._number}", self._rig.kafka.address
         create_topics(address, {topic: STARTING_PARTITIONS})
         backlog(address, topic, STARTING_PARTITIONS, STARTING_PARTITIONS * RECORDS_IN_EACH)
@@ -62,10 +63,10 @@ class Neighbours:
             with self._rig.subscription(self._receiver.url(f"other/{topic}"), topic):
                 beside_ms = self._window(WINDOW_S)
         arrived = len(self._receiver.arrivals[f"/other/{topic}"])
-        return Beside(alone_ms=alone_ms, beside_ms=beside_ms, arrived=arrived)
+        return Comparison(alone_ms=alone_ms, beside_ms=beside_ms, arrived=arrived)
 
-    def held(self) -> Beside:
-        """While 32 of 64 lanes are held."""
+    def held(self) -> Comparison:
+        """Measure while the circuits of 32 of 64 lanes are open."""
         topic, address = f"held-{self._number}", self._rig.kafka.address
         create_topics(address, {topic: HELD_PARTITIONS})
         with self._ten(f"held-{self._number}"):
@@ -78,11 +79,11 @@ class Neighbours:
             ):
                 self._until_half_is_refused()
                 beside_ms = self._window(HELD_WINDOW_S)
-        return Beside(alone_ms=alone_ms, beside_ms=beside_ms, arrived=len(self._receiver.arrivals["/" + path]))
+        return Comparison(alone_ms=alone_ms, beside_ms=beside_ms, arrived=len(self._receiver.arrivals["/" + path]))
 
     @contextmanager
     def _ten(self, name: str) -> Iterator[None]:
-        """Ten healthy subscriptions and the records for them."""
+        """Run ten healthy subscriptions, and produce records for them."""
         topics = {f"healthy-{name}-{n}": 1 for n in range(HEALTHY)}
         create_topics(self._rig.kafka.address, topics)
         ids = [self._rig.subscribe(self._receiver.url(f"healthy/{t}"), t, start="latest") for t in topics]
@@ -94,11 +95,11 @@ class Neighbours:
             self._rig.unsubscribe(id_)
 
     def _until_all_arrive(self, paths: Sequence[str]) -> None:
-        if not wait_until(lambda: all(path in self._receiver.arrivals for path in paths), BEGUN_WITHIN_S):
-            raise TimeoutError("not all healthy subscriptions get their records")
+        if not wait_until(lambda: all(path in self._receiver.arrivals for path in paths), START_TIMEOUT_S):
+            raise TimeoutError("not all healthy subscriptions received records")
 
     def _until_half_is_refused(self) -> None:
-        if not wait_until(lambda: len(self._receiver.refused) == HELD_PARTITIONS // 2, BEGUN_WITHIN_S):
+        if not wait_until(lambda: len(self._receiver.refused) == HELD_PARTITIONS // 2, START_TIMEOUT_S):
             raise TimeoutError(f"only {len(self._receiver.refused)} lanes were refused")
         self._receiver.refused.clear()
 

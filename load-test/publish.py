@@ -1,4 +1,4 @@
-"""Puts records into Kafka: a backlog at once, or a steady trickle."""
+"""Produces records to Kafka: a backlog at once, or a steady trickle."""
 
 import random
 import threading
@@ -17,17 +17,17 @@ from generate import record
 TOPIC_TIMEOUT_S = 60.0
 FLUSH_TIMEOUT_S = 120.0
 TICK_S = 0.002
-"""How often a trickle looks what is due: a record is produced at most so late."""
+"""How often a trickle produces what is due; a record is at most this late."""
 
 
 @cache
 def _admin(bootstrap_servers: str) -> AdminClient:
-    """Kept until the end: librdkafka 2.16 has crashed while one that had just created topics was destroyed."""
+    """Kept until the process ends: librdkafka 2.16 crashed when a client that had just created topics was destroyed."""
     return AdminClient({"bootstrap.servers": bootstrap_servers})
 
 
 def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
-    """Create topics, and wait until they are there."""
+    """Create topics and wait until they exist."""
     client = _admin(bootstrap_servers)
     asked = client.create_topics([NewTopic(name, count) for name, count in partitions.items()], request_timeout=60)
     for future in asked.values():
@@ -35,14 +35,14 @@ def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None
 
 
 def delete_topics(bootstrap_servers: str, names: Sequence[str]) -> None:
-    """Delete topics: their records need the room."""
+    """Delete topics."""
     client = _admin(bootstrap_servers)
     for future in client.delete_topics(list(names)).values():
         future.result(TOPIC_TIMEOUT_S)
 
 
 def backlog(bootstrap_servers: str, topic: str, partitions: int, count: int) -> None:
-    """Produce so many records, spread evenly; returns when the broker has them all."""
+    """Produce `count` records, spread evenly over the partitions; returns when the broker has all of them."""
     producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 20, "batch.size": 1_000_000})
     for number in range(count // partitions):
         value = record(number)
@@ -63,9 +63,9 @@ def _produce(producer: Producer, topic: str, value: bytes, partition: int) -> No
 
 
 class Trickle:
-    """A context: while it lasts, `per_s` records a second go to the topics' partitions, all in turn.
+    """A context that produces `per_s` records a second to all partitions of the topics in turn.
 
-    With `linger_ms` the records of that long share a request to the broker, which is what most producers do.
+    With `linger_ms` records share requests to the broker, as with most producers.
     """
 
     def __init__(

@@ -1,10 +1,10 @@
-"""A receiver that checks what it gets: one process, one epoll loop, some microseconds a request.
+"""A receiver that checks the order of records: one process, one epoll loop, some microseconds a request.
 
     python load-test/receive.py --port 31001 [--delay-s 0.2]
 
-Every request is answered 200, after `--delay-s`. `GET /report` answers what was seen so far as JSON, `GET /reset`
-too, and begins to count and to time anew (what is known of each lane's order stays). A lane is a request path, a
-topic and a partition: a record is in order when its offset is one above the last.
+It responds 200 to every request, after `--delay-s`. `GET /report` returns the counts so far as JSON. `GET /reset`
+returns them too, and restarts counting and timing, but keeps the order of each lane. A lane is a request path, a topic
+and a partition: a record is in order when its offset is one above the last.
 """
 
 import argparse
@@ -32,8 +32,8 @@ class Order:
         self.first = self.next = self.high = first
         self.duplicates = self.missing = self.rewinds = 0
 
-    def saw(self, offset: int) -> None:
-        """Note one record."""
+    def note(self, offset: int) -> None:
+        """Count one record."""
         if offset > self.next:
             self.missing += offset - self.next
         elif offset < self.next:
@@ -45,19 +45,19 @@ class Order:
 
 
 class Tally:
-    """What was received."""
+    """Counts of all that was received."""
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[bytes, bytes, bytes], Order] = {}
         self.reset()
 
     def reset(self) -> None:
-        """Count and time anew; the lanes' order stays known."""
+        """Restart counting and timing; the order of the lanes is kept."""
         self.requests = self.records = 0
         self._late_ms = array("d")
 
     def take(self, path: bytes, body: bytes) -> None:
-        """Note one request."""
+        """Count one request."""
         now_ns = time.time_ns()
         self.requests += 1
         for topic, partition, offset in RECORD.findall(body):
@@ -65,11 +65,11 @@ class Tally:
             lane = (path, topic, partition)
             if lane not in self._lanes:
                 self._lanes[lane] = Order(int(offset))
-            self._lanes[lane].saw(int(offset))
+            self._lanes[lane].note(int(offset))
         self._late_ms.extend((now_ns - int(sent)) / 1e6 for sent in SENT.findall(body))
 
     def report(self) -> bytes:
-        """All of it as JSON; latencies in milliseconds."""
+        """All counts as JSON; latencies in milliseconds."""
         late = sorted(self._late_ms)
         at = {p: late[min(len(late) - 1, int(len(late) * p / 100))] if late else 0.0 for p in (50, 99, 100)}
         lanes = self._lanes.values()
@@ -93,7 +93,7 @@ def _name(lane: tuple[bytes, bytes, bytes]) -> str:
 
 
 class Peer:
-    """One connection, and what of a request has arrived on it."""
+    """One connection, and the bytes that have arrived on it."""
 
     __slots__ = ("arrived", "sock", "wanted")
 
@@ -103,7 +103,7 @@ class Peer:
         self.wanted = 0
 
     def request(self) -> tuple[bytes, bytes] | None:
-        """The head and the body of the next request, once all of it is there."""
+        """The head and body of the next request when it is complete, else None."""
         if len(self.arrived) < self.wanted:
             return None
         head_end = self.arrived.find(b"\r\n\r\n") + 4
@@ -120,7 +120,7 @@ class Peer:
 
 
 class Receiver:
-    """Runs until it is killed."""
+    """The server; it runs until it is killed."""
 
     def __init__(self, port: int, delay_s: float) -> None:
         self._tally = Tally()
@@ -184,11 +184,11 @@ class Receiver:
         try:
             peer.sock.send(answer)
         except OSError:
-            return  # gone: reading says so
+            return  # closed: the next read closes the connection
 
 
 def main() -> None:
-    """Serve as the arguments say."""
+    """Run the server with the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay-s", type=float, default=0.0)

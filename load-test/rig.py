@@ -1,4 +1,4 @@
-"""What a load test runs on: Kafka, Redis, Postgres, nginx and the real commands, started and stopped here."""
+"""The rig of a load test: starts and stops Kafka, Redis, Postgres, nginx and the real commands."""
 
 import os
 import re
@@ -26,7 +26,7 @@ from stack.waiting import until_ready
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".state" / "load-test"
-"""One file for each process of the last run; the services' own logs go with their data."""
+"""One log file for each process of the last run; the services' own logs are removed with their data."""
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 45.0
@@ -43,26 +43,26 @@ UNAVAILABLE = Retry(
     allowed_methods=None,
     raise_on_status=False,
 )
-"""A broker that is busy creating topics answers late; a request that got 503 has registered nothing."""
+"""A broker that is busy creating topics answers late; a request that got 503 can be repeated."""
 
 BROKER = KafkaOptions(heap_mb=1024, warmed_up=True)
-"""As a broker in service runs: it shares the machine with what is measured."""
+"""As a production broker runs: it shares the machine with what is measured."""
 
 NGINX_COUNT = re.compile(r"^ \d+ \d+ (\d+)", re.MULTILINE)
 
 
 class HasAddress(Protocol):
-    """A service, whoever started it."""
+    """A service, started by this process or by another one."""
 
     @property
     def address(self) -> str:
-        """What a client is told to reach it."""
+        """The address that clients connect to."""
 
 
 class Rig:
-    """A context: the services, a migrated database and the API; ingest and workers come with each `pipeline`.
+    """A context: the services, a migrated database and the API. Each `pipeline` starts ingest and workers.
 
-    Use it from the main thread.
+    Use it on the main thread.
     """
 
     def __init__(self, broker: KafkaOptions = BROKER) -> None:
@@ -77,8 +77,8 @@ class Rig:
         shutil.rmtree(LOGS, ignore_errors=True)
         LOGS.mkdir(parents=True)
         with ExitStack() as undo:
-            session = undo.enter_context(ServiceGroup())
-            self.environment = self._environment(self._start_services(session, undo))
+            services = undo.enter_context(ServiceGroup())
+            self.environment = self._environment(self._start_services(services, undo))
             self.command("migrate").must_succeed("webhookd migrate")
             self.api = self.command("api")
             undo.callback(self.api.stop, STOP_TIMEOUT_S)
@@ -91,14 +91,14 @@ class Rig:
     ) -> None:
         self._exits.close()
 
-    def _start_services(self, session: ServiceGroup, undo: ExitStack) -> str:
-        """Start what the pipeline needs; answers the URL of an empty database."""
+    def _start_services(self, services: ServiceGroup, undo: ExitStack) -> str:
+        """Start the services; returns the URL of an empty database."""
         del undo
-        self.kafka: HasAddress = (kafka := session.start_kafka(self._broker))
-        self.redis: HasAddress = (redis := session.start_redis())
-        postgres = session.start_postgres()
-        self.nginx = session.start_nginx()
-        session.wait_ready()
+        self.kafka: HasAddress = (kafka := services.start_kafka(self._broker))
+        self.redis: HasAddress = (redis := services.start_redis())
+        postgres = services.start_postgres()
+        self.nginx = services.start_nginx()
+        services.wait_ready()
         self.services = {
             "kafka": kafka.pids,
             "redis": [redis.child.pid],
@@ -109,7 +109,7 @@ class Rig:
 
     @contextmanager
     def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator["Pipeline"]:
-        """One ingest and some worker processes; when they have stopped, Redis is empty again."""
+        """Run one ingest and some worker processes; afterwards stop them and empty Redis."""
         pipeline = Pipeline(self.command, workers, threads)
         try:
             yield pipeline
@@ -139,19 +139,19 @@ class Rig:
             child.stop()
 
     @contextmanager
-    def subscription(self, url: str, topic: str, **wishes: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON document's parts
-        """A subscription over the API, deleted at the end; see `document` for the wishes."""
-        id_ = self.subscribe(url, topic, **wishes)
+    def subscription(self, url: str, topic: str, **parts: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON document's parts
+        """Register a subscription over the API, and delete it at the end; see `document` for the parts."""
+        id_ = self.subscribe(url, topic, **parts)
         try:
             yield id_
         finally:
             self.unsubscribe(id_)
 
-    def subscribe(self, url: str, topic: str, **wishes: Any) -> str:  # noqa: ANN401 - a JSON document's parts
-        """Register a subscription over the API; answers its id."""
+    def subscribe(self, url: str, topic: str, **parts: Any) -> str:  # noqa: ANN401 - a JSON document's parts
+        """Register a subscription over the API; returns its id."""
         with requests.Session() as session:
             session.mount("http://", HTTPAdapter(max_retries=UNAVAILABLE))
-            answer = session.post(self._subscriptions, json=document(url, topic, **wishes), timeout=ASK_TIMEOUT_S)
+            answer = session.post(self._subscriptions, json=document(url, topic, **parts), timeout=ASK_TIMEOUT_S)
         answer.raise_for_status()
         return str(answer.json()["id"])
 
@@ -160,12 +160,12 @@ class Rig:
         requests.delete(f"{self._subscriptions}/{id_}", timeout=ASK_TIMEOUT_S).raise_for_status()
 
     def nginx_requests(self) -> int:
-        """How many requests nginx has had, without those that asked for this."""
+        """How many requests nginx has received, without those for this count."""
         said = requests.get(self.nginx.status_url, timeout=ASK_TIMEOUT_S).text
         self._asked_nginx += 1
         found = NGINX_COUNT.search(said)
         if found is None:
-            raise ValueError(f"nginx does not count: {said}")
+            raise ValueError(f"nginx returned no count: {said}")
         return int(found[1]) - self._asked_nginx
 
     @property
@@ -179,10 +179,10 @@ class Rig:
             return False
 
     def command(self, *arguments: str, log: str = "") -> Child:
-        """One of webhookd's commands, as a process; its output goes to the log of that name."""
+        """Start one of webhookd's commands as a process; its output goes to the log of that name."""
         log_file = LOGS / f"{log or arguments[0]}.log"
         command = [sys.executable, "-m", "command.main", *arguments]
-        return spawn(command, log_file=log_file, environment=self.environment, leash_signal=signal.SIGTERM)
+        return spawn(command, log_file=log_file, environment=self.environment, parent_death_signal=signal.SIGTERM)
 
     def _environment(self, database_url: str) -> Mapping[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WEBHOOKD_")}
@@ -208,16 +208,16 @@ class Pipeline:
         self.workers = [self._start_worker(number) for number in range(workers)]
 
     def restart_worker(self) -> None:
-        """Start a new worker in the first one's place, once that has ended."""
+        """Wait for the end of the first worker and start a new one in its place."""
         self.workers[0].wait()
         self.workers[0] = self._start_worker(0)
 
-    def grow(self, workers: int) -> None:
-        """Start more until there are so many."""
+    def ensure_workers(self, workers: int) -> None:
+        """Start workers until there are at least this many."""
         self.workers += [self._start_worker(number) for number in range(len(self.workers), workers)]
 
     def stop(self) -> None:
-        """End all of them."""
+        """Stop all processes."""
         children = [*self.workers, self.ingest]
         for child in children:
             child.send(signal.SIGTERM)
@@ -225,7 +225,7 @@ class Pipeline:
             child.stop(STOP_TIMEOUT_S)
 
     def usage(self, services: Roots) -> Usage:
-        """What ingest, the workers and the services have used up to now."""
+        """The usage of ingest, the workers and the services up to now."""
         ours = {"ingest": [self.ingest.pid], "worker": [worker.pid for worker in self.workers]}
         return usage({**ours, **services})
 
@@ -242,15 +242,15 @@ class Receiver:
     port: int
 
     def report(self) -> dict[str, Any]:
-        """What it has seen; see receive.py."""
+        """Its counts; see receive.py."""
         return self._ask("report")
 
     def reset(self) -> dict[str, Any]:
-        """The same, and from now on it counts anew."""
+        """Its counts, which then restart."""
         return self._ask("reset")
 
     def answers(self) -> bool:
-        """Whether it is up."""
+        """Whether it answers."""
         try:
             return bool(self.report())
         except requests.ConnectionError:
@@ -271,7 +271,7 @@ def document(
     start: str = "earliest",
     retry: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A subscription as the API takes it."""
+    """A subscription as the API accepts it."""
     return {
         "name": f"load test of {topic}",
         "destination": {"kind": "webhook", "webhook": {"url": url}},

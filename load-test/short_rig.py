@@ -1,4 +1,4 @@
-"""The rig of the benchmark's short form: on running services where there are some, and one pipeline for all cases."""
+"""The rig of the benchmark's short form: it uses running services if there are any, and one pipeline for all cases."""
 
 import os
 import uuid
@@ -13,33 +13,33 @@ from stack import postgres
 from stack.service_group import Service, ServiceGroup
 
 SERVICES: Mapping[str, Callable[[ServiceGroup], Service]] = {
-    "kafka": lambda session: session.start_kafka(),
-    "redis": lambda session: session.start_redis(),
-    "postgres": lambda session: session.start_postgres(),
+    "kafka": lambda services: services.start_kafka(),
+    "redis": lambda services: services.start_redis(),
+    "postgres": lambda services: services.start_postgres(),
 }
-"""What starts each where the variable WEBHOOKD_TEST_… does not say where one is."""
+"""How to start each service whose variable WEBHOOKD_TEST_… is not set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A service that somebody else started."""
+    """A service that another process has started."""
 
     address: str
 
 
 class ShortRig(Rig):
-    """Leaves nothing in services that are not its own, but topics, which all begin with its prefix."""
+    """In services that are not its own it leaves only topics, whose names begin with its prefix."""
 
     def __init__(self) -> None:
         super().__init__()
         self.prefix = f"bench-{uuid.uuid4().hex[:8]}-"
         self._pipeline: Pipeline | None = None
 
-    def _start_services(self, session: ServiceGroup, undo: ExitStack) -> str:
+    def _start_services(self, services: ServiceGroup, undo: ExitStack) -> str:
         running = {name: os.environ.get(f"WEBHOOKD_TEST_{name.upper()}", "") for name in SERVICES}
-        found = {name: Running(at) if at else SERVICES[name](session) for name, at in running.items()}
-        self.nginx = session.start_nginx()
-        session.wait_ready()
+        found = {name: Running(at) if at else SERVICES[name](services) for name, at in running.items()}
+        self.nginx = services.start_nginx()
+        services.wait_ready()
         self.kafka, self.redis = found["kafka"], found["redis"]
         address = found["postgres"].address
         database = self.prefix.replace("-", "_") + "cases"
@@ -51,11 +51,11 @@ class ShortRig(Rig):
 
     @contextmanager
     def pipeline(self, workers: int = 1, threads: int | None = None) -> Iterator[Pipeline]:
-        """The one pipeline, with at least so many workers."""
+        """The one pipeline, with at least this many workers."""
         if self._pipeline is None:
             self.environment = {**self.environment, "WEBHOOKD_REDIS_KEY_PREFIX": self.prefix}
             self._pipeline = Pipeline(self.command, workers, threads)
-        self._pipeline.grow(workers)
+        self._pipeline.ensure_workers(workers)
         yield self._pipeline
 
     def _stop_pipeline(self) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark's rows, and how they are printed."""
+"""The benchmark's rows and the result table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One case in steady state. `cpu_s` and `resident_bytes` by process; `each` is what the costs are divided by.
+    """One case in steady state. `cpu_s` and `resident_bytes` are by process; costs are given per `each`.
 
-    `target` is in units of one libcurl request and for ingest and worker together; 0 when there is none. `fault` says
-    which case missed something that must hold on any machine.
+    `target` is in units of one libcurl request, for ingest and worker together; 0 when there is none. `fault` is the
+    message when a check failed that must hold on any machine.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Row:
         return self._us("ingest") + self._us("worker")
 
     def line(self, unit_us: float | None) -> str:
-        """The row as text; without a unit nothing is said about units."""
+        """The row as text; without a unit the column of units is empty."""
         units = self.ours_us / unit_us if unit_us else nan
         target = f"≤{self.target:.2f}{'!' if units > self.target else ' '}" if self.target else ""
         costs = "".join(f"{self._us(name):{width}.1f}" for name, width in OTHERS.items())
@@ -60,8 +60,8 @@ OTHERS = {"kafka": 7, "redis": 7, "postgres": 9, "nginx": 7}
 
 
 def print_table(rows: Sequence[Row], unit_us: float | None) -> None:
-    """Print all rows under their heading; a `!` marks a missed target."""
-    unit = f"{unit_us:.1f} µs here" if unit_us else "not known: its floor failed"
+    """Print the heading and all rows; a `!` marks a missed target."""
+    unit = f"{unit_us:.1f} µs here" if unit_us else "not known: its measurement failed"
     print(f"\nCPU in µs; 1 unit = one request of a bare libcurl multi loop = {unit}\n\n{COLUMNS}")
     for row in rows:
         print(row.line(unit_us))

@@ -1,11 +1,11 @@
-"""How long a subscription stands still when its ingest process starts, stops or dies, with either group protocol.
+"""How long a subscription stalls when its ingest process starts, stops or is killed, with each group protocol.
 
     python load-test/takeover.py [--rounds 3]
 
-Two ingest processes, one subscription of four partitions with a trickle of 20 records a second, a broker with Kafka's
-own defaults (a delay of 3 s before a classic group's first rebalance, 45 s until a consumer group's member is lost).
-A stall is the longest time between two arrivals at the receiver around the event; median over the rounds. It decided
-the default of WEBHOOKD_KAFKA_GROUP_PROTOCOL.
+Two ingest processes, one subscription of four partitions with a trickle of 20 records a second, and a broker with
+Kafka's own defaults (a delay of 3 s before a classic group's first rebalance, a session timeout of 45 s with the
+consumer protocol). A stall is the longest time between two arrivals at the receiver around the event; the result is
+the median over the rounds. The default of WEBHOOKD_KAFKA_GROUP_PROTOCOL was chosen by it.
 """
 
 import argparse
@@ -26,9 +26,10 @@ from stack.kafka import KafkaOptions
 from stack.signals import Interrupted, raise_on_signals
 
 TOPIC, PARTITIONS, PER_S = "takeover", 4, 20.0
-LOOK_S = 0.02
+ASSIGNED = '"event":"partitions_assigned"'
+POLL_INTERVAL_S = 0.02
 QUIET_S = 3.0
-"""Records arrive steadily for so long: the event is over."""
+"""When records have arrived steadily for this time the event is over."""
 TIMEOUT_S = 120.0
 PROTOCOLS = ("consumer", "classic")
 BROKER = KafkaOptions(heap_mb=512, warmed_up=True, settings={"group.initial.rebalance.delay.ms": "3000"})
@@ -36,19 +37,19 @@ BROKER = KafkaOptions(heap_mb=512, warmed_up=True, settings={"group.initial.reba
 
 @dataclass(slots=True)
 class Arrivals:
-    """Watches a receiver's count of records; the stall is the longest time in which it did not grow."""
+    """Polls a receiver's count of records; the stall is the longest time without a new record."""
 
     receiver: Receiver
 
     def stall_s(self, event: Callable[[], None]) -> float:
-        """Let the event happen and wait until records arrive steadily again; answers the longest gap."""
+        """Trigger the event and wait until records arrive steadily again; returns the longest gap."""
         event()
         last, last_at, longest, steady_since = self._count(), time.monotonic(), 0.0, time.monotonic()
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() - steady_since < QUIET_S or longest == 0.0:
             if time.monotonic() > deadline:
-                raise TimeoutError("records do not arrive again")
-            time.sleep(LOOK_S)
+                raise TimeoutError("no more records arrive")
+            time.sleep(POLL_INTERVAL_S)
             now, count = time.monotonic(), self._count()
             if count > last:
                 if now - last_at > 1.0:
@@ -63,7 +64,7 @@ class Arrivals:
 
 
 class Ingests:
-    """Two ingest processes, and which of them reads the subscription."""
+    """Two ingest processes, one of which reads the subscription."""
 
     def __init__(self, rig: Rig, protocol: str) -> None:
         self._rig = rig
@@ -74,19 +75,19 @@ class Ingests:
             self.start()
 
     def start(self) -> None:
-        """Another process."""
+        """Start another process."""
         self._number += 1
         name = f"ingest-{self._protocol}-{self._number}"
         self._running[name] = self._rig.command("ingest", log=name)
 
     def end_owner(self, number: signal.Signals) -> None:
-        """Send the process that reads a signal, and start one in its place."""
+        """Send a signal to the process that reads the subscription, and start another one."""
         name = next(name for name in self._running if self._reads(name))
         self._running.pop(name).send(number)
         self.start()
 
     def wait_started(self) -> None:
-        """Wait until both run and know of each other."""
+        """Wait until both run and have found each other."""
         if not wait_until(lambda: all(self._knows_two(name) for name in self._running), TIMEOUT_S):
             raise TimeoutError("the ingest processes do not find each other")
 
@@ -94,28 +95,29 @@ class Ingests:
         """Wait until both run and one of them reads."""
         self.wait_started()
         if not wait_until(lambda: any(self._reads(name) for name in self._running), TIMEOUT_S):
-            raise TimeoutError("nobody reads")
+            raise TimeoutError("no process reads the subscription")
 
     def stop(self) -> None:
-        """End all of them."""
+        """Stop all processes."""
         for child in self._running.values():
             child.stop()
 
     @staticmethod
     def _knows_two(name: str) -> bool:
-        events = [line for line in (LOGS / f"{name}.log").read_text().splitlines() if '"event":"slots"' in line]
+        lines = (LOGS / f"{name}.log").read_text().splitlines()
+        events = [line for line in lines if '"event":"worker_threads"' in line]
         return bool(events) and '"ingests":2' in events[-1]
 
     @staticmethod
     def _reads(name: str) -> bool:
         lines = (LOGS / f"{name}.log").read_text().splitlines()
-        events = [line for line in lines if '"event":"assigned"' in line or '"event":"subscription_stopped"' in line]
-        return bool(events) and '"event":"assigned"' in events[-1]
+        events = [line for line in lines if ASSIGNED in line or '"event":"subscription_stopped"' in line]
+        return bool(events) and ASSIGNED in events[-1]
 
 
 @contextmanager
 def ingests(rig: Rig, protocol: str) -> Iterator[Ingests]:
-    """Two of them, stopped at the end."""
+    """Run two ingest processes, and stop them at the end."""
     running = Ingests(rig, protocol)
     try:
         yield running
@@ -124,7 +126,7 @@ def ingests(rig: Rig, protocol: str) -> Iterator[Ingests]:
 
 
 def measure(rig: Rig, protocol: str, rounds: int) -> dict[str, list[float]]:
-    """The stalls of each event, a number a round."""
+    """The stalls of each event, one per round."""
     rig.environment = {**rig.environment, "WEBHOOKD_KAFKA_GROUP_PROTOCOL": protocol}
     topic = f"{TOPIC}-{protocol}"
     create_topics(rig.kafka.address, {topic: PARTITIONS})
@@ -149,7 +151,7 @@ def measure(rig: Rig, protocol: str, rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> int:
-    """Print the table; answers the exit code."""
+    """Print the table; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
@@ -163,10 +165,10 @@ def main() -> int:
 
 
 def _try(rig: Rig, protocol: str, rounds: int) -> int:
-    """Measure and print; 1 when nothing could be measured, and the other protocol is measured all the same."""
+    """Measure and print; returns 1 when the measurement failed. The other protocol is measured in any case."""
     try:
         _show(protocol, measure(rig, protocol, rounds))
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is this protocol's alone
+    except Exception as error:  # noqa: BLE001 - any error concerns this protocol only
         print(f"FAILED {protocol}: {error!r}; see {LOGS}", flush=True)
         return 1
     return 0

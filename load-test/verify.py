@@ -1,4 +1,4 @@
-"""Whether everything arrived: committed offsets against end offsets, and what a checking receiver saw."""
+"""Checks that everything arrived: committed offsets, end offsets, and a checking receiver's counts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 ASK_TIMEOUT_S = 10.0
 
 
-class Marks:
-    """The offsets of one topic as the broker has them."""
+class TopicOffsets:
+    """The end and committed offsets of one topic."""
 
     def __init__(self, bootstrap_servers: str, topic: str, partitions: int) -> None:
         self._places = [TopicPartition(topic, number) for number in range(partitions)]
@@ -25,9 +25,9 @@ class Marks:
         return {place.partition: answer.result(ASK_TIMEOUT_S).offset for place, answer in answers.items()}
 
     def committed(self, subscription: str) -> dict[int, int]:
-        """The committed offset of each partition in a subscription's group; -1 where there is none.
+        """The committed offset of each partition in a subscription's group; -1 without a commit.
 
-        {} while the broker cannot say: its coordinator is being loaded when it is asked for the first time.
+        {} while the broker cannot answer: it loads the group's coordinator on the first request.
         """
         group = {"bootstrap.servers": self._bootstrap_servers, "group.id": f"webhooks-{subscription}", "log_level": 3}
         consumer = Consumer(
@@ -43,6 +43,6 @@ class Marks:
 
 
 def received(seen: Mapping[str, Any]) -> dict[int, int]:
-    """How far a checking receiver got in each partition; only what it had from offset 0 on counts."""
+    """The end of what a checking receiver got in each partition; only lanes that it received from offset 0 count."""
     lanes: Mapping[str, tuple[int, int]] = seen["received_ends"]
     return {int(name.rpartition(" ")[2]): high for name, (first, high) in lanes.items() if first == 0}

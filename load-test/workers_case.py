@@ -1,9 +1,9 @@
-"""The case that asserts that threads go where work is: one subscription, 1, 2 and 4 workers, a slow endpoint."""
+"""The case that checks that threads are busy while work waits: one subscription, 1 to 4 workers, a slow endpoint."""
 
 import time
 from dataclasses import dataclass, replace
 
-from bench_case import SHORT_TIMEOUT_S, START_TIMEOUT_S, Bench, arrived, check_all, check_order, must, order, row_of
+from bench_case import SHORT_TIMEOUT_S, START_TIMEOUT_S, Bench, arrived, check_all, check_order, order, require, row_of
 from measure import wait_until
 from publish import backlog, create_topics
 from rig import Receiver
@@ -13,29 +13,28 @@ THREADS, DELAY_S = 16, 0.2
 LANES, SHORT_LANES, SHORT_EACH = 96, 8, 10
 
 LANES_FLOW_S = 180.0
-"""How long until every lane has delivered: start positions and first contact lie before that."""
+"""Timeout until every lane has delivered; before that ingest looks up start positions and lanes deliver one by one."""
 
 LEAST_SHARE = 0.8
-"""Of what all threads could do. One in 16 is kept back (webhookd/flow/dispatch/concurrency_limit.py), and a report and
-a task lie
-between two deliveries of a lane. Asserted of one worker only, which needs less than half a core: a ratio of threads is
-the same on every machine as long as its cores are not the bound."""
+"""The least share of busy threads. One in 16 is reserved (webhookd/flow/dispatch/concurrency_limit.py), and between two
+deliveries of a lane there are a report and a task. Checked with one worker only, which needs less than half a core: the
+share is the same on every machine as long as its cores are not the limit."""
 
 LEAST_LINEAR = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """So many worker processes of 16 threads take one subscription's deliveries; the endpoint takes 200 ms."""
+    """Some worker processes of 16 threads deliver one subscription to an endpoint that takes 200 ms."""
 
     name: str
 
     def run(self, bench: Bench) -> list[Row]:
-        """Deliver and measure. Raises CaseFailedError when threads stay idle."""
-        topic, lanes = bench.topic("slow"), bench.usually(LANES, SHORT_LANES)
+        """Deliver and measure. Raises CaseFailedError when too many threads are idle."""
+        topic, lanes = bench.topic("slow"), bench.size_for(LANES, SHORT_LANES)
         counts = (1, 2) if bench.short else (1, 2, 4)
         most = counts[-1] * THREADS / DELAY_S * (bench.seconds + LANES_FLOW_S)
-        records = lanes * bench.usually(int(most / lanes), SHORT_EACH)
+        records = lanes * bench.size_for(int(most / lanes), SHORT_EACH)
         create_topics(bench.rig.kafka.address, {topic: lanes})
         backlog(bench.rig.kafka.address, topic, lanes, records)
         rows: list[Row] = []
@@ -49,8 +48,8 @@ class Workers:
     def _row(self, bench: Bench, receiver: Receiver, load: tuple[str, int, int]) -> Row:
         topic, lanes, count = load
         with bench.rig.pipeline(count, THREADS) as pipeline, bench.rig.subscription(receiver.url, topic):
-            came = wait_until(lambda: receiver.report()["requests"] > 0, START_TIMEOUT_S)
-            must(came, f"{self.name}: no request came")
+            arrived_in_time = wait_until(lambda: receiver.report()["requests"] > 0, START_TIMEOUT_S)
+            require(arrived_in_time, f"{self.name}: no request came")
             before, start = receiver.report(), pipeline.usage(bench.rig.services)
             if bench.short:
                 wait_until(lambda: arrived(receiver.report()) >= lanes * SHORT_EACH, SHORT_TIMEOUT_S)
@@ -69,10 +68,10 @@ class Workers:
         def flowing() -> int:
             return len(receiver.report()["received_ends"])
 
-        must(wait_until(lambda: flowing() >= lanes, LANES_FLOW_S), f"{self.name}: {flowing()} of {lanes} lanes flow")
+        require(wait_until(lambda: flowing() >= lanes, LANES_FLOW_S), f"{self.name}: {flowing()} of {lanes} lanes flow")
 
     def compared(self, rows: list[Row], counts: tuple[int, ...]) -> list[Row]:
-        """The rows with what they say; the first one's fault is the case's."""
+        """The rows with their shares as remarks; the first row has the fault when its share is too small."""
         rates = [row.requests / row.elapsed_s for row in rows]
         shares = [rate * DELAY_S / (count * THREADS) for rate, count in zip(rates, counts, strict=True)]
         linear = [rate / count / rates[0] for rate, count in zip(rates, counts, strict=True)]

@@ -1,5 +1,4 @@
-"""The services webhookd stands on, started for a while: the one place that knows how.
+"""Starts the services that webhookd needs, for tests, benchmarks and `make up`. Not installed with the product.
 
-For tests, benchmarks and `make up`; not installed with the product. Everything listens on 127.0.0.1, keeps its
-state in a directory of its own and dies with the process that started it.
+Every service listens on 127.0.0.1, keeps its data in a directory of its own and ends with the process that started it.
 """

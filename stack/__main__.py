@@ -7,7 +7,7 @@ from stack import command_run, dev_stack, procfile
 
 
 def main() -> int:
-    """Do what the arguments say; answers the exit code."""
+    """Run the command in the arguments; returns the exit code."""
     arguments = _parser().parse_args()
     match arguments.action:
         case "up" if arguments.detach:
@@ -27,10 +27,10 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     up = actions.add_parser("up", help="start Kafka, Redis and Postgres on well-known ports, with empty data")
     up.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka brokers")
-    up.add_argument("--detach", action="store_true", help="come back when everything answers")
+    up.add_argument("--detach", action="store_true", help="return when all services answer")
     actions.add_parser("down", help="stop what `up` has started")
     actions.add_parser("service", help="run the Procfile's processes in this terminal until Ctrl-C")
-    run = actions.add_parser("run", help="run a command with services beside it, stopped when it ends")
+    run = actions.add_parser("run", help="start services, run a command, and stop the services when it ends")
     run.add_argument("command", nargs="+", help="the command, after --")
     return parser
 

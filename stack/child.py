@@ -1,4 +1,4 @@
-"""One started process: leashed to this one, its output in a file, stopped with a bound."""
+"""A child process: it ends with this process, writes its output to a file, and is stopped within a time limit."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ from stack.errors import NotStarted
 
 PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 STOP_TIMEOUT_S = 10.0
-"""What a process gets to stop by itself before it is killed; Postgres and Redis take well under a second."""
+"""How long a process may take to stop before it is killed; Postgres and Redis take well under a second."""
 
 
 class Child:
-    """A running command in a process group of its own, so that a Ctrl-C reaches only the one who cleans up.
+    """A running command in a process group of its own, so that Ctrl-C reaches only this process, which stops it.
 
-    Start it from the main thread: the kernel ties the leash to the thread that forked.
+    Start it from the main thread: the kernel sends the parent-death signal when the thread that forked has ended.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", log_file: Path | None, stop_signal: signal.Signals) -> None:
@@ -29,45 +29,45 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process' id, and its group's."""
+        """The id of the process and of its group."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; as a shell would say it when a signal ended it."""
+        """None while it runs; 128 + signal number, as in a shell, when a signal ended it."""
         code = self._process.poll()
         return 128 - code if code is not None and code < 0 else code
 
     def wait(self) -> int:
-        """Block until it has ended by itself; answers its exit code."""
+        """Block until it has ended; returns its exit code."""
         self._process.wait()
         return self.exit_code or 0
 
     def must_succeed(self, what: str) -> None:
-        """Block until it has ended; NotStarted with its last lines when it failed."""
+        """Block until it has ended. Raises NotStarted with its last lines when it failed."""
         if self.wait() != 0:
             raise NotStarted(f"{what} failed:\n{self.tail()}")
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group; one that has ended is left alone."""
+        """Send a signal to the whole group, unless the process has ended."""
         if self._process.poll() is None:
             self._signal_group(number)
 
     def freeze(self) -> None:
-        """Let no thread of the group run until `thaw`; its sockets stay open and silent."""
+        """Stop all threads of the group until `thaw`; its sockets stay open."""
         self.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on from where it was."""
+        """Continue after `freeze`."""
         self.send(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the whole group at once, and wait for that."""
+        """Kill the whole group and wait for its end."""
         self._signal_group(signal.SIGKILL)
         self._process.wait()
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Ask it to stop (also when it is frozen), wait, then kill it and what is left of its group."""
+        """Send the stop signal (also to a frozen process), wait, then kill what is left of the group."""
         self.send(self._stop_signal)
         self.thaw()
         self.wait_or_kill(timeout_s)
@@ -85,7 +85,7 @@ class Child:
         return ended
 
     def tail(self, line_count: int = 15) -> str:
-        """The last lines it wrote, for the message when it did not come up."""
+        """The last lines of its output, for the error message when it did not start."""
         if self._log_file is None or not self._log_file.exists():
             return ""
         return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-line_count:])
@@ -103,20 +103,27 @@ def spawn(
     user: str = "",
     environment: Mapping[str, str] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
-    leash_signal: signal.Signals = signal.SIGKILL,
+    parent_death_signal: signal.Signals = signal.SIGKILL,
 ) -> Child:
-    """Start a command; with a log file it writes there and works in that directory, else where this process does.
+    """Start a command. With a log file it writes there and runs in that directory, else in this process' directory.
 
     Without a log file it writes to `output` if given.
-
-    `leash_signal` is what it gets when this process dies without a word: SIGKILL unless it has children of its own to
-    take along.
+    The kernel sends it `parent_death_signal` when this process dies: SIGKILL, unless it has to end its own children.
     """
-    leashed = [sys.executable, "-I", "-S", PARENT_DEATH, str(os.getpid()), str(int(leash_signal)), user, *command]
+    wrapped_command = [
+        sys.executable,
+        "-I",
+        "-S",
+        PARENT_DEATH,
+        str(os.getpid()),
+        str(int(parent_death_signal)),
+        user,
+        *command,
+    ]
     with contextlib.ExitStack() as files:
         output = files.enter_context(log_file.open("ab")) if log_file else output
         process = subprocess.Popen(
-            leashed,
+            wrapped_command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT if output else None,

@@ -1,4 +1,4 @@
-"""A command with real services beside it, for as long as it runs."""
+"""Runs a command with real services, which are stopped when it ends."""
 
 import contextlib
 import os
@@ -12,29 +12,30 @@ from stack.service_group import Service, ServiceGroup
 from stack.signals import Interrupted, raise_on_signals
 
 COMMAND_STOP_TIMEOUT_S = 30.0
-"""pytest takes its fixtures down in this time, and with them what the tests have started."""
+"""pytest tears down its fixtures, and the processes that tests have started, in this time."""
 
 
 def run(command: Sequence[str]) -> int:
-    """Run a command with WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES set; answers its exit code.
+    """Run a command with WEBHOOKD_TEST_KAFKA, _REDIS and _POSTGRES set; returns its exit code.
 
-    A service whose variable is set already is used, not started. One that cannot be had is said in a line: with CI=true
-    the command is not run and the answer is 1, else it runs without it. Whatever happens nothing is left running.
+    A service whose variable is already set is used, not started. A service that cannot be started is printed: with
+    CI=true the command is then not run and the exit code is 1, else it runs without the service. In any case no process
+    is left running.
     """
     raise_on_signals()
-    parent_death.tie_to(os.getppid(), signal.SIGTERM)
-    subreaper.adopt()
+    parent_death.die_with_parent(os.getppid(), signal.SIGTERM)
+    subreaper.become_subreaper()
     try:
-        with ServiceGroup() as session:
-            return _run_in(session, command)
+        with ServiceGroup() as services:
+            return _run_in(services, command)
     except Interrupted as interrupted:
         return interrupted.exit_code
     finally:
         subreaper.kill_adopted()
 
 
-def _run_in(session: ServiceGroup, command: Sequence[str]) -> int:
-    addresses, missing = _start_missing(session)
+def _run_in(services: ServiceGroup, command: Sequence[str]) -> int:
+    addresses, missing = _start_missing(services)
     for line in missing:
         print(f"stack: {line}", flush=True)
     if missing and os.environ.get("CI") == "true":
@@ -45,15 +46,15 @@ def _run_in(session: ServiceGroup, command: Sequence[str]) -> int:
     return _run_command(command, {**os.environ, **addresses})
 
 
-def _start_missing(session: ServiceGroup) -> tuple[dict[str, str], list[str]]:
-    """The addresses of what is started here, by variable, and a line for each that cannot be had.
+def _start_missing(services: ServiceGroup) -> tuple[dict[str, str], list[str]]:
+    """Start the missing services; returns their addresses by variable, and a line for each that cannot be started.
 
-    All are started before the first is waited for: together they take as long as the slowest.
+    All are started before it waits for the first one, so together they take as long as the slowest.
     """
     starts: dict[str, Callable[[], Service]] = {
-        "WEBHOOKD_TEST_KAFKA": session.start_kafka,
-        "WEBHOOKD_TEST_REDIS": session.start_redis,
-        "WEBHOOKD_TEST_POSTGRES": session.start_postgres,
+        "WEBHOOKD_TEST_KAFKA": services.start_kafka,
+        "WEBHOOKD_TEST_REDIS": services.start_redis,
+        "WEBHOOKD_TEST_POSTGRES": services.start_postgres,
     }
     started: dict[str, Service] = {}
     missing: list[str] = []
@@ -77,7 +78,7 @@ def _noting(missing: list[str], variable: str) -> Iterator[None]:
 
 
 def _run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    child = spawn(command, environment=environment, stop_signal=signal.SIGINT, leash_signal=signal.SIGTERM)
+    child = spawn(command, environment=environment, stop_signal=signal.SIGINT, parent_death_signal=signal.SIGTERM)
     try:
         return child.wait()
     finally:

@@ -1,4 +1,4 @@
-"""The stack a developer plays with: well-known ports, started and stopped by hand, one per checkout."""
+"""The developer's stack: fixed ports, started and stopped by hand, one per checkout."""
 
 import fcntl
 import os
@@ -27,18 +27,18 @@ ENVIRONMENT_FILE = STATE / "environment"
 LOG_FILE = STATE / "log"
 
 UP_TIMEOUT_S = 600.0
-"""The first time Kafka's jars are fetched and packages may be installed."""
+"""The first start fetches Kafka's jars and may install packages."""
 
 DOWN_TIMEOUT_S = 60.0
 POLL_INTERVAL_S = 0.1
 
 
 def up(broker_count: int) -> int:
-    """Start Kafka, Redis and Postgres with empty data, and keep them until Ctrl-C or `down`."""
+    """Start Kafka, Redis and Postgres with empty data, and keep them running until Ctrl-C or `down`."""
     raise_on_signals()
     try:
-        with _only_one(), ServiceGroup() as session:
-            environment = _start(session, broker_count)
+        with _only_one(), ServiceGroup() as services:
+            environment = _start(services, broker_count)
             print(environment, end="", flush=True)
             ENVIRONMENT_FILE.write_text(environment)
             signal.pause()
@@ -51,12 +51,12 @@ def up(broker_count: int) -> int:
 
 
 def up_detached(broker_count: int) -> int:
-    """The same in the background: comes back when everything answers."""
+    """Start the same in the background; returns when all services answer."""
     if is_locked(OWNER_FILE):
         print("stack: already up; `make down` stops it")
         return 0
     STATE.mkdir(parents=True, exist_ok=True)
-    ENVIRONMENT_FILE.unlink(missing_ok=True)  # of one that was killed: its presence says that all is up
+    ENVIRONMENT_FILE.unlink(missing_ok=True)  # a killed stack leaves it behind, and the file means that all is up
     with LOG_FILE.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "stack", "up", "--brokers", str(broker_count)],
@@ -74,7 +74,7 @@ def up_detached(broker_count: int) -> int:
 
 
 def _report(process: "subprocess.Popen[bytes]") -> int:
-    """Wait until it is up or has given up; say what it said."""
+    """Wait until it is up or has failed, and print its output."""
     deadline = time.monotonic() + UP_TIMEOUT_S
     while process.poll() is None and not ENVIRONMENT_FILE.exists() and time.monotonic() < deadline:
         time.sleep(POLL_INTERVAL_S)
@@ -89,7 +89,7 @@ def _report(process: "subprocess.Popen[bytes]") -> int:
 
 
 def down() -> int:
-    """Stop what `up` has started in this checkout and wait for its end."""
+    """Stop the stack of this checkout and wait for its end."""
     if not is_locked(OWNER_FILE):
         print("stack: nothing is up")
         return 0
@@ -97,7 +97,7 @@ def down() -> int:
     deadline = time.monotonic() + DOWN_TIMEOUT_S
     while is_locked(OWNER_FILE):
         if time.monotonic() > deadline:
-            print(f"stack: process {OWNER_FILE.read_text()} does not end")
+            print(f"stack: process {OWNER_FILE.read_text()} does not stop")
             return 1
         time.sleep(POLL_INTERVAL_S)
     print("stack: down")
@@ -106,7 +106,7 @@ def down() -> int:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Hold the checkout's lock, the pid in it; a second one is told so."""
+    """Hold the checkout's lock file, which has this process' pid. Raises NotStarted when another process holds it."""
     STATE.mkdir(parents=True, exist_ok=True)
     with OWNER_FILE.open("a+") as owner:
         try:
@@ -122,13 +122,13 @@ def _only_one() -> Iterator[None]:
             ENVIRONMENT_FILE.unlink(missing_ok=True)
 
 
-def _start(session: ServiceGroup, broker_count: int) -> str:
+def _start(services: ServiceGroup, broker_count: int) -> str:
     """Start everything; returns the text of ENVIRONMENT_FILE."""
     ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
-    kafka = session.start_kafka(KafkaOptions(brokers=broker_count), ports)
-    redis = session.start_redis(REDIS_PORT)
-    postgres = session.start_postgres(POSTGRES_PORT)
-    session.wait_ready()
+    kafka = services.start_kafka(KafkaOptions(brokers=broker_count), ports)
+    redis = services.start_redis(REDIS_PORT)
+    postgres = services.start_postgres(POSTGRES_PORT)
+    services.wait_ready()
     tests = {
         "WEBHOOKD_TEST_KAFKA": kafka.address,
         "WEBHOOKD_TEST_REDIS": redis.address,

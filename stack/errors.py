@@ -1,5 +1,5 @@
-"""What can go wrong when a service is to be started."""
+"""Errors of starting services."""
 
 
 class NotStarted(Exception):
-    """A service cannot be had; the message is one line that says why and what to do."""
+    """A service cannot be started. The message is one line with the reason and what to do."""

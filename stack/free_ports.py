@@ -4,8 +4,8 @@ import random
 import socket
 
 LOWEST, HIGHEST = 20_000, 32_000
-"""Below the range the kernel takes outgoing connections' ports from: one of those could be gone again before the
-service listens on it."""
+"""Below the kernel's range for outgoing connections: a port of that range could be taken before the service listens on
+it."""
 
 
 def _is_free(port: int) -> bool:
@@ -19,7 +19,7 @@ def _is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many different ports that nobody listens on now."""
+    """Return `count` different ports on which nothing listens now."""
     candidates = random.sample(range(LOWEST, HIGHEST), HIGHEST - LOWEST)
     found: list[int] = []
     while len(found) < count:

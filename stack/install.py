@@ -1,4 +1,4 @@
-"""Programs the services need: found, or installed from the system's packages when the user may."""
+"""Finds the programs that the services need, or installs them from the system's packages when the user may."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from stack.errors import NotStarted
 
 POLICY = Path("/usr/sbin/policy-rc.d")
-"""Debian asks this script before it starts a system service; 101 says no."""
+"""Debian runs this script before it starts a system service; exit code 101 forbids the start."""
 
 APT_GET = Path("/usr/bin/apt-get")
 
@@ -38,7 +38,7 @@ def _is_java_new_enough(java: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program by name, the packages that bring it (distributions differ) and where it lies when not on the PATH."""
+    """A program's name, the packages that contain it (distributions differ), and its path outside the PATH."""
 
     name: str
     packages: tuple[str, ...]
@@ -65,7 +65,7 @@ JAVA = Program(
 
 
 def find(program: Program) -> Path | None:
-    """Where a program is: on the PATH first, then the newest of the places distributions hide it in."""
+    """Return the path of a program: from the PATH, or else the newest version in the distributions' directories."""
     on_path = shutil.which(program.name)
     hidden = sorted(Path("/").glob(program.elsewhere), key=_numbers, reverse=True)
     candidates = [*([Path(on_path)] if on_path else []), *hidden]
@@ -78,7 +78,7 @@ def may_install() -> bool:
 
 
 def require(program: Program, *, may_install: Callable[[], bool] = may_install) -> Path:
-    """Where a program is, installed first if need be; NotStarted says what to install when it cannot be had."""
+    """Return the path of a program; install it if it is missing. Raises NotStarted with the package to install."""
     found = find(program)
     for package in program.packages if found is None and may_install() else ():
         _install(package)
@@ -95,7 +95,7 @@ def _numbers(path: Path) -> list[int]:
 
 
 def _install(package: str) -> None:
-    """Install a package, after a look for newer lists only when the old ones do not do."""
+    """Install a package; update the package lists only if that fails."""
     print(f"stack: installing {package} with apt-get", flush=True)
     with _no_system_service_starts():
         if not _apt_get("install", "--yes", "--no-install-recommends", package):
@@ -121,7 +121,7 @@ def _apt_get(*arguments: str) -> bool:
 
 @contextmanager
 def _no_system_service_starts() -> Iterator[None]:
-    """A package's own service would stay behind and hold its port; a policy that is there already is kept."""
+    """Forbid that a package starts its service, which would keep its port. An existing policy is kept."""
     if POLICY.exists():
         yield
         return

@@ -1,4 +1,4 @@
-"""Apache Kafka in KRaft mode: one broker or several, each broker and controller at once."""
+"""Apache Kafka in KRaft mode: one or more nodes, each of them broker and controller."""
 
 import signal
 from collections.abc import Mapping, Sequence
@@ -16,20 +16,20 @@ from stack.waiting import until_ready
 READY_TIMEOUT_S = 90.0
 ASK_TIMEOUT_S = 1.0
 CLUSTER_ID = "d2ViaG9va2Qtc3RhY2sxMQ"
-"""22 characters of base64, as Kafka wants it; data never outlives its cluster, so one id does for all."""
+"""22 characters of base64, as Kafka requires. Data never outlives its cluster, so all clusters use this id."""
 
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 STARTS_SOON = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", QUIET)
-"""Brokers of a test live for minutes: up in two seconds beats fast in the end."""
+"""Brokers of a test run for minutes, so a start within two seconds matters more than peak speed."""
 
 RUNS_FAST = ("-XX:+UseG1GC", QUIET)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaOptions:
-    """How large a cluster, and what its brokers are told beside the settings here.
+    """The size of a cluster, and additional settings of its brokers.
 
-    `warmed_up` has the JVM compile fully: for benchmarks, where the broker shares the machine with what is measured.
+    With `warmed_up` the JVM compiles fully: for benchmarks, where the broker shares the machine with what is measured.
     """
 
     brokers: int = 1
@@ -40,7 +40,7 @@ class KafkaOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """One broker's place; its process may be killed and started again."""
+    """One broker's command and port; its process may be killed and started again."""
 
     node_id: int
     port: int
@@ -49,7 +49,7 @@ class Broker:
 
 
 class KafkaCluster:
-    """Brokers that were asked to start; single ones can be killed and started again."""
+    """Starts the brokers; single ones can be killed and started again."""
 
     def __init__(self, brokers: Sequence[Broker]) -> None:
         self._brokers = {broker.node_id: broker for broker in brokers}
@@ -62,34 +62,34 @@ class KafkaCluster:
 
     @property
     def pids(self) -> list[int]:
-        """The running brokers' processes, for who measures them."""
+        """The process ids of the running brokers."""
         return [child.pid for child in self._children.values()]
 
     def wait_ready(self) -> None:
-        """Block until every broker that was started answers by itself, and names all of them in its metadata."""
+        """Block until each running broker answers and has all of them in its metadata."""
         until_ready("kafka", self._answers, self._children.values(), READY_TIMEOUT_S)
 
     def kill_broker(self, node_id: int, number: signal.Signals = signal.SIGKILL) -> None:
-        """Let a broker (1, 2, …) end: at once, or with SIGTERM in order."""
+        """End a broker (1, 2, …): at once, or in order with SIGTERM; waits for its end."""
         child = self._children.pop(node_id)
         child.send(number)
         child.wait()
 
     def signal_broker(self, node_id: int, number: signal.Signals) -> None:
-        """Send a broker a signal and do not wait for what it does."""
+        """Send a signal to a broker; does not wait."""
         self._children[node_id].send(number)
 
     @property
     def missing(self) -> list[int]:
-        """The brokers that were killed and not started again."""
+        """The ids of brokers that were killed and not started again."""
         return sorted(set(self._brokers) - set(self._children))
 
     def start_broker(self, node_id: int) -> None:
-        """Start a killed broker again, on its data and its port; does not wait for it."""
+        """Start a killed broker again with its data and port; does not wait for it."""
         self._children[node_id] = _spawn(self._brokers[node_id])
 
     def stop(self) -> None:
-        """Kill every broker: nobody reads the data again, so nothing is gained by an orderly end."""
+        """Kill every broker: the data is not needed any more, so no orderly stop is needed."""
         for child in self._children.values():
             child.send(signal.SIGKILL)
         for child in self._children.values():
@@ -100,7 +100,7 @@ class KafkaCluster:
 
     @staticmethod
     def _known_to(broker: Broker) -> set[int]:
-        """The brokers one broker knows of; its neighbours still name it for a while after its death."""
+        """The brokers in one broker's metadata; a killed broker stays in the others' metadata for a while."""
         client = AdminClient({"bootstrap.servers": f"127.0.0.1:{broker.port}", "log_level": 0})
         try:
             return set(client.list_topics(timeout=ASK_TIMEOUT_S).brokers)
@@ -109,7 +109,7 @@ class KafkaCluster:
 
 
 def start(directory: Path, ports: Sequence[int], options: KafkaOptions | None = None) -> KafkaCluster:
-    """Format and start a cluster; does not wait for it. Needs two ports a broker: the clients' first, then its own."""
+    """Format and start a cluster; does not wait. Needs two ports a broker: all client ports, then the controllers'."""
     chosen = options or KafkaOptions()
     java = install.require(install.JAVA)
     classpath = f"{jars()}/*"
@@ -143,7 +143,7 @@ def _write_properties(directory: Path, ports: Sequence[int], options: KafkaOptio
 
 
 def broker_settings(data: Path, node_id: int, ports: Sequence[int], options: KafkaOptions) -> dict[str, str]:
-    """What one broker is told: with three of them everything is kept three times and two must have it."""
+    """The settings of one broker. With three brokers there are three replicas, and two must be in sync."""
     count = options.brokers
     controllers = ports[count : 2 * count]
     replicas = str(min(count, 3))
@@ -172,7 +172,7 @@ def broker_settings(data: Path, node_id: int, ports: Sequence[int], options: Kaf
 
 
 def _format(virtual_machine: Sequence[str | Path], property_files: Mapping[int, Path]) -> None:
-    """Format every broker's storage, all at the same time: each takes a JVM's start of a second."""
+    """Format the storage of all brokers at the same time: each takes a second to start a JVM."""
     tool = [*virtual_machine, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]
     children = [spawn([*tool, path], log_file=path.with_suffix(".format.log")) for path in property_files.values()]
     for child in children:

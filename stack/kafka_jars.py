@@ -1,4 +1,4 @@
-"""Apache Kafka's own jars, fetched once per checkout through Maven."""
+"""Apache Kafka's jars, fetched with Maven once per checkout."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ FETCH_TIMEOUT_S = 600.0
 
 
 def jars(version: str = VERSION) -> Path:
-    """The directory that holds them; fetches them when it is not there (some 50 MB, seconds to a minute)."""
+    """Return the directory of the jars; fetches them when it is missing (some 50 MB, seconds to a minute)."""
     libs = ROOT / ".state" / "kafka" / version / "libs"
     if not libs.is_dir():
         _fetch(version, libs)
@@ -25,7 +25,7 @@ def jars(version: str = VERSION) -> Path:
 
 
 def _fetch(version: str, libs: Path) -> None:
-    """Copy beside the final place, then rename: an interrupted download must not look like a whole one."""
+    """Download to a temporary directory, then rename it, so that an interrupted download does not look complete."""
     maven = install.require(install.MAVEN)
     print(f"stack: fetching Kafka {version} with Maven", flush=True)
     libs.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def _copy_dependencies(maven: Path, version: str, directory: Path) -> None:
         "dependency:copy-dependencies",
         f"-Dkafka.version={version}",
         f"-DoutputDirectory={directory}",
-        # Java asks the list of users where home is; HOME is what the user said
+        # Java reads the home directory from the user database and ignores HOME
         f"-Dmaven.repo.local={Path.home() / '.m2' / 'repository'}",
     ]
     done = subprocess.run(

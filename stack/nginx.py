@@ -1,4 +1,4 @@
-"""A receiver that answers 200 at once, so that it is never the thing that is measured; and TLS before another one."""
+"""nginx as a receiver that responds 200 at once, so that it is never the bottleneck, and as a TLS proxy for another."""
 
 import signal
 import socket
@@ -44,7 +44,7 @@ http {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NginxServer:
-    """An nginx that was asked to start; its certificate, for localhost and 127.0.0.1, signs itself."""
+    """A started nginx, with a self-signed certificate for localhost and 127.0.0.1."""
 
     http_port: int
     https_port: int
@@ -53,21 +53,21 @@ class NginxServer:
 
     @property
     def address(self) -> str:
-        """Where it answers in the clear."""
+        """Its URL without TLS."""
         return f"http://127.0.0.1:{self.http_port}/"
 
     @property
     def https_url(self) -> str:
-        """Where it answers over TLS; verify against `certificate`."""
+        """Its URL with TLS; verify it with `certificate`."""
         return f"https://127.0.0.1:{self.https_port}/"
 
     def pass_url(self, port: int) -> str:
-        """Where it answers over TLS with what a server on a port of this machine answers."""
+        """The TLS URL that it passes on to a server on a port of this machine."""
         return f"{self.https_url}pass/{port}/"
 
     @property
     def status_url(self) -> str:
-        """Where it says how many requests it has had; asking counts as one."""
+        """The URL of its request count; a request to this URL counts too."""
         return f"{self.address}status"
 
     def wait_ready(self) -> None:
@@ -88,7 +88,7 @@ class NginxServer:
 
 
 def start(directory: Path, http_port: int, https_port: int) -> NginxServer:
-    """Start a receiver; does not wait for it."""
+    """Start an nginx; does not wait for it."""
     nginx = install.require(install.NGINX)
     certificate = _make_certificate(directory)
     configuration = directory / "nginx.conf"
@@ -98,7 +98,7 @@ def start(directory: Path, http_port: int, https_port: int) -> NginxServer:
     child = spawn(
         [nginx, "-p", directory, "-e", directory / "nginx.log", "-c", configuration],
         log_file=directory / "nginx.out",
-        leash_signal=signal.SIGTERM,  # takes its worker along; a killed master would leave it
+        parent_death_signal=signal.SIGTERM,  # the master ends its worker; a killed master would leave it running
     )
     return NginxServer(http_port=http_port, https_port=https_port, certificate=certificate, child=child)
 

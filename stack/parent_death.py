@@ -1,8 +1,10 @@
-"""Run a command that dies with its parent, as another user if asked: `leash.py PARENT_PID SIGNAL USER command…`.
+"""Runs a command that ends with its parent, optionally as another user.
 
-A script of its own, started by path, because what it does has to happen in the child, between fork and exec, and code
-there (`preexec_fn`) may deadlock when the parent has threads. Elsewhere than on Linux there is no leash: the command
-runs, and a parent that is killed without a chance to clean up leaves it behind.
+    python parent_death.py PARENT_PID SIGNAL USER command…
+
+This is a script that is started by its path, because this must happen in the child between fork and exec, and code
+there (`preexec_fn`) may deadlock when the parent has threads. There is no parent-death signal on systems other than
+Linux: there a killed parent leaves the command running.
 """
 
 import ctypes
@@ -13,18 +15,18 @@ import sys
 PR_SET_PDEATHSIG = 1
 
 
-def become(user: str) -> None:
-    """Drop every right of root for good."""
+def switch_user(user: str) -> None:
+    """Become this user for good, and give up all rights of root."""
     entry = pwd.getpwnam(user)
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
 
 
-def tie_to(parent_pid: int, signal_number: int) -> None:
-    """Have the kernel send the signal when the parent is gone.
+def die_with_parent(parent_pid: int, signal_number: int) -> None:
+    """Have the kernel send this process the signal when the parent has ended.
 
-    Called after the change of user, which would undo it. A parent that is gone already sends nothing, hence the look.
+    Call it after `switch_user`, which would undo it. If the parent has already ended no signal comes, so it exits.
     """
     if sys.platform != "linux":
         return
@@ -35,11 +37,11 @@ def tie_to(parent_pid: int, signal_number: int) -> None:
 
 
 def main() -> None:
-    """Tie this process to its parent, then become the command."""
+    """Set the parent-death signal, then replace this process by the command."""
     parent_pid, signal_number, user, *command = sys.argv[1:]
     if user:
-        become(user)
-    tie_to(int(parent_pid), int(signal_number))
+        switch_user(user)
+    die_with_parent(int(parent_pid), int(signal_number))
     os.execvp(command[0], command)  # noqa: S606 - the command is the caller's own
 
 

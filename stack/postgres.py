@@ -1,4 +1,4 @@
-"""Postgres for a while: fast, not durable, never as root."""
+"""A temporary Postgres: fast, not durable, never as root."""
 
 import os
 import pwd
@@ -26,11 +26,11 @@ SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
 }
-"""A crash of the machine may lose this database, and nobody minds: it is gone after the run."""
+"""A crash of the machine may lose this database; it is temporary anyway."""
 
 
 class PostgresServer:
-    """A Postgres that was asked to start; it may be stopped and started again. The address is its superuser's URL."""
+    """A started Postgres, which may be stopped and started again. `address` is its superuser's URL."""
 
     def __init__(self, address: str, launch: Callable[[], Child]) -> None:
         self.address = address
@@ -42,7 +42,7 @@ class PostgresServer:
         until_ready("postgres", self._answers, [self.child], READY_TIMEOUT_S)
 
     def create_database(self, name: str) -> str:
-        """Create a database and answer its URL."""
+        """Create a database; returns its URL."""
         return create_database(self.address, name)
 
     def stop(self) -> None:
@@ -50,7 +50,7 @@ class PostgresServer:
         self.child.stop()
 
     def start_again(self) -> None:
-        """Start it on its data and its port after `stop`; does not wait for it."""
+        """Start it again with its data and port after `stop`; does not wait for it."""
         self.child = self._launch()
 
     def _answers(self) -> bool:
@@ -62,13 +62,13 @@ class PostgresServer:
 
 
 def create_database(address: str, name: str) -> str:
-    """Create a database on the server with this superuser's URL; answers the database's URL."""
+    """Create a database on the server with this superuser's URL; returns the database's URL."""
     _administrate(address, f'CREATE DATABASE "{name}"')
     return address.rpartition("/")[0] + f"/{name}"
 
 
 def drop_database(address: str, name: str) -> None:
-    """Remove a database, whoever is connected to it."""
+    """Remove a database; closes open connections to it."""
     _administrate(address, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
@@ -78,7 +78,7 @@ def _administrate(address: str, statement: str) -> None:
 
 
 def start(directory: Path, port: int) -> PostgresServer:
-    """Create a cluster in the directory and start it; nobody is asked for a password."""
+    """Create a database cluster in the directory and start it, without passwords."""
     initdb = install.require(install.INITDB).resolve()
     user = _unprivileged_user()
     if user:
@@ -94,14 +94,14 @@ def start(directory: Path, port: int) -> PostgresServer:
             log_file=directory / "postgres.log",
             user=user,
             stop_signal=signal.SIGINT,
-            leash_signal=signal.SIGQUIT,
+            parent_death_signal=signal.SIGQUIT,
         )
 
     return PostgresServer(f"postgresql+psycopg2://{ROLE}@127.0.0.1:{port}/postgres", launch)
 
 
 def _unprivileged_user() -> str:
-    """Who runs it: this user, or when that is root (Postgres refuses root) the system's postgres or nobody."""
+    """The user to run it as; empty for the current one. Postgres refuses root: then it is `postgres` or `nobody`."""
     if os.geteuid() != 0:
         return ""
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -79,7 +79,7 @@ class Output:
         """Start a process whose lines appear here."""
         read_end, write_end = os.pipe()
         with os.fdopen(write_end, "wb") as writer:
-            child = spawn(command.split(), output=writer, environment=environment, leash_signal=signal.SIGTERM)
+            child = spawn(command.split(), output=writer, environment=environment, parent_death_signal=signal.SIGTERM)
         lines = os.fdopen(read_end, "rb")
         reader = threading.Thread(target=self._copy, args=(name, lines), daemon=True)
         reader.start()

@@ -1,4 +1,4 @@
-"""Redis as webhookd wants it: nothing evicted, append-only file."""
+"""A temporary Redis with webhookd's settings: no eviction, append-only file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ READY_TIMEOUT_S = 20.0
 
 
 class RedisServer:
-    """A Redis that was asked to start; it may be killed, frozen and started again. The address is its URL."""
+    """A started Redis, which may be killed, frozen and started again. `address` is its URL."""
 
     def __init__(self, address: str, launch: Callable[[], Child]) -> None:
         self.address = address
@@ -30,11 +30,11 @@ class RedisServer:
         self.child.stop()
 
     def kill(self) -> None:
-        """End it at once: what it had not written to its file is lost."""
+        """Kill it: data that was not written to its file is lost."""
         self.child.kill()
 
     def start_again(self) -> None:
-        """Start it on its data and its port after `stop` or `kill`; does not wait for it."""
+        """Start it again with its data and port after `stop` or `kill`; does not wait for it."""
         self.child = self._launch()
 
     def _answers(self) -> bool:

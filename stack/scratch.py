@@ -1,4 +1,4 @@
-"""A directory for one run's data, gone afterwards; also the one that a killed run left behind."""
+"""A temporary directory for the data of one run; directories that killed runs left behind are removed too."""
 
 import contextlib
 import fcntl
@@ -12,12 +12,12 @@ from pathlib import Path
 PREFIX = "webhookd-stack-"
 OWNER = "owner"
 YOUNG_S = 60.0
-"""A directory this young may be about to be locked by its owner."""
+"""A younger directory may not have been locked by its owner yet."""
 
 
 @contextmanager
 def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
-    """A new directory outside the checkout: Postgres runs as another user, who may not be let in there."""
+    """A new directory outside the checkout: Postgres may run as a user who cannot read the checkout."""
     place = parent or Path(tempfile.gettempdir())
     _sweep(place)
     directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
@@ -32,13 +32,13 @@ def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
 
 def _sweep(parent: Path) -> None:
     for directory in parent.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, or gone in this moment
+        with contextlib.suppress(OSError):  # another user's, or just removed
             if time.time() - directory.stat().st_mtime > YOUNG_S and not is_locked(directory / OWNER):
                 shutil.rmtree(directory, ignore_errors=True)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a running process holds the lock on this file; a lock ends with its process, however that ends."""
+    """Whether a running process holds the lock on this file; the lock ends with the process."""
     if not path.exists():
         return False
     with path.open() as file:

@@ -1,4 +1,4 @@
-"""Services that are started together, and stop together whatever happens."""
+"""A group of services that are started and stopped together."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,27 +12,27 @@ from stack.scratch import scratch_directory
 
 
 class Service(Protocol):
-    """What was asked to start."""
+    """A started service."""
 
     @property
     def address(self) -> str:
-        """What a client is told to reach it."""
+        """The address that clients connect to."""
 
     def wait_ready(self) -> None:
-        """Block until it answers a real request; NotStarted when it will not."""
+        """Block until it answers a real request. Raises NotStarted when it ends or does not answer in time."""
 
     def stop(self) -> None:
-        """End it and wait for that."""
+        """Stop it and wait for its end."""
 
 
 Started = TypeVar("Started", bound=Service)
 
 
 class ServiceGroup:
-    """A context: inside it services can be started, at its end all of them are stopped and their data is removed.
+    """A context in which services can be started; on exit all of them are stopped and their data is removed.
 
-    The `start_` methods do not wait, so that several services come up at the same time; `wait_ready` does. They raise
-    NotStarted when a program is missing. Ports are free ones unless given. Use it from the main thread.
+    The `start_` methods do not wait, so that several services start at the same time; `wait_ready` waits. They raise
+    NotStarted when a program is missing. Ports are free ones unless given. Use it on the main thread.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class ServiceGroup:
         self._exits.__exit__(kind, error, trace)
 
     def start_kafka(self, options: kafka.KafkaOptions | None = None, ports: Sequence[int] = ()) -> kafka.KafkaCluster:
-        """Start a cluster; it takes two ports a broker."""
+        """Start a Kafka cluster; it needs two ports per broker."""
         chosen = options or kafka.KafkaOptions()
         return self._add(kafka.start(self._place("kafka"), ports or free_ports(2 * chosen.brokers), chosen))
 
@@ -63,11 +63,11 @@ class ServiceGroup:
         return self._add(postgres.start(self._place("postgres"), port or free_ports(1)[0]))
 
     def start_nginx(self) -> nginx.NginxServer:
-        """Start a receiver that answers 200 to everything."""
+        """Start an nginx that responds 200 to every request."""
         return self._add(nginx.start(self._place("nginx"), *free_ports(2)))
 
     def wait_ready(self) -> None:
-        """Block until all that was started answers."""
+        """Block until all started services answer."""
         for service in self._started:
             service.wait_ready()
 

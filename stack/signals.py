@@ -1,4 +1,4 @@
-"""Ctrl-C, a kill and a closed terminal, as one exception that lets everything be stopped in order."""
+"""Turns SIGINT, SIGTERM and SIGHUP into one exception, so that everything is stopped in order."""
 
 import signal
 from types import FrameType
@@ -7,7 +7,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """Somebody wants this process to end."""
+    """This process received a signal to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -15,7 +15,7 @@ class Interrupted(BaseException):
 
 
 def raise_on_signals() -> None:
-    """From now on the first of these signals raises Interrupted in the main thread; more of them change nothing."""
+    """From now on the first of these signals raises Interrupted in the main thread; later ones are ignored."""
     for number in SIGNALS:
         signal.signal(number, _interrupt)
 

@@ -1,4 +1,4 @@
-"""What a command's own children leave behind when it ends: adopted, then killed. Linux only, elsewhere nothing."""
+"""Kills the processes that a command leaves running: this process adopts them as a subreaper (Linux only)."""
 
 import contextlib
 import ctypes
@@ -11,14 +11,14 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 
 
-def adopt() -> None:
-    """From now on a process whose parent has died becomes a child of this one, whatever session it hides in."""
+def become_subreaper() -> None:
+    """From now on a descendant whose parent has ended becomes a child of this process, also one in another session."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_adopted() -> None:
-    """Kill every child that is left, and theirs as they are orphaned; call it when no wanted one is."""
+    """Kill all remaining children, and their children as they are adopted. Call it when no child is needed any more."""
     while children := _children():
         for pid in children:
             with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Waiting until a service answers."""
+"""Waits until a service answers."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ POLL_INTERVAL_S = 0.05
 
 
 def until_ready(name: str, answers: Callable[[], bool], children: Iterable[Child], timeout_s: float) -> None:
-    """Ask until the service answers; NotStarted with its last lines when it ends, or time runs out, before that."""
+    """Wait until the service answers. Raises NotStarted with its last lines when it ends or the time is up."""
     watched = list(children)
     deadline = time.monotonic() + timeout_s
     while not answers():

@@ -1,13 +1,13 @@
-"""The two clocks everything is told by; tests pass their own."""
+"""The two clocks of the code; tests pass their own."""
 
 import time
 from collections.abc import Callable
 
 Monotonic = Callable[[], float]
-"""Seconds that never go back; for lengths: leases, deadlines, intervals."""
+"""Seconds that never go back; for durations: leases, deadlines, intervals."""
 
 WallClock = Callable[[], float]
-"""Seconds since the epoch; for what people and other systems read."""
+"""Seconds since the Unix epoch; for times that people and other systems read."""
 
 monotonic: Monotonic = time.monotonic
 wall_clock: WallClock = time.time

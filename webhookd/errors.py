@@ -1,40 +1,40 @@
-"""Every error webhookd raises on purpose.
+"""All errors that webhookd raises itself.
 
     WebhookdError
-    ├── InvalidInput            the caller's data; carries the field and the reason
-    │   ├── InvalidFilter       a JMESPath filter; carries the position
-    │   └── TopicDenied         a topic that Kafka does not let us use; carries its name
-    ├── NotFound                no such thing, or not the caller's
-    ├── Conflict                the thing changed under the caller
-    ├── UndecodableRecord       a Kafka record that cannot be passed on; goes to the dead letters
-    ├── FilterFault             a filter that a record could not be judged by; the record goes to the dead letters
-    │   ├── FilterFailed        it raised on the record's types
-    │   └── FilterTooCostly     its evaluation ran out of its budget
-    ├── UnusableSubscription    a stored row that no subscription can be made of
-    ├── UnusableSetting         a setting that no work can begin with; carries its name
+    ├── InvalidInput            data of the caller; has the field and the reason
+    │   ├── InvalidFilter       a JMESPath filter; has the position
+    │   └── TopicDenied         a topic that webhookd is not authorised to use; has its name
+    ├── NotFound                the resource does not exist, or is not the caller's
+    ├── Conflict                the resource changed since the caller read it
+    ├── UndecodableRecord       a Kafka record that is not JSON; it becomes a dead letter
+    ├── FilterFault             a filter could not be evaluated on a record, which becomes a dead letter
+    │   ├── FilterFailed        it raised an error because of the record's types
+    │   └── FilterTooCostly     its evaluation used up its budget
+    ├── UnusableSubscription    a stored row that is not a valid subscription
+    ├── UnusableSetting         a setting with which the process cannot start; has its name
     ├── MailRefused             a mail that cannot be written
-    └── Unavailable             an outside system did not answer in time, or is not the one it should be
+    └── Unavailable             an outside system did not answer in time, or is the wrong one
         ├── KafkaUnavailable
-        │   └── GroupDenied     Kafka answers, but does not let us use a consumer group
-        ├── ClusterMismatch     the brokers are another cluster's than the database's
+        │   └── GroupDenied     Kafka does not authorise webhookd to use a consumer group
+        ├── ClusterMismatch     the brokers belong to another cluster than the database's
         ├── QueueUnavailable
         ├── StoreUnavailable
-        ├── MailUnavailable     the mail server, or a mail that it may take later
-        ├── MailUndeliverable   an operator's address that mails do not get to
-        ├── RowsRefused         the database answers, and refuses rows again and again
-        ├── UpkeepDelayed       offsets that nobody reads at could not be renewed for long
-        ├── NoWorkers           nobody consumes a queue
-        └── QueueStalled        tasks wait and nobody takes them
+        ├── MailUnavailable     the mail server failed, or deferred a mail
+        ├── MailUndeliverable   mails do not reach an address of the operators
+        ├── RowsRefused         the database answers, but refuses rows repeatedly
+        ├── UpkeepDelayed       offsets of inactive subscriptions could not be renewed for a long time
+        ├── NoWorkers           no worker consumes a queue
+        └── QueueStalled        tasks wait, but no worker takes them
 
-The docstring of a class is its message; `code` is the one short word that the exception, the log line, the dead
-letter and the API's answer share.
+A class' docstring is its message. Its `code` is the same in the exception, the log line, the dead letter and the API's
+response.
 """
 
 from typing import ClassVar
 
 
 class WebhookdError(Exception):
-    """Something webhookd knows by name went wrong."""
+    """An error in webhookd."""
 
     code: ClassVar[str] = "error"
 
@@ -44,7 +44,7 @@ class WebhookdError(Exception):
 
 
 class InvalidInput(WebhookdError):
-    """The value cannot be accepted."""
+    """The value is not valid."""
 
     code = "invalid_input"
 
@@ -73,24 +73,24 @@ class TopicDenied(InvalidInput):
         self.topic = topic
 
     def at(self, field: str) -> "TopicDenied":
-        """The same error of a field that names the topic."""
+        """The same error for the field that names the topic."""
         return TopicDenied(self.topic, self.detail, field=field)
 
 
 class NotFound(WebhookdError):
-    """There is no such thing."""
+    """The resource does not exist."""
 
     code = "not_found"
 
 
 class Conflict(WebhookdError):
-    """The thing changed since it was read."""
+    """The resource has changed since it was read."""
 
     code = "conflict"
 
 
 class UndecodableRecord(WebhookdError):
-    """The record cannot be passed on as JSON."""
+    """The record's value is not JSON."""
 
     code = "undecodable"
 
@@ -134,7 +134,7 @@ class UnusableSetting(WebhookdError):
 
 
 class MailRefused(WebhookdError):
-    """The mail cannot be written: no server will ever take it."""
+    """The mail cannot be written; no server would accept it."""
 
     code = "mail_refused"
 
@@ -158,7 +158,7 @@ class GroupDenied(KafkaUnavailable):
 
 
 class ClusterMismatch(Unavailable):
-    """The Kafka brokers belong to another cluster than the one this database is about."""
+    """The Kafka brokers belong to another cluster than the one that is recorded in this database."""
 
     code = "cluster_mismatch"
 
@@ -176,25 +176,25 @@ class StoreUnavailable(Unavailable):
 
 
 class MailUnavailable(Unavailable):
-    """The mail server did not take the mail; it may later."""
+    """The mail server did not accept the mail; it may accept it later."""
 
     code = "mail_unavailable"
 
 
 class RowsRefused(Unavailable):
-    """The database refuses rows that have to be written."""
+    """The database refuses rows that must be written."""
 
     code = "rows_refused"
 
 
 class UpkeepDelayed(Unavailable):
-    """Offsets of subscriptions that do not run cannot be renewed."""
+    """The committed offsets of inactive subscriptions cannot be renewed."""
 
     code = "upkeep_delayed"
 
 
 class MailUndeliverable(Unavailable):
-    """Mails do not get to an address of the operators."""
+    """Mails do not reach an address of the operators."""
 
     code = "mail_undeliverable"
 
@@ -206,6 +206,6 @@ class NoWorkers(Unavailable):
 
 
 class QueueStalled(Unavailable):
-    """Tasks wait in a queue and no worker takes them."""
+    """Tasks wait in a queue, but no worker takes them."""
 
     code = "queue_stalled"

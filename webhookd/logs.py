@@ -1,7 +1,7 @@
-"""Log lines: one JSON object each, or text for people; a fixed event name and facts as fields.
+"""Log lines: a fixed event name and facts as fields, as one JSON object or as text.
 
-webhookd's own lines take the short way to stderr (a delivery pays for its line, some 5 µs); the libraries' lines come
-through the standard library's logging and look the same.
+webhookd's own lines are written directly to stderr, since each delivery logs one (some 5 µs). Lines of libraries come
+through the standard library's logging and have the same format.
 """
 
 import logging
@@ -21,7 +21,7 @@ _SHARED: list[Processor] = [
 
 
 def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -> None:
-    """Send every log line of this process, the libraries' included, to stderr (or `stream`) in one format."""
+    """Write all log lines of this process, those of libraries included, to stderr (or `stream`) in one format."""
     stream = stream or sys.stderr
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -49,7 +49,7 @@ def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -
 
 
 def get(name: str) -> FilteringBoundLogger:
-    """The logger of a module; `configure` may come later."""
+    """The logger of a module; `configure` may be called later."""
     logger: FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
 

@@ -1,4 +1,4 @@
-"""How a Celery worker comes back to its broker: soon after it is there again, however it went and for how long."""
+"""Reconnects a Celery worker to its broker soon after the broker is up again, however long it was down."""
 
 from typing import Any, Self
 
@@ -6,21 +6,21 @@ from celery.app.amqp import AMQP
 
 from webhookd.edges.kombu_redis_transport import PrimaryBroker
 
-WAITS: dict[str, float] = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
-"""Seconds between attempts, growing to some two. kombu's own waits grow to 30: Redis back after minutes would find the
-workers asleep for half a minute more, as good as deaf."""
+RETRY_INTERVALS_S: dict[str, float] = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
+"""Between two attempts, growing to 2 s. kombu's own intervals grow to 30 s: when Redis is up again after minutes, the
+workers would take no tasks for half a minute more."""
 
 
 class PromptConnection(PrimaryBroker):
-    """A connection to the broker that waits shortly between its attempts."""
+    """A connection to the broker with short intervals between its attempts."""
 
     def ensure_connection(self, *args: Any, **options: Any) -> Self:  # noqa: ANN401 - kombu's
-        """Connect; as often and as long as kombu is told to."""
-        super().ensure_connection(*args, **(WAITS | options))  # type: ignore[no-untyped-call]  # kombu has none
+        """Connect, with as many attempts as `options` allow."""
+        super().ensure_connection(*args, **(RETRY_INTERVALS_S | options))  # type: ignore[no-untyped-call]  # kombu has none
         return self
 
 
 class PromptAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
-    """What an application takes its connections from."""
+    """Celery's AMQP class with such connections."""
 
     Connection = PromptConnection

@@ -1,7 +1,7 @@
-"""What `celery -A workers …` finds: `inspect`, `control` and `events` for operators.
+"""The application that `celery -A workers …` finds, so that operators can use `inspect`, `control` and `events`.
 
-The one module that reads the environment at import, because Celery's command line knows no other way. It connects to
-nothing and starts nothing.
+It reads the environment at import, as no other module does, because Celery's command line offers no other way. It
+connects to nothing and starts nothing.
 """
 
 from webhookd.settings import Settings

@@ -12,26 +12,27 @@ from workers.broker_reconnect import PromptAMQP
 from workers.task_names import FIRST, QUEUES
 
 VISIBILITY_TIMEOUT_S = int(LONGEST_RETRY_AFTER_S + 1200)
-"""A task unacknowledged for so long is delivered again. Below the longest countdown each retry would run several
-times; the claim would drop the copies, at a cost."""
+"""A task that is unacknowledged for so long is delivered again. If this were shorter than the longest countdown, each
+retry would be delivered several times. Claims would drop the copies, at a cost."""
 
 ETA_LIMIT = 4 * RETRYING_LIMIT
-"""Retries that one worker holds in memory for their countdown, some 2 kB each. Beyond it a worker takes no more tasks
-from its queues, so it lies above what a few ingest processes let wait (flow/dispatch/concurrency_limit.py)."""
+"""Retries that one worker holds in memory for their countdown, some 2 kB each. A worker that holds so many takes no
+more tasks from its queues, so the limit is above what a few ingest processes let wait
+(flow/dispatch/concurrency_limit.py)."""
 
 
 def build_celery(settings: Settings) -> Celery:
-    """An application over the settings' broker; connects to nothing."""
+    """An application for the broker in the settings; connects to nothing."""
     broker = "memory://localhost/" if settings.embedded else settings.redis_url
     app = Celery("webhookd", broker=broker, set_as_current=False, amqp=PromptAMQP)
     app.conf.update(
         task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES.values()],
         task_default_queue=FIRST,
         task_create_missing_queues=False,
-        # A task is acknowledged when its deliveries are reported; the claim makes a second copy harmless.
+        # A task is acknowledged when its deliveries are reported. Claims make a second copy of a task harmless.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # Results would be one more thing to lose: the report is the answer.
+        # Results are not needed: ingest reads the reports.
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_serializer="json",
@@ -40,7 +41,7 @@ def build_celery(settings: Settings) -> Celery:
         worker_concurrency=settings.worker_threads,
         worker_prefetch_multiplier=1,
         worker_eta_task_limit=ETA_LIMIT,
-        # Remote control is what wakes a worker whose Redis restarted while all its threads were busy.
+        # Needed when Redis restarts while all threads are busy: remote control is what wakes the worker then.
         worker_enable_remote_control=True,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -57,7 +58,7 @@ def build_celery(settings: Settings) -> Celery:
 
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if settings.embedded:
-        # The in-memory transport polls; its default of a second would be a second a hop.
+        # The in-memory transport polls. Its default of 1 s would delay each message by up to 1 s.
         return {"polling_interval": 0.005}
     return {
         "visibility_timeout": VISIBILITY_TIMEOUT_S,

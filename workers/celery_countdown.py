@@ -1,8 +1,8 @@
-"""Celery's countdowns, told by the board's clock: what a publisher adds to a task, and what a consumer makes of it.
+"""Celery countdowns by the shared clock: the header that a publisher adds to a task, and how a consumer reads it.
 
-Beside Celery's own time of day (for people, in Flower) a task carries flow/dispatch/retry_countdown.py as a header.
-The consumer's request sets its time by that, before Celery gives it to the timer; `celery inspect scheduled` shows the
-result.
+Beside Celery's own ETA (a wall-clock time, which Flower shows) a task carries flow/dispatch/retry_countdown.py in a
+header. The consumer sets the ETA from that header before Celery gives the task to its timer. `celery inspect scheduled`
+shows the result.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,15 +17,15 @@ HEADER = "webhookd_countdown"
 
 
 def countdown(wait_s: float, clock: CoordinationClock) -> dict[str, Any]:
-    """The options of a task that is to wait."""
+    """The publish options of a task that waits for `wait_s`."""
     return {"countdown": wait_s, "headers": {HEADER: RetryCountdown.of(wait_s, clock.now()).to_wire()}}
 
 
 def request_kind(clock: CoordinationClock) -> type[Any]:
-    """What a consumer makes of a task it has received; one without our header is as Celery has it."""
+    """The class of a received task. Without the header a task keeps Celery's own ETA."""
 
     class CountedRequest(Request):  # type: ignore[misc]  # Celery has no types
-        """A task that waits for what is left of its countdown."""
+        """A received task that waits for the rest of its countdown."""
 
         def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Celery's
             super().__init__(*args, **options)

@@ -1,7 +1,7 @@
-"""The clock that all processes share, as this process knows it: the board's, which is Redis'.
+"""The clock that all processes share: that of the coordination store, which is Redis' clock.
 
-It is asked every ten seconds at most, and counted on by the monotonic clock in between: no machine's time of day is in
-it. A process that cannot ask goes on counting.
+It is read every ten seconds at most. In between the monotonic clock is added to the last reading, so that no machine's
+wall clock counts. While the store cannot be read, the last reading stays in use.
 """
 
 from collections.abc import Callable
@@ -10,32 +10,32 @@ from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import QueueUnavailable
 
-ASK_S = 10.0
+READ_INTERVAL_S = 10.0
 
 _log = logs.get(__name__)
 
 
 class CoordinationClock:
-    """Read from any thread; at times that takes a round trip to the board."""
+    """Thread-safe. `read` returns the time of the coordination store, in seconds; it may raise QueueUnavailable."""
 
-    def __init__(self, ask: Callable[[], float], monotonic: Monotonic) -> None:
-        self._ask = ask
+    def __init__(self, read: Callable[[], float], monotonic: Monotonic) -> None:
+        self._read = read
         self._monotonic = monotonic
-        self._ask_at = float("-inf")
+        self._next_read_at = float("-inf")
         self._ahead_s: float | None = None
 
     def now(self) -> float | None:
-        """Seconds since whenever; None as long as the board has never answered."""
-        asked_at = self._monotonic()
-        if asked_at >= self._ask_at:
-            self._ask_at = asked_at + ASK_S
-            self._look(asked_at)
+        """Seconds by the shared clock; None before its first reading. A reading blocks for a round trip."""
+        now = self._monotonic()
+        if now >= self._next_read_at:
+            self._next_read_at = now + READ_INTERVAL_S
+            self._update(now)
         return None if self._ahead_s is None else self._monotonic() + self._ahead_s
 
-    def _look(self, asked_at: float) -> None:
+    def _update(self, now: float) -> None:
         try:
-            told = self._ask()
+            time = self._read()
         except QueueUnavailable as error:
-            _log.warning("clock_not_read", code=error.code, detail=error.detail)
+            _log.warning("shared_clock_unreadable", code=error.code, detail=error.detail)
         else:
-            self._ahead_s = told - (asked_at + self._monotonic()) / 2
+            self._ahead_s = time - (now + self._monotonic()) / 2

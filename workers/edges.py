@@ -1,4 +1,4 @@
-"""The edges a process works with, chosen in this one place by the settings."""
+"""Chooses the edges of a process, by its settings."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ from webhookd.store.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edges:
-    """Shared by all that runs in one process; nothing is connected before its first use."""
+    """The edges that everything in one process shares. Nothing connects before its first use."""
 
     database: Database
     coordination: RedisCoordination | MemoryCoordination
     notifications: ChangeSubscriber
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close every connection."""
         self.coordination.close()
         self.database.close()
 
 
 def build_edges(settings: Settings) -> Edges:
-    """Redis and Postgres, or this process' memory and SQLite."""
+    """Redis and Postgres, or the process' memory and SQLite when the settings say embedded."""
     return Edges(
         database=Database(settings.database_url),
         coordination=MemoryCoordination()

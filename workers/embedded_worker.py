@@ -1,7 +1,7 @@
-"""A Celery worker in a thread of this process: the same consumer, pool and task, without signals, banner or children.
+"""A Celery worker in a thread of this process: the same consumer, pool and task, without signals or child processes.
 
 start   returns when the worker consumes its queues
-stop    is Celery's own remote `shutdown`, heard by the worker's thread like any message; running tasks end first
+stop    sends Celery's remote `shutdown`, which the worker's thread receives like any message; running tasks end first
 """
 
 import logging
@@ -21,13 +21,13 @@ _log = logs.get(__name__)
 
 
 class EmbeddedWorker:
-    """Both queues of an application, worked on by a pool of `threads`."""
+    """Consumes both queues of an application, with a pool of `threads`."""
 
     def __init__(self, app: Celery, threads: int) -> None:
         self._app = app
         self._ready = Event()
         self._name = f"embedded@{os.getpid()}-{id(self):x}"
-        # The pool's threads look the task up in the default application, as in any worker process.
+        # As in any worker process, the pool's threads look up the task in the default application.
         app.set_default()
         app.finalize()
         self._controller: Any = app.WorkController(
@@ -45,19 +45,19 @@ class EmbeddedWorker:
 
     @property
     def alive(self) -> bool:
-        """Whether it still works; False after `stop`, or after a fault that Celery gave up on."""
+        """Whether the worker runs; False after `stop`, or after an error that ended Celery."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to work on tasks. Raises QueueUnavailable when the worker does not come up."""
+        """Start the worker; blocks until it consumes. Raises QueueUnavailable after `START_S`."""
         self._thread.start()
         if not self._ready.wait(START_S) or not self.alive:
             raise QueueUnavailable("the embedded worker did not start")
 
     def stop(self, budget_s: float) -> None:
-        """Take no more tasks and wait for those that run; blocks for at most about `budget_s`."""
+        """Take no more tasks, and wait for those that run; blocks for at most about `budget_s`."""
         if self._ready.is_set() and self.alive:
-            # Celery warns of a shutdown that somebody else asked for; this one is ours.
+            # Celery warns about a shutdown from outside; this one comes from this process.
             logging.getLogger("celery.worker.control").setLevel(logging.ERROR)
             self._app.control.shutdown(destination=[self._name])
             self._thread.join(budget_s)

@@ -1,8 +1,8 @@
-"""The names that Celery knows: the queues (flow/dispatch/queue_names.py, which the API reads too) and the one task."""
+"""The names that Celery uses: the one task, and the queues (of flow/dispatch/queue_names.py, also used by the API)."""
 
 from webhookd.flow.dispatch.queue_names import FIRST, QUEUES, RETRY
 
 __all__ = ["DELIVER", "FIRST", "QUEUES", "RETRY"]
 
 DELIVER = "webhookd.deliver"
-"""The one task."""
+"""The name of the one task."""

@@ -30,7 +30,7 @@ from webhookd.flow.attempt.exchange_result import FailureCode, Response
 from webhookd.flow.attempt.judge import Refusal, Refused, judge
 from webhookd.flow.filters import decoding
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
-from webhookd.flow.status.reason_codes import EXCHANGES, HTTP
+from webhookd.flow.status.reason_codes import EXCHANGE_CODES, HTTP
 from webhookd.flow.subscription import Retry
 
 INTRODUCTION = """\
@@ -135,7 +135,7 @@ def codes_page() -> str:
 
 
 def _failures() -> Iterator[list[str]]:
-    for name, meaning in EXCHANGES.items():
+    for name, meaning in EXCHANGE_CODES.items():
         yield [code(name), f"{meaning} *{WHAT_FOLLOWS.get(name) or _what_follows(name)}.*", TO_DO[name]]
     meaning, to_do = SHUTDOWN
     yield [code(FailureCode.SHUTDOWN), f"{meaning} *{WHAT_FOLLOWS[FailureCode.SHUTDOWN]}.*", to_do]

@@ -1,1 +1,1 @@
-"""Tests: acceptance."""
+"""Acceptance tests: the real processes on real services, as a user runs them."""

@@ -1,4 +1,4 @@
-"""One running service for the scenarios that leave it whole; those that kill something start their own."""
+"""A running service, shared by the tests that do not damage it; the others start their own."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,14 +11,14 @@ from tests.harness.databases import new_database
 from tests.harness.pipeline import Pipeline
 
 QUICK = {"WEBHOOKD_RETRY_TIME_SCALE": "0.02"}
-"""Waits a fiftieth as long as users have: 0.1 s before the first retry, 0.6 s before the first probe."""
+"""Retries wait a fiftieth of their normal time: 0.1 s before the first retry, 0.6 s before the first probe."""
 
 
 class Starts(Protocol):
-    """What starts a service of a test's own."""
+    """Starts a service of a test's own."""
 
     def __call__(self, **settings: str) -> AbstractContextManager[Pipeline]:
-        """With these settings (environment variables) besides the usual."""
+        """Start it with these settings (environment variables) besides the usual ones."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""webhookd taken offline and back, and subscriptions deleted, while everything runs. Oracles as in test_delivery.py."""
+"""webhookd goes offline and online, and subscriptions are deleted, under load. Oracles as in test_delivery.py."""
 
 import json
 import threading
@@ -12,24 +12,24 @@ from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import OK, Receiver, Request, status
 
-ASLEEP = '"event":"asleep"'
+GROUPS_LEFT = '"event":"groups_left"'
 PATH = "/1/EventNotificationAdmin"
 OFFLINE = {"status": "offline", "offline_message": "moving house"}
 ONLINE = {"status": "online"}
 STOPPED_S = 8.0
-"""Everything stands still within five seconds of the switch; the rest is for a busy machine."""
+"""Everything is offline within five seconds of the call; the rest is for a busy machine."""
 
 
 @pytest.fixture(scope="module")
 def switchable(start_pipeline: Starts) -> Iterator[Pipeline]:
-    """One whose switch may be turned."""
+    """A service that may be taken offline."""
     with start_pipeline() as running:
         yield running
 
 
 @pytest.fixture
 def pipeline(switchable: Pipeline) -> Iterator[Pipeline]:
-    """It is online when a test begins, whatever became of the one before."""
+    """The same service; it is online again after each test."""
     yield switchable
     switchable.ask("POST", PATH, ONLINE)
 
@@ -39,10 +39,10 @@ def numbers(count: int) -> list[bytes]:
 
 
 def go_offline(pipeline: Pipeline) -> float:
-    """Turn the switch; answers how long it took until ingest had left every group."""
-    before, began = pipeline.log("ingest").count(ASLEEP), time.monotonic()
+    """Take webhookd offline; returns how long it took until ingest had left every group."""
+    before, began = pipeline.log("ingest").count(GROUPS_LEFT), time.monotonic()
     pipeline.ask("POST", PATH, OFFLINE)
-    until(lambda: pipeline.log("ingest").count(ASLEEP) > before, "ingest is asleep", STOPPED_S)
+    until(lambda: pipeline.log("ingest").count(GROUPS_LEFT) > before, "ingest is offline", STOPPED_S)
     return time.monotonic() - began
 
 
@@ -51,16 +51,16 @@ def calls(pipeline: Pipeline, id_: str) -> list[dict[str, Any]]:
 
 
 class Hanging:
-    """Answers the first request only when it is let go."""
+    """Answers the first request only when the test releases it."""
 
     def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.let_go = threading.Event()
+        self.requested = threading.Event()
+        self.release = threading.Event()
 
     def answer(self, _request: Request) -> bytes:
-        if not self.asked.is_set():
-            self.asked.set()
-            self.let_go.wait(60.0)
+        if not self.requested.is_set():
+            self.requested.set()
+            self.release.wait(60.0)
         return OK
 
 
@@ -84,19 +84,19 @@ def test_offline_stops_all_within_five_seconds(pipeline: Pipeline) -> None:
         assert [event for event in events if event != "api_call"] == ["active", "inactive", "active"]
 
 
-def test_hanging_request_is_cut_and_sent_again(pipeline: Pipeline) -> None:
+def test_hanging_request_is_aborted_and_sent_again(pipeline: Pipeline) -> None:
     topic, hanging = pipeline.topic(1), Hanging()
     with Receiver(hanging.answer) as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(3), partitions=1)
-        assert hanging.asked.wait(30.0)
-        assert go_offline(pipeline) > 3.0, "it had its four seconds"
+        assert hanging.requested.wait(30.0)
+        assert go_offline(pipeline) > 3.0, "the request had its four seconds"
         pipeline.ask("POST", PATH, ONLINE)
         receiver.wait_for_records(3)
         pipeline.wait_committed(id_, topic)
-        hanging.let_go.set()
+        hanging.release.set()
         until(lambda: bool(calls(pipeline, id_)), "the calls are recorded")
-        assert {call["error"] for call in calls(pipeline, id_)} == {""}, "the cut request is nobody's failure"
+        assert {call["error"] for call in calls(pipeline, id_)} == {""}, "the aborted request is not a failure"
 
 
 def test_offline_survives_the_restart_of_everything(pipeline: Pipeline) -> None:
@@ -106,14 +106,14 @@ def test_offline_survives_the_restart_of_everything(pipeline: Pipeline) -> None:
         pipeline.produce(topic, numbers(20))
         receiver.wait_for_records(20)
         go_offline(pipeline)
-        before = pipeline.log("ingest").count(ASLEEP)
+        before = pipeline.log("ingest").count(GROUPS_LEFT)
         for name in ("ingest", "worker"):
             pipeline.kill(name)
             pipeline.start(name)
-        pipeline.terminate("api")  # gunicorn's own children would keep the port for a while
+        pipeline.terminate("api")  # after a kill gunicorn's workers would keep the port for a while
         pipeline.start("api")
         pipeline.wait_ready()
-        until(lambda: pipeline.log("ingest").count(ASLEEP) > before, "ingest knows again")
+        until(lambda: pipeline.log("ingest").count(GROUPS_LEFT) > before, "ingest is offline again")
         later = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(20))
         time.sleep(2.0)
@@ -160,7 +160,7 @@ def test_waiting_retry_of_a_deleted_subscription_never_leaves(start_pipeline: St
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(1), partitions=1)
         receiver.wait(lambda: len(receiver.requests) >= 1)
-        pipeline.kill("ingest")  # nobody revokes the epoch in Redis
+        pipeline.kill("ingest")  # so that no process revokes the epoch in Redis
         pipeline.ask("DELETE", f"/1/Subscription/{id_}")
         sent = len(receiver.requests)
         until(lambda: '"event":"delivery_stale"' in pipeline.log("worker"), "the retry was refused")

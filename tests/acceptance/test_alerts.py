@@ -1,6 +1,7 @@
-"""Who hears of a failure: by real processes, over real SMTP with STARTTLS and a login.
+"""Who gets a mail about a failure: from real processes, over real SMTP with STARTTLS and a login.
 
-Oracle: what the harness's mail server received. The endpoint fails on the test's word; Redis and Postgres are stopped.
+Oracle: the mails that the harness's mail server received. The test makes the endpoint fail, and stops Redis and
+Postgres.
 """
 
 import json
@@ -28,7 +29,7 @@ LOGIN = ("webhookd", "s3cret")
 
 @pytest.fixture
 def mail_server(tmp_path: Path) -> Iterator[MailServer]:
-    """A mail server that takes mails from those who log in, over TLS; its authority is in `ca.pem`."""
+    """A mail server that requires a login over TLS; its authority is in `ca.pem`."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -39,7 +40,7 @@ def mail_server(tmp_path: Path) -> Iterator[MailServer]:
 
 @pytest.fixture
 def outbox_relay(mail_server: MailServer, tmp_path: Path) -> dict[str, str]:
-    """The settings that lead to that server."""
+    """The settings for that mail server."""
     return {
         "WEBHOOKD_SMTP_HOST": "127.0.0.1",
         "WEBHOOKD_SMTP_PORT": str(mail_server.port),
@@ -52,38 +53,38 @@ def outbox_relay(mail_server: MailServer, tmp_path: Path) -> dict[str, str]:
 
 
 def owned(url: str, topic: str) -> dict[str, Any]:
-    """A subscription without retries, whose owner has an address."""
+    """A subscription without retries and with an alert address, as the API accepts it."""
     body = subscription_body(url, topic, "earliest", name="paid orders", retries=0)
     body["configuration"]["alerting"] = {"alert_channel": "email", "alert_emails": ["owner@example.com"]}
     return body
 
 
 def subscribed(pipeline: Pipeline, url: str, topic: str) -> str:
-    """Such a subscription, registered."""
+    """Register such a subscription; returns its id."""
     return str(pipeline.ask("POST", "/1/Subscription", owned(url, topic))["id"])
 
 
 def late(_: Request) -> bytes:
-    """An answer that takes 3 s."""
+    """Answer after 3 s."""
     Event().wait(3.0)
     return OK
 
 
 def fault_codes(pipeline: Pipeline) -> set[str]:
-    """What /health calls a fault."""
+    """The codes of the faults in /health."""
     health: dict[str, Any] = pipeline.ask("GET", "/health")
     return {fault["code"] for fault in health["faults"]}
 
 
 def about(code: str, *, over: bool = False) -> Callable[[list[Received]], bool]:
-    """Whether operators have a mail about this fault, or about its end."""
+    """A check whether operators got a mail about this fault, or about its end."""
     wanted = f"[webhookd] system: {code}{' is over' if over else ''}"
     return lambda received: any(
         mail.message["Subject"] == wanted and mail.recipients == ("ops@example.com",) for mail in received
     )
 
 
-def test_owner_hears_once_of_a_failure_and_of_its_end(
+def test_owner_is_mailed_once_about_a_failure_and_its_end(
     start_pipeline: Starts, mail_server: MailServer, outbox_relay: dict[str, str]
 ) -> None:
     with start_pipeline(**outbox_relay) as pipeline, Receiver(lambda _: status(500)) as receiver:
@@ -104,7 +105,7 @@ def test_owner_hears_once_of_a_failure_and_of_its_end(
     assert str(recovered.message["Subject"]) == "[webhookd] paid orders has recovered"
 
 
-def test_owner_who_switches_on_after_410_hears_nothing_more(
+def test_owner_who_reactivates_after_410_gets_no_more_mail(
     start_pipeline: Starts, mail_server: MailServer, outbox_relay: dict[str, str]
 ) -> None:
     with start_pipeline(**outbox_relay) as pipeline, Receiver(lambda _: status(410)) as receiver:
@@ -116,9 +117,9 @@ def test_owner_who_switches_on_after_410_hears_nothing_more(
         pipeline.ask("PUT", f"/1/Subscription/{id_}", owned(receiver.url, topic))
         receiver.wait_for_records(1)
         pipeline.wait_committed(id_, topic)
-        until(lambda: pipeline.status(id_)["counters"]["delivered"] == 1, "the condition is written, with its alerts")
+        until(lambda: pipeline.status(id_)["counters"]["delivered"] == 1, "the status is written, with its alerts")
         assert pipeline.log("ingest").count('"event":"alert_raised"') == 1
-    assert mail_server.subjects() == ["[webhookd] paid orders was switched off (gone)"]
+    assert mail_server.subjects() == ["[webhookd] paid orders was deactivated (gone)"]
 
 
 def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline: Starts) -> None:
@@ -141,7 +142,7 @@ def test_alert_outlives_a_killed_ingest_and_a_missing_mail_server(start_pipeline
             assert server.received[0].recipients == ("owner@example.com",)
 
 
-def test_operators_hear_of_missing_workers_and_of_redis(
+def test_operators_are_mailed_about_missing_workers_and_redis(
     kafka_bootstrap: str, mail_server: MailServer, outbox_relay: dict[str, str], tmp_path: Path
 ) -> None:
     (folder := tmp_path / "redis").mkdir()
@@ -173,7 +174,7 @@ def test_operators_hear_of_missing_workers_and_of_redis(
         server.stop()
 
 
-def test_operators_hear_of_the_database_without_it(
+def test_operators_are_mailed_about_the_database_without_it(
     kafka_bootstrap: str, redis_url: str, mail_server: MailServer, outbox_relay: dict[str, str], tmp_path: Path
 ) -> None:
     with ServiceGroup() as services:

@@ -1,7 +1,7 @@
 """The benchmark's cases in their short form: each delivers all of its records, once and in order.
 
-Oracles: the checking receiver of load-test/, in a process of its own, and the exit code. No figure is asserted.
-Nothing is doubled: real Kafka, Redis, Postgres, nginx for TLS, and every process as shipped.
+Oracles: the checking receiver of load-test/, in a process of its own, and the exit code. No figure is asserted. There
+are no fakes: real Kafka, Redis, Postgres, nginx for TLS, and the real processes.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What an owner changes while everything runs. Oracles as in test_delivery.py."""
+"""Changes of a subscription while everything runs. Oracles as in test_delivery.py."""
 
 import json
 import time
@@ -28,7 +28,7 @@ def test_changed_url_takes_effect_while_running(pipeline: Pipeline) -> None:
         assert (before.records, after.records, after.repeats) == (20, 20, 0)
 
 
-def test_switched_off_keeps_its_position(pipeline: Pipeline) -> None:
+def test_deactivated_subscription_keeps_its_position(pipeline: Pipeline) -> None:
     topic = pipeline.topic()
     with Receiver() as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)

@@ -1,4 +1,4 @@
-"""What the service does with records that cannot be delivered. Oracles as in test_giving_up.py."""
+"""Records that cannot be delivered become dead letters. Oracles as in test_giving_up.py."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from tests.harness.receiver import OK, Receiver, Request, status
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 
 FRAME = b"\x00\x00\x00\x00\x2a"
-"""Of a schema registry, in front of each value."""
+"""The prefix that schema registry clients put before each value."""
 
-HALF_A_PAIR = rb'{"t":"\ud83d", "n": 1}'
+LONE_SURROGATE = rb'{"t":"\ud83d", "n": 1}'
 
 
-def refuse_halves(request: Request) -> bytes:
+def refuse_surrogates(request: Request) -> bytes:
     values = [message["value"] for message in request.messages]
     return status(400) if any(isinstance(value, dict) and "t" in value for value in values) else OK
 
@@ -26,14 +26,14 @@ def problems(pipeline: Pipeline, id_: str) -> dict[str, str]:
     return {problem["code"]: problem["detail"] for problem in pipeline.status(id_)["problems"]}
 
 
-def test_unreadable_topic_is_held_and_goes_on_with_the_first_readable_record(pipeline: Pipeline) -> None:
+def test_undecodable_topic_is_paused_and_resumes_with_the_first_readable_record(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     framed = [FRAME + value for value in numbers(3000)]
     with Receiver() as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, framed, partitions=1)
         until(lambda: "records_unreadable" in problems(pipeline, id_), "it is unhealthy")
-        until(lambda: pipeline.committed(id_, topic) == {0: IN_A_ROW}, "what was put aside is committed")
+        until(lambda: pipeline.committed(id_, topic) == {0: IN_A_ROW}, "the dead letters are committed")
         pipeline.produce(topic, framed[:100], partitions=1)
         detail = problems(pipeline, id_)["records_unreadable"]
         assert ("schema id 42" in detail, len(pipeline.dead_letters(id_))) == (True, IN_A_ROW)
@@ -46,14 +46,14 @@ def test_unreadable_topic_is_held_and_goes_on_with_the_first_readable_record(pip
 
 def test_value_that_strict_parsers_refuse_becomes_a_dead_letter(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
-    with Receiver(refuse_halves) as receiver:
+    with Receiver(refuse_surrogates) as receiver:
         id_ = pipeline.subscribe(receiver.url, topic, retry={"on_exhausted": "dead_letter"})
-        pipeline.produce(topic, [HALF_A_PAIR, *numbers(3)], partitions=1)
+        pipeline.produce(topic, [LONE_SURROGATE, *numbers(3)], partitions=1)
         receiver.wait_for_records(3)
         pipeline.wait_committed(id_, topic)
         (dead_letter,) = pipeline.dead_letters(id_)
         assert (bytes(dead_letter["value"]), dead_letter["cause"], dead_letter["attempts"]) == (
-            HALF_A_PAIR,
+            LONE_SURROGATE,
             "http_400",
             1,
         )
@@ -67,41 +67,41 @@ def with_copies(pipeline: Pipeline, receiver: Receiver, topic: str, copies: str)
 
 def test_dead_letter_topic_that_is_deleted_stops_nothing(pipeline: Pipeline) -> None:
     topic, copies = pipeline.topic(1), pipeline.topic(1)
-    with Receiver(refuse_halves) as receiver:
+    with Receiver(refuse_surrogates) as receiver:
         id_ = with_copies(pipeline, receiver, topic, copies)
         pipeline.admin.delete_topics([copies])[copies].result(PATIENCE_S)
-        pipeline.produce(topic, [HALF_A_PAIR, *numbers(3)], partitions=1)
+        pipeline.produce(topic, [LONE_SURROGATE, *numbers(3)], partitions=1)
         receiver.wait_for_records(3)
         pipeline.wait_committed(id_, topic)
         assert len(pipeline.dead_letters(id_)) == 1
-        until(lambda: "dead_letter_topic_unavailable" in problems(pipeline, id_), "the owner hears of it")
+        until(lambda: "dead_letter_topic_unavailable" in problems(pipeline, id_), "the status shows the problem")
         assert "does not exist" in problems(pipeline, id_)["dead_letter_topic_unavailable"]
         pipeline.admin.create_topics([NewTopic(copies, 1)])[copies].result(PATIENCE_S)
-        assert first_record(pipeline, copies).value() == HALF_A_PAIR
+        assert first_record(pipeline, copies).value() == LONE_SURROGATE
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
 
 
 def test_dead_letter_topic_that_became_compacted_stops_nothing(pipeline: Pipeline) -> None:
     topic, copies = pipeline.topic(1), pipeline.topic(1)
-    with Receiver(refuse_halves) as receiver:
+    with Receiver(refuse_surrogates) as receiver:
         id_ = with_copies(pipeline, receiver, topic, copies)
         pipeline.clean_up(copies, "compact")
-        pipeline.produce(topic, [HALF_A_PAIR, *numbers(3)], partitions=1, with_keys=False)
+        pipeline.produce(topic, [LONE_SURROGATE, *numbers(3)], partitions=1, with_keys=False)
         receiver.wait_for_records(3)
         pipeline.wait_committed(id_, topic)
-        until(lambda: "dead_letter_topic_unavailable" in problems(pipeline, id_), "the owner hears of it")
+        until(lambda: "dead_letter_topic_unavailable" in problems(pipeline, id_), "the status shows the problem")
         assert "compacted" in problems(pipeline, id_)["dead_letter_topic_unavailable"]
         pipeline.clean_up(copies, "delete")
-        assert first_record(pipeline, copies).value() == HALF_A_PAIR
+        assert first_record(pipeline, copies).value() == LONE_SURROGATE
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
 
 
 def test_full_dead_letters_hold_the_lane_until_some_are_deleted(start_pipeline: Starts) -> None:
     limit = 10
-    with start_pipeline(WEBHOOKD_DEAD_LETTER_LIMIT=str(limit)) as pipeline, Receiver(refuse_halves) as receiver:
+    with start_pipeline(WEBHOOKD_DEAD_LETTER_LIMIT=str(limit)) as pipeline, Receiver(refuse_surrogates) as receiver:
         topic = pipeline.topic(1)
         id_ = pipeline.subscribe(receiver.url, topic, retry={"on_exhausted": "dead_letter"})
-        pipeline.produce(topic, [HALF_A_PAIR, *([b"not JSON", b"1"] * limit)], partitions=1)
+        pipeline.produce(topic, [LONE_SURROGATE, *([b"not JSON", b"1"] * limit)], partitions=1)
         until(lambda: "dead_letters_full" in problems(pipeline, id_), "it is full")
         assert len(pipeline.dead_letters(id_)) == limit
         answer: dict[str, Any] = pipeline.ask("DELETE", f"/1/Subscription/{id_}/DeadLetter")

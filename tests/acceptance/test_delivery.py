@@ -1,7 +1,7 @@
-"""What a subscriber gets, end to end.
+"""What a receiver gets, end to end.
 
 Oracles: the receiver's own record of topic, partition and offset; Kafka's end offsets and the group's committed
-offsets, asked of the broker. Nothing is doubled: real Kafka, Redis, Postgres, and every process as shipped.
+offsets, read from the broker. There are no fakes: real Kafka, Redis, Postgres, and the real processes.
 """
 
 import json
@@ -74,7 +74,7 @@ def test_messages_carry_key_headers_and_original_value(pipeline: Pipeline) -> No
     assert len({request.headers["webhook-id"] for request in raw}) == 2
 
 
-def test_undecodable_record_is_put_aside_and_lane_goes_on(pipeline: Pipeline) -> None:
+def test_undecodable_record_becomes_a_dead_letter_and_its_lane_goes_on(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     pipeline.produce(topic, [b'{"id": 1}', b"not json", b"\xff\xfe", b'{"id": 2}'], partitions=1)
     with Receiver() as receiver:

@@ -1,4 +1,4 @@
-"""What becomes of records that filters cannot judge as others. Oracles as in test_giving_up.py."""
+"""Records on which filters fail. Oracles as in test_giving_up.py."""
 
 import json
 
@@ -10,7 +10,7 @@ COSTLY = "items[?join('', ['a', 'b']) == n]"
 
 
 def record(count: int) -> bytes:
-    """An array of so many items, the last of which the filter looks for."""
+    """A record with an array of `count` items, the last of which matches the filter."""
     return json.dumps({"items": [{"n": 1}] * (count - 1) + [{"n": 2}]}, separators=(",", ":")).encode()
 
 
@@ -26,7 +26,7 @@ def test_records_with_many_items_arrive(pipeline: Pipeline) -> None:
 
 
 def test_records_that_filters_cannot_judge_end_as_configured(pipeline: Pipeline) -> None:
-    """One subscription for each policy reads the same records: of wrong types, too costly, excluded, and wanted."""
+    """One subscription for each policy reads the same records: of wrong types, too costly, excluded, and matching."""
     topic = pipeline.topic(1)
     filters = ["contains(tags, 'x')", "!skip", f"!({COSTLY})"]
     values = [
@@ -49,17 +49,17 @@ def test_records_that_filters_cannot_judge_end_as_configured(pipeline: Pipeline)
         assert [bytes(dead_letter["value"]) for dead_letter in pipeline.dead_letters(drops)] == [values[2]]
 
 
-def test_filter_that_always_raises_is_unhealthy_until_it_is_mended(pipeline: Pipeline) -> None:
+def test_filter_that_always_raises_is_unhealthy_until_it_is_fixed(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     with Receiver() as receiver:
         id_ = pipeline.subscribe(receiver.url, topic, filters=["total > '2'"], filtering={"on_filter_error": "drop"})
         pipeline.produce(topic, [b'{"total":3}'] * 100, partitions=1)
-        until(lambda: pipeline.status(id_)["reason"] == "filter_failing", "its filter is found to fail")
+        until(lambda: pipeline.status(id_)["reason"] == "filter_failing", "its filter is reported as failing")
         (problem,) = pipeline.status(id_)["problems"]
         assert problem["detail"].startswith(f"{topic}: total > '2': ")
-        mended = pipeline.ask("GET", f"/1/Subscription/{id_}")
-        mended["source"][0]["jmes_filters"] = ["total > `2`"]
-        pipeline.ask("PUT", f"/1/Subscription/{id_}", mended)
+        fixed = pipeline.ask("GET", f"/1/Subscription/{id_}")
+        fixed["source"][0]["jmes_filters"] = ["total > `2`"]
+        pipeline.ask("PUT", f"/1/Subscription/{id_}", fixed)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy with another filter")
         pipeline.produce(topic, [b'{"total":3}'], partitions=1)
         receiver.wait_for_records(1)

@@ -1,4 +1,4 @@
-"""What becomes of batches that an endpoint refuses or never takes. Oracles as in test_delivery.py, and Kafka itself."""
+"""Batches that an endpoint refuses or never accepts. Oracles as in test_delivery.py, and Kafka itself."""
 
 import json
 from typing import Any
@@ -9,20 +9,20 @@ from tests.acceptance.conftest import Starts
 from tests.harness.pipeline import PATIENCE_S, Pipeline, subscription_body, until
 from tests.harness.receiver import OK, Receiver, Request, status
 
-POISON = 3
+REFUSED = 3
 
 
 def numbers(count: int) -> list[bytes]:
     return [json.dumps({"n": n}).encode() for n in range(count)]
 
 
-def refuse_poison(request: Request) -> bytes:
-    return status(422) if any(message["value"]["n"] == POISON for message in request.messages) else OK
+def refuse_one(request: Request) -> bytes:
+    return status(422) if any(message["value"]["n"] == REFUSED for message in request.messages) else OK
 
 
 def test_refused_record_becomes_a_dead_letter_and_its_lane_goes_on(pipeline: Pipeline) -> None:
     topic, dead_letter_publisher = pipeline.topic(1), pipeline.topic(1)
-    with Receiver(refuse_poison) as receiver:
+    with Receiver(refuse_one) as receiver:
         id_ = pipeline.subscribe(
             receiver.url, topic, retry={"on_exhausted": "dead_letter", "dead_letter_topic": dead_letter_publisher}
         )
@@ -31,20 +31,20 @@ def test_refused_record_becomes_a_dead_letter_and_its_lane_goes_on(pipeline: Pip
         pipeline.wait_committed(id_, topic)
         (dead_letter,) = pipeline.dead_letters(id_)
         assert (dead_letter["offset"], dead_letter["cause"], dead_letter["status"], dead_letter["attempts"]) == (
-            POISON,
+            REFUSED,
             "http_422",
             422,
             1,
         )
-        assert bytes(dead_letter["value"]) == numbers(8)[POISON]
+        assert bytes(dead_letter["value"]) == numbers(8)[REFUSED]
         copy = first_record(pipeline, dead_letter_publisher)
-        assert (copy.value(), dict(copy.headers() or [])["webhookd-cause"]) == (numbers(8)[POISON], b"http_422")
+        assert (copy.value(), dict(copy.headers() or [])["webhookd-cause"]) == (numbers(8)[REFUSED], b"http_422")
         assert receiver.out_of_order == 0
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
 
 
 def first_record(pipeline: Pipeline, topic: str) -> Any:  # noqa: ANN401 - confluent_kafka's Message
-    consumer = Consumer({"bootstrap.servers": pipeline.bootstrap, "group.id": "letters"})
+    consumer = Consumer({"bootstrap.servers": pipeline.bootstrap, "group.id": "dead-letters"})
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
         return consumer.consume(1, PATIENCE_S)[0]
@@ -52,12 +52,12 @@ def first_record(pipeline: Pipeline, topic: str) -> Any:  # noqa: ANN401 - confl
         consumer.close()
 
 
-def test_endpoint_that_is_gone_switches_its_subscription_off(pipeline: Pipeline) -> None:
+def test_gone_endpoint_deactivates_its_subscription(pipeline: Pipeline) -> None:
     topic = pipeline.topic(1)
     with Receiver(lambda _request: status(410)) as receiver:
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(5), partitions=1)
-        until(lambda: pipeline.status(id_)["status"] == "inactive", "it is switched off")
+        until(lambda: pipeline.status(id_)["status"] == "inactive", "it is deactivated")
         shown = pipeline.status(id_)
         assert (shown["active"], shown["reason"], len(receiver.requests)) == ("no", "gone", 1)
         assert ("inactive", "gone") in [(event["event"], event["error"]) for event in shown["recent_activity"]]
@@ -69,7 +69,7 @@ def test_endpoint_that_is_gone_switches_its_subscription_off(pipeline: Pipeline)
 
 
 def test_first_failed_attempt_is_shown_beside_healthy(start_pipeline: Starts) -> None:
-    """With the waits that users have: the retry comes 5 s after the first attempt."""
+    """With the normal waits: the retry comes 5 s after the first attempt."""
     with start_pipeline(WEBHOOKD_RETRY_TIME_SCALE="1") as pipeline, Receiver(lambda _request: status(500)) as receiver:
         topic = pipeline.topic(1)
         id_ = pipeline.subscribe(receiver.url, topic, retries=10)
@@ -114,13 +114,13 @@ def test_retries_end_although_ingest_dies_between_them(start_pipeline: Starts) -
         id_ = pipeline.subscribe(receiver.url, topic, retries=4)
         pipeline.produce(topic, numbers(1), partitions=1)
         receiver.wait(lambda: len(receiver.requests) >= 3)
-        until(lambda: pipeline.failures_committed(id_, topic) >= 2, "two failures are on record")
+        until(lambda: pipeline.failures_committed(id_, topic) >= 2, "two failures are committed")
         known = pipeline.failures_committed(id_, topic)
         pipeline.kill("ingest")
         pipeline.start("ingest")
         until(lambda: pipeline.status(id_)["status"] == "unhealthy", "the retries have ended")
-        # While nobody reads, the worker goes on with its own retries, to the fifth attempt; then those that are left
-        # after the failures on record.
+        # While ingest is down the worker continues its retries, up to the fifth attempt. Then come those that are left
+        # after the committed failures.
         assert len(receiver.requests) <= 5 + (5 - known)
 
 

@@ -1,7 +1,7 @@
-"""An ingest process without a route to Kafka stops nobody, and one with a route to another cluster does not start.
+"""An ingest process that cannot reach Kafka does not affect the others, and one that reaches another cluster ends.
 
-Real: every process, and a broker with a second listener that it advertises behind a relay, so that a test can cut
-one process' route. Oracle: what the receiver got, the processes' logs, what the API says.
+Real: every process, and a broker with a second listener that it advertises behind a relay, so that a test can close
+one process' route. Oracles: what the receiver got, the processes' logs, and the API.
 """
 
 import json
@@ -26,7 +26,7 @@ from webhookd.store import kafka_cluster, migrating
 from webhookd.store.database import Database
 
 FIRST, SECOND = "ingest", "ingest-2"
-NOBODY = {"WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+UNREACHABLE = {"WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 TIMES = {
     "WEBHOOKD_LEASE_S": "2",
     "WEBHOOKD_REQUEST_DEADLINE_S": "3",
@@ -40,7 +40,7 @@ CLUSTER_EXIT_CODE = 78
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
-    """A broker's own address, and its second listener: where it listens, and the relay that it advertises there."""
+    """A broker's own address, its second listener's address, and the relay that this listener advertises."""
 
     direct: str
     behind: str
@@ -69,8 +69,8 @@ def routes() -> Iterator[Routes]:
 
 @pytest.fixture
 def pipeline(routes: Routes, redis_url: str, tmp_path: Path) -> Iterator[Pipeline]:
-    """The service on that broker, with times that suit a test."""
-    routes.relay.mend()
+    """The service on that broker, with short timeouts."""
+    routes.relay.open()
     with (
         new_database("postgres", tmp_path) as database,
         Pipeline(
@@ -78,7 +78,7 @@ def pipeline(routes: Routes, redis_url: str, tmp_path: Path) -> Iterator[Pipelin
         ) as running,
     ):
         yield running
-    routes.relay.cut()
+    routes.relay.close()
 
 
 def numbers(count: int) -> list[bytes]:
@@ -86,7 +86,7 @@ def numbers(count: int) -> list[bytes]:
 
 
 def subscribed(pipeline: Pipeline, receiver: Receiver) -> dict[str, str]:
-    """Subscriptions with a topic each; returns the topics by subscription."""
+    """Register subscriptions with a topic each; returns the topics by subscription."""
     topics = [pipeline.topic(1) for _ in range(SUBSCRIPTIONS)]
     return {pipeline.subscribe(receiver.url, topic): topic for topic in topics}
 
@@ -96,14 +96,14 @@ def produce(pipeline: Pipeline, topics: dict[str, str]) -> None:
         pipeline.produce(topic, numbers(5), partitions=1)
 
 
-def happened(pipeline: Pipeline, name: str, event: str) -> list[str]:
-    """The subscriptions that a process has logged an event about, in its order."""
+def logged_for(pipeline: Pipeline, name: str, event: str) -> list[str]:
+    """The subscriptions in a process' log lines with this event, in order."""
     lines = [json.loads(line) for line in pipeline.log(name).splitlines() if f'"event":"{event}"' in line]
     return [line["subscription"] for line in lines]
 
 
 def runs(pipeline: Pipeline, name: str) -> set[str]:
-    """The subscriptions that a process runs now, as its log says."""
+    """The subscriptions that a process runs now, from its log."""
     running: list[str] = []
     for line in pipeline.log(name).splitlines():
         if '"event":"subscription_started"' in line:
@@ -113,43 +113,43 @@ def runs(pipeline: Pipeline, name: str) -> set[str]:
     return set(running)
 
 
-def test_route_to_the_bootstrap_server_alone_is_none(routes: Routes) -> None:
-    contact = KafkaProbe(routes.behind)
-    routes.relay.cut()
+def test_reachable_bootstrap_server_alone_is_not_enough(routes: Routes) -> None:
+    probe = KafkaProbe(routes.behind)
+    routes.relay.close()
     with pytest.raises(KafkaUnavailable):
-        contact.cluster_id(2.0)
-    routes.relay.mend()
-    assert contact.cluster_id(20.0)
+        probe.cluster_id(2.0)
+    routes.relay.open()
+    assert probe.cluster_id(20.0)
 
 
-def test_process_that_never_reached_kafka_takes_nothing(pipeline: Pipeline) -> None:
+def test_process_that_never_reached_kafka_runs_no_subscription(pipeline: Pipeline) -> None:
     with Receiver() as receiver:
         until(lambda: '"event":"kafka_cluster"' in pipeline.log(FIRST), "the first process reads Kafka")
-        pipeline.start(SECOND, **NOBODY)
-        until(lambda: '"event":"membership_changed"' in pipeline.log(SECOND), "the second one has no part")
+        pipeline.start(SECOND, **UNREACHABLE)
+        until(lambda: '"event":"membership_changed"' in pipeline.log(SECOND), "the second one takes no part")
         topics = subscribed(pipeline, receiver)
         produce(pipeline, topics)
         receiver.wait_for_records(5 * SUBSCRIPTIONS)
-        assert happened(pipeline, SECOND, "subscription_started") == []
+        assert logged_for(pipeline, SECOND, "subscription_started") == []
         assert runs(pipeline, FIRST) == set(topics)
-        until(lambda: "kafka_unavailable" in faults(pipeline), "/health says who cannot read")
+        until(lambda: "kafka_unavailable" in faults(pipeline), "/health shows the fault")
 
 
-def test_process_that_loses_kafka_gives_its_share_and_takes_it_back(pipeline: Pipeline, routes: Routes) -> None:
+def test_process_without_kafka_gives_up_its_share_and_gets_it_back(pipeline: Pipeline, routes: Routes) -> None:
     with Receiver() as receiver:
         pipeline.start(SECOND, **routes.relayed)
-        until(lambda: '"ingests":2' in pipeline.log(FIRST), "they know of each other")
+        until(lambda: '"ingests":2' in pipeline.log(FIRST), "they have found each other")
         topics: dict[str, str] = {}
         while not (share := runs(pipeline, SECOND)):
             topics.update(subscribed(pipeline, receiver))
             until(lambda: runs(pipeline, FIRST) | runs(pipeline, SECOND) == set(topics), "all are read")
         ids = set(topics)
-        routes.relay.cut()
+        routes.relay.close()
         until(lambda: runs(pipeline, FIRST) == ids, "the first process has them all")
         produce(pipeline, topics)
         receiver.wait_for_records(5 * len(ids))
         assert runs(pipeline, SECOND) == set()
-        routes.relay.mend()
+        routes.relay.open()
         until(lambda: runs(pipeline, SECOND) == share and runs(pipeline, FIRST) == ids - share, "shared as before")
         produce(pipeline, topics)
         receiver.wait_for_records(10 * len(ids))
@@ -165,27 +165,27 @@ def test_status_says_that_the_only_process_cannot_read(pipeline: Pipeline, route
         pipeline.produce(topic, numbers(5), partitions=1)
         receiver.wait_for_records(5)
         pipeline.wait_committed(id_, topic)
-        routes.relay.cut()
+        routes.relay.close()
         until(lambda: pipeline.status(id_)["lag"] is None, "the lag is not known")
-        until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status says why")
+        until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status shows the reason")
         assert runs(pipeline, SECOND) == {id_}
         pipeline.produce(topic, numbers(5), partitions=1)
-        routes.relay.mend()
+        routes.relay.open()
         receiver.wait_for_records(10)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
         assert (receiver.repeats, receiver.out_of_order) == (0, 0)
 
 
-def test_start_without_kafka_reads_when_it_is_there(pipeline: Pipeline, routes: Routes) -> None:
+def test_process_started_without_kafka_reads_when_it_is_reachable(pipeline: Pipeline, routes: Routes) -> None:
     with Receiver() as receiver:
         topic = pipeline.topic(1)
         pipeline.terminate(FIRST)
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(5), partitions=1)
-        routes.relay.cut()
+        routes.relay.close()
         pipeline.start(SECOND, **routes.relayed)
-        until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status says why")
-        routes.relay.mend()
+        until(lambda: pipeline.status(id_)["reason"] == "kafka_unavailable", "the status shows the reason")
+        routes.relay.open()
         receiver.wait_for_records(5)
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy")
 
@@ -208,9 +208,9 @@ def test_processes_refuse_another_cluster_than_the_databases(
         }
         with CommandProcess("ingest", environment=environment) as ingest:
             assert ingest.wait() == CLUSTER_EXIT_CODE
-            said = ingest.wait_for("webhookd ingest:")
-            assert found in said
-            assert "the-one-before" in said
+            line = ingest.wait_for("webhookd ingest:")
+            assert found in line
+            assert "the-one-before" in line
             assert '"code":"cluster_mismatch"' in ingest.output
         with CommandProcess("api", environment=environment) as api:
             assert api.wait() != 0

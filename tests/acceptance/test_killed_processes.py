@@ -1,4 +1,4 @@
-"""What is lost when something dies: nothing. Oracles as in test_delivery.py."""
+"""Killed and stopped processes lose no record. Oracles as in test_delivery.py."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What stands in Redis' queues: copies of a task, and what slow workers leave there. Oracles as in test_delivery.py."""
+"""The queues in Redis: duplicate tasks, and the backlog of slow workers. Oracles as in test_delivery.py."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ from tests.harness.receiver import OK, Receiver
 LANES = 40
 FEW_THREADS = {"WEBHOOKD_WORKER_THREADS": "2"}
 SOON_AGAIN = {"WEBHOOKD_CLAIM_TIMEOUT_S": "0.5"}
-"""What nobody claims is published again after so long, in a task of its own."""
+"""A delivery that is not claimed is published again after this time, in a task of its own."""
 
 LOOK_S = 0.005
 
@@ -27,7 +27,7 @@ def numbers(count: int) -> list[bytes]:
 
 
 class Queues:
-    """The lists that kombu keeps in Redis, as any program sees them."""
+    """The lists in Redis in which kombu keeps its queues."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.redis: Any = Redis.from_url(pipeline.redis)
@@ -43,13 +43,13 @@ class Queues:
         return [(name, task) for name in self.names for task in self.redis.lrange(name, 0, -1)]
 
     def bytes_held(self) -> int:
-        """What all of webhookd's keys take in Redis' memory."""
+        """The memory of all webhookd keys in Redis."""
         return sum(self.redis.memory_usage(key) or 0 for key in self.redis.scan_iter(f"{self.prefix}*"))
 
 
 @contextmanager
 def doubling(queues: Queues) -> Iterator[list[bytes]]:
-    """While it lasts, each task that is seen waiting is put into its queue once more; yields the copies."""
+    """Add a copy of each waiting task to its queue; yields the copies."""
     copies: list[bytes] = []
     seen: set[str] = set()
     stop = threading.Event()
@@ -78,7 +78,7 @@ def test_of_two_copies_of_a_task_one_sends(start_pipeline: Starts) -> None:
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.terminate("worker")
         with doubling(Queues(pipeline)) as copies:
-            # While nobody takes tasks each wave waits for one more: its new lane's, or one that is published again.
+            # No worker runs. Each round waits for one more task: that of its new lane, or one that is published again.
             for lanes in range(1, LANES // 4 + 1):
                 pipeline.produce(topic, numbers(lanes), partitions=lanes)
                 until(partial(at_least, lanes, copies), "another task is copied")
@@ -87,7 +87,7 @@ def test_of_two_copies_of_a_task_one_sends(start_pipeline: Starts) -> None:
             pipeline.produce(topic, numbers(LANES * 10), partitions=LANES)
             receiver.wait_for_records(LANES * 10 + sum(range(LANES // 4 + 1)))
             pipeline.wait_committed(id_, topic)
-        assert len(copies) >= LANES // 4, "hardly a task was copied"
+        assert len(copies) >= LANES // 4, "too few tasks were copied"
         assert (receiver.repeats, receiver.out_of_order) == (0, 0)
 
 
@@ -102,7 +102,7 @@ def test_workers_at_a_tenth_of_the_needed_throughput_leave_queue_and_memory_boun
         queues = Queues(pipeline)
         pipeline.produce(topic, numbers(LANES), partitions=LANES)
         receiver.wait_for_records(1)
-        # Four records a second are taken of the forty that come: nothing but lanes waits, however long it goes on.
+        # The workers send four of forty records a second. The queue is bounded by the number of lanes at any time.
         deepest, most_bytes = 0, 0
         for _ in range(40):
             pipeline.produce(topic, numbers(10), partitions=LANES)
@@ -120,7 +120,7 @@ def slowly(seconds: float) -> Any:  # noqa: ANN401 - what a receiver answers wit
     return answer
 
 
-def test_stopped_workers_find_each_delivery_once(start_pipeline: Starts) -> None:
+def test_restarted_workers_get_each_delivery_once(start_pipeline: Starts) -> None:
     with start_pipeline() as pipeline, Receiver() as receiver:
         topic = pipeline.topic(LANES)
         id_ = pipeline.subscribe(receiver.url, topic)

@@ -1,7 +1,7 @@
-"""`webhookd run` against a real Kafka: delivers, resumes after whatever death, refuses what it must.
+"""`webhookd run` with a real Kafka: it delivers, resumes after a kill or a stop, and reports invalid options.
 
-Oracles: the receiver's record of topic, partition and offset; committed and end offsets, asked of the broker; exit
-codes and the lines it prints. Nothing is doubled.
+Oracles: the receiver's record of topic, partition and offset; committed and end offsets, read from the broker; exit
+codes and output. There are no fakes.
 """
 
 import json
@@ -17,12 +17,12 @@ from tests.harness.receiver import Receiver
 
 ALLOWED = ("--allow", "127.0.0.0/8")
 CLASSIC = {"WEBHOOKD_KAFKA_GROUP_PROTOCOL": "classic", "WEBHOOKD_LOG_LEVEL": "warning"}
-"""A member that was killed holds its partitions for 10 s there, and for 45 s under the new protocol."""
+"""A killed member keeps its partitions for 10 s with the classic protocol, for 45 s with the consumer protocol."""
 
 
 @pytest.fixture
 def kafka(kafka_bootstrap: str, tmp_path: Path) -> Pipeline:
-    """The pipeline's view of Kafka alone: it is never entered, so none of its processes run."""
+    """Helpers for Kafka alone: the pipeline is never entered, so none of its processes run."""
     return Pipeline(tmp_path, kafka=kafka_bootstrap, redis="", database="", settings={})
 
 
@@ -36,7 +36,7 @@ def orders(count: int) -> list[bytes]:
 
 
 def group_of(state: Path, line: str) -> str:
-    """The subscription's id, from the address of its status."""
+    """The subscription's id, from the URL of its status."""
     assert (state / "webhookd.db").exists()
     return line.rpartition("/Subscription/")[2].split("/")[0]
 
@@ -99,11 +99,11 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_one_line(name: str, state: Path) -> None:
-    options, code, said = WRONG[name]
+def test_each_error_is_one_line(name: str, state: Path) -> None:
+    options, code, expected = WRONG[name]
     command = ("run", "--bootstrap-servers", "127.0.0.1:9", "--topic", "orders", "--state", str(state), *options)
     with CommandProcess(*command) as run:
         assert run.wait() == code
-        assert said in run.output.splitlines()[-1]
+        assert expected in run.output.splitlines()[-1]
         assert "Traceback" not in run.output
     assert not state.exists()

@@ -1,7 +1,7 @@
-"""What a stopped worker leaves behind: nothing that another one does not finish. Oracles as in test_delivery.py.
+"""Another worker finishes what a stopped worker has not finished. Oracles as in test_delivery.py.
 
-The receiver holds the first request for a record as long as the test says. A lease takes 10 s to run out here, so
-what is sent again sooner was given back in order.
+The receiver blocks the first request until the test releases it. A lease expires after 10 s here, so what is sent again
+sooner was requeued by the stopping worker.
 """
 
 import json
@@ -24,57 +24,57 @@ RECORDS = 3
 
 
 class Service:
-    """The service, and the one worker it has while no test starts another."""
+    """The service, and its current worker."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.worker = "worker"
 
     def start_another(self) -> None:
-        """Another worker, which consumes when this returns, and is the next test's."""
+        """Start another worker, which becomes the current one; returns when it consumes its queues."""
         self.worker = f"worker-{uuid.uuid4().hex}"
         self.pipeline.start(self.worker)
-        until(lambda: "webhookd.first" in self.pipeline.log(self.worker), "Celery says what it consumes")
+        until(lambda: "webhookd.first" in self.pipeline.log(self.worker), "Celery consumes the queues")
 
     def begin_stop(self, worker: str) -> None:
-        """The first signal, which the worker has heard when this returns."""
+        """Send the first signal; returns when the worker has received it."""
         self.pipeline.send_term(worker)
-        until(lambda: '"event":"worker_stopping"' in self.pipeline.log(worker), "the worker has heard the signal")
+        until(lambda: '"event":"worker_stopping"' in self.pipeline.log(worker), "the worker has received the signal")
 
 
 @pytest.fixture(scope="module")
 def services(start_pipeline: Starts) -> Iterator[Service]:
-    """One for all these tests."""
+    """One service for all these tests."""
     with start_pipeline(**SETTINGS) as running:
         yield Service(running)
 
 
 @pytest.fixture
 def service(services: Service) -> Service:
-    """With one worker, also when a test before failed half-way."""
+    """The service with one worker, also after a failed test."""
     if not services.pipeline.runs(services.worker):
         services.start_another()
     return services
 
 
 class Gate:
-    """Holds the first request that comes; all others are answered at once."""
+    """Blocks the first request; all others are answered at once."""
 
     def __init__(self) -> None:
-        self.held = Event()
+        self.blocking = Event()
         self.opened = Event()
 
     def answer(self, _request: Request) -> bytes:
-        """Acknowledge, the first one when the gate opens."""
-        if not self.held.is_set():
-            self.held.set()
+        """Acknowledge; the first request is answered when the gate opens."""
+        if not self.blocking.is_set():
+            self.blocking.set()
             self.opened.wait(60.0)
         return OK
 
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """Closed, until the test opens it or ends."""
+    """A closed gate, which is opened by the test or at its end."""
     made = Gate()
     yield made
     made.opened.set()
@@ -87,8 +87,8 @@ def receiver(gate: Gate) -> Iterator[Receiver]:
         yield made
 
 
-class Held:
-    """A subscription whose first record the receiver holds."""
+class BlockedDelivery:
+    """A subscription whose first request is blocked by the gate."""
 
     def __init__(self, service: Service, receiver: Receiver, gate: Gate) -> None:
         self._pipeline = service.pipeline
@@ -96,43 +96,45 @@ class Held:
         self._topic = self._pipeline.topic(partitions=1)
         self._id = self._pipeline.subscribe(receiver.url, self._topic)
         self._pipeline.produce(self._topic, [json.dumps({"n": n}).encode() for n in range(RECORDS)], partitions=1)
-        assert gate.held.wait(60.0)
+        assert gate.blocking.wait(60.0)
 
-    def arrives(self, patience_s: float = 60.0) -> None:
-        """All of it, in order and committed."""
+    def wait_arrived(self, patience_s: float = 60.0) -> None:
+        """Wait until all records have arrived, in order, and are committed."""
         self._receiver.wait_for_records(RECORDS, patience_s)
         self._pipeline.wait_committed(self._id, self._topic)
         assert self._receiver.out_of_order == 0
 
 
 @pytest.fixture
-def held(service: Service, receiver: Receiver, gate: Gate) -> Held:
-    """It is held now."""
-    return Held(service, receiver, gate)
+def blocked(service: Service, receiver: Receiver, gate: Gate) -> BlockedDelivery:
+    """A subscription whose first request is blocked now."""
+    return BlockedDelivery(service, receiver, gate)
 
 
-def test_answer_within_the_budget_counts(service: Service, receiver: Receiver, gate: Gate, held: Held) -> None:
+def test_answer_within_the_budget_counts(
+    service: Service, receiver: Receiver, gate: Gate, blocked: BlockedDelivery
+) -> None:
     stopped = service.worker
     service.begin_stop(stopped)
     gate.opened.set()
     assert service.pipeline.exit_code(stopped) == 0
     service.start_another()
-    held.arrives()
+    blocked.wait_arrived()
     assert receiver.repeats == 0
 
 
-def test_request_beyond_the_budget_is_sent_by_another_worker(service: Service, held: Held) -> None:
+def test_request_beyond_the_budget_is_sent_by_another_worker(service: Service, blocked: BlockedDelivery) -> None:
     stopped = service.worker
     service.start_another()
     assert service.pipeline.terminate(stopped) == 0
-    held.arrives(SOONER_THAN_A_LEASE_S)
+    blocked.wait_arrived(SOONER_THAN_A_LEASE_S)
 
 
-def test_second_signal_is_obeyed_at_once_and_loses_nothing(service: Service, held: Held) -> None:
+def test_second_signal_ends_the_worker_at_once_and_loses_nothing(service: Service, blocked: BlockedDelivery) -> None:
     stopped = service.worker
     service.begin_stop(stopped)
     began = clock.monotonic()
     assert service.pipeline.terminate(stopped) == 128 + signal.SIGTERM
     assert clock.monotonic() - began < SOONER_THAN_THE_BUDGET_S
     service.start_another()
-    held.arrives()
+    blocked.wait_arrived()

@@ -1,7 +1,7 @@
-"""Who reads on when an ingest process stops or dies: another one, within the bound of the group protocol.
+"""When an ingest process stops or is killed another one continues, within the bound of the group protocol.
 
-The bounds are those of the brokers (a session of 10 s with the classic protocol) and of the members' heartbeats. The
-consumer protocol's 45 s are shown by `make chaos` and `make bench-takeover`.
+The bound consists of the brokers' session timeout (10 s with the classic protocol) and of the members' heartbeats.
+`make chaos` and `make bench-takeover` test the consumer protocol with its 45 s.
 """
 
 import json
@@ -16,7 +16,7 @@ INGESTS = ("ingest", "ingest-2")
 SETTINGS = {"WEBHOOKD_LEASE_S": "2", "WEBHOOKD_REQUEST_DEADLINE_S": "3", "WEBHOOKD_INGEST_MEMBER_TIMEOUT_S": "5"}
 SESSION_S = 10.0
 SLACK_S = 20.0
-"""For a busy machine; the time itself is measured by `make bench-takeover`."""
+"""For a busy machine; `make bench-takeover` measures the time itself."""
 
 
 def numbers(count: int) -> list[bytes]:
@@ -24,11 +24,11 @@ def numbers(count: int) -> list[bytes]:
 
 
 def reader_of(pipeline: Pipeline, id_: str) -> str:
-    """The ingest process that was assigned the subscription's partitions last."""
+    """The ingest process to which the subscription's partitions were assigned last."""
 
     def assigned(name: str) -> list[str]:
         lines = pipeline.log(name).splitlines()
-        return [line for line in lines if '"event":"assigned"' in line and id_ in line]
+        return [line for line in lines if '"event":"partitions_assigned"' in line and id_ in line]
 
     found = {name: lines[-1] for name in INGESTS if (lines := assigned(name))}
     return max(found, key=lambda name: json.loads(found[name])["timestamp"])
@@ -38,7 +38,7 @@ def reader_of(pipeline: Pipeline, id_: str) -> str:
 def test_other_ingest_reads_on_within_the_session_timeout(start_pipeline: Starts, how: str) -> None:
     with start_pipeline(**SETTINGS) as pipeline, Receiver() as receiver:
         pipeline.start(INGESTS[1])
-        until(lambda: '"ingests":2' in pipeline.log(INGESTS[0]), "they know of each other")
+        until(lambda: '"ingests":2' in pipeline.log(INGESTS[0]), "they have found each other")
         topic = pipeline.topic()
         id_ = pipeline.subscribe(receiver.url, topic)
         pipeline.produce(topic, numbers(40))
@@ -60,7 +60,7 @@ def test_joining_moves_only_what_must_move(start_pipeline: Starts) -> None:
         ids = [pipeline.subscribe(receiver.url, topic) for _ in range(12)]
         until(lambda: all(id_ in assigned_in(pipeline, INGESTS[0]) for id_ in ids), "all are read")
         pipeline.start(INGESTS[1])
-        until(lambda: '"ingests":2' in pipeline.log(INGESTS[0]), "they know of each other")
+        until(lambda: '"ingests":2' in pipeline.log(INGESTS[0]), "they have found each other")
         pipeline.produce(topic, numbers(40))
         receiver.wait_for_records(40)
         moved = {id_ for id_ in ids if id_ in assigned_in(pipeline, INGESTS[1])}
@@ -71,7 +71,7 @@ def test_joining_moves_only_what_must_move(start_pipeline: Starts) -> None:
 
 
 def assigned_in(pipeline: Pipeline, name: str) -> str:
-    return "\n".join(line for line in pipeline.log(name).splitlines() if '"event":"assigned"' in line)
+    return "\n".join(line for line in pipeline.log(name).splitlines() if '"event":"partitions_assigned"' in line)
 
 
 def stopped_in(pipeline: Pipeline, name: str) -> str:

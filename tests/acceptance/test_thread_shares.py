@@ -1,6 +1,6 @@
-"""One subscription takes all threads but the one kept back, and that one serves the others meanwhile.
+"""One subscription may use all threads but a reserved one, which serves the other subscriptions meanwhile.
 
-Oracles: how many requests the receivers have open, and what they got. Real Kafka, Redis, Postgres and processes.
+Oracles: the open requests at the receivers, and what they got. Real Kafka, Redis, Postgres and processes.
 """
 
 import threading
@@ -13,13 +13,13 @@ THREADS = 16
 ALL_BUT_ONE = 15
 LANES, EACH = 32, 100
 SLOWLY_S = 0.17
-"""Slow enough for a task, and so a thread, of its own for each lane; far from a slow request (0.5 s)."""
+"""Slow enough that each lane gets a task and a thread of its own, but far below a slow request (0.5 s)."""
 
 TRY_S, PATIENCE_S = 10.0, 180.0
 
 
 class Gate:
-    """Lets requests pass one by one slowly, or holds all that come until it is opened."""
+    """Answers requests slowly, or blocks all of them until it is opened."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -28,11 +28,11 @@ class Gate:
 
     @property
     def held(self) -> int:
-        """How many requests wait."""
+        """How many requests are blocked."""
         return self._held
 
     def answer(self, _request: Request) -> bytes:
-        """200, when the request may pass."""
+        """Respond 200 when the request may pass."""
         if self._open:
             time.sleep(SLOWLY_S)
             return OK
@@ -44,7 +44,7 @@ class Gate:
         return OK
 
     def close(self, count: int) -> bool:
-        """Hold requests from here on; whether so many wait soon. If not they pass again."""
+        """Block requests from now on; returns whether `count` are blocked soon. If not it opens again."""
         self._open = False
         with self._changed:
             if self._changed.wait_for(lambda: self._held >= count, TRY_S):
@@ -53,7 +53,7 @@ class Gate:
         return False
 
     def open(self) -> None:
-        """Let all pass."""
+        """Let all requests pass."""
         with self._changed:
             self._open = True
             self._changed.notify_all()
@@ -67,7 +67,7 @@ def test_lone_subscription_gets_the_threads_and_others_are_served(start_pipeline
         pipeline.subscribe(busy.url, busy_topic)
         pipeline.subscribe(other.url, other_topic)
         pipeline.produce(busy_topic, [b"{}"] * (LANES * EACH), partitions=LANES)
-        # By then each lane has a task of its own. A machine that stumbled made the endpoint look slow for a moment.
+        # By then each lane has a task of its own. On a slow machine the endpoint may look slow for a moment.
         busy.wait(lambda: len(busy.lanes) == LANES and min(len(lane.seen) for lane in busy.lanes.values()) > 4)
         deadline = time.monotonic() + PATIENCE_S
         while not gate.close(ALL_BUT_ONE):

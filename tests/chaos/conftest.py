@@ -1,4 +1,4 @@
-"""The stack that all scenarios share, the seed, and the report at the end."""
+"""The stack that all scenarios share, and the report with the seed."""
 
 import uuid
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ import pytest
 from stack.errors import NotStarted
 from stack.kafka import KafkaOptions
 from stack.service_group import ServiceGroup
-from tests.chaos.grounds import Site
 from tests.chaos.report import Report
+from tests.chaos.site import Site
 from tests.harness.databases import new_database
 
 BROKERS = {
@@ -19,14 +19,14 @@ BROKERS = {
     "group.consumer.min.heartbeat.interval.ms": "1000",
     "group.consumer.heartbeat.interval.ms": "2000",
 }
-"""The new protocol keeps a killed member for 45 s; here as short as the classic one does."""
+"""The consumer protocol's default session timeout is 45 s; here it is as short as the classic protocol's."""
 
 REPORT = pytest.StashKey[Report]()
 
 
 @pytest.fixture(scope="session")
 def report(request: pytest.FixtureRequest) -> Report:
-    """Where scenarios put their rows; it knows the seed."""
+    """The report to which scenarios add their rows; it has the seed."""
     made = Report(request.config.getoption("--seed"))
     request.config.stash[REPORT] = made
     return made
@@ -34,7 +34,7 @@ def report(request: pytest.FixtureRequest) -> Report:
 
 @pytest.fixture(scope="session")
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """With --chaos or --soak on a stack of its own, else on the ordinary one with a Redis of its own."""
+    """The site: with --chaos or --soak on a stack of its own, else on the tests' stack with a Redis of its own."""
     with ExitStack() as exits:
         session = exits.enter_context(ServiceGroup())
         try:
@@ -85,7 +85,7 @@ def _borrowed(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table and write it."""
+    """Print the table and write it to a file."""
     report = config.stash.get(REPORT, None)
     if report is None or not report.rows:
         return

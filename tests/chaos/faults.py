@@ -1,4 +1,4 @@
-"""The faults that concern the whole service: what begins and ends each, for how long, and what it may cost."""
+"""The faults of the services and processes: how each begins and ends, how long it lasts, and what it may cost."""
 
 import random
 import signal
@@ -8,60 +8,60 @@ from dataclasses import dataclass
 from redis import Redis
 
 from tests.chaos.findings import Cost
-from tests.chaos.grounds import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
+from tests.chaos.site import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 
 START_S = 20.0
-"""A process imports and connects: 3 s of a core, and more of a busy machine's time."""
+"""The start of a process: 3 s on an idle core, more on a busy machine."""
 
 RECONNECT_S = 16.0
-"""Celery's consumer notices a lost Redis and has it back."""
+"""The time in which Celery's consumer detects a lost Redis and reconnects."""
 
 ELECTION_S = 25.0
-"""The controller fences a killed broker after 9 s, then leaders and coordinators move, and clients look again."""
+"""The controller fences a killed broker after 9 s; then leaders and coordinators move, and clients refresh metadata."""
 
 BROKER_STOP_S = 3.0
-"""What brokers get to stop in order; the last of them cannot: it misses the quorum."""
+"""How long brokers may take to stop in order; the last one cannot, because it has no quorum."""
 
-Act = Callable[[Site, random.Random], None]
+Action = Callable[[Site, random.Random], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault: it concerns a `part` of the whole, and lasts for so many seconds at least and at most."""
+    """One fault of a `part` of the stack; `lasts_s` is its shortest and longest duration."""
 
     name: str
     part: str
-    begin: Act
-    end: Act
+    begin: Action
+    end: Action
     lasts_s: tuple[float, float]
     cost: Cost
 
 
 def _nothing(_site: Site, _chance: random.Random) -> None:
-    """It is over as soon as it has begun."""
+    """Do nothing: the fault ends as soon as it has begun."""
 
 
-def _kill(name: str) -> Act:
-    def act(site: Site, _chance: random.Random) -> None:
+def _kill(name: str) -> Action:
+    def action(site: Site, _chance: random.Random) -> None:
         site.down.add(name)
         site.pipeline.kill(name)
 
-    return act
+    return action
 
 
-def _start(name: str) -> Act:
-    def act(site: Site, _chance: random.Random) -> None:
+def _start(name: str) -> Action:
+    def action(site: Site, _chance: random.Random) -> None:
         site.pipeline.start(name)
         site.down.discard(name)
 
-    return act
+    return action
 
 
-def _freeze(name: str) -> Act:
+def _freeze(name: str) -> Action:
     return lambda site, _chance: site.pipeline.freeze(name)
 
 
-def _thaw(name: str) -> Act:
+def _thaw(name: str) -> Action:
     return lambda site, _chance: site.pipeline.thaw(name)
 
 
@@ -75,12 +75,12 @@ def _flush_redis(site: Site, _chance: random.Random) -> None:
         client.flushall()
 
 
-def _limit_redis(bytes_: int) -> Act:
-    def act(site: Site, _chance: random.Random) -> None:
+def _limit_redis(bytes_: int) -> Action:
+    def action(site: Site, _chance: random.Random) -> None:
         with Redis.from_url(site.redis.address) as client:
             client.config_set("maxmemory", bytes_)
 
-    return act
+    return action
 
 
 def _postgres_starts(site: Site, _chance: random.Random) -> None:
@@ -95,7 +95,7 @@ def _kill_broker(site: Site, chance: random.Random) -> None:
 def _stop_brokers(site: Site, _chance: random.Random) -> None:
     for node_id in (1, 2, 3):
         site.kafka.signal_broker(node_id, signal.SIGTERM)
-    site.pass_time(BROKER_STOP_S)
+    site.run_for(BROKER_STOP_S)
     for node_id in (1, 2, 3):
         site.kafka.kill_broker(node_id, signal.SIGKILL)
 
@@ -126,7 +126,7 @@ WORKER_FROZEN = Fault(
     cost=Cost(
         recovery_s=LEASE_S + DEADLINE_S + CLAIM_S,
         why="the freeze + lease + request deadline + claim",
-        later=1,
+        later_resends=1,
     ),
 )
 INGEST_KILLED = Fault(
@@ -138,7 +138,7 @@ INGEST_KILLED = Fault(
     cost=Cost(
         recovery_s=SESSION_S + MEMBER_S + START_S,
         why="the group's session timeout + membership + start of the next process",
-        orphans=True,
+        unsettled_while_down=True,
     ),
 )
 INGEST_FROZEN = Fault(
@@ -150,7 +150,7 @@ INGEST_FROZEN = Fault(
     cost=Cost(
         recovery_s=SESSION_S + MEMBER_S,
         why="the freeze + joining the group again + membership",
-        later=1,
+        later_resends=1,
     ),
 )
 REDIS_RESTARTED = Fault(
@@ -162,7 +162,7 @@ REDIS_RESTARTED = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="Celery's reconnect + lease + request deadline",
-        later=1,
+        later_resends=1,
     ),
 )
 REDIS_KILLED = Fault(
@@ -174,8 +174,8 @@ REDIS_KILLED = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="Celery's reconnect + lease + request deadline",
-        later=1,
-        amnesia_s=2.0,  # appendfsync everysec: a claim, or the end of a delivery, may be forgotten
+        later_resends=1,
+        lost_writes_s=2.0,  # appendfsync everysec: the last claims and reports may be lost
     ),
 )
 REDIS_FLUSHED = Fault(
@@ -198,7 +198,7 @@ REDIS_FROZEN = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="the freeze + Celery's reconnect + lease + request deadline",
-        later=1,
+        later_resends=1,
     ),
 )
 REDIS_FULL = Fault(
@@ -210,7 +210,7 @@ REDIS_FULL = Fault(
     cost=Cost(
         recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
         why="the shortage + Celery's reconnect + lease + request deadline",
-        later=1,
+        later_resends=1,
     ),
 )
 POSTGRES_STOPPED = Fault(
@@ -222,7 +222,7 @@ POSTGRES_STOPPED = Fault(
     cost=Cost(
         recovery_s=MEMBER_S,
         why="deliveries need no database; membership is read again",
-        later=1,
+        later_resends=1,
         stalls=False,
     ),
 )
@@ -235,7 +235,7 @@ BROKER_KILLED = Fault(
     cost=Cost(
         recovery_s=ELECTION_S,
         why="the broker's session + elections, not the broker's return",
-        later=1,
+        later_resends=1,
         stalls=False,
     ),
 )
@@ -248,7 +248,7 @@ BROKERS_RESTARTED = Fault(
     cost=Cost(
         recovery_s=ELECTION_S + SESSION_S,
         why="the outage + elections + joining the groups again",
-        later=1,
+        later_resends=1,
     ),
 )
 

@@ -1,10 +1,10 @@
-"""What a receiver's record says, held against what Kafka has acknowledged and what was committed.
+"""Compares what the receivers got with what Kafka has acknowledged and what was committed.
 
 lost         a record that Kafka acknowledged and the receiver never got
-disorder     a record that came for the first time after a later one of its lane
-duplicates   records that came again; the bound is what was in flight at each fault (`_in_flight`)
-rewound      a record that came again although it was committed before the fault began
-stall        the longest time for which a lane had a record and nothing new arrived from it
+disorder     a record that arrived for the first time after a later one of its lane
+duplicates   records that arrived again; the bound is what was in flight at each fault (`_in_flight`)
+rewound      a record that arrived again although it was committed before the fault began
+stall        the longest time in which a lane had a record and no new one of it arrived
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,95 +16,96 @@ from tests.harness.commit_watch import CommitHistory
 from tests.harness.load import Sent
 
 SLACK_S = 15.0
-"""What a busy machine may add to any bound that is made of configured times."""
+"""What a slow machine may add to a bound that consists of configured times."""
 
-UNDER_WAY_S = 1.0
-"""A delivery that was under way when the fault struck goes on for so long: its time budget (0.5 s), the look at the
-epochs (0.1 s), the request, and some time for the machine."""
+IN_PROGRESS_S = 1.0
+"""How long a delivery in progress continues after a fault began: its time budget (0.5 s), the check of the epochs
+(0.1 s), the request, and some time for the machine."""
 
-NOTICED_S = 0.5
-"""What goes on after the end of a fault until its own disturbance (a thawed process, say) has had its effect; what
-follows is the backlog being delivered."""
+AFTER_END_S = 0.5
+"""How long the end of a fault (a thawed process, say) can cause resends; after that the backlog is delivered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a fault may cost.
 
-    `recovery_s` is how long after its end a lane may stand still by the configured times, `why` says which ones; the
-    machine's slowness is not in it (SLACK_S). `stalls`: whether lanes may stand still for as long as it lasts, too.
-    What is in flight may be sent again when it `strikes`, and at so many `later` moments up to `aftershock_s` after its
-    end. `amnesia_s` is how much of what was settled before it began may come back. `orphans`: what was in flight goes
-    on being delivered until the fault ends, with nobody to settle it.
+    recovery_s            how long a lane may stall after its end, by the configured times; without SLACK_S
+    why                   which configured times these are
+    stalls                lanes may also stall while it lasts
+    resends_at_start      what is in flight when it begins may be sent again
+    later_resends         how many more times this may happen, until `aftershock_s` after its end
+    lost_writes_s         what was settled in this time before it began may be sent again
+    unsettled_while_down  deliveries continue while it lasts, but no process settles them
     """
 
     recovery_s: float
     why: str
     stalls: bool = True
-    strikes: bool = True
-    later: int = 0
+    resends_at_start: bool = True
+    later_resends: int = 0
     aftershock_s: float = 0.0
-    amnesia_s: float = 0.0
-    orphans: bool = False
+    lost_writes_s: float = 0.0
+    unsettled_while_down: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
-class Mark:
-    """When a fault began and ended, and until when its effects were waited out (monotonic)."""
+class FaultWindow:
+    """When a fault began and ended, and when the service had recovered (monotonic)."""
 
     cost: Cost
     began_at: float
     ended_at: float = 0.0
     until_at: float = 0.0
     of: "Watched | None" = None
-    """The only subscription it concerns."""
+    """The subscription that it affects; None for all."""
 
     @property
     def longest_stall_s(self) -> float:
-        """How long a lane may stand still because of it."""
+        """How long a lane may stall because of it."""
         lasted_s = self.ended_at - self.began_at if self.cost.stalls else 0.0
         return lasted_s + self.cost.recovery_s + SLACK_S
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Watched:
-    """One subscription in a scenario: what it is to get, what its receivers got, what its group has committed."""
+    """One subscription in a scenario: what it should get, what its receivers got, what its group has committed."""
 
     label: str
     id: str
     receivers: Sequence[CheckingReceiver]
     wants: Callable[[int], bool]
     commits: CommitHistory
-    natural_s: float = 0.0
-    """How long a record may wait when nothing is wrong: the batching interval."""
+    batching_wait_s: float = 0.0
+    """How long a record may wait without any fault: the batching interval."""
 
     stall_bound_s: float | None = None
-    """Instead of what follows from the marks."""
+    """Overrides the bound that follows from the fault windows."""
 
-    marks: Sequence[Mark] | None = None
-    """Instead of the scenario's: the faults that concern this subscription alone."""
+    windows: Sequence[FaultWindow] | None = None
+    """Overrides the scenario's fault windows: those that affect this subscription."""
 
-    waived: set[int] = field(default_factory=set)
-    """Records that need not arrive: their topic was deleted before."""
+    exempt: set[int] = field(default_factory=set)
+    """Records that need not arrive because their topic was deleted."""
 
     deleted: bool = False
-    """Then it is to get no more than it has got, and nobody commits."""
+    """After the deletion no more records need to arrive, and nothing is committed."""
 
     def wanted(self, sent: Mapping[int, Sent]) -> dict[int, Sent]:
-        """Those of the load that it is to get."""
-        return {number: record for number, record in sent.items() if self.wants(number) and number not in self.waived}
+        """The records of the load that it should get."""
+        return {number: record for number, record in sent.items() if self.wants(number) and number not in self.exempt}
 
-    def lacks(self, wanted: set[int]) -> int:
-        """How many of these none of its receivers has got."""
+    def missing_count(self, wanted: set[int]) -> int:
+        """How many of these records have not arrived at any of its receivers."""
         if len(self.receivers) == 1:
-            return self.receivers[0].lacks(wanted)
+            return self.receivers[0].missing_count(wanted)
         got = {n for receiver in self.receivers for lane in receiver.lanes().values() for n in lane.seen}
         return len(wanted - got)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One subscription's figures, and in words what is wrong with them."""
+    """One subscription's figures, and a description of each problem."""
 
     label: str
     records: int
@@ -116,9 +117,13 @@ class Finding:
     problems: tuple[str, ...]
 
 
-def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], since: float) -> Finding:
-    """Hold the records of one subscription against each other; stalls are counted from `since`, when all flowed."""
-    marks = watched.marks if watched.marks is not None else [mark for mark in marks if mark.of in {None, watched}]
+def find(watched: Watched, sent: Mapping[int, Sent], windows: Sequence[FaultWindow], since: float) -> Finding:
+    """Check one subscription; stalls are counted from `since`, when all subscriptions were delivering."""
+    windows = (
+        watched.windows
+        if watched.windows is not None
+        else [window for window in windows if window.of in {None, watched}]
+    )
     wanted = watched.wanted(sent)
     lanes = _merged(watched.receivers)
     arrived = {a.number: (key, a) for key, lane in lanes.items() for a in lane.first}
@@ -126,19 +131,19 @@ def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], sinc
         wanted = {number: record for number, record in wanted.items() if number in arrived}
     lost = [number for number in wanted if number not in arrived]
     duplicates = sum(len(lane.again) for lane in lanes.values())
-    bound = sum(_resendable(mark, lanes, watched.commits) for mark in marks)
-    stall, stall_bound = longest_stall_s(lanes, sent, since), _stall_bound_s(watched, marks)
+    bound = sum(_resendable(window, lanes, watched.commits) for window in windows)
+    stall, stall_bound = longest_stall_s(lanes, sent, since), _stall_bound_s(watched, windows)
     misplaced = list(_misplaced(wanted, arrived))
     problems = {
         f"{len(lost)} records lost, of {len(wanted)}: {sorted(lost)[:5]}…": bool(lost),
         "records out of order": any(lane.backwards for lane in lanes.values()),
         f"{duplicates} duplicates, at most {bound} were in flight": duplicates > bound,
-        f"a lane stood still for {stall:.1f} s, the bound is {stall_bound:.1f} s": stall > stall_bound,
+        f"a lane stalled for {stall:.1f} s, the bound is {stall_bound:.1f} s": stall > stall_bound,
         f"positions other than Kafka gave: {misplaced[:3]}": bool(misplaced),
-        "records arrived that no filter keeps": any(not watched.wants(number) for number in arrived),
+        "records arrived that the filter drops": any(not watched.wants(number) for number in arrived),
         f"committed offsets went backwards: {watched.commits.backwards}": bool(watched.commits.backwards),
     }
-    rewound = list(_rewound(lanes, watched.commits, marks))
+    rewound = list(_rewound(lanes, watched.commits, windows))
     problems[f"sent again although committed before the fault: {len(rewound)}, {rewound[:3]}"] = bool(rewound)
     return Finding(
         label=watched.label,
@@ -153,7 +158,7 @@ def find(watched: Watched, sent: Mapping[int, Sent], marks: Sequence[Mark], sinc
 
 
 def longest_stall_s(lanes: Mapping[LaneKey, Arrivals], sent: Mapping[int, Sent], since: float) -> float:
-    """From when a lane had a record that Kafka had acknowledged, and its previous one had arrived."""
+    """The longest wait of a record: from its acknowledgement, or the arrival of the previous one, to its arrival."""
     longest = 0.0
     for lane in lanes.values():
         before = since
@@ -165,7 +170,7 @@ def longest_stall_s(lanes: Mapping[LaneKey, Arrivals], sent: Mapping[int, Sent],
 
 
 def _merged(receivers: Sequence[CheckingReceiver]) -> dict[LaneKey, Arrivals]:
-    """What all of a subscription's receivers got, as if it had come to one."""
+    """The arrivals at all receivers of a subscription, merged."""
     if len(receivers) == 1:
         return receivers[0].lanes()
     every: dict[LaneKey, list[Arrival]] = {}
@@ -179,32 +184,32 @@ def _merged(receivers: Sequence[CheckingReceiver]) -> dict[LaneKey, Arrivals]:
     return merged
 
 
-def _stall_bound_s(watched: Watched, marks: Sequence[Mark]) -> float:
-    """The longest of the faults' own bounds, where they overlap taken together."""
+def _stall_bound_s(watched: Watched, windows: Sequence[FaultWindow]) -> float:
+    """The longest bound of all faults; overlapping ones are added up."""
     if watched.stall_bound_s is not None:
         return watched.stall_bound_s
     longest, since, until = 0.0, 0.0, 0.0
-    for mark in sorted(marks, key=lambda mark: mark.began_at):
-        if mark.began_at > until:
-            since = mark.began_at
-        until = max(until, mark.began_at + mark.longest_stall_s)
+    for window in sorted(windows, key=lambda window: window.began_at):
+        if window.began_at > until:
+            since = window.began_at
+        until = max(until, window.began_at + window.longest_stall_s)
         longest = max(longest, until - since)
-    return max(longest, SLACK_S) + watched.natural_s
+    return max(longest, SLACK_S) + watched.batching_wait_s
 
 
-def _resendable(mark: Mark, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
-    """What this fault may have had sent again: what was in flight as it struck, and at its later disturbances."""
-    struck_at, over_at = mark.began_at, mark.ended_at + mark.cost.aftershock_s
-    orphaned_until = mark.ended_at + NOTICED_S if mark.cost.orphans else 0.0
-    under_way_until = max(struck_at + UNDER_WAY_S, orphaned_until)
-    as_it_struck = _in_flight(lanes, commits, struck_at - mark.cost.amnesia_s, under_way_until)
-    times = commits.times(struck_at, over_at)
-    counted = (_in_flight(lanes, commits, at, min(at + UNDER_WAY_S, over_at + NOTICED_S)) for at in times)
-    return as_it_struck * mark.cost.strikes + max(counted, default=as_it_struck) * mark.cost.later
+def _resendable(window: FaultWindow, lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory) -> int:
+    """How many records this fault may have caused to be sent again: those in flight at its start and later."""
+    began_at, over_at = window.began_at, window.ended_at + window.cost.aftershock_s
+    unsettled_until = window.ended_at + AFTER_END_S if window.cost.unsettled_while_down else 0.0
+    in_progress_until = max(began_at + IN_PROGRESS_S, unsettled_until)
+    at_start = _in_flight(lanes, commits, began_at - window.cost.lost_writes_s, in_progress_until)
+    times = commits.times(began_at, over_at)
+    counted = (_in_flight(lanes, commits, at, min(at + IN_PROGRESS_S, over_at + AFTER_END_S)) for at in times)
+    return at_start * window.cost.resends_at_start + max(counted, default=at_start) * window.cost.later_resends
 
 
 def _in_flight(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, since: float, until: float) -> int:
-    """How many records had arrived by `until` that were not committed at `since`: at most those can come again."""
+    """How many records had arrived by `until` but were not committed at `since`: at most these can be sent again."""
     count = 0
     for key, lane in lanes.items():
         arrived = bisect_right(lane.first, until, key=lambda arrival: arrival.at)
@@ -219,23 +224,28 @@ def _misplaced(wanted: Mapping[int, Sent], arrived: Mapping[int, tuple[LaneKey, 
             continue
         key, arrival = arrived[number]
         offset = arrival.offset if record.offset is None else record.offset
-        came, given = (*key, arrival.offset), (record.topic, record.life, record.partition, offset)
-        if came != given:
-            yield f"{number} came as {came}, Kafka said {given}"
+        arrived_as, acknowledged_as = (
+            (*key, arrival.offset),
+            (record.topic, record.incarnation, record.partition, offset),
+        )
+        if arrived_as != acknowledged_as:
+            yield f"{number} arrived as {arrived_as}, Kafka returned {acknowledged_as}"
 
 
-def _rewound(lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, marks: Sequence[Mark]) -> Iterator[str]:
-    """What came again from below the position that was committed when the fault struck."""
+def _rewound(
+    lanes: Mapping[LaneKey, Arrivals], commits: CommitHistory, windows: Sequence[FaultWindow]
+) -> Iterator[str]:
+    """Records that arrived again from below the position that was committed when the fault began."""
     for key, lane in lanes.items():
         for arrival in lane.again:
-            since = _struck_at(marks, arrival.at)
-            floor = commits.committed(key, since)
-            if arrival.offset < floor:
-                yield f"{key.topic}/{key.partition}@{arrival.offset} after {floor} was committed"
+            since = _fault_began_at(windows, arrival.at)
+            committed = commits.committed(key, since)
+            if arrival.offset < committed:
+                yield f"{key.topic}/{key.partition}@{arrival.offset} after {committed} was committed"
 
 
-def _struck_at(marks: Sequence[Mark], at: float) -> float:
-    """When the fault began whose effects a duplicate at `at` can be; `at` itself when there is none."""
-    before = [mark for mark in marks if mark.began_at <= at]
-    open_ = [mark for mark in before if mark.until_at >= at] or before[-1:]
-    return min((mark.began_at - mark.cost.amnesia_s for mark in open_), default=at)
+def _fault_began_at(windows: Sequence[FaultWindow], at: float) -> float:
+    """When the fault began that can have caused a duplicate at `at`; `at` itself when there is none."""
+    before = [window for window in windows if window.began_at <= at]
+    open_ = [window for window in before if window.until_at >= at] or before[-1:]
+    return min((window.began_at - window.cost.lost_writes_s for window in open_), default=at)

@@ -1,4 +1,4 @@
-"""The table of a run: printed at its end, and written as text and as Markdown."""
+"""The result table of a run: printed at its end, and written as text and as Markdown."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ HEADINGS = ("scenario", "records", "lost", "duplicates (bound)", "longest stall 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One scenario, its subscriptions added up; the stall is the longest of them."""
+    """One scenario: the sums over its subscriptions, and the longest stall."""
 
     scenario: str
     records: int
@@ -22,7 +22,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """As the table shows it."""
+        """The cells of the row."""
         return (
             self.scenario,
             f"{self.records:,}",
@@ -34,7 +34,7 @@ class Row:
 
 
 class Report:
-    """Rows as they come."""
+    """Collects the rows and notes of a run."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -42,20 +42,20 @@ class Report:
         self.notes: list[str] = []
 
     def text(self) -> str:
-        """For a terminal."""
+        """The table as text."""
         table = [HEADINGS, *(row.cells for row in self.rows)]
         widths = [max(len(cells[i]) for cells in table) for i in range(len(HEADINGS))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(c, widths, strict=True)).rstrip() for c in table]
         return "\n".join([*lines, *self.notes, f"seed {self.seed}"])
 
     def markdown(self) -> str:
-        """For the docs."""
+        """The table as Markdown."""
         lines = ["| " + " | ".join(cells) + " |" for cells in (HEADINGS, *(row.cells for row in self.rows))]
         lines.insert(1, "|---|---:|---:|---:|---:|---|")
         return "\n".join([*lines, "", f"Seed {self.seed}."])
 
     def write(self, name: str) -> Path:
-        """Write both forms; answers the Markdown's path."""
+        """Write both forms; returns the path of the Markdown file."""
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{name}.txt").write_text(self.text() + "\n", encoding="utf-8")
         path = FOLDER / f"{name}.md"

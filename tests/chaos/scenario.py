@@ -1,4 +1,4 @@
-"""A scenario: subscriptions under load, faults, and the verdict on what arrived."""
+"""A scenario: subscriptions under load, faults, and the checks of what arrived."""
 
 import random
 import time
@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from tests.chaos.faults import Fault
-from tests.chaos.findings import SLACK_S, Cost, Finding, Mark, Watched, find
-from tests.chaos.grounds import Site
+from tests.chaos.findings import SLACK_S, Cost, FaultWindow, Finding, Watched, find
 from tests.chaos.report import Report, Row
+from tests.chaos.site import Site
 from tests.harness.checking_receiver import CheckingReceiver
 from tests.harness.commit_watch import CommitWatch
 from tests.harness.load import SPARSE_EVERY, Load, Sent
@@ -18,7 +18,7 @@ from tests.harness.pipeline import subscription_body
 PARTITIONS = 4
 PER_S = 200.0
 CATCH_UP_S = 60.0
-"""What waited during an outage is delivered in this time, on a slow machine."""
+"""A slow machine delivers the backlog of an outage in this time."""
 
 COMMITTED_WITHIN_S = 20.0
 CONNECTED_S = 60.0
@@ -40,7 +40,7 @@ def sparse(number: int) -> bool:
 
 
 class Scenario:
-    """A context: on leaving it, the load ends, everything is waited for and judged, and the report has its row."""
+    """A context: on exit the load ends, all records are awaited and checked, and the report gets a row."""
 
     def __init__(self, name: str, site: Site, report: Report) -> None:
         self.name = name
@@ -49,7 +49,7 @@ class Scenario:
         self.watched: list[Watched] = []
         self.watches: list[CommitWatch] = []
         self.loads: list[Load] = []
-        self.marks: list[Mark] = []
+        self.windows: list[FaultWindow] = []
         self.rows_by_label = False
         self.topic = ""
         self._flowed_at = 0.0
@@ -57,28 +57,28 @@ class Scenario:
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
-        """A topic of its own."""
+        """Create a topic of its own."""
         self.site.restarts.clear()
         self.topic = self.site.pipeline.topic(PARTITIONS)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
-        """Judge, also when something failed before: its figures say what."""
+        """Check the results, also when the scenario failed before."""
         with self._exits:
             try:
-                problems = self._conclude() if kind is None else [f"{type(error).__name__}: {error}"]
+                problems = self._finish() if kind is None else [f"{type(error).__name__}: {error}"]
             finally:
                 for load in self.loads:
                     load.stop()
                 for watch in self.watches:
                     watch.stop()
-            problems += self._judge(problems)
+            problems += self._report_findings(problems)
             self._unsubscribe(problems)
         if kind is None and problems:
             raise AssertionError("\n".join(problems))
 
     def receiver(self) -> CheckingReceiver:
-        """One more, closed with the scenario."""
+        """Start a receiver, which is closed with the scenario."""
         return self._exits.enter_context(CheckingReceiver())
 
     def subscribe(
@@ -90,7 +90,7 @@ class Scenario:
         size: int = 1,
         **changes: object,
     ) -> Watched:
-        """A subscription with a receiver of its own."""
+        """Register a subscription with a receiver of its own."""
         receiver = self.receiver()
         body = subscription_body(receiver.url, self.topic, "earliest", filters=list(filters), size=size, **changes)
         id_ = str(self.site.pipeline.ask("POST", "/1/Subscription", body)["id"])
@@ -103,7 +103,7 @@ class Scenario:
             receivers=[receiver],
             wants=wants,
             commits=watch.history,
-            natural_s=1.0 if size > 1 else 0.0,
+            batching_wait_s=1.0 if size > 1 else 0.0,
         )
         self.watched.append(watched)
         return watched
@@ -115,112 +115,118 @@ class Scenario:
         self.site.pipeline.ask("PUT", f"/1/Subscription/{watched.id}", body)
 
     def delete(self, watched: Watched) -> None:
-        """Delete a subscription; it is to get nothing more, and what it has got by now will do."""
+        """Delete a subscription; no more records need to arrive."""
         watched.deleted = True
         self.watches[self.watched.index(watched)].stop()
         self.site.pipeline.ask("DELETE", f"/1/Subscription/{watched.id}")
 
-    def three(self) -> list[Watched]:
-        """One of each kind: every record alone, batches of what a filter keeps, and one that gets little."""
+    def subscribe_three(self) -> list[Watched]:
+        """Register three kinds: every record alone, batches of what a filter keeps, and one that gets few records."""
         return [
             self.subscribe("each"),
             self.subscribe("batches of 50", filters=["half"], wants=half, size=50),
             self.subscribe("sparse", filters=["sparse"], wants=sparse),
         ]
 
-    def load(self, per_s: float = PER_S, *, life: int = 1, wait: bool = True) -> Load:
-        """Begin to produce; waits until every subscription gets something, and some seconds more."""
+    def load(self, per_s: float = PER_S, *, incarnation: int = 1, wait: bool = True) -> Load:
+        """Start a load; waits until every subscription has received records, and some seconds more."""
         seed = f"{self._report.seed}/{self.name}/{len(self.loads)}"
-        load = Load(self.site.bootstrap, self.topic, per_s=per_s, partitions=PARTITIONS, seed=seed, life=life)
+        load = Load(
+            self.site.bootstrap, self.topic, per_s=per_s, partitions=PARTITIONS, seed=seed, incarnation=incarnation
+        )
         self.loads.append(load)
         load.start()
         if wait:
-            connected = self.site.supervised(lambda: all(w.receivers[0].count for w in self.watched), CONNECTED_S)
-            assert connected, "nothing arrives, before any fault"
+            connected = self.site.wait_until(lambda: all(w.receivers[0].count for w in self.watched), CONNECTED_S)
+            assert connected, "nothing arrives before any fault"
             self._flowed_at = time.monotonic()
-            self.site.pass_time(self.chance.uniform(2.0, 3.0))
+            self.site.run_for(self.chance.uniform(2.0, 3.0))
         return load
 
-    def suffer(self, fault: Fault) -> Mark:
-        """Let a fault happen and the service recover from it, the load going on."""
-        with self.marked(fault.cost) as mark:
+    def inject(self, fault: Fault) -> FaultWindow:
+        """Inject a fault under load, and wait until the service has recovered."""
+        with self.fault_window(fault.cost) as window:
             fault.begin(self.site, self.chance)
             try:
-                self.site.pass_time(self.chance.uniform(*fault.lasts_s))
+                self.site.run_for(self.chance.uniform(*fault.lasts_s))
             finally:
                 fault.end(self.site, self.chance)
-        return mark
+        return window
 
     @contextmanager
-    def marked(self, cost: Cost) -> Iterator[Mark]:
-        """What happens in the context may cost this; afterwards the service recovers, the load going on."""
-        mark = Mark(cost=cost, began_at=time.monotonic())
-        self.marks.append(mark)
-        yield mark
-        mark.ended_at = time.monotonic()
-        self.recover(mark)
+    def fault_window(self, cost: Cost) -> Iterator[FaultWindow]:
+        """The body is a fault with this cost; on exit it waits until the service has recovered."""
+        window = FaultWindow(cost=cost, began_at=time.monotonic())
+        self.windows.append(window)
+        yield window
+        window.ended_at = time.monotonic()
+        self.recover(window)
 
-    def recover(self, mark: Mark) -> None:
-        """Wait until records that were produced after the fault arrive everywhere."""
-        self.site.pass_time(1.0)
-        fresh = {n: s for n, s in self.sent().items() if s.at > mark.ended_at}
-        flows = self.site.supervised(lambda: self._lacking(fresh) == 0, mark.cost.recovery_s + SLACK_S + CATCH_UP_S)
-        mark.until_at = time.monotonic()
-        assert flows, f"{self._lacking(fresh)} records that came after the fault do not arrive"
-        self.site.pass_time(self.chance.uniform(1.0, 2.0))
+    def recover(self, window: FaultWindow) -> None:
+        """Wait until records that were produced after the fault have arrived at all subscriptions."""
+        self.site.run_for(1.0)
+        fresh = {n: s for n, s in self.sent().items() if s.at > window.ended_at}
+        flows = self.site.wait_until(lambda: self._missing(fresh) == 0, window.cost.recovery_s + SLACK_S + CATCH_UP_S)
+        window.until_at = time.monotonic()
+        assert flows, f"{self._missing(fresh)} records from after the fault do not arrive"
+        self.site.run_for(self.chance.uniform(1.0, 2.0))
 
     def note(self, text: str) -> None:
-        """A line under the report's table, with the time since the load began; printed at once as well."""
+        """Add a note to the report, with the time since the load began, and print it at once."""
         line = f"{self.name} {time.monotonic() - self.loads[0].began_at:7.1f} s  {text}"
         self._report.notes.append(line)
-        print(line, flush=True)  # noqa: T201 - who waits ten minutes for a soak wants to see it
+        print(line, flush=True)  # noqa: T201 - progress of a soak of ten minutes
 
     def sent(self) -> dict[int, Sent]:
-        """All that Kafka has acknowledged up to now."""
+        """All records that Kafka has acknowledged so far."""
         return {number: record for load in self.loads for number, record in load.sent.copy().items()}
 
-    def _lacking(self, sent: dict[int, Sent]) -> int:
-        """How many of these have not arrived where they are wanted."""
-        return sum(watched.lacks(set(watched.wanted(sent))) for watched in self.watched if not watched.deleted)
+    def _missing(self, sent: dict[int, Sent]) -> int:
+        """How many of these records have not arrived at the subscriptions that should get them."""
+        return sum(watched.missing_count(set(watched.wanted(sent))) for watched in self.watched if not watched.deleted)
 
-    def _conclude(self) -> list[str]:
-        """End the load and wait for the rest, and for the commits."""
+    def _finish(self) -> list[str]:
+        """End the load, and wait for the remaining records and for the commits."""
         for load in self.loads:
             load.stop()
         sent = self.sent()
-        self.site.supervised(lambda: self._lacking(sent) == 0, CATCH_UP_S)
-        return [] if self.site.supervised(self._all_committed, COMMITTED_WITHIN_S) else [self._uncommitted()]
+        self.site.wait_until(lambda: self._missing(sent) == 0, CATCH_UP_S)
+        return [] if self.site.wait_until(self._all_committed, COMMITTED_WITHIN_S) else [self._uncommitted()]
 
     def _all_committed(self) -> bool:
         return not self._uncommitted()
 
     def _uncommitted(self) -> str:
-        """Which groups have not committed the end offsets; empty when all have."""
+        """A description of the groups that have not committed the end offsets; empty when all have."""
         wrong = []
-        life = max(load.life for load in self.loads)
+        incarnation = max(load.incarnation for load in self.loads)
         ends = self.site.pipeline.ends(self.topic)
         for watched in [watched for watched in self.watched if not watched.deleted]:
-            found = {lane.partition: offset for lane, offset in watched.commits.now().items() if lane.life == life}
+            found = {
+                lane.partition: offset
+                for lane, offset in watched.commits.now().items()
+                if lane.incarnation == incarnation
+            }
             if any(found.get(number, 0) != end for number, end in ends.items()):
                 wrong.append(f"{watched.label}: committed {found}, the ends are {ends}")
         return "; ".join(wrong)
 
-    def _judge(self, problems: Sequence[str]) -> list[str]:
-        """The findings into the report; answers what is wrong in words."""
+    def _report_findings(self, problems: Sequence[str]) -> list[str]:
+        """Add the findings to the report; returns descriptions of all problems."""
         sent = self.sent()
-        findings = [find(watched, sent, self.marks, self._flowed_at) for watched in self.watched]
+        findings = [find(watched, sent, self.windows, self._flowed_at) for watched in self.watched]
         if self.rows_by_label:
             for finding in findings:
                 self._report.rows.append(_row(f"{self.name}: {finding.label}", [finding], problems))
         elif findings:
             self._report.rows.append(_row(self.name, findings, problems))
-        stuck = self.site.pipeline.take_stuck_turns()
+        stuck = self.site.pipeline.take_stuck_iterations()
         if self.site.restarts:
             self._report.notes.append(f"{self.name}: ended by itself and was started again: {self.site.restarts}")
         return [f"{finding.label}: {problem}" for finding in findings for problem in finding.problems] + stuck
 
     def _unsubscribe(self, problems: Sequence[str]) -> None:
-        """Leave the service as it was; one in which something went wrong is not used again."""
+        """Delete the subscriptions; after a problem stop the service, so that it is not used again."""
         if problems:
             self.site.close()
             return

@@ -1,4 +1,4 @@
-"""Redis on a disk that fills up: it answers every write with an error until there is room again."""
+"""Redis on a full disk: it answers every write with an error until there is space again."""
 
 import contextlib
 import io
@@ -15,28 +15,28 @@ from stack import redis
 from stack.free_ports import free_ports
 from tests.chaos.faults import RECONNECT_S
 from tests.chaos.findings import Cost
-from tests.chaos.grounds import DEADLINE_S, LEASE_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LEASE_S, Site
 
 DISK_MB = 32
 LASTS_S = (6.0, 8.0)
 COST = Cost(
     recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
     why="as long as it is full + Celery's reconnect + lease + request deadline",
-    later=1,
-    amnesia_s=2.0,
+    later_resends=1,
+    lost_writes_s=2.0,
 )
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system in memory; mounting one is for root."""
+    """A small file system in memory; mounting it needs root."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no small disk to be had: mounting a tmpfs needs root")
+        pytest.skip("no small disk: mounting a tmpfs needs root")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
 
@@ -55,14 +55,14 @@ def small(site: Site, disk: Path, tmp_path: Path) -> Iterator[Site]:
 
 @pytest.mark.chaos
 def test_full_disk_under_redis_loses_nothing(small: Site, disk: Path, report: Report) -> None:
-    small.serve()
+    small.ensure_running()
     filler = disk / "filler"
     with Scenario("Redis' disk full", small, report) as scenario:
-        scenario.three()
+        scenario.subscribe_three()
         scenario.load()
-        with scenario.marked(COST):
+        with scenario.fault_window(COST):
             fill(filler)
-            small.pass_time(scenario.chance.uniform(*LASTS_S))
+            small.run_for(scenario.chance.uniform(*LASTS_S))
             filler.unlink()
 
 

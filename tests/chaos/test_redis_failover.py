@@ -1,4 +1,4 @@
-"""Redis fails over: another server is the primary, and the old one, now its replica, keeps every open connection."""
+"""A failover of Redis: another server becomes the primary, and the old one keeps its open connections as a replica."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,16 +8,16 @@ import pytest
 
 from tests.chaos.faults import RECONNECT_S
 from tests.chaos.findings import Cost
-from tests.chaos.grounds import DEADLINE_S, LEASE_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LEASE_S, Site
 from tests.harness.redis_pair import RedisPair
 
 COST = Cost(
     recovery_s=RECONNECT_S + LEASE_S + DEADLINE_S,
     why="Celery's reconnect + lease + request deadline, as after a restart",
-    later=1,
-    amnesia_s=2.0,  # replication is asynchronous: the new primary may not know the last writes of the old one
+    later_resends=1,
+    lost_writes_s=2.0,  # replication is asynchronous: the new primary may not have the last writes of the old one
 )
 
 
@@ -36,10 +36,10 @@ def paired(site: Site, tmp_path: Path) -> Iterator[tuple[Site, RedisPair]]:
 @pytest.mark.chaos
 def test_failover_of_redis_loses_nothing(paired: tuple[Site, RedisPair], report: Report) -> None:
     site, pair = paired
-    site.serve()
+    site.ensure_running()
     with Scenario("Redis failover", site, report) as scenario:
-        scenario.three()
+        scenario.subscribe_three()
         scenario.load()
         for _ in range(2):  # there, and back
-            with scenario.marked(COST):
+            with scenario.fault_window(COST):
                 pair.fail_over()

@@ -1,32 +1,32 @@
-"""What concerns every subscription at once: something dies, freezes, forgets or fills up."""
+"""Faults that affect all subscriptions: a process or service is killed, freezes, loses its data or is full."""
 
 import pytest
 
 from tests.chaos import faults
 from tests.chaos.faults import Fault
-from tests.chaos.grounds import Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.chaos.site import Site
 
 QUICK = (faults.WORKER_KILLED, faults.REDIS_FLUSHED)
 SLOW = tuple(fault for fault in faults.SERVICE_FAULTS if fault not in QUICK)
 
 
-def suffer_once(fault: Fault, site: Site, report: Report) -> None:
-    site.serve()
+def inject_once(fault: Fault, site: Site, report: Report) -> None:
+    site.ensure_running()
     with Scenario(fault.name, site, report) as scenario:
-        scenario.three()
+        scenario.subscribe_three()
         scenario.load()
-        scenario.suffer(fault)
+        scenario.inject(fault)
 
 
 @pytest.mark.chaos_quick
 @pytest.mark.parametrize("fault", QUICK, ids=lambda fault: fault.name)
 def test_nothing_is_lost_or_stuck_quickly(fault: Fault, site: Site, report: Report) -> None:
-    suffer_once(fault, site, report)
+    inject_once(fault, site, report)
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("fault", SLOW, ids=lambda fault: fault.name)
 def test_nothing_is_lost_or_stuck(fault: Fault, site: Site, report: Report) -> None:
-    suffer_once(fault, site, report)
+    inject_once(fault, site, report)

@@ -1,23 +1,23 @@
-"""More than one ingest process or worker: they come, go, freeze and are killed beside one another."""
+"""More than one ingest process or worker: some start, stop, freeze or are killed while others run."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.chaos.findings import SLACK_S, Cost
-from tests.chaos.grounds import DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 
 MOVES = Cost(
     recovery_s=MEMBER_S + SESSION_S,
     why="membership + the group's session timeout",
     stalls=False,
-    strikes=False,
-    later=1,
+    resends_at_start=False,
+    later_resends=1,
     aftershock_s=MEMBER_S,
 )
-"""Subscriptions move to another process: what is in flight may be sent again by their new owner."""
+"""Subscriptions move to another process, which may send again what is in flight."""
 
 WORKER_GONE = Cost(recovery_s=LEASE_S + DEADLINE_S, why="lease + request deadline; the other worker goes on")
 SUBSCRIPTIONS = 6
@@ -29,11 +29,11 @@ pytestmark = pytest.mark.chaos
 
 @pytest.fixture
 def served(site: Site) -> Iterator[Site]:
-    """The service with whatever second process a scenario starts, which ends with it."""
-    site.serve()
+    """The service; second processes that a scenario starts are stopped at its end."""
+    site.ensure_running()
     yield site
     for name in ("ingest-2", "worker-2"):
-        site.end(name)
+        site.remove_process(name)
 
 
 def test_ingest_processes_that_join_and_leave_lose_nothing(served: Site, report: Report) -> None:
@@ -42,31 +42,31 @@ def test_ingest_processes_that_join_and_leave_lose_nothing(served: Site, report:
             scenario.subscribe(f"subscription {number}").stall_bound_s = MOVES.recovery_s + SLACK_S
         scenario.load(PER_S)
         for _ in range(CYCLES):
-            with scenario.marked(MOVES):
-                served.begin("ingest-2")
-                served.pass_time(scenario.chance.uniform(2.0, 4.0))
-            with scenario.marked(MOVES):
-                served.end("ingest-2", kill=scenario.chance.random() < 0.5)
-                served.pass_time(scenario.chance.uniform(0.0, 1.0))
+            with scenario.fault_window(MOVES):
+                served.add_process("ingest-2")
+                served.run_for(scenario.chance.uniform(2.0, 4.0))
+            with scenario.fault_window(MOVES):
+                served.remove_process("ingest-2", kill=scenario.chance.random() < 0.5)
+                served.run_for(scenario.chance.uniform(0.0, 1.0))
 
 
 def test_ingest_frozen_beside_another_loses_nothing(served: Site, report: Report) -> None:
     with Scenario("ingest SIGSTOP beside another", served, report) as scenario:
         for number in range(SUBSCRIPTIONS):
             scenario.subscribe(f"subscription {number}")
-        served.begin("ingest-2")
+        served.add_process("ingest-2")
         scenario.load(PER_S)
-        with scenario.marked(MOVES):
+        with scenario.fault_window(MOVES):
             served.pipeline.freeze("ingest")
-            served.pass_time(scenario.chance.uniform(16.0, 18.0))
+            served.run_for(scenario.chance.uniform(16.0, 18.0))
             served.pipeline.thaw("ingest")
-            served.pass_time(2.0)
+            served.run_for(2.0)
 
 
 def test_worker_killed_beside_another_loses_nothing(served: Site, report: Report) -> None:
     with Scenario("worker kill -9 beside another", served, report) as scenario:
-        scenario.three()
-        served.begin("worker-2")
+        scenario.subscribe_three()
+        served.add_process("worker-2")
         scenario.load()
-        with scenario.marked(WORKER_GONE):
-            served.end("worker-2", kill=True)
+        with scenario.fault_window(WORKER_GONE):
+            served.remove_process("worker-2", kill=True)

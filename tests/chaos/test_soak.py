@@ -1,4 +1,4 @@
-"""All faults mixed: round after round of two or three at once, each healed before the next, for as long as asked."""
+"""Random combinations of all faults: rounds of two or three at once, with a recovery after each, for a given time."""
 
 import random
 import time
@@ -9,15 +9,15 @@ import pytest
 
 from tests.chaos import faults
 from tests.chaos.faults import Fault
-from tests.chaos.findings import Cost, Mark, Watched
-from tests.chaos.grounds import DEADLINE_S, LONGEST_PROBE_S, MEMBER_S, SESSION_S, Site
+from tests.chaos.findings import Cost, FaultWindow, Watched
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
+from tests.chaos.site import DEADLINE_S, LONGEST_PROBE_S, MEMBER_S, SESSION_S, Site
 from tests.harness.checking_receiver import Behaviour
 
 MOST_AT_ONCE = 3
 WITHIN_S = 8.0
-"""The faults of a round begin within so many seconds."""
+"""All faults of a round begin within this time."""
 
 PER_S = 120.0
 BAD = [behaviour for behaviour in Behaviour if behaviour not in {Behaviour.ANSWER, Behaviour.GONE}]
@@ -26,10 +26,13 @@ SECOND_INGEST = Fault(
     name="a second ingest joins, and leaves or is killed",
     part="ingest-2",
     begin=lambda site, _chance: site.pipeline.start("ingest-2"),
-    end=lambda site, chance: site.end("ingest-2", kill=chance.random() < 0.5),
+    end=lambda site, chance: site.remove_process("ingest-2", kill=chance.random() < 0.5),
     lasts_s=(6.0, 12.0),
     cost=Cost(
-        recovery_s=MEMBER_S + SESSION_S, why="membership + session timeout", later=2, aftershock_s=MEMBER_S + SESSION_S
+        recovery_s=MEMBER_S + SESSION_S,
+        why="membership + session timeout",
+        later_resends=2,
+        aftershock_s=MEMBER_S + SESSION_S,
     ),
 )
 SHORTENED = {faults.POSTGRES_STOPPED: (8.0, 20.0), faults.REDIS_FROZEN: (4.0, 20.0)}
@@ -41,7 +44,7 @@ SERVICE_FAULTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One fault of a round, in seconds from the round's begin."""
+    """One fault of a round, with times in seconds from the start of the round."""
 
     fault: Fault
     begins_s: float
@@ -60,7 +63,7 @@ def receiver_fault(watched: Watched, behaviour: Behaviour) -> Fault:
 
 
 def plan(chance: random.Random, possible: Sequence[Fault]) -> list[Planned]:
-    """Two or three faults, fewer where they concern the same part."""
+    """Choose two or three faults; fewer when some affect the same part."""
     chosen: dict[str, Fault] = {}
     for fault in chance.sample(possible, chance.randint(2, MOST_AT_ONCE)):
         chosen.setdefault(fault.part, fault)
@@ -72,54 +75,58 @@ def plan(chance: random.Random, possible: Sequence[Fault]) -> list[Planned]:
 
 
 def cost(planned: Sequence[Planned]) -> Cost:
-    """Of a round as a whole: faults at the same time may wait for one another, so their recoveries add up."""
+    """The cost of a whole round: simultaneous faults may wait for one another, so their recoveries add up."""
     return Cost(
         recovery_s=sum(one.fault.cost.recovery_s for one in planned),
         why="as long as the round + the recoveries of its faults",
-        strikes=False,  # its faults do, each at its own moment
-        amnesia_s=max(one.fault.cost.amnesia_s for one in planned),
+        resends_at_start=False,  # counted for each of its faults, at its own time
+        lost_writes_s=max(one.fault.cost.lost_writes_s for one in planned),
     )
 
 
-def carry_out(scenario: Scenario, planned: Sequence[Planned]) -> list[Mark]:
-    """Begin and end each when its time has come; answers their marks."""
+def carry_out(scenario: Scenario, planned: Sequence[Planned]) -> list[FaultWindow]:
+    """Begin and end each fault at its time; returns their windows."""
     began_at = time.monotonic()
     owners = {watched.label: watched for watched in scenario.watched}
-    marks = [Mark(cost=one.fault.cost, began_at=0.0, of=owners.get(one.fault.part)) for one in planned]
-    pairs = list(zip(planned, marks, strict=True))
-    acts = [(one.begins_s, one.fault, mark) for one, mark in pairs] + [
-        (one.ends_s, one.fault, mark) for one, mark in pairs
+    windows = [FaultWindow(cost=one.fault.cost, began_at=0.0, of=owners.get(one.fault.part)) for one in planned]
+    pairs = list(zip(planned, windows, strict=True))
+    actions = [(one.begins_s, one.fault, window) for one, window in pairs] + [
+        (one.ends_s, one.fault, window) for one, window in pairs
     ]
-    for at_s, fault, mark in sorted(acts, key=lambda act: act[0]):
-        scenario.site.pass_time(max(0.0, began_at + at_s - time.monotonic()))
-        if not mark.began_at:
+    for at_s, fault, window in sorted(actions, key=lambda action: action[0]):
+        scenario.site.run_for(max(0.0, began_at + at_s - time.monotonic()))
+        if not window.began_at:
             scenario.note(f"begins: {fault.name}")
-            mark.began_at = time.monotonic()
+            window.began_at = time.monotonic()
             fault.begin(scenario.site, scenario.chance)
         else:
             scenario.note(f"ends: {fault.name}")
             fault.end(scenario.site, scenario.chance)
-            mark.ended_at = time.monotonic()
-    return marks
+            window.ended_at = time.monotonic()
+    return windows
 
 
 @pytest.mark.soak
 def test_all_faults_mixed_lose_nothing(site: Site, report: Report, request: pytest.FixtureRequest) -> None:
-    site.serve()
+    site.ensure_running()
     with Scenario("soak", site, report) as scenario:
-        watched = [*scenario.three(), scenario.subscribe("each, too"), scenario.subscribe("batches of 20", size=20)]
+        watched = [
+            *scenario.subscribe_three(),
+            scenario.subscribe("each, too"),
+            scenario.subscribe("batches of 20", size=20),
+        ]
         scenario.load(PER_S)
         until = time.monotonic() + float(request.config.getoption("--soak"))
         longest_s = 0.0
         while time.monotonic() < until:
             bad = [receiver_fault(one, scenario.chance.choice(BAD)) for one in watched]
             planned = plan(scenario.chance, [*SERVICE_FAULTS, *bad])
-            with scenario.marked(cost(planned)) as mark:
-                marks = carry_out(scenario, planned)
-            for part in marks:
-                part.until_at = mark.until_at
-            scenario.marks += marks
-            longest_s = max(longest_s, mark.longest_stall_s)
-            scenario.note(f"all flows again, {mark.until_at - mark.ended_at:.1f} s after the last fault's end")
+            with scenario.fault_window(cost(planned)) as window:
+                windows = carry_out(scenario, planned)
+            for part in windows:
+                part.until_at = window.until_at
+            scenario.windows += windows
+            longest_s = max(longest_s, window.longest_stall_s)
+            scenario.note(f"all flows again, {window.until_at - window.ended_at:.1f} s after the last fault's end")
         for one in watched:
-            one.stall_bound_s = longest_s + one.natural_s
+            one.stall_bound_s = longest_s + one.batching_wait_s

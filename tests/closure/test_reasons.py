@@ -1,4 +1,4 @@
-"""Every code that can be raised is explained: in flow/status/reason_codes.py, in the mails and in the docs.
+"""Every reason code has its meaning: in flow/status/reason_codes.py, in the mails and in the docs.
 
 Oracle: Python's own parser over the modules that raise problems, and the tables of the docs, read by their pipes.
 """
@@ -13,23 +13,23 @@ import pytest
 
 from api.resources.health.health_report import NO_INGEST, NOT_STARTED
 from webhookd.errors import ClusterMismatch, Unavailable, UnusableSubscription
-from webhookd.flow.alerting.alert_text import BEFORE_SENDING, FIX_BATCH, FIX_INSIDE, advice
 from webhookd.flow.alerting.failure_advice import TO_DO
+from webhookd.flow.alerting.problem_advice import BATCH_ADVICE, FIX_INSIDE, PROBLEM_ADVICE, advice
 from webhookd.flow.alerting.system_fault_text import MEANING
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.monitoring import kafka_read_errors
-from webhookd.flow.monitoring.subscription_stall import NORMAL_S
+from webhookd.flow.monitoring.subscription_stall import TOLERATED_S
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.status.delivery_status import DeliveryState
-from webhookd.flow.status.reason_codes import EXCHANGES, OWN, entry, meaning
+from webhookd.flow.status.reason_codes import EXCHANGE_CODES, WEBHOOKD_CODES, meaning, table_key
 from webhookd.flow.subscription import OnExhausted
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "reference" / "statuses.md").read_text(encoding="utf-8")
-RAISERS = {"suffer": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
+RAISERS = {"begin_problem": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
 """Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
 
-PASSED_ON = {"code", "error.code", "consumer.vitals.last_code", "report.failure.error if report.failure else ''"}
+PASSED_ON = {"code", "error.code", "owner.health.last_code", "report.failure.error if report.failure else ''"}
 """Codes of exchanges, and those that an earlier call has named."""
 
 NAMED_ELSEWHERE = {UnusableSubscription.code, WORKER_LOST, *kafka_read_errors.CODES}
@@ -80,35 +80,35 @@ RAISED = [
 
 
 def test_each_reason_raised_is_explained() -> None:
-    assert [(code, place) for code, place in RAISED if code not in OWN] == []
+    assert [(code, place) for code, place in RAISED if code not in WEBHOOKD_CODES] == []
 
 
 def test_each_reason_explained_is_raised() -> None:
-    assert OWN.keys() - {code for code, _ in RAISED} - NAMED_ELSEWHERE == set()
+    assert WEBHOOKD_CODES.keys() - {code for code, _ in RAISED} - NAMED_ELSEWHERE == set()
 
 
 def test_each_own_reason_has_its_advice() -> None:
-    assert OWN.keys() == BEFORE_SENDING.keys() | FIX_BATCH.keys()
+    assert WEBHOOKD_CODES.keys() == PROBLEM_ADVICE.keys() | BATCH_ADVICE.keys()
 
 
 def test_each_failure_of_an_exchange_is_explained_and_has_its_advice() -> None:
     codes = {str(code) for code in FailureCode if code not in NEVER_A_REASON}
-    assert (codes - EXCHANGES.keys(), EXCHANGES.keys() ^ TO_DO.keys()) == (set(), set())
+    assert (codes - EXCHANGE_CODES.keys(), EXCHANGE_CODES.keys() ^ TO_DO.keys()) == (set(), set())
 
 
 @pytest.mark.parametrize("status", [100, 302, 400, 401, 410, 418, 429, 500, 503, 599, 600, 999])
 def test_each_http_status_is_explained_and_has_its_advice(status: int) -> None:
     code = f"http_{status}"
     assert meaning(code)
-    assert advice(code, OnExhausted.PAUSE)[1] == TO_DO[entry(code)] != FIX_INSIDE
+    assert advice(code, OnExhausted.PAUSE)[1] == TO_DO[table_key(code)] != FIX_INSIDE
 
 
 def test_each_stall_is_a_reason() -> None:
-    assert NORMAL_S.keys() <= OWN.keys()
+    assert TOLERATED_S.keys() <= WEBHOOKD_CODES.keys()
 
 
 def test_docs_list_each_reason_and_no_other() -> None:
-    assert table("Reasons of a subscription") == OWN.keys() | EXCHANGES.keys()
+    assert table("Reasons of a subscription") == WEBHOOKD_CODES.keys() | EXCHANGE_CODES.keys()
 
 
 def test_docs_list_each_state_of_deliveries_and_no_other() -> None:

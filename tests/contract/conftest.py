@@ -1,11 +1,11 @@
-"""The boards that the contract suites are held against."""
+"""The coordination stores that the contract suites test."""
 
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.coordination import Board, lose_everything
+from tests.harness.coordination import CoordinationStore, lose_everything
 from tests.harness.services import required_service
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination
@@ -13,13 +13,13 @@ from webhookd.edges.redis_coordination import RedisCoordination
 
 @pytest.fixture
 def prefix() -> str:
-    """What every key of this test starts with."""
-    return f"board-test:{uuid.uuid4().hex}:"
+    """The prefix of all keys of this test."""
+    return f"coordination-test:{uuid.uuid4().hex}:"
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
-def coordination(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]:
-    """A board that holds nothing."""
+def coordination(request: pytest.FixtureRequest, prefix: str) -> Iterator[CoordinationStore]:
+    """An empty coordination store: in memory, then in Redis."""
     if request.param == "memory":
         yield MemoryCoordination()
         return
@@ -32,7 +32,7 @@ def coordination(request: pytest.FixtureRequest, prefix: str) -> Iterator[Board]
 
 @pytest.fixture
 def redis_coordination(redis_url: str, prefix: str) -> Iterator[RedisCoordination]:
-    """The board in Redis, for what only Redis can do."""
+    """An empty coordination store in Redis, for tests of what only Redis can do."""
     made = RedisCoordination(redis_url, prefix)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""What a real broker takes of dead letters, and how the rest is explained. Oracle: the topic as a consumer reads it."""
+"""Which dead letters a real broker accepts, and why it refuses others. Oracle: the topic as a consumer reads it."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from tests.harness.dead_letters import dead_letter
 from tests.harness.kafka_admin import admin_of
 from tests.harness.subscriptions import ID
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
-from webhookd.flow.dead_letter import CopyFailure, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, FailedCopy
 
 pytestmark = pytest.mark.kafka
 
@@ -29,7 +29,7 @@ def created(bootstrap: str, **config: str) -> str:
 
 
 def offsets_in(bootstrap: str, topic: str, count: int) -> list[int]:
-    """The positions that the first letters in a topic name, in order."""
+    """The original offsets in the headers of the first dead letters of a topic, sorted."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex})
     consumer.assign([TopicPartition(topic, 0, 0)])
     found = consumer.consume(count, PATIENCE_S)
@@ -37,7 +37,7 @@ def offsets_in(bootstrap: str, topic: str, count: int) -> list[int]:
     return sorted(int(dict(message.headers() or [])["webhookd-offset"] or 0) for message in found)
 
 
-def failures(left: list[Uncopied]) -> list[tuple[int, CopyFailure]]:
+def failures(left: list[FailedCopy]) -> list[tuple[int, CopyFailure]]:
     return [(one.dead_letter.offset, one.failure) for one in left]
 
 
@@ -47,7 +47,7 @@ def test_dead_letters_are_in_the_topic(kafka_bootstrap: str, topics: DeadLetterT
     assert offsets_in(kafka_bootstrap, topic, 300) == list(range(300))
 
 
-def test_compacted_topic_takes_what_has_a_key(kafka_bootstrap: str, topics: DeadLetterTopics) -> None:
+def test_compacted_topic_accepts_records_with_a_key(kafka_bootstrap: str, topics: DeadLetterTopics) -> None:
     topic = created(kafka_bootstrap, **{"cleanup.policy": "compact"})
     keys = (b"a", None, b"b", None, b"c")
     left = topics.append(topic, [dead_letter(ID, n, key=key) for n, key in enumerate(keys)], PATIENCE_S)
@@ -55,25 +55,25 @@ def test_compacted_topic_takes_what_has_a_key(kafka_bootstrap: str, topics: Dead
     assert offsets_in(kafka_bootstrap, topic, 3) == [0, 2, 4]
 
 
-def test_topic_that_does_not_exist_is_named_so(topics: DeadLetterTopics) -> None:
+def test_topic_that_does_not_exist_is_reported_missing(topics: DeadLetterTopics) -> None:
     left = topics.append(f"none-{uuid.uuid4().hex}", [dead_letter(ID)], PATIENCE_S)
     assert failures(left) == [(7, CopyFailure.MISSING)]
 
 
-def test_topic_that_was_deleted_is_named_so(kafka_bootstrap: str, topics: DeadLetterTopics) -> None:
+def test_topic_that_was_deleted_is_reported_missing(kafka_bootstrap: str, topics: DeadLetterTopics) -> None:
     topic = created(kafka_bootstrap)
     assert topics.append(topic, [dead_letter(ID)], PATIENCE_S) == []
     admin_of(kafka_bootstrap).delete_topics([topic])[topic].result(PATIENCE_S)
     assert failures(topics.append(topic, [dead_letter(ID)], PATIENCE_S)) == [(7, CopyFailure.MISSING)]
 
 
-def test_record_too_large_for_the_topic_is_named_so(kafka_bootstrap: str, topics: DeadLetterTopics) -> None:
+def test_record_too_large_for_the_topic_is_reported(kafka_bootstrap: str, topics: DeadLetterTopics) -> None:
     topic = created(kafka_bootstrap, **{"max.message.bytes": "2000"})
     left = topics.append(topic, [dead_letter(ID, 1), dead_letter(ID, 2, 5000), dead_letter(ID, 3)], PATIENCE_S)
     assert failures(left) == [(2, CopyFailure.TOO_LARGE)]
     assert offsets_in(kafka_bootstrap, topic, 2) == [1, 3]
 
 
-def test_brokers_that_cannot_be_reached_give_no_answer() -> None:
+def test_unreachable_brokers_give_no_answer() -> None:
     left = DeadLetterTopics("127.0.0.1:1").append("dead", [dead_letter(ID)], 0.2)
     assert failures(left) == [(7, CopyFailure.NO_ANSWER)]

@@ -1,4 +1,4 @@
-"""What the edges say when Kafka does not authorise something, on a real broker with an authorizer."""
+"""The errors of the edges when Kafka denies access, on a real broker with an authorizer."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from tests.harness.clusters import PATIENCE_S, Member
 from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
 from tests.harness.kafka_admin import admin_of
 from webhookd.edges.kafka_admin import KafkaAdmin
-from webhookd.edges.kafka_topics import look
+from webhookd.edges.kafka_topics import describe_topics
 from webhookd.errors import GroupDenied, TopicDenied
 from webhookd.flow.monitoring.kafka_read_errors import GROUP as THE_GROUP
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
@@ -44,13 +44,13 @@ def group() -> str:
 
 def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
-    asks: list[Callable[[], object]] = [
+    calls: list[Callable[[], object]] = [
         lambda: offsets.end_offsets([topic], PATIENCE_S),
         lambda: offsets.topic_ids([topic], PATIENCE_S),
     ]
-    for ask in asks:
+    for call in calls:
         with pytest.raises(TopicDenied) as denied:
-            ask()
+            call()
         assert denied.value.topic == topic
 
 
@@ -67,7 +67,7 @@ def test_topic_that_may_only_not_be_written_can_be_read(kafka: GuardedKafka, off
     kafka.deny(TOPIC, topic, AclOperation.WRITE)
     assert list(offsets.topic_ids([topic], PATIENCE_S)) == [topic]
     admin = admin_of(kafka.bootstrap_servers)
-    assert look(admin, [topic], PATIENCE_S, needed=AclOperation.WRITE).denied == {topic}
+    assert describe_topics(admin, [topic], PATIENCE_S, needed=AclOperation.WRITE).denied == {topic}
 
 
 def test_group_that_may_not_be_used_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str, group: str) -> None:
@@ -76,16 +76,20 @@ def test_group_that_may_not_be_used_is_denied(kafka: GuardedKafka, offsets: Kafk
         offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
 
 
-def test_denied_topic_is_told_apart_from_a_missing_one(kafka: GuardedKafka, topic: str) -> None:
+def test_denied_topic_is_distinguished_from_a_missing_one(kafka: GuardedKafka, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
     well, gone, admin = kafka.create(3), f"gone-{uuid.uuid4().hex}", admin_of(kafka.bootstrap_servers)
-    seen = look(admin, [topic, well, gone], PATIENCE_S)
-    assert (set(seen.denied), dict(seen.partitions), list(seen.ids)) == ({topic}, {well: 3, gone: 0}, [well])
-    assert look(admin, [topic], PATIENCE_S).denied == {topic}
+    described = describe_topics(admin, [topic, well, gone], PATIENCE_S)
+    assert (set(described.denied), dict(described.partitions), list(described.ids)) == (
+        {topic},
+        {well: 3, gone: 0},
+        [well],
+    )
+    assert describe_topics(admin, [topic], PATIENCE_S).denied == {topic}
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_reading_that_is_denied_is_told_and_goes_on_by_itself(
+def test_denied_reading_is_reported_and_resumes_by_itself(
     kafka: GuardedKafka, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
@@ -93,17 +97,17 @@ def test_reading_that_is_denied_is_told_and_goes_on_by_itself(
         member.until(lambda: (first, 10) in member.ends)
         kafka.deny(TOPIC, topic, READ)
         member.until(lambda: member.failed == [(first, "topic_authorization_failed")])
-        member.reader.commit({first: OffsetAndMetadata(10)})
-        member.until(lambda: member.uncommitted == [(first, "topic_authorization_failed")])
+        member.consumer.commit({first: OffsetAndMetadata(10)})
+        member.until(lambda: member.failed_commits == [(first, "topic_authorization_failed")])
         kafka.produce(topic, 3)
-        end = member.reader.end(first)
+        end = member.consumer.end_offset(first)
         kafka.restore(TOPIC, topic)
         member.until_read(13)
     assert (end, member.offsets) == (None, list(range(13)))
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_partition_that_is_fetched_anew_tells_what_is_the_matter(
+def test_partition_reports_its_end_again_after_a_seek(
     kafka: GuardedKafka, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
@@ -113,12 +117,12 @@ def test_partition_that_is_fetched_anew_tells_what_is_the_matter(
         member.until(lambda: len(member.failed) == 1)
         member.ends.clear()
         kafka.restore(TOPIC, topic)
-        member.reader.reposition({first: 10})
+        member.consumer.seek({first: 10})
         member.until(lambda: (first, 10) in member.ends)
     assert member.offsets == list(range(10))
 
 
-def test_group_that_is_denied_is_told_and_goes_on_by_itself(kafka: GuardedKafka, topic: str, group: str) -> None:
+def test_denied_group_is_reported_and_resumes_by_itself(kafka: GuardedKafka, topic: str, group: str) -> None:
     kafka.deny(GROUP, group, READ)
     with Member(kafka, group, [topic], "classic") as member:
         member.until(lambda: (THE_GROUP, "group_authorization_failed") in member.failed)
@@ -126,7 +130,7 @@ def test_group_that_is_denied_is_told_and_goes_on_by_itself(kafka: GuardedKafka,
         member.until_read(10)
 
 
-def test_group_of_the_consumer_protocol_is_beyond_use_when_denied(kafka: GuardedKafka, topic: str, group: str) -> None:
+def test_denied_group_of_the_consumer_protocol_is_a_fatal_error(kafka: GuardedKafka, topic: str, group: str) -> None:
     with Member(kafka, group, [topic], "consumer") as member:
         member.until_read(10)
         kafka.deny(GROUP, group, READ)

@@ -1,8 +1,4 @@
-"""One suite for everything that answers the API's questions about Kafka.
-
-Real: Kafka itself, where it is to be had, and librdkafka's mock cluster as in the embedded default. The shipped fake
-must answer the same.
-"""
+"""Contract of KafkaAdmin: on a real Kafka if there is one, on librdkafka's mock cluster, and of the fake in memory."""
 
 import threading
 import uuid
@@ -27,29 +23,29 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 TIMEOUT_S = 20.0
 
 
-class Answers(Brokers, Protocol):
-    """What the API asks, and what ingest asks besides."""
+class Admin(Brokers, Protocol):
+    """What the API uses, and what ingest uses besides."""
 
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """What the group has committed in these topics."""
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
-        """How a topic may be written to."""
+        """The rules for writing to a topic."""
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit these as they are."""
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these offsets again with their metadata."""
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
-        """Be a member for a moment."""
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Join the group and leave it at once."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
-        """Delete a group without members; Conflict when it has some."""
+        """Delete a group. Raises Conflict when it has members."""
 
 
 class Cluster(Protocol):
-    """What the suite needs besides the questions: topics with records, groups with members, and a look at commits."""
+    """What the suite needs: the admin under test, topics with records, and committed offsets as an oracle."""
 
-    brokers: Answers
+    brokers: Admin
 
     def produce(self, topic: str, records: int) -> None:
         """Append records to partition 0."""
@@ -60,14 +56,14 @@ class Cluster(Protocol):
 
 @dataclass
 class Broker:
-    """A cluster that speaks Kafka's protocol."""
+    """A cluster with Kafka's protocol: real or mock."""
 
     servers: str
     creates: bool = True
-    """Whether topics must be made first; the mock cluster cannot, and makes them on use."""
+    """Whether topics must be created; the mock cluster creates them on first use."""
 
     def __post_init__(self) -> None:
-        self.brokers: Answers = KafkaAdmin(self.servers)
+        self.brokers: Admin = KafkaAdmin(self.servers)
 
     def produce(self, topic: str, records: int) -> None:
         if self.creates:
@@ -86,11 +82,11 @@ class Broker:
 
 
 class Memory:
-    """The shipped fake."""
+    """The fake in memory."""
 
     def __init__(self) -> None:
         self.fake = MemoryKafkaAdmin()
-        self.brokers: Answers = self.fake
+        self.brokers: Admin = self.fake
 
     def produce(self, topic: str, records: int) -> None:
         self.fake.ends.setdefault(topic, {0: 0})[0] += records
@@ -101,7 +97,7 @@ class Memory:
 
 @pytest.fixture(scope="module")
 def mock_cluster() -> Iterator[str]:
-    """The cluster that is part of librdkafka: it lives as long as this producer."""
+    """Librdkafka's mock cluster, which runs as long as this producer exists."""
     owner = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 2})
     brokers = owner.list_topics(timeout=TIMEOUT_S).brokers.values()
     yield ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
@@ -110,7 +106,7 @@ def mock_cluster() -> Iterator[str]:
 
 @pytest.fixture(params=["memory", "mock", pytest.param("kafka", marks=pytest.mark.kafka)])
 def cluster(request: pytest.FixtureRequest) -> Cluster:
-    """Each thing that answers the API's questions."""
+    """Each implementation of the admin."""
     match request.param:
         case "memory":
             return Memory()
@@ -147,26 +143,26 @@ def test_asking_for_a_topic_does_not_create_it(cluster: Cluster, topic: str) -> 
     assert (first, cluster.brokers.end_offsets([topic], TIMEOUT_S)) == ({topic: {}}, {topic: {}})
 
 
-def test_a_new_group_begins_where_it_is_told(cluster: Cluster, topic: str, group: str) -> None:
+def test_a_new_group_begins_where_it_was_committed(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 5)
     cluster.brokers.commit(group, {topic: {0: 4}}, TIMEOUT_S)
     assert cluster.committed(group, topic) == 4
 
 
-def test_committing_nothing_is_no_question(cluster: Cluster, group: str) -> None:
+def test_committing_nothing_needs_no_request(cluster: Cluster, group: str) -> None:
     cluster.brokers.commit(group, {}, 0.0)
 
 
-def test_commits_come_back_with_their_texts(cluster: Cluster, topic: str, group: str) -> None:
+def test_commits_come_back_with_their_metadata(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 3)
     wanted = {Partition(topic, 0): Committed(offset=2, metadata='{"r":[3,\u00e9]}')}
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
-    cluster.brokers.commit_again(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
+    cluster.brokers.recommit(group, cluster.brokers.commits(group, [topic], TIMEOUT_S), TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
 
 
-def test_commit_without_a_text_has_none(cluster: Cluster, topic: str, group: str) -> None:
+def test_commit_without_metadata_has_none(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 1)
     cluster.brokers.commit(group, {topic: {0: 1}}, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == {Partition(topic, 0): Committed(offset=1)}
@@ -175,7 +171,7 @@ def test_commit_without_a_text_has_none(cluster: Cluster, topic: str, group: str
 def test_group_that_never_committed_stays_so(cluster: Cluster, topic: str, group: str) -> None:
     cluster.produce(topic, 1)
     commits = cluster.brokers.commits(group, [topic, f"{topic}-gone"], TIMEOUT_S)
-    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    cluster.brokers.recommit(group, commits, TIMEOUT_S)
     assert (commits, cluster.committed(group, topic)) == ({}, None)
 
 
@@ -187,7 +183,7 @@ def test_a_cluster_that_answers_can_be_pinged(cluster: Cluster) -> None:
     cluster.brokers.ping(TIMEOUT_S)
 
 
-def test_no_time_left_is_no_answer(cluster: Cluster, topic: str) -> None:
+def test_no_time_left_is_unavailable(cluster: Cluster, topic: str) -> None:
     with pytest.raises(KafkaUnavailable):
         cluster.brokers.end_offsets([topic], 0.0)
 
@@ -225,22 +221,22 @@ def test_a_group_with_members_refuses_commit_and_deletion(topic: str, group: str
     commits = cluster.brokers.commits(group, [topic], TIMEOUT_S)
     assert commits == {Partition(topic, 0): Committed(offset=1, metadata="text")}
     with pytest.raises(Conflict):
-        cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+        cluster.brokers.recommit(group, commits, TIMEOUT_S)
     member.close()
-    cluster.brokers.commit_again(group, commits, TIMEOUT_S)
+    cluster.brokers.recommit(group, commits, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == commits
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_visit_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -> None:
+def test_joining_briefly_leaves_a_group_as_it_was(topic: str, group: str, protocol: str) -> None:
     cluster = Broker(required_service("kafka"))
     cluster.produce(topic, 3)
     wanted = {Partition(topic, 0): Committed(offset=2, metadata="text")}
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)
-    cluster.brokers.visit(group, [topic], protocol, TIMEOUT_S)
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)
+    cluster.brokers.join_briefly(group, [topic], protocol, TIMEOUT_S)
     assert cluster.brokers.commits(group, [topic], TIMEOUT_S) == wanted
-    cluster.brokers.commit_again(group, wanted, TIMEOUT_S)  # which members would not allow
+    cluster.brokers.recommit(group, wanted, TIMEOUT_S)  # possible only when the group has no members
 
 
 @pytest.mark.kafka
@@ -257,12 +253,12 @@ def test_an_open_transaction_is_not_skipped(topic: str) -> None:
     assert during == 1
 
 
-def test_brokers_nobody_runs_are_unavailable_in_time() -> None:
+def test_unreachable_brokers_are_unavailable_in_time() -> None:
     offsets = KafkaAdmin("127.0.0.1:1")
     before = clock.monotonic()
-    for ask in (offsets.ping, lambda timeout_s: offsets.end_offsets(["orders"], timeout_s)):
+    for call in (offsets.ping, lambda timeout_s: offsets.end_offsets(["orders"], timeout_s)):
         with pytest.raises(KafkaUnavailable):
-            ask(0.3)
+            call(0.3)
     with pytest.raises(KafkaUnavailable):
         offsets.commit("webhooks-x", {"orders": {0: 1}}, 0.3)
     assert clock.monotonic() - before < 5.0
@@ -270,30 +266,30 @@ def test_brokers_nobody_runs_are_unavailable_in_time() -> None:
 
 def test_the_fake_refuses_groups_with_members() -> None:
     fake = MemoryKafkaAdmin()
-    fake.occupied.add("webhooks-x")
+    fake.groups_with_members.add("webhooks-x")
     with pytest.raises(Conflict):
         fake.commit("webhooks-x", {"orders": {0: 1}}, 1.0)
     with pytest.raises(Conflict):
         fake.delete_group("webhooks-x", 1.0)
 
 
-def test_topic_made_again_has_another_uuid(topic: str) -> None:
+def test_recreated_topic_has_another_uuid(topic: str) -> None:
     bootstrap = required_service("kafka")
     admin, offsets = admin_of(bootstrap), KafkaAdmin(bootstrap)
-    seen = []
+    described = []
     for _ in range(2):
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(TIMEOUT_S)
-        seen.append(_until_told(offsets, topic))
+        described.append(_until_reported(offsets, topic))
         admin.delete_topics([topic])[topic].result(TIMEOUT_S)
         _until(lambda: offsets.topic_ids([topic], TIMEOUT_S) == {})
-    assert len({*seen, ""}) == 3
+    assert len({*described, ""}) == 3
 
 
-def test_mock_cluster_tells_no_uuids(mock_cluster: str, topic: str) -> None:
+def test_mock_cluster_has_no_uuids(mock_cluster: str, topic: str) -> None:
     assert KafkaAdmin(mock_cluster).topic_ids([topic], TIMEOUT_S) == {}
 
 
-def _until_told(offsets: KafkaAdmin, topic: str) -> str:
+def _until_reported(offsets: KafkaAdmin, topic: str) -> str:
     _until(lambda: topic in offsets.topic_ids([topic], TIMEOUT_S))
     return offsets.topic_ids([topic], TIMEOUT_S)[topic]
 
@@ -301,11 +297,11 @@ def _until_told(offsets: KafkaAdmin, topic: str) -> str:
 def _until(status: Callable[[], bool]) -> None:
     deadline, pause = clock.monotonic() + TIMEOUT_S, threading.Event()
     while not status():
-        assert clock.monotonic() < deadline, "it never came true"
+        assert clock.monotonic() < deadline, "it did not become true in time"
         pause.wait(0.05)
 
 
-def test_rules_of_a_topic_that_nothing_is_known_of_are_open(cluster: Cluster, topic: str) -> None:
+def test_rules_of_an_unknown_topic_are_open(cluster: Cluster, topic: str) -> None:
     assert cluster.brokers.topic_rules(topic, TIMEOUT_S) == TopicRules()
 
 
@@ -314,12 +310,12 @@ def test_rules_of_a_topic_that_nothing_is_known_of_are_open(cluster: Cluster, to
     ("policy", "cleanup"),
     [("delete", {"delete"}), ("compact", {"compact"}), ("compact,delete", {"compact", "delete"})],
 )
-def test_rules_of_a_real_topic_are_told(topic: str, policy: str, cleanup: set[str]) -> None:
+def test_rules_of_a_real_topic_are_returned(topic: str, policy: str, cleanup: set[str]) -> None:
     servers = required_service("kafka")
     new = NewTopic(topic, 1, 1, config={"cleanup.policy": policy})
     admin_of(servers).create_topics([new])[topic].result(TIMEOUT_S)
     assert KafkaAdmin(servers).topic_rules(topic, TIMEOUT_S) == TopicRules(cleanup=frozenset(cleanup), writable=True)
 
 
-def test_rules_that_cannot_be_asked_for_are_open() -> None:
+def test_rules_are_open_when_brokers_are_unreachable() -> None:
     assert KafkaAdmin("127.0.0.1:1").topic_rules("orders", 0.2) == TopicRules()

@@ -1,6 +1,6 @@
-"""The Kafka reader against a real cluster, with both group protocols, and against librdkafka's mock.
+"""GroupConsumer on a real cluster with both group protocols, and on librdkafka's mock.
 
-Oracle: the offsets that the records carry, and what another member of the group reads afterwards.
+Oracle: the offsets of the records, and what another member of the group reads afterwards.
 """
 
 import random
@@ -29,7 +29,7 @@ REAL = [
 MOCK = pytest.param(("mock", "classic"), id="mock-classic")
 
 on_real = pytest.mark.parametrize("kind", REAL, indirect=True, scope="module")
-"""For what the embedded default does not rest on: the mock takes three seconds for an assignment, ten for a leave."""
+"""For tests of what the embedded default does not need: on the mock an assignment takes 3 s, a leave 10 s."""
 
 
 @pytest.fixture(params=[*REAL, MOCK], scope="module")
@@ -56,7 +56,7 @@ def topic(cluster: Cluster) -> str:
 
 @pytest.fixture
 def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
-    """Makes members of one group, and has them leave at the end."""
+    """Creates members of one group, which leave at the end."""
     group, members = f"test-{uuid.uuid4().hex}", []
 
     def joined(topics: list[str] | None = None, begin: int | None = 0) -> Member:
@@ -69,50 +69,52 @@ def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
             pass
 
 
-MARK = OffsetAndMetadata(6, CommitMetadata(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
+MARK = OffsetAndMetadata(
+    6, CommitMetadata(topic_id="uuid", failed_attempts=2, worker_losses=1, failed_probes=3, failing_since=7.5)
+)
 
 
-def test_positions_are_asked_for_and_read_from(join: Join, topic: str) -> None:
+def test_missing_position_is_reported_and_read_from_after_a_seek(join: Join, topic: str) -> None:
     member = join(begin=None)
     first = Partition(topic, 0)
-    member.until(lambda: first in member.unpositioned)
+    member.until(lambda: first in member.without_position)
     assert (first in member.assigned, member.messages) == (True, [])
-    member.reader.reposition({first: 4})
+    member.consumer.seek({first: 4})
     member.until_read(6)
     assert member.offsets == [4, 5, 6, 7, 8, 9]
 
 
-def test_repositioning_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topic: str) -> None:
+def test_seek_leaves_no_gap_and_nothing_stale(cluster: Cluster, join: Join, topic: str) -> None:
     cluster.produce(topic, 3000)
     member, chance = join(), random.Random(7)  # noqa: S311  # seeded on purpose
     member.until_read(1)
     for _ in range(8):
         offset, count = chance.randrange(2900), chance.choice((1, 100))
         member.messages.clear()
-        member.reader.reposition({Partition(topic, 0): offset})
+        member.consumer.seek({Partition(topic, 0): offset})
         member.until_read(count)
         assert member.offsets == list(range(offset, offset + len(member.messages)))
 
 
 @on_real
-def test_many_partitions_are_repositioned_in_one_call(cluster: Cluster, join: Join) -> None:
+def test_many_partitions_seek_in_one_call(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(4)
     for number in range(4):
         cluster.produce(topic, 3, number)
     member = join([topic])
     member.until_read(12)
     member.messages.clear()
-    member.reader.reposition({Partition(topic, number): 1 for number in range(4)})
+    member.consumer.seek({Partition(topic, number): 1 for number in range(4)})
     member.until_read(8)
     assert sorted(member.offsets) == [1] * 4 + [2] * 4
 
 
 @on_real
-def test_partition_that_is_not_assigned_moves_none_of_its_call(cluster: Cluster, join: Join, topic: str) -> None:
+def test_seek_of_a_partition_that_is_not_assigned_moves_none(cluster: Cluster, join: Join, topic: str) -> None:
     member = join()
     member.until_read(10)
     with pytest.raises(KafkaException):
-        member.reader.reposition({Partition(topic, 0): 3, Partition(topic, 99): 0})
+        member.consumer.seek({Partition(topic, 0): 3, Partition(topic, 99): 0})
     cluster.produce(topic, 1)
     member.until_read(11)
     assert member.offsets == list(range(11))
@@ -122,26 +124,26 @@ def test_partition_that_is_not_assigned_moves_none_of_its_call(cluster: Cluster,
 def test_paused_partition_stays_where_it_is(cluster: Cluster, join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.reader.pause(first)
+    member.consumer.pause(first)
     cluster.produce(topic, 5)
-    member.look_for(QUIET_S)
+    member.poll_for(QUIET_S)
     assert len(member.messages) == 10
-    member.reader.resume(first)
+    member.consumer.resume(first)
     member.until_read(15)
     assert member.offsets == list(range(15))
 
 
 @on_real
-def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
+def test_partition_can_stay_paused_after_a_seek(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.messages.clear()
-    member.reader.pause(first)
-    member.reader.reposition({first: 3})
-    member.reader.pause(first)
-    member.look_for(QUIET_S)
+    member.consumer.pause(first)
+    member.consumer.seek({first: 3})
+    member.consumer.pause(first)
+    member.poll_for(QUIET_S)
     assert member.messages == []
-    member.reader.resume(first)
+    member.consumer.resume(first)
     member.until_read(7)
     assert member.offsets == list(range(3, 10))
 
@@ -149,24 +151,24 @@ def test_repositioned_partition_can_stay_paused(join: Join, topic: str) -> None:
 def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic: str) -> None:
     member, first, offsets = join(), Partition(topic, 0), PartitionOffsets(cluster.bootstrap_servers)
     member.until_read(10)
-    member.reader.commit({first: MARK})
+    member.consumer.commit({first: MARK})
     member.until(lambda: offsets.committed(member.group, [first], PATIENCE_S) == {first: MARK})
     member.close({})
     another = join()
     another.until_read(4)
-    assert (another.offsets, first in another.unpositioned) == ([6, 7, 8, 9], False)
+    assert (another.offsets, first in another.without_position) == ([6, 7, 8, 9], False)
 
 
 @on_real
-def test_end_of_each_commit_is_told(join: Join, topic: str) -> None:
+def test_result_of_each_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.reader.commit({first: MARK})
+    member.consumer.commit({first: MARK})
     member.until(lambda: member.committed == [first])
-    member.reader.commit(
+    member.consumer.commit(
         {first: OffsetAndMetadata(7, CommitMetadata(topic_id="x" * 5000))}
-    )  # more than Kafka keeps beside an offset
-    member.until(lambda: member.uncommitted == [(first, "offset_metadata_too_large")])
+    )  # more metadata than Kafka stores with an offset
+    member.until(lambda: member.failed_commits == [(first, "offset_metadata_too_large")])
     assert member.committed == [first]
 
 
@@ -180,12 +182,12 @@ def test_closing_commits(join: Join, topic: str) -> None:
 
 
 @on_real
-def test_position_beyond_the_end_is_said(join: Join, topic: str) -> None:
+def test_position_beyond_the_end_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
     member.close({first: OffsetAndMetadata(1000)})
     another = join(begin=None)
-    another.until(lambda: first in another.unpositioned)
+    another.until(lambda: first in another.without_position)
     assert another.messages == []
 
 
@@ -203,7 +205,7 @@ def test_second_member_takes_over_some_partitions(cluster: Cluster, join: Join) 
 
 
 @on_real
-def test_last_member_hears_that_it_leaves(join: Join, topic: str) -> None:
+def test_last_member_is_revoked_when_it_leaves(join: Join, topic: str) -> None:
     member = join()
     member.until_read(10)
     member.close({})
@@ -216,7 +218,7 @@ def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -
     member = join([topic])
     member.until(lambda: len(member.assigned) == 2)
     for partition in list(member.assigned):
-        member.reader.pause(partition)
+        member.consumer.pause(partition)
     another = join([topic])
     another.until(lambda: len(another.assigned) == 1, member)
     (moved,) = another.assigned
@@ -226,27 +228,27 @@ def test_partition_that_comes_back_is_not_paused(cluster: Cluster, join: Join) -
     member.until_read(3)
 
 
-def test_end_of_a_partition_is_told_after_its_records(join: Join, topic: str) -> None:
+def test_end_of_a_partition_is_reported_after_its_records(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     assert member.offsets == list(range(10))
 
 
 @on_real
-def test_end_without_a_record_is_told(cluster: Cluster, join: Join) -> None:
+def test_end_of_an_empty_partition_is_reported(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(1)
     member = join([topic])
     member.until(lambda: member.ends == [(Partition(topic, 0), 0)])
 
 
 @on_real
-def test_end_passes_what_no_consumer_sees(cluster: Cluster, join: Join) -> None:
+def test_end_includes_offsets_that_no_consumer_sees(cluster: Cluster, join: Join) -> None:
     topic = cluster.create(1)
     cluster.transact(topic, 10, commit=True)
     cluster.transact(topic, 50, commit=False)
     member, first = join([topic]), Partition(topic, 0)
     member.until(lambda: (first, 62) in member.ends)
-    assert (member.offsets, member.reader.end(first)) == (list(range(10)), 62)
+    assert (member.offsets, member.consumer.end_offset(first)) == (list(range(10)), 62)
     cluster.transact(topic, 1, commit=True)
     member.until(lambda: (first, 64) in member.ends)
 
@@ -257,7 +259,7 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
     with cluster.transaction(topic, 3) as producer:
         member.until(lambda: (first, 10) in member.ends)
         seen = len(member.messages)
-        end = PartitionOffsets(cluster.bootstrap_servers).ends([first], PATIENCE_S)[first]
+        end = PartitionOffsets(cluster.bootstrap_servers).end_offsets([first], PATIENCE_S)[first]
         producer.commit_transaction(PATIENCE_S)
     member.until(lambda: (first, 14) in member.ends)
     assert (seen, end, len(member.messages)) == (10, 10, 13)
@@ -265,38 +267,38 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
 
 @on_real
 @pytest.mark.parametrize("pauses", [False, True])
-def test_end_from_before_a_move_is_not_told_after_it(join: Join, topic: str, pauses: bool) -> None:
+def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str, pauses: bool) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
     for offset in (2, 7, 4):
-        member.reader.reposition({first: 9})
-        Event().wait(QUIET_S)  # the record and the end behind it wait in the consumer's queue
+        member.consumer.seek({first: 9})
+        Event().wait(QUIET_S)  # now the record and the end after it are in the consumer's queue
         if pauses:
-            member.reader.pause(first)
+            member.consumer.pause(first)
         member.messages.clear()
         member.ends.clear()
-        member.reader.reposition({first: offset})
+        member.consumer.seek({first: offset})
         if pauses:
-            member.reader.resume(first)
+            member.consumer.resume(first)
         member.until(lambda: bool(member.ends))
         assert (member.offsets, member.ends) == (list(range(offset, 10)), [(first, 10)])
 
 
 @on_real
-def test_end_is_told_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
+def test_end_is_reported_again_after_a_pause(cluster: Cluster, join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
-    member.reader.pause(first)
+    member.consumer.pause(first)
     cluster.transact(topic, 5, commit=False)
-    member.look_for(QUIET_S)
-    member.reader.resume(first)
+    member.poll_for(QUIET_S)
+    member.consumer.resume(first)
     member.until(lambda: (first, 16) in member.ends)
 
 
 @on_real
-def test_successful_commit_is_told(join: Join, topic: str) -> None:
+def test_successful_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.reader.commit({first: MARK})
+    member.consumer.commit({first: MARK})
     member.until(lambda: member.committed == [first])
-    assert member.uncommitted == []
+    assert member.failed_commits == []

@@ -1,4 +1,4 @@
-"""Whether Kafka can be read, asked of a real cluster and of the mock. Oracle: what a client of its own is told."""
+"""The reachability probe on a real cluster and on the mock. Oracle: the cluster id that a separate client gets."""
 
 import pytest
 
@@ -11,11 +11,11 @@ from webhookd.testing.mock_cluster import MockCluster
 TIMEOUT_S = 20.0
 
 
-def test_cluster_says_its_id(kafka_bootstrap: str) -> None:
+def test_cluster_id_is_returned(kafka_bootstrap: str) -> None:
     known = admin_of(kafka_bootstrap).list_topics(timeout=TIMEOUT_S).cluster_id
-    contact = KafkaProbe(kafka_bootstrap)
-    asked = [contact.cluster_id(TIMEOUT_S) for _ in range(2)]
-    assert [*asked, KafkaAdmin(kafka_bootstrap).cluster_id(TIMEOUT_S)] == [known] * 3
+    probe = KafkaProbe(kafka_bootstrap)
+    returned = [probe.cluster_id(TIMEOUT_S) for _ in range(2)]
+    assert [*returned, KafkaAdmin(kafka_bootstrap).cluster_id(TIMEOUT_S)] == [known] * 3
 
 
 def test_mock_cluster_has_no_id_to_compare() -> None:
@@ -24,6 +24,6 @@ def test_mock_cluster_has_no_id_to_compare() -> None:
     assert KafkaAdmin(cluster.bootstrap_servers).cluster_id(TIMEOUT_S) == ""
 
 
-def test_nobody_there_is_unavailable_in_time() -> None:
+def test_unreachable_kafka_is_unavailable_in_time() -> None:
     with pytest.raises(KafkaUnavailable):
         KafkaProbe("127.0.0.1:1").cluster_id(0.3)

@@ -1,6 +1,7 @@
-"""Mails, once for the server in memory and once over SMTP; then what only SMTP has.
+"""Contract of the mailer, for the fake in memory and over SMTP; then what only SMTP has.
 
-Oracle: what arrived, as Python's own parser reads it. The SMTP server is the harness's, on real sockets and real TLS.
+Oracle: the mails that arrived, as Python's own parser reads them. The SMTP server is the harness's, with real sockets
+and real TLS.
 """
 
 import ssl
@@ -15,7 +16,7 @@ import trustme
 from tests.harness.mail_server import HANG, MailServer
 from webhookd.edges.mailer import Mailer, build_mailer
 from webhookd.errors import MailUnavailable, UnusableSetting
-from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, left_over
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, remaining_recipients
 from webhookd.settings import Settings
 from webhookd.testing.memory_mailer import MemoryMailer
 
@@ -37,15 +38,15 @@ class Sends(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """A mailer, and the server behind it as a test sees and sets it."""
+class MailSetting:
+    """A mailer, and its server as a test controls it."""
 
     mailer: Sends
     arrived: Callable[[], list[tuple[tuple[str, ...], str, str]]]
     refuse: Callable[[str], None]
-    keep_busy: Callable[[str], None]
+    defer: Callable[[str], None]
     take_ascii_only: Callable[[], None]
-    leave: Callable[[], None]
+    shut_down: Callable[[], None]
 
 
 @pytest.fixture(scope="module")
@@ -68,26 +69,26 @@ def context(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture(params=["memory", "smtp"])
-def post(request: pytest.FixtureRequest) -> Iterator[Post]:
+def post(request: pytest.FixtureRequest) -> Iterator[MailSetting]:
     if request.param == "memory":
         memory = MemoryMailer()
-        yield Post(
+        yield MailSetting(
             mailer=memory,
             arrived=lambda: [(mail.recipients, mail.subject, mail.body) for mail in memory.sent],
             refuse=memory.refused.add,
-            keep_busy=memory.busy.add,
+            defer=memory.deferred.add,
             take_ascii_only=lambda: setattr(memory, "smtputf8", False),
-            leave=lambda: setattr(memory, "away", True),
+            shut_down=lambda: setattr(memory, "down", True),
         )
         return
     with MailServer() as server:
-        yield Post(
+        yield MailSetting(
             mailer=mailer(server, smtp_security="none"),
             arrived=lambda: [(mail.recipients, str(mail.message["Subject"]), mail.text) for mail in server.received],
-            refuse=lambda address: server.answers.update({f"RCPT {address}": "550 nobody of that name"}),
-            keep_busy=lambda address: server.answers.update({f"RCPT {address}": "451 try again"}),
+            refuse=lambda address: server.answers.update({f"RCPT {address}": "550 no such user"}),
+            defer=lambda address: server.answers.update({f"RCPT {address}": "451 try again"}),
             take_ascii_only=lambda: setattr(server, "smtputf8", False),
-            leave=server.stop,
+            shut_down=server.stop,
         )
 
 
@@ -97,19 +98,19 @@ def mailer(server: MailServer, *, step_s: float = STEP_S, **settings: object) ->
 
 
 def fates(settlements: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
-    return {item.recipient: item.fate for item in settlements}
+    return {item.recipient: item.result for item in settlements}
 
 
-def recipients(post: Post) -> list[str]:
+def recipients(post: MailSetting) -> list[str]:
     return [recipient for whom, _, _ in post.arrived() for recipient in whom]
 
 
-def test_mail_arrives_as_it_was_written_at_each_recipient(post: Post) -> None:
+def test_mail_arrives_as_it_was_written_at_each_recipient(post: MailSetting) -> None:
     assert fates(post.mailer.send(MAIL)) == {"a@example.com": DELIVERED, "b@example.com": DELIVERED}
     assert post.arrived() == [((recipient,), MAIL.subject, MAIL.body) for recipient in MAIL.recipients]
 
 
-def test_recipient_refused_for_good_keeps_it_from_nobody_else(post: Post) -> None:
+def test_refused_recipient_does_not_affect_the_others(post: MailSetting) -> None:
     post.refuse("a@example.com")
     settled = post.mailer.send(MAIL)
     assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
@@ -117,49 +118,49 @@ def test_recipient_refused_for_good_keeps_it_from_nobody_else(post: Post) -> Non
     assert recipients(post) == ["b@example.com"]
 
 
-def test_only_who_may_be_taken_later_is_left_over(post: Post) -> None:
+def test_only_deferred_recipients_are_left_over(post: MailSetting) -> None:
     post.refuse("a@example.com")
-    post.keep_busy("b@example.com")
+    post.defer("b@example.com")
     settled = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
     assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
-    assert left_over(settled) == ("b@example.com",)
+    assert remaining_recipients(settled) == ("b@example.com",)
     assert recipients(post) == ["c@example.com"]
 
 
 @pytest.mark.parametrize("bad", ["nobody at home", "a@💩.example", "a@b", "a@example.com\nBcc: c@example.com", "", "@"])
-def test_what_is_no_address_is_refused_alone(post: Post, bad: str) -> None:
+def test_invalid_address_is_refused_alone(post: MailSetting, bad: str) -> None:
     settled = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
     assert fates(settled) == {bad: REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
-def test_mail_for_no_address_at_all_is_settled(post: Post) -> None:
+def test_mail_without_a_valid_address_is_refused(post: MailSetting) -> None:
     assert fates(post.mailer.send(replace(MAIL, recipients=("nobody",)))) == {"nobody": REFUSED}
 
 
-def test_non_ascii_local_part_is_delivered_where_smtputf8_is_offered(post: Post) -> None:
+def test_non_ascii_local_part_is_delivered_where_smtputf8_is_offered(post: MailSetting) -> None:
     mail = replace(MAIL, recipients=("jörg@example.com", "b@example.com"))
     assert fates(post.mailer.send(mail)) == {"jörg@example.com": DELIVERED, "b@example.com": DELIVERED}
     assert recipients(post) == ["jörg@example.com", "b@example.com"]
     assert [(subject, body) for _, subject, body in post.arrived()] == [(MAIL.subject, MAIL.body)] * 2
 
 
-def test_non_ascii_local_part_is_refused_alone_where_it_is_not(post: Post) -> None:
+def test_non_ascii_local_part_is_refused_alone_where_it_is_not(post: MailSetting) -> None:
     post.take_ascii_only()
     settled = post.mailer.send(replace(MAIL, recipients=("jörg@example.com", "b@example.com")))
     assert fates(settled) == {"jörg@example.com": REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
-def test_subject_with_line_breaks_makes_no_header(post: Post) -> None:
+def test_subject_with_line_breaks_makes_no_header(post: MailSetting) -> None:
     settled = post.mailer.send(replace(MAIL, subject="failing\r\nBcc: c@example.com"))
     assert set(fates(settled).values()) == {REFUSED}
     assert post.arrived() == []
 
 
-def test_server_that_is_away_is_unavailable(post: Post) -> None:
+def test_unreachable_server_is_unavailable(post: MailSetting) -> None:
     post.mailer.ping()
-    post.leave()
+    post.shut_down()
     with pytest.raises(MailUnavailable):
         post.mailer.ping()
     with pytest.raises(MailUnavailable):
@@ -200,7 +201,7 @@ def test_certificate_of_a_stranger_is_not_trusted(context: ssl.SSLContext) -> No
         assert server.received == []
 
 
-def test_wrong_password_may_be_put_right(context: ssl.SSLContext, ca_file: Path) -> None:
+def test_wrong_password_is_unavailable(context: ssl.SSLContext, ca_file: Path) -> None:
     with (
         MailServer(context=context, login=("webhookd", "s3cret")) as server,
         pytest.raises(MailUnavailable, match="535"),
@@ -217,17 +218,17 @@ def test_wrong_password_may_be_put_right(context: ssl.SSLContext, ca_file: Path)
         ("RCPT a@example.com", "421 closing", [(LATER, True), (LATER, True)]),
     ],
 )
-def test_answers_are_told_apart(verb: str, answer: str, expected: list[tuple[MailResult, bool]]) -> None:
+def test_replies_are_distinguished(verb: str, answer: str, expected: list[tuple[MailResult, bool]]) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
         settled = mailer(server, smtp_security="none").send(MAIL)
-        assert [(item.fate, item.tried) for item in settled] == expected
+        assert [(item.result, item.tried) for item in settled] == expected
         assert all(item.detail for item in settled)
         assert server.received == []
 
 
 @pytest.mark.parametrize(("verb", "answer"), [("MAIL", "553 not from you"), ("EHLO", "502 what?")])
-def test_server_that_takes_nothing_from_here_is_unavailable(verb: str, answer: str) -> None:
+def test_server_that_refuses_the_sender_is_unavailable(verb: str, answer: str) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
         with pytest.raises(MailUnavailable):
@@ -235,13 +236,13 @@ def test_server_that_takes_nothing_from_here_is_unavailable(verb: str, answer: s
         assert server.received == []
 
 
-def test_recipient_that_the_server_hangs_at_comes_last_the_next_time() -> None:
+def test_recipient_at_which_the_server_hangs_is_tried_last() -> None:
     with MailServer() as server:
         server.answers["RCPT a@example.com"] = HANG
         quick = mailer(server, smtp_security="none", step_s=0.3)
         settled = quick.send(MAIL)
-        assert [(item.fate, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
-        left = left_over(settled)
+        assert [(item.result, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
+        left = remaining_recipients(settled)
         assert left == ("b@example.com", "a@example.com")
         assert fates(quick.send(replace(MAIL, recipients=left)))["b@example.com"] is DELIVERED
 
@@ -253,7 +254,7 @@ def test_domain_goes_to_the_server_as_ascii() -> None:
         assert server.received[0].message["To"] == "ops@xn--bcher-kva.example"
 
 
-def test_goodbye_that_fails_takes_nothing_back() -> None:
+def test_failed_quit_does_not_undo_delivery() -> None:
     with MailServer() as server:
         server.answers["QUIT"] = "500 no"
         assert set(fates(mailer(server, smtp_security="none").send(MAIL)).values()) == {DELIVERED}
@@ -262,7 +263,9 @@ def test_goodbye_that_fails_takes_nothing_back() -> None:
 def test_without_a_mail_server_each_recipient_is_refused() -> None:
     nowhere = build_mailer(Settings())
     nowhere.ping()
-    assert [(item.fate, item.detail) for item in nowhere.send(MAIL)] == [(REFUSED, "WEBHOOKD_SMTP_HOST is not set")] * 2
+    assert [(item.result, item.detail) for item in nowhere.send(MAIL)] == [
+        (REFUSED, "WEBHOOKD_SMTP_HOST is not set")
+    ] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,4 @@
-"""One suite for what says where partitions begin and end and what is committed in them, without a consumer that reads.
-
-Real: Kafka, where it is to be had. The shipped fake must answer the same.
-"""
+"""Contract of PartitionOffsets: on a real Kafka if there is one, on librdkafka's mock cluster, and of the fake."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,12 +17,14 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Parti
 from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.ports import Offsets
 
-MARK = OffsetAndMetadata(6, CommitMetadata(topic_id="uuid", failures=2, deaths=1, probes=3, since=7.5))
+MARK = OffsetAndMetadata(
+    6, CommitMetadata(topic_id="uuid", failed_attempts=2, worker_losses=1, failed_probes=3, failing_since=7.5)
+)
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What is asked, a topic of four partitions with ten records in the first, and how a group commits in it."""
+class Setting:
+    """The implementation, a topic of four partitions with ten records in the first, and how a group commits."""
 
     offsets: Offsets
     topic: str
@@ -35,7 +34,7 @@ class Ground:
         return Partition(self.topic, number)
 
 
-def real(cluster: Cluster) -> Ground:
+def real(cluster: Cluster) -> Setting:
     topic = cluster.create(4)
     cluster.produce(topic, 10)
 
@@ -45,20 +44,20 @@ def real(cluster: Cluster) -> Ground:
         consumer.commit(offsets=[place], asynchronous=False)
         consumer.close()
 
-    return Ground(PartitionOffsets(cluster.bootstrap_servers), topic, commit)
+    return Setting(PartitionOffsets(cluster.bootstrap_servers), topic, commit)
 
 
-def in_memory() -> Ground:
+def in_memory() -> Setting:
     topic = f"test-{uuid.uuid4().hex}"
     fake = MemoryPartitionOffsets()
-    fake.held = {Partition(topic, n): OffsetRange(first=0, end=0 if n else 10) for n in range(4)}
-    return Ground(
-        fake, topic, lambda group, partition, mark: fake.marks.setdefault(group, {}).update({partition: mark})
+    fake.ranges = {Partition(topic, n): OffsetRange(first=0, end=0 if n else 10) for n in range(4)}
+    return Setting(
+        fake, topic, lambda group, partition, mark: fake.commits.setdefault(group, {}).update({partition: mark})
     )
 
 
 @pytest.fixture(params=["memory", "mock", pytest.param("real", marks=pytest.mark.kafka)], scope="module")
-def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
     if request.param == "memory":
         yield in_memory()
         return
@@ -66,38 +65,43 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
         yield real(cluster)
 
 
-def test_bounds_of_many_partitions_are_one_answer(ground: Ground) -> None:
-    asked = [ground.partition(number) for number in range(4)]
-    found = ground.offsets.bounds(asked, PATIENCE_S)
-    assert found == {place: OffsetRange(first=0, end=0 if place.number else 10) for place in asked}
+def test_offset_ranges_of_many_partitions_come_from_one_call(setting: Setting) -> None:
+    partitions = [setting.partition(number) for number in range(4)]
+    found = setting.offsets.offset_ranges(partitions, PATIENCE_S)
+    assert found == {place: OffsetRange(first=0, end=0 if place.number else 10) for place in partitions}
 
 
-def test_ends_of_many_partitions_are_one_answer(ground: Ground) -> None:
-    asked = [ground.partition(number) for number in range(4)]
-    assert ground.offsets.ends(asked, PATIENCE_S) == {place: 0 if place.number else 10 for place in asked}
+def test_end_offsets_of_many_partitions_come_from_one_call(setting: Setting) -> None:
+    partitions = [setting.partition(number) for number in range(4)]
+    assert setting.offsets.end_offsets(partitions, PATIENCE_S) == {
+        place: 0 if place.number else 10 for place in partitions
+    }
 
 
-def test_partition_that_does_not_exist_delays_no_other(ground: Ground) -> None:
-    there, missing = ground.partition(0), ground.partition(99)
-    assert ground.offsets.bounds([there, missing], PATIENCE_S) == {there: OffsetRange(first=0, end=10)}
-    assert ground.offsets.ends([there, missing], PATIENCE_S) == {there: 10}
+def test_partition_that_does_not_exist_delays_no_other(setting: Setting) -> None:
+    there, missing = setting.partition(0), setting.partition(99)
+    assert setting.offsets.offset_ranges([there, missing], PATIENCE_S) == {there: OffsetRange(first=0, end=10)}
+    assert setting.offsets.end_offsets([there, missing], PATIENCE_S) == {there: 10}
 
 
-def test_committed_marks_come_with_their_memos(ground: Ground) -> None:
-    group, first, second = f"test-{uuid.uuid4().hex}", ground.partition(0), ground.partition(1)
-    ground.commit(group, first, MARK)
-    assert ground.offsets.committed(group, [first, second], PATIENCE_S) == {first: MARK, second: None}
+def test_committed_offsets_come_with_their_metadata(setting: Setting) -> None:
+    group, first, second = f"test-{uuid.uuid4().hex}", setting.partition(0), setting.partition(1)
+    setting.commit(group, first, MARK)
+    assert setting.offsets.committed(group, [first, second], PATIENCE_S) == {first: MARK, second: None}
 
 
-def test_nothing_is_asked_about_nothing(ground: Ground) -> None:
-    assert (ground.offsets.committed("test-none", [], PATIENCE_S), ground.offsets.ends([], PATIENCE_S)) == ({}, {})
-    assert ground.offsets.bounds([], PATIENCE_S) == {}
+def test_no_partitions_need_no_request(setting: Setting) -> None:
+    assert (setting.offsets.committed("test-none", [], PATIENCE_S), setting.offsets.end_offsets([], PATIENCE_S)) == (
+        {},
+        {},
+    )
+    assert setting.offsets.offset_ranges([], PATIENCE_S) == {}
 
 
-def test_brokers_that_are_down_leave_everything_unanswered() -> None:
+def test_unreachable_brokers_leave_everything_out() -> None:
     down = PartitionOffsets("127.0.0.1:1")
     somewhere = Partition("test", 0)
-    assert (down.bounds([somewhere], 0.2), down.ends([somewhere], 0.2)) == ({}, {})
+    assert (down.offset_ranges([somewhere], 0.2), down.end_offsets([somewhere], 0.2)) == ({}, {})
     with pytest.raises(KafkaException):
         down.committed("test", [somewhere], 0.2)
 
@@ -107,9 +111,10 @@ def test_partition_that_was_added_is_found() -> None:
     with open_cluster("real") as cluster:
         topic = cluster.create(1)
         offsets = PartitionOffsets(cluster.bootstrap_servers)
-        before = offsets.ends([Partition(topic, 0)], PATIENCE_S)
+        before = offsets.end_offsets([Partition(topic, 0)], PATIENCE_S)
         admin_of(cluster.bootstrap_servers).create_partitions([NewPartitions(topic, 2)])[topic].result(PATIENCE_S)
         until(
-            lambda: offsets.ends([Partition(topic, 1)], PATIENCE_S) == {Partition(topic, 1): 0}, "the new one is found"
+            lambda: offsets.end_offsets([Partition(topic, 1)], PATIENCE_S) == {Partition(topic, 1): 0},
+            "the new partition is found",
         )
     assert before == {Partition(topic, 0): 0}

@@ -1,6 +1,6 @@
-"""A primary that becomes a replica under open connections: who holds one leaves it, and goes on with the new primary.
+"""A primary that becomes a replica under open connections: every client reconnects to the new primary.
 
-Real: two Redis servers behind a relay (harness/redis_pair.py), the board, kombu's and Celery's connections.
+Real: two Redis servers behind a relay (harness/redis_pair.py), coordination store, kombu's and Celery's connections.
 """
 
 import queue
@@ -22,7 +22,7 @@ from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.redis
 
 
 @pytest.fixture
-def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # tells whether Redis is to be had
+def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001  # skips the test without Redis
     """A primary and its replica."""
     with RedisPair(tmp_path) as made:
         yield made
@@ -43,28 +43,26 @@ def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001
 
 @pytest.fixture
 def coordination(pair: RedisPair) -> Iterator[RedisCoordination]:
-    """A board whose connections lead to the primary through the relay."""
+    """A coordination store whose connections lead to the primary through the relay."""
     made = RedisCoordination(pair.address, PREFIX)
     yield made
     made.close()
 
 
-def test_coordination_that_meets_a_replica_goes_on_with_the_primary(
-    pair: RedisPair, coordination: RedisCoordination
-) -> None:
+def test_coordination_reconnects_to_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     coordination.ping()
     pair.fail_over()
     with pytest.raises(QueueUnavailable, match="READONLY"):
         coordination.ping()
-    coordination.offer([Publication(ref("d1"), b"payload")])
+    coordination.make_claimable([Publication(ref("d1"), b"payload")])
     assert coordination.claim([ref("d1")]) == [b"payload"]
 
 
-def test_script_and_transaction_leave_a_replica_too(pair: RedisPair, coordination: RedisCoordination) -> None:
+def test_script_and_transaction_reconnect_too(pair: RedisPair, coordination: RedisCoordination) -> None:
     reports = ReportFlush(reports={REPLY: [Report(ReportKind.STALE, "d1", 0)]})
     calls: list[Callable[[], None]] = [
-        lambda: coordination.offer([Publication(ref("d1"), b"payload")]),
-        lambda: coordination.flush(reports),
+        lambda: coordination.make_claimable([Publication(ref("d1"), b"payload")]),
+        lambda: coordination.send_reports(reports),
     ]
     for call in calls:
         call()
@@ -83,7 +81,7 @@ def test_connections_that_only_read_are_dropped_with_the_others(
 
         def read(number: int) -> None:
             gate.wait(10)
-            coordination.reports(f"reader-{number}", "0", 0.2)
+            coordination.read_reports(f"reader-{number}", "0", 0.2)
 
         list(pool.map(read, range(readers)))  # each on a connection of its own
         pair.fail_over()
@@ -91,26 +89,26 @@ def test_connections_that_only_read_are_dropped_with_the_others(
             coordination.ping()
         with pair.client(1) as replica:
             list(pool.map(read, range(readers)))
-            until(lambda: _clients(replica) == [], "nobody is connected to the replica")
+            until(lambda: _clients(replica) == [], "no client is connected to the replica")
 
 
 def _clients(server: Redis) -> list[str]:
-    """The commands that our clients sent last; not the replication's, nor the asker's own."""
+    """The last commands of webhookd's clients, without those of the replication and of this call."""
     found: Any = server.client_list()
     return [client["cmd"] for client in found if client["flags"] in {"N", "b"} and client["cmd"] != "client|list"]
 
 
-def test_blocked_reader_of_reports_hears_from_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
+def test_blocked_report_reader_continues_on_the_new_primary(pair: RedisPair, coordination: RedisCoordination) -> None:
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(coordination.reports, REPLY, "0", 4.0)
+        reading = pool.submit(coordination.read_reports, REPLY, "0", 4.0)
         with pair.client(0) as primary:
             until(lambda: "xread" in _clients(primary), "the reader waits")
         pair.fail_over()
         with pytest.raises(QueueUnavailable, match="UNBLOCKED"):
             reading.result(10)
     report = Report(ReportKind.STALE, "d1", 0)
-    coordination.flush(ReportFlush(reports={REPLY: [report]}))
-    assert coordination.reports(REPLY, "0", 5.0)[0] == [report]
+    coordination.send_reports(ReportFlush(reports={REPLY: [report]}))
+    assert coordination.read_reports(REPLY, "0", 5.0)[0] == [report]
 
 
 def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordination: RedisCoordination) -> None:
@@ -118,25 +116,25 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordina
     notifier.ping()
     pair.refuse()
     for _ in range(2):
-        for ask in (coordination.ping, notifier.ping):
+        for call in (coordination.ping, notifier.ping):
             with pytest.raises(QueueUnavailable, match="READONLY"):
-                ask()
+                call()
     notifier.close()
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "expected"),
     [("maxmemory", "1", "OOM|maxmemory"), ("min-replicas-to-write", "2", "NOREPLICAS")],
 )
-def test_primary_that_refuses_writes_is_said(
-    pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, said: str
+def test_primary_that_refuses_writes_is_reported(
+    pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, expected: str
 ) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
     with pair.client(0) as primary:
         primary.config_set(setting, value)
-    for ask in (coordination.ping, notifier.ping):
-        with pytest.raises(QueueUnavailable, match=said):
-            ask()
+    for call in (coordination.ping, notifier.ping):
+        with pytest.raises(QueueUnavailable, match=expected):
+            call()
     with pair.client(0) as primary:
         primary.config_set(setting, "0")
     coordination.ping()
@@ -151,12 +149,12 @@ def app(pair: RedisPair) -> Iterator[Celery]:
     made.close()
 
 
-def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celery) -> None:
+def test_task_publisher_reconnects_to_the_new_primary(pair: RedisPair, app: Celery) -> None:
     def publish() -> None:
         app.send_task(DELIVER, args=[[]], queue=FIRST, retry=False, ignore_result=True)
 
     publish()
-    with pair.client(1) as replica:  # what it has not got yet would be lost with the primary
+    with pair.client(1) as replica:  # a write that is not replicated yet would be lost with the primary
         until(lambda: replica.llen(f"{PREFIX}{FIRST}") == 1, "the replica has the first task")
     pair.fail_over()
     with pytest.raises(OperationalError, match="READONLY"):
@@ -166,40 +164,40 @@ def test_publisher_of_tasks_goes_on_with_the_primary(pair: RedisPair, app: Celer
         assert primary.llen(f"{PREFIX}{FIRST}") == 2
 
 
-def test_announcement_reaches_those_who_listen_at_the_new_primary(pair: RedisPair) -> None:
+def test_notification_reaches_subscribers_of_the_new_primary(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
-    notifier.announce(SubscriptionChanged(id="before", version=1))
+    notifier.publish(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
-    with Listening(pair.address) as heard:
-        notifier.announce(SubscriptionChanged(id="after", version=2))
-        assert heard.get(timeout=10) == SubscriptionChanged(id="after", version=2)
+    with SubscriberThread(pair.address) as received:
+        notifier.publish(SubscriptionChanged(id="after", version=2))
+        assert received.get(timeout=10) == SubscriptionChanged(id="after", version=2)
     notifier.close()
 
 
-def test_listener_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
-    with Listening(pair.address) as heard:
+def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
+    with SubscriberThread(pair.address) as received:
         pair.fail_over()
         with pair.client(1) as replica:
-            until(lambda: not _subscribers(replica), "nobody listens to the replica")
+            until(lambda: not _subscribers(replica), "nobody is subscribed to the replica")
         notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
 
-        def hears() -> bool:
-            notifier.announce(SubscriptionChanged(id="after", version=2))
+        def receives() -> bool:
+            notifier.publish(SubscriptionChanged(id="after", version=2))
             try:
-                return heard.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
+                return received.get(timeout=0.5) == SubscriptionChanged(id="after", version=2)
             except queue.Empty:
                 return False
 
-        until(hears, "the listener is connected to the primary")
+        until(receives, "the subscriber is connected to the primary")
         notifier.close()
 
 
-def test_announcement_is_heard_while_memory_is_full(pair: RedisPair) -> None:
+def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
     notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
-    with Listening(pair.address) as heard, pair.client(0) as primary:
+    with SubscriberThread(pair.address) as received, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")
-        notifier.announce(SubscriptionChanged(id="one", version=1))
-        assert heard.get(timeout=10) == SubscriptionChanged(id="one", version=1)
+        notifier.publish(SubscriptionChanged(id="one", version=1))
+        assert received.get(timeout=10) == SubscriptionChanged(id="one", version=1)
     notifier.close()
 
 
@@ -208,23 +206,23 @@ def _subscribers(server: Redis) -> list[str]:
     return [client["cmd"] for client in found]
 
 
-class Listening:
-    """A listener on a thread of its own; what it has heard."""
+class SubscriberThread:
+    """A subscriber on its own thread, and the notifications that it received."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._stop = threading.Event()
-        self._heard: queue.Queue[Announcement] = queue.Queue()
+        self._received: queue.Queue[ChangeNotification] = queue.Queue()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._heard.put, self._stop, listening=self._ready)
+        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._received.put, self._stop, subscribed=self._ready)
 
-    def __enter__(self) -> "queue.Queue[Announcement]":
+    def __enter__(self) -> "queue.Queue[ChangeNotification]":
         self._thread.start()
         assert self._ready.wait(10)
-        return self._heard
+        return self._received
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()

@@ -1,6 +1,6 @@
-"""A broker that is frozen, on a cluster of the test's own: its partitions are not known, those of the others are.
+"""A frozen broker, on a cluster of the test's own: offsets of its partitions are unknown, those of others are known.
 
-librdkafka 2.16 calls a ListOffsets a success whose leader did not answer in time, with an offset of -1001.
+librdkafka 2.16 reports success for a ListOffsets whose leader did not answer in time, with the offset -1001.
 """
 
 import signal
@@ -26,7 +26,7 @@ SHORT_S = 1.0
 
 @pytest.fixture(scope="module")
 def brokers(kafka_bootstrap: str) -> Iterator[KafkaCluster]:
-    """Three of the test's own; the shared one says that Kafka is to be had."""
+    """Three brokers of the test's own; the shared one shows that Kafka can be started."""
     assert kafka_bootstrap
     with ServiceGroup() as session:
         started = session.start_kafka(KafkaOptions(brokers=3))
@@ -35,10 +35,13 @@ def brokers(kafka_bootstrap: str) -> Iterator[KafkaCluster]:
 
 
 def led_topic(brokers: KafkaCluster) -> str:
-    """A topic whose partitions are led by all three brokers, and say so."""
+    """A topic whose partitions are led by all three brokers, and are all known."""
     topic = Cluster(brokers.address, real=True).create(PARTITIONS)
     offsets = PartitionOffsets(brokers.address)
-    until(lambda: len(offsets.ends([Partition(topic, n) for n in range(PARTITIONS)], SHORT_S)) == PARTITIONS, "leaders")
+    until(
+        lambda: len(offsets.end_offsets([Partition(topic, n) for n in range(PARTITIONS)], SHORT_S)) == PARTITIONS,
+        "leaders",
+    )
     return topic
 
 
@@ -51,31 +54,31 @@ def frozen(brokers: KafkaCluster) -> Iterator[None]:
         brokers.signal_broker(FROZEN, signal.SIGCONT)
 
 
-def test_only_the_partitions_of_a_silent_leader_are_not_answered(brokers: KafkaCluster) -> None:
+def test_only_the_partitions_of_a_silent_leader_are_left_out(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
     found = admin_of(brokers.address).list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
     led = {Partition(topic, n) for n, partition in found.items() if partition.leader == FROZEN}
     everything = {Partition(topic, n) for n in range(PARTITIONS)}
     offsets = PartitionOffsets(brokers.address)
-    offsets.bounds(everything, PATIENCE_S)  # connected to all three
+    offsets.offset_ranges(everything, PATIENCE_S)  # connected to all three
     assert len(led) > 0
-    until(lambda: asked_while_frozen(brokers, offsets, everything, led), "answers for the partitions of the others")
+    until(lambda: all_others_answered(brokers, offsets, everything, led), "answers for the partitions of the others")
 
 
-def asked_while_frozen(
+def all_others_answered(
     brokers: KafkaCluster, offsets: PartitionOffsets, everything: set[Partition], led: set[Partition]
 ) -> bool:
-    """Whether all others were answered. The look-up of the leaders may have gone to the frozen broker: then none is.
+    """Whether all other partitions were answered. None is if the look-up of the leaders went to the frozen broker.
 
-    Each freeze is shorter than a broker's session, after which its partitions would have another leader.
+    Each freeze is shorter than the broker's session timeout, after which its partitions would get other leaders.
     """
     with frozen(brokers):
-        bounds, ends = set(offsets.bounds(everything, SHORT_S)), set(offsets.ends(everything, SHORT_S))
+        bounds, ends = set(offsets.offset_ranges(everything, SHORT_S)), set(offsets.end_offsets(everything, SHORT_S))
     assert not led & (bounds | ends)
     return bounds == ends == everything - led
 
 
-def test_end_that_nobody_told_is_not_a_start_offset(brokers: KafkaCluster) -> None:
+def test_unknown_end_is_not_a_start_offset(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
     offsets = KafkaAdmin(brokers.address)
     assert offsets.end_offsets([topic], PATIENCE_S) == {topic: dict.fromkeys(range(PARTITIONS), 0)}

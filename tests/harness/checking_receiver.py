@@ -1,7 +1,7 @@
-"""A receiver that can behave badly, and remembers of every record when it came, whether again and in which order.
+"""A receiver that can misbehave, and records when each record arrived, whether again, and in which order.
 
-It answers 200 unless told otherwise. A record counts as arrived when its whole request was read and a whole 200 is
-about to be sent: what came in a request that was answered badly may, and must, come again.
+It responds 200 unless its behaviour was changed. A record counts as arrived when its whole request was read and a whole
+200 is about to be sent: records of a request with another response must be sent again.
 """
 
 import contextlib
@@ -39,15 +39,15 @@ class Behaviour(Enum):
 
 
 class LaneKey(NamedTuple):
-    """A partition of one life of a topic: one that was deleted and made again begins a new life."""
+    """A partition of one incarnation of a topic: a topic that is deleted and recreated starts a new incarnation."""
 
     topic: str
-    life: int
+    incarnation: int
     partition: int
 
 
 class Arrival(NamedTuple):
-    """One record as it came; `number` is the load's own, `at` is monotonic."""
+    """The arrival of one record; `number` is the load's own, `at` is monotonic."""
 
     at: float
     offset: int
@@ -56,7 +56,7 @@ class Arrival(NamedTuple):
 
 @dataclass(slots=True)
 class Arrivals:
-    """What came of one lane, in the order of arrival: for the first time, and again."""
+    """The arrivals of one lane, in order: first arrivals, and repeats."""
 
     first: list[Arrival] = field(default_factory=list)
     again: list[Arrival] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Arrivals:
     seen: set[int] = field(default_factory=set)
 
     def note(self, arrival: Arrival) -> None:
-        """One more."""
+        """Add an arrival."""
         if arrival.number in self.seen:
             self.again.append(arrival)
             return
@@ -75,7 +75,7 @@ class Arrivals:
 
 
 class CheckingReceiver:
-    """An HTTP/1.1 server on 127.0.0.1, one thread a connection; a context."""
+    """A context: an HTTP/1.1 server on 127.0.0.1, one thread per connection."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -87,7 +87,7 @@ class CheckingReceiver:
         self.url = f"http://127.0.0.1:{self._port}/hook"
 
     def __enter__(self) -> Self:
-        """Begin to accept."""
+        """Start to accept connections."""
         self._listen()
         return self
 
@@ -96,7 +96,7 @@ class CheckingReceiver:
         self._close()
 
     def behave(self, behaviour: Behaviour) -> None:
-        """From now on; a request that hangs goes on hanging until its client gives up."""
+        """Change the behaviour; a request that hangs continues to hang until its client closes."""
         self._behaviour = behaviour
         if behaviour is Behaviour.REFUSE:
             self._close()
@@ -104,11 +104,11 @@ class CheckingReceiver:
             self._listen()
 
     def remember(self, messages: list[dict[str, Any]], at: float) -> None:
-        """These are about to be acknowledged."""
+        """Record these messages, which are about to be acknowledged."""
         with self._lock:
             for message in messages:
                 value = message["value"]
-                lane = self._lanes[LaneKey(message["topic"], value["life"], message["partition"])]
+                lane = self._lanes[LaneKey(message["topic"], value["incarnation"], message["partition"])]
                 lane.note(Arrival(at, message["offset"], value["n"]))
 
     def lanes(self) -> dict[LaneKey, Arrivals]:
@@ -119,14 +119,14 @@ class CheckingReceiver:
                 for key, lane in self._lanes.items()
             }
 
-    def lacks(self, wanted: set[int]) -> int:
+    def missing_count(self, wanted: set[int]) -> int:
         """How many of these records have not arrived."""
         with self._lock:
             return len(wanted.difference(*(lane.seen for lane in self._lanes.values())))
 
     @property
     def count(self) -> int:
-        """How many records have arrived, those that came again included."""
+        """How many records have arrived, repeats included."""
         with self._lock:
             return sum(len(lane.first) + len(lane.again) for lane in self._lanes.values())
 
@@ -138,7 +138,7 @@ class CheckingReceiver:
         listener, self._listener = self._listener, None
         if listener is not None:
             with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which close() alone does not
+                listener.shutdown(socket.SHUT_RDWR)  # wakes accept(); close() alone does not
             listener.close()
         with self._lock:
             sockets = list(self._sockets)
@@ -177,7 +177,7 @@ class CheckingReceiver:
             case Behaviour.GONE:
                 sock.sendall(GONE)
             case Behaviour.HANG:
-                sock.recv(1)  # nothing, when the client has had enough
+                sock.recv(1)  # returns when the client closes
                 return False
             case Behaviour.BREAK:
                 sock.sendall(HALF)
@@ -191,7 +191,7 @@ class CheckingReceiver:
 
 
 def _drip(sock: socket.socket) -> None:
-    """A byte now and then, for ever: until the client closes."""
+    """Send a byte now and then until the client closes."""
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while not select.select([sock], [], [], DRIP_INTERVAL_S)[0]:
         sock.sendall(b"x")

@@ -1,4 +1,4 @@
-"""Kafka clusters for tests: the real one, and librdkafka's mock; topics of a test's own on either."""
+"""Kafka clusters for tests: the real one and librdkafka's mock, with topics of a test's own."""
 
 import logging
 import uuid
@@ -19,11 +19,11 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 _log = logging.getLogger("librdkafka")
 
 PATIENCE_S = 30.0
-LOOK_AGAIN_S = 0.01
+POLL_INTERVAL_S = 0.01
 
 
 class Cluster:
-    """Somewhere to produce to; `create` makes a topic whose name nobody else has."""
+    """A cluster to produce to; `create` creates a topic with a unique name."""
 
     def __init__(self, bootstrap_servers: str, *, real: bool) -> None:
         self.bootstrap_servers = bootstrap_servers
@@ -31,13 +31,13 @@ class Cluster:
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0}, logger=_log)
 
     def transact(self, topic: str, count: int, *, commit: bool) -> None:
-        """So many more records in a transaction, which is over and marked in the log before this returns."""
+        """Produce `count` records in a transaction, and commit or abort it before this returns."""
         with self.transaction(topic, count) as producer:
             (producer.commit_transaction if commit else producer.abort_transaction)(PATIENCE_S)
 
     @contextmanager
     def transaction(self, topic: str, count: int) -> Iterator[Producer]:
-        """A transaction that is open with so many records in the log; the context has to end it."""
+        """An open transaction with `count` records in the log; the body must end it."""
         settings = {"bootstrap.servers": self.bootstrap_servers, "transactional.id": uuid.uuid4().hex}
         producer = Producer(settings, logger=_log)
         producer.init_transactions(PATIENCE_S)
@@ -48,7 +48,7 @@ class Cluster:
         yield producer
 
     def create(self, partitions: int = 1) -> str:
-        """A new topic; the mock makes its topics by itself, with four partitions, when they are produced to."""
+        """Create a topic. The mock creates its topics on first use, with four partitions."""
         topic = f"test-{uuid.uuid4().hex}"
         if self.real:
             admin = admin_of(self.bootstrap_servers)
@@ -56,7 +56,7 @@ class Cluster:
         return topic
 
     def produce(self, topic: str, count: int, partition: int = 0) -> None:
-        """So many more records, acknowledged before this returns."""
+        """Produce `count` records; all are acknowledged before this returns."""
         for number in range(count):
             self._producer.produce(topic, b'{"n":%d}' % number, partition=partition)
         assert self._producer.flush(PATIENCE_S) == 0
@@ -64,7 +64,7 @@ class Cluster:
 
 @contextmanager
 def open_cluster(kind: str) -> Iterator[Cluster]:
-    """The `real` cluster that tests were given, or a `mock` that lives as long as the context."""
+    """The `real` cluster of the test run, or a `mock` cluster that runs as long as the context."""
     if kind == "real":
         yield Cluster(required_service("kafka"), real=True)
         return
@@ -74,16 +74,16 @@ def open_cluster(kind: str) -> Iterator[Cluster]:
 
 
 class Member:
-    """A group member that keeps all it hears; `begin` says where a partition without a position begins."""
+    """A group member that records all callbacks; a partition without a position starts at `begin`."""
 
     def __init__(
         self, cluster: Cluster, group: str, topics: Sequence[str], protocol: str, begin: int | None = 0
     ) -> None:
         self.assigned: list[Partition] = []
         self.revoked: list[Partition] = []
-        self.unpositioned: list[Partition] = []
+        self.without_position: list[Partition] = []
         self.committed: list[Partition] = []
-        self.uncommitted: list[tuple[Partition, str]] = []
+        self.failed_commits: list[tuple[Partition, str]] = []
         self.failed: list[tuple[Partition, str]] = []
         self.messages: list[Message] = []
         self.ends: list[tuple[Partition, int]] = []
@@ -94,55 +94,55 @@ class Member:
             assigned=self.assigned.extend,
             revoked=self.revoked.extend,
             lost=self.revoked.extend,
-            unpositioned=self.unpositioned.append,
-            reached=lambda partition, offset: self.ends.append((partition, offset)),
+            position_required=self.without_position.append,
+            end_reached=lambda partition, offset: self.ends.append((partition, offset)),
             committed=self.committed.extend,
-            uncommitted=lambda partitions, code, _text: self.uncommitted.extend((p, code) for p in partitions),
+            commit_failed=lambda partitions, code, _text: self.failed_commits.extend((p, code) for p in partitions),
             failed=lambda place, code, _text: self.failed.append((place, code)),
         )
-        self.reader = GroupConsumer(cluster.bootstrap_servers, group, topics, protocol, listener)
+        self.consumer = GroupConsumer(cluster.bootstrap_servers, group, topics, protocol, listener)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if not self._closed:
-            self.reader.close({})
+            self.consumer.close({})
 
     def close(self, marks: dict[Partition, OffsetAndMetadata]) -> None:
-        """Leave the group with a last commit."""
+        """Leave the group after a last commit."""
         self._closed = True
-        self.reader.close(marks)
+        self.consumer.close(marks)
 
     @property
     def offsets(self) -> list[int]:
-        """The offsets of all records, as they came."""
+        """The offsets of all records, in the order of their arrival."""
         return [message.offset() or 0 for message in self.messages]
 
-    def look(self) -> None:
-        """Poll once, and put each partition without a position where the test wants it."""
-        told = len(self.unpositioned)
-        self.messages += self.reader.poll()
-        for partition in self.unpositioned[told:]:
+    def poll_once(self) -> None:
+        """Poll once, and seek in each partition without a position."""
+        told = len(self.without_position)
+        self.messages += self.consumer.poll()
+        for partition in self.without_position[told:]:
             if self._begin is not None:
-                self.reader.reposition({partition: self._begin})
+                self.consumer.seek({partition: self._begin})
 
     def until(self, status: Callable[[], bool], *others: "Member") -> None:
-        """Poll, together with others, until it holds."""
+        """Poll, together with other members, until the condition is true."""
         deadline, pause = clock.monotonic() + PATIENCE_S, Event()
         while not status():
-            assert clock.monotonic() < deadline, "it never came true"
+            assert clock.monotonic() < deadline, "it did not become true in time"
             for member in (self, *others):
-                member.look()
-            pause.wait(LOOK_AGAIN_S)
+                member.poll_once()
+            pause.wait(POLL_INTERVAL_S)
 
     def until_read(self, count: int) -> None:
-        """Poll until it has read so many records."""
+        """Poll until it has read this many records."""
         self.until(lambda: len(self.messages) >= count)
 
-    def look_for(self, seconds: float) -> None:
-        """Poll for a while, to see that something does not happen."""
+    def poll_for(self, seconds: float) -> None:
+        """Poll for a while, to check that something does not happen."""
         deadline, pause = clock.monotonic() + seconds, Event()
         while clock.monotonic() < deadline:
-            self.look()
-            pause.wait(LOOK_AGAIN_S)
+            self.poll_once()
+            pause.wait(POLL_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""One `webhookd` command as a process of its own, in a session of its own, so that whatever it leaves can be found."""
+"""Runs a `webhookd` command as a process in its own session, so that a test finds the processes it leaves behind."""
 
 import os
 import signal
@@ -10,14 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.harness.slow_iterations import stuck_turns
+from tests.harness.slow_iterations import stuck_iterations
 
 PATIENCE_S = 45.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class CommandProcess:
-    """Runs inside the context; at its end it is killed if it still runs. Output and errors are one text.
+    """A context that runs the command, and kills it on exit if it still runs. Output and errors are one text.
 
     AssertionError at the end when its ingest loop was stuck for a second.
     """
@@ -40,7 +40,7 @@ class CommandProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to read what it says."""
+        """Start to read its output."""
         self._reader.start()
         return self
 
@@ -53,29 +53,29 @@ class CommandProcess:
         self._reader.join(PATIENCE_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
-        stuck = stuck_turns(self.output)
+        stuck = stuck_iterations(self.output)
         assert not stuck or kind is not None, "\n".join(stuck)
 
     @property
     def output(self) -> str:
-        """What it has said so far."""
+        """Its output so far."""
         with self._changed:
             return "".join(self._lines)
 
     def wait_for(self, text: str) -> str:
-        """The first line that contains `text`; raises AssertionError when it ends or time is up before."""
+        """Wait for the first line that contains `text`. Raises AssertionError when it ends or the time is up before."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or any(text in line for line in self._lines), PATIENCE_S)
             found = [line for line in self._lines if text in line]
-        assert found, f"never said {text!r}:\n{self.output}"
+        assert found, f"{text!r} is not in the output:\n{self.output}"
         return found[0]
 
     def wait(self) -> int:
-        """Its exit code, once it has ended and everything it said was read."""
+        """Wait for its end; returns its exit code when all output has been read."""
         try:
             code = self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGABRT)  # faulthandler says where each thread is
+            self._process.send_signal(signal.SIGABRT)  # faulthandler prints the stack of each thread
             self._process.wait(PATIENCE_S)
             self._reader.join(PATIENCE_S)
             raise AssertionError(f"has not ended:\n{self.output}") from None
@@ -83,16 +83,16 @@ class CommandProcess:
         return code
 
     def send(self, number: signal.Signals) -> None:
-        """Signal it, and go on."""
+        """Send a signal; does not wait."""
         self._process.send_signal(number)
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Signal it; answers its exit code."""
+        """Send a signal and wait for its end; returns its exit code."""
         self._process.send_signal(number)
         return self.wait()
 
     def left_behind(self) -> list[int]:
-        """The processes of its session that run."""
+        """The ids of processes of its session that still run."""
         return [pid for pid in _process_ids() if _session_of(pid) == self._process.pid]
 
     def _read(self) -> None:

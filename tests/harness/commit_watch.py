@@ -1,7 +1,7 @@
-"""What a group has committed, asked of the broker several times a second: it never goes backwards.
+"""Samples a group's committed offsets several times a second, and records when they go backwards.
 
-Asked through a consumer that never joins: librdkafka 2.16 crashes when the admin client's list_consumer_group_offsets
-is answered with an error.
+It uses a consumer that does not join the group: librdkafka 2.16 crashes when the admin client's request for this,
+list_consumer_group_offsets, is answered with an error.
 """
 
 import threading
@@ -22,40 +22,40 @@ ASK_TIMEOUT_S = 3.0
 
 
 class Step(NamedTuple):
-    """The committed offset of one lane was `offset` at `at` (monotonic) or a moment before."""
+    """The committed offset of one lane was `offset` at `at` (monotonic), or shortly before."""
 
     at: float
     offset: int
 
 
 class CommitHistory:
-    """What was seen of one group; `backwards` names each step back within one life of the topic."""
+    """The commits of one group; `backwards` lists each step back within one incarnation of the topic."""
 
     def __init__(self) -> None:
         self.backwards: list[str] = []
-        self.life = 1
-        self._lives: dict[str, int] = {}
+        self.incarnation = 1
+        self._incarnations: dict[str, int] = {}
         self._steps: defaultdict[LaneKey, list[Step]] = defaultdict(list)
         self._times: list[float] = []
 
-    def topic_ends(self, topic_id: str) -> None:
-        """The topic of this UUID is deleted; the next one is another, of the next life."""
-        self._lives[topic_id] = self.life
-        self.life += 1
+    def topic_deleted(self, topic_id: str) -> None:
+        """The topic with this UUID was deleted; the next one is of the next incarnation."""
+        self._incarnations[topic_id] = self.incarnation
+        self.incarnation += 1
 
-    def note(self, topic: str, commits: Mapping[int, Committed], life: int, now: float) -> None:
-        """What was committed by partition, as answered now to a question asked in that life.
+    def note(self, topic: str, commits: Mapping[int, Committed], incarnation: int, now: float) -> None:
+        """Add the committed offsets by partition; they were requested in that incarnation and returned now.
 
-        Kafka forgets what was committed in a deleted topic in its own time, and a commit behind a look that was older
-        than the deletion can land in the next one: its memo names the topic that it is about.
+        Kafka deletes the commits of a deleted topic some time later, and a commit that was decided before the deletion
+        can arrive in the next incarnation. Its commit metadata has the UUID of the topic that it belongs to.
         """
         self._times.append(now)
         for partition, committed in commits.items():
-            of, offset = self._lives.get(decode(committed.metadata).topic_id, life), committed.offset
+            of, offset = self._incarnations.get(decode(committed.metadata).topic_id, incarnation), committed.offset
             steps = self._steps[LaneKey(topic, of, partition)]
             if not steps and offset == self._last(LaneKey(topic, of - 1, partition)):
-                continue  # of the topic's life before, without a memo
-            if steps and offset < steps[-1].offset and of == self.life:
+                continue  # of the previous incarnation, without metadata
+            if steps and offset < steps[-1].offset and of == self.incarnation:
                 self.backwards.append(f"{topic}/{partition}: {steps[-1].offset} → {offset}")
             if not steps or offset != steps[-1].offset:
                 steps.append(Step(now, offset))
@@ -65,22 +65,22 @@ class CommitHistory:
         return steps[-1].offset if steps else -1
 
     def committed(self, lane: LaneKey, at: float) -> int:
-        """What was committed at that time at least, 0 for nothing; the truth may have been a moment ahead."""
+        """The offset known to be committed at that time, 0 for none; the real one may have been slightly higher."""
         steps = self._steps.get(lane, [])
         index = bisect_right(steps, at, key=lambda step: step.at)
         return steps[index - 1].offset if index else 0
 
     def now(self) -> dict[LaneKey, int]:
-        """What was committed when it was last asked."""
+        """The committed offsets of the last sample."""
         return {lane: steps[-1].offset for lane, steps in self._steps.copy().items() if steps}
 
     def times(self, since: float, until: float) -> list[float]:
-        """When it was asked, and answered, within these bounds."""
+        """The times of the samples within these bounds."""
         return [at for at in self._times if since <= at <= until]
 
 
 class CommitWatch:
-    """Samples one group from `start` to `stop`; a topic that grows or is made again is said."""
+    """Samples one group from `start` to `stop`. The test sets `partitions` and reports a deleted topic to `history`."""
 
     def __init__(self, bootstrap: str, group: str, topic: str, partitions: int) -> None:
         self.partitions = partitions
@@ -91,16 +91,16 @@ class CommitWatch:
         self._thread = threading.Thread(target=self._run, name="commit-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start to sample."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop sampling."""
         self._stopping.set()
         self._thread.join(2 * ASK_TIMEOUT_S)
 
     def ask(self) -> dict[int, Committed]:
-        """What is committed now, by partition; without those that have nothing. Raises KafkaException."""
+        """The offsets committed now, by partition, without partitions that have none. Raises KafkaException."""
         wanted = [TopicPartition(self._topic, number) for number in range(self.partitions)]
         places = self._consumer.committed(wanted, timeout=ASK_TIMEOUT_S)
         return {
@@ -111,10 +111,10 @@ class CommitWatch:
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
-            life = self.history.life
+            incarnation = self.history.incarnation
             try:
                 commits = self.ask()
             except KafkaException:
-                continue  # the brokers are away
-            self.history.note(self._topic, commits, life, time.monotonic())
+                continue  # the brokers are down
+            self.history.note(self._topic, commits, incarnation, time.monotonic())
         self._consumer.close()

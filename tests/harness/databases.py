@@ -1,4 +1,4 @@
-"""Databases of one test session: made, migrated, emptied between tests, and removed."""
+"""Databases of one test session: created, emptied between tests, and removed."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from webhookd.store.tables import Table
 
 @contextmanager
 def new_database(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty database without tables: a file, or one of its own on the running Postgres."""
+    """The URL of a new database without tables: an SQLite file, or a database on the running Postgres."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / f'{uuid.uuid4().hex}.db'}"
         return

@@ -1,4 +1,4 @@
-"""Builders for the worker: a plan, batches, outcomes, and a clock that the test moves."""
+"""Builders for the deliver worker: request template, batches, outcomes, and a clock that the test moves."""
 
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -15,17 +15,17 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
 
-BOUNDS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
+LIMITS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
 TARGET = Target.parse("https://example.com/hook")
 
 
 def answer(status: int, body: bytes = b"") -> Response:
-    """The endpoint's answer."""
+    """A response of the endpoint."""
     return Response(status=status, head=b"HTTP/1.1 %d" % status, body=body, elapsed_s=0.01)
 
 
-def silence(code: FailureCode) -> Failure:
-    """No answer."""
+def no_answer(code: FailureCode) -> Failure:
+    """A failure without a response."""
     return Failure(code=code, detail="as the test says", elapsed_s=0.01, sent=True)
 
 
@@ -34,7 +34,7 @@ PATIENCE_S = 5.0
 
 
 def batches_of(count: int) -> list[Batch]:
-    """Batches that can be told apart."""
+    """Batches with different ids and bodies."""
     return [Batch(f"msg_{number}", 1, b"body-%d" % number) for number in range(count)]
 
 
@@ -47,7 +47,7 @@ def ref(
     count: int = 1,
     failures: int = 0,
 ) -> DeliveryRef:
-    """A ticket of one lane."""
+    """A reference to a delivery of one lane."""
     return DeliveryRef(
         id=id_,
         subscription="s1",
@@ -56,26 +56,26 @@ def ref(
         attempt=attempt,
         records=count,
         batches=count,
-        reply="ingest",
+        reply_to="ingest",
         probe=probe,
         failures=failures,
     )
 
 
-def plan(retry: Retry | None = None) -> RequestTemplate:
-    """Where the requests of the subscription go."""
+def template(retry: Retry | None = None) -> RequestTemplate:
+    """The request template of the subscription."""
     head = request_head(TARGET, [("X-Api-Key", "secret")], "application/json")
     return RequestTemplate(version=1, target=TARGET, head=head, retry=retry or Retry())
 
 
-class Hands:
-    """Holds the clocks, and collects the errands that ended."""
+class SenderScene:
+    """Builds senders over clocks that the test moves, and collects those that ended."""
 
-    def __init__(self, retry: Retry | None = None, budget_s: float = BOUNDS.budget_s) -> None:
+    def __init__(self, retry: Retry | None = None, budget_s: float = LIMITS.budget_s) -> None:
         self.now = 100.0
         self.wall = 1_700_000_000.5
-        self.plan = plan(retry)
-        self.bounds = SendLimits(budget_s=budget_s, deadline_s=BOUNDS.deadline_s, lease_s=BOUNDS.lease_s)
+        self.template = template(retry)
+        self.limits = SendLimits(budget_s=budget_s, deadline_s=LIMITS.deadline_s, lease_s=LIMITS.lease_s)
         self.clocks = Clocks(monotonic=lambda: self.now, wall=lambda: self.wall, chance=lambda: MIDDLE)
         self.ended: list[DeliverySender] = []
 
@@ -89,67 +89,67 @@ class Hands:
         failures: int = 0,
         ended: Callable[[DeliverySender], None] | None = None,
     ) -> DeliverySender:
-        """An errand that was just claimed."""
+        """A sender of a delivery that was just claimed."""
         return DeliverySender(
             ref(id_, attempt=attempt, probe=probe, count=batches, failures=failures),
             batches_of(batches),
-            self.plan,
-            bounds=self.bounds,
+            self.template,
+            limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
         )
 
     @staticmethod
     def body_of(request: bytes | None) -> bytes:
-        """The body of a request that was made."""
+        """The body of a request."""
         assert request is not None
         return request.partition(b"\r\n\r\n")[2]
 
 
-class ForgetfulBoard(MemoryCoordination):
-    """A board that can be away: every call is refused, and counted, while `away` is set."""
+class UnreliableCoordination(MemoryCoordination):
+    """The coordination store in memory. While `unavailable` is set, each call is noted in `refusals` and raises."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.away = False
+        self.unavailable = False
         self.refusals: SimpleQueue[str] = SimpleQueue()
 
-    def leave(self) -> None:
-        """Be away from now on."""
-        self.away = True
+    def become_unavailable(self) -> None:
+        """Raise from now on."""
+        self.unavailable = True
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("claim")
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("claim")
         return super().claim(refs)
 
-    def flush(self, flush: ReportFlush) -> None:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("flush")
-        super().flush(flush)
+    def send_reports(self, flush: ReportFlush) -> None:
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("send_reports")
+        super().send_reports(flush)
 
-    def offer(self, offers: Sequence[Publication]) -> None:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("offer")
-        super().offer(offers)
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("make_claimable")
+        super().make_claimable(publications)
 
-    def revoke(self, slots: Sequence[str]) -> None:
-        """As MemoryCoordination, unless it is away."""
-        self._answer("revoke")
-        super().revoke(slots)
+    def revoke(self, claim_keys: Sequence[str]) -> None:
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("revoke")
+        super().revoke(claim_keys)
 
-    def _answer(self, call: str) -> None:
-        if self.away:
+    def _raise_if_unavailable(self, call: str) -> None:
+        if self.unavailable:
             self.refusals.put(call)
             raise QueueUnavailable
 
 
-def hear(coordination: MemoryCoordination, count: int, *, but: ReportKind | None = None) -> list[Report]:
-    """So many reports, as ingest reads them, those of one kind left out; fails when they do not come."""
+def wait_for_reports(coordination: MemoryCoordination, count: int, *, but: ReportKind | None = None) -> list[Report]:
+    """So many reports, as ingest reads them, without those of the kind `but`; fails when they do not come in time."""
     found: list[Report] = []
     after = "0"
     while len(found) < count:
-        reports, after = coordination.reports("ingest", after, PATIENCE_S)
+        reports, after = coordination.read_reports("ingest", after, PATIENCE_S)
         assert reports, f"only {found} came"
         found += [report for report in reports if report.kind is not but]
     return found

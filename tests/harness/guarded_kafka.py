@@ -1,7 +1,7 @@
-"""A Kafka of a test's own whose brokers ask an authorizer, and what it allows.
+"""A Kafka of a test's own with an authorizer, and the rules of that authorizer.
 
-Everybody is the same anonymous principal, so a denial concerns webhookd and the test alike. What has no rule is
-allowed, as on a broker without an authorizer.
+All clients are the same anonymous principal, so a rule applies to webhookd and to the test. Without a rule everything
+is allowed, as on a broker without an authorizer.
 """
 
 import threading
@@ -33,14 +33,14 @@ READ, DESCRIBE = AclOperation.READ, AclOperation.DESCRIBE
 
 
 class GuardedKafka(Cluster):
-    """Somewhere to produce to, as long as nothing about the topic is denied that a producer needs."""
+    """A cluster whose access rules a test sets."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         super().__init__(bootstrap_servers, real=True)
         self._admin = admin_of(bootstrap_servers)
 
     def deny(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
-        """Allow everything but one operation; it is in force when this returns."""
+        """Allow all operations but one; the rule is in force when this returns."""
         rules = [
             self._rule(kind, name, AclOperation.ALL, AclPermissionType.ALLOW),
             self._rule(kind, name, operation, AclPermissionType.DENY),
@@ -50,7 +50,7 @@ class GuardedKafka(Cluster):
         self._until_rules(kind, name, len(rules))
 
     def restore(self, kind: ResourceType, name: str) -> None:
-        """Allow everything again."""
+        """Allow all operations again."""
         for answer in self._admin.delete_acls([_of(kind, name)]).values():
             answer.result(PATIENCE_S)
         self._until_rules(kind, name, 0)
@@ -58,7 +58,7 @@ class GuardedKafka(Cluster):
     def _until_rules(self, kind: ResourceType, name: str, count: int) -> None:
         deadline, pause = clock.monotonic() + PATIENCE_S, threading.Event()
         while len(self._admin.describe_acls(_of(kind, name)).result(PATIENCE_S)) != count:
-            assert clock.monotonic() < deadline, "the rules were never in force"
+            assert clock.monotonic() < deadline, "the rules were not in force in time"
             pause.wait(0.05)
 
     @staticmethod
@@ -67,7 +67,7 @@ class GuardedKafka(Cluster):
 
 
 def _of(kind: ResourceType, name: str) -> AclBindingFilter:
-    anyone: Any = None  # which the stubs do not allow
+    anyone: Any = None  # the type stubs do not allow None
     return AclBindingFilter(
         kind, name, ResourcePatternType.LITERAL, anyone, anyone, AclOperation.ANY, AclPermissionType.ANY
     )
@@ -75,7 +75,7 @@ def _of(kind: ResourceType, name: str) -> AclBindingFilter:
 
 @contextmanager
 def guarded_kafka() -> Iterator[GuardedKafka]:
-    """Starts one; skips the test where no Kafka is to be had."""
+    """Start such a Kafka; skips the test when Kafka cannot be started."""
     required_service("kafka")
     with ServiceGroup() as session:
         try:

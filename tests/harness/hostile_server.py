@@ -1,4 +1,4 @@
-"""A server that does to its clients whatever a script says: raw sockets on 127.0.0.1, one thread a connection."""
+"""A server that treats its clients as a script says: raw sockets on 127.0.0.1, one thread per connection."""
 
 import contextlib
 import hashlib
@@ -31,12 +31,12 @@ class Peer:
 
     @property
     def resumed(self) -> bool:
-        """Whether the client came with a TLS session from before."""
+        """Whether the client resumed an earlier TLS session."""
         return isinstance(self._sock, ssl.SSLSocket) and bool(self._sock.session_reused)
 
     @property
     def client_names(self) -> list[str]:
-        """The DNS names in the certificate that the client has shown."""
+        """The DNS names in the client's certificate."""
         shown = self._sock.getpeercert(binary_form=True) if isinstance(self._sock, ssl.SSLSocket) else None
         if shown is None:
             return []
@@ -48,7 +48,7 @@ class Peer:
         head = self.request_head()
         found = _LENGTH.search(head)
         length = int(found.group(1)) if found else 0
-        while len(self._buffer) < length and self.hear():
+        while len(self._buffer) < length and self.receive():
             pass
         body, self._buffer = self._buffer[:length], self._buffer[length:]
         return head + body
@@ -56,7 +56,7 @@ class Peer:
     def request_head(self) -> bytes:
         """The head of the next request, leaving its body unread; empty when the client has closed."""
         while b"\r\n\r\n" not in self._buffer:
-            if not self.hear():
+            if not self.receive():
                 return b""
         head, end, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head + end
@@ -84,14 +84,14 @@ class Peer:
         self._sock.sendall(data)
 
     def drip(self, data: bytes, pause_s: float = 0.0) -> None:
-        """Send it byte by byte, until the client has had enough."""
+        """Send it byte by byte, until the client closes."""
         for at in range(len(data)):
             self._sock.sendall(data[at : at + 1])
             if self.pause(pause_s):
                 return
 
     def pause(self, pause_s: float) -> bool:
-        """Wait; true when the server is stopping meanwhile."""
+        """Wait; returns true when the server is stopping."""
         return self._stopping.wait(pause_s) if pause_s else self._stopping.is_set()
 
     def wait_closed(self) -> None:
@@ -104,14 +104,14 @@ class Peer:
         """Close the sending half only."""
         self._sock.shutdown(socket.SHUT_WR)
 
-    def hear(self) -> bool:
-        """Wait for whatever comes next; false when the client has closed."""
+    def receive(self) -> bool:
+        """Wait for the next bytes; false when the client has closed."""
         piece = self._sock.recv(65536)
         self._buffer += piece
         return bool(piece)
 
     def relay(self, port: int) -> None:
-        """Pass bytes on between the client and a port of this machine, until the client closes."""
+        """Relay bytes between the client and a port of this machine, until the client closes."""
         with socket.create_connection(("127.0.0.1", port), _PATIENCE_S) as beyond:
             beyond.sendall(self._buffer)
             other = {self._sock: beyond, beyond: self._sock}
@@ -141,10 +141,10 @@ def answering(*responses: bytes) -> Script:
 
 
 class HostileServer:
-    """Listens while the context lasts and runs the script for each connection, which is closed after it.
+    """A context that accepts connections, runs the script for each, and then closes it.
 
-    With a TLS context the handshake comes first; one that fails counts as a connection all the same. A script ends
-    quietly on OSError (the client has gone); anything else it raises comes out when the context is left.
+    With a TLS context the handshake comes first; a failed handshake counts as a connection too. An OSError in a script
+    (the client has closed) is ignored; any other exception is raised on exit.
     """
 
     def __init__(self, script: Script, context: ssl.SSLContext | None = None) -> None:
@@ -159,14 +159,14 @@ class HostileServer:
         self.accepted = 0
 
     def __enter__(self) -> Self:
-        """Begin to accept."""
+        """Start to accept connections."""
         self._threads[0].start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close everything, wait for the scripts and tell what went wrong in them."""
+        """Close everything, wait for the scripts, and raise their first error."""
         self._stopping.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -199,7 +199,7 @@ class HostileServer:
             self._script(Peer(sock, number, self._stopping))
         except OSError:
             pass
-        except Exception as error:  # noqa: BLE001  # handed to the test when it leaves the context
+        except Exception as error:  # noqa: BLE001  # raised on exit
             self._errors.append(error)
         finally:
             sock.close()

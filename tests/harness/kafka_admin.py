@@ -1,7 +1,7 @@
 """One admin client per cluster for the whole test session.
 
-librdkafka 2.16 has crashed (in its main thread) while a client that had just created topics was destroyed: the
-clients of the tests live as long as the tests.
+librdkafka 2.16 has crashed (in its main thread) while a client that had just created topics was destroyed, so the
+clients are kept until the session ends.
 """
 
 import logging
@@ -12,5 +12,5 @@ from confluent_kafka.admin import AdminClient
 
 @cache
 def admin_of(bootstrap_servers: str) -> AdminClient:
-    """The client for these brokers."""
+    """The admin client for these brokers."""
     return AdminClient({"bootstrap.servers": bootstrap_servers}, logger=logging.getLogger("librdkafka"))

@@ -1,4 +1,4 @@
-"""A steady load of numbered records; what counts is what Kafka has acknowledged."""
+"""A steady load of numbered records. Only records that Kafka has acknowledged count."""
 
 import contextlib
 import json
@@ -13,14 +13,14 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 TICK_S = 0.02
 FLUSH_S = 120.0
 NUMBERS = count()
-"""One sequence for all loads of a session: a number is a record, whatever its topic."""
+"""One sequence for all loads of a session: a number identifies a record in all topics."""
 
 
 class Sent(NamedTuple):
-    """One record that Kafka has; `at` is when it said so (monotonic). The offset is None when it did not say which."""
+    """A record that Kafka has acknowledged at `at` (monotonic). The offset is None when Kafka did not return it."""
 
     topic: str
-    life: int
+    incarnation: int
     partition: int
     offset: int | None
     at: float
@@ -29,12 +29,14 @@ class Sent(NamedTuple):
 class Load:
     """Produces to one topic from `start` to `stop`, at `per_s` records a second over its partitions.
 
-    `acks=all` and idempotent: Kafka holds each record once, also when brokers die meanwhile.
+    With `acks=all` and idempotence Kafka has each record once, even when brokers are killed meanwhile.
     """
 
-    def __init__(self, bootstrap: str, topic: str, *, per_s: float, partitions: int, seed: str, life: int = 1) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, *, per_s: float, partitions: int, seed: str, incarnation: int = 1
+    ) -> None:
         self.topic = topic
-        self.life = life
+        self.incarnation = incarnation
         self.partitions = partitions
         self.sent: dict[int, Sent] = {}
         self.began_at = 0.0
@@ -57,19 +59,19 @@ class Load:
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start to produce."""
         self.began_at = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
-        """End, when Kafka has acknowledged everything. Raises AssertionError when it does not."""
+        """Stop and wait until Kafka has acknowledged everything. Raises AssertionError when it does not."""
         if not self._stopping.is_set():
             self._stopping.set()
             self._thread.join(FLUSH_S)
             assert self._producer.flush(FLUSH_S) == 0, "Kafka has not acknowledged the load"
 
     def grow(self, partitions: int) -> None:
-        """Produce to so many partitions from now on; the topic has them already."""
+        """Produce to this many partitions from now on; the topic must have them."""
         deadline = time.monotonic() + FLUSH_S
         while len(self._producer.list_topics(self.topic, timeout=5).topics[self.topic].partitions) < partitions:
             assert time.monotonic() < deadline, "the topic has not grown"
@@ -80,7 +82,7 @@ class Load:
         while not self._stopping.wait(TICK_S):
             due = int((time.monotonic() - self.began_at) * self._per_s)
             while produced < due:
-                with contextlib.suppress(KafkaException):  # this client does not know a new partition yet
+                with contextlib.suppress(KafkaException):  # this client's metadata does not have a new partition yet
                     self._produce()
                 produced += 1
             self._producer.poll(0)
@@ -89,7 +91,7 @@ class Load:
         number = next(NUMBERS)
         value = {
             "n": number,
-            "life": self.life,
+            "incarnation": self.incarnation,
             "half": number % 2 == 0,
             "sparse": number % SPARSE_EVERY == 0,
             "pad": "x" * 100,
@@ -106,12 +108,12 @@ class Load:
         partition = message.partition()
         if error is None and partition is not None:
             offset = self._told(partition, message.offset())
-            self.sent[number] = Sent(self.topic, self.life, partition, offset, time.monotonic())
+            self.sent[number] = Sent(self.topic, self.incarnation, partition, offset, time.monotonic())
 
     def _told(self, partition: int, offset: int | None) -> int | None:
-        """The offset that Kafka gave a record.
+        """The offset of an acknowledged record, None if unknown.
 
-        Of a batch that a broker says to have already it does not tell where, and librdkafka counts up from -1.
+        For a batch that it already has, a broker returns no offset, and librdkafka counts up from -1.
         """
         if offset is None or offset == self._made_up.get(partition):
             self._made_up[partition] = 0 if offset is None else offset + 1
@@ -121,4 +123,4 @@ class Load:
 
 
 SPARSE_EVERY = 40
-"""One record in so many matches the filter `sparse`."""
+"""The filter `sparse` keeps one record in this many."""

@@ -1,4 +1,4 @@
-"""A consumer that reads what a test hands it, and the services of an ingest process that does as it is told."""
+"""A Kafka consumer and the services of an ingest process, both controlled by the test."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -16,8 +16,8 @@ from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.ports import Offsets
 
 
-class HandReader:
-    """Keeps what it is asked for; `arrived` are the messages of the coming polls."""
+class MemoryConsumer:
+    """Records all calls in `asked`; `arrived` are the messages of the next polls."""
 
     def __init__(self, listener: ConsumerCallbacks) -> None:
         self.listener = listener
@@ -27,38 +27,38 @@ class HandReader:
         self.closed: list[Mapping[Partition, OffsetAndMetadata]] = []
         self.gone: set[Partition] = set()
         self.broken = False
-        self.mark: OffsetAndMetadata | None = None
+        self.committed: OffsetAndMetadata | None = None
         self.first = self.last = 0
 
     def poll(self) -> list[Message]:
         """The next messages."""
         return self.arrived.popleft() if self.arrived else []
 
-    def reposition(self, offsets: Mapping[Partition, int]) -> None:
-        """Note each; refused, as librdkafka does it, with a partition that is `gone`."""
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
+        """Record each; raises, as librdkafka does, when one of the partitions is `gone`."""
         if not self.gone.isdisjoint(offsets):
             raise KafkaException(KafkaError(KafkaError._STATE))
-        self.asked += [("reposition", partition, offset) for partition, offset in offsets.items()]
+        self.asked += [("seek", partition, offset) for partition, offset in offsets.items()]
 
     def pause(self, partition: Partition) -> None:
-        """Note it."""
+        """Record it."""
         self.asked.append(("pause", partition, 0))
 
     def resume(self, partition: Partition) -> None:
-        """Note it."""
+        """Record it."""
         self.asked.append(("resume", partition, 0))
 
     def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Note it, unless the consumer is `broken`."""
+        """Record it; raises while the consumer is `broken`."""
         self._refuse_if_broken()
         self.commits.append(dict(marks))
 
-    def end(self, partition: Partition) -> int | None:
-        """What the test says."""
+    def end_offset(self, partition: Partition) -> int | None:
+        """What the test has set."""
         return self.last if partition.number >= 0 else None
 
     def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Note it."""
+        """Record it."""
         self.closed.append(dict(marks))
 
     def _refuse_if_broken(self) -> None:
@@ -66,63 +66,64 @@ class HandReader:
             raise KafkaException(KafkaError(KafkaError._STATE))
 
 
-class HandOffsets:
-    """Says of every partition what the test has set at its reader."""
+class MemoryConsumerOffsets:
+    """Returns for every partition what the test has set at its Kafka consumer."""
 
-    def __init__(self, reader: Callable[[], HandReader]) -> None:
-        self._reader = reader
+    def __init__(self, kafka_consumer: Callable[[], MemoryConsumer]) -> None:
+        self._kafka_consumer = kafka_consumer
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        """The reader's `mark`, of each."""
+        """The Kafka consumer's `committed`, of each."""
         assert group.startswith("webhooks-")
         assert timeout_s > 0
-        return dict.fromkeys(partitions, self._reader().mark)
+        return dict.fromkeys(partitions, self._kafka_consumer().committed)
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
-        """The reader's `first` and `last`, of each; none while it is `broken`."""
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+        """The Kafka consumer's `first` and `last`, of each; none while it is `broken`."""
         assert timeout_s > 0
-        if self._reader().broken:
+        if self._kafka_consumer().broken:
             return {}
-        return dict.fromkeys(partitions, OffsetRange(first=self._reader().first, end=self._reader().last))
+        consumer = self._kafka_consumer()
+        return dict.fromkeys(partitions, OffsetRange(first=consumer.first, end=consumer.last))
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
-        """The reader's `last`, of each."""
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+        """The Kafka consumer's `last`, of each."""
         assert timeout_s > 0
-        return dict.fromkeys(partitions, self._reader().last)
+        return dict.fromkeys(partitions, self._kafka_consumer().last)
 
 
-class HandLetters:
-    """Keeps dead letters; the test says when they are safe, and what of copies is known."""
+class MemoryDeadLetters:
+    """Keeps dead letters; the test decides when they are stored, and whether copies fail."""
 
     def __init__(self) -> None:
         self.written: list[tuple[list[DeadLetter], Callable[[], None]]] = []
         self.asked: list[str] = []
         self.forgotten: list[str] = []
-        self.trouble: str | None = None
+        self.failure: str | None = None
 
-    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
         """Keep them."""
         assert all(dead_letter.subscription_id == subscription.id for dead_letter in dead_letters)
-        self.written.append((dead_letters, safe))
+        self.written.append((dead_letters, stored))
 
-    def ask_room(self, subscription: Subscription) -> None:
-        """Note it."""
+    def request_free_rows(self, subscription: Subscription) -> None:
+        """Record it."""
         self.asked.append(subscription.id)
 
     def forget(self, subscription: Subscription) -> None:
-        """Note it."""
+        """Record it."""
         self.forgotten.append(subscription.id)
 
-    def copy_trouble(self, subscription: Subscription) -> str | None:
-        """What the test says."""
+    def copy_failure(self, subscription: Subscription) -> str | None:
+        """What the test has set."""
         assert subscription.id
-        return self.trouble
+        return self.failure
 
 
-class HandServices:
-    """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
+class MemoryServices:
+    """Runs calls at once that an ingest process would run soon; delayed calls wait for the test."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -130,9 +131,9 @@ class HandServices:
         self.wall_clock: WallClock = lambda: self.now
         self.commit_interval_s = 1.0
         self.later: list[tuple[float, Callable[[], None]]] = []
-        self.dead_letters = HandLetters()
-        self.told: list[Activity] = []
-        self.touched: list[str] = []
+        self.dead_letters = MemoryDeadLetters()
+        self.activities: list[Activity] = []
+        self.dispatch_requests: list[str] = []
         self.ids: dict[str, str] = {}
         self.held: list[Callable[[], None]] | None = None
         self.offsets: Offsets = MemoryPartitionOffsets()
@@ -146,7 +147,7 @@ class HandServices:
             self.calls.append(action)
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """When the test says so."""
+        """When the test runs it."""
         self.later.append((delay_s, action))
 
     def in_background(self, action: Callable[[], None]) -> None:
@@ -161,13 +162,13 @@ class HandServices:
         action()
 
     def topics(self, names: Collection[str]) -> Topics:
-        """As the test says in `ids`."""
+        """Two partitions each, with the ids that the test has set in `ids`."""
         return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})
 
-    def touch(self, subscription_id: str) -> None:
-        """Note it."""
-        self.touched.append(subscription_id)
+    def request_dispatch(self, subscription_id: str) -> None:
+        """Record it."""
+        self.dispatch_requests.append(subscription_id)
 
-    def happened(self, activity: Activity) -> None:
+    def add_activity(self, activity: Activity) -> None:
         """Keep it."""
-        self.told.append(activity)
+        self.activities.append(activity)

@@ -1,4 +1,4 @@
-"""A receiver that remembers what it got: folds records by topic, partition and offset, and checks their order."""
+"""A receiver that records what it got: distinct records by topic, partition and offset, repeats, and their order."""
 
 import json
 import socket
@@ -13,14 +13,14 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 def status(code: int, *headers: str) -> bytes:
-    """A whole answer with this status."""
+    """A whole HTTP response with this status."""
     lines = "".join(f"{header}\r\n" for header in headers)
     return f"HTTP/1.1 {code} x\r\n{lines}Content-Length: 0\r\n\r\n".encode()
 
 
 @dataclass(slots=True)
 class Request:
-    """One request as it came."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(slots=True)
 class Lane:
-    """What arrived of one topic and partition: offsets first seen, in the order of arrival, and repeats."""
+    """What arrived of one partition: distinct offsets in the order of arrival, and repeats."""
 
     offsets: list[int] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
@@ -38,7 +38,7 @@ class Lane:
 
 
 class Receiver:
-    """An HTTP/1.1 server on 127.0.0.1, one thread a connection; `answer` decides, and may wait."""
+    """An HTTP/1.1 server on 127.0.0.1, one thread per connection. `answer` returns each response, and may block."""
 
     def __init__(self, answer: Callable[[Request], bytes] = lambda _request: OK) -> None:
         self.answer = answer
@@ -51,7 +51,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.port}/hook"
 
     def __enter__(self) -> Self:
-        """Begin to accept."""
+        """Start to accept connections."""
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -65,7 +65,7 @@ class Receiver:
 
     @property
     def records(self) -> int:
-        """How many different records were acknowledged."""
+        """How many distinct records were acknowledged."""
         return sum(len(lane.seen) for lane in self.lanes.values())
 
     @property
@@ -75,17 +75,17 @@ class Receiver:
 
     @property
     def out_of_order(self) -> int:
-        """How many records came for the first time after a later one of their lane."""
+        """How many records arrived for the first time after a later one of their lane."""
         return sum(lane.backwards for lane in self.lanes.values())
 
     def wait(self, status: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
-        """Wait until something holds; raises AssertionError with what there is when it does not in time."""
+        """Wait until the condition is true. Raises AssertionError with the counts when it is not in time."""
         with self._changed:
             if not self._changed.wait_for(status, patience_s):
                 raise AssertionError(f"{self.records} records in {len(self.requests)} requests after {patience_s} s")
 
     def wait_for_records(self, count: int, patience_s: float = PATIENCE_S) -> None:
-        """Wait until so many different records were acknowledged."""
+        """Wait until this many distinct records were acknowledged."""
         self.wait(lambda: self.records >= count, patience_s)
 
     def _accept(self) -> None:

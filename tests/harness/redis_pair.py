@@ -1,7 +1,7 @@
-"""Two Redis servers behind one address, and the failover from one to the other under open connections.
+"""Two Redis servers behind one address, and a failover from one to the other under open connections.
 
-The address is a relay's, as a proxy or a DNS name would be: what is connected stays where it is, what connects anew
-reaches the server that is the primary by now.
+The address belongs to a relay, which behaves like a proxy or a DNS name: open connections stay with their server, new
+ones reach the current primary.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ CHUNK_BYTES = 65536
 
 
 class Relay:
-    """Takes connections and passes on what they say, to the port that was `to` when they came."""
+    """Relays each connection to the port that was `to` when it was accepted."""
 
     def __init__(self, to: int) -> None:
         self.to = to
@@ -33,7 +33,7 @@ class Relay:
         self._thread.start()
 
     def close(self) -> None:
-        """Break off every connection, and take no more."""
+        """Close all connections and accept no more."""
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -45,7 +45,7 @@ class Relay:
         except OSError:
             writer.close()
             return
-        with contextlib.suppress(asyncio.CancelledError):  # at the end of the relay, and asyncio would log it
+        with contextlib.suppress(asyncio.CancelledError):  # when the relay closes; asyncio would log it
             await asyncio.gather(_pass(reader, onward), _pass(there, writer))
 
     async def _end(self) -> None:
@@ -67,7 +67,7 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class RedisPair:
-    """A context: the first server is the primary, the second its replica, until `fail_over`."""
+    """A context with two servers: the first is the primary, the second its replica; `fail_over` swaps them."""
 
     def __init__(self, folder: Path, database: int = 0) -> None:
         self.servers: list[RedisServer] = []
@@ -78,7 +78,7 @@ class RedisPair:
         self.address = f"redis://127.0.0.1:{self._relay.port}/{database}"
 
     def __enter__(self) -> Self:
-        """Wait until the second server has all that the first one has."""
+        """Wait until the second server replicates the first one."""
         for server in self.servers:
             server.wait_ready()
         with self.client(0) as primary:
@@ -93,7 +93,7 @@ class RedisPair:
             server.stop()
 
     def fail_over(self) -> None:
-        """The replica becomes the primary, and the primary its replica; open connections stay with the old primary."""
+        """Make the replica the primary and the primary its replica; open connections stay with the old primary."""
         with self.client(1) as promoted:
             promoted.execute_command("REPLICAOF", "NO", "ONE")
         self._relay.to = self._port(1)
@@ -101,11 +101,11 @@ class RedisPair:
         self.servers.reverse()
 
     def refuse(self) -> None:
-        """The primary becomes a replica, and the address still leads to it: no server takes writes."""
+        """Make the primary a replica; the address still leads to it, so no server accepts writes."""
         self._follow(0, 1)
 
     def client(self, number: int) -> Redis:
-        """Redis as it is, past the relay; 0 is the primary."""
+        """A client of a server without the relay; 0 is the primary."""
         return Redis.from_url(self.servers[number].address, decode_responses=True)
 
     def _port(self, number: int) -> int:
@@ -116,4 +116,4 @@ class RedisPair:
     def _follow(self, replica: int, primary: int) -> None:
         with self.client(replica) as client:
             client.execute_command("REPLICAOF", "127.0.0.1", self._port(primary))
-            until(lambda: client.info("replication").get("master_link_status") == "up", "the replica has followed")
+            until(lambda: client.info("replication").get("master_link_status") == "up", "the replica is in sync")

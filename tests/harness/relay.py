@@ -1,4 +1,4 @@
-"""A route to a port of this machine that a test can cut and mend: a TCP relay."""
+"""A TCP relay to a port of this machine, which a test can close and reopen: a network route that fails."""
 
 import contextlib
 import socket
@@ -9,7 +9,7 @@ CHUNK_BYTES = 65536
 
 
 class Relay:
-    """Passes bytes between its port and the target's while it is open; cut, it refuses and drops connections."""
+    """Relays bytes between its port and the target's while it is open; closed, it refuses and drops connections."""
 
     def __init__(self, port: int, target_port: int) -> None:
         self.port = port
@@ -17,24 +17,24 @@ class Relay:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
-        self.mend()
+        self.open()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.cut()
+        self.close()
 
-    def mend(self) -> None:
-        """Let connections through, if it does not yet."""
+    def open(self) -> None:
+        """Open the relay if it is closed."""
         if self._listener is not None:
             return
         listener = socket.create_server(("127.0.0.1", self.port))
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), name="relay", daemon=True).start()
 
-    def cut(self) -> None:
-        """Refuse connections, and drop those that there are."""
+    def close(self) -> None:
+        """Close the relay: refuse new connections and drop open ones."""
         with self._lock:
             connections, self._open = self._open, set()
             listener, self._listener = self._listener, None

@@ -1,4 +1,4 @@
-"""A worker process alone on a real Redis: an endpoint that answers when told to, and who stands in for ingest."""
+"""A worker process on a real Redis, an endpoint that responds when the test says so, and a stand-in for ingest."""
 
 import base64
 import itertools
@@ -39,7 +39,7 @@ SECRET = "the-value-of-the-header"
 
 
 class Endpoint:
-    """Takes requests and holds each until it is told what to answer."""
+    """Receives requests, and keeps each open until the test puts a response into `answers`."""
 
     def __init__(self) -> None:
         self.requests: SimpleQueue[bytes] = SimpleQueue()
@@ -51,8 +51,8 @@ class Endpoint:
             peer.send(self.answers.get(timeout=PATIENCE_S))
 
 
-class Ingest:
-    """Stands where an ingest process stands: publishes deliveries of one subscription and hears the reports."""
+class IngestStandIn:
+    """Publishes deliveries of one subscription, and reads the reports, as an ingest process does."""
 
     def __init__(self, settings: Settings, subscribed: Subscription) -> None:
         self.app: Celery = build_celery(settings)
@@ -60,14 +60,14 @@ class Ingest:
         self.lost: list[Delivery] = []
         self._prefix = settings.redis_key_prefix
         self._coordination = RedisCoordination(settings.redis_url, settings.redis_key_prefix)
-        self._publisher = TaskPublisher(self.app, self._coordination, unknown=self.lost.extend)
+        self._publisher = TaskPublisher(self.app, self._coordination, on_unknown=self.lost.extend)
         self._publisher.start()
         self._accumulator = BatchAccumulator(subscribed, {TOPIC: WANTED}, LIMITS, tokens(uuid.uuid4().hex))
         self._numbers = itertools.count()
-        self._heard = "0"
+        self._read_up_to = "0"
 
     def publish(self, records: int) -> Delivery:
-        """A delivery of so many records, in a lane of its own."""
+        """Publish a delivery of so many records, in a lane of its own."""
         lane = self._accumulator.open_lane(Partition(TOPIC, next(self._numbers)))
         lane.take([Record(offset, b'"%b"' % BODY) for offset in range(records)], WANTED, 0.0)
         (delivery,) = self._accumulator.ready(1e6)
@@ -76,7 +76,7 @@ class Ingest:
         return delivery
 
     def reaches_primary(self) -> bool:
-        """Whether Redis takes our writes; leaves a server that does not."""
+        """Whether Redis takes writes; drops the connections to a server that does not."""
         try:
             self._coordination.ping()
         except QueueUnavailable:
@@ -84,30 +84,30 @@ class Ingest:
         return True
 
     def wait_published(self) -> None:
-        """Wait until what was published has left, or is lost."""
-        until(lambda: not self._publisher.waiting, "the publisher is through")
+        """Wait until everything is published, or counted in `lost`."""
+        until(lambda: not self._publisher.waiting, "the publisher has published everything")
 
-    def hear_of(self, delivery: Delivery, kind: ReportKind) -> Report:
+    def wait_for_report(self, delivery: Delivery, kind: ReportKind) -> Report:
         """The next report of this kind about the delivery."""
         while True:
-            reports, self._heard = self._coordination.reports("ingest", self._heard, 3.0)
+            reports, self._read_up_to = self._coordination.read_reports("ingest", self._read_up_to, 3.0)
             assert reports, "no report came"
             for report in reports:
                 if (report.delivery, report.kind) == (delivery.id, kind):
                     return report
 
     def finished(self) -> set[str]:
-        """The deliveries that are reported as finished since we heard last; waits for a report."""
-        reports, self._heard = self._coordination.reports("ingest", self._heard, 3.0)
+        """The deliveries reported as finished since the last read; waits for a report."""
+        reports, self._read_up_to = self._coordination.read_reports("ingest", self._read_up_to, 3.0)
         assert reports, "no report came"
         return {report.delivery for report in reports if report.kind is ReportKind.FINISHED}
 
     def workers(self) -> list[WorkerHeartbeat]:
-        """The workers that are announced."""
-        return self._coordination.workers()
+        """The workers that have a heartbeat."""
+        return self._coordination.live_workers()
 
     def raw(self) -> dict[str, bytes]:
-        """Everything under our prefix in Redis, as it lies there."""
+        """All raw values under the test's prefix in Redis."""
         found = {}
         for key in self.redis.scan_iter(f"{self._prefix}*", count=1000):
             name = key.decode().removeprefix(self._prefix)
@@ -130,11 +130,11 @@ class Ingest:
                 return self.redis.smembers(key)
 
     def queued(self, queue: str) -> list[dict[str, Any]]:
-        """The messages that wait in a queue."""
+        """The messages in a queue."""
         return [json.loads(message) for message in self.redis.lrange(f"{self._prefix}{queue}", 0, -1)]
 
     def close(self) -> None:
-        """Close every connection, and leave nothing in Redis."""
+        """Close every connection, and delete the test's keys from Redis."""
         self._publisher.stop(PATIENCE_S)
         self.app.close()
         self._coordination.close()
@@ -144,7 +144,7 @@ class Ingest:
 
 
 def _unwrapped(message: bytes | str) -> object:
-    """A queued message with the base64 that kombu put around its body taken off."""
+    """A queued message with its body decoded from kombu's base64."""
     try:
         read = json.loads(message)
     except ValueError:
@@ -155,10 +155,10 @@ def _unwrapped(message: bytes | str) -> object:
     return read
 
 
-class WorkerStage:
-    """An endpoint, a stand-in for ingest, and what a worker process is told about them."""
+class WorkerScene:
+    """An endpoint, a stand-in for ingest, and the settings of a worker process between them."""
 
-    def __init__(self, environment: Mapping[str, str], endpoint: Endpoint, ingest: Ingest) -> None:
+    def __init__(self, environment: Mapping[str, str], endpoint: Endpoint, ingest: IngestStandIn) -> None:
         self.endpoint = endpoint
         self.ingest = ingest
         self.prefix = environment["WEBHOOKD_REDIS_KEY_PREFIX"]
@@ -171,8 +171,8 @@ class WorkerStage:
 
 
 @contextmanager
-def worker_stage(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerStage]:
-    """A stage with a key prefix and a database of its own, and these settings (environment variables)."""
+def worker_scene(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerScene]:
+    """A scene with a key prefix and a database of its own, and these settings (environment variables)."""
     environment = {
         "WEBHOOKD_REDIS_URL": redis_url,
         "WEBHOOKD_REDIS_KEY_PREFIX": f"worker-test:{uuid.uuid4().hex}:",
@@ -192,8 +192,8 @@ def worker_stage(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerSt
         with database.transaction() as session:
             subscriptions.insert(session, subscribed)
         database.close()
-        ingest = Ingest(settings, subscribed)
+        ingest = IngestStandIn(settings, subscribed)
         try:
-            yield WorkerStage(environment, endpoint, ingest)
+            yield WorkerScene(environment, endpoint, ingest)
         finally:
             ingest.close()

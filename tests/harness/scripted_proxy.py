@@ -1,4 +1,4 @@
-"""An egress proxy that notes what it is asked, answers as a script says, and connects to ports of this machine."""
+"""An egress proxy that records requests, answers with given bytes, and connects to ports of this machine."""
 
 import re
 
@@ -9,19 +9,19 @@ _OPENING = re.compile(rb"(?:HTTP/1\.1 100 Continue\r\n\r\n)?HTTP/1\.[01] 2[0-9]{
 
 
 class ScriptedProxy:
-    """The script of a proxy: answers every CONNECT with the same bytes, and passes bytes on behind a 2xx."""
+    """A proxy as a script: it answers every CONNECT with the same bytes, and relays bytes after a 2xx."""
 
     def __init__(self, answer: bytes = CONNECTED, *, slices: bool = False) -> None:
-        self.asked: list[bytes] = []
+        self.requests: list[bytes] = []
         self._answer = answer
         self._slices = slices
 
     def __call__(self, peer: Peer) -> None:
-        """Serve one connection. What it is asked must be a CONNECT that names a port."""
+        """Serve one connection. The request must be a CONNECT with a port."""
         head = peer.request_head()
         if not head:
             return
-        self.asked.append(head)
+        self.requests.append(head)
         found = re.match(rb"CONNECT \S+:(\d+) HTTP/1\.1\r\n", head)
         assert found, head
         if self._slices:
@@ -33,5 +33,5 @@ class ScriptedProxy:
 
 
 def url(proxy: HostileServer, login: str = "") -> str:
-    """The setting that leads through this proxy."""
+    """The URL of this proxy for the setting."""
     return f"http://{login}{'@' if login else ''}127.0.0.1:{proxy.port}"

@@ -1,4 +1,4 @@
-"""The real services tests may ask for by name: where they are, or why the test cannot run."""
+"""The addresses of the real services; a test that needs a missing one is skipped or fails."""
 
 import os
 
@@ -9,13 +9,13 @@ SERVICES = {
     "redis": "Redis (apt-get install redis-server)",
     "postgres": "Postgres (apt-get install postgresql)",
 }
-"""What `make test` needs to start each."""
+"""What `make test` needs to start each service."""
 
 
 def required_service(name: str) -> str:
     """The address of a service: bootstrap servers, a Redis URL, or the SQLAlchemy URL of a Postgres superuser.
 
-    Where it is not to be had the test is skipped with a line that says what to install; with CI=true it fails.
+    Without the service the test is skipped with a line that says what to install; with CI=true it fails.
     """
     variable = f"WEBHOOKD_TEST_{name.upper()}"
     address = os.environ.get(variable, "")

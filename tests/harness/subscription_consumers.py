@@ -1,17 +1,16 @@
-"""An intake of one topic with a filter, and its consumer in the test's hand."""
+"""A subscription consumer of one topic with a filter, and its Kafka consumer, which the test controls."""
 
 from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Message
 
 from tests.harness.lanes import LIMITS, TOPIC, tokens
-from tests.harness.memory_consumer import HandOffsets, HandReader, HandServices
+from tests.harness.memory_consumer import MemoryConsumer, MemoryConsumerOffsets, MemoryServices
 from tests.harness.subscriptions import subscription
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.batching.backpressure import ReadBackpressure
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.delivery import Delivery, Lane
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.commit_metadata import decode, encode
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
@@ -24,7 +23,7 @@ GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
 
 
 class Scene:
-    """An intake of one topic with a filter, and its consumer; two partitions are assigned."""
+    """A subscription consumer of one topic with a filter, and its Kafka consumer; two partitions are assigned."""
 
     def __init__(
         self,
@@ -42,37 +41,39 @@ class Scene:
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
         self.matchers: dict[str, Matcher] = {TOPIC: Matcher(filters, drops_errors=drops_errors)}
         matchers = self.matchers
-        self.readers: list[HandReader] = []
-        self.services = HandServices()
+        self.kafka_consumers: list[MemoryConsumer] = []
+        self.services = MemoryServices()
         self.services.commit_interval_s = commit_interval_s
         self.consumer = SubscriptionConsumer(
-            BatchAccumulator(subscribed, matchers, LIMITS, tokens("route")),
+            BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator")),
             matchers,
             ReadBackpressure(10_000),
             self.services,
             self._open,
             previous,
         )
-        self.services.offsets = HandOffsets(lambda: self.reader)
+        self.services.offsets = MemoryConsumerOffsets(lambda: self.kafka_consumer)
         self.services.ids.update(ids or {})
-        self.reader.mark = committed or OffsetAndMetadata(0)  # the consumer finds what is committed by itself
-        self.reader.listener.assigned([ZERO, ONE])
-        self.reader.mark = committed
+        self.kafka_consumer.committed = committed or OffsetAndMetadata(
+            0
+        )  # the Kafka consumer starts at the committed offset by itself
+        self.kafka_consumer.listener.assigned([ZERO, ONE])
+        self.kafka_consumer.committed = committed
 
-    def _open(self, listener: ConsumerCallbacks) -> HandReader:
-        self.readers.append(HandReader(listener))
-        return self.readers[-1]
+    def _open(self, listener: ConsumerCallbacks) -> MemoryConsumer:
+        self.kafka_consumers.append(MemoryConsumer(listener))
+        return self.kafka_consumers[-1]
 
     @property
-    def reader(self) -> HandReader:
-        return self.readers[-1]
+    def kafka_consumer(self) -> MemoryConsumer:
+        return self.kafka_consumers[-1]
 
     def lane(self, partition: Partition = ZERO) -> Lane:
         return self.consumer.accumulator.lanes[partition.topic, partition.number]
 
     def reads(self, partition: Partition, *values: bytes, at: int = 0) -> None:
-        """These values arrive in a partition, from an offset on."""
-        self.reader.arrived.append(
+        """Messages with these values arrive in a partition, from an offset on, and are polled."""
+        self.kafka_consumer.arrived.append(
             [
                 Message(topic=TOPIC, partition=partition.number, offset=at + n, value=value, timestamp=(1, 0))
                 for n, value in enumerate(values)
@@ -82,10 +83,10 @@ class Scene:
 
     def committable(self) -> dict[Partition, int]:
         """The offsets that are to be committed since the last time."""
-        return offsets(self.consumer.marks())
+        return offsets(self.consumer.commits.take_moved())
 
     def filters_by(self, matcher: Matcher) -> None:
-        """Another matcher from here on."""
+        """Use another matcher from here on."""
         self.matchers[TOPIC] = matcher
 
     def mixed(self) -> Delivery:
@@ -101,5 +102,5 @@ def offsets(marks: Mapping[Partition, OffsetAndMetadata]) -> dict[Partition, int
 
 
 def decoded(mark: OffsetAndMetadata) -> OffsetAndMetadata:
-    """The mark as it comes back out of Kafka."""
+    """An offset and its metadata as Kafka returns them."""
     return OffsetAndMetadata(mark.offset, decode(encode(mark.metadata)))

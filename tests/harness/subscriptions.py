@@ -1,4 +1,4 @@
-"""Builders of subscriptions: valid ones that a test changes where it matters."""
+"""Builders of valid subscriptions; a test changes what matters to it."""
 
 import copy
 from typing import Any
@@ -30,7 +30,7 @@ _DOCUMENT: dict[str, Any] = {
 
 
 def subscription(id_: str = ID, **changes: Any) -> Subscription:  # noqa: ANN401  # whatever a Subscription takes
-    """A subscription with something in every part."""
+    """A subscription with all parts set."""
     values: dict[str, Any] = {
         "id": id_,
         "version": 1,

@@ -1,4 +1,4 @@
-"""A worker's connection to a broker that is away: how soon it asks again, and that it can be closed."""
+"""A worker's connection to a broker that is down: how soon it connects again, and that it can be closed."""
 
 import logging
 import socket
@@ -15,14 +15,14 @@ from workers.task_names import FIRST, RETRY
 
 
 class Waited(Exception):
-    """The wait before the second attempt, instead of the wait."""
+    """Raised instead of the wait before the second attempt; holds its length."""
 
 
 def raise_wait(_error: Exception, wait_s: float) -> None:
     raise Waited(wait_s)
 
 
-def test_worker_asks_its_broker_again_soon() -> None:
+def test_worker_connects_again_soon() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     settings = Settings.model_validate({"redis_url": f"redis://127.0.0.1:{port}/0"})
@@ -45,7 +45,7 @@ def test_task_outlives_its_connection_when_redis_is_killed(tmp_path: Path) -> No
             with pytest.raises(TimeoutError):
                 connection.drain_events(timeout=0.1)  # from here on both channels wait for tasks
             server.kill()
-            # As Celery does: collect, close, and then the acknowledgement that its hub still had.
+            # As Celery does: collect, close, and then acknowledge a task that its hub still held.
             connection.collect()
             connection.close()
             taken[0].ack_log_error(logging.getLogger(__name__), connection.connection_errors)

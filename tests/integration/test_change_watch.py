@@ -1,4 +1,7 @@
-"""What a worker does about the switch and about changed subscriptions. Real: SQLite, the directory. Moved: time."""
+"""What a worker does when webhookd goes offline, and about changed subscriptions.
+
+Real: SQLite, the subscription cache. The test moves the clock.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,8 +14,8 @@ from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from tests.harness.subscriptions import subscription
 from webhookd.errors import StoreUnavailable
-from webhookd.flow.control.administration import CUT_S, Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, Announcement, SubscriptionChanged
+from webhookd.flow.control.administration import ABORT_AFTER_S, Availability
+from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
 from webhookd.store import administration, migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import AdministrationRow
@@ -24,7 +27,7 @@ ID = ref().subscription
 
 
 class Scene:
-    """A watch over a database with one subscription; `did` is what it did about deliveries under way."""
+    """A change watch over a database with one subscription; `calls` are those that it made to end deliveries."""
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'watch.db'}"
@@ -34,26 +37,26 @@ class Scene:
         with self.database.transaction() as session:
             subscriptions.insert(session, subscription(ID))
         self.now = 100.0
-        self.did: list[str] = []
-        self.tell: Callable[[Announcement], None] = lambda _: None
-        self.directory = SubscriptionCache(self.database)
+        self.calls: list[str] = []
+        self.notify: Callable[[ChangeNotification], None] = lambda _: None
+        self.cache = SubscriptionCache(self.database)
         self.watch = ChangeWatch(
             self.database,
-            self.directory,
+            self.cache,
             self,
             interval_s=60.0,
             listen=self._listen,
             monotonic=lambda: self.now,
         )
 
-    def stop_all(self) -> None:
-        self.did.append("stop")
+    def stop_senders(self) -> None:
+        self.calls.append("stop")
 
-    def cut(self) -> None:
-        self.did.append("cut")
+    def abort_requests(self) -> None:
+        self.calls.append("abort")
 
-    def turn(self, status: Availability, age_s: float = 0.0) -> None:
-        """Turn the switch, so long ago."""
+    def switch(self, status: Availability, age_s: float = 0.0) -> None:
+        """Set the offline switch, so long ago."""
         with self.database.transaction() as session:
             administration.switch(session, status, "")
             session.execute(update(AdministrationRow).values(changed_at=AdministrationRow.changed_at - age_s))
@@ -63,8 +66,8 @@ class Scene:
         (self.folder / "watch.db").rename(self.folder / "elsewhere.db")
         (self.folder / "watch.db").mkdir()
 
-    def _listen(self, hear: Callable[[Announcement], None], stop: threading.Event) -> None:
-        self.tell = hear
+    def _listen(self, notify: Callable[[ChangeNotification], None], stop: threading.Event) -> None:
+        self.notify = notify
         stop.wait(PATIENCE_S)
 
 
@@ -75,73 +78,73 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made.database.close()
 
 
-def test_online_worker_leaves_its_requests_alone(scene: Scene) -> None:
+def test_online_worker_ends_no_request(scene: Scene) -> None:
     scene.watch.read()
-    scene.watch.stand_still()
-    assert (scene.watch.offline, scene.did) == (False, [])
+    scene.watch.end_deliveries_while_offline()
+    assert (scene.watch.offline, scene.calls) == (False, [])
 
 
-def test_offline_worker_cuts_after_four_seconds(scene: Scene) -> None:
-    scene.turn(Availability.OFFLINE)
+def test_offline_worker_aborts_requests_after_four_seconds(scene: Scene) -> None:
+    scene.switch(Availability.OFFLINE)
     scene.watch.read()
-    scene.now += CUT_S - 0.5
-    scene.watch.stand_still()
-    assert (scene.watch.offline, set(scene.did)) == (True, {"stop"})
+    scene.now += ABORT_AFTER_S - 0.5
+    scene.watch.end_deliveries_while_offline()
+    assert (scene.watch.offline, set(scene.calls)) == (True, {"stop"})
     scene.now += 0.5
-    scene.watch.stand_still()
-    assert scene.did[-1] == "cut"
+    scene.watch.end_deliveries_while_offline()
+    assert scene.calls[-1] == "abort"
 
 
-def test_late_news_of_the_switch_cuts_in_time(scene: Scene) -> None:
-    scene.turn(Availability.OFFLINE, age_s=3.0)
+def test_switch_read_late_aborts_requests_in_time(scene: Scene) -> None:
+    scene.switch(Availability.OFFLINE, age_s=3.0)
     scene.watch.read()
     scene.now += 1.0
-    scene.watch.stand_still()
-    assert scene.did[-1] == "cut"
+    scene.watch.end_deliveries_while_offline()
+    assert scene.calls[-1] == "abort"
 
 
-def test_worker_back_online_cuts_nothing(scene: Scene) -> None:
-    scene.turn(Availability.OFFLINE)
+def test_worker_back_online_aborts_nothing(scene: Scene) -> None:
+    scene.switch(Availability.OFFLINE)
     scene.watch.read()
-    scene.turn(Availability.ONLINE)
+    scene.switch(Availability.ONLINE)
     scene.watch.read()
-    scene.now += CUT_S
-    scene.watch.stand_still()
-    assert (scene.watch.offline, scene.did) == (False, [])
+    scene.now += ABORT_AFTER_S
+    scene.watch.end_deliveries_while_offline()
+    assert (scene.watch.offline, scene.calls) == (False, [])
 
 
-def test_last_known_switch_stays_without_a_database(scene: Scene) -> None:
-    scene.turn(Availability.OFFLINE)
+def test_switch_last_read_holds_while_the_database_is_down(scene: Scene) -> None:
+    scene.switch(Availability.OFFLINE)
     scene.watch.read()
     scene.lose_database()
     with pytest.raises(StoreUnavailable):
         scene.watch.read()
-    scene.now += CUT_S
-    scene.watch.stand_still()
-    assert (scene.watch.offline, scene.did[-1]) == (True, "cut")
+    scene.now += ABORT_AFTER_S
+    scene.watch.end_deliveries_while_offline()
+    assert (scene.watch.offline, scene.calls[-1]) == (True, "abort")
 
 
 def test_changed_subscription_is_found_by_reading(scene: Scene) -> None:
-    scene.directory.plans([ref()])
+    scene.cache.templates([ref()])
     with scene.database.transaction() as session:
         subscriptions.delete(session, ID)
     scene.watch.read()
-    assert scene.directory.known() == []
+    assert scene.cache.cached_ids() == []
 
 
-def test_started_watch_knows_the_switch_at_once(scene: Scene) -> None:
-    scene.turn(Availability.OFFLINE)
+def test_started_watch_has_read_the_switch(scene: Scene) -> None:
+    scene.switch(Availability.OFFLINE)
     scene.watch.start()
     assert scene.watch.offline
     scene.watch.stop()
 
 
 def test_notifications_take_effect_without_waiting(scene: Scene) -> None:
-    scene.directory.plans([ref()])
+    scene.cache.templates([ref()])
     scene.watch.start()
-    scene.tell(SubscriptionChanged(id=ID, version=2))
-    assert scene.directory.plans([ref()]) == [None]
-    scene.turn(Availability.OFFLINE)
-    scene.tell(AdministrationChanged(status=Availability.OFFLINE))
+    scene.notify(SubscriptionChanged(id=ID, version=2))
+    assert scene.cache.templates([ref()]) == [None]
+    scene.switch(Availability.OFFLINE)
+    scene.notify(AdministrationChanged(status=Availability.OFFLINE))
     until(lambda: scene.watch.offline, "the switch is read", PATIENCE_S)
     scene.watch.stop()

@@ -1,7 +1,7 @@
-"""A retry between two workers whose clocks differ by ten minutes, over a real Redis: it waits as long as it was told.
+"""A retry between two workers whose clocks differ by ten minutes, over a real Redis: it waits for its countdown.
 
-Real: Celery at both ends, its consumer and its timer, Redis and its clock. The publisher's time of day is shifted by
-hand; the consumer's is the machine's. Nothing is waited for: what counts is the time that Celery has set its timer to.
+Real: Celery at both ends, its consumer and its timer, Redis and its clock. The test shifts the publisher's wall clock;
+the consumer's is the machine's. The test does not wait: it reads the time that Celery has set its timer to.
 """
 
 import uuid
@@ -28,11 +28,11 @@ from workers.task_names import DELIVER, FIRST
 
 WAIT_S = 120.0
 INEXACT_S = 20.0
-"""What a busy machine may take to ask Redis for its time; far below both the wait and the shift."""
+"""How long a busy machine may take to read the time from Redis; far below the wait and the shift."""
 
 
-class FailingDesk:
-    """A desk whose deliveries all fail for now; counts them."""
+class FailingHandler:
+    """A handler whose deliveries all fail, with a retry left; counts them."""
 
     def __init__(self) -> None:
         self.deliveries = 0
@@ -44,22 +44,22 @@ class FailingDesk:
 
 
 class Workers:
-    """Applications over one Redis, as those of worker processes on machines of their own."""
+    """Celery applications over one Redis, as in worker processes on different machines."""
 
     def __init__(self, url: str) -> None:
         self.settings = Settings.model_validate({"redis_url": url, "redis_key_prefix": f"clock:{uuid.uuid4().hex}:"})
         self.coordination = RedisCoordination(url, self.settings.redis_key_prefix)
-        self.handler = FailingDesk()
+        self.handler = FailingHandler()
         self._apps: list[Celery] = []
 
     def app(self, ahead_s: float = 0.0) -> Celery:
-        """One whose time of day is so far ahead."""
+        """An application whose wall clock is so far ahead."""
         made = build_celery(self.settings)
         right = made.now
 
         def now() -> datetime:
-            told: datetime = right()
-            return told + timedelta(seconds=ahead_s)
+            time: datetime = right()
+            return time + timedelta(seconds=ahead_s)
 
         made.now = now
         register(made, lambda: self.handler, CoordinationClock(self.coordination.now, clock.monotonic))
@@ -67,7 +67,7 @@ class Workers:
         return made
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Close the applications, and delete the test's keys from Redis."""
         for app in self._apps:
             app.close()
         self.coordination.close()
@@ -82,7 +82,7 @@ def workers(redis_url: str) -> Iterator[Workers]:
 
 
 def fail(app: Celery) -> None:
-    """Have a worker of this application take a delivery that is to be tried again."""
+    """Run the task of a delivery that fails with a retry left."""
     wires = [ref_to_wire(ref("d1"))]
     origin = {"exchange": "", "routing_key": FIRST, "priority": 0, "redelivered": False}
     task = app.tasks[DELIVER]
@@ -92,7 +92,7 @@ def fail(app: Celery) -> None:
 
 
 @pytest.mark.parametrize("ahead_s", [-600.0, 0.0, 600.0])
-def test_retry_waits_its_time_whatever_the_clocks_say(workers: Workers, ahead_s: float) -> None:
+def test_retry_waits_its_countdown_whatever_the_wall_clocks_show(workers: Workers, ahead_s: float) -> None:
     before = clock.monotonic()
     fail(workers.app(ahead_s))
     consumer = EmbeddedWorker(workers.app(), threads=1)
@@ -106,5 +106,5 @@ def test_retry_waits_its_time_whatever_the_clocks_say(workers: Workers, ahead_s:
 
 
 def timers(consumer: EmbeddedWorker) -> list[float]:
-    """The moments, monotonic, for which tasks wait in Celery's timer."""
+    """The monotonic times of the tasks in Celery's timer."""
     return [at for at, _, entry in consumer._controller.timer.queue if any(isinstance(a, Request) for a in entry.args)]

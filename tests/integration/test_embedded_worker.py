@@ -1,7 +1,7 @@
-"""The embedded service in this process: it delivers, stops, and leaves nothing.
+"""The embedded service in this process: it delivers, stops, and leaves no thread behind.
 
-Oracles: a checking receiver, the interpreter's list of threads, the directory's files. Kafka is librdkafka's mock
-cluster; queue and board are the embedded ones, which is what is tested here.
+Oracles: a checking receiver, the interpreter's list of threads. Kafka is librdkafka's mock cluster. Queue and
+coordination store are the embedded ones, which is what is tested here.
 """
 
 import threading
@@ -78,7 +78,7 @@ def produce(cluster: MockCluster, count: int) -> None:
     assert cluster.producer.flush(10.0) == 0
 
 
-def test_records_arrive_in_order_and_nothing_is_left(cluster: MockCluster, settings: Settings) -> None:
+def test_records_arrive_in_order_and_no_thread_is_left(cluster: MockCluster, settings: Settings) -> None:
     before = set(threading.enumerate())
     embedded = EmbeddedService(settings)
     with Receiver() as receiver:
@@ -88,7 +88,7 @@ def test_records_arrive_in_order_and_nothing_is_left(cluster: MockCluster, setti
             embedded.start()
             produce(cluster, RECORDS)
             receiver.wait_for_records(RECORDS)
-            until(lambda: client.status(id_)["counters"]["delivered"] == RECORDS, "the status counts all")
+            until(lambda: client.status(id_)["counters"]["delivered"] == RECORDS, "the status counts every record")
             client.close()
         finally:
             embedded.stop(5.0)

@@ -1,4 +1,4 @@
-"""What becomes of groups that nobody reads in. Real: SQLite. Doubled: Kafka's groups, by the shipped fake; time."""
+"""The upkeep of groups without members. Real: SQLite. Doubled: Kafka's groups, by the shipped fake; time."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from webhookd.store import (
 from webhookd.store.database import Database
 from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
-from workers.ingest.control.group_upkeep import DELAYED_S, FORGOTTEN_S, GroupUpkeep
+from workers.ingest.control.group_upkeep import DELAYED_S, REAPPEARS_S, GroupUpkeep
 
 GROUP = f"webhooks-{ID}"
 ORDERS = Partition("orders", 0)
@@ -32,7 +32,7 @@ INTERVAL_S = 600.0
 
 
 class Groups(MemoryKafkaAdmin):
-    """Counts what is done, and can take its time."""
+    """Counts the calls, and can be slow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Groups(MemoryKafkaAdmin):
 
 
 class Scene:
-    """One ingest process' upkeep, alone unless others beat too."""
+    """The upkeep of one ingest process; others take part once they have a heartbeat."""
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'upkeep.db'}"
@@ -84,7 +84,7 @@ class Scene:
     def store(self, id_: str = ID, *, active: bool) -> None:
         with self.database.transaction() as session:
             subscriptions.insert(session, subscription(id_, active=active))
-        self.groups.commit_again(f"webhooks-{id_}", COMMITS, 1.0)
+        self.groups.recommit(f"webhooks-{id_}", COMMITS, 1.0)
 
     def keep_after_the_interval(self) -> None:
         self.now += INTERVAL_S
@@ -99,17 +99,17 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_dropped_group_is_deleted(scene: Scene) -> None:
-    scene.groups.commit_again(GROUP, COMMITS, 1.0)
+    scene.groups.recommit(GROUP, COMMITS, 1.0)
     scene.drop(GROUP)
     scene.upkeep.drop_groups()
     assert scene.groups.committed == {}
 
 
 def test_group_with_members_is_tried_again(scene: Scene) -> None:
-    scene.groups.occupied.add(GROUP)
+    scene.groups.groups_with_members.add(GROUP)
     scene.drop(GROUP)
     scene.upkeep.drop_groups()
-    scene.groups.occupied.clear()
+    scene.groups.groups_with_members.clear()
     scene.upkeep.drop_groups()
     assert scene.groups.deleted == []
     scene.now += 5.0
@@ -118,10 +118,10 @@ def test_group_with_members_is_tried_again(scene: Scene) -> None:
 
 
 def test_group_without_brokers_is_tried_again(scene: Scene) -> None:
-    scene.groups.away = True
+    scene.groups.down = True
     scene.drop(GROUP)
     scene.upkeep.drop_groups()
-    scene.groups.away = False
+    scene.groups.down = False
     scene.now += 5.0
     scene.upkeep.drop_groups()
     assert scene.groups.deleted == [GROUP]
@@ -132,14 +132,14 @@ def test_group_that_came_back_is_deleted_again(scene: Scene) -> None:
     scene.upkeep.drop_groups()
     scene.upkeep.drop_groups()
     assert (scene.groups.deleted, scene.waiting()) == ([GROUP], [GROUP])
-    scene.now += FORGOTTEN_S
+    scene.now += REAPPEARS_S
     with scene.database.transaction() as session:
-        session.execute(update(DroppedGroupRow).values(dropped_at=DroppedGroupRow.dropped_at - FORGOTTEN_S))
+        session.execute(update(DroppedGroupRow).values(dropped_at=DroppedGroupRow.dropped_at - REAPPEARS_S))
     scene.upkeep.drop_groups()
     assert (scene.groups.deleted, scene.waiting()) == ([GROUP, GROUP], [])
 
 
-def test_each_group_is_one_process_business(scene: Scene) -> None:
+def test_each_group_is_deleted_by_one_process(scene: Scene) -> None:
     names = [f"webhooks-{number}" for number in range(20)]
     scene.drop(*names)
     with scene.database.transaction() as session:
@@ -151,23 +151,23 @@ def test_each_group_is_one_process_business(scene: Scene) -> None:
     assert sorted(scene.groups.deleted) == sorted(names)
 
 
-def test_offsets_of_what_is_off_are_kept(scene: Scene) -> None:
+def test_offsets_of_an_inactive_subscription_are_kept(scene: Scene) -> None:
     scene.store(ID, active=False)
     scene.store(OTHER_ID, active=True)
     scene.keep_after_the_interval()
     assert scene.groups.kept == [GROUP]
     assert scene.groups.commits(GROUP, ["orders"], 1.0) == COMMITS
-    assert scene.groups.visits == [(GROUP, ("orders",), "classic")]
+    assert scene.groups.joins == [(GROUP, ("orders",), "classic")]
 
 
-def test_group_without_commits_is_not_visited(scene: Scene) -> None:
+def test_group_without_commits_is_not_joined(scene: Scene) -> None:
     with scene.database.transaction() as session:
         subscriptions.insert(session, subscription(active=False))
     scene.keep_after_the_interval()
-    assert (scene.groups.kept, scene.groups.visits, scene.groups.committed) == ([GROUP], [], {})
+    assert (scene.groups.kept, scene.groups.joins, scene.groups.committed) == ([GROUP], [], {})
 
 
-def test_offline_keeps_everybodys_offsets(scene: Scene) -> None:
+def test_offline_service_keeps_all_offsets(scene: Scene) -> None:
     scene.store(active=True)
     with scene.database.transaction() as session:
         administration.switch(session, Availability.OFFLINE, "")
@@ -200,13 +200,13 @@ def test_offsets_are_kept_once_an_interval(scene: Scene) -> None:
 
 def test_group_that_runs_again_is_left_alone(scene: Scene) -> None:
     scene.store(active=False)
-    scene.groups.occupied.add(GROUP)
+    scene.groups.groups_with_members.add(GROUP)
     scene.keep_after_the_interval()
     scene.upkeep.keep_offsets()
-    assert (scene.groups.kept, scene.groups.visits) == ([GROUP], [])
+    assert (scene.groups.kept, scene.groups.joins) == ([GROUP], [])
 
 
-def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None:
+def test_offsets_that_a_frozen_process_read_are_not_committed(scene: Scene) -> None:
     scene.store(active=False)
     scene.groups.committed[GROUP]["orders"][0] = 5
     frozen = scene.groups.commits
@@ -224,21 +224,21 @@ def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None
 
 def test_offsets_that_cannot_be_renewed_for_an_hour_are_a_fault(scene: Scene) -> None:
     scene.store(active=False)
-    scene.groups.away = True
+    scene.groups.down = True
     renewed(scene)
     scene.now += DELAYED_S - 1.0
     scene.upkeep.check()
     scene.now += 1.0
     with pytest.raises(UpkeepDelayed, match=GROUP):
         scene.upkeep.check()
-    scene.groups.away = False
+    scene.groups.down = False
     renewed(scene)
     scene.upkeep.check()
 
 
-def test_group_that_is_read_again_is_no_fault(scene: Scene) -> None:
+def test_group_that_runs_again_is_no_fault(scene: Scene) -> None:
     scene.store(active=False)
-    scene.groups.away = True
+    scene.groups.down = True
     renewed(scene)
     with scene.database.transaction() as session:
         session.execute(update(SubscriptionRow).values(active=True))
@@ -248,7 +248,7 @@ def test_group_that_is_read_again_is_no_fault(scene: Scene) -> None:
 
 
 def renewed(scene: Scene) -> None:
-    """Try every idle group once, without a pause after one that failed."""
+    """Renew every idle group once, without a pause after one that failed."""
     with scene.database.transaction() as session:
         for idle in scene.upkeep._idle_groups(session):
             scene.upkeep._stop.set()

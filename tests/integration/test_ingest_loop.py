@@ -1,4 +1,4 @@
-"""The ingest loop with consumers in the test's hand: one subscription's fault is nobody else's, and leaves no hole.
+"""The ingest loop with consumers that the test controls: a fault affects one subscription only, and loses no record.
 
 Real: the loop's thread, intakes, routes and the publisher's thread on kombu's in-memory transport. Doubled: consumers.
 """
@@ -12,8 +12,8 @@ from threading import Event
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, WANTED, lane_of, records, tokens
-from tests.harness.memory_consumer import HandReader
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, WANTED, lane_of, records, tokens
+from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
@@ -47,7 +47,7 @@ ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
 class Faulty(Matcher):
-    """Fails on one value, in a way nobody foresaw."""
+    """Raises an unexpected error on one value."""
 
     def matches(self, value: bytes | None) -> bool:
         if value == b'"fault"':
@@ -55,8 +55,8 @@ class Faulty(Matcher):
         return False
 
 
-class Watched(HandReader):
-    """Says when it is closed."""
+class ClosableConsumer(MemoryConsumer):
+    """Sets `gone_for_good` when it is closed; raises `refusal` when it is polled."""
 
     def __init__(self, listener: ConsumerCallbacks) -> None:
         super().__init__(listener)
@@ -74,13 +74,13 @@ class Watched(HandReader):
 
 
 class Scene:
-    """A running loop; `readers` are the consumers it has opened, in their order."""
+    """A running loop; `kafka_consumers` are those that it has opened, in their order."""
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'loop.db'}"
         upgrade(url)
         self.database = Database(url)
-        self.readers: list[Watched] = []
+        self.kafka_consumers: list[ClosableConsumer] = []
         self.opened = Event()
         self.never_joined = Event()
         self.refusals = 0
@@ -93,26 +93,26 @@ class Scene:
             monotonic=clock.monotonic,
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
-        self.publisher = TaskPublisher(app, MemoryCoordination(), unknown=lambda _: None)
+        self.publisher = TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None)
         self.offsets = MemoryPartitionOffsets()
-        self.dispatches = InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5)
+        self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
-            bounds=LoopLimits(
+            limits=LoopLimits(
                 reply="test",
                 commit_interval_s=60.0,
                 lane_bytes=10_000,
                 process_bytes=10_000,
-                slots=WorkerThreads(first=64, retry=64),
+                worker_threads=WorkerThreads(first=64, retry=64),
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=self.dispatches,
-            companions=BlockingWriters(
+            in_flight=self.in_flight,
+            writers=BlockingWriters(
                 publisher=self.publisher,
                 writer=self.writer,
                 dead_letter_publisher=DeadLetterPublisher(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
                 offsets=self.offsets,
             ),
-            look=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
+            describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, 2)),
             open_consumer=self._open,
             never_joined=self.never_joined.set,
         )
@@ -135,14 +135,14 @@ class Scene:
             self.refusals -= 1
             raise MemoryError("no more threads")
         matchers = {TOPIC: Faulty(())}
-        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("route"))
+        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator"))
         consumer = SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, self._reader, previous)
         self.opened.set()
         return consumer
 
-    def _reader(self, listener: ConsumerCallbacks) -> Watched:
-        reader = Watched(listener)
-        self.readers.append(reader)
+    def _reader(self, listener: ConsumerCallbacks) -> ClosableConsumer:
+        reader = ClosableConsumer(listener)
+        self.kafka_consumers.append(reader)
         return reader
 
 
@@ -163,63 +163,67 @@ def message(partition: Partition, offset: int, value: bytes) -> Message:
     return Message(topic=TOPIC, partition=partition.number, offset=offset, value=value, timestamp=(1, 0))
 
 
-def test_failed_turn_leaves_no_hole(scene: Scene) -> None:
+def test_failed_iteration_skips_no_record(scene: Scene) -> None:
     def begin() -> None:
-        scene.loop.start_with(subscription(), None)
-        (reader,) = scene.readers
+        scene.loop.subscriptions.run(subscription(), None)
+        (reader,) = scene.kafka_consumers
         reader.listener.assigned([ZERO, ONE])
         reader.arrived.append([message(ZERO, 0, b'"fault"'), message(ONE, 50, b"1")])
         reader.arrived.append([message(ONE, 60, b"1")])
 
     scene.loop.call(begin)
     assert scene.opened.wait(PATIENCE_S)
-    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
-    committed = [marks[ONE].offset for marks in [*scene.readers[0].commits, *scene.readers[0].closed] if ONE in marks]
+    assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
+    committed = [
+        marks[ONE].offset
+        for marks in [*scene.kafka_consumers[0].commits, *scene.kafka_consumers[0].closed]
+        if ONE in marks
+    ]
     assert max(committed, default=0) <= 50
 
 
-def test_group_that_is_denied_for_good_is_told(scene: Scene) -> None:
+def test_denied_group_is_a_problem(scene: Scene) -> None:
     def begin() -> None:
-        scene.loop.start_with(subscription(), None)
-        scene.readers[0].refusal = GroupDenied("said")
+        scene.loop.subscriptions.run(subscription(), None)
+        scene.kafka_consumers[0].refusal = GroupDenied("said")
 
     on_the_loop(scene, begin)
-    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
-    told: list[tuple[str, str, bool]] = []
+    assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
+    problems: list[tuple[str, str, bool]] = []
     on_the_loop(
         scene,
-        lambda: told.extend((p.code, p.detail, p.standing) for p in scene.loop.consumers[ID].status().problems),
+        lambda: problems.extend((p.code, p.detail, p.standing) for p in scene.loop.consumers[ID].status().problems),
     )
-    assert (told, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
+    assert (problems, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
 
 
-def test_consumer_that_fails_twice_before_it_joins_is_told(scene: Scene) -> None:
+def test_consumer_that_fails_twice_before_it_joins_is_a_problem(scene: Scene) -> None:
     def fails() -> None:
-        scene.loop._rebuild(scene.loop.consumers[ID], RuntimeError("beyond use"))
-        scene.loop._restart(scene.loop.consumers[ID])
+        scene.loop.subscriptions.restart_later(scene.loop.consumers[ID], RuntimeError("beyond use"))
+        scene.loop.subscriptions.restart(scene.loop.consumers[ID])
 
     reasons: list[str] = []
-    on_the_loop(scene, lambda: scene.loop.start_with(subscription(), None))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), None))
     for _ in range(2):
         on_the_loop(scene, fails)
         on_the_loop(scene, lambda: reasons.append(scene.loop.consumers[ID].status().reason))
     assert reasons == ["", "intake_failed"]
 
 
-def test_start_that_fails_is_tried_again(scene: Scene) -> None:
+def test_failed_start_is_repeated(scene: Scene) -> None:
     scene.refusals = 1
-    scene.loop.call(lambda: scene.loop.start_with(subscription(), None))
+    scene.loop.call(lambda: scene.loop.subscriptions.run(subscription(), None))
     assert scene.opened.wait(PATIENCE_S)
 
 
 def test_new_version_replaces_the_old_one(scene: Scene) -> None:
     first = subscription()
-    scene.loop.call(lambda: scene.loop.start_with(first, None))
-    scene.loop.call(lambda: scene.loop.start_with(replace(first, version=first.version + 1), None))
-    heard = Event()
-    scene.loop.call(heard.set)
-    assert heard.wait(PATIENCE_S)
-    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
+    scene.loop.call(lambda: scene.loop.subscriptions.run(first, None))
+    scene.loop.call(lambda: scene.loop.subscriptions.run(replace(first, version=first.version + 1), None))
+    done = Event()
+    scene.loop.call(done.set)
+    assert done.wait(PATIENCE_S)
+    assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
     assert [consumer.subscription.version for consumer in scene.loop.consumers.values()] == [first.version + 1]
 
 
@@ -231,55 +235,55 @@ def on_the_loop(scene: Scene, action: Callable[[], None]) -> None:
     assert done.wait(PATIENCE_S)
 
 
-def woken(scene: Scene) -> list[tuple[str, int]]:
-    """What the loop answers that is to be started."""
+def gone_online(scene: Scene) -> list[tuple[str, int]]:
+    """Go online; returns the subscriptions that are to be started."""
     found: list[tuple[str, int]] = []
-    on_the_loop(scene, lambda: found.extend((one.id, one.version) for one, _ in scene.loop.wake()))
+    on_the_loop(scene, lambda: found.extend((one.id, one.version) for one, _ in scene.loop.subscriptions.go_online()))
     return found
 
 
-def test_sleeping_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
+def test_offline_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
     def begin() -> None:
-        scene.loop.start_with(subscription(), None)
-        scene.readers[0].listener.assigned([ZERO])
-        scene.readers[0].arrived.append([message(ZERO, 7, b"1")])
+        scene.loop.subscriptions.run(subscription(), None)
+        scene.kafka_consumers[0].listener.assigned([ZERO])
+        scene.kafka_consumers[0].arrived.append([message(ZERO, 7, b"1")])
 
     on_the_loop(scene, begin)
     scene.until_read(ZERO, 8)
-    on_the_loop(scene, lambda: scene.loop.fall_asleep(60.0))
-    assert scene.readers[0].gone_for_good.wait(PATIENCE_S)
-    assert [marks[ZERO].offset for marks in scene.readers[0].closed] == [8]
-    assert woken(scene) == [(ID, 1)]
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
+    assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
+    assert [marks[ZERO].offset for marks in scene.kafka_consumers[0].closed] == [8]
+    assert gone_online(scene) == [(ID, 1)]
 
 
-def test_sleeping_loop_starts_nothing_before_it_wakes(scene: Scene) -> None:
+def test_offline_loop_starts_nothing(scene: Scene) -> None:
     first, second = subscription(), subscription(OTHER_ID)
-    on_the_loop(scene, lambda: scene.loop.fall_asleep(0.0))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(0.0))
     for change in (first, replace(first, version=2), second):
-        on_the_loop(scene, partial(scene.loop.start_with, change, None))
-    on_the_loop(scene, lambda: scene.loop.drop(OTHER_ID))
-    assert (scene.readers, woken(scene)) == ([], [(ID, 2)])
+        on_the_loop(scene, partial(scene.loop.subscriptions.run, change, None))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.stop(OTHER_ID))
+    assert (scene.kafka_consumers, gone_online(scene)) == ([], [(ID, 2)])
 
 
-def test_status_survives_the_sleep(scene: Scene) -> None:
+def test_status_is_kept_while_offline(scene: Scene) -> None:
     before = unhealthy(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, delivered=7), "timeout", "", 5.0)
-    on_the_loop(scene, lambda: scene.loop.start_with(subscription(), before))
-    on_the_loop(scene, lambda: scene.loop.fall_asleep(0.0))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), before))
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(0.0))
     found: list[SubscriptionStatus | None] = []
-    on_the_loop(scene, lambda: found.extend(status for _, status in scene.loop.wake()))
+    on_the_loop(scene, lambda: found.extend(status for _, status in scene.loop.subscriptions.go_online()))
     assert [(one.health, one.reason, one.delivered) for one in found if one] == [(Health.UNHEALTHY, "timeout", 7)]
 
 
-def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
+def test_loop_online_before_it_left_keeps_its_consumers(scene: Scene) -> None:
     def in_flight() -> None:
-        scene.loop.start_with(subscription(), None)
-        scene.readers[0].listener.assigned([ZERO])
+        scene.loop.subscriptions.run(subscription(), None)
+        scene.kafka_consumers[0].listener.assigned([ZERO])
         accumulator = scene.loop.consumers[ID].accumulator
-        lane_of(accumulator).known = True
+        lane_of(accumulator).position_known = True
         lane_of(accumulator).take(records(0), WANTED, 0.0)
         for delivery in accumulator.ready(1e9):
-            scene.dispatches.published(delivery, clock.monotonic())
+            scene.in_flight.published(delivery, clock.monotonic())
 
     on_the_loop(scene, in_flight)
-    on_the_loop(scene, lambda: scene.loop.fall_asleep(60.0))
-    assert (woken(scene), list(scene.loop.consumers)) == ([], [ID])
+    on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
+    assert (gone_online(scene), list(scene.loop.consumers)) == ([], [ID])

@@ -15,11 +15,11 @@ from tests.harness.clusters import PATIENCE_S
 from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
 from tests.harness.kafka_admin import admin_of
 from tests.harness.lanes import LIMITS, tokens
-from tests.harness.memory_consumer import HandServices
+from tests.harness.memory_consumer import MemoryServices
 from tests.harness.subscriptions import subscription
 from webhookd import clock
 from webhookd.edges.kafka_consumer import GroupConsumer
-from webhookd.edges.kafka_topics import look
+from webhookd.edges.kafka_topics import describe_topics
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
@@ -46,7 +46,7 @@ def kafka() -> Iterator[GuardedKafka]:
         yield running
 
 
-class AskingServices(HandServices):
+class AskingServices(MemoryServices):
     """Asks real brokers about topics and positions."""
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -63,7 +63,7 @@ class AskingServices(HandServices):
             action()
 
     def topics(self, names: Collection[str]) -> Topics:
-        return look(self._admin, names, ASK_S)
+        return describe_topics(self._admin, names, ASK_S)
 
 
 class Site:
@@ -90,12 +90,12 @@ class Site:
         self.services.now += 1.0
         self.services.hear()
         self.consumer.poll(self.services.now, 0.001)
-        self.consumer.saw_topics(self.services.topics([self._topic]))
-        self.consumer.commit()
-        unfetched = self.consumer.unfetched()
+        self.consumer.update_topics(self.services.topics([self._topic]))
+        self.consumer.commits.commit()
+        unfetched = self.consumer.unfetched_partitions()
         if unfetched:
-            self.consumer.saw_ends(self.services.offsets.ends(unfetched, ASK_S))
-        self.consumer.look_after()
+            self.consumer.update_end_offsets(self.services.offsets.end_offsets(unfetched, ASK_S))
+        self.consumer.check()
         return self.consumer.status()
 
     def until(self, status: Callable[[SubscriptionStatus], bool]) -> SubscriptionStatus:
@@ -142,7 +142,7 @@ def test_withdrawn_reading_is_told_and_resumes(kafka: GuardedKafka, topic: str, 
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
-        site.until(lambda _: site.consumer.reader.end(Partition(topic, 0)) is None)
+        site.until(lambda _: site.consumer.kafka_consumer.end_offset(Partition(topic, 0)) is None)
         began = site.services.now
         kafka.produce(topic, 3)
         denied = site.until(lambda seen: reasons(seen) == ["topic_denied"] and seen.lag == 3)
@@ -205,7 +205,7 @@ def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
 def test_open_transaction_is_no_lag(kafka: GuardedKafka, topic: str) -> None:
     with at_work(kafka, topic) as site, kafka.transaction(topic, 5) as producer:
         site.until_read(10)
-        site.until(lambda _: site.consumer.reader.end(Partition(topic, 0)) == 15)
+        site.until(lambda _: site.consumer.kafka_consumer.end_offset(Partition(topic, 0)) == 15)
         during = [site.turn().lag for _ in range(3)]
         producer.commit_transaction(PATIENCE_S)
         site.until_read(15)

@@ -124,7 +124,7 @@ def test_given_services_are_used_not_started() -> None:
     assert output == "redis://given\n"
 
 
-def test_leash_refuses_a_parent_that_is_gone() -> None:
+def test_parent_death_signal_refuses_a_parent_that_has_ended() -> None:
     somebody_elses = str(os.getppid())
     with subprocess.Popen(
         [sys.executable, PARENT_DEATH, somebody_elses, str(int(signal.SIGKILL)), "", "true"]

@@ -1,6 +1,6 @@
-"""A worker process whose Redis fails it: it comes back by itself, or ends itself to be started again.
+"""A worker process whose Redis fails: it goes on by itself, or it ends itself, to be started again.
 
-Oracles: exit codes, reports, and requests at an endpoint that answers only when the test lets it.
+Oracles: exit codes, reports, and requests at an endpoint that responds only when the test says so.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from stack import redis
 from stack.free_ports import free_ports
 from tests.harness.hostile_server import OK
 from tests.harness.pipeline import until
-from tests.harness.running_worker import PATIENCE_S, WorkerStage, worker_stage
+from tests.harness.running_worker import PATIENCE_S, WorkerScene, worker_scene
 from webhookd.flow.attempt.attempt_report import ReportKind
 from workers.task_names import FIRST
 
@@ -22,40 +22,40 @@ LONG = {"WEBHOOKD_LEASE_S": "60"}
 
 
 @pytest.fixture
-def stage(redis_url: str, tmp_path: Path) -> Iterator[WorkerStage]:
+def scene(redis_url: str, tmp_path: Path) -> Iterator[WorkerScene]:
     """No worker yet."""
-    with worker_stage(redis_url, tmp_path, **LONG) as made:
+    with worker_scene(redis_url, tmp_path, **LONG) as made:
         yield made
 
 
-def idle_s(stage: WorkerStage) -> float:
-    """How long ago the worker began a task, as it says itself at each look."""
-    (found,) = stage.ingest.workers()
+def idle_s(scene: WorkerScene) -> float:
+    """How long ago the worker started a task, as its heartbeat says."""
+    (found,) = scene.ingest.workers()
     return found.since_began_s or 0.0
 
 
-def test_stuck_worker_ends_what_it_sends_and_then_itself(stage: WorkerStage) -> None:
-    with stage.worker(**SOON) as worker:
-        under_way = stage.ingest.publish(1)
-        stage.endpoint.requests.get(timeout=PATIENCE_S)
-        stage.ingest.app.control.cancel_consumer(FIRST, reply=True, timeout=PATIENCE_S, limit=1)
-        stage.ingest.publish(1)
+def test_stuck_worker_ends_what_it_sends_and_then_itself(scene: WorkerScene) -> None:
+    with scene.worker(**SOON) as worker:
+        under_way = scene.ingest.publish(1)
+        scene.endpoint.requests.get(timeout=PATIENCE_S)
+        scene.ingest.app.control.cancel_consumer(FIRST, reply=True, timeout=PATIENCE_S, limit=1)
+        scene.ingest.publish(1)
         worker.wait_for(STUCK)
-        stage.endpoint.answers.put(OK)
+        scene.endpoint.answers.put(OK)
         assert worker.wait() == 70
-    assert stage.ingest.hear_of(under_way, ReportKind.FINISHED).done == 1
-    assert len(stage.ingest.queued(FIRST)) == 1
+    assert scene.ingest.wait_for_report(under_way, ReportKind.FINISHED).done == 1
+    assert len(scene.ingest.queued(FIRST)) == 1
 
 
-def test_worker_without_a_free_slot_is_not_stuck(stage: WorkerStage) -> None:
-    with stage.worker(**SOON) as worker:
-        deliveries = [stage.ingest.publish(1) for _ in range(5)]
+def test_worker_without_a_free_thread_is_not_stuck(scene: WorkerScene) -> None:
+    with scene.worker(**SOON) as worker:
+        deliveries = [scene.ingest.publish(1) for _ in range(5)]
         for _ in range(4):
-            stage.endpoint.requests.get(timeout=PATIENCE_S)
-        until(lambda: idle_s(stage) > 3.0, "the watch has looked for longer than it takes to be deaf")
+            scene.endpoint.requests.get(timeout=PATIENCE_S)
+        until(lambda: idle_s(scene) > 3.0, "the worker was checked for longer than it takes to count as stuck")
         for _ in deliveries:
-            stage.endpoint.answers.put(OK)
-        assert [stage.ingest.hear_of(one, ReportKind.FINISHED).done for one in deliveries[4:]] == [1]
+            scene.endpoint.answers.put(OK)
+        assert [scene.ingest.wait_for_report(one, ReportKind.FINISHED).done for one in deliveries[4:]] == [1]
         assert STUCK not in worker.output
 
 
@@ -65,18 +65,18 @@ def test_redis_restart_under_a_busy_worker_ends_with_delivery(tmp_path: Path) ->
     server = redis.start(folder, port)
     server.wait_ready()
     try:
-        with worker_stage(server.address, tmp_path, **LONG) as stage, stage.worker():
+        with worker_scene(server.address, tmp_path, **LONG) as scene, scene.worker():
             for _ in range(4):
-                stage.ingest.publish(1)
+                scene.ingest.publish(1)
             for _ in range(4):
-                stage.endpoint.requests.get(timeout=PATIENCE_S)
+                scene.endpoint.requests.get(timeout=PATIENCE_S)
             server.stop()
             server = redis.start(folder, port)
             server.wait_ready()
             for _ in range(5):
-                stage.endpoint.answers.put(OK)
-            after = stage.ingest.publish(1)
-            stage.endpoint.requests.get(timeout=PATIENCE_S)
-            assert stage.ingest.hear_of(after, ReportKind.FINISHED).done == 1
+                scene.endpoint.answers.put(OK)
+            after = scene.ingest.publish(1)
+            scene.endpoint.requests.get(timeout=PATIENCE_S)
+            assert scene.ingest.wait_for_report(after, ReportKind.FINISHED).done == 1
     finally:
         server.stop()

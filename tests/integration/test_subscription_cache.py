@@ -1,4 +1,4 @@
-"""Where the worker's requests go, read from a database by version, and kept while the database is away."""
+"""Request templates: read from the database by version, and kept while the database is down."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +25,7 @@ SECRET = b"X-Api-Key: secret\r\n"
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with one subscription, in its first version."""
-    url = f"sqlite:///{tmp_path / 'directory.db'}"
+    url = f"sqlite:///{tmp_path / 'cache.db'}"
     migrating.upgrade(url)
     made = Database(url)
     with made.transaction() as session:
@@ -39,141 +39,141 @@ def version_of(version: int, url: str = "https://example.com/hook") -> Subscript
 
 
 def lose(database: Database, folder: Path) -> None:
-    """The database is away from here on."""
+    """Make the database unreadable."""
     database.close()
-    (folder / "directory.db").rename(folder / "elsewhere.db")
-    (folder / "directory.db").mkdir()
+    (folder / "cache.db").rename(folder / "elsewhere.db")
+    (folder / "cache.db").mkdir()
 
 
 def store_row(database: Database, **values: object) -> None:
-    """Change the stored row behind everybody's back."""
+    """Change the stored row directly."""
     with database.transaction() as session:
         session.execute(update(SubscriptionRow).where(SubscriptionRow.id == ID).values(**values))
 
 
-def test_plan_says_where_and_with_what(database: Database) -> None:
-    (plan,) = SubscriptionCache(database).plans([ref()])
-    assert isinstance(plan, RequestTemplate)
-    assert (plan.target.host, plan.version, SECRET in plan.head) == ("example.com", 1, True)
+def test_template_has_endpoint_version_and_headers(database: Database) -> None:
+    (template,) = SubscriptionCache(database).templates([ref()])
+    assert isinstance(template, RequestTemplate)
+    assert (template.target.host, template.version, SECRET in template.head) == ("example.com", 1, True)
 
 
-def test_each_ref_of_a_parcel_is_answered(database: Database) -> None:
-    plans = SubscriptionCache(database).plans([ref("d1"), ref("d2")])
-    assert [type(plan) for plan in plans] == [RequestTemplate, RequestTemplate]
+def test_each_delivery_of_a_task_gets_a_template(database: Database) -> None:
+    templates = SubscriptionCache(database).templates([ref("d1"), ref("d2")])
+    assert [type(template) for template in templates] == [RequestTemplate, RequestTemplate]
 
 
-def test_ref_of_an_older_version_is_stale(database: Database) -> None:
+def test_delivery_of_an_older_version_is_stale(database: Database) -> None:
     store_row(database, version=2)
-    assert SubscriptionCache(database).plans([ref()]) == [None]
+    assert SubscriptionCache(database).templates([ref()]) == [None]
 
 
-def test_newer_version_is_read_when_a_ref_names_it(database: Database) -> None:
+def test_newer_version_is_read_when_a_delivery_names_it(database: Database) -> None:
     cache = SubscriptionCache(database)
-    cache.plans([ref()])
+    cache.templates([ref()])
     store_row(database, version=2, url="https://example.org/new")
     newer = ref_of(2)
-    (plan, old) = cache.plans([newer, ref()])
-    assert isinstance(plan, RequestTemplate)
-    assert (plan.target.host, old) == ("example.org", None)
+    (template, old) = cache.templates([newer, ref()])
+    assert isinstance(template, RequestTemplate)
+    assert (template.target.host, old) == ("example.org", None)
 
 
 def ref_of(version: int) -> DeliveryRef:
     return msgspec.structs.replace(ref(), version=version)
 
 
-def test_version_nobody_stored_yet_is_stale(database: Database) -> None:
-    assert SubscriptionCache(database).plans([ref_of(9)]) == [None]
+def test_version_that_is_not_stored_is_stale(database: Database) -> None:
+    assert SubscriptionCache(database).templates([ref_of(9)]) == [None]
 
 
 def test_deleted_subscription_is_stale(database: Database) -> None:
     with database.transaction() as session:
         subscriptions.delete(session, ID)
-    assert SubscriptionCache(database).plans([ref()]) == [None]
+    assert SubscriptionCache(database).templates([ref()]) == [None]
 
 
 @pytest.mark.parametrize("url", ["", "ftp://example.com", "not a url"])
 def test_unusable_destination_is_stale(database: Database, url: str) -> None:
     store_row(database, url=url)
-    assert SubscriptionCache(database).plans([ref()]) == [None]
+    assert SubscriptionCache(database).templates([ref()]) == [None]
 
 
-def test_known_plan_needs_no_database(database: Database, tmp_path: Path) -> None:
+def test_cached_template_needs_no_database(database: Database, tmp_path: Path) -> None:
     cache = SubscriptionCache(database)
-    known = cache.plans([ref()])
-    (tmp_path / "directory.db").unlink()
+    known = cache.templates([ref()])
+    (tmp_path / "cache.db").unlink()
     database.close()
-    assert cache.plans([ref()]) == known
+    assert cache.templates([ref()]) == known
 
 
-def test_unknown_plan_says_that_the_database_is_away(tmp_path: Path) -> None:
-    away = Database(f"sqlite:///{tmp_path / 'nowhere' / 'directory.db'}")
-    (answer,) = SubscriptionCache(away).plans([ref()])
+def test_template_not_cached_is_an_error_while_the_database_is_down(tmp_path: Path) -> None:
+    down = Database(f"sqlite:///{tmp_path / 'nowhere' / 'cache.db'}")
+    (answer,) = SubscriptionCache(down).templates([ref()])
     assert isinstance(answer, StoreUnavailable)
-    away.close()
+    down.close()
 
 
-def test_known_plan_does_not_wait_for_an_unknown_one(database: Database, tmp_path: Path) -> None:
+def test_cached_template_does_not_wait_for_one_that_is_not(database: Database, tmp_path: Path) -> None:
     cache = SubscriptionCache(database)
-    (plan,) = cache.plans([ref()])
+    (template,) = cache.templates([ref()])
     lose(database, tmp_path)
-    known, unknown = cache.plans([ref(), msgspec.structs.replace(ref(), subscription="s2")])
-    assert isinstance(plan, RequestTemplate)
-    assert (known, type(unknown)) == (plan, StoreUnavailable)
+    known, unknown = cache.templates([ref(), msgspec.structs.replace(ref(), subscription="s2")])
+    assert isinstance(template, RequestTemplate)
+    assert (known, type(unknown)) == (template, StoreUnavailable)
 
 
-def test_ref_older_than_an_unread_version_waits(database: Database, tmp_path: Path) -> None:
+def test_older_delivery_waits_for_an_unread_version(database: Database, tmp_path: Path) -> None:
     cache = SubscriptionCache(database)
-    cache.plans([ref()])
+    cache.templates([ref()])
     lose(database, tmp_path)
-    assert [type(answer) for answer in cache.plans([ref(), ref_of(2)])] == [StoreUnavailable] * 2
+    assert [type(answer) for answer in cache.templates([ref(), ref_of(2)])] == [StoreUnavailable] * 2
 
 
-def compared(cache: SubscriptionCache, database: Database) -> None:
-    known = cache.known()
+def compare(cache: SubscriptionCache, database: Database) -> None:
+    ids = cache.cached_ids()
     with database.transaction() as session:
-        versions = subscriptions.versions(session, known)
-    cache.compare(known, versions)
+        versions = subscriptions.versions(session, ids)
+    cache.drop_outdated(ids, versions)
 
 
-def test_kept_plan_of_a_changed_subscription_is_stale(database: Database, tmp_path: Path) -> None:
+def test_cached_template_of_a_changed_subscription_is_stale(database: Database, tmp_path: Path) -> None:
     cache = SubscriptionCache(database)
-    cache.plans([ref()])
+    cache.templates([ref()])
     store_row(database, version=2, active=False)
-    compared(cache, database)
+    compare(cache, database)
     lose(database, tmp_path)
-    assert cache.plans([ref()]) == [None]
+    assert cache.templates([ref()]) == [None]
 
 
-def test_kept_plan_of_a_deleted_subscription_is_stale(database: Database, tmp_path: Path) -> None:
+def test_cached_template_of_a_deleted_subscription_is_stale(database: Database, tmp_path: Path) -> None:
     cache = SubscriptionCache(database)
-    cache.plans([ref()])
+    cache.templates([ref()])
     with database.transaction() as session:
         subscriptions.delete(session, ID)
-    compared(cache, database)
+    compare(cache, database)
     lose(database, tmp_path)
-    assert (cache.plans([ref()]), cache.known()) == ([None], [])
+    assert (cache.templates([ref()]), cache.cached_ids()) == ([None], [])
 
 
-def test_unchanged_plan_is_kept(database: Database, tmp_path: Path) -> None:
+def test_unchanged_template_is_kept(database: Database, tmp_path: Path) -> None:
     cache = SubscriptionCache(database)
-    known = cache.plans([ref()])
-    compared(cache, database)
+    known = cache.templates([ref()])
+    compare(cache, database)
     lose(database, tmp_path)
-    assert cache.plans([ref()]) == known
+    assert cache.templates([ref()]) == known
 
 
-def test_announced_version_counts_without_a_database(database: Database, tmp_path: Path) -> None:
+def test_notified_version_counts_without_a_database(database: Database, tmp_path: Path) -> None:
     cache = SubscriptionCache(database)
-    cache.plans([ref()])
+    cache.templates([ref()])
     lose(database, tmp_path)
-    cache.heard(ID, 2)
-    assert cache.plans([ref()]) == [None]
+    cache.invalidate(ID, 2)
+    assert cache.templates([ref()]) == [None]
 
 
-def test_older_announcement_changes_nothing(database: Database) -> None:
+def test_older_notification_changes_nothing(database: Database) -> None:
     store_row(database, version=3)
     cache = SubscriptionCache(database)
-    cache.heard(ID, 3)
-    cache.heard(ID, 2)
-    (current, old) = cache.plans([ref_of(3), ref_of(2)])
+    cache.invalidate(ID, 3)
+    cache.invalidate(ID, 2)
+    (current, old) = cache.templates([ref_of(3), ref_of(2)])
     assert (type(current), old) == (RequestTemplate, None)

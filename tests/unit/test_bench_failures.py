@@ -1,6 +1,6 @@
-"""A case of the benchmark that fails does so by its name, and takes no other one with it.
+"""A benchmark case that fails is reported by its name, and the other cases still run.
 
-Oracles: what is printed, and the exit code. The cases and the rig are stand-ins; the scripts of load-test/ are real.
+Oracles: the output and the exit code. The cases and the rig are fakes; the scripts of load-test/ are real.
 """
 
 import importlib
@@ -20,7 +20,7 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> "Scripts":
 
 
 class Scripts:
-    """The modules of load-test/, which is a folder of scripts and not a package."""
+    """The modules of load-test/, which is a folder of scripts, not a package."""
 
     def __getattr__(self, name: str) -> ModuleType:
         return importlib.import_module(name)
@@ -46,10 +46,10 @@ def test_case_that_delivers_nothing_fails_by_name(scripts: Scripts, capsys: pyte
         scripts, silent=lambda _: [row(scripts, 0)], good=lambda _: [row(scripts, 7)], broken=lambda _: [1 // 0]
     )
     code = attempts.exit_code()
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (len(rows), attempts.failed, code) == (1, ["silent", "broken"], 1)
-    assert "FAILED silent: that case: nothing was delivered" in said
-    assert "\nFAILED: silent, broken\n" in said
+    assert "FAILED silent: that case: nothing was delivered" in output
+    assert "\nFAILED: silent, broken\n" in output
 
 
 def test_missed_share_fails_by_name_and_keeps_its_row(scripts: Scripts) -> None:

@@ -1,6 +1,6 @@
-"""The demo's judge must see what goes wrong: losses, duplicates, disorder, and how late records are.
+"""The demo's tally detects losses, duplicates, disorder and latency.
 
-Oracle: the counts, written out; nothing is doubled.
+Oracle: the counts, written out. There are no fakes.
 """
 
 from webhookd.testing.offset_tally import Latency, Offsets, Received, Tally

@@ -1,4 +1,4 @@
-"""Which errors of Redis say that another server is the primary, and which connections hear them."""
+"""Which errors of Redis mean that another server is the primary, and which connections detect them."""
 
 import pytest
 from redis._parsers import BaseParser
@@ -8,15 +8,15 @@ from redis.exceptions import ResponseError
 from webhookd.edges.redis_primary import PrimaryConnection, PrimaryPool, PrimarySSLConnection, is_not_primary
 
 
-def error(said: str) -> ResponseError:
-    """As redis-py makes it of what a server said."""
-    made = BaseParser.parse_error(said)  # type: ignore[no-untyped-call]  # redis-py has no types here
-    assert isinstance(made, ResponseError)
-    return made
+def error(text: str) -> ResponseError:
+    """The exception that redis-py raises for this reply."""
+    parsed = BaseParser.parse_error(text)  # type: ignore[no-untyped-call]  # redis-py has no types here
+    assert isinstance(parsed, ResponseError)
+    return parsed
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "READONLY You can't write against a read only replica.",
         "READONLY You can't write against a read only replica. script: 601c, on @user_script:4.",
@@ -28,12 +28,12 @@ def error(said: str) -> ResponseError:
         "CLUSTERDOWN The cluster is down",
     ],
 )
-def test_server_that_is_no_primary_says_so(said: str) -> None:
-    assert is_not_primary(error(said))
+def test_errors_of_a_replica_are_recognised(text: str) -> None:
+    assert is_not_primary(error(text))
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "OOM command not allowed when used memory > 'maxmemory'.",
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
@@ -43,13 +43,13 @@ def test_server_that_is_no_primary_says_so(said: str) -> None:
         "WRONGTYPE READONLY is only a word here",
     ],
 )
-def test_primary_that_refuses_a_command_stays_the_primary(said: str) -> None:
-    assert not is_not_primary(error(said))
+def test_errors_of_a_primary_are_not_taken_for_a_replicas(text: str) -> None:
+    assert not is_not_primary(error(text))
 
 
 @pytest.mark.parametrize(
     ("url", "kind"), [("redis://127.0.0.1/0", PrimaryConnection), ("rediss://127.0.0.1/0", PrimarySSLConnection)]
 )
-def test_pool_has_connections_that_hear_it(url: str, kind: type) -> None:
+def test_pool_uses_connections_that_detect_a_replica(url: str, kind: type) -> None:
     pool: ConnectionPool = PrimaryPool.from_url(url)
     assert isinstance(pool.make_connection(), kind)

@@ -1,4 +1,4 @@
-"""Responses out of pieces; above all, that no response is ever counted twice."""
+"""Responses in pieces; above all, no response is counted twice."""
 
 import pytest
 
@@ -27,13 +27,13 @@ def test_pieces_of_any_size_give_same_responses(reader: ResponseReader, size: in
 
 def test_end_before_any_byte_is_no_response(reader: ResponseReader) -> None:
     assert not reader.end()
-    assert not reader.begun
+    assert not reader.started
 
 
 def test_end_after_a_response_is_no_second(reader: ResponseReader) -> None:
     for response in (OK, OK, b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\nX: y\r\n\r\n"):
         assert reader.feed(response)
-        assert not reader.begun
+        assert not reader.started
         assert not reader.end()
 
 
@@ -45,7 +45,7 @@ def test_blank_lines_before_a_response_are_skipped(reader: ResponseReader) -> No
 
 def test_end_completes_a_body_without_length(reader: ResponseReader) -> None:
     assert not reader.feed(b"HTTP/1.1 200 OK\r\n\r\nsome")
-    assert reader.begun
+    assert reader.started
     assert reader.end()
     assert (reader.status, reader.body, reader.keep_alive) == (200, b"some", False)
 
@@ -56,7 +56,7 @@ def test_same_head_with_other_body_is_parsed(reader: ResponseReader) -> None:
     assert reader.body == b"no"
 
 
-def test_beginning_of_remembered_response_is_not_all(reader: ResponseReader) -> None:
+def test_beginning_of_the_cached_response_is_not_a_response(reader: ResponseReader) -> None:
     assert reader.feed(OK)
     assert reader.feed(OK)
     assert not reader.feed(OK[:-1])
@@ -70,10 +70,10 @@ def test_second_piece_alone_is_no_response(reader: ResponseReader) -> None:
     assert reader.feed(OK)
     assert reader.body == OK
     assert reader.feed(OK)
-    assert reader.body == b"ok", "what was a body before is a response of its own here"
+    assert reader.body == b"ok", "the same bytes are now a response of their own"
 
 
-def test_response_that_ends_the_connection_is_not_remembered(reader: ResponseReader) -> None:
+def test_response_that_ends_the_connection_is_not_cached(reader: ResponseReader) -> None:
     last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     assert reader.feed(last)
     assert not reader.keep_alive

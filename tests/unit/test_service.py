@@ -1,18 +1,18 @@
-"""What the service's processes ask of the machine before they start."""
+"""The limit of open files, which the service's processes raise at their start."""
 
 import resource
 from collections.abc import Iterator
 
 import pytest
 
-from command.service import FILES, open_many_files
+from command.service import MAX_OPEN_FILES, open_many_files
 
 SCARCE = 512
 
 
 @pytest.fixture
 def hard_limit() -> Iterator[int]:
-    """A soft limit far below the hard one, which is answered; put back afterwards."""
+    """Set a soft limit far below the hard one; yields the hard limit, and restores both afterwards."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (SCARCE, before[1]))
     yield before[1]
@@ -21,6 +21,6 @@ def hard_limit() -> Iterator[int]:
 
 def test_process_may_open_all_files_it_can(hard_limit: int) -> None:
     open_many_files()
-    most = FILES if hard_limit == resource.RLIM_INFINITY else min(hard_limit, FILES)
+    most = MAX_OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(hard_limit, MAX_OPEN_FILES)
     assert most > SCARCE
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard_limit)

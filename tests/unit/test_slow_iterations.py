@@ -1,25 +1,25 @@
-"""Logs of either format tell whether an ingest loop was stuck."""
+"""Stuck iterations of the ingest loop are found in logs of either format."""
 
 import subprocess
 import sys
 
 import pytest
 
-from tests.harness.slow_iterations import stuck_turns
+from tests.harness.slow_iterations import stuck_iterations
 
-WATCHING = """
+WATCHDOG = """
 import sys
 from webhookd import logs
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 logs.configure(sys.argv[1], "info")
-watchdog = LoopWatchdog(turn=lambda: 7, thread_id=lambda: None)
+watchdog = LoopWatchdog(iteration=lambda: 7, thread_id=lambda: None)
 for _ in range(30):
-    watchdog.look()
+    watchdog.check()
 """
-"""In a process of its own: how a process logs is chosen once."""
+"""Runs in a process of its own: the format of logs is set once for each process."""
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_stuck_turn_is_found_in_what_the_watchdog_logs(log_format: str) -> None:
-    said = subprocess.run([sys.executable, "-c", WATCHING, log_format], capture_output=True, text=True, check=True)
-    assert len(stuck_turns(said.stderr)) == 1
+def test_stuck_iteration_is_found_in_the_log_of_the_watchdog(log_format: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", WATCHDOG, log_format], capture_output=True, text=True, check=True)
+    assert len(stuck_iterations(ran.stderr)) == 1

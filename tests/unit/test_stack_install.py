@@ -1,4 +1,4 @@
-"""Which of several programs is taken. Oracle: files made here; only the look-up is real, nothing is installed."""
+"""Which of several programs is used. Oracle: files made here. Only the search is real; nothing is installed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -33,13 +33,13 @@ def test_newest_version_is_taken(tmp_path: Path) -> None:
     assert install.find(looking_in(SERVER, tmp_path)) == newest
 
 
-def test_program_that_cannot_run_is_passed_over(tmp_path: Path) -> None:
+def test_program_that_cannot_run_is_skipped(tmp_path: Path) -> None:
     usable = program_in(tmp_path / "9")
     program_in(tmp_path / "17", mode=0o644)
     assert install.find(looking_in(SERVER, tmp_path)) == usable
 
 
-def test_initdb_without_its_postgres_is_passed_over(tmp_path: Path) -> None:
+def test_initdb_without_its_postgres_is_skipped(tmp_path: Path) -> None:
     program_in(tmp_path / "17")
     assert install.find(looking_in(install.INITDB, tmp_path)) is None
 

@@ -1,4 +1,4 @@
-"""What a broker is told. Oracle: Kafka's documented names, a few of them; no broker is started."""
+"""The settings of a broker. Oracle: some of Kafka's documented names; no broker is started."""
 
 from pathlib import Path
 

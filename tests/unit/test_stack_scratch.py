@@ -1,4 +1,4 @@
-"""What is left of a run's directory. Oracle: the file system; locks are real and held by this process."""
+"""Temporary directories are removed. Oracle: the file system; the locks are real and held by this process."""
 
 import os
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""Changes, announced to every process: a kombu fanout over Redis, or over this process' memory.
+"""Change notifications to every process: a kombu fanout over Redis, or over this process' memory.
 
     {"id": "…", "version": 7}        a subscription changed, or was deleted
-    {"administration": "offline"}    webhookd was switched
+    {"administration": "offline"}    webhookd went offline or online
 
-An announcement only makes a change take effect sooner: it may be lost, and the periodic read of the database finds
-what it did not say. So the sender gives up after about a second, and the listener never does.
+A notification only makes a change take effect sooner. It may be lost: every process also reads the database
+periodically. So the notifier gives up after about a second, and the subscriber reconnects for ever.
 """
 
 import socket
@@ -24,25 +24,25 @@ from webhookd.edges.kombu_redis_transport import PrimaryBroker, PrimaryChannel
 from webhookd.edges.redis_primary import NotPrimary
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
 
 EXCHANGE: Final = "webhookd.subscriptions"
 SEND_TIMEOUT_S: Final = 0.4
-"""For each step on the socket; connecting is tried twice, so a Redis that is away costs at most about a second."""
-TURN_TIMEOUT_S: Final = 0.5
-"""How long one announcement waits for another's to end: threads do not queue up behind a Redis that is away."""
+"""Timeout of each step on the socket. Connecting is tried twice, so an unreachable Redis costs about a second."""
+LOCK_TIMEOUT_S: Final = 0.5
+"""How long one thread waits for another's publication, so that threads do not queue up while Redis is unreachable."""
 SUBSCRIBE_S: Final = 0.05
-"""How long the first drain lasts, which subscribes and hears that confirmed."""
-LOOK_UP_S: Final = 0.5
-"""How often a listener looks whether it should stop."""
+"""How long the first drain lasts; it subscribes and receives the confirmation."""
+STOP_CHECK_S: Final = 0.5
+"""How often a subscriber checks whether it should stop."""
 RECONNECT_S: Final = (0.1, 5.0)
-"""The first and the longest wait before a listener connects again; it doubles between them."""
+"""The first and the longest wait before a subscriber reconnects; it doubles in between."""
 QUEUE_EXPIRES_S: Final = 60.0
-LOOK_AT_SERVER_S: Final = 2.0
-"""How often a listener looks whether its Redis still takes writes: a replica may never hear what is announced."""
+PRIMARY_CHECK_S: Final = 2.0
+"""How often a subscriber checks that its Redis still accepts writes: a replica may never receive a notification."""
 
-OnChange = Callable[[Announcement], None]
-"""Told what changed."""
+OnChange = Callable[[ChangeNotification], None]
+"""Called with each change."""
 
 _ERRORS: Final = (OSError, OperationalError, KombuError, RedisError)
 
@@ -50,127 +50,129 @@ _log = logs.get(__name__)
 
 
 class ChangeNotifier:
-    """Says that something changed. Connects on first use (not before a fork); used from any thread."""
+    """Publishes changes. Connects on first use, which must be after a fork; any thread."""
 
     def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
         self._redis_url = redis_url
         self._key_prefix = key_prefix
         self._channel: Any = None
         self._connection: Connection | None = None
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
-    def announce(self, announcement: Announcement) -> None:
-        """Tell every listener; raises QueueUnavailable after about a second at most."""
-        if not self._one_at_a_time.acquire(timeout=TURN_TIMEOUT_S):
-            raise QueueUnavailable("another announcement is waiting for the broker")
+    def publish(self, notification: ChangeNotification) -> None:
+        """Publish to every subscriber. Raises QueueUnavailable after about a second at most."""
+        if not self._lock.acquire(timeout=LOCK_TIMEOUT_S):
+            raise QueueUnavailable("another thread is waiting for the broker")
         try:
-            self._publish_on_primary(_body(announcement))
+            self._publish_on_primary(_body(notification))
         except _ERRORS as error:
-            self._forget_connection()
+            self._drop_connection()
             raise QueueUnavailable(str(error)) from error
         finally:
-            self._one_at_a_time.release()
+            self._lock.release()
 
     def ping(self) -> None:
-        """Have the broker take a write on a connection of its own; raises QueueUnavailable."""
+        """Write to the broker on a separate connection. Raises QueueUnavailable."""
         connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
         try:
-            _write(_established(connection))
+            _check_writable(_open_channel(connection))
         except _ERRORS as error:
             raise QueueUnavailable(str(error)) from error
         finally:
             connection.release()
 
     def close(self) -> None:
-        """Close the connection; a later announcement opens another one."""
-        with self._one_at_a_time:
-            self._forget_connection()
+        """Close the connection; a later `publish` opens another one."""
+        with self._lock:
+            self._drop_connection()
 
     def _publish_on_primary(self, body: dict[str, str | int]) -> None:
-        """Nothing was announced to a server that is no primary any more, so that this is done at once again."""
+        """A server that is no primary any more published nothing, so publish again at once on a new connection."""
         try:
-            self._publish(body)
+            self._publish_once(body)
         except NotPrimary:
-            self._forget_connection()
-            self._publish(body)
+            self._drop_connection()
+            self._publish_once(body)
 
-    def _publish(self, body: dict[str, str | int]) -> None:
+    def _publish_once(self, body: dict[str, str | int]) -> None:
         if self._connection is None:
             self._connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
-            self._channel = _established(self._connection)
+            self._channel = _open_channel(self._connection)
         exchange = _exchange(self._channel)
         Producer(self._channel, exchange=exchange, auto_declare=False).publish(body, serializer="json", retry=False)
 
-    def _forget_connection(self) -> None:
+    def _drop_connection(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
             try:
                 connection.release()
             except _ERRORS as error:
-                _log.debug("announcer_close_failed", error=str(error))
+                _log.debug("notifier_close_failed", error=str(error))
 
 
 class ChangeSubscriber:
-    """Hears of changes, from the moment it is connected."""
+    """Receives the changes that are published while it is connected."""
 
     def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
         self._redis_url = redis_url
         self._key_prefix = key_prefix
 
-    def run(self, on_change: OnChange, stop: threading.Event, *, listening: threading.Event | None = None) -> None:
-        """Call `on_change` for each announcement, in this thread, until `stop` is set.
+    def run(self, on_change: OnChange, stop: threading.Event, *, subscribed: threading.Event | None = None) -> None:
+        """Call `on_change` for each notification, in this thread, until `stop` is set.
 
-        Connects again for ever with bounded waits; what was announced meanwhile is not repeated. `listening` is set
-        as soon as nothing more is missed for the first time.
+        Reconnects for ever with bounded waits; notifications sent meanwhile are lost. `subscribed` is set when it has
+        subscribed for the first time.
         """
         wait_s = RECONNECT_S[0]
         while not stop.is_set():
             connected = threading.Event()
             try:
-                self._listen(on_change, stop, (connected, listening or connected))
+                self._receive(on_change, stop, (connected, subscribed or connected))
             except _ERRORS as error:
-                _log.warning("announcements_lost", code=QueueUnavailable.code, error=str(error), wait_s=wait_s)
+                _log.warning(
+                    "change_notifications_interrupted", code=QueueUnavailable.code, error=str(error), wait_s=wait_s
+                )
                 wait_s = RECONNECT_S[0] if connected.is_set() else min(wait_s * 2, RECONNECT_S[1])
                 stop.wait(wait_s)
 
-    def _listen(self, on_change: OnChange, stop: threading.Event, ready: tuple[threading.Event, ...]) -> None:
+    def _receive(self, on_change: OnChange, stop: threading.Event, ready: tuple[threading.Event, ...]) -> None:
         with _connect(self._redis_url, self._key_prefix, timeout_s=RECONNECT_S[1]) as connection:
-            channel = _established(connection)
+            channel = _open_channel(connection)
             with Consumer(
                 channel,
                 queues=[_own_queue(channel)],
-                callbacks=[lambda body, _message: _hear(body, on_change)],
+                callbacks=[lambda body, _message: _handle(body, on_change)],
                 accept=["json"],
                 no_ack=True,
             ):
-                # Over Redis a consumer subscribes with its first drain.
+                # Over Redis a kombu consumer subscribes in its first drain.
                 _drain(connection, SUBSCRIBE_S)
-                _ask_whether_primary(channel)
+                _check_primary(channel)
                 for event in ready:
                     event.set()
-                _hear_until(stop, connection, channel)
+                _receive_until(stop, connection, channel)
 
 
-def _hear_until(stop: threading.Event, connection: Connection, channel: Any) -> None:  # noqa: ANN401  # as above
-    """Returns when told to stop; raises one of _ERRORS when nothing more is to be heard on this connection."""
-    looked_at = clock.monotonic()
+def _receive_until(stop: threading.Event, connection: Connection, channel: Any) -> None:  # noqa: ANN401  # as above
+    """Receive until `stop` is set. Raises one of _ERRORS when this connection cannot receive any more."""
+    checked_at = clock.monotonic()
     while not stop.is_set():
-        _drain(connection, LOOK_UP_S)
-        if clock.monotonic() - looked_at >= LOOK_AT_SERVER_S:
-            looked_at = clock.monotonic()
-            _ask_whether_primary(channel)
+        _drain(connection, STOP_CHECK_S)
+        if clock.monotonic() - checked_at >= PRIMARY_CHECK_S:
+            checked_at = clock.monotonic()
+            _check_primary(channel)
 
 
-def _ask_whether_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
+def _check_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
     """Raises one of _ERRORS when the broker is a Redis that has become a replica."""
     if isinstance(channel, PrimaryChannel):
-        channel.ask_whether_primary()
+        channel.check_primary()
 
 
-def _write(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
-    """Raises one of _ERRORS when the broker takes no writes, for whatever reason."""
+def _check_writable(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
+    """Raises one of _ERRORS when the broker accepts no writes, for whatever reason."""
     if isinstance(channel, PrimaryChannel):
-        channel.write()
+        channel.check_writable()
 
 
 def _drain(connection: Connection, for_s: float) -> None:
@@ -182,22 +184,22 @@ def _drain(connection: Connection, for_s: float) -> None:
             return
 
 
-def _body(announcement: Announcement) -> dict[str, str | int]:
-    match announcement:
+def _body(notification: ChangeNotification) -> dict[str, str | int]:
+    match notification:
         case SubscriptionChanged(id=id_, version=version):
             return {"id": id_, "version": version}
         case AdministrationChanged(status=status):
             return {"administration": status.value}
 
 
-def _hear(body: object, on_change: OnChange) -> None:
+def _handle(body: object, on_change: OnChange) -> None:
     match body:
         case {"id": str(id_), "version": int(version)}:
             on_change(SubscriptionChanged(id=id_, version=version))
         case {"administration": "online" | "offline" as status}:
             on_change(AdministrationChanged(status=Availability(status)))
         case _:
-            _log.warning("announcement_not_understood")
+            _log.warning("change_notification_invalid")
 
 
 def _connect(url: str, key_prefix: str, *, timeout_s: float) -> Connection:
@@ -218,8 +220,8 @@ def _redis_options(key_prefix: str, timeout_s: float) -> dict[str, Any]:
     }
 
 
-def _established(connection: Connection) -> Any:  # noqa: ANN401  # kombu's channels have no type of their own
-    # kombu takes 0 retries for "for ever" and sleeps between two, so: one retry, at once.
+def _open_channel(connection: Connection) -> Any:  # noqa: ANN401  # kombu's channels have no type of their own
+    # kombu takes 0 retries as "for ever" and sleeps between retries, so: one retry, at once.
     connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, interval_max=0)
     return connection.channel()
 

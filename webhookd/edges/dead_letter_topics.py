@@ -1,8 +1,8 @@
-"""Dead letters as records of a Kafka topic: the original key, value and headers, and why they are there.
+"""Copies dead letters to a Kafka topic: the original key, value and headers, and headers with the cause.
 
 Each record has these headers besides its own, in UTF-8: `webhookd-subscription`, `webhookd-topic`,
-`webhookd-partition`, `webhookd-offset`, `webhookd-cause`, `webhookd-status` (absent without an answer) and
-`webhookd-attempts`. At least once: after a crash a letter may be there twice, with the same position.
+`webhookd-partition`, `webhookd-offset`, `webhookd-cause`, `webhookd-status` (absent without a response) and
+`webhookd-attempts`. At least once: after a crash a dead letter may be in the topic twice, with the same position.
 """
 
 import logging
@@ -13,7 +13,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from webhookd import logs
-from webhookd.flow.dead_letter import CopyFailure, DeadLetter, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 
 FAILURES: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART: CopyFailure.MISSING,
@@ -26,37 +26,37 @@ FAILURES: Final = {
     KafkaError.MSG_SIZE_TOO_LARGE: CopyFailure.TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE: CopyFailure.TOO_LARGE,
 }
-"""What brokers and librdkafka say of one record; everything else is no answer."""
+"""Why brokers or librdkafka refused one record; every other error counts as no answer."""
 
 MESSAGE_BYTES = 1_000_000_000
-"""The topic's own limit decides, not the client's default of a megabyte: a record of that size came out of Kafka."""
+"""The topic's own limit decides, not the client's default of 1 MB: the record came from Kafka."""
 
-DELIVERY_S = 5.0
-ASK_S = 1.0
-"""For one question about a topic that did not take records in time."""
+DELIVERY_TIMEOUT_S = 5.0
+METADATA_TIMEOUT_S = 1.0
+"""Timeout of one metadata request about a topic that did not accept records in time."""
 
 _log = logs.get(__name__)
 _library_log = logging.getLogger("librdkafka")
 
 
 class DeadLetterTopics:
-    """A producer that waits for the brokers' acknowledgement; made on first use, for one thread."""
+    """Produces dead letters and waits for the brokers' acknowledgement. Connects on first use; one thread."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._producer: Producer | None = None
 
-    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[Uncopied]:
-        """Write the letters in their order, and wait until all in-sync replicas have them; blocks.
+    def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
+        """Write the dead letters in order and wait until all in-sync replicas have them. Blocks.
 
-        Returns those that the topic did not take. One without an answer in time may be there all the same.
+        Returns those that the topic did not accept. One that got no answer in time may be in the topic nevertheless.
         """
         producer = self._open()
         failed: dict[int, KafkaError] = {}
-        answered: set[int] = set()
+        reported: set[int] = set()
 
-        def told(index: int, error: KafkaError | None, _message: Message) -> None:
-            answered.add(index)
+        def on_delivery(index: int, error: KafkaError | None, _message: Message) -> None:
+            reported.add(index)
             if error is not None:
                 failed[index] = error
 
@@ -67,32 +67,34 @@ class DeadLetterTopics:
                     dead_letter.value,
                     dead_letter.key,
                     headers=_headers(dead_letter),
-                    on_delivery=partial(told, index),
+                    on_delivery=partial(on_delivery, index),
                 )
             except KafkaException as error:
-                told(index, error.args[0], Message())
-            except BufferError:  # librdkafka's queue is full: the next round has room
+                on_delivery(index, error.args[0], Message())
+            except BufferError:  # librdkafka's queue is full: the next call sends the rest
                 break
         producer.flush(timeout_s)
         if any(error.fatal() for error in failed.values()):
-            self._producer = None  # it takes nothing more; the next one does
-        left = [index for index in range(len(dead_letters)) if index in failed or index not in answered]
+            self._producer = None  # a fatal error: this producer cannot be used any more
+        left = [index for index in range(len(dead_letters)) if index in failed or index not in reported]
         if not left:
             return []
-        _log.warning("dead_letters_uncopied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), "")))
-        return self._explained(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
+        _log.warning(
+            "dead_letters_not_copied", topic=topic, count=len(left), detail=str(next(iter(failed.values()), ""))
+        )
+        return self._with_reasons(producer, topic, [(dead_letters[index], failed.get(index)) for index in left])
 
-    def _explained(
+    def _with_reasons(
         self, producer: Producer, topic: str, left: Sequence[tuple[DeadLetter, KafkaError | None]]
-    ) -> list[Uncopied]:
+    ) -> list[FailedCopy]:
         failures = [FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else None for _, error in left]
         if all(failure in {None, CopyFailure.NO_ANSWER} for failure in failures):
-            # librdkafka waits for a topic that it does not find until the record's time is over, and says only that.
-            unexplained = _state_of(producer, topic)
+            # For a missing topic librdkafka reports only a timeout, so ask for the topic's metadata.
+            unexplained = _topic_failure(producer, topic)
         else:
             unexplained = CopyFailure.NO_ANSWER
         return [
-            Uncopied(dead_letter, unexplained if failure in {None, CopyFailure.NO_ANSWER} else failure)
+            FailedCopy(dead_letter, unexplained if failure in {None, CopyFailure.NO_ANSWER} else failure)
             for (dead_letter, _), failure in zip(left, failures, strict=True)
         ]
 
@@ -104,10 +106,10 @@ class DeadLetterTopics:
                     "client.id": "webhookd-dead-letters",
                     "enable.idempotence": True,
                     "message.max.bytes": MESSAGE_BYTES,
-                    # A broker refuses a whole batch for one record: here each record has its own answer.
+                    # A broker refuses a whole batch because of one record, so each record is a batch of its own.
                     "batch.num.messages": 1,
-                    # Given up soon, and tried again by who asked: what waits in here cannot be taken back.
-                    "message.timeout.ms": int(DELIVERY_S * 1000),
+                    # A short timeout, because records in this queue cannot be withdrawn. The caller tries again.
+                    "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
                     "allow.auto.create.topics": False,
                 },
                 logger=_library_log,
@@ -115,9 +117,9 @@ class DeadLetterTopics:
         return self._producer
 
 
-def _state_of(producer: Producer, topic: str) -> CopyFailure:
+def _topic_failure(producer: Producer, topic: str) -> CopyFailure:
     try:
-        error = producer.list_topics(topic, timeout=ASK_S).topics[topic].error
+        error = producer.list_topics(topic, timeout=METADATA_TIMEOUT_S).topics[topic].error
     except KafkaException:
         return CopyFailure.NO_ANSWER
     return FAILURES.get(error.code(), CopyFailure.NO_ANSWER) if error else CopyFailure.NO_ANSWER

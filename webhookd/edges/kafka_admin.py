@@ -1,8 +1,8 @@
-"""What is asked of Kafka beside reading: where topics end, what groups without members have committed.
+"""Kafka administration: end offsets of topics, and committed offsets of consumer groups without members.
 
-One admin client per process, made on first use: librdkafka does not survive a fork. Every call has one time budget
-for all its steps and raises KafkaUnavailable when that is used up. Works on librdkafka's mock cluster too, which
-knows these requests (but neither DescribeTopics nor DeleteGroups).
+One admin client per process, created on first use: librdkafka does not survive a fork. Every call has one time budget
+for all its steps and raises KafkaUnavailable when that is used up. It works on librdkafka's mock cluster too, which
+supports these requests, but neither DescribeTopics nor DeleteGroups.
 """
 
 import logging
@@ -27,8 +27,8 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock
 from webhookd.edges.kafka_consumer import member_config
-from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, look
-from webhookd.edges.topic_write_rules import rules_of
+from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, describe_topics
+from webhookd.edges.topic_write_rules import topic_write_rules
 from webhookd.errors import Conflict, GroupDenied, KafkaUnavailable, TopicDenied
 from webhookd.flow.offsets.position import Committed, Partition
 from webhookd.flow.offsets.topic_metadata import TopicRules
@@ -38,7 +38,7 @@ Offsets = Mapping[str, Mapping[int, int]]
 
 Answer = TypeVar("Answer")
 
-CHANGING: Final = frozenset(
+RETRIABLE: Final = frozenset(
     {
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -50,69 +50,71 @@ CHANGING: Final = frozenset(
         KafkaError._NOENT,  # noqa: SLF001  # librdkafka's own codes begin with an underscore
     }
 )
-"""The cluster is being changed at this moment (topic made or deleted, leader elected): ask again."""
+"""The cluster is changing at the moment (topic created or deleted, leader elected): try again."""
 
-OCCUPIED: Final = frozenset({KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH})
+HAS_MEMBERS: Final = frozenset(
+    {KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.STALE_MEMBER_EPOCH}
+)
 """The group has members: only they may commit, and it cannot be deleted."""
 
-ASK_AGAIN_S: Final = 0.1
+RETRY_INTERVAL_S: Final = 0.1
 
 COORDINATOR_S: Final = 2.0
-"""The least time for a request of the admin client to a coordinator that answers others (half of the whole time where
-that is short): its own connection there may be in its back-off of a second."""
+"""The least time that a request of the admin client to a coordinator gets (half of the whole budget where that is
+short): the admin client's own connection may be in its reconnect back-off of a second."""
 
 DELETION_S: Final = 30.0
-"""Longer than anyone waits for it: a deletion may as well happen later, and a request that times out is a risk."""
+"""Longer than any caller waits. A late deletion is fine; a request that times out can crash librdkafka."""
 
 NO_TOPIC: Final = "webhookd-no-topic"
-"""Asked for when only the cluster matters: an answer about one topic costs less than about all."""
+"""Named in metadata requests where only the cluster matters: metadata of one topic costs less than of all."""
 
 _library_log = logging.getLogger("librdkafka")
 
 
 class KafkaAdmin:
-    """End offsets of topics and the offsets of consumer groups; used from any thread.
+    """End offsets of topics and the offsets of consumer groups; any thread. Every call blocks.
 
     `bootstrap_servers` is host:port, comma separated.
     """
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._made: AdminClient | None = None
-        self._making = threading.Lock()
+        self._admin_client: AdminClient | None = None
+        self._lock = threading.Lock()
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
-        """Where each topic ends now, by partition; {} for one that does not exist, and asking does not create it.
+        """Return the current end offset of each topic's partitions; {} for a topic that does not exist.
 
-        An end is what a reader of committed records sees: behind a transaction that is still open it is where that
-        began, so that what the transaction commits later is not missed. Raises TopicDenied for a topic that we may not
-        describe.
+        The call does not create topics. The isolation level is "read committed": while a transaction is open the end is
+        the offset where it began, so what it commits later is not missed. Raises TopicDenied for a topic that webhookd
+        may not describe.
         """
         budget = _Budget(timeout_s)
-        return {topic: self._until_settled(topic, budget) for topic in topics}
+        return {topic: self._end_offsets_retrying(topic, budget) for topic in topics}
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
-        """The UUID of each topic that exists; those that the brokers do not tell are left out.
+        """Return the UUID of each topic that exists; topics whose UUID the brokers do not report are left out.
 
-        Raises TopicDenied for a topic that we may not read, as far as the brokers tell.
+        Raises TopicDenied for a topic that webhookd may not read, as far as the brokers report it.
         """
         try:
-            seen = look(self._client(), topics, _Budget(timeout_s).left_s(), needed=AclOperation.READ)
+            seen = describe_topics(self._client(), topics, _Budget(timeout_s).left_s(), needed=AclOperation.READ)
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         if seen.denied:
             raise TopicDenied(min(seen.denied))
         return dict(seen.ids)
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
-        """How a topic may be written to; what the brokers do not tell in time is left open."""
-        return rules_of(self._client(), topic, timeout_s)
+        """Return the rules for writing to a topic; what the brokers do not report in time is None."""
+        return topic_write_rules(self._client(), topic, timeout_s)
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
-        """Commit into a group without members.
+        """Commit offsets of a group without members.
 
-        Raises Conflict when it has some, since only those may commit then, and TopicDenied for a topic that we may not
-        read.
+        Raises Conflict when it has members, since only they may commit then, and TopicDenied for a topic that webhookd
+        may not read.
         """
         self._commit(
             group,
@@ -121,36 +123,36 @@ class KafkaAdmin:
         )
 
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
-        """What the group has committed in these topics; partitions without a commit are left out.
+        """Return what the group has committed in these topics; partitions without a commit are left out.
 
-        Asked through a consumer that joins nothing, one for each call: the admin client's own request for this takes
-        the process with it when a coordinator has moved (librdkafka 2.16).
+        Uses a new consumer for each call, which does not join the group: the admin client's request for this crashes
+        the process when the coordinator has moved (librdkafka 2.16).
         """
         budget = _Budget(timeout_s)
-        wanted = [TopicPartition(topic, n) for topic in topics for n in self._known_partitions(topic, budget)]
+        wanted = [TopicPartition(topic, n) for topic in topics for n in self._partitions_retrying(topic, budget)]
         if not wanted:
             return {}
         try:
-            found = self._committed(group, wanted, budget)
-            _check(found)
+            found = self._committed_offsets(group, wanted, budget)
+            _raise_errors(found)
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         return {
             Partition(place.topic, place.partition): Committed(offset=place.offset, metadata=place.metadata or "")
             for place in found
             if place.offset >= 0
         }
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit these as they are, texts included, into a group without members; Conflict when it has some."""
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these offsets again with their metadata; the group must not have members (Conflict)."""
         places = [TopicPartition(p.topic, p.number, at.offset, at.metadata) for p, at in commits.items()]
         self._commit(group, places, timeout_s)
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
-        """Be a member of a group for a moment; nothing is committed.
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Join a group and leave it at once; nothing is committed.
 
-        From when a classic group became empty brokers count how long they keep its offsets, whatever is committed
-        afterwards; of the consumer protocol's they count from each commit.
+        This renews the retention of a classic group's offsets: brokers count it from when the group became empty,
+        whatever is committed afterwards. For groups of the consumer protocol they count it from each commit.
         """
         budget = _Budget(timeout_s)
         joined = threading.Event()
@@ -158,13 +160,13 @@ class KafkaAdmin:
         try:
             consumer.subscribe(list(topics), on_assign=lambda *_: joined.set())
             while not joined.is_set():
-                consumer.poll(min(ASK_AGAIN_S, budget.left_s()))
+                consumer.poll(min(RETRY_INTERVAL_S, budget.left_s()))
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         finally:
             consumer.close()
 
-    def _committed(self, group: str, wanted: list[TopicPartition], budget: "_Budget") -> list[TopicPartition]:
+    def _committed_offsets(self, group: str, wanted: list[TopicPartition], budget: "_Budget") -> list[TopicPartition]:
         consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_library_log)
         try:
             return consumer.committed(wanted, timeout=budget.left_s())
@@ -172,13 +174,13 @@ class KafkaAdmin:
             consumer.close()
 
     def _await_coordinator(self, group: str, budget: "_Budget") -> None:
-        """Return when the group's coordinator answers and there is time for a request to it.
+        """Return when the group's coordinator answers and there is time left for a request to it.
 
-        Before each request of the admin client about a group: one that timed out while its coordinator was away has
-        taken the process with it when that came back (librdkafka 2.16: an assertion on `eonce->refcnt`). Raises
-        KafkaException, or KafkaUnavailable.
+        Called before each request of the admin client about a group: a request that timed out while the coordinator was
+        down has crashed the process when it came back (librdkafka 2.16: an assertion on `eonce->refcnt`). Raises
+        KafkaException or KafkaUnavailable.
         """
-        self._committed(group, [TopicPartition(NO_TOPIC, 0)], budget)
+        self._committed_offsets(group, [TopicPartition(NO_TOPIC, 0)], budget)
         if budget.left_s() < min(COORDINATOR_S, budget.timeout_s / 2):
             raise KafkaUnavailable
 
@@ -190,7 +192,7 @@ class KafkaAdmin:
             budget.wait(again)
 
     def delete_group(self, group: str, timeout_s: float) -> None:
-        """Delete a group and its offsets; one that does not exist is fine, one with members raises Conflict."""
+        """Delete a group and its offsets; a missing group is no error. Raises Conflict when it has members."""
         budget = _Budget(timeout_s)
         if str(self._metadata(budget).cluster_id).startswith(MOCK_CLUSTER):
             return
@@ -200,41 +202,41 @@ class KafkaAdmin:
             budget.result(answers[group])
         except KafkaException as error:
             if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
-                raise _translated(error) from error
+                raise _as_webhookd_error(error) from error
 
     def ping(self, timeout_s: float) -> None:
-        """Have one broker answer."""
+        """Check that a broker answers. Raises KafkaUnavailable."""
         self._metadata(_Budget(timeout_s))
 
     def cluster_id(self, timeout_s: float) -> str:
-        """The id of the cluster; empty for one that has none to compare."""
+        """Return the cluster's id; empty for a cluster that has none to compare."""
         return cluster_id_of(self._metadata(_Budget(timeout_s)))
 
     def _client(self) -> AdminClient:
-        with self._making:
-            if self._made is None:
-                self._made = AdminClient(self._config(), logger=_library_log)
-            return self._made
+        with self._lock:
+            if self._admin_client is None:
+                self._admin_client = AdminClient(self._config(), logger=_library_log)
+            return self._admin_client
 
     def _config(self) -> dict[str, str | int | float | bool]:
         return {
             "bootstrap.servers": self._bootstrap_servers,
             "allow.auto.create.topics": False,
-            # A broker that was away is found again within a second, not ten.
+            # A broker that was down is reconnected within a second, not ten.
             "reconnect.backoff.max.ms": 1000,
             "socket.connection.setup.timeout.ms": 3000,
             "log_level": 3,
         }
 
-    def _until_settled(self, topic: str, budget: "_Budget") -> dict[int, int]:
+    def _end_offsets_retrying(self, topic: str, budget: "_Budget") -> dict[int, int]:
         while True:
             try:
-                return self._ends_of(topic, self._partitions(topic, budget), budget)
+                return self._end_offsets_of(topic, self._partitions(topic, budget), budget)
             except KafkaException as error:
                 if _code(error) == DENIED:
                     raise TopicDenied(topic) from error
-                if _code(error) not in CHANGING:
-                    raise _translated(error) from error
+                if _code(error) not in RETRIABLE:
+                    raise _as_webhookd_error(error) from error
                 budget.wait(error)
 
     def _partitions(self, topic: str, budget: "_Budget") -> list[int]:
@@ -245,16 +247,16 @@ class KafkaAdmin:
             return []
         raise KafkaException(found.error)
 
-    def _known_partitions(self, topic: str, budget: "_Budget") -> list[int]:
+    def _partitions_retrying(self, topic: str, budget: "_Budget") -> list[int]:
         while True:
             try:
                 return self._partitions(topic, budget)
             except KafkaException as error:
-                if _code(error) not in CHANGING:
-                    raise _translated(error) from error
+                if _code(error) not in RETRIABLE:
+                    raise _as_webhookd_error(error) from error
                 budget.wait(error)
 
-    def _ends_of(self, topic: str, partitions: Iterable[int], budget: "_Budget") -> dict[int, int]:
+    def _end_offsets_of(self, topic: str, partitions: Iterable[int], budget: "_Budget") -> dict[int, int]:
         wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
         if not wanted:
             return {}
@@ -264,7 +266,9 @@ class KafkaAdmin:
             request_timeout=budget.left_s(),
         )
         ends = {asked.partition: budget.result(answer).offset for asked, answer in answers.items()}
-        if min(ends.values()) < 0:  # librdkafka's success for a partition whose leader did not answer in time
+        if (
+            min(ends.values()) < 0
+        ):  # librdkafka reports success with a negative offset when the leader did not answer in time
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
         return ends
 
@@ -274,27 +278,27 @@ class KafkaAdmin:
         positions: list[TopicPartition],
         budget: "_Budget",
     ) -> KafkaException | None:
-        """Commit; answers the error when it is worth another try."""
+        """Try to commit; returns the error if the call should be tried again."""
         request = [ConsumerGroupTopicPartitions(group, positions)]
         try:
             self._await_coordinator(group, budget)
             answers = self._client().alter_consumer_group_offsets(request, request_timeout=budget.left_s())
-            _check(budget.result(answers[group]).topic_partitions)
+            _raise_errors(budget.result(answers[group]).topic_partitions)
         except KafkaException as error:
-            if _code(error) in CHANGING:
+            if _code(error) in RETRIABLE:
                 return error
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
         return None
 
     def _metadata(self, budget: "_Budget", topic: str = NO_TOPIC) -> ClusterMetadata:
         try:
             return self._client().list_topics(topic, timeout=budget.left_s())
         except KafkaException as error:
-            raise _translated(error) from error
+            raise _as_webhookd_error(error) from error
 
 
 class _Budget:
-    """The time that one call has left for all its steps."""
+    """The time that is left to one call for all its steps."""
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
@@ -313,12 +317,12 @@ class _Budget:
             raise KafkaUnavailable from error
 
     def wait(self, reason: KafkaException) -> None:
-        if self.left_s() <= ASK_AGAIN_S:
-            raise _translated(reason) from reason
-        threading.Event().wait(ASK_AGAIN_S)
+        if self.left_s() <= RETRY_INTERVAL_S:
+            raise _as_webhookd_error(reason) from reason
+        threading.Event().wait(RETRY_INTERVAL_S)
 
 
-def _check(committed: list[TopicPartition]) -> None:
+def _raise_errors(committed: list[TopicPartition]) -> None:
     for position in committed:
         if position.error is not None and position.error.code() == DENIED:
             raise TopicDenied(position.topic)
@@ -330,8 +334,8 @@ def _code(error: KafkaException) -> int:
     return int(error.args[0].code())
 
 
-def _translated(error: KafkaException) -> Conflict | KafkaUnavailable:
+def _as_webhookd_error(error: KafkaException) -> Conflict | KafkaUnavailable:
     detail = str(error.args[0].str())
     if _code(error) == KafkaError.GROUP_AUTHORIZATION_FAILED:
         return GroupDenied(detail)
-    return Conflict(detail) if _code(error) in OCCUPIED else KafkaUnavailable(detail)
+    return Conflict(detail) if _code(error) in HAS_MEMBERS else KafkaUnavailable(detail)

@@ -1,15 +1,15 @@
-"""One consumer group's consumer: batched reads, explicit positions, asynchronous commits.
+"""A member of one consumer group: batched reads, explicit positions, asynchronous commits.
 
-Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Nothing in here blocks but
-`close`, which is for a thread of its own. Nothing here asks a broker and waits: every other call of the consumer, on
-whichever thread, would wait for the answer too, which comes after the long poll of the connection.
+Everything is called from the ingest loop's thread; the callbacks run inside `poll`. Only `close` blocks: call it on
+another thread. No other method waits for a broker. Such a wait lasts until the connection's long poll ends, and every
+other call of the same consumer, on any thread, would wait too.
 
     setting                    why
-    auto.offset.reset=error    a position that Kafka lost must be said, never jumped over
+    auto.offset.reset=error    a position that Kafka does not have any more is reported, never skipped
     queued.*, fetch.*          a bounded queue; without fetch.queue.backoff.ms=10 a full queue sleeps for a second
-    topic.metadata.refresh     topics that appear or grow are found within 10 s
-    enable.partition.eof       says how far a partition was read where no record does: the markers of transactions,
-                               aborted and compacted records take offsets, and no consumer sees them
+    topic.metadata.refresh     new topics and partitions are found within 10 s
+    enable.partition.eof       reports how far a partition was read where no record does so: transaction markers,
+                               aborted and compacted records take offsets, but no consumer sees them
 """
 
 import logging
@@ -23,19 +23,19 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from webhookd import logs
 from webhookd.errors import GroupDenied
-from webhookd.flow.monitoring.kafka_read_errors import GROUP, WHOLE
+from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS, GROUP
 from webhookd.flow.offsets.commit_metadata import encode
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
 POLL_RECORDS = 2000
 FETCH_WAIT_S = 0.4
-"""How long a broker holds an empty fetch. A partition whose queue is full is left out of the fetch of the others, so
-this is also how long it may stall; and a thousand idle consumers ask so often."""
+"""How long a broker holds an empty fetch. A partition whose queue is full is left out of the others' fetch, so it may
+also wait this long. A thousand idle consumers each send a request at this interval."""
 
 QUEUE_KBYTES = 4096
 
 GROUP_REFUSED = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED).str()
-"""A fatal error has no other trace of its cause than librdkafka's text for that."""
+"""librdkafka's text for this error: in a fatal error only the text shows the cause."""
 
 _error = methodcaller("error")
 
@@ -45,20 +45,22 @@ _library_log = logging.getLogger("librdkafka")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerCallbacks:
-    """What the owner hears, on the thread that polls.
+    """The owner's callbacks, called on the thread that polls.
 
-    `reached` tells that a partition was read up to (not including) an offset, where nothing more is to be read at the
-    moment; the records before it are in the same poll or in an earlier one. `failed` gets a partition, all of a topic
-    (number WHOLE), or GROUP; and the error's name in lower case with its text. So does `uncommitted`.
+    `position_required`: Kafka has no valid position of this partition; the owner must seek. `end_reached`: the
+    partition was read up to (not including) this offset, and there is nothing more at the moment; the records before it
+    are in the same poll or in an earlier one. `failed` gets a partition, a whole topic or the group (see
+    flow/monitoring/kafka_read_errors.py), and the error's name in lower case and its text. `commit_failed` gets the
+    partitions, and the same two texts.
     """
 
     assigned: Callable[[Sequence[Partition]], None]
     revoked: Callable[[Sequence[Partition]], None]
     lost: Callable[[Sequence[Partition]], None]
-    unpositioned: Callable[[Partition], None]
-    reached: Callable[[Partition, int], None]
+    position_required: Callable[[Partition], None]
+    end_reached: Callable[[Partition, int], None]
     committed: Callable[[Sequence[Partition]], None]
-    uncommitted: Callable[[Sequence[Partition], str, str], None]
+    commit_failed: Callable[[Sequence[Partition], str, str], None]
     failed: Callable[[Partition, str, str], None]
 
 
@@ -71,11 +73,11 @@ class GroupConsumer:
         group: str,
         topics: Sequence[str],
         protocol: str,
-        listener: ConsumerCallbacks,
+        callbacks: ConsumerCallbacks,
         *,
         fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
-        self._listener = listener
+        self._callbacks = callbacks
         config = member_config(bootstrap_servers, group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
             "enable.partition.eof": True,
@@ -87,20 +89,20 @@ class GroupConsumer:
         )
 
     def poll(self) -> list[Message]:
-        """What has arrived, errors excluded; returns at once.
+        """Return the messages that have arrived, without errors; returns at once.
 
-        Raises KafkaException when the consumer is beyond use, and GroupDenied when that is because it may not use its
-        group (with the consumer protocol; with the classic one it goes on trying).
+        Raises KafkaException after a fatal error. Raises GroupDenied if that is because webhookd may not use the group:
+        with the consumer protocol only; with the classic protocol the consumer keeps trying.
         """
         messages = self._consumer.consume(POLL_RECORDS, 0)
         if any(map(_error, messages)):
             return [message for message in messages if not self._is_error(message)]
         return messages
 
-    def reposition(self, offsets: Mapping[Partition, int]) -> None:
-        """Read these partitions on from exactly these offsets; whatever was fetched of them before is dropped.
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
+        """Continue to read these partitions at exactly these offsets; records fetched before are dropped.
 
-        Raises KafkaException, and moves none, when one of them is not assigned.
+        Raises KafkaException, and moves none of them, when one is not assigned.
         """
         self._consumer.incremental_unassign([_topic_partition(partition) for partition in offsets])
         self._consumer.incremental_assign(
@@ -108,27 +110,27 @@ class GroupConsumer:
         )
 
     def pause(self, partition: Partition) -> None:
-        """Stop fetching; the position stays, what was fetched is thrown away."""
+        """Stop fetching a partition; its position stays, fetched records are dropped."""
         self._consumer.pause([_topic_partition(partition)])
 
     def resume(self, partition: Partition) -> None:
-        """Fetch again."""
+        """Fetch the partition again."""
         self._consumer.resume([_topic_partition(partition)])
 
-    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Ask for a commit and return; a commit that failed is made good by the next one."""
-        self._consumer.commit(offsets=_positions(marks), asynchronous=True)
+    def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Start an asynchronous commit; a later commit makes up for one that fails."""
+        self._consumer.commit(offsets=_positions(offsets), asynchronous=True)
 
-    def end(self, partition: Partition) -> int | None:
-        """The end offset as the last fetch told it; None before the first. Returns at once."""
+    def end_offset(self, partition: Partition) -> int | None:
+        """The end offset of the last fetch; None before the first fetch. Returns at once."""
         offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), cached=True)
         return offsets[1] if offsets[1] >= 0 else None
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Commit a last time, leave the group and free everything. Blocks while the brokers are away."""
+    def close(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Commit a last time, leave the group and free all resources. Blocks while the brokers are unreachable."""
         try:
-            if marks:
-                self._consumer.commit(offsets=_positions(marks), asynchronous=False)
+            if offsets:
+                self._consumer.commit(offsets=_positions(offsets), asynchronous=False)
         except KafkaException as error:
             _log.warning("commit_failed", code="kafka_unavailable", detail=str(error))
         self._consumer.close()
@@ -141,39 +143,39 @@ class GroupConsumer:
             case KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own code names
                 raise GroupDenied(error.str()) if GROUP_REFUSED in error.str() else KafkaException(error)
             case KafkaError._PARTITION_EOF:  # noqa: SLF001
-                self._listener.reached(_place(message), message.offset() or 0)
+                self._callbacks.end_reached(_partition_of(message), message.offset() or 0)
             case KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-                self._listener.unpositioned(_place(message))
+                self._callbacks.position_required(_partition_of(message))
             case _:
-                self._listener.failed(_place(message), _name(error), error.str())
+                self._callbacks.failed(_partition_of(message), _error_name(error), error.str())
         return True
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         failures = {Partition(p.topic, p.partition): p.error or error for p in partitions}
         by_error = defaultdict(list)
         for partition, failure in failures.items():
-            by_error[(_name(failure), failure.str()) if failure else None].append(partition)
-        for told, concerned in by_error.items():
-            if told is None:
-                self._listener.committed(concerned)
+            by_error[(_error_name(failure), failure.str()) if failure else None].append(partition)
+        for reason, concerned in by_error.items():
+            if reason is None:
+                self._callbacks.committed(concerned)
             else:
-                _log.warning("commit_failed", code=told[0], detail=told[1])
-                self._listener.uncommitted(concerned, *told)
+                _log.warning("commit_failed", code=reason[0], detail=reason[1])
+                self._callbacks.commit_failed(concerned, *reason)
 
     def _on_assign(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._listener.assigned([Partition(p.topic, p.partition) for p in partitions])
+        self._callbacks.assigned([Partition(p.topic, p.partition) for p in partitions])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        consumer.resume(partitions)  # librdkafka keeps a pause for the day when the partition comes back
-        self._listener.revoked([Partition(p.topic, p.partition) for p in partitions])
+        consumer.resume(partitions)  # librdkafka would keep the pause until the partition is assigned again
+        self._callbacks.revoked([Partition(p.topic, p.partition) for p in partitions])
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.resume(partitions)
-        self._listener.lost([Partition(p.topic, p.partition) for p in partitions])
+        self._callbacks.lost([Partition(p.topic, p.partition) for p in partitions])
 
 
 def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:
-    """What every member of a group is told: those of one group must agree on how partitions are assigned."""
+    """The configuration of every member: members of one group must agree on how partitions are assigned."""
     config: dict[str, Any] = {
         "bootstrap.servers": bootstrap_servers,
         "group.id": group,
@@ -194,17 +196,17 @@ def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str
     return config
 
 
-def _name(error: KafkaError) -> str:
-    """What librdkafka calls an error, in lower case; its own ones lose the underscore that they begin with."""
+def _error_name(error: KafkaError) -> str:
+    """An error's name in lower case, without the leading underscore of librdkafka's own errors."""
     return error.name().lower().lstrip("_")
 
 
-def _place(message: Message) -> Partition:
-    """What an error is about; librdkafka gives one without a topic any partition."""
+def _partition_of(message: Message) -> Partition:
+    """What an error is about. In an error without a topic librdkafka's partition number has no meaning."""
     topic, number = message.topic(), message.partition()
     if topic is None:
         return GROUP
-    return Partition(topic, WHOLE if number is None else number)
+    return Partition(topic, ALL_PARTITIONS if number is None else number)
 
 
 def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPartition:
@@ -213,5 +215,8 @@ def _topic_partition(partition: Partition, offset: int | None = None) -> TopicPa
     return TopicPartition(partition.topic, partition.number, offset)
 
 
-def _positions(marks: Mapping[Partition, OffsetAndMetadata]) -> list[TopicPartition]:
-    return [TopicPartition(p.topic, p.number, mark.offset, encode(mark.metadata)) for p, mark in marks.items()]
+def _positions(offsets: Mapping[Partition, OffsetAndMetadata]) -> list[TopicPartition]:
+    return [
+        TopicPartition(p.topic, p.number, committed.offset, encode(committed.metadata))
+        for p, committed in offsets.items()
+    ]

@@ -1,8 +1,8 @@
-"""Whether a process can read Kafka, and which cluster it is: one small question, asked again and again.
+"""Checks whether this process can read Kafka, and which cluster it is, with one small metadata request.
 
-The question goes to the addresses that the brokers advertise, as reading does. The bootstrap servers may answer
-although no broker can be reached at the address that it gives (a load balancer, a wrong `advertised.listeners`): such
-a process reads nothing. One broker that answers is enough.
+The request goes to the addresses that the brokers advertise, as reading does. Bootstrap servers may answer although no
+broker is reachable at its advertised address (a load balancer, a wrong `advertised.listeners`): such a process can read
+nothing. One broker that answers is enough.
 """
 
 import logging
@@ -18,54 +18,54 @@ from webhookd.edges.kafka_admin import NO_TOPIC
 from webhookd.edges.kafka_topics import cluster_id_of
 from webhookd.errors import KafkaUnavailable
 
-SHORTEST_S = 0.1
-"""What a question gets when learning the addresses took the whole time."""
+MIN_REQUEST_S = 0.1
+"""The timeout of the request when fetching the addresses has used up the time."""
 
 _library_log = logging.getLogger("librdkafka")
 
 
 class KafkaProbe:
-    """Asks the cluster; used from any thread, one question at a time. Made after a fork."""
+    """Sends the request; any thread, one request at a time. Create it after a fork."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._bootstrap: AdminClient | None = None
         self._brokers: AdminClient | None = None
         self._addresses: frozenset[str] = frozenset()
-        self._moved = True
+        self._addresses_stale = True
         self._lock = Lock()
 
     def cluster_id(self, timeout_s: float) -> str:
-        """The cluster's id, from a broker at its advertised address; empty for one that has none to compare.
+        """Return the cluster's id, from a broker at its advertised address; empty for a cluster that has none.
 
         Raises KafkaUnavailable when no broker answers there in time.
         """
         ends_at = clock.monotonic() + timeout_s
         with self._lock:
-            if self._moved:  # or not known yet: the bootstrap servers say where the brokers are
-                self._learn(timeout_s)
-            self._moved = True
-            found = _asked(self._brokers, max(SHORTEST_S, ends_at - clock.monotonic()))
-            self._moved = False
-            self._use(found)
+            if self._addresses_stale:  # or not known yet: the bootstrap servers return the brokers' addresses
+                self._fetch_addresses(timeout_s)
+            self._addresses_stale = True
+            found = _metadata(self._brokers, max(MIN_REQUEST_S, ends_at - clock.monotonic()))
+            self._addresses_stale = False
+            self._set_addresses(found)
         return cluster_id_of(found)
 
-    def _learn(self, timeout_s: float) -> None:
+    def _fetch_addresses(self, timeout_s: float) -> None:
         if self._bootstrap is None:
             self._bootstrap = _client(self._bootstrap_servers)
-        self._use(_asked(self._bootstrap, timeout_s))
+        self._set_addresses(_metadata(self._bootstrap, timeout_s))
 
-    def _use(self, found: ClusterMetadata) -> None:
-        """Ask at these addresses from here on; a broker that is down is not named, and comes back."""
+    def _set_addresses(self, found: ClusterMetadata) -> None:
+        """Send later requests to these addresses. A broker that is down is missing here, but may come back."""
         addresses = frozenset(_address(broker) for broker in found.brokers.values())
         if not addresses <= self._addresses:
             self._addresses = addresses
             self._brokers = _client(",".join(sorted(addresses)))
 
 
-def _asked(client: AdminClient | None, timeout_s: float) -> ClusterMetadata:
+def _metadata(client: AdminClient | None, timeout_s: float) -> ClusterMetadata:
     if client is None:
-        raise KafkaUnavailable("the bootstrap servers name no broker")
+        raise KafkaUnavailable("the bootstrap servers return no broker")
     try:
         return client.list_topics(NO_TOPIC, timeout=timeout_s)
     except KafkaException as error:

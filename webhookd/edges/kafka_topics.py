@@ -1,4 +1,4 @@
-"""What the cluster says about topics: how many partitions each has, which UUID, and whether we may know it."""
+"""Topic metadata from the cluster: partitions, UUID, and whether webhookd is authorised."""
 
 from collections.abc import Collection
 from concurrent.futures import Future
@@ -13,78 +13,81 @@ from confluent_kafka.admin._topic import TopicDescription
 from webhookd.flow.offsets.topic_metadata import Topics
 
 MOCK_CLUSTER = "mockCluster"
-"""How librdkafka's mock names itself; a request it does not know can make librdkafka abort the process later on."""
+"""How librdkafka's mock cluster id begins. A request that the mock does not support can abort the process later."""
 
 DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
 
 
 def cluster_id_of(metadata: ClusterMetadata) -> str:
-    """The id to compare clusters by; empty for one that has none.
+    """The id by which clusters are compared; empty for a cluster that has none.
 
-    librdkafka's mock makes a new id at each start, and brokers before 0.10.1 have none.
+    librdkafka's mock creates a new id at each start, and brokers before 0.10.1 have none.
     """
     id_: str | None = metadata.cluster_id
     return "" if id_ is None or id_.startswith(MOCK_CLUSTER) else id_
 
 
-def look(
+def describe_topics(
     client: AdminClient, topics: Collection[str], timeout_s: float, *, needed: AclOperation | None = None
 ) -> Topics:
-    """What the cluster says about these topics; blocks for at most about `timeout_s`.
+    """Describe these topics; blocks for at most about `timeout_s`.
 
-    With `needed` a topic counts as denied too when that operation on it is not authorised; brokers that do not tell
-    which are count as allowing it. The mock cluster tells no UUIDs; a topic that the cluster cannot tell about now is
-    left out. Raises KafkaException when nothing is answered.
+    With `needed` a topic counts as denied also when that operation is not authorised; brokers that do not report the
+    authorised operations count as allowing it. The mock cluster reports no UUIDs. A topic that the cluster cannot
+    describe now is left out. Raises KafkaException when no topic can be described.
     """
     if not topics:
         return Topics()
     some = client.list_topics(next(iter(topics)), timeout=timeout_s)
     if str(some.cluster_id).startswith(MOCK_CLUSTER):
-        return _listed(client, topics, timeout_s)
+        return _from_listing(client, topics, timeout_s)
     answers = client.describe_topics(
         TopicCollection(sorted(topics)),
         include_authorized_operations=needed is not None,
         request_timeout=timeout_s,
     )
-    found: dict[str, TopicDescription] = {}
+    described: dict[str, TopicDescription] = {}
     refused: dict[str, KafkaException] = {}
     for topic, answer in answers.items():
         try:
-            found[topic] = _answered(answer, timeout_s)
+            described[topic] = _result(answer, timeout_s)
         except KafkaException as error:
             refused[topic] = error
     missing = {topic for topic, error in refused.items() if error.args[0].code() in MISSING}
     denied = {topic for topic, error in refused.items() if error.args[0].code() == DENIED}
-    denied |= {topic for topic, told in found.items() if needed is not None and not _allows(told, needed)}
-    if refused and not (found or missing or denied):
+    denied |= {
+        topic for topic, description in described.items() if needed is not None and not _allows(description, needed)
+    }
+    if refused and not (described or missing or denied):
         raise next(iter(refused.values()))
     return Topics(
-        partitions={topic: len(told.partitions) for topic, told in found.items()} | dict.fromkeys(missing, 0),
-        ids={topic: str(told.topic_id) for topic, told in found.items()},
+        partitions={topic: len(description.partitions) for topic, description in described.items()}
+        | dict.fromkeys(missing, 0),
+        ids={topic: str(description.topic_id) for topic, description in described.items()},
         denied=frozenset(denied),
-        leaderless={topic: lost for topic, told in found.items() if (lost := _leaderless(told))},
+        leaderless={topic: lost for topic, description in described.items() if (lost := _leaderless(description))},
     )
 
 
-def _listed(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
+def _from_listing(client: AdminClient, topics: Collection[str], timeout_s: float) -> Topics:
     listed = client.list_topics(timeout=timeout_s).topics
     return Topics(partitions={topic: len(listed[topic].partitions) if topic in listed else 0 for topic in topics})
 
 
-def _answered(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescription:
+def _result(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescription:
     try:
         return answer.result(timeout_s)
     except FutureTimeout as error:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error  # noqa: SLF001 - librdkafka's own code names
 
 
-def _allows(told: TopicDescription, needed: AclOperation) -> bool:
-    """Whether an operation is authorised; a list without DESCRIBE, which this was, is none that can be relied on."""
-    allowed = told.authorized_operations or ()
+def _allows(description: TopicDescription, needed: AclOperation) -> bool:
+    """Whether an operation is authorised. A list without DESCRIBE, the operation just made, is not reliable."""
+    allowed = description.authorized_operations or ()
     return needed in allowed or AclOperation.DESCRIBE not in allowed
 
 
-def _leaderless(told: TopicDescription) -> tuple[int, ...]:
-    leaders: list[tuple[int, Node | None]] = [(partition.id, partition.leader) for partition in told.partitions]
+def _leaderless(description: TopicDescription) -> tuple[int, ...]:
+    leaders: list[tuple[int, Node | None]] = [(partition.id, partition.leader) for partition in description.partitions]
     return tuple(number for number, leader in leaders if leader is None)

@@ -1,4 +1,4 @@
-"""kombu over the Redis that takes writes: what connections to the broker are made of, for tasks and announcements."""
+"""A kombu transport that connects to the Redis primary, for tasks and change notifications."""
 
 import contextlib
 from typing import Any
@@ -12,29 +12,29 @@ from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, PrimaryConnectio
 
 
 class PrimaryChannel(redis.Channel):
-    """A channel whose connections lead to the primary, or say with a connection error that they do not.
+    """A channel whose connections lead to the primary, or raise a connection error when they do not.
 
-    kombu 5.7 drops a transport when the first of its channels cannot say goodbye to a dead Redis. The others then give
-    back or acknowledge tasks through nothing: an AttributeError, which ends the worker. Here that is the error which
-    their callers expect. Such tasks come again, and the claim drops what was sent.
+    kombu 5.7 drops a transport when one of its channels fails to close its connection to a dead Redis. When the other
+    channels then acknowledge or requeue tasks, kombu raises an AttributeError, which ends the worker. Here it is the
+    connection error that the callers expect. Such tasks come again, and the claim drops those that were sent.
     """
 
     connection_class = PrimaryConnection
     connection_class_ssl = PrimarySSLConnection
 
-    def write(self) -> None:
-        """Write something. Raises redis' errors when the server takes no writes."""
+    def check_writable(self) -> None:
+        """Write a key. Raises redis' errors when the server accepts no writes."""
         with self.conn_or_acquire() as client:
             client.set(WRITABLE, 1, px=WRITABLE_MS)
 
-    def ask_whether_primary(self) -> None:
-        """Raises NotPrimary when the server is none; a primary whose memory or disk is full is one all the same."""
+    def check_primary(self) -> None:
+        """Raises NotPrimary when the server is a replica; a primary whose memory or disk is full passes."""
         with contextlib.suppress(ResponseError):
-            self.write()
+            self.check_writable()
 
     def _put_fanout(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - kombu's
-        # A replica takes a PUBLISH as well, and only those hear it who listen there: a write is refused.
-        self.ask_whether_primary()
+        # A replica accepts a PUBLISH too, but only its own subscribers receive it. It refuses a write.
+        self.check_primary()
         super()._put_fanout(*args, **options)  # type: ignore[no-untyped-call]
 
     def _connparams(self, *args: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - kombu's
@@ -45,35 +45,35 @@ class PrimaryChannel(redis.Channel):
 
 
 class PrimaryTransport(redis.Transport):
-    """What a connection to Redis is made of."""
+    """The transport with that channel."""
 
     Channel = PrimaryChannel
 
 
 class _OnPrimary(Connection):
-    """A connection to the broker: for Redis to its primary."""
+    """A connection to the broker; with Redis, to its primary."""
 
     def get_transport_cls(self) -> type[Any]:
-        """The transport of the URL; for Redis our own kind."""
+        """The transport of the URL; for Redis the one above."""
         found: type[Any] = super().get_transport_cls()  # type: ignore[no-untyped-call]
         return PrimaryTransport if found is redis.Transport else found
 
 
 class _Pooled(_OnPrimary, PooledConnection):
-    """One of a pool's."""
+    """Such a connection in a pool."""
 
 
 class _BrokerPool(ConnectionPool):
-    """kombu's own makes connections of one kind, whatever it was made of."""
+    """kombu's own pool always creates plain connections, whatever class it was created from."""
 
     def new(self) -> _Pooled:
-        """One more connection; not opened yet."""
+        """Create a connection; it is not opened yet."""
         return _Pooled(self, **dict(self.connection._info(resolve=False)))  # type: ignore[no-untyped-call]  # noqa: SLF001 - so does kombu
 
 
 class PrimaryBroker(_OnPrimary):
-    """A connection to the broker, and to a pool of them."""
+    """A connection to the broker that can also create a pool of such connections."""
 
     def Pool(self, limit: int | None = None, **options: Any) -> _BrokerPool:  # noqa: ANN401, N802 - kombu's
-        """A pool of such connections."""
+        """Create a pool of such connections."""
         return _BrokerPool(self, limit, **options)  # type: ignore[no-untyped-call]

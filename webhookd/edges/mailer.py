@@ -1,17 +1,17 @@
-"""Mails over SMTP: STARTTLS or TLS as set and never less, a login, and a bound on every wait.
+"""Sends mail over SMTP. It uses STARTTLS or TLS as set, never an unencrypted connection instead, and bounds every wait.
 
-Each recipient gets a mail of its own, so that nothing about one address touches the others:
+Each recipient gets a mail of its own, so that a failure at one address does not affect the others:
 
-the server, or the address                           the recipient's fate
+the server's reply, or the address                   result for the recipient
 2xx to everything                                    delivered
-4xx to the recipient or the text, a broken line      later
+4xx to the recipient or the text, a lost connection  later
 5xx to the recipient or the text                     refused
-no address (flow/alerting/mail_address.py)                    refused, and the server is not asked
+invalid (flow/alerting/mail_address.py)              refused, without asking the server
 not ASCII before the @, and no SMTPUTF8 offered      refused
 
-No connection, a bad login and a refused sender are the server's, not a recipient's: MailUnavailable.
+A failed connection, a failed login and a refused sender concern the server, not a recipient: MailUnavailable.
 
-A connection is made for each mail: alerts are few, and what holds none cannot hold a broken one.
+Each mail opens a connection of its own: alerts are rare, and a kept connection could be broken.
 """
 
 import smtplib
@@ -34,50 +34,52 @@ from webhookd.flow.alerting.mail_address import MailAddress, parse_address
 from webhookd.settings import Settings
 
 STEP_S = 10.0
-"""Connecting, and each answer of the server."""
+"""Timeout of connecting, and of each reply of the server."""
 
 TRY_S = 120.0
-"""After so long no further recipient is begun: with the steps before and after, less than a claim
-(store/mail_outbox.py)."""
+"""After this time no further recipient is started. With the steps before and after it is shorter than the claim of a
+mail (store/mail_outbox.py)."""
 
-_POLICY = SMTP.clone(cte_type="7bit")  # not every server takes more
+_POLICY = SMTP.clone(cte_type="7bit")  # not every server accepts 8-bit text
 
 
 class Mailer:
-    """Sends mails through the server in the settings; used from any thread, and blocks.
+    """Sends mail through the server in the settings. Blocks; any thread.
 
-    Raises UnusableSetting for settings that no mail can be sent with.
+    Raises UnusableSetting for settings with which no mail can be sent.
     """
 
     def __init__(self, settings: Settings, *, step_s: float = STEP_S) -> None:
         sender = _sender(settings.mail_from)
         self._sender = sender.spec
-        # Also what this side calls itself: looking that up could wait for a name server without a bound.
+        # It is also the name in EHLO: looking up this host's name could wait for a name server without a timeout.
         self._domain = sender.domain
         self._settings = settings
         self._step_s = step_s
         self._context = None if settings.smtp_security == "none" else _context(settings.smtp_ca_file)
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
-        """Have the server take the mail for each recipient; returns what became of each.
+        """Send the mail to each recipient; returns a result for each.
 
-        Raises MailUnavailable when nobody could be tried: the server cannot be reached, or takes nothing from here.
+        Raises MailUnavailable when no recipient could be tried: the server is unreachable, or refuses the sender.
         """
-        settled, addresses = _parsed(mail)
+        settled, addresses = _parse_recipients(mail)
         if addresses:
             with self._connected() as server:
                 server.ehlo_or_helo_if_needed()
-                settled += self._each(server, mail, addresses)
+                settled += self._send_to_each(server, mail, addresses)
         return tuple(settled)
 
-    def _each(self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]) -> list[RecipientResult]:
+    def _send_to_each(
+        self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]
+    ) -> list[RecipientResult]:
         settled: list[RecipientResult] = []
         until = clock.monotonic() + TRY_S
         left = list(addresses)
         while left and clock.monotonic() < until:
             recipient = left.pop(0)
             try:
-                settled.append(self._one(server, mail, recipient, addresses[recipient]))
+                settled.append(self._send_to_one(server, mail, recipient, addresses[recipient]))
             except smtplib.SMTPSenderRefused:
                 if not settled:
                     raise
@@ -85,31 +87,31 @@ class Mailer:
                 break
             except (smtplib.SMTPException, OSError) as error:
                 settled.append(_later(recipient, str(error) or type(error).__name__))
-                break  # the connection is gone, or not to be trusted any more
+                break  # the connection is lost or in an unknown state
         return settled + [_later(recipient, "not tried yet", tried=False) for recipient in left]
 
-    def _one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> RecipientResult:
-        """Raises SMTPSenderRefused, and SMTPException or OSError when the connection is beyond use."""
+    def _send_to_one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> RecipientResult:
+        """Raises SMTPSenderRefused, and SMTPException or OSError when the connection is unusable."""
         if not address.is_ascii and not server.has_extn("smtputf8"):
-            return _refused(recipient, "the mail server takes ASCII addresses only (it does not offer SMTPUTF8)")
+            return _refused(recipient, "the mail server accepts ASCII addresses only (it does not offer SMTPUTF8)")
         try:
             message = self._message(mail, address)
             server.send_message(message, self._sender, [address.spec])
         except MailRefused as error:
             return _refused(recipient, error.detail)
         except smtplib.SMTPRecipientsRefused as error:
-            return _judged(recipient, *error.recipients[address.spec])
+            return _result_of(recipient, *error.recipients[address.spec])
         except smtplib.SMTPDataError as error:
-            return _judged(recipient, error.smtp_code, error.smtp_error)
-        return RecipientResult(recipient=recipient, fate=MailResult.DELIVERED)
+            return _result_of(recipient, error.smtp_code, error.smtp_error)
+        return RecipientResult(recipient=recipient, result=MailResult.DELIVERED)
 
     def ping(self) -> None:
-        """Connect, log in and leave. Raises MailUnavailable."""
+        """Connect, log in and disconnect. Raises MailUnavailable."""
         with self._connected() as server:
             server.noop()
 
     def _message(self, mail: Mail, address: MailAddress) -> EmailMessage:
-        """Raises MailRefused."""
+        """Build the message. Raises MailRefused."""
         message = EmailMessage(policy=_POLICY)
         try:
             message["From"] = self._sender
@@ -132,9 +134,9 @@ class Mailer:
             except BaseException:
                 server.close()
                 raise
-            _leave(server)
+            _quit(server)
         except smtplib.SMTPResponseException as error:
-            raise MailUnavailable(_said(error.smtp_code, error.smtp_error)) from error
+            raise MailUnavailable(_reply_text(error.smtp_code, error.smtp_error)) from error
         except (smtplib.SMTPException, OSError) as error:
             raise MailUnavailable(str(error) or type(error).__name__) from error
 
@@ -157,18 +159,18 @@ class Mailer:
 
 
 class NoMailer:
-    """Where mails go without a mail server: each recipient is refused, so that the outbox and the status say why."""
+    """The mailer without a mail server: refuses each recipient, so that the outbox and the status show why."""
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
-        """Refuse each."""
+        """Refuse each recipient."""
         return tuple(_refused(recipient, "WEBHOOKD_SMTP_HOST is not set") for recipient in mail.recipients)
 
     def ping(self) -> None:
-        """Nobody is asked."""
+        """Nothing to check."""
 
 
 def build_mailer(settings: Settings) -> Mailer | NoMailer:
-    """Where the settings send mails. Raises UnusableSetting."""
+    """Build the mailer of the settings. Raises UnusableSetting."""
     for text in settings.operator_emails:
         try:
             parse_address(text)
@@ -179,18 +181,18 @@ def build_mailer(settings: Settings) -> Mailer | NoMailer:
 
 def _sender(text: str) -> MailAddress:
     if not text:
-        raise UnusableSetting("is needed with a mail server", setting="mail_from")
+        raise UnusableSetting("must be set when WEBHOOKD_SMTP_HOST is set", setting="mail_from")
     try:
         sender = parse_address(text)
     except InvalidInput as error:
         raise UnusableSetting(str(error), setting="mail_from") from error
     if not sender.is_ascii:
-        raise UnusableSetting("must be ASCII before the @: not every mail server takes more", setting="mail_from")
+        raise UnusableSetting("must be ASCII before the @: not every mail server accepts more", setting="mail_from")
     return sender
 
 
-def _parsed(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
-    """Who is refused because it is no address, and the others with their addresses."""
+def _parse_recipients(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
+    """Parse the recipients: results for those that are no address, and the addresses of the others."""
     refused, addresses = [], {}
     for recipient in mail.recipients:
         try:
@@ -200,27 +202,27 @@ def _parsed(mail: Mail) -> tuple[list[RecipientResult], dict[str, MailAddress]]:
     return refused, addresses
 
 
-def _judged(recipient: str, code: int, text: bytes | str) -> RecipientResult:
-    fate = MailResult.REFUSED if code >= 500 else MailResult.LATER
-    return RecipientResult(recipient=recipient, fate=fate, detail=_said(code, text))
+def _result_of(recipient: str, code: int, text: bytes | str) -> RecipientResult:
+    result = MailResult.REFUSED if code >= 500 else MailResult.LATER
+    return RecipientResult(recipient=recipient, result=result, detail=_reply_text(code, text))
 
 
 def _refused(recipient: str, detail: str) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=detail)
+    return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail=detail)
 
 
 def _later(recipient: str, detail: str, *, tried: bool = True) -> RecipientResult:
-    return RecipientResult(recipient=recipient, fate=MailResult.LATER, detail=detail[:300], tried=tried)
+    return RecipientResult(recipient=recipient, result=MailResult.LATER, detail=detail[:300], tried=tried)
 
 
-def _leave(server: smtplib.SMTP) -> None:
+def _quit(server: smtplib.SMTP) -> None:
     try:
         server.quit()
     except (smtplib.SMTPException, OSError):
-        server.close()  # the mail is taken, or nothing was asked: how the server says goodbye is its business
+        server.close()  # the mail was accepted, or none was sent: a failed QUIT does not matter
 
 
-def _said(code: int, text: bytes | str) -> str:
+def _reply_text(code: int, text: bytes | str) -> str:
     readable = text.decode(errors="replace") if isinstance(text, bytes) else text
     return f"{code} {readable}".partition("\n")[0][:300]
 
@@ -234,7 +236,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
         if ca_file is not None:
             context.load_verify_locations(ca_file)
     except ssl.SSLError as error:
-        raise UnusableSetting(f"{ca_file}: no certificate: {error}", setting="smtp_ca_file") from error
+        raise UnusableSetting(f"{ca_file}: not a certificate: {error}", setting="smtp_ca_file") from error
     except OSError as error:
         raise UnusableSetting(f"{ca_file}: {error.strerror}", setting="smtp_ca_file") from error
     return context

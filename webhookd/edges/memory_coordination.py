@@ -1,4 +1,4 @@
-"""The board in this process' memory: the embedded default's, under the same contract suite as the one in Redis."""
+"""The coordination store in this process' memory, for the embedded default. One contract suite tests it and Redis'."""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -13,27 +13,27 @@ from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHear
 
 
 class MemoryCoordination:
-    """What RedisBoard answers, for the threads of one process."""
+    """Behaves like RedisCoordination, for the threads of one process."""
 
     def __init__(self, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
         self._silence_s = worker_silence_s
         self._workers: dict[str, tuple[float, WorkerHeartbeat]] = {}
         self._changed = Condition()
-        self._slots: dict[str, tuple[str, str, int]] = {}
+        self._claims: dict[str, tuple[str, str, int]] = {}
         self._payloads: dict[str, bytes] = {}
         self._streams: defaultdict[str, deque[tuple[int, list[Report]]]] = defaultdict(deque)
         self._sequence = 0
 
-    def offer(self, offers: Sequence[Publication]) -> None:
-        """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
+        """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
         with self._changed:
-            for offer in offers:
-                ref = offer.ref
-                self._payloads[payload_key(ref.id, ref.attempt)] = offer.payload
-                self._occupy(ref)
+            for publication in publications:
+                ref = publication.ref
+                self._payloads[payload_key(ref.id, ref.attempt)] = publication.payload
+                self._set_claim_keys(ref)
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
+        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
         with self._changed:
             answers = [self._claim(ref) for ref in refs]
             started = [
@@ -42,16 +42,16 @@ class MemoryCoordination:
                 if not isinstance(answer, ClaimDenied)
             ]
             if started:
-                self._append(refs[0].reply, started)
+                self._append(refs[0].reply_to, started)
             return answers
 
-    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
-        """Whether each delivery is still the one its lanes wait for."""
+    def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+        """Whether each delivery is still the current one of its lanes."""
         with self._changed:
             return [self._holds(ref) for ref in refs]
 
-    def flush(self, flush: ReportFlush) -> None:
-        """Hand over reports and what becomes of the payloads, in one step."""
+    def send_reports(self, flush: ReportFlush) -> None:
+        """Add reports, and keep or drop payloads, in one atomic step."""
         with self._changed:
             self._payloads.update(flush.keep)
             for key in flush.drop:
@@ -59,8 +59,8 @@ class MemoryCoordination:
             for reply, reports in flush.reports.items():
                 self._append(reply, list(reports))
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
-        """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one."""
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+        """Return the reports after `after` ("0" for all), and where to continue; waits up to `wait_s` for one."""
         seen = int(after)
         with self._changed:
             stream = self._streams[reply]
@@ -70,64 +70,66 @@ class MemoryCoordination:
             found = [report for _, reports in stream for report in reports]
             return found, str(stream[-1][0]) if stream else after
 
-    def revoke(self, slots: Sequence[str]) -> None:
-        """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
+    def revoke(self, claim_keys: Sequence[str]) -> None:
+        """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._changed:
-            for slot in slots:
-                self._slots.pop(slot, None)
+            for key in claim_keys:
+                self._claims.pop(key, None)
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
-        """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
+        """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
         with self._changed:
             self._workers[worker.id] = clock.monotonic(), worker
 
-    def withdraw(self, worker_id: str) -> None:
-        """A worker takes no more tasks."""
+    def remove_heartbeat(self, worker_id: str) -> None:
+        """Remove a worker that takes no more tasks."""
         with self._changed:
             self._workers.pop(worker_id, None)
 
-    def workers(self) -> list[WorkerHeartbeat]:
-        """The workers that are alive, by id."""
+    def live_workers(self) -> list[WorkerHeartbeat]:
+        """The workers with a recent heartbeat, sorted by id."""
         with self._changed:
             now = clock.monotonic()
-            self._workers = {id_: said for id_, said in self._workers.items() if now - said[0] <= self._silence_s}
-            found = [replace(worker, silent_s=now - said_at) for said_at, worker in self._workers.values()]
+            self._workers = {
+                id_: heartbeat for id_, heartbeat in self._workers.items() if now - heartbeat[0] <= self._silence_s
+            }
+            found = [replace(worker, silent_s=now - written_at) for written_at, worker in self._workers.values()]
         return sorted(found, key=lambda worker: worker.id)
 
-    def queues(self) -> dict[str, int]:
-        """Nothing: the embedded queues are the Celery application's own, and nobody else's to look into."""
+    def queue_lengths(self) -> dict[str, int]:
+        """Empty: the embedded queues are in the memory of the Celery application."""
         return {}
 
     def now(self) -> float:
-        """The clock of this process, which is everybody's here."""
+        """This process' monotonic clock, which all its threads share."""
         return clock.monotonic()
 
     def ping(self) -> None:
-        """Always there."""
+        """Always reachable."""
 
     def close(self) -> None:
         """Nothing to close."""
 
     def _holds(self, ref: DeliveryRef) -> bool:
-        held = (self._slots.get(slot, ("", "", 0))[:2] for slot in ref.slots())
+        held = (self._claims.get(key, ("", "", 0))[:2] for key in ref.claim_keys())
         return all(pair == (epoch, ref.id) for pair, epoch in zip(held, ref.lanes.values(), strict=True))
 
-    def _occupy(self, ref: DeliveryRef) -> None:
-        for slot, epoch in zip(ref.slots(), ref.lanes.values(), strict=True):
-            if self._slots.get(slot, ("", "", 0))[:2] != (epoch, ref.id):
-                self._slots[slot] = (epoch, ref.id, 0)
+    def _set_claim_keys(self, ref: DeliveryRef) -> None:
+        for key, epoch in zip(ref.claim_keys(), ref.lanes.values(), strict=True):
+            if self._claims.get(key, ("", "", 0))[:2] != (epoch, ref.id):
+                self._claims[key] = (epoch, ref.id, 0)
 
     def _claim(self, ref: DeliveryRef) -> bytes | ClaimDenied:
         if not self._holds(ref):
             return ClaimDenied.STALE
-        slots = ref.slots()
-        if any(self._slots[slot][2] != ref.attempt for slot in slots):
+        claim_keys = ref.claim_keys()
+        if any(self._claims[key][2] != ref.attempt for key in claim_keys):
             return ClaimDenied.TAKEN
         payload = self._payloads.get(payload_key(ref.id, ref.attempt))
         if payload is None:
             return ClaimDenied.STALE
-        for slot, epoch in zip(slots, ref.lanes.values(), strict=True):
-            self._slots[slot] = (epoch, ref.id, ref.attempt + 1)
+        for key, epoch in zip(claim_keys, ref.lanes.values(), strict=True):
+            self._claims[key] = (epoch, ref.id, ref.attempt + 1)
         return payload
 
     def _append(self, reply: str, reports: list[Report]) -> None:

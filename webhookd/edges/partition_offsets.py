@@ -1,14 +1,14 @@
-"""First, end and committed offsets of many partitions at once, over connections that fetch nothing.
+"""First, end and committed offsets of many partitions at once, over connections that do not fetch records.
 
-A question on the consumer that reads waits for the long poll of its connection, and every other call of that consumer
-waits for the question, `consume` with a timeout of 0 and cached look-ups included.
+A request on a consumer that reads waits for the long poll of its connection, and every other call of that consumer
+waits for the request, even `consume` with a timeout of 0 and cached look-ups.
 
-    question     asked through                                            answered for
-    committed    a consumer of the group that joins nothing, one a call   all partitions, or raises
-    bounds       the admin client, two ListOffsets                        those whose leader answers in time
-    ends         the admin client, one ListOffsets                        those whose leader answers in time
+    call             request                                                  result has
+    committed        a new consumer of the group, which does not join it      all partitions, or raises
+    offset_ranges    the admin client, two ListOffsets                        those whose leader answers in time
+    end_offsets      the admin client, one ListOffsets                        those whose leader answers in time
 
-The look-up of the leaders may go to a broker that does not answer: then no partition of the call is answered for.
+The look-up of the leaders may go to a broker that does not answer: then the result has no partition.
 """
 
 import logging
@@ -25,7 +25,7 @@ from webhookd.flow.offsets.commit_metadata import decode
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 
 ANSWER_S: Final = 1.0
-"""librdkafka answers for what is still open when the request's time is up; this is how long that may take it."""
+"""How long librdkafka may take, after a request's timeout, to report the partitions that are still unanswered."""
 
 Answers = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
 
@@ -34,7 +34,7 @@ _library_log = logging.getLogger("librdkafka")
 
 
 class PartitionOffsets:
-    """Used from any thread; every call blocks for at most about its timeout. One for the life of the process."""
+    """Any thread; every call blocks for at most about its timeout. Create one per process and keep it."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._config: dict[str, Any] = {
@@ -42,7 +42,7 @@ class PartitionOffsets:
             "client.id": "webhookd-offsets",
             "allow.auto.create.topics": False,
             "reconnect.backoff.max.ms": 1_000,
-            # Leaders are looked up in what is known of a topic; a partition that was added since is not in there.
+            # Leaders come from cached metadata, which does not have partitions that were added since.
             "metadata.max.age.ms": 1_000,
             "socket.keepalive.enable": True,
         }
@@ -51,7 +51,7 @@ class PartitionOffsets:
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        """What the group has committed, None where nothing is; a partition that is refused is left out.
+        """Return what the group has committed; None without a commit. A partition with an error is left out.
 
         Raises KafkaException when the group's coordinator does not answer.
         """
@@ -62,24 +62,24 @@ class PartitionOffsets:
             found = consumer.committed([TopicPartition(p.topic, p.number) for p in partitions], timeout=timeout_s)
         finally:
             consumer.close()
-        return {Partition(place.topic, place.partition): _mark(place) for place in found if place.error is None}
+        return {Partition(place.topic, place.partition): _committed_of(place) for place in found if place.error is None}
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
-        """What Kafka holds of these partitions; those whose leader does not answer in time are left out."""
-        first = self._ask(partitions, OffsetSpec.earliest(), timeout_s)
-        end = self._ask(partitions, OffsetSpec.latest(), timeout_s)
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+        """Return the first and end offset of these partitions, without those whose leader does not answer in time."""
+        first = self._list_offsets(partitions, OffsetSpec.earliest(), timeout_s)
+        end = self._list_offsets(partitions, OffsetSpec.latest(), timeout_s)
         wait([*first.values(), *end.values()], timeout_s + ANSWER_S)
-        firsts, ends = dict(_answered(first)), dict(_answered(end))
+        firsts, ends = dict(_results(first)), dict(_results(end))
         return {place: OffsetRange(first=firsts[place], end=ends[place]) for place in firsts if place in ends}
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
-        """Where these partitions end; those whose leader does not answer in time are left out."""
-        asked = self._ask(partitions, OffsetSpec.latest(), timeout_s)
-        wait(asked.values(), timeout_s + ANSWER_S)
-        return dict(_answered(asked))
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+        """Return the end offset of these partitions, without those whose leader does not answer in time."""
+        requests = self._list_offsets(partitions, OffsetSpec.latest(), timeout_s)
+        wait(requests.values(), timeout_s + ANSWER_S)
+        return dict(_results(requests))
 
-    def _ask(self, partitions: Collection[Partition], spec: OffsetSpec, timeout_s: float) -> Answers:
-        """One ListOffsets; ends are those that readers of committed records see."""
+    def _list_offsets(self, partitions: Collection[Partition], spec: OffsetSpec, timeout_s: float) -> Answers:
+        """Send one ListOffsets request with the isolation level "read committed"."""
         if not partitions:
             return {}
         return self._client.list_offsets(
@@ -89,9 +89,9 @@ class PartitionOffsets:
         )
 
 
-def _answered(asked: Answers) -> Iterator[tuple[Partition, int]]:
+def _results(requests: Answers) -> Iterator[tuple[Partition, int]]:
     refused = []
-    for place, answer in asked.items():
+    for place, answer in requests.items():
         try:
             offset = answer.result(0).offset
         except (KafkaException, TimeoutError) as error:
@@ -103,5 +103,5 @@ def _answered(asked: Answers) -> Iterator[tuple[Partition, int]]:
         _log.debug("offsets_refused", partitions=len(refused), first=refused[0])
 
 
-def _mark(found: TopicPartition) -> OffsetAndMetadata | None:
+def _committed_of(found: TopicPartition) -> OffsetAndMetadata | None:
     return OffsetAndMetadata(found.offset, decode(found.metadata)) if found.offset >= 0 else None

@@ -1,7 +1,7 @@
-"""Payloads, epochs, claims and reports in Redis.
+"""The coordination store in Redis: payloads, epochs, claims, reports and worker heartbeats.
 
-Every call is one round trip and atomic (a Lua script or one MULTI). All calls block for at most the socket timeout
-and raise QueueUnavailable when Redis does not answer; a call that raised may or may not have happened.
+Every call is atomic and one round trip (a Lua script or one MULTI). Every call blocks for at most the socket timeout
+and raises QueueUnavailable when Redis does not answer. A call that raised may or may not have taken effect.
 """
 
 from collections.abc import Sequence
@@ -26,29 +26,29 @@ from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHear
 _log = logs.get(__name__)
 
 PAYLOAD_TTL_S = 9000
-"""Outlives the longest countdown (1 h) and a redelivery after the visibility timeout on top of it."""
+"""Longer than the longest retry countdown (1 h) plus a redelivery after Celery's visibility timeout."""
 
 COPIED_BYTES = 6000
-"""A longer argument is sent from where it lies. hiredis would pack it into one command, and copy megabytes twice: a
-seventh of what a batch of 100 costs ingest."""
+"""Longer arguments are sent without copying. hiredis would pack them into one command and copy megabytes twice: a
+seventh of ingest's cost of a batch of 100."""
 
 STREAM_TTL_S = 3600
-"""The reports of an ingest process that died are forgotten after so long."""
+"""The reports to an ingest process that has ended expire after this time."""
 
 TRIM_INTERVAL_S = 1.0
 
 STREAM_LENGTH = 100_000
-"""Flushes kept for an ingest process that does not read; older ones only cost a lease."""
+"""Flushes kept for an ingest process that does not read. A report that is lost delays its lane by one lease."""
 
-_OFFER = """
-local offers = cmsgpack.unpack(ARGV[1])
-for i, offer in ipairs(offers) do
-  redis.call('SET', KEYS[2] .. offer[2], ARGV[2 + i], 'EX', ARGV[2])
-  for j = 3, #offer do
-    local slot, stem = offer[j][1], offer[j][2] .. '|' .. offer[1] .. '|'
-    local held = redis.call('HGET', KEYS[1], slot)
-    if not held or string.sub(held, 1, #stem) ~= stem then
-      redis.call('HSET', KEYS[1], slot, stem .. '0')
+_MAKE_CLAIMABLE = """
+local publications = cmsgpack.unpack(ARGV[1])
+for i, publication in ipairs(publications) do
+  redis.call('SET', KEYS[2] .. publication[2], ARGV[2 + i], 'EX', ARGV[2])
+  for j = 3, #publication do
+    local claim_key, prefix = publication[j][1], publication[j][2] .. '|' .. publication[1] .. '|'
+    local current = redis.call('HGET', KEYS[1], claim_key)
+    if not current or string.sub(current, 1, #prefix) ~= prefix then
+      redis.call('HSET', KEYS[1], claim_key, prefix .. '0')
     end
   end
 end
@@ -61,11 +61,11 @@ local answers, granted = {}, {}
 for i, claim in ipairs(claims) do
   local id, attempt, key, verdict = claim[1], claim[2], claim[3], nil
   for j = 4, #claim do
-    local stem = claim[j][2] .. '|' .. id .. '|'
-    local held = redis.call('HGET', KEYS[1], claim[j][1])
-    if not held or string.sub(held, 1, #stem) ~= stem then
+    local prefix = claim[j][2] .. '|' .. id .. '|'
+    local current = redis.call('HGET', KEYS[1], claim[j][1])
+    if not current or string.sub(current, 1, #prefix) ~= prefix then
       verdict = 's'
-    elseif not verdict and tonumber(string.sub(held, #stem + 1)) ~= attempt then
+    elseif not verdict and tonumber(string.sub(current, #prefix + 1)) ~= attempt then
       verdict = 't'
     end
   end
@@ -87,8 +87,8 @@ end
 return answers
 """
 
-# Silence is told by Redis' clock alone: those of the workers' machines differ.
-_ANNOUNCE = """
+# The age of a heartbeat is measured by Redis' clock alone: the clocks of the workers' machines differ.
+_WRITE_HEARTBEAT = """
 local now = redis.call('TIME')
 local now_ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000))
 redis.call('HSET', KEYS[1], ARGV[1], now_ms .. '|' .. ARGV[2])
@@ -96,20 +96,20 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-_WORKERS = """
+_LIVE_WORKERS = """
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-local said, alive = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #said, 2 do
-  local mark = string.find(said[i + 1], '|', 1, true) or 1
-  local silent_ms = now_ms - (tonumber(string.sub(said[i + 1], 1, mark - 1)) or 0)
+local stored, live = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #stored, 2 do
+  local separator = string.find(stored[i + 1], '|', 1, true) or 1
+  local silent_ms = now_ms - (tonumber(string.sub(stored[i + 1], 1, separator - 1)) or 0)
   if math.abs(silent_ms) > tonumber(ARGV[1]) then
-    redis.call('HDEL', KEYS[1], said[i])
+    redis.call('HDEL', KEYS[1], stored[i])
   else
-    alive[#alive + 1] = {math.max(0, silent_ms), string.sub(said[i + 1], mark + 1)}
+    live[#live + 1] = {math.max(0, silent_ms), string.sub(stored[i + 1], separator + 1)}
   end
 end
-return alive
+return live
 """
 
 _granted = msgspec.msgpack.Decoder(list[tuple[str, int]])
@@ -117,7 +117,7 @@ _worker = msgspec.msgpack.Decoder(WorkerHeartbeat)
 
 
 class _Answering(AbstractContextManager[None]):
-    """Redis' own errors become QueueUnavailable. A server that is no primary any more is left by every connection."""
+    """Turns Redis errors into QueueUnavailable. After NotPrimary all connections are reopened."""
 
     def __init__(self, pool: PrimaryPool) -> None:
         self._pool = pool
@@ -130,7 +130,7 @@ class _Answering(AbstractContextManager[None]):
 
 
 class RedisCoordination:
-    """The board on a Redis server; thread-safe."""
+    """The coordination store on a Redis server; thread-safe."""
 
     def __init__(self, url: str, prefix: str, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
         pool = PrimaryPool.from_url(
@@ -144,7 +144,7 @@ class RedisCoordination:
         self._redis = redis.Redis.from_pool(pool)
         self._answering = _Answering(pool)
         self._trim_at = 0.0
-        self._slots = f"{prefix}slots"
+        self._claims = f"{prefix}claims"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
         self._workers = f"{prefix}workers"
@@ -152,48 +152,48 @@ class RedisCoordination:
         # kombu keeps a queue without priorities in a list of the queue's name, behind its `global_keyprefix`.
         self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
         self._silence_ms = round(worker_silence_s * 1000)
-        self._offer = self._redis.register_script(_OFFER)
+        self._make_claimable = self._redis.register_script(_MAKE_CLAIMABLE)
         self._claim = self._redis.register_script(_CLAIM)
-        self._announce = self._redis.register_script(_ANNOUNCE)
-        self._alive = self._redis.register_script(_WORKERS)
+        self._write_heartbeat = self._redis.register_script(_WRITE_HEARTBEAT)
+        self._live_workers = self._redis.register_script(_LIVE_WORKERS)
 
-    def offer(self, offers: Sequence[Publication]) -> None:
-        """Make deliveries claimable. Offering one again keeps the claim it may have met already."""
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
+        """Make deliveries claimable. Repeating it for a delivery keeps an existing claim."""
         with self._answering:
-            index = [[o.ref.id, payload_key(o.ref.id, o.ref.attempt), *_lanes(o.ref)] for o in offers]
-            payloads = [offer.payload for offer in offers]
-            self._offer(
-                keys=[self._slots, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
+            index = [[p.ref.id, payload_key(p.ref.id, p.ref.attempt), *_lanes(p.ref)] for p in publications]
+            payloads = [publication.payload for publication in publications]
+            self._make_claimable(
+                keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
             )
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """Claim the deliveries of one parcel, all of one ingest process; tells it which ones started."""
+        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
         with self._answering:
-            index = [[t.id, t.attempt, payload_key(t.id, t.attempt), *_lanes(t)] for t in refs]
+            index = [[ref.id, ref.attempt, payload_key(ref.id, ref.attempt), *_lanes(ref)] for ref in refs]
             answers: Any = self._claim(
-                keys=[self._slots, self._payloads, self._reports + refs[0].reply],
+                keys=[self._claims, self._payloads, self._reports + refs[0].reply_to],
                 args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
             )
             return [_verdict(answer) for answer in answers]
 
-    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
-        """Whether each delivery is still the one its lanes wait for."""
+    def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+        """Whether each delivery is still the current one of its lanes."""
         with self._answering:
             wanted = [
-                (slot, f"{epoch}|{t.id}|")
-                for t in refs
-                for slot, epoch in zip(t.slots(), t.lanes.values(), strict=True)
+                (claim_key, f"{epoch}|{ref.id}|")
+                for ref in refs
+                for claim_key, epoch in zip(ref.claim_keys(), ref.lanes.values(), strict=True)
             ]
-            held = cast("list[bytes | None]", self._redis.hmget(self._slots, [slot for slot, _ in wanted]))
+            held = cast("list[bytes | None]", self._redis.hmget(self._claims, [claim_key for claim_key, _ in wanted]))
             good = [
-                value is not None and value.startswith(stem.encode())
-                for value, (_, stem) in zip(held, wanted, strict=True)
+                value is not None and value.startswith(prefix.encode())
+                for value, (_, prefix) in zip(held, wanted, strict=True)
             ]
         ends = list(accumulate(len(ref.lanes) for ref in refs))
-        return [all(good[end - len(t.lanes) : end]) for t, end in zip(refs, ends, strict=True)]
+        return [all(good[end - len(ref.lanes) : end]) for ref, end in zip(refs, ends, strict=True)]
 
-    def flush(self, flush: ReportFlush) -> None:
-        """Hand over reports and what becomes of the payloads, in one MULTI."""
+    def send_reports(self, flush: ReportFlush) -> None:
+        """Add reports, and keep or drop payloads, in one MULTI."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key, payload in flush.keep.items():
                 pipe.set(self._payloads + key, payload, ex=PAYLOAD_TTL_S)
@@ -204,10 +204,10 @@ class RedisCoordination:
                 pipe.expire(self._reports + reply, STREAM_TTL_S)
             pipe.execute()
 
-    def reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
-        """The reports that came after `after` ("0" is the first); waits up to `wait_s` for one.
+    def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
+        """Return the reports after `after` ("0" for all), and where to continue; waits up to `wait_s` for one.
 
-        What was read is trimmed about once a second.
+        Reports that were read are trimmed about once a second.
         """
         with self._answering:
             stream = self._reports + reply
@@ -224,11 +224,10 @@ class RedisCoordination:
             return found, last
 
     def _where_to_read_on(self, stream: str, after: str) -> str:
-        """`after`, or the beginning of a stream that has not come so far.
+        """Return `after`, or "0" if the stream's last entry is before it.
 
-        Entries are numbered by Redis' clock. A stream that was lost is begun again by a server whose clock may be
-        behind; so may be the replica's that took over without the last entries. Nothing would be heard until that
-        clock has caught up. What is read twice changes nothing.
+        Redis' clock numbers the entries. After a lost stream or a failover the server's clock may be behind, and then
+        no report would be read until it has caught up. Reading a report twice has no effect.
         """
         try:
             reached: Any = self._redis.xinfo_stream(stream)["last-generated-id"]
@@ -236,44 +235,46 @@ class RedisCoordination:
             return "0"
         return after if _number_of(reached.decode()) >= _number_of(after) else "0"
 
-    def revoke(self, slots: Sequence[str]) -> None:
-        """What is queued or waits for a retry under these lanes' epochs is stale from here on."""
+    def revoke(self, claim_keys: Sequence[str]) -> None:
+        """Make stale what is queued or waits for a retry under the current epochs of these lanes."""
         with self._answering:
-            if slots:
-                self._redis.hdel(self._slots, *slots)
+            if claim_keys:
+                self._redis.hdel(self._claims, *claim_keys)
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
-        """Say that a worker is there, and how busy; it is forgotten when it does not say so again in time."""
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
+        """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
         with self._answering:
-            self._announce(keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms])
+            self._write_heartbeat(
+                keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms]
+            )
 
-    def withdraw(self, worker_id: str) -> None:
-        """A worker takes no more tasks."""
+    def remove_heartbeat(self, worker_id: str) -> None:
+        """Remove a worker that takes no more tasks."""
         with self._answering:
             self._redis.hdel(self._workers, worker_id)
 
-    def workers(self) -> list[WorkerHeartbeat]:
-        """The workers that are alive, by id. What another version says of itself is passed over."""
+    def live_workers(self) -> list[WorkerHeartbeat]:
+        """The workers with a recent heartbeat, sorted by id. Heartbeats of another version are ignored."""
         with self._answering:
-            answers: Any = self._alive(keys=[self._workers], args=[self._silence_ms])
-        found = [worker for silent_ms, said in answers if (worker := _worker_of(said, silent_ms / 1000))]
+            answers: Any = self._live_workers(keys=[self._workers], args=[self._silence_ms])
+        found = [worker for silent_ms, stored in answers if (worker := _worker_of(stored, silent_ms / 1000))]
         return sorted(found, key=lambda worker: worker.id)
 
-    def queues(self) -> dict[str, int]:
-        """How many tasks wait in each queue; those that a worker holds (also for a countdown) wait no more."""
+    def queue_lengths(self) -> dict[str, int]:
+        """The number of waiting tasks by queue, without those that a worker has fetched (also for a countdown)."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key in self._queues.values():
                 pipe.llen(key)
             return dict(zip(self._queues, pipe.execute(), strict=True))
 
     def now(self) -> float:
-        """The clock that everybody shares: Redis' own, in seconds."""
+        """Redis' clock in seconds, which all processes share."""
         with self._answering:
             seconds, micros = self._redis.time()
             return float(seconds + micros / 1e6)
 
     def ping(self) -> None:
-        """Raises QueueUnavailable when Redis does not answer, or takes no writes."""
+        """Raises QueueUnavailable when Redis does not answer or accepts no writes."""
         with self._answering:
             self._redis.set(self._writable, 1, px=WRITABLE_MS)
 
@@ -287,7 +288,7 @@ def _encoded(argument: str | bytes | float) -> bytes:
 
 
 def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
-    return list(zip(ref.slots(), ref.lanes.values(), strict=True))
+    return list(zip(ref.claim_keys(), ref.lanes.values(), strict=True))
 
 
 def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:
@@ -296,22 +297,22 @@ def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:
     return ClaimDenied.TAKEN if answer[0] == b"t" else ClaimDenied.STALE
 
 
-def _worker_of(said: bytes, silent_s: float) -> WorkerHeartbeat | None:
+def _worker_of(stored: bytes, silent_s: float) -> WorkerHeartbeat | None:
     try:
-        return replace(_worker.decode(said), silent_s=silent_s)
+        return replace(_worker.decode(stored), silent_s=silent_s)
     except msgspec.DecodeError as error:
         _log.warning("worker_unreadable", detail=str(error))
         return None
 
 
 def _number_of(entry: str) -> tuple[int, int]:
-    """An entry's number, to be compared."""
+    """A stream entry's id as a comparable number."""
     at_ms, _, count = entry.partition("-")
     return int(at_ms), int(count or 0)
 
 
 def _decode(fields: dict[bytes, bytes]) -> list[Report]:
-    """The reports of one entry. What another version wrote is passed over: it costs a lease, not the reader."""
+    """The reports of one entry. An entry of another version is ignored; its deliveries wait for their lease."""
     try:
         if b"s" in fields:
             started = _granted.decode(fields[b"s"])

@@ -1,9 +1,9 @@
-"""Connections to the Redis that takes writes, whichever that is by now.
+"""Connections to the Redis primary, also after a failover.
 
-In a failover another server becomes the primary, and the old one a replica. Connections that stay open lead to the
-replica for ever: it answers, health checks included, and refuses each write with an error that redis-py takes for the
-command's fault. So that error is made the connection's: it is closed, and what is opened next goes where the address
-leads by now.
+In a failover another server becomes the primary, and the old one a replica. Open connections lead to the replica for
+ever: it answers, health checks included, and refuses each write with an error that redis-py takes for an error of the
+command. Here it is a connection error: the connection is closed, and the next one is opened to where the address leads
+then.
 """
 
 from typing import Any, Final, Self
@@ -12,31 +12,31 @@ import redis
 from redis.connection import AbstractConnection, Connection, SSLConnection
 
 NOT_PRIMARY: Final = frozenset({"READONLY", "UNBLOCKED", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"})
-"""The codes of errors that say: this server takes no writes, another one may.
+"""Error codes that mean: this server accepts no writes, another one may.
 
-UNBLOCKED ends a blocking call when its server becomes a replica; NOREPLICAS is what a primary says that was cut off
-from its replicas. A full memory or disk (OOM, MISCONF) is no such error: another connection leads to the same server.
+UNBLOCKED ends a blocking call when its server becomes a replica. A primary that has lost its replicas returns
+NOREPLICAS. A full memory or disk (OOM, MISCONF) is not in this list: another connection leads to the same server.
 """
 
-IN_SCRIPT: Final = " -READONLY "
-"""Before Redis 7 a script's error has this inside of its text."""
+IN_SCRIPT_ERROR: Final = " -READONLY "
+"""Before Redis 7 the text of a script's error contains this."""
 
 
 WRITABLE: Final = "writable"
-"""A key that is written to see whether Redis takes writes."""
+"""A key that is written to check whether Redis accepts writes."""
 
 WRITABLE_MS: Final = 60_000
 
 
 class NotPrimary(redis.ConnectionError):
-    """The connection led to a server that takes no writes; it is closed, and the command was not carried out."""
+    """The connection led to a server that accepts no writes. It is closed, and the command was not executed."""
 
 
-class _ToPrimary(AbstractConnection):
-    """Closes itself when its server says that it is not the primary."""
+class _PrimaryOnly(AbstractConnection):
+    """A connection that closes itself when its server is not the primary."""
 
     def read_response(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's
-        """The answer to a command. Raises NotPrimary."""
+        """Read the reply to a command. Raises NotPrimary."""
         try:
             return super().read_response(*args, **options)
         except redis.ResponseError as error:
@@ -46,33 +46,33 @@ class _ToPrimary(AbstractConnection):
             raise NotPrimary(_text(error)) from error
 
 
-class PrimaryConnection(_ToPrimary, Connection):
+class PrimaryConnection(_PrimaryOnly, Connection):
     """A connection over TCP."""
 
 
-class PrimarySSLConnection(_ToPrimary, SSLConnection):
+class PrimarySSLConnection(_PrimaryOnly, SSLConnection):
     """A connection over TLS."""
 
 
 class PrimaryPool(redis.ConnectionPool):
-    """Connections to the primary; when one of them led to another server, each of them is opened anew."""
+    """Connections to the primary. After `drop` each of them is reopened before its next use."""
 
     _generation = 0
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:  # noqa: ANN401 - redis-py's
-        """As redis-py does."""
+        """As in redis-py, with the connection classes above."""
         pool = super().from_url(url, **options)
         kinds = {Connection: PrimaryConnection, SSLConnection: PrimarySSLConnection}
         pool.connection_class = kinds.get(pool.connection_class, pool.connection_class)
         return pool
 
     def drop(self) -> None:
-        """Use no connection again that is open now; those in use are closed before their next use."""
+        """Reopen all current connections before their next use."""
         self._generation += 1
 
     def get_connection(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - redis-py's
-        """A connection to use; one that is closed opens when it is used."""
+        """Get a connection; a closed one is opened on use."""
         generation = self._generation
         connection: Any = super().get_connection(*args, **options)
         if getattr(connection, "generation", generation) != generation:
@@ -82,12 +82,12 @@ class PrimaryPool(redis.ConnectionPool):
 
 
 def is_not_primary(error: redis.ResponseError) -> bool:
-    """Whether a server has said so that takes no writes, while another one may."""
+    """Whether the error means that this server accepts no writes, while another one may."""
     text = _text(error)
-    return text.partition(" ")[0] in NOT_PRIMARY or IN_SCRIPT in text
+    return text.partition(" ")[0] in NOT_PRIMARY or IN_SCRIPT_ERROR in text
 
 
 def _text(error: redis.ResponseError) -> str:
-    """What the server said; redis-py takes the codes that it knows out of the text."""
+    """The server's text with its code; redis-py removes the codes that it knows from the text."""
     code = getattr(error, "status_code", None)
     return f"{code} {error}" if code else str(error)

@@ -1,4 +1,4 @@
-"""What the cluster tells of how a topic may be written to."""
+"""The rules for writing to a topic: cleanup policy, and whether webhookd is authorised."""
 
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -18,8 +18,8 @@ WRITERS = frozenset({AclOperation.WRITE, AclOperation.ALL})
 Answer = TypeVar("Answer")
 
 
-def rules_of(client: AdminClient, topic: str, timeout_s: float) -> TopicRules:
-    """The rules of a topic; what the cluster does not tell in time, or to us, is left open. Blocks."""
+def topic_write_rules(client: AdminClient, topic: str, timeout_s: float) -> TopicRules:
+    """Return the rules of a topic; what the cluster does not report in time is None. Blocks."""
     until = clock.monotonic() + timeout_s
     try:
         if str(client.list_topics(topic, timeout=timeout_s).cluster_id).startswith(MOCK_CLUSTER):
@@ -31,8 +31,8 @@ def rules_of(client: AdminClient, topic: str, timeout_s: float) -> TopicRules:
     descriptions = client.describe_topics(
         TopicCollection([topic]), request_timeout=timeout_s, include_authorized_operations=True
     )
-    config = _told(configs[resource], until)
-    description = _told(descriptions[topic], until)
+    config = _result_or_none(configs[resource], until)
+    description = _result_or_none(descriptions[topic], until)
     policy = config.get("cleanup.policy") if config else None
     allowed = description.authorized_operations if description else None
     return TopicRules(
@@ -41,7 +41,7 @@ def rules_of(client: AdminClient, topic: str, timeout_s: float) -> TopicRules:
     )
 
 
-def _told(answer: "Future[Answer]", until: float) -> Answer | None:
+def _result_or_none(answer: "Future[Answer]", until: float) -> Answer | None:
     try:
         return answer.result(max(0.0, until - clock.monotonic()))
     except (FutureTimeout, KafkaException):

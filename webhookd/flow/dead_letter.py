@@ -1,4 +1,4 @@
-"""A record that will not be delivered, kept with its cause; and why a copy of it is not in a Kafka topic."""
+"""A record that will not be delivered, with its cause; and why a Kafka topic did not accept a copy of it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,9 +8,10 @@ from webhookd.flow.offsets.position import Partition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """The record as Kafka gave it, and why it was put aside.
+    """The record as Kafka returned it, and why it is not delivered.
 
-    `status` is the endpoint's last answer (None where there was none) and `attempts` how often it was tried.
+    `status` is the HTTP status of the endpoint's last response (None without one); `attempts` counts the deliveries
+    that were tried.
     """
 
     subscription_id: str
@@ -27,12 +28,12 @@ class DeadLetter:
 
     @property
     def size_bytes(self) -> int:
-        """What holding it in memory costs, about."""
+        """About how much memory it takes."""
         return len(self.key or b"") + len(self.value or b"") + 200
 
 
 class CopyFailure(StrEnum):
-    """Why a Kafka topic did not take a dead letter; the value completes a sentence about the topic."""
+    """Why a Kafka topic did not accept a dead letter; the value completes a sentence about the topic."""
 
     MISSING = "does not exist"
     DENIED = "may not be written to by webhookd (not authorized)"
@@ -42,8 +43,8 @@ class CopyFailure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Uncopied:
-    """A dead letter that the topic did not take."""
+class FailedCopy:
+    """A dead letter that the topic did not accept."""
 
     dead_letter: DeadLetter
     failure: CopyFailure

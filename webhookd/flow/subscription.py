@@ -1,4 +1,4 @@
-"""A subscription as its owner configured it: frozen, and checked before it gets here."""
+"""A subscription as its owner configured it: immutable, and validated before it gets here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ class Start(StrEnum):
 
 
 class OnExhausted(StrEnum):
-    """What becomes of a lane whose batch has no attempt left, or was refused for good."""
+    """What to do when a batch has no attempt left, or the endpoint refused it permanently."""
 
     PAUSE = "pause"
     DEAD_LETTER = "dead_letter"
 
 
 class OnFilterError(StrEnum):
-    """What becomes of a record on whose types a filter raises; one that no other filter rejects."""
+    """What to do with a record that a filter cannot be evaluated on, unless another filter rejects the record."""
 
     DEAD_LETTER = "dead_letter"
     DROP = "drop"
@@ -35,11 +35,11 @@ class RetryAlgorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One topic with the filters a record must all pass.
+    """One topic; a record must pass all filters.
 
-    `start_offsets` are the end offsets, by partition, that the brokers gave before the subscription was answered
-    with 201; a partition that is not in there appeared later and is read from its beginning. They hold for the topic
-    with the UUID `topic_id` only ("" where it is not known): one that was deleted and made again is another topic.
+    `start_offsets` are the end offsets, by partition, that the brokers returned before the API answered 201. A
+    partition that is not among them appeared later and is read from its beginning. The offsets are valid only for the
+    topic with the UUID `topic_id` ("" if it is not known): a topic that was deleted and recreated is another topic.
     """
 
     topic: str
@@ -51,14 +51,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filtering:
-    """What happens where filters cannot judge a record. By default nothing vanishes that no filter has rejected."""
+    """What happens when a filter cannot be evaluated. By default only records that a filter rejects are dropped."""
 
     on_filter_error: OnFilterError = OnFilterError.DEAD_LETTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where the requests go, and the headers they carry (in clear: never log this)."""
+    """The URL of the requests and their headers, which are not masked here: never log them."""
 
     url: str
     headers: tuple[tuple[str, str], ...] = ()
@@ -66,7 +66,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How many records make a request, and how long the first of them waits for the others."""
+    """How many records one request holds, and how long the first of them waits for the others."""
 
     max_batch_size: int = 1
     max_batch_interval_s: float = 1.0
@@ -74,9 +74,9 @@ class Batching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How often a failed batch is tried again (0: never), after what waits, and what happens when that did not help.
+    """How often a failed batch is retried (0: never), how long each retry waits, and what happens after the last one.
 
-    `dead_letter_topic` is a Kafka topic that gets a copy of every dead letter; "" for none.
+    `dead_letter_topic` is a Kafka topic that receives a copy of every dead letter; "" for none.
     """
 
     max_retries: int = 5
@@ -87,16 +87,16 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alerting:
-    """Who is told when deliveries fail."""
+    """Who is mailed when deliveries fail."""
 
     emails: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """What a client registered; `version` grows with every change.
+    """What a client registered; `version` increases with every change.
 
-    `inactive_reason` says why webhookd switched it off ("gone": the endpoint answered 410); "" when its owner did.
+    `inactive_reason` says why webhookd deactivated it ("gone": the endpoint returned 410); "" if its owner did.
     """
 
     id: str

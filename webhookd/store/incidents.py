@@ -4,12 +4,11 @@ What is read here is locked until the transaction ends: of several processes, on
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
-from webhookd.flow.alerting.incident import CALM_S, UNKNOWN_S, Incident
+from webhookd.flow.alerting.incident import FLAP_WINDOW_S, FORGET_UNKNOWN_AFTER_S, Incident
 from webhookd.store.dialects import insert_if_new, upsert
 from webhookd.store.tables import IncidentRow
 
@@ -29,8 +28,10 @@ def lock_prefix(session: Session, prefix: str) -> dict[str, Incident]:
 def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
     """Keys of incidents to check because time has passed: a reminder may be due, or the incident is long over."""
     lasting = and_(IncidentRow.ended_at == 0, IncidentRow.next_mail_at <= now)
-    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.owner_notified, IncidentRow.ended_at <= now - CALM_S)
-    forgotten = and_(IncidentRow.ended_at > 0, IncidentRow.owner_notified, IncidentRow.ended_at <= now - UNKNOWN_S)
+    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.owner_notified, IncidentRow.ended_at <= now - FLAP_WINDOW_S)
+    forgotten = and_(
+        IncidentRow.ended_at > 0, IncidentRow.owner_notified, IncidentRow.ended_at <= now - FORGET_UNKNOWN_AFTER_S
+    )
     query = (
         select(IncidentRow.subject_key)
         .where(or_(lasting, over, forgotten))
@@ -53,10 +54,23 @@ def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, I
         if incident is None:
             session.execute(delete(IncidentRow).where(IncidentRow.subject_key == key))
         elif key in before:
-            upsert(session, IncidentRow, [{"subject_key": key, **asdict(incident)}], keys=["subject_key"])
-        elif not insert_if_new(session, IncidentRow, {"subject_key": key, **asdict(incident)}):
+            upsert(session, IncidentRow, [_row(key, incident)], keys=["subject_key"])
+        elif not insert_if_new(session, IncidentRow, _row(key, incident)):
             late.add(key)
     return late
+
+
+def _row(key: str, incident: Incident) -> dict[str, object]:
+    return {
+        "subject_key": key,
+        "began_at": incident.began_at,
+        "ended_at": incident.ended_at,
+        "told": incident.owner_notified,
+        "mails": incident.mails,
+        "speak_at": incident.next_mail_at,
+        "untold_ranges": incident.unreported_ranges,
+        "untold_records": incident.unreported_records,
+    }
 
 
 def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]:
@@ -65,11 +79,11 @@ def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]
         row.subject_key: Incident(
             began_at=row.began_at,
             ended_at=row.ended_at,
-            told=row.owner_notified,
+            owner_notified=row.owner_notified,
             mails=row.mails,
-            speak_at=row.next_mail_at,
-            untold_ranges=row.unreported_ranges,
-            untold_records=row.unreported_records,
+            next_mail_at=row.next_mail_at,
+            unreported_ranges=row.unreported_ranges,
+            unreported_records=row.unreported_records,
         )
         for row in rows
     }

@@ -3,7 +3,7 @@
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from webhookd.flow.control.membership import Member, owners
+from webhookd.flow.control.membership import Member, participants
 from webhookd.store.dialects import DatabaseNow, upsert
 from webhookd.store.tables import IngestMemberRow
 
@@ -14,7 +14,12 @@ FORGET_S = 86400.0
 def heartbeat(session: Session, member: Member) -> None:
     """Store the heartbeat of this process, and whether it can read Kafka."""
     now = session.scalar(select(DatabaseNow()))
-    row = {"id": member.id, "heartbeat_at": now, "reads_kafka": member.reads, "kafka_reachable_s": member.contact_s}
+    row = {
+        "id": member.id,
+        "heartbeat_at": now,
+        "reads_kafka": member.takes_part,
+        "kafka_reachable_s": member.reachable_s,
+    }
     upsert(session, IngestMemberRow, [row], keys=["id"])
 
 
@@ -24,7 +29,7 @@ def present(session: Session, timeout_s: float) -> list[Member]:
         IngestMemberRow.id
     )
     rows = session.execute(query.where(IngestMemberRow.heartbeat_at >= DatabaseNow() - timeout_s))
-    return [Member(id=row.id, reads=row.reads_kafka, contact_s=row.kafka_reachable_s) for row in rows]
+    return [Member(id=row.id, takes_part=row.reads_kafka, reachable_s=row.kafka_reachable_s) for row in rows]
 
 
 def alive(session: Session, timeout_s: float) -> list[str]:
@@ -34,7 +39,7 @@ def alive(session: Session, timeout_s: float) -> list[str]:
 
 def sharing(session: Session, timeout_s: float) -> list[str]:
     """The ids of the processes among which the subscriptions are divided."""
-    return owners(present(session, timeout_s))
+    return participants(present(session, timeout_s))
 
 
 def leave(session: Session, member_id: str) -> None:

@@ -43,16 +43,16 @@ def note(session: Session, owner: str, settlements: Iterable[RecipientResult], n
     for item in settlements:
         recipient = _key(item.recipient)
         where = and_(MailFailureRow.owner == owner, MailFailureRow.recipient == recipient)
-        if item.fate is MailResult.DELIVERED:
+        if item.result is MailResult.DELIVERED:
             session.execute(delete(MailFailureRow).where(where))
-        elif item.tried or item.fate is MailResult.GIVEN_UP:
+        elif item.tried or item.result is MailResult.GIVEN_UP:
             before = session.execute(select(MailFailureRow.mails, MailFailureRow.since).where(where)).first()
             row = {
                 "owner": owner,
                 "recipient": recipient,
-                "result": item.fate.value,
+                "result": item.result.value,
                 "detail": item.detail,
-                "mails": (before.mails if before else 0) + (item.fate.value in LOST),
+                "mails": (before.mails if before else 0) + (item.result.value in LOST),
                 "since": before.since if before else now,
                 "at": now,
             }

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
-from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, left_over
+from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult, remaining_recipients
 from webhookd.flow.subscription import OnExhausted, Subscription
 from webhookd.store import mail_failures, subscriptions
 from webhookd.store.dialects import insert_if_new
@@ -74,9 +74,9 @@ def claim(session: Session, now: float) -> ClaimedMail | None:
 def settle(session: Session, claimed: ClaimedMail, settlements: Sequence[RecipientResult], now: float) -> None:
     """Store the result of a try; the next one is for the recipients who may still get the mail."""
     mail_failures.note(session, claimed.owner, _still_addressed(session, claimed.owner, settlements), now)
-    left = left_over(settlements)
+    left = remaining_recipients(settlements)
     changes: dict[str, Any] = {"recipients": list(left)}
-    if any(item.fate is MailResult.DELIVERED for item in settlements):
+    if any(item.result is MailResult.DELIVERED for item in settlements):
         changes["sent_at"] = now
     _update(session, claimed, next_try_at=now + wait_s(claimed.tries) if left else None, **changes)
 
@@ -89,7 +89,7 @@ def later(session: Session, claimed: ClaimedMail, now: float) -> None:
 def give_up(session: Session, claimed: ClaimedMail, detail: str, now: float) -> None:
     """No further try; the recipients that are left do not get the mail."""
     given_up = [
-        RecipientResult(recipient=recipient, fate=MailResult.GIVEN_UP, detail=detail)
+        RecipientResult(recipient=recipient, result=MailResult.GIVEN_UP, detail=detail)
         for recipient in claimed.mail.recipients
     ]
     mail_failures.note(session, claimed.owner, _still_addressed(session, claimed.owner, given_up), now)

@@ -24,8 +24,8 @@ STARTS_WITHIN_S = 60.0
 class Counts:
     """Subscriptions by state: `healthy`, `failing`, `unhealthy` and `inactive` add up to `total`.
 
-    `paused` counts those of the unhealthy that have no attempt left, `not_started` the active ones whose version no
-    ingest process has begun with in time.
+    `circuit_open` counts those of the unhealthy that have no attempt left, `not_started` the active ones whose
+    version no ingest process has begun with in time.
     """
 
     total: int = 0
@@ -33,7 +33,7 @@ class Counts:
     failing: int = 0
     unhealthy: int = 0
     inactive: int = 0
-    paused: int = 0
+    circuit_open: int = 0
     not_started: int = 0
     unhealthy_by_reason: Mapping[str, int] = field(default_factory=dict)
     inactive_by_reason: Mapping[str, int] = field(default_factory=dict)
@@ -76,9 +76,11 @@ def count(session: Session, switch: Administration) -> Counts:
             states["not_started"] += number
         if health == Health.UNHEALTHY:
             unhealthy[reason] += number
-            states["paused"] += number * (delivery == DeliveryState.PAUSED)
+            states["circuit_open"] += number * (delivery == DeliveryState.CIRCUIT_OPEN)
         else:
-            states["failing" if delivery in {DeliveryState.FAILING, DeliveryState.PAUSED} else "healthy"] += number
+            states["failing" if delivery in {DeliveryState.FAILING, DeliveryState.CIRCUIT_OPEN} else "healthy"] += (
+                number
+            )
     return Counts(
         **states,
         unhealthy=unhealthy.total(),

@@ -29,12 +29,12 @@ class SeenFault:
 class IngestLoad:
     """Deliveries in flight in a process, and the age of the oldest without a report (seconds, 0 without any).
 
-    `longest_turn_s` is the longest iteration of the ingest loop in the last minute, in seconds.
+    `longest_iteration_s` is the longest iteration of the ingest loop in the last minute, in seconds.
     """
 
     deliveries_in_flight: int
     oldest_unanswered_s: float
-    longest_turn_s: float = 0.0
+    longest_iteration_s: float = 0.0
 
 
 def report(session: Session, member_id: str, faults: Iterable[SystemFault]) -> None:
@@ -55,7 +55,7 @@ def heartbeat(session: Session, member_id: str, ingest_load: IngestLoad) -> None
         "member_id": member_id,
         "deliveries_in_flight": ingest_load.deliveries_in_flight,
         "oldest_unanswered_s": ingest_load.oldest_unanswered_s,
-        "longest_iteration_s": ingest_load.longest_turn_s,
+        "longest_iteration_s": ingest_load.longest_iteration_s,
         "seen_at": session.scalar(select(DatabaseNow())),
     }
     upsert(session, IngestLoadRow, [row], keys=["member_id"])
@@ -80,7 +80,7 @@ def ingest_load(session: Session) -> IngestLoad | None:
     return IngestLoad(
         deliveries_in_flight=sum(row.deliveries_in_flight for row in rows),
         oldest_unanswered_s=max(row.oldest_unanswered_s for row in rows),
-        longest_turn_s=max(row.longest_iteration_s for row in rows),
+        longest_iteration_s=max(row.longest_iteration_s for row in rows),
     )
 
 

@@ -1,1 +1,1 @@
-"""The shipped fakes: what the embedded default and the tests run on instead of an outside system."""
+"""Fakes that ship with webhookd: the embedded default and the tests use them instead of outside systems."""

@@ -1,4 +1,4 @@
-"""Topics and consumer groups in memory, behind the same questions as the real Kafka."""
+"""A fake KafkaAdmin: topics and consumer groups in memory."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,10 +9,10 @@ from webhookd.flow.offsets.topic_metadata import TopicRules
 
 
 class MemoryKafkaAdmin:
-    """What KafkaOffsets answers, told by the test: `ends` and `occupied` are set, `committed` is read.
+    """Behaves like KafkaAdmin. A test sets `ends` and `groups_with_members`, and reads `committed`.
 
-    The texts beside the offsets are in `metadata`; the topics in `denied` may not be used. With `away` set every
-    question is answered as if no broker could be reached.
+    `metadata` has the metadata of the committed offsets. The topics in `denied` may not be used. While `down` is set
+    every call raises KafkaUnavailable.
     """
 
     def __init__(self, ends: dict[str, dict[int, int]] | None = None) -> None:
@@ -21,77 +21,77 @@ class MemoryKafkaAdmin:
         self.ids: dict[str, str] = {}
         self.rules: dict[str, TopicRules] = {}
         self.metadata: dict[str, dict[Partition, str]] = {}
-        self.visits: list[tuple[str, tuple[str, ...], str]] = []
-        self.occupied: set[str] = set()
+        self.joins: list[tuple[str, tuple[str, ...], str]] = []
+        self.groups_with_members: set[str] = set()
         self.denied: set[str] = set()
-        self.away = False
+        self.down = False
         self.cluster = "cluster-in-memory"
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
-        """Where each topic ends now; {} for one that does not exist."""
-        self._answer(timeout_s)
+        """The end offsets of each topic; {} for a topic that does not exist."""
+        self._check_up(timeout_s)
         for topic in self.denied & set(topics):
             raise TopicDenied(topic)
         return {topic: dict(self.ends.get(topic, {})) for topic in topics}
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
-        """The UUIDs the test has set in `ids`."""
-        self._answer(timeout_s)
+        """The UUIDs that the test has set in `ids`."""
+        self._check_up(timeout_s)
         return {topic: self.ids[topic] for topic in topics if topic in self.ids}
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
-        """The rules the test has set in `rules`."""
-        self._answer(timeout_s)
+        """The rules that the test has set in `rules`."""
+        self._check_up(timeout_s)
         return self.rules.get(topic, TopicRules())
 
     def commit(self, group: str, offsets: Offsets, timeout_s: float) -> None:
-        """Commit into a group without members; raises Conflict when it has some."""
+        """Commit offsets of a group. Raises Conflict when it has members."""
         if not offsets:
             return
-        self._answer(timeout_s)
-        self._must_be_free(group)
+        self._check_up(timeout_s)
+        self._check_empty(group)
         kept = self.committed.setdefault(group, {})
         for topic, positions in offsets.items():
             kept.setdefault(topic, {}).update(positions)
 
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """What the group has committed in these topics."""
-        self._answer(timeout_s)
+        self._check_up(timeout_s)
         texts, kept = self.metadata.get(group, {}), self.committed.get(group, {})
         places = {Partition(topic, n): at for topic in topics for n, at in kept.get(topic, {}).items()}
         return {place: Committed(offset=at, metadata=texts.get(place, "")) for place, at in places.items()}
 
-    def commit_again(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit these as they are; raises Conflict when the group has members."""
+    def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
+        """Commit these offsets again with their metadata. Raises Conflict when the group has members."""
         for place, at in commits.items():
             self.commit(group, {place.topic: {place.number: at.offset}}, timeout_s)
             self.metadata.setdefault(group, {})[place] = at.metadata
 
-    def visit(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
-        """Be a member of a group for a moment; noted in `visits`."""
-        self._answer(timeout_s)
-        self.visits.append((group, tuple(topics), protocol))
+    def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
+        """Record the call in `joins`."""
+        self._check_up(timeout_s)
+        self.joins.append((group, tuple(topics), protocol))
 
     def delete_group(self, group: str, timeout_s: float) -> None:
-        """Delete a group and its offsets; one with members raises Conflict."""
-        self._answer(timeout_s)
-        self._must_be_free(group)
+        """Delete a group and its offsets. Raises Conflict when it has members."""
+        self._check_up(timeout_s)
+        self._check_empty(group)
         self.committed.pop(group, None)
         self.metadata.pop(group, None)
 
     def ping(self, timeout_s: float) -> None:
-        """Have one broker answer."""
-        self._answer(timeout_s)
+        """Raises KafkaUnavailable while `down`."""
+        self._check_up(timeout_s)
 
     def cluster_id(self, timeout_s: float) -> str:
-        """The id the test has set in `cluster`."""
-        self._answer(timeout_s)
+        """The id that the test has set in `cluster`."""
+        self._check_up(timeout_s)
         return self.cluster
 
-    def _answer(self, timeout_s: float) -> None:
-        if self.away or timeout_s <= 0:
+    def _check_up(self, timeout_s: float) -> None:
+        if self.down or timeout_s <= 0:
             raise KafkaUnavailable
 
-    def _must_be_free(self, group: str) -> None:
-        if group in self.occupied:
+    def _check_empty(self, group: str) -> None:
+        if group in self.groups_with_members:
             raise Conflict("the group has members")

@@ -1,4 +1,4 @@
-"""A mail server in memory, behind the same two questions as the real one."""
+"""A fake Mailer: a mail server in memory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,48 +10,50 @@ from webhookd.flow.alerting.mail_address import parse_address
 
 
 class MemoryMailer:
-    """What Mailer answers, told by the test: `sent` is read, `away` and the recipients below are set.
+    """Behaves like Mailer. A test sets `down` and the recipients below, and reads `sent`.
 
-    `sent` has a mail for each recipient that it was delivered to. Recipients in `refused` are refused for good, those
-    in `busy` may be taken later; without `smtputf8` so is refused what is not ASCII before the @.
+    `sent` has one mail for each recipient to whom it was delivered. Recipients in `refused` are refused, those in
+    `deferred` get a temporary failure. Without `smtputf8` addresses that are not ASCII before the @ are refused.
     """
 
     def __init__(self) -> None:
         self.sent: list[Mail] = []
-        self.away = False
+        self.down = False
         self.smtputf8 = True
         self.refused: set[str] = set()
-        self.busy: set[str] = set()
+        self.deferred: set[str] = set()
         self._changed = Condition()
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
-        """Take the mail; returns what became of each recipient."""
+        """Accept the mail; returns a result for each recipient."""
         self.ping()
-        settled = tuple(self._settled(mail, recipient) for recipient in mail.recipients)
+        settled = tuple(self._result_for(mail, recipient) for recipient in mail.recipients)
         with self._changed:
             self.sent += [
-                replace(mail, recipients=(item.recipient,)) for item in settled if item.fate is MailResult.DELIVERED
+                replace(mail, recipients=(item.recipient,)) for item in settled if item.result is MailResult.DELIVERED
             ]
             self._changed.notify_all()
         return settled
 
     def ping(self) -> None:
-        """Raises MailUnavailable while it is away."""
-        if self.away:
+        """Raises MailUnavailable while `down`."""
+        if self.down:
             raise MailUnavailable("nobody listens")
 
     def wait(self, reached: Callable[[list[Mail]], bool], timeout_s: float) -> bool:
-        """Wait until what was sent is as wanted; answers whether it was in time."""
+        """Wait until `reached(sent)` is true; returns whether that was in time."""
         with self._changed:
             return self._changed.wait_for(lambda: reached(self.sent), timeout_s)
 
-    def _settled(self, mail: Mail, recipient: str) -> RecipientResult:
+    def _result_for(self, mail: Mail, recipient: str) -> RecipientResult:
         try:
             address = parse_address(recipient)
         except InvalidInput as error:
-            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail=str(error))
+            return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail=str(error))
         impossible = "\n" in mail.subject or "\r" in mail.subject or not (address.is_ascii or self.smtputf8)
         if recipient in self.refused or impossible:
-            return RecipientResult(recipient=recipient, fate=MailResult.REFUSED, detail="550 refused")
-        fate = MailResult.LATER if recipient in self.busy else MailResult.DELIVERED
-        return RecipientResult(recipient=recipient, fate=fate, detail="451 busy" if fate is MailResult.LATER else "")
+            return RecipientResult(recipient=recipient, result=MailResult.REFUSED, detail="550 refused")
+        result = MailResult.LATER if recipient in self.deferred else MailResult.DELIVERED
+        return RecipientResult(
+            recipient=recipient, result=result, detail="451 busy" if result is MailResult.LATER else ""
+        )

@@ -1,4 +1,4 @@
-"""Partitions and what groups have committed in them, in memory, behind the same questions as the real Kafka."""
+"""A fake PartitionOffsets: partitions and committed offsets in memory."""
 
 from collections.abc import Collection
 
@@ -8,43 +8,44 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Parti
 
 
 class MemoryPartitionOffsets:
-    """What PartitionOffsets answers, told by the test: `held` and `marks` are set, `questions` is read.
+    """Behaves like PartitionOffsets. A test sets `ranges` and `commits`, and reads `requests`.
 
-    What is in `silent` gets no answer, as with a leader that is down; with `away` set nobody answers.
+    Partitions in `unanswered` are left out of results, as if their leader were down. While `down` is set no partition
+    is answered.
     """
 
     def __init__(self) -> None:
-        self.held: dict[Partition, OffsetRange] = {}
-        self.marks: dict[str, dict[Partition, OffsetAndMetadata]] = {}
-        self.silent: set[Partition] = set()
-        self.away = False
-        self.questions: list[tuple[str, frozenset[Partition]]] = []
+        self.ranges: dict[Partition, OffsetRange] = {}
+        self.commits: dict[str, dict[Partition, OffsetAndMetadata]] = {}
+        self.unanswered: set[Partition] = set()
+        self.down = False
+        self.requests: list[tuple[str, frozenset[Partition]]] = []
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        """What the group has committed. Raises KafkaException when nobody answers."""
-        self._asked("committed", partitions, timeout_s)
-        if self.away:
+        """What the group has committed. Raises KafkaException while `down`."""
+        self._record("committed", partitions, timeout_s)
+        if self.down:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code names
-        kept = self.marks.get(group, {})
+        kept = self.commits.get(group, {})
         return {partition: kept.get(partition) for partition in partitions}
 
-    def bounds(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
-        """What the test has put into `held`; what is neither there nor silent does not exist."""
-        self._asked("bounds", partitions, timeout_s)
-        return {p: self.held[p] for p in partitions if self._answers(p)}
+    def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
+        """The ranges that the test has set; a partition without one does not exist."""
+        self._record("bounds", partitions, timeout_s)
+        return {p: self.ranges[p] for p in partitions if self._is_answered(p)}
 
-    def ends(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
-        """Where these partitions end."""
-        self._asked("ends", partitions, timeout_s)
-        return {p: self.held[p].end for p in partitions if self._answers(p)}
+    def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
+        """The end offset of these partitions."""
+        self._record("ends", partitions, timeout_s)
+        return {p: self.ranges[p].end for p in partitions if self._is_answered(p)}
 
-    def _asked(self, what: str, partitions: Collection[Partition], timeout_s: float) -> None:
+    def _record(self, what: str, partitions: Collection[Partition], timeout_s: float) -> None:
         if timeout_s <= 0:
-            raise ValueError("a question needs time")
+            raise ValueError("the timeout must be positive")
         if partitions:
-            self.questions.append((what, frozenset(partitions)))
+            self.requests.append((what, frozenset(partitions)))
 
-    def _answers(self, partition: Partition) -> bool:
-        return partition in self.held and partition not in self.silent and not self.away
+    def _is_answered(self, partition: Partition) -> bool:
+        return partition in self.ranges and partition not in self.unanswered and not self.down

@@ -1,8 +1,8 @@
 """librdkafka's mock cluster: Kafka brokers inside this process, for the demo and for tests.
 
-It speaks Kafka's protocol to any client, and knows the consumer group protocol of Kafka 4. Topics appear on first use
-with four partitions. It keeps 5 MB or 100,000 messages a partition and drops what is older: let no reader fall that
-far behind. It has no DescribeTopics, and a request to delete a group makes librdkafka abort the process.
+It speaks Kafka's protocol to any client and supports the consumer group protocol of Kafka 4. A topic is created on
+first use, with four partitions. It keeps 5 MB or 100,000 messages a partition and drops older ones: no reader may fall
+that far behind. It has no DescribeTopics, and a request to delete a group makes librdkafka abort the process.
 """
 
 from confluent_kafka import KafkaException, Producer
@@ -13,7 +13,7 @@ START_S = 10.0
 
 
 class MockCluster:
-    """One broker, there as long as this object is; `producer` is the client that carries it."""
+    """One broker, which runs as long as this object exists; `producer` is the client that hosts it."""
 
     def __init__(self) -> None:
         self.producer = Producer({"test.mock.num.brokers": 1, "linger.ms": 0, "log_level": 3})
@@ -24,5 +24,5 @@ class MockCluster:
         self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in brokers.values())
 
     def create_topic(self, topic: str) -> int:
-        """Make a topic; answers how many partitions it has."""
+        """Create a topic; returns how many partitions it has."""
         return len(self.producer.list_topics(topic, timeout=START_S).topics[topic].partitions)

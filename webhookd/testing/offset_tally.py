@@ -1,4 +1,4 @@
-"""What one endpoint has received: folded by topic, partition and offset, in which order, and how late."""
+"""Counts what one endpoint has received: distinct records, duplicates, order and latency."""
 
 from array import array
 from collections import defaultdict
@@ -11,7 +11,7 @@ PartitionKey = tuple[str, int]
 
 
 class Received(msgspec.Struct, frozen=True):
-    """What a receiver needs to know of one element of `messages`."""
+    """The fields of one element of `messages` that a receiver needs."""
 
     topic: str
     partition: int
@@ -26,7 +26,7 @@ class Body(msgspec.Struct, frozen=True):
 
 
 class Offsets:
-    """A set of offsets per partition, a byte each: an endless run fits in memory."""
+    """A set of offsets per partition, one byte each, so that a long run fits in memory."""
 
     def __init__(self) -> None:
         self._marks: defaultdict[PartitionKey, bytearray] = defaultdict(bytearray)
@@ -37,7 +37,7 @@ class Offsets:
         return self._count
 
     def add(self, partition: PartitionKey, offset: int) -> bool:
-        """Add one; answers whether it is new."""
+        """Add an offset; returns whether it is new."""
         marks = self._marks[partition]
         if offset >= len(marks):
             marks.extend(bytes(offset + 1024 - len(marks)))
@@ -52,7 +52,7 @@ class Offsets:
         return {key: marks.rfind(1) + 1 for key, marks in self._marks.items()}
 
     def minus(self, other: "Offsets") -> int:
-        """How many of these the other does not hold."""
+        """How many of these offsets the other set does not have."""
         return sum(_missing(marks, other._marks.get(key, b"")) for key, marks in self._marks.items())  # noqa: SLF001 - its own class
 
 
@@ -63,14 +63,14 @@ def _missing(marks: Sequence[int], others: Sequence[int]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """From a record's timestamp to its arrival; None while nothing was measured."""
+    """Percentiles of the time from a record's timestamp to its arrival; None without measurements."""
 
     p50_s: float | None
     p99_s: float | None
 
 
 class Tally:
-    """Not thread-safe: the receiver counts one request at a time."""
+    """Counts for one endpoint. Not thread-safe: the receiver counts one request at a time."""
 
     def __init__(self) -> None:
         self.requests = 0

@@ -1,7 +1,6 @@
-"""An endpoint that checks what it is sent: HTTP/1.1 with kept-alive connections, a thread for each.
+"""An endpoint that counts what it receives: HTTP/1.1 with keep-alive connections, one thread for each.
 
-It answers 204 to what it has counted, 404 to a path it was not told of and 400 to what is not webhookd's. Whatever was
-answered 204 has been counted before.
+It responds 204 to a request after it has counted it, 404 to an unknown path and 400 to a body that is not webhookd's.
 """
 
 import socket
@@ -22,7 +21,7 @@ _decode = msgspec.json.Decoder(Body).decode
 
 
 class CheckingReceiver:
-    """Listens on loopback from the start; `tallies` by path, `changed` is notified of every request."""
+    """Listens on loopback once created. `tallies` by path; `changed` is notified of every request."""
 
     def __init__(self, paths: Sequence[str], *, wall_clock: WallClock = clock.wall_clock) -> None:
         self.tallies = {path: Tally() for path in paths}
@@ -40,7 +39,7 @@ class CheckingReceiver:
         self._server.server_close()
 
     def count(self, path: str, body: bytes) -> int:
-        """Count one request; answers the status."""
+        """Count one request; returns the HTTP status."""
         tally = self.tallies.get(path)
         if tally is None:
             return 404
@@ -55,7 +54,7 @@ class CheckingReceiver:
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """Knows its open connections, so that closing it ends their threads."""
+    """A server that closes its open connections when it is closed, so that their threads end."""
 
     daemon_threads = False
     block_on_close = True
@@ -67,25 +66,25 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Connection)
 
     def process_request(self, request: _Request, client_address: object) -> None:
-        """Serve a connection on a thread of its own."""
+        """Serve a connection on its own thread."""
         if isinstance(request, socket.socket):
             self._open[id(request)] = request
         super().process_request(request, client_address)
 
     def close_request(self, request: _Request) -> None:
-        """The connection is served."""
+        """The connection has ended."""
         self._open.pop(id(request), None)
         super().close_request(request)
 
     def server_close(self) -> None:
-        """Close the port, hang up, and wait for the threads."""
+        """Close the port and all connections, and wait for the threads."""
         for connection in list(self._open.values()):
             _hang_up(connection)
         super().server_close()
 
 
 class _Connection(socketserver.StreamRequestHandler):
-    """Requests one after another until the client is gone."""
+    """Serves the requests of one connection until the client closes it."""
 
     disable_nagle_algorithm = True
     server: _Server
@@ -97,7 +96,7 @@ class _Connection(socketserver.StreamRequestHandler):
                 status = self.server.receiver.count(*request)
                 self.request.sendall(b"HTTP/1.1 %d Counted\r\nContent-Length: 0\r\n\r\n" % status)
         except OSError:
-            return  # the client, or `stop`, has hung up
+            return  # the client, or `stop`, has closed the connection
 
 
 def _read_request(stream: BufferedIOBase) -> tuple[str, bytes] | None:
@@ -117,4 +116,4 @@ def _hang_up(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # the other side was first
+        return  # the other side has closed it before

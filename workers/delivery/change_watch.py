@@ -1,10 +1,13 @@
-"""What a worker process hears and looks for while it works: whether webhookd is online, and which plans are outdated.
+"""What a worker process does about changes: going offline and online, and new versions of subscriptions.
 
-    announcement        an outdated plan is refused at once; the switch is read at once
-    about once a second both are read from the database; while that is away, what was last known stays in force
+    learns of a change from    and then
+    a change notification      makes an outdated request template stale at once, or reads the offline switch at once
+    the database, read about   updates both; while the database is down, the state last read stays in force
+      once a second
 
-When webhookd goes offline no request is begun any more; those that are still open 4 s after the switch are cut. What
-was not answered is nobody's failure: ingest hears how far each delivery got, and sends the rest on return.
+When webhookd goes offline, no request is begun any more. Requests that are still open 4 s after the switch are aborted.
+They do not count as failures: ingest learns how far each delivery got, and sends the rest after webhookd is online
+again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +17,8 @@ from typing import Protocol
 from webhookd import logs
 from webhookd.clock import Monotonic
 from webhookd.errors import StoreUnavailable
-from webhookd.flow.control.administration import CUT_S, Administration
-from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.control.administration import ABORT_AFTER_S, Administration
+from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.store import administration, subscriptions
 from webhookd.store.database import Database
 
@@ -23,108 +26,113 @@ JOIN_S = 5.0
 
 _log = logs.get(__name__)
 
-Listen = Callable[[Callable[[Announcement], None], Event], None]
+Listen = Callable[[Callable[[ChangeNotification], None], Event], None]
+"""Calls the first argument with each notification, and blocks until the event is set."""
 
 
 class CachedSubscriptions(Protocol):
-    """The plans that this process keeps."""
+    """The subscriptions that this process keeps in memory."""
 
-    def heard(self, subscription_id: str, version: int) -> None:
-        """It has this version by now."""
+    def invalidate(self, subscription_id: str, version: int) -> None:
+        """Make deliveries of versions below this one stale."""
 
-    def known(self) -> list[str]:
-        """The subscriptions whose plans are kept."""
+    def cached_ids(self) -> list[str]:
+        """The subscriptions that are in memory."""
 
-    def compare(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
-        """Forget what is outdated."""
+    def drop_outdated(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
+        """Drop those `ids` that have a newer version, or none."""
 
 
 class RequestAborter(Protocol):
-    """What has requests open, or is about to."""
+    """The requests of this process, open and about to be sent."""
 
-    def stop_all(self) -> None:
-        """Let every delivery end after the request under way."""
+    def stop_senders(self) -> None:
+        """End every delivery after its current request."""
 
-    def cut(self) -> None:
-        """Break off the requests under way."""
+    def abort_requests(self) -> None:
+        """Abort the requests that are open."""
 
 
 class ChangeWatch:
-    """One thread that reads, and one that listens; `offline` may be asked by any."""
+    """One thread that reads the database, and one that listens for notifications. Any thread may read `offline`."""
 
     def __init__(
         self,
         database: Database,
-        plans: CachedSubscriptions,
-        cutting: RequestAborter,
+        cache: CachedSubscriptions,
+        requests: RequestAborter,
         *,
         interval_s: float,
         listen: Listen,
         monotonic: Monotonic,
     ) -> None:
         self._database = database
-        self._plans = plans
-        self._cutting = cutting
+        self._cache = cache
+        self._requests = requests
         self._interval_s = interval_s
         self._monotonic = monotonic
-        self._cut_at: float | None = None
+        self._abort_at: float | None = None
         self._stop = Event()
         self._wake = Event()
         self._threads = [
-            Thread(target=self._run, name="control-watch", daemon=True),
-            Thread(target=lambda: listen(self._heard, self._stop), name="announcements", daemon=True),
+            Thread(target=self._run, name="change-watch", daemon=True),
+            Thread(target=lambda: listen(self._notified, self._stop), name="change-notifications", daemon=True),
         ]
 
     @property
     def offline(self) -> bool:
         """Whether webhookd is offline, as last read."""
-        return self._cut_at is not None
+        return self._abort_at is not None
 
-    def stand_still(self) -> None:
-        """While offline, end what is under way: again and again, as a task may have begun just before the switch.
+    def end_deliveries_while_offline(self) -> None:
+        """While offline, end the deliveries in progress, and abort their requests once 4 s have passed.
 
-        To be called every few tenths of a second, by somebody who does not wait for the database.
+        Call it every few tenths of a second, since a task may have begun just before the switch. It does not block, so
+        the thread that calls it must not be one that reads the database.
         """
-        if self._cut_at is None:
+        if self._abort_at is None:
             return
-        self._cutting.stop_all()
-        if self._monotonic() >= self._cut_at:
-            self._cutting.cut()
+        self._requests.stop_senders()
+        if self._monotonic() >= self._abort_at:
+            self._requests.abort_requests()
 
     def start(self) -> None:
-        """Read once, as far as the database can be read, and go on reading and listening on threads of its own."""
-        self._look()
+        """Read once, if the database can be read, and then start both threads."""
+        self._read_or_log()
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End both threads."""
+        """End both threads; blocks for at most `JOIN_S` each."""
         self._stop.set()
         self._wake.set()
         for thread in self._threads:
             thread.join(JOIN_S)
 
     def read(self) -> None:
-        """Read switch and versions, and do what follows. Raises StoreUnavailable."""
-        known = self._plans.known()
+        """Read the offline switch and the versions of the cached subscriptions, and apply both.
+
+        Raises StoreUnavailable.
+        """
+        ids = self._cache.cached_ids()
         with self._database.transaction() as session:
             switch = administration.read(session)
-            versions = subscriptions.versions(session, known) if known else {}
-        self._plans.compare(known, versions)
-        self._follow(switch)
+            versions = subscriptions.versions(session, ids) if ids else {}
+        self._cache.drop_outdated(ids, versions)
+        self._apply(switch)
 
-    def _follow(self, switch: Administration) -> None:
+    def _apply(self, switch: Administration) -> None:
         if switch.offline != self.offline:
             _log.warning("went_offline" if switch.offline else "went_online", age_s=round(switch.age_s, 3))
         if not switch.offline:
-            self._cut_at = None
-        elif self._cut_at is None:
-            self._cut_at = self._monotonic() + max(0.0, CUT_S - switch.age_s)
+            self._abort_at = None
+        elif self._abort_at is None:
+            self._abort_at = self._monotonic() + max(0.0, ABORT_AFTER_S - switch.age_s)
 
-    def _heard(self, announcement: Announcement) -> None:
-        match announcement:
+    def _notified(self, notification: ChangeNotification) -> None:
+        match notification:
             case SubscriptionChanged(id=id_, version=version):
-                self._plans.heard(id_, version)
+                self._cache.invalidate(id_, version)
             case _:
                 self._wake.set()
 
@@ -132,12 +140,12 @@ class ChangeWatch:
         while not self._stop.is_set():
             self._wake.wait(self._interval_s)
             self._wake.clear()
-            self._look()
+            self._read_or_log()
 
-    def _look(self) -> None:
+    def _read_or_log(self) -> None:
         try:
             self.read()
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
-        except Exception:  # noqa: BLE001 - the top of the thread: the next round may go well
-            _log.exception("control_watch_failed")
+        except Exception:  # noqa: BLE001 - the top of the thread: the next read may succeed
+            _log.exception("change_watch_failed")

@@ -1,13 +1,14 @@
-"""One delivery on the exchange loop: its batches posted one after another until all are done or something stops it.
+"""The sender of one delivery: posts its batches one after another, until all are done or something stops it.
 
-stops when                                    reported as
-every batch is acknowledged                   FINISHED
-its time budget is used up                    FINISHED, the rest goes back to the lane
-its lanes have another epoch, or we drain     FINISHED likewise; a request we broke off is nobody's failure
-its lease ran out unrenewed                   FINISHED likewise
-an exchange failed and may be tried again     RETRY
-an exchange failed for the last time          EXHAUSTED
-the endpoint is gone (410)                    GONE
+it stops when                                    and reports
+every batch is acknowledged                      FINISHED
+its time budget is used up                       FINISHED; the unsent batches go back to the lane
+its lanes have another epoch                     FINISHED; likewise
+the process stops, or webhookd goes offline      FINISHED; likewise. An aborted request does not count as a failure
+its lease was not renewed and has run out        FINISHED; likewise
+an exchange failed, and a retry is left          RETRY
+an exchange failed, and no retry is left         EXHAUSTED
+the endpoint answered 410 Gone                   GONE
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from webhookd.flow.attempt.judge import (
     RetryAt,
     Verdict,
     acknowledged,
-    code_of,
+    failure_code,
     judge,
 )
 from webhookd.flow.attempt.target import Target
@@ -34,14 +35,14 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
 SUCCESS_BODY_BYTES = 2048
-"""What is kept of an acknowledgement's body: nobody debugs those, and every report carries one."""
+"""How much of an acknowledgement's body is kept. Every report carries one, and few people read them."""
 
 _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """Where and how the requests of one subscription version go."""
+    """What all requests of one version of a subscription have in common: endpoint, head and retry policy."""
 
     version: int
     target: Target
@@ -51,9 +52,9 @@ class RequestTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendLimits:
-    """How long one errand may take: `budget_s` in all, `deadline_s` per exchange, `lease_s` without a report.
+    """How long one delivery may take: `budget_s` in all, `deadline_s` per exchange, `lease_s` between two reports.
 
-    `log_attempts` has each exchange logged, for those who look for a fault.
+    `log_attempts` logs each exchange.
     """
 
     budget_s: float
@@ -63,14 +64,14 @@ class SendLimits:
     log_attempts: bool = False
 
     @property
-    def longest_s(self) -> float:
-        """When even the slowest errand has ended and was reported, or given up."""
+    def lost_after_s(self) -> float:
+        """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then."""
         return self.budget_s + self.deadline_s + 2 * self.lease_s + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """Time and chance, as arguments."""
+    """The clocks and the source of random numbers in [0, 1)."""
 
     monotonic: Monotonic
     wall: WallClock
@@ -78,51 +79,54 @@ class Clocks:
 
 
 class DeliverySender:
-    """Advanced on the loop's thread; `done`, `stopped` and `lease_end` are read and set from the reporter's."""
+    """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
+
+    `ended` is called once, on the loop's thread.
+    """
 
     def __init__(
         self,
         ref: DeliveryRef,
         batches: Sequence[Batch],
-        plan: RequestTemplate,
+        template: RequestTemplate,
         *,
-        bounds: SendLimits,
+        limits: SendLimits,
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
     ) -> None:
         self.ref = ref
         self.batches = batches
-        self.target = plan.target
-        self.deadline_s = bounds.deadline_s
+        self.target = template.target
+        self.deadline_s = limits.deadline_s
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED
-        self._plan = plan
-        self._time_scale = bounds.retry_time_scale
-        self._log_attempts = bounds.log_attempts
+        self._template = template
+        self._time_scale = limits.retry_time_scale
+        self._log_attempts = limits.log_attempts
         self._clocks = clocks
         self._ended = ended
-        self._began = clocks.monotonic()
-        self._stop_at = self._began + bounds.budget_s
-        self.took_s = 0.0
-        self.lease_end = self._began + bounds.lease_s
+        self._began_at = clocks.monotonic()
+        self._stop_at = self._began_at + limits.budget_s
+        self.elapsed_s = 0.0
+        self.lease_end = self._began_at + limits.lease_s
         self._acknowledged: Response | None = None
         self._failure: Outcome | None = None
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
-        """The next request, or None at the end; `outcome` is the last one's, None before the first."""
+        """The next request, or None at the end. `outcome` is that of the request before; None before the first one."""
         now = self._clocks.monotonic()
         if self._log_attempts and outcome is not None:
             self._log_attempt(outcome)
         if outcome is None:
-            self._began, self._stop_at = now, now + (self._stop_at - self._began)
+            self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
         elif acknowledged(outcome):
             self.done += 1
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
         elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
-            self.stopped = True  # our own stop is no failure of the endpoint's: what was not answered goes back
+            self.stopped = True  # this process aborted the request; its batch goes back to the lane
         else:
-            self._failed(outcome)
+            self._judge_failure(outcome)
             self._end(now)
             return None
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
@@ -130,7 +134,7 @@ class DeliverySender:
             return None
         batch = self.batches[self.done]
         return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nContent-Length: %d\r\n\r\n%b" % (
-            self._plan.head,
+            self._template.head,
             batch.webhook_id.encode(),
             self._clocks.wall(),
             len(batch.body),
@@ -138,13 +142,13 @@ class DeliverySender:
         )
 
     def progress(self) -> Report:
-        """How far it got up to now."""
+        """The report of how far it has got."""
         return Report(
-            ReportKind.PROGRESS, self.ref.id, self.ref.attempt, self.done, self._clocks.monotonic() - self._began
+            ReportKind.PROGRESS, self.ref.id, self.ref.attempt, self.done, self._clocks.monotonic() - self._began_at
         )
 
     def report(self) -> Report:
-        """How it ended."""
+        """The final report: how it ended."""
         match self.verdict:
             case Delivered():
                 kind, wait_s = ReportKind.FINISHED, 0.0
@@ -157,24 +161,24 @@ class DeliverySender:
             self.ref.id,
             self.ref.attempt,
             self.done,
-            self.took_s,
+            self.elapsed_s,
             wait_s,
-            self._shown(self._acknowledged, self.done - 1, SUCCESS_BODY_BYTES) if self._acknowledged else None,
-            self._shown(self._failure, self.done, None) if self._failure else None,
+            self._logged(self._acknowledged, self.done - 1, SUCCESS_BODY_BYTES) if self._acknowledged else None,
+            self._logged(self._failure, self.done, None) if self._failure else None,
         )
 
     @property
     def failures_before(self) -> int:
-        """How often the batch that is to be sent now failed before this delivery was made."""
+        """How often the current batch had failed before this delivery was made."""
         return self.ref.failures if self.done == 0 else 0
 
     @property
     def failure_code(self) -> str:
-        """Why it stopped, in one word; empty when nothing failed."""
-        return code_of(self._failure) if self._failure is not None else ""
+        """The code of the failure that stopped it; empty when nothing failed."""
+        return failure_code(self._failure) if self._failure is not None else ""
 
     def _end(self, now: float) -> None:
-        self.took_s = now - self._began
+        self.elapsed_s = now - self._began_at
         self._ended(self)
 
     def _log_attempt(self, outcome: Outcome) -> None:
@@ -190,11 +194,11 @@ class DeliverySender:
             **({"status": outcome.status} if isinstance(outcome, Response) else {"code": str(outcome.code)}),
         )
 
-    def _failed(self, outcome: Outcome) -> None:
+    def _judge_failure(self, outcome: Outcome) -> None:
         self._failure = outcome
         self.verdict = judge(
             outcome,
-            self._plan.retry,
+            self._template.retry,
             failures=self.failures_before + self.ref.attempt,
             probe=self.ref.probe,
             chance=self._clocks.chance(),
@@ -202,9 +206,9 @@ class DeliverySender:
             time_scale=self._time_scale,
         )
 
-    def _shown(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
+    def _logged(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
         at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
         if isinstance(outcome, Response):
-            error = "" if acknowledged(outcome) else code_of(outcome)
+            error = "" if acknowledged(outcome) else failure_code(outcome)
             return LoggedExchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
-        return LoggedExchange(at, webhook_id, error=code_of(outcome), detail=outcome.detail)
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail)

@@ -1,7 +1,8 @@
-"""Once a second: says on the board that this worker is there, and looks whether it has gone deaf to its queues.
+"""The worker's heartbeat, written once a second, and the check whether this worker is stuck.
 
-A deaf worker cannot be talked to; whoever runs it starts it again. Ending it loses nothing: what it holds is either
-reported or covered by ingest's lease.
+A stuck worker lives, but takes no more tasks from its queues, and nothing in the process can mend that. So it ends
+itself, and whoever runs it starts it again. That loses nothing: what it holds is either reported, or covered by
+ingest's lease.
 """
 
 from collections.abc import Callable
@@ -22,36 +23,36 @@ _log = logs.get(__name__)
 
 
 class WorkerRegistry(Protocol):
-    """What knows the workers and the queues."""
+    """Where workers write their heartbeats, and where the queues are."""
 
-    def announce(self, worker: WorkerHeartbeat) -> None:
-        """Say that a worker is there. Raises QueueUnavailable."""
+    def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
+        """Store the state of a worker. Raises QueueUnavailable."""
 
-    def withdraw(self, worker_id: str) -> None:
-        """It takes no more tasks. Raises QueueUnavailable."""
+    def remove_heartbeat(self, worker_id: str) -> None:
+        """Remove a worker, which takes no more tasks. Raises QueueUnavailable."""
 
-    def queues(self) -> dict[str, int]:
+    def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue. Raises QueueUnavailable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """What a worker process is there for; `tasks_held` is how many tasks it takes at most, countdowns included."""
+    """What does not change about a worker process; `tasks_held` is the most tasks it takes, countdowns included."""
 
     worker_id: str
     queues: tuple[str, ...]
-    slots: int
+    threads: int
     tasks_held: int
     started_at: float
 
 
 class Heartbeat:
-    """Started once per worker process; `deaf` is called on its thread, at most once."""
+    """One thread for each worker process. It calls `stuck` when the worker is stuck, at most once."""
 
     def __init__(
         self,
-        coordination: WorkerRegistry,
-        post: WorkerInfo,
+        registry: WorkerRegistry,
+        info: WorkerInfo,
         load: WorkerLoad,
         *,
         monotonic: Monotonic,
@@ -59,23 +60,23 @@ class Heartbeat:
         waiting_for_countdown: Callable[[], int],
         stuck: Callable[[], None],
     ) -> None:
-        self._coordination = coordination
-        self._post = post
+        self._registry = registry
+        self._info = info
         self._load = load
         self._monotonic = monotonic
         self._waiting_for_countdown = waiting_for_countdown
         self._stuck = stuck
-        self._stuck_worker = {queue: StuckWorkerDetector(stuck_after_s) for queue in post.queues}
+        self._detectors = {queue: StuckWorkerDetector(stuck_after_s) for queue in info.queues}
         self._stopping = Event()
-        self._away = False
-        self._thread = Thread(target=self._run, name="watch", daemon=True)
+        self._unreachable = False
+        self._thread = Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Announce the worker now, and again and again."""
+        """Start the thread, which writes the first heartbeat at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Withdraw the worker; does not wait for it."""
+        """Have the thread remove the heartbeat and end; returns at once."""
         self._stopping.set()
 
     def join(self, budget_s: float) -> None:
@@ -83,62 +84,64 @@ class Heartbeat:
         if self._thread.is_alive() and self._thread is not current_thread():
             self._thread.join(budget_s)
 
-    def state(self) -> WorkerHeartbeat:
-        """The worker as it is now."""
-        post = self._post
+    def current(self) -> WorkerHeartbeat:
+        """The heartbeat with the load of this moment."""
         since_began_s, since_ended_s = self._load.ages()
         return WorkerHeartbeat(
-            id=post.worker_id,
-            queues=post.queues,
-            slots=post.slots,
+            id=self._info.worker_id,
+            queues=self._info.queues,
+            threads=self._info.threads,
             busy=self._load.busy,
             since_began_s=since_began_s,
             since_ended_s=since_ended_s,
-            started_at=post.started_at,
+            started_at=self._info.started_at,
         )
 
-    def look(self) -> bool:
-        """Announce the worker, and answer whether it is deaf. A Redis that does not answer says nothing about it."""
+    def write_and_check(self) -> bool:
+        """Write the heartbeat, and return whether the worker is stuck.
+
+        While Redis is down nobody can tell, so the check starts over when it is back.
+        """
         try:
-            self._coordination.announce(self.state())
-            waiting = self._coordination.queues()
+            self._registry.write_heartbeat(self.current())
+            waiting = self._registry.queue_lengths()
         except QueueUnavailable as error:
-            for stuck_worker in self._stuck_worker.values():
-                stuck_worker.start_over()
-            self._say_away(error)
+            for detector in self._detectors.values():
+                detector.reset()
+            self._log_unreachable(error)
             return False
-        self._away = False
-        return any(self._is_stuck(queue, waiting.get(queue, 0)) for queue in self._post.queues)
+        self._unreachable = False
+        return any(self._is_stuck(queue, waiting.get(queue, 0)) for queue in self._info.queues)
 
     def _is_stuck(self, queue: str, waiting: int) -> bool:
         busy = self._load.busy
-        room = min(self._post.slots - busy, self._post.tasks_held - busy - self._waiting_for_countdown())
-        taken = self._load.taken(queue)
-        stuck = self._stuck_worker[queue].look(self._monotonic(), waiting=waiting, room=room, taken=taken)
+        free = min(self._info.threads - busy, self._info.tasks_held - busy - self._waiting_for_countdown())
+        taken = self._load.tasks_taken(queue)
+        stuck = self._detectors[queue].check(self._monotonic(), waiting=waiting, free=free, taken=taken)
         if stuck:
-            _log.error("worker_stuck", code="worker_stuck", worker=self._post.worker_id, queue=queue, waiting=waiting)
+            _log.error("worker_stuck", code="worker_stuck", worker=self._info.worker_id, queue=queue, waiting=waiting)
         return stuck
 
     def _run(self) -> None:
         try:
-            while not self._looked_stuck():
+            while not self._write_and_check_or_log():
                 if self._stopping.wait(INTERVAL_S):
-                    self._coordination.withdraw(self._post.worker_id)
+                    self._registry.remove_heartbeat(self._info.worker_id)
                     return
         except QueueUnavailable as error:
-            self._say_away(error)
+            self._log_unreachable(error)
             return
         self._stuck()
 
-    def _looked_stuck(self) -> bool:
+    def _write_and_check_or_log(self) -> bool:
         try:
-            return self.look()
-        except Exception:  # noqa: BLE001 - the top of the thread: a worker nobody sees still works
-            _log.exception("watch_failed")
+            return self.write_and_check()
+        except Exception:  # noqa: BLE001 - the top of the thread: a worker without a heartbeat still works
+            _log.exception("heartbeat_failed")
             return False
 
-    def _say_away(self, error: QueueUnavailable) -> None:
-        """Once for as long as it lasts: whoever needs Redis for work says so as well."""
-        if not self._away:
-            self._away = True
-            _log.warning("worker_unannounced", code=error.code, detail=error.detail, worker=self._post.worker_id)
+    def _log_unreachable(self, error: QueueUnavailable) -> None:
+        """Log that no heartbeat could be written, once for each time that Redis is down."""
+        if not self._unreachable:
+            self._unreachable = True
+            _log.warning("heartbeat_not_written", code=error.code, detail=error.detail, worker=self._info.worker_id)

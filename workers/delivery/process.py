@@ -1,14 +1,17 @@
-"""A worker process: the desk behind its tasks, started with the first of them, and the watch over it.
+"""A worker process: what runs behind its Celery tasks, and its heartbeat.
 
-    start   watch                               the worker is announced, once it consumes its queues
-            reporter, exchanges, desk           with the first task
-    stop    watch                               withdrawn: ingest counts its slots no more
-            errands end after their request     what they have not sent goes back to their lanes
-            exchanges, within the budget        what is still open then is cut: unknown, and delivered again
-            reporter                            flushes what the ends have to say; the tasks end with it
+    start   heartbeat                         once Celery consumes the queues
+            report sender, exchange loop,     with the first task
+            change watch, task handler
+    stop    heartbeat                         removed: ingest no longer counts this worker's threads
+            senders                           end after their current request; unsent batches go back to their lanes
+            exchange loop                     within the budget; requests that are open then are aborted: their
+                                              results are unknown, and they are sent again
+            report sender                     sends the final reports; the tasks end with them
+            change watch
 
-Whoever calls `stop` has seen to it that no more tasks are taken. A crash at any point costs a lease: what was
-acknowledged and not reported is delivered again.
+The caller of `stop` has seen to it that no more tasks are taken. A crash at any point costs a lease: what was
+acknowledged and not reported is sent again.
 """
 
 import os
@@ -39,22 +42,22 @@ from workers.delivery.tasks import register
 from workers.delivery.worker_load import WorkerLoad
 from workers.edges import Edges
 
-FLUSH_S = 5.0
-"""What the last reports get when the budget is used up; a Redis that is slower costs a lease."""
+LAST_REPORTS_S = 5.0
+"""How long sending the last reports may take after the budget is used up; a slower Redis costs a lease."""
 
-WITHDRAW_S = 1.0
-"""What withdrawing gets on top; a worker that could not is forgotten 10 s later."""
+REMOVE_HEARTBEAT_S = 1.0
+"""How long removing the heartbeat may take on top of that; one that is left expires after 10 s."""
 
-STAND_STILL_S = 0.2
-"""How often an offline worker sees to it that nothing is under way."""
+OFFLINE_CHECK_S = 0.2
+"""How often an offline worker ends the deliveries that are still in progress."""
 
 _log = logs.get(__name__)
 
 
 class WorkerProcess:
-    """One exchange loop, one reporter and one desk for all task threads.
+    """One exchange loop, one report sender and one task handler for all task threads.
 
-    Raises UnusableSetting when the settings describe no way to the endpoints.
+    Raises UnusableSetting when the settings of the HTTP client, the egress proxy among them, cannot be used.
     """
 
     def __init__(self, settings: Settings, edges: Edges) -> None:
@@ -62,123 +65,126 @@ class WorkerProcess:
         self._edges = edges
         self._lock = Lock()
         self._handler: TaskHandler | None = None
-        self._exchanges = ExchangeLoop(settings)  # not started, but what is wrong with its settings is said now
-        self._reporter: ReportSender | None = None
+        self._exchanges = ExchangeLoop(settings)  # not started, but this validates its settings
+        self._report_sender: ReportSender | None = None
         self._load = WorkerLoad(clock.monotonic)
-        self._watch: Heartbeat | None = None
-        self._control: ChangeWatch | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._change_watch: ChangeWatch | None = None
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
 
-    def start(self, *, queues: Sequence[str], slots: int, stuck: Callable[[], None]) -> None:
-        """Announce a worker that consumes these queues, and watch over it; `deaf` is called when it is."""
-        post = WorkerInfo(
+    def start(self, *, queues: Sequence[str], threads: int, stuck: Callable[[], None]) -> None:
+        """Start the heartbeat of a worker that consumes these queues; it calls `stuck` when the worker is stuck."""
+        info = WorkerInfo(
             worker_id=f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}",
             queues=tuple(queues),
-            slots=slots,
+            threads=threads,
             tasks_held=ETA_LIMIT,
             started_at=clock.wall_clock(),
         )
-        signals.task_received.connect(self._took)
-        self._watch = Heartbeat(
+        signals.task_received.connect(self._task_received)
+        self._heartbeat = Heartbeat(
             self._edges.coordination,
-            post,
+            info,
             self._load,
             monotonic=clock.monotonic,
             stuck_after_s=self._settings.worker_stuck_s,
             waiting_for_countdown=lambda: len(celery_state.scheduled_requests),
             stuck=stuck,
         )
-        self._watch.start()
+        self._heartbeat.start()
 
     def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
-        """Work on a parcel, as the desk does; the process is the busier meanwhile.
+        """Work on one task, as the task handler does, and count it as load.
 
-        Raises Celery's Reject for one that a stop has overtaken: it goes back to its queue as it came. Its claim would
-        be reported by nobody, and cost a lease.
+        Raises Celery's Reject when the process is stopping: the task goes back to its queue. Nobody would report its
+        claims, which would cost a lease.
         """
         if self._stopping:
             raise Reject("the worker is stopping", requeue=True)
-        self._load.began()
+        self._load.task_started()
         try:
             self.handler().deliver(refs, publish_retry)
         finally:
-            self._load.ended()
+            self._load.task_ended()
 
     def handler(self) -> TaskHandler:
-        """The desk; made and started on first use, so that `celery inspect` and Flower start nothing."""
+        """The task handler. The first call makes and starts it, so that `celery inspect` and Flower start nothing."""
         with self._lock:
             if self._handler is None:
-                self._handler = self._open()
+                self._handler = self._start_handler()
             return self._handler
 
     def stop(self, budget_s: float) -> None:
-        """End the requests under way within the budget and report; blocks for that, tasks end by themselves after."""
+        """End the open requests within the budget, and report; blocks for that. The tasks end after it."""
         self._stopping = True
-        if self._watch is not None:
-            self._watch.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         with self._lock:
-            if self._reporter is not None and self._control is not None:
-                self._reporter.stop_all()
+            if self._report_sender is not None and self._change_watch is not None:
+                self._report_sender.stop_senders()
                 self._exchanges.stop(budget_s)
-                self._reporter.stop(FLUSH_S)
-                self._control.stop()
-        if self._watch is not None:
-            self._watch.join(WITHDRAW_S)
+                self._report_sender.stop(LAST_REPORTS_S)
+                self._change_watch.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.join(REMOVE_HEARTBEAT_S)
 
-    def _took(self, sender: Any, request: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer and request
+    def _task_received(self, sender: Any, request: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer and request
         if sender.app is self.app:
-            self._load.took(request.delivery_info["routing_key"])
+            self._load.task_taken(request.delivery_info["routing_key"])
 
-    def _open(self) -> TaskHandler:
+    def _start_handler(self) -> TaskHandler:
         settings = self._settings
-        bounds = bounds_of(settings)
-        self._reporter = ReportSender(
-            self._edges.coordination, monotonic=clock.monotonic, lease_s=settings.lease_s, longest_s=bounds.longest_s
+        limits = send_limits(settings)
+        self._report_sender = ReportSender(
+            self._edges.coordination,
+            monotonic=clock.monotonic,
+            lease_s=settings.lease_s,
+            lost_after_s=limits.lost_after_s,
         )
         cache = SubscriptionCache(self._edges.database)
-        self._control = ChangeWatch(
+        self._change_watch = ChangeWatch(
             self._edges.database,
             cache,
-            RequestAborter(self._reporter, self._exchanges),
+            _OpenRequests(self._report_sender, self._exchanges),
             interval_s=settings.control_read_interval_s,
             listen=self._edges.notifications.run,
             monotonic=clock.monotonic,
         )
         self._exchanges.start()
-        self._reporter.start()
-        self._exchanges.every(STAND_STILL_S, self._control.stand_still)
-        self._control.start()  # it reads once before the first parcel is looked at
+        self._report_sender.start()
+        self._exchanges.every(OFFLINE_CHECK_S, self._change_watch.end_deliveries_while_offline)
+        self._change_watch.start()  # it reads once before the first task is worked on
         return TaskHandler(
-            switch=self._control,
+            switch=self._change_watch,
             cache=cache,
             claims=self._edges.coordination,
             exchanges=self._exchanges,
-            reporter=self._reporter,
-            bounds=bounds,
+            report_sender=self._report_sender,
+            limits=limits,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock, chance=random.random),
         )
 
 
-class RequestAborter:
-    """What a process that must not send any more does with the deliveries it has under way."""
+class _OpenRequests:
+    """The requests of the process, as the change watch ends them."""
 
-    def __init__(self, reporter: ReportSender, exchanges: ExchangeLoop) -> None:
-        self._reporter = reporter
+    def __init__(self, report_sender: ReportSender, exchanges: ExchangeLoop) -> None:
+        self._report_sender = report_sender
         self._exchanges = exchanges
 
-    def stop_all(self) -> None:
-        """Let every delivery end after the request under way."""
-        self._reporter.stop_all()
+    def stop_senders(self) -> None:
+        """End every delivery after its current request."""
+        self._report_sender.stop_senders()
 
-    def cut(self) -> None:
-        """Break off the requests under way; both processes and endpoints go on."""
-        self._exchanges.cut()
+    def abort_requests(self) -> None:
+        """Abort the requests that are open; the exchange loop goes on."""
+        self._exchanges.abort_all()
 
 
-def bounds_of(settings: Settings) -> SendLimits:
-    """What the settings grant one errand."""
+def send_limits(settings: Settings) -> SendLimits:
+    """The limits of one delivery, from the settings."""
     return SendLimits(
         budget_s=2 * settings.delivery_target_s,
         deadline_s=settings.request_deadline_s,

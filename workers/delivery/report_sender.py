@@ -1,9 +1,10 @@
-"""Brings the reports of a worker process to their ingest processes: one thread, one flush for everything that waits.
+"""Sends the reports of a worker process to the ingest processes: one thread, and one call for all that are waiting.
 
-Every 50 ms of sending it adds how far the open errands got, which renews their leases, and about every 100 ms it asks
-the board whether their epochs still hold. An errand that is older than any can be was lost by the exchange loop: it is
-reported no more, so that its lease runs out. An end is flushed at once, and its task waits for that: the report comes
-before the acknowledgement of the task.
+Every 50 ms the thread also reports how far the open senders have got, which renews their leases. About every 100 ms it
+asks the coordination store whether their epochs are still current. A sender that is older than any can be was lost by
+the exchange loop. It is reported no more, so that its lease runs out.
+
+A final report is sent at once, and its task waits for that: the report comes before the task's acknowledgement.
 """
 
 from collections import defaultdict
@@ -26,108 +27,113 @@ from workers.delivery.delivery_sender import DeliverySender
 PROGRESS_INTERVAL_S = 0.05
 EPOCH_INTERVAL_S = 0.1
 HEARTBEAT_S = 1.0
-"""An errand that waits for a slow answer is reported so often all the same; far below the lease."""
+"""A sender that waits for a slow response is reported this often although nothing has changed; far below the lease."""
 
-RETRY_FLUSH_S = 0.2
+RETRY_INTERVAL_S = 0.2
 
 _log = logs.get(__name__)
 
 
 class ReportChannel(Protocol):
-    """What takes the reports, and knows which epochs hold."""
+    """What takes the reports, and knows which epochs are current."""
 
-    def flush(self, flush: ReportFlush) -> None:
-        """Hand over in one step. Raises QueueUnavailable."""
+    def send_reports(self, flush: ReportFlush) -> None:
+        """Hand over the reports in one step. Raises QueueUnavailable."""
 
-    def current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
-        """Whether each delivery is still the one its lanes wait for. Raises QueueUnavailable."""
+    def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
+        """Whether each delivery is still the one that its lanes wait for. Raises QueueUnavailable."""
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenSender:
     sender: DeliverySender
-    opened_at: float
-    told_at: float
-    told_done: int = 0
+    started_at: float
+    reported_at: float
+    reported_done: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
-class _Final:
-    """The end of one attempt, on its way to ingest; `flushed` hears whether it got there."""
+class _FinalReport:
+    """The last report of one attempt. `sent` is called once, with whether the report reached ingest."""
 
     ref: DeliveryRef
     report: Report
     keep: dict[str, bytes] = field(default_factory=dict)
     give_up_at: float
-    flushed: Callable[[bool], None]
+    sent: Callable[[bool], None]
 
 
 class ReportSender:
-    """Started once per worker process; every method but the thread's own may be called from any thread."""
+    """Started once for each worker process. Any thread may call its public methods."""
 
-    def __init__(self, coordination: ReportChannel, *, monotonic: Monotonic, lease_s: float, longest_s: float) -> None:
+    def __init__(
+        self, coordination: ReportChannel, *, monotonic: Monotonic, lease_s: float, lost_after_s: float
+    ) -> None:
         self._coordination = coordination
         self._monotonic = monotonic
         self._lease_s = lease_s
-        self._longest_s = longest_s
+        self._lost_after_s = lost_after_s
         self._changed = Condition()
-        self._open: dict[str, _Open] = {}
-        self._finals: list[_Final] = []
+        self._open: dict[str, _OpenSender] = {}
+        self._finals: list[_FinalReport] = []
         self._stopping = False
-        self._over = False
+        self._ended = False
         self._give_up_by = inf
-        self._epochs_at = 0.0
-        self._thread = Thread(target=self._run, name="reporter", daemon=True)
+        self._epochs_checked_at = 0.0
+        self._thread = Thread(target=self._run, name="report-sender", daemon=True)
 
     def start(self) -> None:
-        """Begin to flush."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Flush what waits and end; blocks for at most `budget_s`, and gives up what has not reached the board then."""
+        """Send what is waiting, and end; blocks for at most `budget_s`, and gives up what could not be sent by then."""
         with self._changed:
             self._stopping = True
             self._give_up_by = self._monotonic() + budget_s
             self._changed.notify()
         self._thread.join(budget_s)
 
-    def opened(self, sender: DeliverySender) -> None:
-        """The errand is about to be submitted: report its progress and watch its epochs."""
+    def sender_started(self, sender: DeliverySender) -> None:
+        """Report the progress of a sender that is about to be submitted, and check its epochs."""
         with self._changed:
             idle, now = not self._open, self._monotonic()
-            self._open[sender.ref.id] = _Open(sender, opened_at=now, told_at=now)
+            self._open[sender.ref.id] = _OpenSender(sender, started_at=now, reported_at=now)
             if idle:
                 self._changed.notify()
 
-    def ended(self, sender: DeliverySender, flushed: Callable[[bool], None]) -> None:
-        """The errand came to its end; `flushed` is called on the reporter's thread."""
+    def sender_ended(self, sender: DeliverySender, sent: Callable[[bool], None]) -> None:
+        """Send the final report of a sender; `sent` is called on the report sender's thread."""
         keep = {}
         if isinstance(sender.verdict, RetryAt):
             key = payload_key(sender.ref.id, sender.ref.attempt + 1)
             keep[key] = encode_batches([sender.batches[sender.done]])
-        self.tell(sender.ref, sender.report(), flushed, keep)
+        self.send_final(sender.ref, sender.report(), sent, keep)
 
-    def tell(
-        self, ref: DeliveryRef, report: Report, flushed: Callable[[bool], None], keep: dict[str, bytes] | None = None
+    def send_final(
+        self, ref: DeliveryRef, report: Report, sent: Callable[[bool], None], keep: dict[str, bytes] | None = None
     ) -> None:
-        """Send the last report of an attempt; after `stop` it reaches nobody, and its lease runs out."""
-        final = _Final(
+        """Send the last report of an attempt; `keep` holds payloads to store with it.
+
+        After `stop` nothing is sent, `sent` is called with False at once, and the lease of the delivery runs out.
+        """
+        final = _FinalReport(
             ref=ref,
             report=report,
             keep=keep or {},
             give_up_at=self._monotonic() + self._lease_s,
-            flushed=flushed,
+            sent=sent,
         )
         with self._changed:
             self._open.pop(ref.id, None)
-            if not self._over:
+            if not self._ended:
                 self._finals.append(final)
                 self._changed.notify()
                 return
-        _answer([final], reached=False)
+        _call_back([final], reached=False)
 
-    def stop_all(self) -> None:
-        """Let every open errand end after the request under way (drain)."""
+    def stop_senders(self) -> None:
+        """End every open sender after its current request."""
         with self._changed:
             for entry in self._open.values():
                 entry.sender.stopped = True
@@ -142,68 +148,74 @@ class ReportSender:
                 self._drop_lost(now)
                 open_senders = list(self._open.values())
                 if self._stopping and not finals:
-                    self._over = True
+                    self._ended = True
                     return
             try:
-                self._flush(finals, open_senders, now)
+                self._send(finals, open_senders, now)
                 finals = []
                 self._check_epochs([entry.sender for entry in open_senders])
             except QueueUnavailable as error:
                 self._keep(finals, error)
             except Exception:  # noqa: BLE001 - the top of the thread: a bug must not leave every task waiting
                 _log.exception("report_failed", deliveries=[final.ref.id for final in finals])
-                _answer(finals, reached=False)
+                _call_back(finals, reached=False)
 
     def _drop_lost(self, now: float) -> None:
-        for entry in [entry for entry in self._open.values() if now - entry.opened_at >= self._longest_s]:
+        """Report the senders no more that the exchange loop has lost."""
+        for entry in [entry for entry in self._open.values() if now - entry.started_at >= self._lost_after_s]:
             ref = self._open.pop(entry.sender.ref.id).sender.ref
             entry.sender.stopped = True
-            _log.error("errand_lost", code="errand_lost", delivery=ref.id, subscription=ref.subscription)
+            _log.error(
+                "delivery_sender_lost", code="delivery_sender_lost", delivery=ref.id, subscription=ref.subscription
+            )
 
-    def _flush(self, finals: list[_Final], open_senders: list[_Open], now: float) -> None:
+    def _send(self, finals: list[_FinalReport], open_senders: list[_OpenSender], now: float) -> None:
         reports: defaultdict[str, list[Report]] = defaultdict(list)
-        told = []
+        reported = []
         for final in finals:
-            reports[final.ref.reply].append(final.report)
+            reports[final.ref.reply_to].append(final.report)
         for entry in open_senders:
-            if entry.sender.done != entry.told_done or now - entry.told_at >= HEARTBEAT_S:
+            if entry.sender.done != entry.reported_done or now - entry.reported_at >= HEARTBEAT_S:
                 report = entry.sender.progress()
-                reports[entry.sender.ref.reply].append(report)
-                told.append((entry, report.done))
+                reports[entry.sender.ref.reply_to].append(report)
+                reported.append((entry, report.done))
         if not reports:
             return
-        self._coordination.flush(
+        self._coordination.send_reports(
             ReportFlush(
                 reports=reports,
                 drop=[payload_key(final.ref.id, final.ref.attempt) for final in finals],
                 keep={key: payload for final in finals for key, payload in final.keep.items()},
             )
         )
-        for entry, done in told:
-            entry.told_done, entry.told_at = done, now
+        for entry, done in reported:
+            entry.reported_done, entry.reported_at = done, now
             entry.sender.lease_end = now + self._lease_s
-        _answer(finals, reached=True)
+        _call_back(finals, reached=True)
 
     def _check_epochs(self, senders: list[DeliverySender]) -> None:
+        """Stop the senders whose lanes have another epoch by now."""
         now = self._monotonic()
-        if not senders or now - self._epochs_at < EPOCH_INTERVAL_S:
+        if not senders or now - self._epochs_checked_at < EPOCH_INTERVAL_S:
             return
-        self._epochs_at = now
-        for sender, current in zip(senders, self._coordination.current([e.ref for e in senders]), strict=True):
+        self._epochs_checked_at = now
+        answers = self._coordination.are_current([sender.ref for sender in senders])
+        for sender, current in zip(senders, answers, strict=True):
             if not current:
                 sender.stopped = True
 
-    def _keep(self, finals: list[_Final], error: QueueUnavailable) -> None:
+    def _keep(self, finals: list[_FinalReport], error: QueueUnavailable) -> None:
+        """Keep what could not be sent for the next attempt, and give up what has waited for too long."""
         now = self._monotonic()
         kept = [final for final in finals if now < min(final.give_up_at, self._give_up_by)]
         lost = [final for final in finals if now >= min(final.give_up_at, self._give_up_by)]
         _log.warning("reports_delayed", code=error.code, detail=error.detail, waiting=len(finals), given_up=len(lost))
-        _answer(lost, reached=False)
+        _call_back(lost, reached=False)
         with self._changed:
             self._finals[:0] = kept
-            self._changed.wait(RETRY_FLUSH_S)
+            self._changed.wait(RETRY_INTERVAL_S)
 
 
-def _answer(finals: list[_Final], *, reached: bool) -> None:
+def _call_back(finals: list[_FinalReport], *, reached: bool) -> None:
     for final in finals:
-        final.flushed(reached)
+        final.sent(reached)

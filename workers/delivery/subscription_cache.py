@@ -1,8 +1,9 @@
-"""Which subscription a ticket is for: loaded from the database by id and version, and kept.
+"""The request templates of subscriptions: loaded from the database by id and version, and kept in memory.
 
-A ticket's version decides: an older one than the latest known here is stale, so nothing queued leaves under an old
-configuration. A later one is heard of in an announcement, found by comparing with the database about once a second,
-or named by a newer ticket. Secrets stay in this process.
+A delivery names the version it was made for. A delivery of an older version than the latest one known here is stale,
+so no queued delivery is sent under an old configuration. This process learns of a later version from a change
+notification, from the comparison with the database about once a second, or from a newer delivery. Header values, which
+may be secrets, never leave this process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,55 +19,58 @@ from webhookd.store import subscriptions
 from webhookd.store.database import Database
 from workers.delivery.delivery_sender import RequestTemplate
 
-KEPT = 10_000
-"""Plans in memory, some 2 kB each; the oldest half goes when there are more."""
+MAX_CACHED = 10_000
+"""Templates in memory, some 2 kB each. When there are more, the oldest half is dropped."""
 
 
 class SubscriptionCache:
-    """Plans by subscription; thread-safe."""
+    """Request templates by subscription; thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = Lock()
-        self._plans: dict[str, RequestTemplate] = {}
+        self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
 
-    def heard(self, subscription_id: str, version: int) -> None:
-        """It has this version by now: nothing leaves under an earlier one, whether or not the database can be read."""
+    def invalidate(self, subscription_id: str, version: int) -> None:
+        """Make deliveries of versions below this one stale, even while the database cannot be read."""
         with self._lock:
-            self._outdate(subscription_id, version)
+            self._set_latest(subscription_id, version)
 
-    def known(self) -> list[str]:
-        """The subscriptions whose plans are kept."""
+    def cached_ids(self) -> list[str]:
+        """The subscriptions that have a template in memory."""
         with self._lock:
-            return list(self._plans)
+            return list(self._templates)
 
-    def compare(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
-        """Forget the plans of those among `ids` that have another version by now, or none: they were deleted."""
+    def drop_outdated(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
+        """Drop the templates of those `ids` whose version in `versions` is newer, or missing: they were deleted."""
         with self._lock:
             for id_ in ids:
-                plan = self._plans.get(id_)
-                if plan is not None and (version := versions.get(id_, plan.version + 1)) > plan.version:
-                    del self._plans[id_]
-                    self._outdate(id_, version)
+                template = self._templates.get(id_)
+                if template is not None and (version := versions.get(id_, template.version + 1)) > template.version:
+                    del self._templates[id_]
+                    self._set_latest(id_, version)
 
-    def plans(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
-        """The plan of each ticket, None for a stale one, and the error itself for one that could not be read."""
-        wanted = {t.subscription for t in refs if self._version(t.subscription) < t.version and not self._outdated(t)}
+    def templates(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
+        """The template of each delivery: None when it is stale, the error when it could not be read.
+
+        Reads the database for versions that are not in memory, and blocks for that.
+        """
+        wanted = {r.subscription for r in refs if self._version(r.subscription) < r.version and not self._outdated(r)}
         try:
             if wanted:
                 self._load(sorted(wanted))
         except StoreUnavailable as error:
-            return [error if ref.subscription in wanted else self._kept(ref) for ref in refs]
-        return [self._kept(ref) for ref in refs]
+            return [error if ref.subscription in wanted else self._cached(ref) for ref in refs]
+        return [self._cached(ref) for ref in refs]
 
-    def _kept(self, ref: DeliveryRef) -> RequestTemplate | None:
-        plan = self._plans.get(ref.subscription)
-        if plan is None or plan.version != ref.version or self._outdated(ref):
+    def _cached(self, ref: DeliveryRef) -> RequestTemplate | None:
+        template = self._templates.get(ref.subscription)
+        if template is None or template.version != ref.version or self._outdated(ref):
             return None
-        return plan
+        return template
 
-    def _outdate(self, subscription_id: str, version: int) -> None:
+    def _set_latest(self, subscription_id: str, version: int) -> None:
         _make_room(self._latest)
         self._latest[subscription_id] = max(version, self._latest.get(subscription_id, 0))
 
@@ -74,31 +78,32 @@ class SubscriptionCache:
         return ref.version < self._latest.get(ref.subscription, 0)
 
     def _version(self, subscription_id: str) -> int:
-        plan = self._plans.get(subscription_id)
-        return -1 if plan is None else plan.version
+        template = self._templates.get(subscription_id)
+        return -1 if template is None else template.version
 
     def _load(self, ids: list[str]) -> None:
         with self._database.transaction() as session:
             loaded = subscriptions.load(session, ids)
         with self._lock:
-            _make_room(self._plans, len(loaded))
+            _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
-                plan = None if isinstance(found, UnusableSubscription) else _plan(found)
-                if plan is not None and plan.version >= self._version(id_):
-                    self._plans[id_] = plan
+                template = None if isinstance(found, UnusableSubscription) else _template(found)
+                if template is not None and template.version >= self._version(id_):
+                    self._templates[id_] = template
 
 
-def _make_room(kept: dict[str, Any], more: int = 1) -> None:
-    """What is forgotten here is found in the database again."""
-    if len(kept) + more > KEPT:
-        for id_ in list(kept)[: KEPT // 2]:
-            del kept[id_]
+def _make_room(cached: dict[str, Any], more: int = 1) -> None:
+    """Drop the oldest half when `more` entries would be too many; the database still has what is dropped."""
+    if len(cached) + more > MAX_CACHED:
+        for id_ in list(cached)[: MAX_CACHED // 2]:
+            del cached[id_]
 
 
-def _plan(subscription: Subscription) -> RequestTemplate | None:
+def _template(subscription: Subscription) -> RequestTemplate | None:
+    """The template of a subscription; None when its destination is unusable."""
     try:
         target = Target.parse(subscription.destination.url)
         head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
     except InvalidInput:
-        return None  # ingest shows the same fault in the subscription's condition
+        return None  # ingest shows the same fault in the subscription's status
     return RequestTemplate(version=subscription.version, target=target, head=head, retry=subscription.retry)

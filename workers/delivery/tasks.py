@@ -1,4 +1,4 @@
-"""The one task: `webhookd.deliver` takes a parcel of tickets."""
+"""The one Celery task, `webhookd.deliver`: its argument is a list of delivery references."""
 
 from collections.abc import Callable
 from functools import partial
@@ -20,33 +20,33 @@ from workers.task_names import DELIVER, RETRY
 _log = logs.get(__name__)
 
 
-class Delivers(Protocol):
-    """What works on parcels."""
+class Handler(Protocol):
+    """What works on tasks."""
 
     def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
-        """Returns when all is reported. Raises Unavailable before anything was claimed."""
+        """Return when every delivery is reported. Raises Unavailable before anything is claimed."""
 
 
-def register(app: Celery, handler: Callable[[], Delivers], clock: CoordinationClock) -> None:
-    """Make the application able to work on parcels; `desk` answers the process' desk, started."""
+def register(app: Celery, handler: Callable[[], Handler], clock: CoordinationClock) -> None:
+    """Add the task to an application; `handler` returns the process' handler, started."""
 
     def publish_retry(task: Task, ref: DeliveryRef, wait_s: float) -> None:
         _retry(task, ref, countdown(wait_s, clock))
 
-    def deliver(task: Task, parcel: list[dict[str, Any]]) -> None:
-        refs = [ref_from_wire(wire) for wire in parcel]
+    def deliver(task: Task, wires: list[dict[str, Any]]) -> None:
+        refs = [ref_from_wire(wire) for wire in wires]
         try:
             handler().deliver(refs, partial(publish_retry, task))
         except Unavailable as error:
-            _log.warning("parcel_delayed", code=error.code, detail=error.detail, deliveries=[t.id for t in refs])
+            _log.warning("task_delayed", code=error.code, detail=error.detail, deliveries=[ref.id for ref in refs])
             raise task.retry(exc=error, argsrepr=describe(refs), **countdown(BACK_OFF_S, clock)) from error
 
-    # Not shared: Celery would hand this application's desk to every later one of the same process.
+    # Not shared: Celery would add this application's task to every application that the process makes later.
     app.task(bind=True, name=DELIVER, max_retries=None, shared=False, Request=request_kind(clock))(deliver)
 
 
 def _retry(task: Task, ref: DeliveryRef, waiting: dict[str, Any]) -> None:
-    """Publish the failed batch's retry. A publish that fails is unknown: the lease in ingest covers it."""
+    """Publish the retry of a failed batch. When publishing fails, ingest's lease covers the delivery."""
     try:
         task.retry(
             args=[[ref_to_wire(ref)]],
@@ -60,4 +60,4 @@ def _retry(task: Task, ref: DeliveryRef, waiting: dict[str, Any]) -> None:
     except Reject as error:
         raise Reject(error.reason, requeue=True) from error
     except (KombuError, OperationalError) as error:
-        _log.warning("retry_unpublished", delivery=ref.id, subscription=ref.subscription, detail=str(error))
+        _log.warning("retry_not_published", delivery=ref.id, subscription=ref.subscription, detail=str(error))

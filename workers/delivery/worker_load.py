@@ -1,4 +1,4 @@
-"""How busy a worker process is: what it takes from its queues, begins and ends."""
+"""How busy a worker process is: the tasks that it takes from its queues, starts and ends."""
 
 from collections import Counter
 from threading import Lock
@@ -7,46 +7,46 @@ from webhookd.clock import Monotonic
 
 
 class WorkerLoad:
-    """Counts; `took` is for the one thread that consumes, all else for any."""
+    """Counts tasks. `task_taken` is called by the one thread that consumes, every other method by any thread."""
 
     def __init__(self, monotonic: Monotonic) -> None:
         self._monotonic = monotonic
         self._lock = Lock()
         self._taken: Counter[str] = Counter()
         self._busy = 0
-        self._began_at: float | None = None
+        self._started_at: float | None = None
         self._ended_at: float | None = None
 
-    def took(self, queue: str) -> None:
-        """A task came from a queue. Takes no lock: the thread that consumes is the one that signals interrupt."""
+    def task_taken(self, queue: str) -> None:
+        """Count a task taken from a queue. It takes no lock, because signals interrupt the consuming thread."""
         self._taken[queue] += 1
 
-    def taken(self, queue: str) -> int:
-        """How many tasks came from a queue so far."""
+    def tasks_taken(self, queue: str) -> int:
+        """How many tasks were taken from a queue so far."""
         return self._taken[queue]
 
-    def began(self) -> None:
-        """A thread works on a task."""
+    def task_started(self) -> None:
+        """Count a task that a thread starts to work on."""
         with self._lock:
             self._busy += 1
-            self._began_at = self._monotonic()
+            self._started_at = self._monotonic()
 
-    def ended(self) -> None:
-        """And is done with it."""
+    def task_ended(self) -> None:
+        """Count a task that a thread has ended."""
         with self._lock:
             self._busy -= 1
             self._ended_at = self._monotonic()
 
     @property
     def busy(self) -> int:
-        """How many tasks are being worked on."""
+        """How many threads work on a task."""
         return self._busy
 
     def ages(self) -> tuple[float | None, float | None]:
-        """How many seconds ago a task began, and one ended, for the last time."""
+        """Seconds since the last start and since the last end of a task; None before the first one."""
         with self._lock:
             now = self._monotonic()
             return (
-                None if self._began_at is None else now - self._began_at,
+                None if self._started_at is None else now - self._started_at,
                 None if self._ended_at is None else now - self._ended_at,
             )

@@ -1,9 +1,11 @@
-"""An ingest process: what it is made of, and the order in which it starts and stops.
+"""An ingest process: its parts, and the order in which they start and stop.
 
-start   publisher, recorder, graveyard, loop, reports, kafka, control, topics, slots, vigil, upkeep
-        who is called is there before who calls; nothing is read before the cluster is known to be the database's
-stop    control, kafka, topics, slots, loop (drains), upkeep, reports, publisher, recorder, graveyard, vigil
-        nothing new is begun; what is in flight is settled while its reports still arrive; then the last rows
+start   publisher, database writer, dead-letter publisher, loop, watchdog, report reader, Kafka watch, assignment,
+        topic watch, worker capacity, monitor, group upkeep
+        parts start before their callers; nothing is read before the cluster is known to be the database's
+stop    assignment, Kafka watch, topic watch, worker capacity, loop (drains), watchdog, group upkeep, report reader,
+        publisher, database writer, dead-letter publisher, monitor
+        nothing new starts; in-flight deliveries are settled while their reports still arrive; the last rows come last
 """
 
 import random
@@ -20,43 +22,25 @@ from celery import Celery
 from webhookd import clock, logs
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_admin import KafkaAdmin
-from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.edges.partition_offsets import PartitionOffsets
-from webhookd.errors import (
-    ClusterMismatch,
-    InvalidInput,
-    KafkaUnavailable,
-    RowsRefused,
-    UnusableSubscription,
-    UpkeepDelayed,
-)
-from webhookd.flow.attempt.target import Target, request_head
-from webhookd.flow.batching.backpressure import ReadBackpressure
-from webhookd.flow.batching.envelope import CONTENT_TYPE
-from webhookd.flow.control.administration import SETTLE_S
-from webhookd.flow.control.membership import STEADY_S
-from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
+from webhookd.errors import ClusterMismatch, KafkaUnavailable, RowsRefused, UpkeepDelayed
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
-from webhookd.flow.filters.matcher import Matcher
-from webhookd.flow.settlement.in_flight import InFlightDeliveries, Leases
-from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
-from webhookd.flow.subscription import OnFilterError, Subscription
+from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
 from webhookd.settings import Settings
-from webhookd.store.subscriptions import Loaded
 from webhookd.store.system_health import IngestLoad
 from workers.edges import Edges
 from workers.ingest.blocking_writers import BlockingWriters
-from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.consumer.consumer_factory import ConsumerFactory
 from workers.ingest.consumer.topic_watch import TopicWatch
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 from workers.ingest.control.group_upkeep import GroupUpkeep
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
+from workers.ingest.loop_control import LoopControl
 from workers.ingest.loop_limits import Clocks, LoopLimits
-from workers.ingest.monitoring import kafka_outage
 from workers.ingest.monitoring.kafka_watch import KafkaWatch
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 from workers.ingest.monitoring.monitor import Monitor
@@ -64,16 +48,17 @@ from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 from workers.ingest.settlement.report_reader import ReportReader
 
-VITALS_S = 1.0
+LOAD_TIMEOUT_S = 1.0
+"""How long the monitor waits for the loop's answer; later it shows the answer before."""
 
-OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
-"""Why nothing runs: webhookd is offline; it is not known yet whether the brokers are the database's cluster."""
+STOP_S = 5.0
+"""How long a stop waits for each thread that still has rows, tasks or reports to hand over."""
 
 _log = logs.get(__name__)
 
 
 class InFlight(NamedTuple):
-    """Deliveries without an answer, and since when (monotonic seconds) the oldest of them is."""
+    """How many deliveries are in flight, and since when (monotonic seconds) the oldest of them is."""
 
     deliveries: int
     oldest_at: float
@@ -90,63 +75,44 @@ class IngestProcess:
     ) -> None:
         self._settings = settings
         self._edges = edges
-        self._group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
         self.member_id = secrets.token_hex(8)
-        self._in_flight = InFlight(0, inf)
-        self._mismatched = mismatched
-        self._held = {UNCONFIRMED}
-        self._kafka = KafkaWatch(
-            KafkaProbe(settings.kafka_bootstrap_servers), edges.database, self, monotonic=clock.monotonic
-        )
-        self._writer = _writer(settings, edges)
-        self._dispatches = InFlightDeliveries(_leases(settings), _new_token, random.random)
-        self._publisher = TaskPublisher(app, edges.coordination, unknown=self._unknown)
+        self._last_load = InFlight(0, inf)
+        self._consumer_factory = ConsumerFactory(settings, _new_token)
+        self._writer = _database_writer(settings, edges)
+        self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
+        self._publisher = TaskPublisher(app, edges.coordination, on_unknown=self._publish_unknown)
         self._dead_letter_publisher = DeadLetterPublisher(
             DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic
         )
-        self._topics = TopicWatch(
-            settings.kafka_bootstrap_servers,
-            interval_s=settings.commit_interval_s,
-            in_use=lambda: self.loop.topics_in_use,
-            saw=lambda seen: self.loop.call(partial(self.loop.saw_topics, seen)),
+        self._topic_watch = self._new_topic_watch()
+        self.loop = self._new_loop()
+        self._watchdog = LoopWatchdog(
+            iteration=lambda: self.loop.inbox.iteration, thread_id=lambda: self.loop.thread_id
         )
-        self.loop = IngestLoop(
-            bounds=_loop_bounds(settings, self.member_id),
-            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=self._dispatches,
-            companions=self._companions(),
-            look=self._topics.look,
-            open_consumer=self._open_consumer,
-            never_joined=self._fall_back,
+        self._control = LoopControl(
+            self.loop,
+            self._writer,
+            reachability=lambda: self._kafka.reachability,
+            kafka_timeout_s=settings.ingest_kafka_timeout_s,
+            mismatched=mismatched,
         )
-        self._watchdog = LoopWatchdog(turn=lambda: self.loop.inbox.turn, thread_id=lambda: self.loop.thread_id)
-        self._control = self._new_control()
+        self._kafka = KafkaWatch(
+            KafkaProbe(settings.kafka_bootstrap_servers), edges.database, self._control, monotonic=clock.monotonic
+        )
+        self._assignment = self._new_assignment()
         self._upkeep = self._new_upkeep()
-        self._slots = WorkerCapacity(
-            edges.coordination, ingests=lambda: self._control.sharing_count, share=self.loop.share
+        self._worker_capacity = WorkerCapacity(
+            edges.coordination, ingests=lambda: self._assignment.sharing_count, on_load=self.loop.set_worker_load
         )
         self._reports = ReportReader(
             edges.coordination,
             self.member_id,
-            lambda found, late: self.loop.reported(found, late=late),
+            lambda found, late: self.loop.add_reports(found, late=late),
             monotonic=clock.monotonic,
             wall_clock=clock.wall_clock,
         )
-        self._monitor = Monitor(settings, edges, member_id=self.member_id, vitals=self._vitals, more=self._checks())
-
-    def _checks(self) -> dict[str, Callable[[], None]]:
-        return {
-            KafkaUnavailable.code: self._kafka.check,
-            RowsRefused.code: self._writer.check,
-            UpkeepDelayed.code: self._upkeep.check,
-        }
-
-    def _companions(self) -> BlockingWriters:
-        return BlockingWriters(
-            publisher=self._publisher,
-            writer=self._writer,
-            dead_letter_publisher=self._dead_letter_publisher,
-            offsets=PartitionOffsets(self._settings.kafka_bootstrap_servers),
+        self._monitor = Monitor(
+            settings, edges, member_id=self.member_id, ingest_load=self._load, more_checks=self._checks()
         )
 
     def start(self) -> None:
@@ -154,99 +120,59 @@ class IngestProcess:
         self._publisher.start()
         self._writer.start()
         self._dead_letter_publisher.start()
-        self.loop.hold()
+        self.loop.subscriptions.start_offline()
         self.loop.start()
         self._watchdog.start()
         self._reports.start()
         self._kafka.start()
-        self._control.start()
-        self._topics.start()
-        self._slots.start()
+        self._assignment.start()
+        self._topic_watch.start()
+        self._worker_capacity.start()
         self._monitor.start()
         self._upkeep.start()
-        _log.info("ingest_started", member=self.member_id, group_protocol=self._group_protocol)
+        _log.info("ingest_started", member=self.member_id, group_protocol=self._consumer_factory.group_protocol)
 
     def stop(self, budget_s: float) -> None:
-        """Drain within the budget; nothing is lost when it is too short."""
-        self._control.stop()
+        """Drain within the budget. Blocks. When the budget is too short nothing is lost, but records are sent again."""
+        self._assignment.stop()
         self._kafka.stop()
-        self._topics.stop()
-        self._slots.stop()
+        self._topic_watch.stop()
+        self._worker_capacity.stop()
         self.loop.stop(budget_s)
         self._watchdog.stop()
         self._upkeep.stop()
-        self._reports.stop(5.0)
-        self._publisher.stop(5.0)
-        self._writer.stop(5.0)
-        self._dead_letter_publisher.stop(5.0)
-        self._monitor.stop(5.0)
+        self._reports.stop(STOP_S)
+        self._publisher.stop(STOP_S)
+        self._writer.stop(STOP_S)
+        self._dead_letter_publisher.stop(STOP_S)
+        self._monitor.stop(STOP_S)
         _log.info("ingest_stopped", member=self.member_id)
 
-    def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
-        """Run this version of a subscription; one that cannot be used is unhealthy with the reason."""
-        match found:
-            case UnusableSubscription():
-                self._refuse(id_, version, found, previous)
-            case Subscription(active=False):
-                self.leave(id_)
-            case _:
-                self.loop.call(partial(self._start, found, previous))
+    def _new_loop(self) -> IngestLoop:
+        return IngestLoop(
+            limits=_loop_limits(self._settings, self.member_id),
+            clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
+            in_flight=self._in_flight,
+            writers=BlockingWriters(
+                publisher=self._publisher,
+                writer=self._writer,
+                dead_letter_publisher=self._dead_letter_publisher,
+                offsets=PartitionOffsets(self._settings.kafka_bootstrap_servers),
+            ),
+            describe_topics=self._topic_watch.describe,
+            open_consumer=self._consumer_factory.open,
+            never_joined=self._consumer_factory.fall_back,
+        )
 
-    def leave(self, id_: str) -> None:
-        """Stop running it; without a last commit while Kafka is out of reach."""
-        self.loop.call(self._know_kafka)
-        self.loop.call(partial(self.loop.drop, id_))
+    def _new_topic_watch(self) -> TopicWatch:
+        return TopicWatch(
+            self._settings.kafka_bootstrap_servers,
+            interval_s=self._settings.commit_interval_s,
+            in_use=lambda: self.loop.subscriptions.topics_in_use,
+            on_topics=lambda topics: self.loop.call(partial(self.loop.update_topics, topics)),
+        )
 
-    def go_offline(self, age_s: float) -> None:
-        """Stop everything: what is in flight may be settled until `SETTLE_S` after the switch."""
-        _log.warning("went_offline", age_s=round(age_s, 3))
-        self.loop.call(partial(self._held.add, OFFLINE))
-        self.loop.call(partial(self.loop.fall_asleep, max(0.0, SETTLE_S - age_s)))
-
-    def go_online(self) -> None:
-        """Go on from the committed positions."""
-        _log.warning("went_online")
-        self.loop.call(partial(self._wake, OFFLINE))
-
-    def kafka_confirmed(self) -> None:
-        """The brokers are the database's cluster: what is to run may read."""
-        self.loop.call(partial(self._wake, UNCONFIRMED))
-
-    def kafka_asked(self) -> None:
-        """The statuses say whether Kafka answers."""
-        self.loop.call(self._show_kafka)
-
-    def kafka_mismatched(self, error: ClusterMismatch) -> None:
-        """Nothing is read or committed from here on: it would be from another cluster's topics, to its groups."""
-        _log.error("cluster_mismatch", code=error.code, detail=error.detail)
-        self.loop.abandon_cluster()
-        self._mismatched(error)
-
-    def _show_kafka(self) -> None:
-        self._know_kafka()
-        contact, now = self._kafka.contact, clock.monotonic()
-        kafka_outage.show(self.loop.consumers.values(), contact, now, self._settings.ingest_kafka_timeout_s)
-        if self._held == {UNCONFIRMED}:
-            wall_now = clock.wall_clock()
-            self.loop.revise_held(lambda item, before: kafka_outage.status_of(item, before, contact, now, wall_now))
-
-    def _know_kafka(self) -> None:
-        """Whether the loop may commit what it leaves: not as soon as Kafka is back, others may have read on by then."""
-        contact, now = self._kafka.contact, clock.monotonic()
-        if contact.silent_s(now) >= self._settings.ingest_kafka_timeout_s:
-            self.loop.kafka_lost = True
-        elif contact.contact_s(now) >= STEADY_S:
-            self.loop.kafka_lost = False
-
-    def _wake(self, reason: str) -> None:
-        """On the loop's thread, as all that changes `_held`. Each start is a call of its own, not all one turn."""
-        self._held.discard(reason)
-        if self._held:
-            return
-        for subscription, status in self.loop.wake():
-            self.loop.call(partial(self._start_if_wanted, subscription, status))
-
-    def _new_control(self) -> SubscriptionAssignment:
+    def _new_assignment(self) -> SubscriptionAssignment:
         settings = self._settings
         member = Membership(
             id=self.member_id,
@@ -256,7 +182,7 @@ class IngestProcess:
         )
         return SubscriptionAssignment(
             self._edges.database,
-            self,
+            self._control,
             self._kafka,
             member=member,
             interval_s=settings.control_read_interval_s,
@@ -271,90 +197,40 @@ class IngestProcess:
             member_id=self.member_id,
             member_timeout_s=settings.ingest_member_timeout_s,
             offsets_every_s=settings.offset_upkeep_s,
-            protocol=lambda: self._group_protocol,
+            protocol=lambda: self._consumer_factory.group_protocol,
             monotonic=clock.monotonic,
-            ready=lambda: UNCONFIRMED not in self._held,
+            ready=lambda: self._control.cluster_confirmed,
         )
 
-    def _vitals(self) -> IngestLoad:
-        """How this process is, as the loop's thread and the watchdog say."""
+    def _checks(self) -> dict[str, Callable[[], None]]:
+        return {
+            KafkaUnavailable.code: self._kafka.check,
+            RowsRefused.code: self._writer.check,
+            UpkeepDelayed.code: self._upkeep.check,
+        }
+
+    def _load(self) -> IngestLoad:
+        """The load of this process: what the loop's thread returns, and the watchdog's longest iteration."""
         answers: SimpleQueue[InFlight] = SimpleQueue()
-        self.loop.call(lambda: answers.put(InFlight(len(self._dispatches), self._dispatches.oldest_at)))
-        with suppress(Empty):  # a loop that hangs changes nothing: what it said last still holds
-            self._in_flight = answers.get(timeout=VITALS_S)
-        return _vitals_of(self._in_flight, self._watchdog.longest_turn_s)
-
-    def _unknown(self, deliveries: Sequence[Delivery]) -> None:
-        self.loop.unknown(deliveries)
-
-    def _fall_back(self) -> None:
-        """A consumer failed for good before it joined its group: brokers before 4.0 do not know the new protocol."""
-        if self._settings.kafka_group_protocol == "auto" and self._group_protocol != "classic":
-            self._group_protocol = "classic"
-            _log.warning("group_protocol_fell_back", group_protocol=self._group_protocol)
-
-    def _start_if_wanted(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
-        if self.loop.wants(subscription):
-            self._start(subscription, previous)
-
-    def _start(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
-        try:
-            self.loop.start_with(subscription, previous)
-        except UnusableSubscription as error:
-            self._refuse(subscription.id, subscription.version, error, previous)
-
-    def _refuse(self, id_: str, version: int, error: UnusableSubscription, previous: SubscriptionStatus | None) -> None:
-        self.leave(id_)
-        _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
-        before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
-        self._writer.status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))
-
-    def _open_consumer(
-        self, subscription: Subscription, previous: SubscriptionStatus | None, loop: IngestLoop
-    ) -> SubscriptionConsumer:
-        settings = self._settings
-        try:
-            drops = subscription.filtering.on_filter_error is OnFilterError.DROP
-            matchers = {
-                source.topic: Matcher(source.jmes_filters, drops_errors=drops) for source in subscription.sources
-            }
-            target = Target.parse(subscription.destination.url)
-            request_head(target, subscription.destination.headers, CONTENT_TYPE)
-        except InvalidInput as error:
-            raise UnusableSubscription(error.detail) from error
-        limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
-        open_reader: Callable[..., GroupConsumer] = partial(
-            GroupConsumer,
-            settings.kafka_bootstrap_servers,
-            subscription.consumer_group,
-            list(matchers),
-            self._group_protocol,
-            fetch_wait_s=settings.kafka_fetch_wait_s,
+        self.loop.call(lambda: answers.put(InFlight(len(self._in_flight), self._in_flight.oldest_at)))
+        with suppress(Empty):  # a loop that is stuck returns nothing: its last answer is kept
+            self._last_load = answers.get(timeout=LOAD_TIMEOUT_S)
+        return IngestLoad(
+            deliveries_in_flight=self._last_load.deliveries,
+            oldest_unanswered_s=max(0.0, clock.monotonic() - self._last_load.oldest_at),
+            longest_iteration_s=self._watchdog.longest_iteration_s,
         )
-        return SubscriptionConsumer(
-            BatchAccumulator(subscription, matchers, limits, _new_token),
-            matchers,
-            ReadBackpressure(settings.lane_buffer_bytes),
-            loop,
-            open_reader,
-            previous,
-        )
+
+    def _publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
+        self.loop.publish_unknown(deliveries)
 
 
 def _new_token() -> str:
     return secrets.token_hex(8)
 
 
-def _vitals_of(in_flight: InFlight, longest_turn_s: float) -> IngestLoad:
-    return IngestLoad(
-        deliveries_in_flight=in_flight.deliveries,
-        oldest_unanswered_s=max(0.0, clock.monotonic() - in_flight.oldest_at),
-        longest_turn_s=longest_turn_s,
-    )
-
-
-def _leases(settings: Settings) -> Leases:
-    return Leases(
+def _delivery_timeouts(settings: Settings) -> DeliveryTimeouts:
+    return DeliveryTimeouts(
         claim_timeout_s=settings.claim_timeout_s,
         lease_s=settings.lease_s,
         request_deadline_s=settings.request_deadline_s,
@@ -362,7 +238,7 @@ def _leases(settings: Settings) -> Leases:
     )
 
 
-def _writer(settings: Settings, edges: Edges) -> DatabaseWriter:
+def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:
     return DatabaseWriter(
         edges.database,
         retention_s=settings.activity_retention_s,
@@ -373,11 +249,11 @@ def _writer(settings: Settings, edges: Edges) -> DatabaseWriter:
     )
 
 
-def _loop_bounds(settings: Settings, member_id: str) -> LoopLimits:
+def _loop_limits(settings: Settings, member_id: str) -> LoopLimits:
     return LoopLimits(
         reply=member_id,
         commit_interval_s=settings.commit_interval_s,
         lane_bytes=settings.lane_buffer_bytes,
         process_bytes=settings.process_buffer_bytes,
-        slots=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),
+        worker_threads=WorkerThreads(first=settings.worker_threads, retry=settings.worker_threads),
     )

@@ -58,6 +58,6 @@ class Administration(MethodView):
 def _notify(services: Services, status: Availability) -> None:
     """A lost notification delays the change by about a second: every process also reads the row."""
     try:
-        services.notifications.announce(AdministrationChanged(status=status))
+        services.notifications.publish(AdministrationChanged(status=status))
     except QueueUnavailable as error:
         _log.warning("change_notification_failed", code=error.code, error=str(error))

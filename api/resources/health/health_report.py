@@ -145,7 +145,7 @@ class HealthReport:
             "undeliverable_addresses": stored.undeliverable if stored is not None else None,
             "deliveries_in_flight": load.deliveries_in_flight if load is not None else None,
             "oldest_unanswered_s": load.oldest_unanswered_s if load is not None else None,
-            "longest_turn_s": load.longest_turn_s if load is not None else None,
+            "longest_iteration_s": load.longest_iteration_s if load is not None else None,
         }
 
 
@@ -173,7 +173,7 @@ def _query_coordination(coordination: Coordination | None) -> CoordinationAnswer
         return CoordinationAnswer(workers=(), queues={})
     coordination.ping()  # a replica may return outdated workers and queues
     return CoordinationAnswer(
-        workers=[asdict(worker) for worker in coordination.workers()], queues=coordination.queues()
+        workers=[asdict(worker) for worker in coordination.live_workers()], queues=coordination.queue_lengths()
     )
 
 

@@ -17,7 +17,7 @@ class WorkerSchema(Schema):
 
     id = fields.String(metadata={"description": "The worker's id."})
     queues = fields.List(fields.String(), metadata={"description": "The queues that it takes tasks from."})
-    slots = fields.Integer(metadata={"description": "How many tasks it carries out at the same time: its threads."})
+    threads = fields.Integer(metadata={"description": "How many tasks it carries out at the same time."})
     busy = fields.Integer(metadata={"description": "How many tasks it carries out now."})
     since_began_s = fields.Float(
         allow_none=True,
@@ -47,7 +47,7 @@ class SubscriptionCountsSchema(Schema):
     )
     unhealthy = fields.Integer(metadata={"description": "Those that deliver less than they should."})
     inactive = fields.Integer(metadata={"description": "Those that are switched off, and all while offline."})
-    paused = fields.Integer(
+    circuit_open = fields.Integer(
         metadata={"description": "Of the unhealthy, those without an attempt left; they are probed at intervals."}
     )
     unhealthy_by_reason = fields.Dict(
@@ -88,7 +88,7 @@ class HealthSchema(Schema):
     deliveries_in_flight = fields.Integer(
         allow_none=True, metadata={"description": "How many deliveries are in flight, in all ingest processes."}
     )
-    longest_turn_s = fields.Float(
+    longest_iteration_s = fields.Float(
         allow_none=True,
         metadata={
             "description": "The longest iteration of an ingest loop in the last minute, in seconds. Records of that "

@@ -173,7 +173,7 @@ def _switched(subscription: Subscription, switch: Administration) -> Activity:
 
 def _notify(services: Services, id_: str, version: int) -> None:
     try:
-        services.notifications.announce(SubscriptionChanged(id=id_, version=version))
+        services.notifications.publish(SubscriptionChanged(id=id_, version=version))
     except QueueUnavailable as error:
         _log.warning("change_notification_failed", subscription=id_, code=error.code, error=str(error))
 

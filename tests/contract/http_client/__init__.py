@@ -1,5 +1,5 @@
-"""The exchange loop against servers that misbehave.
+"""The HTTP client against servers that misbehave.
 
-Oracles: the sockets, TLS and kernel are real, and so is the loop; only the endpoint is ours. What may be asserted is
-the outcome an errand hears and what the server saw on its connections; times only as bounds well apart.
+Real: sockets, TLS, kernel and the event loop; only the endpoint is a test server. Tests may assert the outcomes that a
+request sequence gets and what the server received; times only as bounds that are far apart.
 """

@@ -1,4 +1,4 @@
-"""Finding a way to the endpoint: names, the guard, addresses in turn, certificates."""
+"""Opening a connection: names, the egress policy, addresses in turn, certificates."""
 
 import socket
 import ssl
@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.harness.hostile_server import OK, HostileServer, Peer, answering
-from tests.harness.running_service import LOOPBACK, QUICK, Authority, Stage, code, post, response
+from tests.harness.http_testbed import LOOPBACK, QUICK, Authority, HttpTestbed, code, post, response
 from webhookd.edges.http_client.dns_resolver import Resolver, resolve
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome
 from webhookd.flow.attempt.target import Target
 
 
 def finding(*addresses: str) -> Resolver:
-    """A resolver that knows one answer."""
+    """A resolver that always returns these addresses."""
     return lambda host, port: addresses  # noqa: ARG005  # as Resolver is called
 
 
@@ -28,21 +28,21 @@ def detail(outcome: Outcome) -> str:
 
 
 def closed_port() -> int:
-    """A port on which nobody listens."""
+    """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
-def test_refused_port_is_named(stage: Stage) -> None:
-    scheme = "https" if stage.tls else "http"
+def test_refused_port_is_named(testbed: HttpTestbed) -> None:
+    scheme = "https" if testbed.tls else "http"
     target = Target.parse(f"{scheme}://127.0.0.1:{closed_port()}/")
-    assert code(stage.submit(stage.loop(), target).wait()[0]) is FailureCode.CONNECT_REFUSED
+    assert code(testbed.submit(testbed.loop(), target).wait()[0]) is FailureCode.CONNECT_REFUSED
 
 
-def test_sequence_goes_on_after_each_refusal(plain_stage: Stage) -> None:
+def test_sequence_goes_on_after_each_refusal(plain_testbed: HttpTestbed) -> None:
     target = Target.parse(f"http://127.0.0.1:{closed_port()}/")
-    outcomes = plain_stage.submit(plain_stage.loop(), target, *[b"x"] * 50).wait()
+    outcomes = plain_testbed.submit(plain_testbed.loop(), target, *[b"x"] * 50).wait()
     assert [code(outcome) for outcome in outcomes] == [FailureCode.CONNECT_REFUSED] * 50
 
 
@@ -56,77 +56,80 @@ def test_sequence_goes_on_after_each_refusal(plain_stage: Stage) -> None:
         (["64:ff9b::7f00:1"], "translated"),
     ],
 )
-def test_refused_address_is_never_dialled(plain_stage: Stage, addresses: Sequence[str], named: str) -> None:
-    server = plain_stage.serve(answering(OK))
-    loop = plain_stage.loop(resolver=finding(*addresses), allow=())
-    failure = plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]
+def test_refused_address_is_never_dialled(plain_testbed: HttpTestbed, addresses: Sequence[str], named: str) -> None:
+    server = plain_testbed.serve(answering(OK))
+    loop = plain_testbed.loop(resolver=finding(*addresses), allow=())
+    failure = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]
     assert code(failure) is FailureCode.ADDRESS_REFUSED
     assert detail(failure).endswith(named)
     assert server.accepted == 0
 
 
-def test_literal_address_is_guarded_too(plain_stage: Stage) -> None:
-    server = plain_stage.serve(answering(OK))
-    failure = plain_stage.submit(plain_stage.loop(allow=()), plain_stage.target(server)).wait()[0]
+def test_literal_address_is_guarded_too(plain_testbed: HttpTestbed) -> None:
+    server = plain_testbed.serve(answering(OK))
+    failure = plain_testbed.submit(plain_testbed.loop(allow=()), plain_testbed.target(server)).wait()[0]
     assert code(failure) is FailureCode.ADDRESS_REFUSED
     assert server.accepted == 0
 
 
 @pytest.mark.parametrize("spelling", ["0x7f.1", "2130706433", "127.1", "①②⑦.0.0.1"])
-def test_odd_spellings_of_loopback_are_refused(plain_stage: Stage, spelling: str) -> None:
-    server = plain_stage.serve(answering(OK))
-    loop = plain_stage.loop(resolver=resolve, allow=())
-    failure = plain_stage.submit(loop, plain_stage.target(server, spelling)).wait()[0]
+def test_odd_spellings_of_loopback_are_refused(plain_testbed: HttpTestbed, spelling: str) -> None:
+    server = plain_testbed.serve(answering(OK))
+    loop = plain_testbed.loop(resolver=resolve, allow=())
+    failure = plain_testbed.submit(loop, plain_testbed.target(server, spelling)).wait()[0]
     assert code(failure) is FailureCode.ADDRESS_REFUSED
     assert server.accepted == 0
 
 
-def test_allowed_address_among_refused_is_dialled(stage: Stage) -> None:
-    server = stage.serve(answering(OK), stage.authority.context("endpoint.test") if stage.tls else None)
-    loop = stage.loop(resolver=finding("10.0.0.1", "127.0.0.1"))
-    assert response(stage.submit(loop, stage.target(server, "endpoint.test")).wait()[0]).status == 200
+def test_allowed_address_among_refused_is_dialled(testbed: HttpTestbed) -> None:
+    server = testbed.serve(answering(OK), testbed.authority.context("endpoint.test") if testbed.tls else None)
+    loop = testbed.loop(resolver=finding("10.0.0.1", "127.0.0.1"))
+    assert response(testbed.submit(loop, testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
-def test_next_address_follows_a_refused_connection(plain_stage: Stage) -> None:
-    server = plain_stage.serve(answering(OK))
-    loop = plain_stage.loop(resolver=finding("127.0.0.7", "127.0.0.1"))
-    assert response(plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]).status == 200
+def test_next_address_follows_a_refused_connection(plain_testbed: HttpTestbed) -> None:
+    server = plain_testbed.serve(answering(OK))
+    loop = plain_testbed.loop(resolver=finding("127.0.0.7", "127.0.0.1"))
+    assert response(plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
-def test_address_that_fails_at_once_makes_way(plain_stage: Stage) -> None:
-    server = plain_stage.serve(answering(OK))
+def test_next_address_follows_an_immediate_failure(plain_testbed: HttpTestbed) -> None:
+    server = plain_testbed.serve(answering(OK))
     broadcast = "255.255.255.255"  # the kernel refuses to connect to it without a packet
-    loop = plain_stage.loop(resolver=finding(broadcast, "127.0.0.1"), allow=(*LOOPBACK, broadcast))
-    assert response(plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]).status == 200
-    assert code(plain_stage.submit(loop, plain_stage.target(server, broadcast)).wait()[0]) is FailureCode.CONNECT_FAILED
+    loop = plain_testbed.loop(resolver=finding(broadcast, "127.0.0.1"), allow=(*LOOPBACK, broadcast))
+    assert response(plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
+    assert (
+        code(plain_testbed.submit(loop, plain_testbed.target(server, broadcast)).wait()[0])
+        is FailureCode.CONNECT_FAILED
+    )
 
 
-def test_only_few_addresses_are_tried(plain_stage: Stage) -> None:
-    server = plain_stage.serve(answering(OK))
+def test_only_few_addresses_are_tried(plain_testbed: HttpTestbed) -> None:
+    server = plain_testbed.serve(answering(OK))
     elsewhere = [f"127.0.0.{number}" for number in range(2, 6)]
-    loop = plain_stage.loop(resolver=finding(*elsewhere, "127.0.0.1"))
-    outcomes = plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()
+    loop = plain_testbed.loop(resolver=finding(*elsewhere, "127.0.0.1"))
+    outcomes = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()
     assert code(outcomes[0]) is FailureCode.CONNECT_REFUSED
     assert server.accepted == 0
 
 
 @pytest.mark.parametrize("resolver", [finding(), None], ids=["no-address", "error"])
-def test_name_without_address_fails(plain_stage: Stage, resolver: Resolver | None) -> None:
-    outcomes = plain_stage.submit(plain_stage.loop(resolver=resolver), Target.parse("http://nowhere.test/")).wait()
+def test_name_without_address_fails(plain_testbed: HttpTestbed, resolver: Resolver | None) -> None:
+    outcomes = plain_testbed.submit(plain_testbed.loop(resolver=resolver), Target.parse("http://nowhere.test/")).wait()
     assert code(outcomes[0]) is FailureCode.DNS_FAILED
 
 
-def test_resolver_that_breaks_is_a_failed_lookup(plain_stage: Stage) -> None:
+def test_resolver_that_breaks_is_a_failed_lookup(plain_testbed: HttpTestbed) -> None:
     def broken(host: str, port: int) -> list[str]:
         raise UnicodeError(f"{host}:{port}")
 
-    loop = plain_stage.loop(resolver=broken)
+    loop = plain_testbed.loop(resolver=broken)
     for _ in range(2):
-        outcomes = plain_stage.submit(loop, Target.parse("http://nowhere.test/")).wait()
+        outcomes = plain_testbed.submit(loop, Target.parse("http://nowhere.test/")).wait()
         assert code(outcomes[0]) is FailureCode.DNS_FAILED
 
 
-def test_hanging_lookup_holds_up_nobody_else(plain_stage: Stage) -> None:
+def test_hanging_lookup_delays_no_other(plain_testbed: HttpTestbed) -> None:
     release = threading.Event()
     asked: list[str] = []
 
@@ -136,16 +139,16 @@ def test_hanging_lookup_holds_up_nobody_else(plain_stage: Stage) -> None:
             release.wait(5)
         return ["127.0.0.1"]
 
-    server = plain_stage.serve(answering(OK))
-    loop = plain_stage.loop(replace(QUICK, lookup_timeout_s=0.3), resolver=resolver)
-    stuck = [plain_stage.submit(loop, Target.parse("http://hangs.test/")) for _ in range(20)]
-    assert response(plain_stage.submit(loop, plain_stage.target(server, "endpoint.test")).wait()[0]).status == 200
+    server = plain_testbed.serve(answering(OK))
+    loop = plain_testbed.loop(replace(QUICK, lookup_timeout_s=0.3), resolver=resolver)
+    stuck = [plain_testbed.submit(loop, Target.parse("http://hangs.test/")) for _ in range(20)]
+    assert response(plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
     assert [code(sequence.wait()[0]) for sequence in stuck] == [FailureCode.DNS_FAILED] * 20
     release.set()
     assert asked.count("hangs.test") == 1
 
 
-def test_late_lookup_does_not_disturb_the_next(plain_stage: Stage) -> None:
+def test_late_lookup_does_not_disturb_the_next(plain_testbed: HttpTestbed) -> None:
     answers = iter([threading.Event()])
     release = threading.Event()
 
@@ -154,105 +157,105 @@ def test_late_lookup_does_not_disturb_the_next(plain_stage: Stage) -> None:
             release.wait(5)
         return ["127.0.0.1"]
 
-    server = plain_stage.serve(answering(OK, OK))
-    loop = plain_stage.loop(resolver=resolver)
-    target = plain_stage.target(server, "endpoint.test")
-    assert code(plain_stage.submit(loop, target).wait()[0]) is FailureCode.DNS_FAILED
-    again = plain_stage.submit(loop, target)
+    server = plain_testbed.serve(answering(OK, OK))
+    loop = plain_testbed.loop(resolver=resolver)
+    target = plain_testbed.target(server, "endpoint.test")
+    assert code(plain_testbed.submit(loop, target).wait()[0]) is FailureCode.DNS_FAILED
+    again = plain_testbed.submit(loop, target)
     release.set()
     assert response(again.wait()[0]).status == 200
     assert server.accepted == 1
 
 
-def test_deadline_covers_lookup_and_dialling(plain_stage: Stage) -> None:
+def test_deadline_covers_lookup_and_dialling(plain_testbed: HttpTestbed) -> None:
     release = threading.Event()
 
     def resolver(host: str, port: int) -> list[str]:  # noqa: ARG001  # as Resolver is called
         release.wait(5)
         return []
 
-    loop = plain_stage.loop(replace(QUICK, lookup_timeout_s=60.0), resolver=resolver)
-    failure = plain_stage.submit(loop, Target.parse("http://hangs.test/"), deadline_s=0.1).wait()[0]
+    loop = plain_testbed.loop(replace(QUICK, lookup_timeout_s=60.0), resolver=resolver)
+    failure = plain_testbed.submit(loop, Target.parse("http://hangs.test/"), deadline_s=0.1).wait()[0]
     release.set()
     assert code(failure) is FailureCode.DNS_FAILED
     assert failure.elapsed_s < 1.0
 
 
-def test_silent_handshake_times_out(tls_stage: Stage) -> None:
+def test_silent_handshake_times_out(tls_testbed: HttpTestbed) -> None:
     with HostileServer(Peer.wait_closed) as server:
-        failure = tls_stage.submit(tls_stage.loop(), tls_stage.target(server)).wait()[0]
+        failure = tls_testbed.submit(tls_testbed.loop(), tls_testbed.target(server)).wait()[0]
     assert code(failure) is FailureCode.CONNECT_TIMEOUT
 
 
-def test_plain_server_is_no_tls_server(tls_stage: Stage) -> None:
+def test_plain_server_is_no_tls_server(tls_testbed: HttpTestbed) -> None:
     with HostileServer(lambda peer: peer.send(OK)) as server:
-        failure = tls_stage.submit(tls_stage.loop(), tls_stage.target(server)).wait()[0]
+        failure = tls_testbed.submit(tls_testbed.loop(), tls_testbed.target(server)).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
 
 
-def test_server_that_ends_the_handshake_fails_it(tls_stage: Stage) -> None:
+def test_server_that_ends_the_handshake_fails_it(tls_testbed: HttpTestbed) -> None:
     def script(peer: Peer) -> None:
-        peer.hear()
+        peer.receive()
         peer.reset()
 
     with HostileServer(script) as server:
-        failure = tls_stage.submit(tls_stage.loop(), tls_stage.target(server)).wait()[0]
+        failure = tls_testbed.submit(tls_testbed.loop(), tls_testbed.target(server)).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
 
 
-def test_unknown_authority_is_refused(tls_stage: Stage, tmp_path: Path) -> None:
-    server = tls_stage.serve(answering(OK), Authority(tmp_path).context("127.0.0.1"))
-    failure = tls_stage.submit(tls_stage.loop(), tls_stage.target(server)).wait()[0]
+def test_unknown_authority_is_refused(tls_testbed: HttpTestbed, tmp_path: Path) -> None:
+    server = tls_testbed.serve(answering(OK), Authority(tmp_path).context("127.0.0.1"))
+    failure = tls_testbed.submit(tls_testbed.loop(), tls_testbed.target(server)).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
     assert "certificate" in detail(failure)
 
 
-def test_certificate_for_another_host_is_refused(tls_stage: Stage) -> None:
-    server = tls_stage.serve(answering(OK), tls_stage.authority.context("other.test"))
-    loop = tls_stage.loop(resolver=finding("127.0.0.1", "127.0.0.1"))
-    failure = tls_stage.submit(loop, tls_stage.target(server, "endpoint.test")).wait()[0]
+def test_certificate_for_another_host_is_refused(tls_testbed: HttpTestbed) -> None:
+    server = tls_testbed.serve(answering(OK), tls_testbed.authority.context("other.test"))
+    loop = tls_testbed.loop(resolver=finding("127.0.0.1", "127.0.0.1"))
+    failure = tls_testbed.submit(loop, tls_testbed.target(server, "endpoint.test")).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
     assert "endpoint.test" in detail(failure)
     assert server.accepted == 1
 
 
-def test_old_tls_versions_are_refused(tls_stage: Stage) -> None:
-    context = tls_stage.authority.context("127.0.0.1")
+def test_old_tls_versions_are_refused(tls_testbed: HttpTestbed) -> None:
+    context = tls_testbed.authority.context("127.0.0.1")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    server = tls_stage.serve(answering(OK), context)
-    assert code(tls_stage.submit(tls_stage.loop(), tls_stage.target(server)).wait()[0]) is FailureCode.TLS_FAILED
+    server = tls_testbed.serve(answering(OK), context)
+    assert code(tls_testbed.submit(tls_testbed.loop(), tls_testbed.target(server)).wait()[0]) is FailureCode.TLS_FAILED
 
 
-def test_handshake_names_the_host(tls_stage: Stage) -> None:
+def test_handshake_names_the_host(tls_testbed: HttpTestbed) -> None:
     named: list[str] = []
-    context = tls_stage.authority.context("endpoint.test")
+    context = tls_testbed.authority.context("endpoint.test")
     context.sni_callback = lambda sock, name, context: named.append(name)  # noqa: ARG005  # as ssl calls it
-    server = tls_stage.serve(answering(OK), context)
-    loop = tls_stage.loop(resolver=finding("127.0.0.1"))
-    assert response(tls_stage.submit(loop, tls_stage.target(server, "Endpoint.Test.")).wait()[0]).status == 200
+    server = tls_testbed.serve(answering(OK), context)
+    loop = tls_testbed.loop(resolver=finding("127.0.0.1"))
+    assert response(tls_testbed.submit(loop, tls_testbed.target(server, "Endpoint.Test.")).wait()[0]).status == 200
     assert named == ["endpoint.test"]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_next_handshake_resumes_the_session(tls_stage: Stage, version: ssl.TLSVersion) -> None:
+def test_next_handshake_resumes_the_session(tls_testbed: HttpTestbed, version: ssl.TLSVersion) -> None:
     resumed: list[bool] = []
 
     def script(peer: Peer) -> None:
         resumed.append(peer.resumed)
         peer.answer(OK)
 
-    context = tls_stage.authority.context("127.0.0.1")
+    context = tls_testbed.authority.context("127.0.0.1")
     context.maximum_version = version
-    target = tls_stage.target(tls_stage.serve(script, context))
-    outcomes = tls_stage.submit(tls_stage.loop(), target, *[post(target)] * 3).wait()
+    target = tls_testbed.target(tls_testbed.serve(script, context))
+    outcomes = tls_testbed.submit(tls_testbed.loop(), target, *[post(target)] * 3).wait()
     assert [response(outcome).status for outcome in outcomes] == [200] * 3
     assert resumed == [False, True, True]
 
 
-def test_session_of_one_host_vouches_for_no_other(tls_stage: Stage) -> None:
-    context = tls_stage.authority.context("one.test")
-    server = tls_stage.serve(answering(OK), context)
-    loop = tls_stage.loop(resolver=finding("127.0.0.1"))
-    assert response(tls_stage.submit(loop, tls_stage.target(server, "one.test")).wait()[0]).status == 200
-    assert code(tls_stage.submit(loop, tls_stage.target(server, "two.test")).wait()[0]) is FailureCode.TLS_FAILED
+def test_tls_session_of_one_host_is_not_used_for_another(tls_testbed: HttpTestbed) -> None:
+    context = tls_testbed.authority.context("one.test")
+    server = tls_testbed.serve(answering(OK), context)
+    loop = tls_testbed.loop(resolver=finding("127.0.0.1"))
+    assert response(tls_testbed.submit(loop, tls_testbed.target(server, "one.test")).wait()[0]).status == 200
+    assert code(tls_testbed.submit(loop, tls_testbed.target(server, "two.test")).wait()[0]) is FailureCode.TLS_FAILED

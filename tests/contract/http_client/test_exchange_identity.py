@@ -1,4 +1,4 @@
-"""Endpoints that ask the client for a certificate, and files that hold none."""
+"""Endpoints that request a client certificate, and unusable certificate files."""
 
 import ssl
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests.harness.hostile_server import OK, Peer, answering
-from tests.harness.running_service import Authority, Identity, Stage, code, post, response
+from tests.harness.http_testbed import Authority, HttpTestbed, Identity, code, post, response
 from tests.harness.scripted_proxy import ScriptedProxy, url
 from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.edges.http_client.tls import client_context
@@ -20,82 +20,86 @@ CLIENT = "webhookd.test"
 versions = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 
 
-def demanding(stage: Stage, version: ssl.TLSVersion) -> ssl.SSLContext:
-    context = stage.authority.demanding("127.0.0.1")
+def demanding(testbed: HttpTestbed, version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = testbed.authority.demanding("127.0.0.1")
     context.maximum_version = version
     return context
 
 
 @pytest.fixture(scope="session")
 def identity(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Identity:
-    """A certificate of the authority that the servers trust."""
+    """A client certificate of the authority that the servers trust."""
     return authority.identity(tmp_path_factory.mktemp("identity"), CLIENT)
 
 
 @pytest.fixture(scope="session")
 def showing(authority: Authority, identity: Identity) -> ssl.SSLContext:
-    """A client's context with that certificate."""
+    """A client's TLS context with that certificate."""
     return client_context(authority.file, identity.cert, identity.key)
 
 
 @versions
-def test_certificate_is_shown_to_who_asks(tls_stage: Stage, showing: ssl.SSLContext, version: ssl.TLSVersion) -> None:
+def test_certificate_is_sent_when_requested(
+    tls_testbed: HttpTestbed, showing: ssl.SSLContext, version: ssl.TLSVersion
+) -> None:
     seen: list[tuple[list[str], bool]] = []
 
     def script(peer: Peer) -> None:
         seen.append((peer.client_names, peer.resumed))
         peer.answer(OK)
 
-    target = tls_stage.target(tls_stage.serve(script, demanding(tls_stage, version)))
-    outcomes = tls_stage.submit(tls_stage.loop(context=showing), target, *[post(target)] * 2).wait()
+    target = tls_testbed.target(tls_testbed.serve(script, demanding(tls_testbed, version)))
+    outcomes = tls_testbed.submit(tls_testbed.loop(context=showing), target, *[post(target)] * 2).wait()
     assert [response(outcome).status for outcome in outcomes] == [200, 200]
     assert seen == [([CLIENT], False), ([CLIENT], True)]
 
 
-def test_certificate_is_shown_through_a_proxy(tls_stage: Stage, showing: ssl.SSLContext) -> None:
-    server = tls_stage.serve(answering(OK), tls_stage.authority.demanding("endpoint.test"))
-    loop = tls_stage.loop(context=showing, proxy=url(tls_stage.proxy(ScriptedProxy())))
-    assert response(tls_stage.submit(loop, tls_stage.target(server, "endpoint.test")).wait()[0]).status == 200
+def test_certificate_is_sent_through_a_proxy(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
+    server = tls_testbed.serve(answering(OK), tls_testbed.authority.demanding("endpoint.test"))
+    loop = tls_testbed.loop(context=showing, proxy=url(tls_testbed.proxy(ScriptedProxy())))
+    assert response(tls_testbed.submit(loop, tls_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
-def test_nobody_who_does_not_ask_sees_it(tls_stage: Stage, showing: ssl.SSLContext) -> None:
+def test_certificate_is_not_sent_unless_requested(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
     names: list[list[str]] = []
 
     def script(peer: Peer) -> None:
         names.append(peer.client_names)
         peer.answer(OK)
 
-    target = tls_stage.target(tls_stage.serve(script))
-    assert response(tls_stage.submit(tls_stage.loop(context=showing), target).wait()[0]).status == 200
+    target = tls_testbed.target(tls_testbed.serve(script))
+    assert response(tls_testbed.submit(tls_testbed.loop(context=showing), target).wait()[0]).status == 200
     assert names == [[]]
 
 
 @versions
-def test_missing_certificate_is_a_failure_of_tls(tls_stage: Stage, version: ssl.TLSVersion) -> None:
-    server = tls_stage.serve(answering(OK), demanding(tls_stage, version))
-    target = tls_stage.target(server)
-    outcomes = tls_stage.submit(tls_stage.loop(), target, *[post(target)] * 5).wait()
+def test_missing_certificate_is_a_failure_of_tls(tls_testbed: HttpTestbed, version: ssl.TLSVersion) -> None:
+    server = tls_testbed.serve(answering(OK), demanding(tls_testbed, version))
+    target = tls_testbed.target(server)
+    outcomes = tls_testbed.submit(tls_testbed.loop(), target, *[post(target)] * 5).wait()
     assert [code(outcome) for outcome in outcomes] == [FailureCode.TLS_FAILED] * 5
     assert server.accepted == 5
 
 
 @versions
-def test_certificate_of_another_authority_is_refused(tls_stage: Stage, tmp_path: Path, version: ssl.TLSVersion) -> None:
+def test_certificate_of_another_authority_is_refused(
+    tls_testbed: HttpTestbed, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
     stranger = Authority(tmp_path).identity(tmp_path, CLIENT)
-    context = client_context(tls_stage.authority.file, stranger.cert, stranger.key)
-    target = tls_stage.target(tls_stage.serve(answering(OK), demanding(tls_stage, version)))
-    outcomes = tls_stage.submit(tls_stage.loop(context=context), target).wait()
+    context = client_context(tls_testbed.authority.file, stranger.cert, stranger.key)
+    target = tls_testbed.target(tls_testbed.serve(answering(OK), demanding(tls_testbed, version)))
+    outcomes = tls_testbed.submit(tls_testbed.loop(context=context), target).wait()
     assert code(outcomes[0]) is FailureCode.TLS_FAILED
 
 
-def test_one_file_may_hold_certificate_and_key(tls_stage: Stage, identity: Identity) -> None:
-    context = client_context(tls_stage.authority.file, identity.both)
-    target = tls_stage.target(tls_stage.serve(answering(OK), tls_stage.authority.demanding("127.0.0.1")))
-    assert response(tls_stage.submit(tls_stage.loop(context=context), target).wait()[0]).status == 200
+def test_one_file_may_hold_certificate_and_key(tls_testbed: HttpTestbed, identity: Identity) -> None:
+    context = client_context(tls_testbed.authority.file, identity.both)
+    target = tls_testbed.target(tls_testbed.serve(answering(OK), tls_testbed.authority.demanding("127.0.0.1")))
+    assert response(tls_testbed.submit(tls_testbed.loop(context=context), target).wait()[0]).status == 200
 
 
 def encrypted(key: bytes) -> bytes:
-    """The same private key, behind a password."""
+    """The same private key, encrypted with a password."""
     scheme = serialization.BestAvailableEncryption(b"password")
     opened = serialization.load_pem_private_key(key, None)
     return opened.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, scheme)
@@ -132,7 +136,7 @@ def test_unusable_file_is_named_at_the_start(
         ExchangeLoop(settings)
     assert refused.value.setting == named
     assert str(tmp_path / (files[named] or "")) in str(refused.value) or cert is None
-    assert ("it is encrypted" in str(refused.value)) == (key == "encrypted"), "nobody is asked for a password"
+    assert ("it is encrypted" in str(refused.value)) == (key == "encrypted"), "no password is prompted for"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""The thread itself: many errands, callbacks, errors of others, and the end."""
+"""The loop's thread: many request sequences, timers, errors of callers, and stopping."""
 
 import threading
 from dataclasses import replace
 
 from tests.harness.hostile_server import OK, Peer, answering
-from tests.harness.running_service import QUICK, Recorder, Stage, code, comes_true, post, response
+from tests.harness.http_testbed import QUICK, HttpTestbed, RecordingSequence, code, holds_on_loop, post, response
 from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.attempt.target import Target
@@ -13,18 +13,18 @@ from webhookd.settings import Settings
 PATIENCE_S = 5.0
 
 
-class Raising(Recorder):
-    """An errand that breaks at its first outcome."""
+class Raising(RecordingSequence):
+    """A request sequence that raises at its first outcome."""
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
         if outcome is not None:
             self.outcomes.append(outcome)
-            raise LookupError("an errand's own mistake")
+            raise LookupError("an error in the sequence")
         return super().advance(outcome)
 
 
-class Insistent(Recorder):
-    """An errand that never has enough."""
+class Endless(RecordingSequence):
+    """A request sequence that never ends."""
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
         if outcome is not None:
@@ -32,110 +32,110 @@ class Insistent(Recorder):
         return post(self.target)
 
 
-def test_slow_endpoint_holds_up_no_other(stage: Stage) -> None:
+def test_slow_endpoint_delays_no_other(testbed: HttpTestbed) -> None:
     def slow(peer: Peer) -> None:
         peer.request()
         peer.wait_closed()
 
-    loop = stage.loop()
-    stuck = [stage.submit(loop, stage.target(stage.serve(slow)), deadline_s=30.0) for _ in range(3)]
-    quick = stage.target(stage.serve(answering(*[OK] * 100)))
-    assert len(stage.submit(loop, quick, *[post(quick)] * 100).wait()) == 100
+    loop = testbed.loop()
+    stuck = [testbed.submit(loop, testbed.target(testbed.serve(slow)), deadline_s=30.0) for _ in range(3)]
+    quick = testbed.target(testbed.serve(answering(*[OK] * 100)))
+    assert len(testbed.submit(loop, quick, *[post(quick)] * 100).wait()) == 100
     assert loop.open_exchanges == 3
     assert [sequence.outcomes for sequence in stuck] == [[], [], []]
 
 
-def test_huge_responder_starves_no_other(stage: Stage) -> None:
+def test_huge_responder_starves_no_other(testbed: HttpTestbed) -> None:
     def huge(peer: Peer) -> None:
         while peer.request():
             peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000)
 
-    loop = stage.loop()
-    greedy = Insistent(stage.target(stage.serve(huge)), [], 5.0)
+    loop = testbed.loop()
+    greedy = Endless(testbed.target(testbed.serve(huge)), [], 5.0)
     loop.submit(greedy)
-    quick = stage.target(stage.serve(answering(*[OK] * 100)))
-    outcomes = stage.submit(loop, quick, *[post(quick)] * 100).wait()
+    quick = testbed.target(testbed.serve(answering(*[OK] * 100)))
+    outcomes = testbed.submit(loop, quick, *[post(quick)] * 100).wait()
     assert [response(outcome).status for outcome in outcomes] == [200] * 100
 
 
-def test_sleeping_loop_wakes_for_an_sequence(stage: Stage) -> None:
-    loop = stage.loop(replace(QUICK, sweep_interval_s=60.0))
-    target = stage.target(stage.serve(answering(*[OK] * 10)))
+def test_idle_loop_wakes_for_a_new_sequence(testbed: HttpTestbed) -> None:
+    loop = testbed.loop(replace(QUICK, sweep_interval_s=60.0))
+    target = testbed.target(testbed.serve(answering(*[OK] * 10)))
     for _ in range(10):
-        assert response(stage.submit(loop, target).wait()[0]).status == 200
+        assert response(testbed.submit(loop, target).wait()[0]).status == 200
 
 
-def test_sequences_from_many_threads_all_finish(stage: Stage) -> None:
-    target = stage.target(stage.serve(answering(*[OK] * 1000)))
-    loop = stage.loop()
-    sequences = [Recorder(target, [post(target)] * 5, PATIENCE_S) for _ in range(24)]
+def test_sequences_from_many_threads_all_finish(testbed: HttpTestbed) -> None:
+    target = testbed.target(testbed.serve(answering(*[OK] * 1000)))
+    loop = testbed.loop()
+    sequences = [RecordingSequence(target, [post(target)] * 5, PATIENCE_S) for _ in range(24)]
     threads = [threading.Thread(target=loop.submit, args=(sequence,)) for sequence in sequences]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert [len(sequence.wait()) for sequence in sequences] == [5] * 24
-    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert holds_on_loop(loop, lambda: loop.open_exchanges == 0)
 
 
-def test_sequence_that_raises_is_dropped_alone(plain_stage: Stage) -> None:
-    target = plain_stage.target(plain_stage.serve(answering(*[OK] * 10)))
-    loop = plain_stage.loop()
+def test_sequence_that_raises_is_dropped_alone(plain_testbed: HttpTestbed) -> None:
+    target = plain_testbed.target(plain_testbed.serve(answering(*[OK] * 10)))
+    loop = plain_testbed.loop()
     broken = Raising(target, [post(target)], PATIENCE_S)
     loop.submit(broken)
-    assert response(plain_stage.submit(loop, target).wait()[0]).status == 200
-    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert response(plain_testbed.submit(loop, target).wait()[0]).status == 200
+    assert holds_on_loop(loop, lambda: loop.open_exchanges == 0)
     assert len(broken.outcomes) == 1
 
 
-def test_sequence_that_answers_nonsense_hears_of_it(plain_stage: Stage) -> None:
-    class Nonsense(Recorder):
+def test_sequence_that_returns_a_wrong_type_gets_internal_error(plain_testbed: HttpTestbed) -> None:
+    class Nonsense(RecordingSequence):
         def advance(self, outcome: Outcome | None) -> bytes | None:
             request = super().advance(outcome)
             return request and request.decode()  # type: ignore[return-value]  # the mistake under test
 
-    target = plain_stage.target(plain_stage.serve(answering(*[OK] * 10)))
-    loop = plain_stage.loop()
+    target = plain_testbed.target(plain_testbed.serve(answering(*[OK] * 10)))
+    loop = plain_testbed.loop()
     sequence = Nonsense(target, [post(target)], PATIENCE_S)
     loop.submit(sequence)
     assert code(sequence.wait()[0]) is FailureCode.INTERNAL_ERROR
-    assert response(plain_stage.submit(loop, target).wait()[0]).status == 200
+    assert response(plain_testbed.submit(loop, target).wait()[0]).status == 200
 
 
-def test_callbacks_ring_although_one_raises(plain_stage: Stage) -> None:
-    loop = plain_stage.loop()
-    rung = threading.Semaphore(0)
+def test_timers_fire_although_one_raises(plain_testbed: HttpTestbed) -> None:
+    loop = plain_testbed.loop()
+    fired = threading.Semaphore(0)
     names: set[str] = set()
 
-    def ring() -> None:
+    def callback() -> None:
         names.add(threading.current_thread().name)
-        rung.release()
+        fired.release()
 
-    loop.every(0.005, _mistake)
-    loop.every(0.005, ring)
-    assert all(rung.acquire(timeout=PATIENCE_S) for _ in range(5))
+    loop.every(0.005, _failing_callback)
+    loop.every(0.005, callback)
+    assert all(fired.acquire(timeout=PATIENCE_S) for _ in range(5))
     assert names == {"exchange-loop"}
 
 
-def _mistake() -> None:
-    raise LookupError("a callback's own mistake")
+def _failing_callback() -> None:
+    raise LookupError("an error in the callback")
 
 
-def test_stop_lets_open_exchange_end_within_budget(stage: Stage) -> None:
-    asked, release = threading.Event(), threading.Event()
+def test_stop_lets_open_exchange_end_within_budget(testbed: HttpTestbed) -> None:
+    requested, release = threading.Event(), threading.Event()
     after: list[bytes] = []
 
     def script(peer: Peer) -> None:
         peer.request()
-        asked.set()
+        requested.set()
         release.wait(PATIENCE_S)
         peer.send(OK)
         after.append(peer.request())
 
-    loop = stage.loop()
-    target = stage.target(stage.serve(script))
-    sequence = stage.submit(loop, target, *[post(target)] * 2)
-    assert asked.wait(PATIENCE_S)
+    loop = testbed.loop()
+    target = testbed.target(testbed.serve(script))
+    sequence = testbed.submit(loop, target, *[post(target)] * 2)
+    assert requested.wait(PATIENCE_S)
     loop.every(0.005, lambda: release.set() if loop._exchanges.closing else None)
     loop.stop(PATIENCE_S)
     assert response(sequence.outcomes[0]).status == 200
@@ -144,53 +144,53 @@ def test_stop_lets_open_exchange_end_within_budget(stage: Stage) -> None:
     assert after in ([], [b""]), "nothing new is sent"
 
 
-def test_stop_ends_what_outlasts_the_budget(stage: Stage) -> None:
-    asked = threading.Event()
+def test_stop_ends_what_outlasts_the_budget(testbed: HttpTestbed) -> None:
+    requested = threading.Event()
 
     def script(peer: Peer) -> None:
         peer.request()
-        asked.set()
+        requested.set()
         peer.wait_closed()
 
-    loop = stage.loop()
-    sequence = Insistent(stage.target(stage.serve(script)), [], 60.0)
+    loop = testbed.loop()
+    sequence = Endless(testbed.target(testbed.serve(script)), [], 60.0)
     loop.submit(sequence)
-    assert asked.wait(PATIENCE_S)
+    assert requested.wait(PATIENCE_S)
     loop.stop(0.05)
     assert [code(outcome) for outcome in sequence.outcomes] == [FailureCode.SHUTDOWN]
     assert (loop.open_exchanges, loop.connections) == (0, 0)
 
 
-def test_cut_breaks_off_what_is_open_and_goes_on(stage: Stage) -> None:
-    asked = threading.Event()
+def test_abort_all_ends_open_exchanges_and_the_loop_continues(testbed: HttpTestbed) -> None:
+    requested = threading.Event()
 
     def script(peer: Peer) -> None:
         peer.request()
-        asked.set()
+        requested.set()
         peer.wait_closed()
 
-    loop = stage.loop()
-    sequence = Insistent(stage.target(stage.serve(script)), [], 60.0)
+    loop = testbed.loop()
+    sequence = Endless(testbed.target(testbed.serve(script)), [], 60.0)
     loop.submit(sequence)
-    assert asked.wait(PATIENCE_S)
-    loop.cut()
-    assert comes_true(loop, lambda: loop.open_exchanges == 0)
+    assert requested.wait(PATIENCE_S)
+    loop.abort_all()
+    assert holds_on_loop(loop, lambda: loop.open_exchanges == 0)
     assert [code(outcome) for outcome in sequence.outcomes] == [FailureCode.SHUTDOWN]
-    assert response(stage.submit(loop, stage.target(stage.serve(answering(OK)))).wait()[0]).status == 200
+    assert response(testbed.submit(loop, testbed.target(testbed.serve(answering(OK)))).wait()[0]).status == 200
 
 
-def test_sequence_after_stop_hears_of_it(plain_stage: Stage) -> None:
-    loop = plain_stage.loop()
+def test_sequence_after_stop_gets_shutdown(plain_testbed: HttpTestbed) -> None:
+    loop = plain_testbed.loop()
     loop.stop(0.0)
     loop.stop(0.0)
     target = Target.parse("http://127.0.0.1:9/")
-    sequence = plain_stage.submit(loop, target)
+    sequence = plain_testbed.submit(loop, target)
     assert code(sequence.outcomes[0]) is FailureCode.SHUTDOWN
 
 
 def test_loop_that_never_started_can_stop() -> None:
     loop = ExchangeLoop(Settings.model_validate({}))
-    sequence = Recorder(Target.parse("http://127.0.0.1:9/"), [b"x"], PATIENCE_S)
+    sequence = RecordingSequence(Target.parse("http://127.0.0.1:9/"), [b"x"], PATIENCE_S)
     loop.submit(sequence)
     loop.stop(1.0)
     assert code(sequence.wait()[0]) is FailureCode.SHUTDOWN

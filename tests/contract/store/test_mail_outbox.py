@@ -9,7 +9,7 @@ from sqlalchemy import text, update
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.flow.alerting.alert import Alert, AlertKind
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
-from webhookd.flow.alerting.incident import CALM_S, Incident
+from webhookd.flow.alerting.incident import FLAP_WINDOW_S, Incident
 from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
 from webhookd.flow.monitoring.system_faults import SystemFault
 from webhookd.flow.subscription import Alerting, OnExhausted, Retry
@@ -90,7 +90,7 @@ def test_processes_that_claim_at_once_get_different_mails(database: Database) ->
 def settle(database: Database, claimed: ClaimedMail, now: float = NOW, **settled: MailResult) -> None:
     """What became of a mail for each recipient by its name."""
     settlements = [
-        RecipientResult(recipient=f"{name}@example.com", fate=fate, detail=f"said to {name}")
+        RecipientResult(recipient=f"{name}@example.com", result=fate, detail=f"said to {name}")
         for name, fate in settled.items()
     ]
     with database.transaction() as session:
@@ -259,13 +259,13 @@ def test_owner_of_an_unusable_subscription_is_known_as_far_as_possible(
 
 
 def a_incident(began_at: float = NOW, **changes: float) -> Incident:
-    return replace(Incident(began_at=began_at, speak_at=began_at + 3600), **changes)  # type: ignore[arg-type]
+    return replace(Incident(began_at=began_at, next_mail_at=began_at + 3600), **changes)  # type: ignore[arg-type]
 
 
 def test_incident_is_kept_changed_and_removed(database: Database) -> None:
     for after in (
         a_incident(),
-        a_incident(ended_at=NOW + 1, told=False, mails=3, untold_ranges=7, untold_records=2**40),
+        a_incident(ended_at=NOW + 1, owner_notified=False, mails=3, unreported_ranges=7, unreported_records=2**40),
         None,
     ):
         with database.transaction() as session:
@@ -291,16 +291,16 @@ def test_incidents_are_found_by_the_beginning_of_their_key(database: Database) -
 
 
 def test_due_incidents_are_those_to_speak_of_and_those_long_over(database: Database) -> None:
-    ended = {"told": False, "mails": 1, "speak_at": NOW - 5}
+    ended = {"owner_notified": False, "mails": 1, "next_mail_at": NOW - 5}
     with database.transaction() as session:
         incidents.save(
             session,
             {},
             {
-                "speak": a_incident(speak_at=NOW),
-                "later": a_incident(speak_at=NOW + 1),
-                "over": a_incident(ended_at=NOW - CALM_S, **ended),
-                "calming": a_incident(ended_at=NOW - CALM_S + 1, **ended),
+                "speak": a_incident(next_mail_at=NOW),
+                "later": a_incident(next_mail_at=NOW + 1),
+                "over": a_incident(ended_at=NOW - FLAP_WINDOW_S, **ended),
+                "calming": a_incident(ended_at=NOW - FLAP_WINDOW_S + 1, **ended),
             },
         )
         assert sorted(incidents.due(session, NOW)) == ["over", "speak"]
@@ -334,11 +334,11 @@ def test_dead_process_is_not_heard_of_any_more(database: Database) -> None:
 def test_vitals_of_all_processes_are_taken_together(database: Database) -> None:
     with database.transaction() as session:
         system_health.heartbeat(
-            session, "a", IngestLoad(deliveries_in_flight=5, oldest_unanswered_s=1.5, longest_turn_s=0.35)
+            session, "a", IngestLoad(deliveries_in_flight=5, oldest_unanswered_s=1.5, longest_iteration_s=0.35)
         )
         system_health.heartbeat(session, "b", IngestLoad(deliveries_in_flight=2, oldest_unanswered_s=9.0))
         assert system_health.ingest_load(session) == IngestLoad(
-            deliveries_in_flight=7, oldest_unanswered_s=9.0, longest_turn_s=0.35
+            deliveries_in_flight=7, oldest_unanswered_s=9.0, longest_iteration_s=0.35
         )
 
 

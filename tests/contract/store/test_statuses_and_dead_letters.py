@@ -46,7 +46,7 @@ def status(id_: str = ID, *, delivered: int = 7) -> SubscriptionStatus:
             last_failure=FailedAttempt(code="timeout", at=1.5, detail="no answer in time"),
         ),
         version=4,
-        proven=False,
+        delivered_since_change=False,
     )
 
 
@@ -155,8 +155,8 @@ def test_a_silent_member_is_not_alive_until_it_beats_again(database: Database) -
 
 
 def test_subscriptions_are_shared_by_those_that_can_read(database: Database) -> None:
-    blind = Member(id="blind", reads=False)
-    seeing = Member(id="seeing", contact_s=7.5)
+    blind = Member(id="blind", takes_part=False)
+    seeing = Member(id="seeing", reachable_s=7.5)
     with database.transaction() as session:
         ingest_members.heartbeat(session, blind)
         alone = ingest_members.sharing(session, 5.0)

@@ -46,7 +46,7 @@ def test_each_state_is_counted(database: Database) -> None:
             None,
             FINE,
             doing(FINE, DeliveryState.FAILING),
-            doing(BAD, DeliveryState.PAUSED),
+            doing(BAD, DeliveryState.CIRCUIT_OPEN),
             doing(BAD, DeliveryState.FAILING),
             replace(BAD, reason="topic_missing"),
         ],
@@ -58,7 +58,7 @@ def test_each_state_is_counted(database: Database) -> None:
         failing=1,
         unhealthy=3,
         inactive=3,
-        paused=1,
+        circuit_open=1,
         unhealthy_by_reason={"http_500": 2, "topic_missing": 1},
         inactive_by_reason={"owner": 1, "gone": 2},
     )

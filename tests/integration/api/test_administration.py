@@ -12,7 +12,7 @@ from api.application import create_app
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, Announcement
+from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, TopicStatus
 from webhookd.settings import Settings
 from webhookd.store import subscription_statuses
@@ -139,7 +139,7 @@ def test_bad_switch_names_field_and_reason(client: FlaskClient, body: object, fi
 
 
 def test_switching_is_announced(client: FlaskClient) -> None:
-    heard: queue.Queue[Announcement] = queue.Queue()
+    heard: queue.Queue[ChangeNotification] = queue.Queue()
     stop, ready = threading.Event(), threading.Event()
     listening = threading.Thread(
         target=ChangeSubscriber("memory://").run, args=(heard.put, stop), kwargs={"listening": ready}

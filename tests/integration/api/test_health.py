@@ -28,7 +28,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 
 def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = nobody_there(settings, kafka).test_client().get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
     assert [fault["code"] for fault in answer.get_json()["faults"]] == ["store_unavailable"]
@@ -38,7 +38,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
     with database.transaction() as session:
         ingest_members.heartbeat(session, Member(id="m1"))
         system_health.heartbeat(
-            session, "m1", IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_turn_s=0.4)
+            session, "m1", IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5, longest_iteration_s=0.4)
         )
     assert client.get("/health").get_json() == {
         "status": "ok",
@@ -50,7 +50,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
             "failing": 0,
             "unhealthy": 0,
             "inactive": 0,
-            "paused": 0,
+            "circuit_open": 0,
             "unhealthy_by_reason": {},
             "inactive_by_reason": {},
         },
@@ -59,7 +59,7 @@ def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database:
         "undeliverable_addresses": 0,
         "deliveries_in_flight": 3,
         "oldest_unanswered_s": 1.5,
-        "longest_turn_s": 0.4,
+        "longest_iteration_s": 0.4,
     }
 
 
@@ -106,7 +106,7 @@ def test_change_that_no_ingest_process_begins_with_is_a_fault(client: FlaskClien
 
 def test_workers_and_queues_are_shown(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> None:
     coordination = MemoryCoordination()
-    coordination.announce(worker("first.host.1"))
+    coordination.write_heartbeat(worker("first.host.1"))
     app = create_app(
         settings,
         database=database,
@@ -115,7 +115,7 @@ def test_workers_and_queues_are_shown(settings: Settings, database: Database, ka
         coordination=coordination,
     )
     [shown] = app.test_client().get("/health").get_json()["workers"]
-    assert (shown["id"], shown["queues"], shown["slots"], shown["busy"]) == ("first.host.1", ["webhookd.first"], 8, 2)
+    assert (shown["id"], shown["queues"], shown["threads"], shown["busy"]) == ("first.host.1", ["webhookd.first"], 8, 2)
 
 
 class Replica(MemoryCoordination):
@@ -184,7 +184,7 @@ def worker(id_: str) -> WorkerHeartbeat:
     return WorkerHeartbeat(
         id=id_,
         queues=("webhookd.first",),
-        slots=8,
+        threads=8,
         busy=2,
         since_began_s=0.5,
         since_ended_s=None,
@@ -201,7 +201,7 @@ def test_ready_when_everything_answers(client: FlaskClient) -> None:
 
 
 def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = client.get("/ready")
     assert (answer.status_code, answer.get_json()["checks"]) == (
         503,
@@ -217,14 +217,14 @@ def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryKafkaAdm
 
 
 def test_addresses_that_alerts_do_not_get_to_are_counted(client: FlaskClient, database: Database) -> None:
-    refused = RecipientResult(recipient="a@example.com", fate=MailResult.REFUSED)
+    refused = RecipientResult(recipient="a@example.com", result=MailResult.REFUSED)
     with database.transaction() as session:
         mail_failures.note(session, "some-subscription", [refused], clock.wall_clock())
     assert client.get("/health").get_json()["undeliverable_addresses"] == 1
 
 
 def test_not_ready_when_nothing_answers(settings: Settings, kafka: MemoryKafkaAdmin) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = nobody_there(settings, kafka).test_client().get("/ready")
     assert (answer.status_code, set(answer.get_json()["checks"].values())) == (503, {"failed"})
 

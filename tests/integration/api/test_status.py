@@ -158,9 +158,9 @@ def test_addresses_that_alerts_do_not_get_to_are_named(client: FlaskClient, data
     emails = ["a@example.com", "b@example.com", "c@example.com"]
     created = client.post("/1/Subscription", json=document("configuration.alerting.alert_emails", emails)).get_json()
     settled = [
-        RecipientResult(recipient="a@example.com", fate=MailResult.DELIVERED),
-        RecipientResult(recipient="b@example.com", fate=MailResult.LATER, detail="451 busy"),
-        RecipientResult(recipient="c@example.com", fate=MailResult.REFUSED, detail="550 nobody of that name"),
+        RecipientResult(recipient="a@example.com", result=MailResult.DELIVERED),
+        RecipientResult(recipient="b@example.com", result=MailResult.LATER, detail="451 busy"),
+        RecipientResult(recipient="c@example.com", result=MailResult.REFUSED, detail="550 nobody of that name"),
     ]
     with database.transaction() as session:
         for at, item in enumerate(settled):
@@ -197,7 +197,7 @@ def test_deleted_subscription_takes_its_addresses_with_it(
     client: FlaskClient, created: dict[str, Any], database: Database
 ) -> None:
     with database.transaction() as session:
-        refused = RecipientResult(recipient="a@example.com", fate=MailResult.REFUSED)
+        refused = RecipientResult(recipient="a@example.com", result=MailResult.REFUSED)
         mail_failures.note(session, created["id"], [refused], 1.0)
     client.delete(f"/1/Subscription/{created['id']}")
     with database.transaction() as session:

@@ -14,7 +14,7 @@ from sqlalchemy import update
 from api.application import create_app
 from tests.harness.subscriptions import OTHER_ID, document
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
-from webhookd.flow.control.change_notification import Announcement, SubscriptionChanged
+from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.settings import Settings
 from webhookd.store import dropped_groups, subscriptions
 from webhookd.store.database import Database
@@ -102,7 +102,7 @@ def test_a_topic_that_does_not_exist_yet_is_accepted(client: FlaskClient, kafka:
 def test_brokers_that_do_not_answer_leave_nothing_behind(
     client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
-    kafka.away = True
+    kafka.down = True
     answer = client.post(PATH, json=document())
     with database.transaction() as session:
         left = subscriptions.versions(session)
@@ -203,7 +203,7 @@ def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Datab
 
 def test_a_change_without_new_topics_needs_no_brokers(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
-    kafka.away = True
+    kafka.down = True
     assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
 
 
@@ -223,7 +223,7 @@ def test_an_added_topic_is_left_to_ingest_where_it_is_reading(
 ) -> None:
     created = create(client)
     group = f"webhooks-{created['id']}"
-    kafka.occupied.add(group)
+    kafka.groups_with_members.add(group)
     kafka.ends["refunds"] = {0: 9}
     created["source"].append({"topic": "refunds"})
     assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
@@ -241,7 +241,7 @@ def test_a_lost_announcement_does_not_stop_a_change(
 
 def test_an_added_topic_without_brokers_changes_nothing(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
-    kafka.away = True
+    kafka.down = True
     answer = client.put(f"{PATH}/{created['id']}", json=created | {"source": [{"topic": "refunds"}]})
     assert answer.status_code == 503
     assert client.get(f"{PATH}/{created['id']}").get_json() == created
@@ -351,7 +351,7 @@ def test_changes_are_announced_with_their_version(client: FlaskClient) -> None:
     heard: list[tuple[str, int]] = []
     stop, ready, three = threading.Event(), threading.Event(), threading.Event()
 
-    def hear(announcement: Announcement) -> None:
+    def hear(announcement: ChangeNotification) -> None:
         assert isinstance(announcement, SubscriptionChanged)
         heard.append((announcement.id, announcement.version))
         if len(heard) == 3:

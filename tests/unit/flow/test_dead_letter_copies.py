@@ -1,14 +1,14 @@
-"""Which copy of dead letters is written next, and which are given up. Times are the test's."""
+"""Which copy of dead letters is written next, and which are given up. The test sets the times."""
 
 from tests.harness.dead_letters import dead_letter
 from tests.harness.subscriptions import ID, OTHER_ID
-from webhookd.flow.dead_letter import CopyFailure, Uncopied
+from webhookd.flow.dead_letter import CopyFailure, FailedCopy
 from webhookd.flow.settlement.dead_letter_copies import (
     FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
-    LONGEST_S,
-    TOPIC_RECORDS,
-    TOTAL_BYTES,
+    MAX_AGE_S,
+    MAX_PAUSE_S,
+    MAX_TOPIC_RECORDS,
+    MAX_TOTAL_BYTES,
     DeadLetterCopies,
     DeadLetterCopy,
 )
@@ -19,11 +19,11 @@ def copy(topic: str = "dead", offset: int = 0, *, of: str = ID, since: float = 0
     return DeadLetterCopy(topic=topic, subscription_id=of, dead_letters=dead_letters, since=since)
 
 
-def refused(of: DeadLetterCopy, failure: CopyFailure = CopyFailure.REFUSED) -> list[Uncopied]:
-    return [Uncopied(left, failure) for left in of.dead_letters]
+def refused(of: DeadLetterCopy, failure: CopyFailure = CopyFailure.REFUSED) -> list[FailedCopy]:
+    return [FailedCopy(left, failure) for left in of.dead_letters]
 
 
-def taken(copies: DeadLetterCopies, now: float) -> DeadLetterCopy:
+def next_copy(copies: DeadLetterCopies, now: float) -> DeadLetterCopy:
     found = copies.next(now)
     assert found is not None
     return found
@@ -36,94 +36,94 @@ def with_waiting(*waiting: DeadLetterCopy) -> DeadLetterCopies:
     return copies
 
 
-def test_copies_are_written_in_their_order() -> None:
+def test_copies_are_written_in_order() -> None:
     copies, order = with_waiting(copy(offset=1), copy(offset=2)), []
     for _ in range(2):
-        found = taken(copies, 0.0)
+        found = next_copy(copies, 0.0)
         order.append(found.dead_letters[0].offset)
-        copies.tried(found, [], 0.0)
-    assert (order, copies.next(0.0), copies.trouble("dead", ID, 0.0)) == ([1, 2], None, "")
+        copies.attempted(found, [], 0.0)
+    assert (order, copies.next(0.0), copies.problem("dead", ID, 0.0)) == ([1, 2], None, "")
 
 
 def test_failed_copy_waits_longer_each_time() -> None:
     copies, now, pauses = with_waiting(copy()), 0.0, []
     for _ in range(9):
-        found = taken(copies, now)
-        copies.tried(found, refused(found), now)
+        found = next_copy(copies, now)
+        copies.attempted(found, refused(found), now)
         pauses.append(copies.wait_s(now))
         now += pauses[-1] or 0.0
-    assert pauses == [FIRST_PAUSE_S * 2**n for n in range(6)] + [LONGEST_PAUSE_S] * 3
+    assert pauses == [FIRST_PAUSE_S * 2**n for n in range(6)] + [MAX_PAUSE_S] * 3
 
 
-def test_topic_that_fails_keeps_no_other_waiting() -> None:
+def test_failing_topic_does_not_delay_another() -> None:
     copies = with_waiting(copy("bad"), copy("bad", 1), copy("well"))
-    found = taken(copies, 0.0)
-    copies.tried(found, refused(found), 0.0)
-    assert (taken(copies, 0.0).topic, copies.next(0.0)) == ("well", None)
+    found = next_copy(copies, 0.0)
+    copies.attempted(found, refused(found), 0.0)
+    assert (next_copy(copies, 0.0).topic, copies.next(0.0)) == ("well", None)
 
 
-def test_what_the_topic_took_is_not_written_again() -> None:
+def test_written_record_is_not_written_again() -> None:
     copies = with_waiting(copy(count=3))
-    found = taken(copies, 0.0)
-    copies.tried(found, refused(found)[1:2], 0.0)
-    assert [left.offset for left in taken(copies, FIRST_PAUSE_S).dead_letters] == [1]
+    found = next_copy(copies, 0.0)
+    copies.attempted(found, refused(found)[1:2], 0.0)
+    assert [left.offset for left in next_copy(copies, FIRST_PAUSE_S).dead_letters] == [1]
 
 
-def test_record_that_is_refused_lets_later_ones_pass() -> None:
+def test_refused_record_does_not_block_later_ones() -> None:
     copies, now, order = with_waiting(copy(offset=1), copy(offset=2)), 0.0, []
     for _ in range(3):
-        found = taken(copies, now)
+        found = next_copy(copies, now)
         order.append(found.dead_letters[0].offset)
-        copies.tried(found, refused(found) if found.dead_letters[0].offset == 1 else [], now)
+        copies.attempted(found, refused(found) if found.dead_letters[0].offset == 1 else [], now)
         now += copies.wait_s(now) or 0.0
     assert order == [1, 2, 1]
 
 
-def test_trouble_lasts_until_what_failed_is_written() -> None:
+def test_problem_lasts_until_the_failed_copy_is_written() -> None:
     copies = with_waiting(copy(offset=1), copy(offset=2))
-    first = taken(copies, 0.0)
-    copies.tried(first, refused(first), 0.0)
-    copies.tried(taken(copies, 1.0), [], 1.0)
-    during = copies.trouble("dead", ID, 0.0)
-    copies.tried(taken(copies, 1.0), [], 1.0)
-    assert (during, copies.trouble("dead", ID, 0.0)) == (f"dead {CopyFailure.REFUSED.value}", "")
+    first = next_copy(copies, 0.0)
+    copies.attempted(first, refused(first), 0.0)
+    copies.attempted(next_copy(copies, 1.0), [], 1.0)
+    during = copies.problem("dead", ID, 0.0)
+    copies.attempted(next_copy(copies, 1.0), [], 1.0)
+    assert (during, copies.problem("dead", ID, 0.0)) == (f"dead {CopyFailure.REFUSED.value}", "")
 
 
-def test_trouble_is_its_subscriptions_alone() -> None:
+def test_problem_belongs_to_its_subscription() -> None:
     copies = with_waiting(copy(of=ID))
-    found = taken(copies, 0.0)
-    copies.tried(found, refused(found), 0.0)
-    assert (copies.trouble("dead", OTHER_ID, 0.0), copies.trouble("other", ID, 0.0)) == (None, None)
+    found = next_copy(copies, 0.0)
+    copies.attempted(found, refused(found), 0.0)
+    assert (copies.problem("dead", OTHER_ID, 0.0), copies.problem("other", ID, 0.0)) == (None, None)
 
 
 def test_old_copies_are_given_up() -> None:
     copies = with_waiting(copy(offset=1, since=0.0), copy(offset=2, since=10.0))
-    assert [gone.dead_letters[0].offset for gone in copies.give_up(LONGEST_S + 1.0)] == [1]
+    assert [given_up.dead_letters[0].offset for given_up in copies.give_up(MAX_AGE_S + 1.0)] == [1]
     assert len(copies) == 1
 
 
 def test_oldest_of_too_many_are_given_up_and_counted() -> None:
     copies = with_waiting(
-        copy(offset=7, since=5.0), copy(offset=8, since=0.0), copy(count=TOPIC_RECORDS - 1, since=9.0)
+        copy(offset=7, since=5.0), copy(offset=8, since=0.0), copy(count=MAX_TOPIC_RECORDS - 1, since=9.0)
     )
-    found = taken(copies, 10.0)
-    copies.tried(found, refused(found), 10.0)
-    assert [gone.dead_letters[0].offset for gone in copies.give_up(10.0)] == [8]
-    assert copies.trouble("dead", ID, 0.0) == f"dead {CopyFailure.REFUSED.value}; 1 copies were given up"
+    found = next_copy(copies, 10.0)
+    copies.attempted(found, refused(found), 10.0)
+    assert [given_up.dead_letters[0].offset for given_up in copies.give_up(10.0)] == [8]
+    assert copies.problem("dead", ID, 0.0) == f"dead {CopyFailure.REFUSED.value}; 1 copies were given up"
 
 
-def test_bytes_are_given_up_where_most_are_held() -> None:
-    large = [dead_letter(ID, n, TOTAL_BYTES // 4) for n in range(4)]
+def test_copies_of_the_largest_topic_are_given_up() -> None:
+    large = [dead_letter(ID, n, MAX_TOTAL_BYTES // 4) for n in range(4)]
     copies = with_waiting(copy("small"))
     for n, one in enumerate(large):
         copies.add(DeadLetterCopy(topic="large", subscription_id=ID, dead_letters=[one], since=float(n)))
     assert [(gone.topic, gone.since) for gone in copies.give_up(5.0)] == [("large", 0.0)]
 
 
-def test_failure_is_forgotten_when_nobody_has_tried_for_long() -> None:
+def test_failure_expires_without_further_attempts() -> None:
     copies = with_waiting(copy())
-    found = taken(copies, 0.0)
-    copies.tried(found, refused(found), 0.0)
-    while_it_waits = copies.trouble("dead", ID, LONGEST_S + 1.0)
-    copies.give_up(LONGEST_S + 1.0)
-    assert (bool(while_it_waits), copies.trouble("dead", ID, LONGEST_S + 1.0)) == (True, "")
+    found = next_copy(copies, 0.0)
+    copies.attempted(found, refused(found), 0.0)
+    while_waiting = copies.problem("dead", ID, MAX_AGE_S + 1.0)
+    copies.give_up(MAX_AGE_S + 1.0)
+    assert (bool(while_waiting), copies.problem("dead", ID, MAX_AGE_S + 1.0)) == (True, "")

@@ -1,10 +1,10 @@
-"""What the deliveries of a subscription do. Oracle: the table in flow/status/delivery_status.py, case by case."""
+"""The state of a subscription's deliveries. Oracle: the table in flow/status/delivery_status.py, case by case."""
 
 from dataclasses import replace
 
-from tests.harness.lanes import FAILED, about, accumulator, dispatches, fill, lane_of
+from tests.harness.lanes import FAILED, about, accumulator, fill, in_flight_deliveries, lane_of
 from webhookd.flow.attempt.attempt_report import ReportKind
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.status.delivery_status import DeliveryState, DeliveryStatus, delivery_status
 
@@ -19,13 +19,13 @@ def status_of(made: BatchAccumulator, now: float = 0.0) -> DeliveryStatus:
 
 def retrying(wait_s: float = 20.0, *, attempts: int = 1) -> BatchAccumulator:
     """A route of two lanes; so many attempts of the first one's batch have failed at 0 s."""
-    made, flight = accumulator(2), dispatches()
+    made, in_flight = accumulator(2), in_flight_deliveries()
     fill(made, 0, range(2))
     (delivery,) = made.ready(0.0)
-    flight.published(delivery, 0.0)
+    in_flight.published(delivery, 0.0)
     for _ in range(attempts):
         failure = type(FAILED)(FAILED_AT, "msg_0", 500, error="http_500")
-        flight.report(about(delivery, ReportKind.RETRY, 0, failure=failure, wait_s=wait_s), 0.0)
+        in_flight.apply(about(delivery, ReportKind.RETRY, 0, failure=failure, wait_s=wait_s), 0.0)
     return made
 
 
@@ -52,23 +52,27 @@ def test_attempt_that_is_due_has_no_time() -> None:
 def test_lane_without_attempts_left_is_paused_until_its_probe() -> None:
     made = accumulator(1)
     lane = lane_of(made)
-    lane.state, lane.failed_probes, lane.failures = CircuitState.OPEN, 1, MAX_ATTEMPTS - 1
-    lane.probe_at, lane.failing_since = 30.0, FAILED_AT
+    lane.circuit.state, lane.circuit.failed_probes, lane.failures = CircuitState.OPEN, 1, MAX_ATTEMPTS - 1
+    lane.circuit.probe_at, lane.circuit.failing_since = 30.0, FAILED_AT
     shown = status_of(made)
-    assert (shown.state, shown.attempt, shown.next_attempt_at) == (DeliveryState.PAUSED, MAX_ATTEMPTS, WALL + 30.0)
-    lane.state = CircuitState.HALF_OPEN
-    assert (status_of(made).state, status_of(made).next_attempt_at) == (DeliveryState.PAUSED, 0.0)
+    assert (shown.state, shown.attempt, shown.next_attempt_at) == (
+        DeliveryState.CIRCUIT_OPEN,
+        MAX_ATTEMPTS,
+        WALL + 30.0,
+    )
+    lane.circuit.state = CircuitState.HALF_OPEN
+    assert (status_of(made).state, status_of(made).next_attempt_at) == (DeliveryState.CIRCUIT_OPEN, 0.0)
 
 
-def test_lane_that_fails_for_longest_is_shown() -> None:
+def test_lane_that_has_failed_longest_is_shown() -> None:
     made = accumulator(3)
     for number, since in ((0, 50.0), (1, 40.0)):
-        lane_of(made, number).failures, lane_of(made, number).failing_since = number + 1, since
+        lane_of(made, number).failures, lane_of(made, number).circuit.failing_since = number + 1, since
     shown = status_of(made)
     assert (shown.since, shown.attempt, shown.lanes_failing, shown.lanes) == (40.0, 2, 2, 3)
 
 
-def test_what_waits_is_delivering_and_nothing_is_idle() -> None:
+def test_waiting_records_are_delivering_and_none_is_idle() -> None:
     made = accumulator(1)
     before = status_of(made).state
     fill(made, 0, range(2))
@@ -81,13 +85,13 @@ def test_what_waits_is_delivering_and_nothing_is_idle() -> None:
     )
 
 
-def test_without_a_known_lane_it_is_starting() -> None:
+def test_without_a_known_position_it_is_starting() -> None:
     none, unknown = accumulator(0), accumulator(1)
-    lane_of(unknown).known = False
+    lane_of(unknown).position_known = False
     assert (status_of(none).state, status_of(unknown).state) == (DeliveryState.STARTING, DeliveryState.STARTING)
 
 
-def test_clocks_that_run_apart_are_no_news() -> None:
+def test_small_clock_drift_is_no_change() -> None:
     shown = status_of(retrying())
     near, far = (replace(shown, next_attempt_at=shown.next_attempt_at + apart_s) for apart_s in (0.5, 5.0))
     assert (shown.differs(near), shown.differs(far), shown.differs(replace(shown, attempt=2))) == (False, True, True)

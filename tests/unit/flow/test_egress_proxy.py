@@ -1,4 +1,4 @@
-"""The proxy's URL, what it is asked, and what its answer means, wherever that is cut."""
+"""The URL of the proxy, the request to it, and its response, split at any byte."""
 
 import base64
 
@@ -21,7 +21,7 @@ HEAD_BYTES = 1024
         ("http://@proxy:1", "proxy", 1),
     ],
 )
-def test_url_names_host_and_port(url: str, host: str, port: int) -> None:
+def test_url_gives_host_and_port(url: str, host: str, port: int) -> None:
     assert EgressProxy.parse(url) == EgressProxy(host=host, port=port)
 
 
@@ -66,10 +66,10 @@ def test_proxy_never_shows_its_credentials() -> None:
     assert repr(proxy) == "EgressProxy(host='proxy', port=3128)"
 
 
-@pytest.mark.parametrize(("host", "place"), [("e.test", "e.test:443"), ("2606:4700::1", "[2606:4700::1]:443")])
-def test_request_names_the_endpoint_twice(host: str, place: str) -> None:
+@pytest.mark.parametrize(("host", "authority"), [("e.test", "e.test:443"), ("2606:4700::1", "[2606:4700::1]:443")])
+def test_request_names_the_endpoint_twice(host: str, authority: str) -> None:
     lines = EgressProxy.parse("http://u:p@proxy:1").request(host, 443).decode().split("\r\n")
-    assert lines[:2] == [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    assert lines[:2] == [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     assert lines[3:] == ["Proxy-Authorization: Basic dTpw", "", ""]
 
 
@@ -81,7 +81,7 @@ def test_request_names_the_endpoint_twice(host: str, place: str) -> None:
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 \r\n\r\n",
     ],
 )
-def test_success_opens_at_its_last_byte(answer: bytes) -> None:
+def test_tunnel_opens_at_the_last_byte_of_a_2xx(answer: bytes) -> None:
     verdicts = [read_connect_answer(answer[:end], HEAD_BYTES) for end in range(len(answer) + 1)]
     assert verdicts == [None] * len(answer) + [OPENED]
 
@@ -97,7 +97,7 @@ def test_success_opens_at_its_last_byte(answer: bytes) -> None:
         (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 403 No\r\n\r\n", "the proxy answered 403 No"),
     ],
 )
-def test_other_status_is_a_refusal_in_its_words(answer: bytes, expected: str) -> None:
+def test_other_status_is_a_refusal_with_its_reason(answer: bytes, expected: str) -> None:
     assert read_connect_answer(answer, HEAD_BYTES) == TunnelRefused(FailureCode.PROXY_REFUSED, expected)
 
 
@@ -110,13 +110,13 @@ def test_other_status_is_a_refusal_in_its_words(answer: bytes, expected: str) ->
         (b"HTTP/1.1 20 OK\r\n\r\n", "the proxy's answer is not HTTP"),
         (b"HTTP/1.1 200 OK\nX: y\r\n\r\n", "the proxy's answer is not HTTP"),
         (b"HTTP/1.1 100 C\r\n\r\njunk", "the proxy's answer is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\n\r\nx", "the proxy sent bytes that nobody asked for"),
+        (b"HTTP/1.1 200 OK\r\n\r\nx", "the proxy sent bytes after its answer"),
         (b"HTTP/1.1 200 " + b"x" * HEAD_BYTES, "the head of the proxy's answer is too large"),
         (b"HTTP/1.1 200 " + b"x" * HEAD_BYTES + b"\r\n\r\n", "the head of the proxy's answer is too large"),
         (b"HTTP/1.1 100 C\r\n\r\n" * 100, "the head of the proxy's answer is too large"),
     ],
 )
-def test_what_is_no_answer_is_a_failure(answer: bytes, expected: str) -> None:
+def test_malformed_answer_is_a_failure(answer: bytes, expected: str) -> None:
     assert read_connect_answer(answer, HEAD_BYTES) == TunnelRefused(FailureCode.PROXY_FAILED, expected)
 
 

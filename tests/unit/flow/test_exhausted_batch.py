@@ -1,4 +1,4 @@
-"""Records read back out of a rendered batch are those that Kafka gave."""
+"""Records read back from a rendered batch are those that Kafka returned."""
 
 import sys
 
@@ -24,10 +24,10 @@ HEADERS = (("trace", b"1"), ("trace", b"\xff"), ("none", None))
         Record(13, b'\t{"messages":[{"topic":"orders","value":1}],"}]{":"\\\\"} \r\n'),
     ],
 )
-def test_record_comes_back_as_it_was(record: Record) -> None:
+def test_record_is_read_back_unchanged(record: Record) -> None:
     of = lane(3)
     of.take([record], WANTED, 0.0)
-    batch = of.cut(1, 1)
+    batch = of.form_batch(1, 1)
     delivery = Delivery(id="d", subscription_id="s", version=1, lanes=(of,), batches=[batch])
     (dead_letter,) = ExhaustedBatch(delivery=delivery, batch=batch, failure=FAILED, attempts=6).dead_letters()
     assert (dead_letter.partition, dead_letter.offset, dead_letter.timestamp_ms) == (
@@ -39,7 +39,7 @@ def test_record_comes_back_as_it_was(record: Record) -> None:
     assert dead_letter.value == record.body
 
 
-def test_value_that_was_just_not_too_deep_is_read_again() -> None:
+def test_value_of_the_greatest_depth_is_read_back() -> None:
     of, depth = lane(0), sys.getrecursionlimit()
     matcher = Matcher(())
     while True:
@@ -47,7 +47,7 @@ def test_value_that_was_just_not_too_deep_is_read_again() -> None:
         _, undecodable = of.take([Record(depth_offset(depth), b"[" * depth + b"]" * depth)], matcher, 0.0)
         if not undecodable:
             break
-    batch = of.cut(1, 1)
+    batch = of.form_batch(1, 1)
     delivery = Delivery(id="d", subscription_id="s", version=1, lanes=(of,), batches=[batch])
     assert len(ExhaustedBatch(delivery=delivery, batch=batch, failure=None, attempts=3).dead_letters()) == 1
 

@@ -1,4 +1,4 @@
-"""Which headers a client may set, and how they are shown."""
+"""Which headers a client may set, and how they are masked."""
 
 import pytest
 
@@ -20,7 +20,7 @@ from webhookd.flow.attempt.header import HEADER_BYTES, is_masked, mask, parse_he
         ("X-Webhook-Id: not ours", ("X-Webhook-Id", "not ours")),
     ],
 )
-def test_a_header_is_split_at_its_first_colon(text: str, parsed: tuple[str, str]) -> None:
+def test_header_is_split_at_its_first_colon(text: str, parsed: tuple[str, str]) -> None:
     assert parse_header(text) == parsed
 
 
@@ -46,7 +46,7 @@ def test_a_header_is_split_at_its_first_colon(text: str, parsed: tuple[str, str]
         "X-Api: " + "a" * HEADER_BYTES,
     ],
 )
-def test_what_is_no_header_is_refused(text: str) -> None:
+def test_malformed_header_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_header(text)
 
@@ -72,23 +72,23 @@ def test_what_is_no_header_is_refused(text: str) -> None:
         "Webhook-Signature",
     ],
 )
-def test_what_webhookd_sets_cannot_be_set(name: str) -> None:
+def test_reserved_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput, match=name):
         parse_header(f"{name}: value")
 
 
 @pytest.mark.parametrize("text", ["X-Api-Key: secret\n", "Host: secret", "X Api: secret"])
-def test_a_refusal_does_not_quote_the_value(text: str) -> None:
+def test_refusal_does_not_contain_the_value(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_header(text)
     assert "secret" not in str(refused.value)
 
 
-def test_a_mask_shows_the_name_only() -> None:
+def test_mask_shows_the_name_only() -> None:
     assert mask("X-Api-Key") == "X-Api-Key: ****"
 
 
-def test_what_is_shown_masked_is_recognised() -> None:
+def test_masked_value_is_recognised() -> None:
     _, value = parse_header(mask("X-Api-Key"))
     assert is_masked(value)
     assert not is_masked("secret")

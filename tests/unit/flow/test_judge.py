@@ -1,4 +1,4 @@
-"""What an exchange means for its batch: the table in the docstring of `judge`."""
+"""The verdict on an exchange: each row of the table in the docstring of `judge`."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def answer(status: int, head: bytes = b"HTTP/1.1 200 OK") -> Response:
     return Response(status=status, head=head, body=b"", elapsed_s=0.0)
 
 
-def silence(code: FailureCode = FailureCode.TIMEOUT) -> Failure:
+def no_response(code: FailureCode = FailureCode.TIMEOUT) -> Failure:
     return Failure(code=code, detail="", elapsed_s=0.0, sent=True)
 
 
@@ -29,38 +29,38 @@ def test_any_2xx_is_delivered(status: int, failures: int) -> None:
 
 
 @pytest.mark.parametrize("status", [199, 408, 425, 429, 500, 501, 503, 599])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_retryable_status_is_tried_again(status: int) -> None:
     assert judged(answer(status)) == RetryAt(5.0, f"http_{status}")
 
 
 @pytest.mark.parametrize("status", [300, 301, 304, 308, 400, 401, 404, 409, 411, 422, 499])
-def test_what_lasts_is_not_tried_again(status: int) -> None:
+def test_permanent_status_is_not_tried_again(status: int) -> None:
     assert judged(answer(status)) == Refused(f"http_{status}", Refusal.PERMANENT)
 
 
-def test_410_says_that_the_endpoint_is_gone() -> None:
+def test_410_means_that_the_endpoint_is_gone() -> None:
     assert judged(answer(410)) == Refused("http_410", Refusal.GONE)
 
 
-def test_refusal_carries_how_long_to_wait() -> None:
+def test_refusal_carries_the_requested_wait() -> None:
     last = answer(503, b"HTTP/1.1 503 Later\r\nRetry-After: 77")
     assert judged(last, 3) == Refused("http_503", Refusal.EXHAUSTED, 77.0)
 
 
 @pytest.mark.parametrize("code", FailureCode)
-def test_no_answer_is_tried_again(code: FailureCode) -> None:
-    assert judged(silence(code)) == RetryAt(5.0, code.value)
+def test_request_without_response_is_tried_again(code: FailureCode) -> None:
+    assert judged(no_response(code)) == RetryAt(5.0, code.value)
 
 
 @pytest.mark.parametrize(
     ("failures", "verdict"), [(2, RetryAt(20.0, "timeout")), (3, Refused("timeout", Refusal.EXHAUSTED))]
 )
-def test_last_retry_is_the_last(failures: int, verdict: Verdict) -> None:
-    assert judged(silence(), failures) == verdict
+def test_batch_is_refused_after_its_last_retry(failures: int, verdict: Verdict) -> None:
+    assert judged(no_response(), failures) == verdict
 
 
 def test_no_retries_means_one_attempt() -> None:
-    assert judged(silence(), policy=Retry(max_retries=0)) == Refused("timeout", Refusal.EXHAUSTED)
+    assert judged(no_response(), policy=Retry(max_retries=0)) == Refused("timeout", Refusal.EXHAUSTED)
 
 
 def test_probe_is_never_retried() -> None:
@@ -81,4 +81,4 @@ def test_retry_after_is_a_lower_bound_and_at_most_an_hour() -> None:
 
 
 def test_failure_is_not_an_acknowledgement() -> None:
-    assert not acknowledged(silence())
+    assert not acknowledged(no_response())

@@ -1,4 +1,4 @@
-"""Who runs a subscription: everybody answers the same, and a change moves only what it must."""
+"""Which process runs a subscription: the same for every caller, and a change moves as little as possible."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ MEMBERS = ["a", "b", "c", "d"]
 SUBSCRIPTIONS = [f"subscription-{number}" for number in range(2000)]
 
 
-def test_nobody_alive_owns_nothing() -> None:
+def test_no_members_give_no_owner() -> None:
     assert owner("s", []) is None
 
 
@@ -21,11 +21,11 @@ def test_shares_are_about_even() -> None:
     assert all(400 < shares[member] < 600 for member in MEMBERS)
 
 
-def test_leaving_moves_only_the_leavers() -> None:
+def test_leaving_moves_only_subscriptions_of_the_leaver() -> None:
     moved = [s for s in SUBSCRIPTIONS if owner(s, MEMBERS) != owner(s, MEMBERS[:3])]
     assert all(owner(s, MEMBERS) == "d" for s in moved)
 
 
-def test_joining_takes_only_for_the_joiner() -> None:
+def test_joining_moves_subscriptions_only_to_the_joiner() -> None:
     after = {s: owner(s, [*MEMBERS, "e"]) for s in SUBSCRIPTIONS}
     assert {after[s] for s in SUBSCRIPTIONS if after[s] != owner(s, MEMBERS)} == {"e"}

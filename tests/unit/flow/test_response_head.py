@@ -1,4 +1,4 @@
-"""What is read out of a raw response head."""
+"""Fields read from the raw head of a response."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def head(*lines: str) -> bytes:
     return "\r\n".join(["HTTP/1.1 503 Busy", *lines]).encode("latin-1")
 
 
-def test_header_lines_leave_status_line_out() -> None:
+def test_header_lines_exclude_the_status_line() -> None:
     assert parse_head(head("Server: s", "X: é", "Empty:")) == ["Server: s", "X: é", "Empty:"]
 
 
@@ -63,7 +63,7 @@ def test_retry_after_reads_seconds_and_dates(value: str, wait_s: float | None) -
     assert retry_after_s(head(f"Retry-After: {value}"), NOW) == wait_s
 
 
-def test_head_without_retry_after_asks_nothing() -> None:
+def test_head_without_retry_after_gives_none() -> None:
     assert retry_after_s(head("Server: s"), NOW) is None
 
 

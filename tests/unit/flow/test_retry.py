@@ -17,7 +17,7 @@ def test_exponential_doubles_up_to_a_quarter_hour() -> None:
     assert waits == [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]
 
 
-def test_fixed_stays_at_half_a_minute() -> None:
+def test_fixed_time_stays_at_30_s() -> None:
     assert [wait_s(FIXED, failures, MIDDLE) for failures in range(1, 5)] == [30] * 4
 
 

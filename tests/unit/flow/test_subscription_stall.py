@@ -1,44 +1,50 @@
-"""What is stalled for too long. Oracle: the table in subscription_stall.py; the clock is the test's."""
+"""Which stalls have lasted too long. Oracle: the table in subscription_stall.py; the clock is the test's."""
 
-from webhookd.flow.monitoring.subscription_stall import NORMAL_S, NOT_ASSIGNED, POSITION_UNKNOWN, Stall, StallDetector
+from webhookd.flow.monitoring.subscription_stall import (
+    NOT_ASSIGNED,
+    POSITION_UNKNOWN,
+    TOLERATED_S,
+    Stall,
+    StallDetector,
+)
 
 LANE = Stall(POSITION_UNKNOWN, "orders/0", "timed out")
 OTHER = Stall(POSITION_UNKNOWN, "orders/1")
-BOUND_S = NORMAL_S[POSITION_UNKNOWN]
+BOUND_S = TOLERATED_S[POSITION_UNKNOWN]
 
 
-def test_what_is_short_is_normal() -> None:
+def test_short_stall_is_tolerated() -> None:
     at = StallDetector()
-    at.look([LANE], 0.0)
-    assert POSITION_UNKNOWN not in at.look([LANE], BOUND_S - 1.0)
+    at.check([LANE], 0.0)
+    assert POSITION_UNKNOWN not in at.check([LANE], BOUND_S - 1.0)
 
 
-def test_what_lasts_is_named_with_its_subject() -> None:
+def test_lasting_stall_names_its_subject() -> None:
     at = StallDetector()
-    at.look([LANE], 0.0)
-    assert at.look([LANE, OTHER], BOUND_S)[POSITION_UNKNOWN] == "orders/0: timed out"
+    at.check([LANE], 0.0)
+    assert at.check([LANE, OTHER], BOUND_S)[POSITION_UNKNOWN] == "orders/0: timed out"
 
 
-def test_what_stops_and_begins_again_is_counted_anew() -> None:
+def test_stall_that_begins_again_is_timed_anew() -> None:
     at = StallDetector()
-    at.look([LANE], 0.0)
-    over = at.look([], 30.0)
-    at.look([LANE], 31.0)
-    assert (over[POSITION_UNKNOWN], POSITION_UNKNOWN in at.look([LANE], BOUND_S)) == (None, False)
+    at.check([LANE], 0.0)
+    over = at.check([], 30.0)
+    at.check([LANE], 31.0)
+    assert (over[POSITION_UNKNOWN], POSITION_UNKNOWN in at.check([LANE], BOUND_S)) == (None, False)
 
 
-def test_one_subject_after_the_other_is_normal() -> None:
+def test_one_subject_after_the_other_is_tolerated() -> None:
     at = StallDetector()
-    at.look([LANE], 0.0)
-    assert POSITION_UNKNOWN not in at.look([OTHER], BOUND_S)
+    at.check([LANE], 0.0)
+    assert POSITION_UNKNOWN not in at.check([OTHER], BOUND_S)
 
 
-def test_others_are_over_at_once() -> None:
-    assert StallDetector().look([LANE], 0.0)[NOT_ASSIGNED] is None
+def test_other_codes_are_over_at_once() -> None:
+    assert StallDetector().check([LANE], 0.0)[NOT_ASSIGNED] is None
 
 
 def test_many_subjects_are_counted() -> None:
     at = StallDetector()
     lanes = [Stall(POSITION_UNKNOWN, f"orders/{number}") for number in range(7)]
-    at.look(lanes, 0.0)
-    assert at.look(lanes, BOUND_S)[POSITION_UNKNOWN] == "orders/0, orders/1, orders/2, orders/3, orders/4 and 2 more"
+    at.check(lanes, 0.0)
+    assert at.check(lanes, BOUND_S)[POSITION_UNKNOWN] == "orders/0, orders/1, orders/2, orders/3, orders/4 and 2 more"

@@ -1,4 +1,4 @@
-"""What counts as an endpoint's URL, and the request head made of it."""
+"""Which URLs are accepted for an endpoint, and the request head made from one."""
 
 import pytest
 
@@ -30,7 +30,7 @@ from webhookd.flow.attempt.target import Target, request_head
         ("https://example.com/ä?ö=ü", True, "example.com", 443, "/%C3%A4?%C3%B6=%C3%BC", "example.com"),
     ],
 )
-def test_url_is_taken_apart(  # the columns of the table
+def test_url_is_parsed(  # the columns of the table
     url: str, tls: bool, host: str, port: int, path: str, host_header: str
 ) -> None:
     assert Target.parse(url) == Target(tls=tls, host=host, port=port, path=path, host_header=host_header)
@@ -53,7 +53,7 @@ def test_url_is_taken_apart(  # the columns of the table
         "http://\u200b.com/", "http://xn--\u00e4.com/",
     ],
 )  # fmt: skip
-def test_what_is_no_endpoint_is_refused(url: str) -> None:
+def test_unusable_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         Target.parse(url)
     assert refused.value.field == "url"
@@ -63,7 +63,7 @@ def test_what_is_no_endpoint_is_refused(url: str) -> None:
 TARGET = Target.parse("https://example.com:8443/hook?x=1")
 
 
-def test_request_head_holds_all_that_stays() -> None:
+def test_request_head_has_the_constant_headers() -> None:
     assert request_head(TARGET, [("X-Api-Key", "secret"), ("X-Name", "Jürgen")], "application/json") == (
         "POST /hook?x=1 HTTP/1.1\r\n"
         "Host: example.com:8443\r\n"

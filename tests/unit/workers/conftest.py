@@ -7,6 +7,6 @@ from webhookd.flow.settlement.in_flight import InFlightDeliveries
 
 
 @pytest.fixture
-def dispatches() -> InFlightDeliveries:
+def in_flight() -> InFlightDeliveries:
     """Nothing in flight yet."""
-    return lanes.dispatches()
+    return lanes.in_flight_deliveries()

@@ -1,13 +1,13 @@
-"""What an intake makes of the ends that it reads: where its lanes are, and how far it is behind."""
+"""Partition ends that a consumer reaches: what they commit, and the lag that follows from them."""
 
 from tests.harness.consumer_events import ended, passes
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import GOOD, ONE, SMALL, ZERO, Scene
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.topic_metadata import Topics
-from webhookd.flow.status.lag import FRESH_S, UNANSWERED_S
-from workers.ingest.consumer.subscription_consumer import LONGEST_QUIET_S
+from webhookd.flow.status.lag import END_VALID_S, NO_ANSWER_S
+from workers.ingest.consumer.subscription_consumer import IDLE_POLL_S
 
 
 class SlowMatcher(Matcher):
@@ -22,7 +22,7 @@ class SlowMatcher(Matcher):
         return value is None
 
 
-def test_end_passes_what_no_consumer_sees() -> None:
+def test_end_passes_offsets_without_records() -> None:
     scene = Scene()
     ended(scene, ZERO, 512, SMALL, SMALL)
     assert scene.committable() == {ZERO: 512}
@@ -34,7 +34,7 @@ def test_end_without_a_record_is_committed() -> None:
     assert scene.committable() == {ZERO: 0}
 
 
-def test_end_waits_for_what_is_open() -> None:
+def test_end_waits_for_open_records() -> None:
     scene = Scene(size=1)
     ended(scene, ZERO, 512, GOOD, at=3)
     before = scene.committable()
@@ -42,13 +42,13 @@ def test_end_waits_for_what_is_open() -> None:
     assert (before, scene.committable()) == ({ZERO: 3}, {ZERO: 512})
 
 
-def test_old_end_moves_nothing_back() -> None:
+def test_old_end_does_not_move_the_watermark_back() -> None:
     scene = Scene()
     ended(scene, ZERO, 1, SMALL, SMALL, SMALL)
     assert scene.committable() == {ZERO: 3}
 
 
-def test_end_of_a_lane_that_is_adrift_is_void() -> None:
+def test_end_is_ignored_while_a_lane_awaits_a_seek() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
     scene.lane().rewind("next")
@@ -56,25 +56,25 @@ def test_end_of_a_lane_that_is_adrift_is_void() -> None:
     assert scene.committable() == {ZERO: 3}
 
 
-def test_end_from_before_the_lane_moved_is_void() -> None:
+def test_end_from_before_a_seek_is_ignored() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
-    scene.reader.listener.reached(ZERO, 512)
-    scene.consumer.reread([(scene.lane(), scene.lane().rewind("next"))])
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
+    scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     scene.consumer.poll(scene.services.now, 0.001)
     assert scene.committable() == {ZERO: 3}
 
 
-def test_end_of_a_partition_that_left_is_void() -> None:
+def test_end_of_a_revoked_partition_is_ignored() -> None:
     scene = Scene()
-    scene.reader.listener.reached(ZERO, 512)
-    scene.reader.listener.revoked([ZERO])
-    scene.reader.listener.assigned([ZERO])
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
+    scene.kafka_consumer.listener.revoked([ZERO])
+    scene.kafka_consumer.listener.assigned([ZERO])
     scene.consumer.poll(scene.services.now, 0.001)
     assert scene.committable() == {ZERO: 0}
 
 
-def test_end_waits_for_records_of_the_next_turn() -> None:
+def test_end_waits_for_records_of_the_next_iteration() -> None:
     scene = Scene()
     scene.filters_by(SlowMatcher(scene))
     ended(scene, ZERO, 512, *[SMALL] * 100)
@@ -86,25 +86,25 @@ def test_end_waits_for_records_of_the_next_turn() -> None:
 
 def test_end_alone_does_not_keep_the_consumer_busy() -> None:
     scene = Scene()
-    scene.reader.listener.reached(ZERO, 512)
+    scene.kafka_consumer.listener.end_reached(ZERO, 512)
     busy = scene.consumer.poll(scene.services.now + 60.0, 0.001)
     pause_s = scene.consumer.poll_at - scene.services.now - 60.0
-    assert (busy, round(pause_s, 3)) == (False, LONGEST_QUIET_S)
+    assert (busy, round(pause_s, 3)) == (False, IDLE_POLL_S)
 
 
 def test_revoked_partition_commits_the_end_it_reached() -> None:
     scene = Scene()
     ended(scene, ZERO, 512, SMALL)
-    scene.reader.listener.revoked([ZERO])
-    assert [{p: mark.offset for p, mark in marks.items()} for marks in scene.reader.commits] == [{ZERO: 512}]
+    scene.kafka_consumer.listener.revoked([ZERO])
+    assert [{p: mark.offset for p, mark in marks.items()} for marks in scene.kafka_consumer.commits] == [{ZERO: 512}]
 
 
 # Lag.
 
 
-def test_lag_is_none_at_the_ends() -> None:
+def test_lag_is_zero_at_the_ends() -> None:
     scene = Scene()
-    scene.reader.last = 600  # a transaction is open behind the end that can be read
+    scene.kafka_consumer.last = 600  # a transaction is open behind the end that can be read
     ended(scene, ZERO, 512, SMALL)
     ended(scene, ONE, 0)
     assert passes(scene, 1).lag == 0
@@ -125,35 +125,35 @@ def test_lag_is_unknown_until_every_lane_has_a_position() -> None:
 
 def test_lag_is_unknown_without_lanes() -> None:
     scene = Scene()
-    scene.reader.listener.revoked([ZERO, ONE])
+    scene.kafka_consumer.listener.revoked([ZERO, ONE])
     assert passes(scene, 1).lag is None
 
 
-def test_lag_of_a_held_lane_is_asked_for() -> None:
+def test_lag_of_a_lane_with_an_open_circuit_is_asked_for() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    scene.lane().state = CircuitState.OPEN
-    scene.reader.last = 40
+    scene.lane().circuit.state = CircuitState.OPEN
+    scene.kafka_consumer.last = 40
     assert passes(scene, 1).lag == 35
 
 
-def test_lag_is_unknown_when_nobody_answers_the_question() -> None:
+def test_lag_is_unknown_when_the_request_is_not_answered() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    scene.lane().state = CircuitState.OPEN
+    scene.lane().circuit.state = CircuitState.OPEN
     passes(scene, 1)
-    scene.services.held = []  # the background's questions get no answer from here on
-    known, unknown = passes(scene, FRESH_S - 1).lag, passes(scene, 1).lag
+    scene.services.held = []  # requests in the background get no answer from here on
+    known, unknown = passes(scene, END_VALID_S - 1).lag, passes(scene, 1).lag
     assert (known, unknown) == (0, None)
 
 
-def test_lag_is_unknown_while_the_brokers_are_silent() -> None:
+def test_lag_is_unknown_while_no_broker_answers() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    known, unknown = passes(scene, UNANSWERED_S, seen=None).lag, passes(scene, 1, seen=None).lag
+    known, unknown = passes(scene, NO_ANSWER_S, seen=None).lag, passes(scene, 1, seen=None).lag
     assert (known, unknown) == (0, None)
 
 
@@ -161,30 +161,30 @@ def test_lag_of_a_denied_partition_is_asked_for() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
-    scene.reader.listener.failed(ZERO, "topic_authorization_failed", "denied")
+    scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     scene.consumer.poll(scene.services.now, 0.001)
-    scene.reader.last = 40
+    scene.kafka_consumer.last = 40
     passes(scene, 1)
     assert passes(scene, 1).lag == 35
 
 
-def test_ends_of_a_topic_that_is_not_described_are_not_asked_for() -> None:
+def test_ends_of_an_undescribed_topic_are_not_asked_for() -> None:
     scene = Scene()
-    scene.lane().state = CircuitState.OPEN
-    asked = scene.consumer.unfetched()
+    scene.lane().circuit.state = CircuitState.OPEN
+    asked = scene.consumer.unfetched_partitions()
     passes(scene, 1, Topics(denied=frozenset({TOPIC})))
-    assert (asked, scene.consumer.unfetched()) == ([ZERO], [])
+    assert (asked, scene.consumer.unfetched_partitions()) == ([ZERO], [])
 
 
-def test_end_of_a_partition_that_left_is_forgotten() -> None:
+def test_end_of_a_revoked_partition_is_forgotten() -> None:
     scene = Scene()
-    scene.lane().state = scene.lane(ONE).state = CircuitState.OPEN
-    scene.reader.last = 40
+    scene.lane().circuit.state = scene.lane(ONE).circuit.state = CircuitState.OPEN
+    scene.kafka_consumer.last = 40
     passes(scene, 1)
     scene.services.held = []
     for partition in (ZERO, ONE):
-        scene.reader.listener.revoked([partition])
-        scene.reader.listener.assigned([partition])
-        scene.lane(partition).state = CircuitState.OPEN
+        scene.kafka_consumer.listener.revoked([partition])
+        scene.kafka_consumer.listener.assigned([partition])
+        scene.lane(partition).circuit.state = CircuitState.OPEN
         scene.lane(partition).skip_to(5)
     assert passes(scene, 1).lag is None

@@ -1,11 +1,11 @@
-"""A delivery on the exchange loop, fed outcomes by hand under a clock that the test moves."""
+"""The sender of one delivery. The test feeds it outcomes and moves the clock."""
 
 from dataclasses import dataclass, replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.harness.delivery_senders import BOUNDS, OK, Hands, answer, silence
+from tests.harness.delivery_senders import LIMITS, OK, SenderScene, answer, no_answer
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.subscription import Retry
@@ -18,115 +18,115 @@ class End:
     done: int
 
 
-def end_of(hands: Hands) -> End:
-    """How the errand says that it ended; it ended exactly once."""
-    (sender,) = hands.ended
+def end_of(scene: SenderScene) -> End:
+    """The end that the sender reports; it ended exactly once."""
+    (sender,) = scene.ended
     report = sender.report()
     return End(report.kind, report.done)
 
 
 def test_sends_batches_one_after_another() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
-    bodies = [hands.body_of(sender.advance(outcome)) for outcome in (None, OK, OK)]
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
+    bodies = [scene.body_of(sender.advance(outcome)) for outcome in (None, OK, OK)]
     assert bodies == [b"body-0", b"body-1", b"body-2"]
     assert sender.advance(OK) is None
-    assert end_of(hands) == End(ReportKind.FINISHED, 3)
+    assert end_of(scene) == End(ReportKind.FINISHED, 3)
 
 
 def test_request_carries_the_webhook_headers() -> None:
-    hands = Hands()
-    request = hands.sender(batches=1).advance(None) or b""
+    scene = SenderScene()
+    request = scene.sender(batches=1).advance(None) or b""
     head, _, body = request.partition(b"\r\n\r\n")
     assert head.split(b"\r\n")[-3:] == [b"webhook-id: msg_0", b"webhook-timestamp: 1700000000", b"Content-Length: 6"]
-    assert (head.startswith(hands.plan.head), body) == (True, b"body-0")
+    assert (head.startswith(scene.template.head), body) == (True, b"body-0")
 
 
 def test_time_budget_ends_with_what_is_done() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
     sender.advance(None)
-    hands.now += BOUNDS.budget_s
+    scene.now += LIMITS.budget_s
     assert sender.advance(OK) is None
-    assert end_of(hands) == End(ReportKind.FINISHED, 1)
+    assert end_of(scene) == End(ReportKind.FINISHED, 1)
 
 
 def test_time_budget_runs_from_the_first_request() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
-    hands.now += 2 * BOUNDS.budget_s
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
+    scene.now += 2 * LIMITS.budget_s
     assert sender.advance(None) is not None
 
 
 def test_lease_runs_from_the_claim() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
-    hands.now += BOUNDS.lease_s
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
+    scene.now += LIMITS.lease_s
     assert sender.advance(None) is None
-    assert end_of(hands) == End(ReportKind.FINISHED, 0)
+    assert end_of(scene) == End(ReportKind.FINISHED, 0)
 
 
 def test_lease_that_ran_out_stops_sending() -> None:
-    hands = Hands(budget_s=60.0)
-    sender = hands.sender(batches=3)
+    scene = SenderScene(budget_s=60.0)
+    sender = scene.sender(batches=3)
     sender.advance(None)
-    hands.now += BOUNDS.lease_s
+    scene.now += LIMITS.lease_s
     assert sender.advance(OK) is None
-    assert end_of(hands) == End(ReportKind.FINISHED, 1)
+    assert end_of(scene) == End(ReportKind.FINISHED, 1)
 
 
 def test_renewed_lease_goes_on_sending() -> None:
-    hands = Hands(budget_s=60.0)
-    sender = hands.sender(batches=3)
+    scene = SenderScene(budget_s=60.0)
+    sender = scene.sender(batches=3)
     sender.advance(None)
-    hands.now += BOUNDS.lease_s
-    sender.lease_end = hands.now + 1.0
+    scene.now += LIMITS.lease_s
+    sender.lease_end = scene.now + 1.0
     assert sender.advance(OK) is not None
 
 
 def test_stopped_sender_ends_after_its_request() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
     sender.advance(None)
     sender.stopped = True
     assert sender.advance(OK) is None
-    assert end_of(hands) == End(ReportKind.FINISHED, 1)
+    assert end_of(scene) == End(ReportKind.FINISHED, 1)
 
 
 def test_stopped_before_the_first_request_sends_nothing() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
     sender.stopped = True
     assert sender.advance(None) is None
-    assert end_of(hands) == End(ReportKind.FINISHED, 0)
+    assert end_of(scene) == End(ReportKind.FINISHED, 0)
 
 
-@pytest.mark.parametrize("outcome", [answer(500), answer(429), silence(FailureCode.TIMEOUT)])
+@pytest.mark.parametrize("outcome", [answer(500), answer(429), no_answer(FailureCode.TIMEOUT)])
 def test_failure_is_reported_with_its_retry(outcome: Outcome) -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
     sender.advance(None)
     sender.advance(OK)
     assert sender.advance(outcome) is None
-    assert end_of(hands) == End(ReportKind.RETRY, 1)
+    assert end_of(scene) == End(ReportKind.RETRY, 1)
     assert sender.report().wait_s == 5.0
 
 
 @pytest.mark.parametrize(
     ("status", "kind"), [(302, ReportKind.EXHAUSTED), (404, ReportKind.EXHAUSTED), (410, ReportKind.GONE)]
 )
-def test_refusal_ends_without_a_retry(status: int, kind: ReportKind) -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
+def test_permanent_failure_ends_without_a_retry(status: int, kind: ReportKind) -> None:
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
     sender.advance(None)
     sender.advance(OK)
     assert sender.advance(answer(status)) is None
-    assert end_of(hands) == End(kind, 1)
+    assert end_of(scene) == End(kind, 1)
 
 
 @pytest.mark.parametrize(("succeeds", "wait_s"), [(False, 40.0), (True, 5.0)])
 def test_failures_before_the_delivery_count_for_its_first_batch(*, succeeds: bool, wait_s: float) -> None:
-    sender = Hands().sender(batches=2, failures=3)
+    sender = SenderScene().sender(batches=2, failures=3)
     sender.advance(None)
     if succeeds:
         sender.advance(OK)
@@ -135,54 +135,54 @@ def test_failures_before_the_delivery_count_for_its_first_batch(*, succeeds: boo
 
 
 def test_attempt_counts_as_failures_so_far() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=1, attempt=2)
+    scene = SenderScene()
+    sender = scene.sender(batches=1, attempt=2)
     sender.advance(None)
     sender.advance(answer(500))
     assert sender.report().wait_s == 20.0
 
 
 def test_last_failure_exhausts() -> None:
-    hands = Hands(retry=Retry(max_retries=2))
-    sender = hands.sender(batches=2, attempt=2)
+    scene = SenderScene(retry=Retry(max_retries=2))
+    sender = scene.sender(batches=2, attempt=2)
     sender.advance(None)
     sender.advance(answer(500))
-    assert end_of(hands) == End(ReportKind.EXHAUSTED, 0)
+    assert end_of(scene) == End(ReportKind.EXHAUSTED, 0)
 
 
 def test_last_failure_after_a_success_exhausts_too() -> None:
-    hands = Hands(retry=Retry(max_retries=0))
-    sender = hands.sender(batches=2)
+    scene = SenderScene(retry=Retry(max_retries=0))
+    sender = scene.sender(batches=2)
     sender.advance(None)
     sender.advance(OK)
     sender.advance(answer(500))
-    assert end_of(hands) == End(ReportKind.EXHAUSTED, 1)
+    assert end_of(scene) == End(ReportKind.EXHAUSTED, 1)
 
 
 def test_failed_probe_is_not_retried() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=1, probe=True)
+    scene = SenderScene()
+    sender = scene.sender(batches=1, probe=True)
     sender.advance(None)
     sender.advance(answer(500))
-    assert end_of(hands) == End(ReportKind.EXHAUSTED, 0)
+    assert end_of(scene) == End(ReportKind.EXHAUSTED, 0)
 
 
 @pytest.mark.parametrize("retries", [0, 5])
-def test_our_own_stop_is_no_failure(retries: int) -> None:
-    hands = Hands(retry=Retry(max_retries=retries))
-    sender = hands.sender(batches=3)
+def test_aborted_request_is_no_failure(retries: int) -> None:
+    scene = SenderScene(retry=Retry(max_retries=retries))
+    sender = scene.sender(batches=3)
     sender.advance(None)
     sender.advance(OK)
-    assert sender.advance(silence(FailureCode.SHUTDOWN)) is None
-    assert end_of(hands) == End(ReportKind.FINISHED, 1)
+    assert sender.advance(no_answer(FailureCode.SHUTDOWN)) is None
+    assert end_of(scene) == End(ReportKind.FINISHED, 1)
     assert (sender.failure_code, sender.report().failure) == ("", None)
 
 
-def test_progress_says_how_far_it_got() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=3)
+def test_progress_counts_acknowledged_batches() -> None:
+    scene = SenderScene()
+    sender = scene.sender(batches=3)
     sender.advance(None)
-    hands.now += 0.2
+    scene.now += 0.2
     sender.advance(OK)
     report = sender.progress()
     assert (report.kind, report.done) == (ReportKind.PROGRESS, 1)
@@ -190,62 +190,62 @@ def test_progress_says_how_far_it_got() -> None:
 
 
 def test_report_shows_the_last_success_shortened() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=2)
+    scene = SenderScene()
+    sender = scene.sender(batches=2)
     sender.advance(None)
     sender.advance(answer(201, b"x" * 5000))
     sender.advance(answer(202, b"y" * 5000))
     success = sender.report().success
-    assert success == LoggedExchange(hands.wall, "msg_1", 202, b"HTTP/1.1 202", b"y" * SUCCESS_BODY_BYTES)
+    assert success == LoggedExchange(scene.wall, "msg_1", 202, b"HTTP/1.1 202", b"y" * SUCCESS_BODY_BYTES)
 
 
-def test_report_shows_the_failed_answer_whole() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=2)
+def test_report_shows_the_failed_response_whole() -> None:
+    scene = SenderScene()
+    sender = scene.sender(batches=2)
     sender.advance(None)
     sender.advance(OK)
     sender.advance(answer(500, b"y" * 5000))
-    assert sender.report().failure == LoggedExchange(hands.wall, "msg_1", 500, b"HTTP/1.1 500", b"y" * 5000, "http_500")
+    assert sender.report().failure == LoggedExchange(scene.wall, "msg_1", 500, b"HTTP/1.1 500", b"y" * 5000, "http_500")
     assert sender.failure_code == "http_500"
 
 
-def test_report_shows_why_there_was_no_answer() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=1)
+def test_report_shows_why_there_was_no_response() -> None:
+    scene = SenderScene()
+    sender = scene.sender(batches=1)
     sender.advance(None)
-    sender.advance(silence(FailureCode.DNS_FAILED))
-    assert sender.report().failure == LoggedExchange(hands.wall, "msg_0", error="dns_failed", detail="as the test says")
+    sender.advance(no_answer(FailureCode.DNS_FAILED))
+    assert sender.report().failure == LoggedExchange(scene.wall, "msg_0", error="dns_failed", detail="as the test says")
 
 
-def test_report_says_how_long_it_took() -> None:
-    hands = Hands()
-    sender = hands.sender(batches=1)
-    hands.now += 0.1
+def test_report_measures_from_the_first_request() -> None:
+    scene = SenderScene()
+    sender = scene.sender(batches=1)
+    scene.now += 0.1
     sender.advance(None)
-    hands.now += 0.3
+    scene.now += 0.3
     sender.advance(OK)
     assert sender.report().sending_s == pytest.approx(0.3)
 
 
 def test_each_attempt_is_logged_when_asked() -> None:
-    hands = Hands()
-    hands.bounds = replace(hands.bounds, log_attempts=True)
-    sender = hands.sender(batches=2)
+    scene = SenderScene()
+    scene.limits = replace(scene.limits, log_attempts=True)
+    sender = scene.sender(batches=2)
     with capture_logs() as lines:
-        for outcome in (None, OK, silence(FailureCode.TIMEOUT)):
+        for outcome in (None, OK, no_answer(FailureCode.TIMEOUT)):
             sender.advance(outcome)
-    same = {"event": "attempt", "log_level": "debug", "subscription": "s1", "delivery": "d1", "attempt": 0}
-    told = [{name: line[name] for name in line if name not in {"module", "lanes", *same}} for line in lines]
-    assert all(same.items() <= line.items() and line["lanes"] == ["orders/0"] for line in lines)
-    assert told == [
+    common = {"event": "attempt", "log_level": "debug", "subscription": "s1", "delivery": "d1", "attempt": 0}
+    varying = [{name: line[name] for name in line if name not in {"module", "lanes", *common}} for line in lines]
+    assert all(common.items() <= line.items() and line["lanes"] == ["orders/0"] for line in lines)
+    assert varying == [
         {"webhook_id": "msg_0", "elapsed_s": 0.01, "status": 200},
         {"webhook_id": "msg_1", "elapsed_s": 0.01, "code": "timeout"},
     ]
 
 
 def test_attempts_are_not_logged_unasked() -> None:
-    hands = Hands()
-    sender = hands.sender()
+    scene = SenderScene()
+    sender = scene.sender()
     with capture_logs() as lines:
         sender.advance(None)
         sender.advance(OK)

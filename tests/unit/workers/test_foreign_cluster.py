@@ -1,6 +1,6 @@
-"""What the ingest loop still does when its brokers turn out to be another cluster's: it reads and commits nothing.
+"""The ingest loop with brokers that turn out to be another cluster's: it reads and commits nothing.
 
-The loop's thread is not started: the test takes its turns.
+The loop's thread is not started: the test runs its iterations.
 """
 
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Message
 
-from tests.harness.lanes import LEASES, LIMITS, TOPIC, tokens
-from tests.harness.memory_consumer import HandReader
+from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
+from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
@@ -41,7 +41,7 @@ ZERO = Partition(TOPIC, 0)
 SEEN = Topics(partitions={TOPIC: 1})
 
 
-class Polled(HandReader):
+class Polled(MemoryConsumer):
     """Counts the polls."""
 
     polls = 0
@@ -57,7 +57,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'unused.db'}"
         self.database = Database(url)
-        self.readers: list[Polled] = []
+        self.kafka_consumers: list[Polled] = []
         writer = DatabaseWriter(
             self.database,
             retention_s=60.0,
@@ -67,34 +67,38 @@ class Scene:
             monotonic=clock.monotonic,
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
-        slots = WorkerThreads(first=64, retry=64)
+        worker_threads = WorkerThreads(first=64, retry=64)
         self.loop = IngestLoop(
-            bounds=LoopLimits(
-                reply="test", commit_interval_s=60.0, lane_bytes=10_000, process_bytes=10_000, slots=slots
+            limits=LoopLimits(
+                reply="test",
+                commit_interval_s=60.0,
+                lane_bytes=10_000,
+                process_bytes=10_000,
+                worker_threads=worker_threads,
             ),
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
-            dispatches=InFlightDeliveries(LEASES, tokens("delivery"), lambda: 0.5),
-            companions=BlockingWriters(
-                publisher=TaskPublisher(app, MemoryCoordination(), unknown=lambda _: None),
+            in_flight=InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5),
+            writers=BlockingWriters(
+                publisher=TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None),
                 writer=writer,
                 dead_letter_publisher=DeadLetterPublisher(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
                 offsets=MemoryPartitionOffsets(),
             ),
-            look=lambda names: Topics(partitions=dict.fromkeys(names, 1)),
+            describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, 1)),
             open_consumer=self._open,
             never_joined=lambda: None,
         )
-        self.loop.start_with(subscription(), None)
+        self.loop.subscriptions.run(subscription(), None)
         lane = self.loop.consumers[ID].accumulator.open_lane(ZERO)
         lane.skip_to(7)
 
     @property
-    def reader(self) -> Polled:
-        return self.readers[-1]
+    def kafka_consumer(self) -> Polled:
+        return self.kafka_consumers[-1]
 
-    def turn(self) -> None:
-        self.loop.call_later(0.01, lambda: None)  # the turn waits for that
-        self.loop._turn()
+    def iterate(self) -> None:
+        self.loop.call_later(0.01, lambda: None)  # the iteration waits for that
+        self.loop._iterate()
 
     def stop(self) -> None:
         self.loop._background.stop(5.0)
@@ -104,11 +108,11 @@ class Scene:
         self, subscribed: Subscription, previous: SubscriptionStatus | None, loop: IngestLoop
     ) -> SubscriptionConsumer:
         def reader(listener: ConsumerCallbacks) -> Polled:
-            self.readers.append(Polled(listener))
-            return self.readers[-1]
+            self.kafka_consumers.append(Polled(listener))
+            return self.kafka_consumers[-1]
 
         matchers = {TOPIC: Matcher(())}
-        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("route"))
+        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator"))
         return SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, reader, previous)
 
 
@@ -120,28 +124,28 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_cluster_of_the_database_is_read_and_committed_to(scene: Scene) -> None:
-    scene.turn()
-    scene.loop.saw_topics(SEEN)
-    assert (scene.reader.polls, [*scene.reader.commits[0]]) == (1, [ZERO])
+    scene.iterate()
+    scene.loop.update_topics(SEEN)
+    assert (scene.kafka_consumer.polls, [*scene.kafka_consumer.commits[0]]) == (1, [ZERO])
 
 
 def test_another_cluster_is_not_read_or_committed_to(scene: Scene) -> None:
     scene.loop.abandon_cluster()
-    scene.turn()
-    scene.loop.saw_topics(SEEN)
-    assert (scene.reader.polls, scene.reader.commits) == (0, [])
+    scene.iterate()
+    scene.loop.update_topics(SEEN)
+    assert (scene.kafka_consumer.polls, scene.kafka_consumer.commits) == (0, [])
 
 
-def test_nothing_is_committed_when_groups_of_another_cluster_are_left(scene: Scene) -> None:
+def test_leaving_groups_of_another_cluster_commits_nothing(scene: Scene) -> None:
     scene.loop.abandon_cluster()
-    scene.loop.kafka_lost = False  # brokers that answer are no reason to
-    scene.loop.drop(ID)
+    scene.loop.subscriptions.kafka_lost = False  # brokers that answer are no reason to
+    scene.loop.subscriptions.stop(ID)
     scene.loop._background.stop(5.0)
-    assert scene.reader.closed == [{}]
+    assert scene.kafka_consumer.closed == [{}]
 
 
 def test_nothing_is_started_on_another_cluster(scene: Scene) -> None:
     scene.loop.abandon_cluster()
-    scene.loop.wake()
-    scene.loop.start_with(subscription(), None)
-    assert (len(scene.readers), scene.loop.consumers) == (1, {})
+    scene.loop.subscriptions.go_online()
+    scene.loop.subscriptions.run(subscription(), None)
+    assert (len(scene.kafka_consumers), scene.loop.consumers) == (1, {})

@@ -1,4 +1,4 @@
-"""What a status says while Kafka does not answer the process that owns its subscription."""
+"""The status of a subscription while Kafka does not answer the process that runs it."""
 
 from dataclasses import replace
 
@@ -17,24 +17,24 @@ BOUND_S = 15.0
 LOST = KafkaReachability().answered(0.0).failed(100.0, "timed out")
 
 
-def shown(scene: Scene, contact: KafkaReachability, now: float) -> SubscriptionStatus:
+def shown(scene: Scene, reachability: KafkaReachability, now: float) -> SubscriptionStatus:
     scene.services.now = now
-    kafka_outage.show([scene.consumer], contact, now, BOUND_S)
-    scene.consumer.look_after()
+    kafka_outage.update_problem([scene.consumer], reachability, now, BOUND_S)
+    scene.consumer.check()
     return scene.consumer.status()
 
 
 def ends(scene: Scene, partition: Partition) -> None:
     """An empty partition is read to its end."""
-    scene.reader.listener.reached(partition, 0)
+    scene.kafka_consumer.listener.end_reached(partition, 0)
     scene.reads(partition)
 
 
-def test_short_silence_changes_no_status() -> None:
+def test_short_outage_changes_no_status() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD)
     ends(scene, ONE)
-    scene.reader.last = 1
+    scene.kafka_consumer.last = 1
     found = shown(scene, LOST, 100.0 + BOUND_S - 1)
     assert (found.health, found.lag) == (Health.HEALTHY, 1)
 
@@ -44,7 +44,7 @@ def test_lag_is_unknown_before_the_status_is_unhealthy() -> None:
     assert (found.health, found.lag) == (Health.HEALTHY, None)
 
 
-def test_long_silence_is_a_problem_until_kafka_answers() -> None:
+def test_long_outage_is_a_problem_until_kafka_answers() -> None:
     scene = Scene()
     found = shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)
     assert (found.health, found.reason, found.problems[0].detail) == (
@@ -53,22 +53,22 @@ def test_long_silence_is_a_problem_until_kafka_answers() -> None:
         "timed out",
     )
     scene.services.now = 141.0
-    scene.consumer.saw_topics(Topics(partitions={TOPIC: 2}))
+    scene.consumer.update_topics(Topics(partitions={TOPIC: 2}))
     ends(scene, ZERO)
     ends(scene, ONE)
     back = shown(scene, LOST.answered(140.0), 141.0)
     assert (back.health, back.problems, back.lag) == (Health.HEALTHY, (), 0)
 
 
-def test_standing_silence_writes_its_status_once() -> None:
+def test_lasting_outage_writes_its_status_once() -> None:
     scene = Scene()
     shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)
-    scene.consumer.changed = False
+    scene.consumer.status_changed = False
     shown(scene, LOST, 101.0 + UNHEALTHY_AFTER_S)
-    assert scene.consumer.changed is False
+    assert scene.consumer.status_changed is False
 
 
-def test_problem_of_the_owner_before_ends_where_kafka_answers() -> None:
+def test_stored_problem_ends_when_kafka_answers() -> None:
     problem = Problem(code="kafka_unavailable", since=90.0, standing=True)
     before = SubscriptionStatus(
         subscription_id=subscription().id, health=Health.UNHEALTHY, reason=problem.code, problems=(problem,)
@@ -78,22 +78,22 @@ def test_problem_of_the_owner_before_ends_where_kafka_answers() -> None:
     assert shown(scene, KafkaReachability().answered(100.0), 101.0).health is Health.HEALTHY
 
 
-def test_what_was_never_started_says_so_once() -> None:
+def test_subscription_never_started_gets_one_status() -> None:
     never, now = KafkaReachability().failed(100.0, "refused"), 100.0 + UNHEALTHY_AFTER_S
-    assert kafka_outage.status_of(subscription(), None, never, now - 1, 5.0) is None
-    found = kafka_outage.status_of(subscription(), None, never, now, 5.0)
+    assert kafka_outage.status_before_start(subscription(), None, never, now - 1, 5.0) is None
+    found = kafka_outage.status_before_start(subscription(), None, never, now, 5.0)
     assert found is not None
     assert (found.health, found.reason, found.lag, found.since) == (Health.UNHEALTHY, "kafka_unavailable", None, 5.0)
     assert found.problems == (Problem(code="kafka_unavailable", detail="refused", since=5.0, standing=True),)
-    assert kafka_outage.status_of(subscription(), found, never, now + 1, 6.0) is None
+    assert kafka_outage.status_before_start(subscription(), found, never, now + 1, 6.0) is None
 
 
-def test_what_was_unhealthy_before_keeps_since_when() -> None:
+def test_subscription_unhealthy_before_keeps_its_time() -> None:
     before = SubscriptionStatus(
         subscription_id=subscription().id, health=Health.UNHEALTHY, reason="http_500", since=1.0
     )
     delivery = Problem(code="http_500", since=1.0)
-    found = kafka_outage.status_of(
+    found = kafka_outage.status_before_start(
         subscription(), replace(before, problems=(delivery,)), KafkaReachability().failed(0.0, ""), 99.0, 5.0
     )
     assert found is not None

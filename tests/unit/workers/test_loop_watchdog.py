@@ -1,63 +1,63 @@
-"""What the watchdog logs of slow turns, with its ticks in the test's hand."""
+"""What the watchdog logs of slow iterations, with its ticks in the test's hand."""
 
 import threading
 
 from structlog.testing import capture_logs
 
-from tests.harness.memory_consumer import HandServices
+from tests.harness.memory_consumer import MemoryServices
 from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS
 from workers.ingest.loop_inbox import LoopInbox
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
 
 
-def test_slow_turn_is_logged_once_with_what_it_hangs_in() -> None:
-    hangs, inbox = threading.Event(), LoopInbox(HandServices().monotonic)
-    inbox.put(hangs.wait)  # type: ignore[arg-type]  # what it answers is nobody's
-    loop = threading.Thread(target=inbox.hear, args=[1.0])
-    watchdog = LoopWatchdog(turn=lambda: inbox.turn or 1, thread_id=lambda: loop.ident)
+def test_slow_iteration_is_logged_once_with_the_code_it_is_in() -> None:
+    hangs, inbox = threading.Event(), LoopInbox(MemoryServices().monotonic)
+    inbox.put(hangs.wait)  # type: ignore[arg-type]  # the return value is not used
+    loop = threading.Thread(target=inbox.run_pending, args=[1.0])
+    watchdog = LoopWatchdog(iteration=lambda: inbox.iteration or 1, thread_id=lambda: loop.ident)
     loop.start()
     try:
         with capture_logs() as logs:
             for _ in range(STUCK_TICKS + 10):
-                watchdog.look()
+                watchdog.check()
     finally:
         hangs.set()
         loop.join()
-    assert [line["event"] for line in logs] == ["turn_slow", "turn_stuck"]
+    assert [line["event"] for line in logs] == ["slow_loop_iteration", "stuck_loop_iteration"]
     assert logs[0]["lasts_s"] == SLOW_TICKS * 0.05
-    assert watchdog.longest_turn_s > 1.0
+    assert watchdog.longest_iteration_s > 1.0
 
 
-def test_line_names_our_own_frames() -> None:
+def test_log_line_names_the_frames_of_our_code() -> None:
     inside, hangs = threading.Event(), threading.Event()
-    inbox = LoopInbox(HandServices().monotonic)
+    inbox = LoopInbox(MemoryServices().monotonic)
 
     def hang() -> None:
         inside.set()
         hangs.wait()
 
     inbox.put(hang)
-    loop = threading.Thread(target=inbox.hear, args=[1.0])
-    watchdog = LoopWatchdog(turn=lambda: inbox.turn, thread_id=lambda: loop.ident)
+    loop = threading.Thread(target=inbox.run_pending, args=[1.0])
+    watchdog = LoopWatchdog(iteration=lambda: inbox.iteration, thread_id=lambda: loop.ident)
     loop.start()
     assert inside.wait(20.0)
     try:
         with capture_logs() as logs:
             for _ in range(SLOW_TICKS + 1):
-                watchdog.look()
+                watchdog.check()
     finally:
         hangs.set()
         loop.join()
     (line,) = logs
     (frame,) = line["at"]
     assert frame.startswith("workers/ingest/loop_inbox.py:")
-    assert frame.endswith(" hear")
+    assert frame.endswith(" run_pending")
 
 
-def test_quick_turns_say_nothing() -> None:
-    turns = iter(range(1, 1000))
-    watchdog = LoopWatchdog(turn=lambda: next(turns), thread_id=lambda: None)
+def test_quick_iterations_are_not_logged() -> None:
+    iterations = iter(range(1, 1000))
+    watchdog = LoopWatchdog(iteration=lambda: next(iterations), thread_id=lambda: None)
     with capture_logs() as logs:
         for _ in range(100):
-            watchdog.look()
-    assert (logs, watchdog.longest_turn_s) == ([], 0.0)
+            watchdog.check()
+    assert (logs, watchdog.longest_iteration_s) == ([], 0.0)

@@ -9,7 +9,7 @@ from celery.exceptions import Reject
 from tests.harness.delivery_senders import ref
 from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
-from workers.delivery.process import WorkerProcess, bounds_of
+from workers.delivery.process import WorkerProcess, send_limits
 from workers.edges import build_edges
 
 
@@ -22,14 +22,14 @@ def process(tmp_path: Path) -> Iterator[WorkerProcess]:
     edges.close()
 
 
-def test_parcel_that_a_stop_overtakes_goes_back(process: WorkerProcess) -> None:
+def test_task_goes_back_when_the_process_is_stopping(process: WorkerProcess) -> None:
     process.stop(0.0)
     with pytest.raises(Reject) as raised:
         process.deliver([ref()], lambda _ref, _wait_s: None)
     assert raised.value.requeue is True
 
 
-def test_unusable_proxy_is_told_before_any_task(tmp_path: Path) -> None:
+def test_unusable_proxy_raises_before_any_task(tmp_path: Path) -> None:
     embedded = {"redis_url": "memory://", "database_url": f"sqlite:///{tmp_path}/webhookd.db"}
     settings = Settings.model_validate({**embedded, "egress_proxy": "socks5://user:secret@proxy:1080"})
     edges = build_edges(settings)
@@ -39,5 +39,5 @@ def test_unusable_proxy_is_told_before_any_task(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("level", "logged"), [("debug", True), ("DEBUG", True), ("info", False)])
-def test_debug_level_has_attempts_logged(level: str, logged: bool) -> None:
-    assert bounds_of(Settings.model_validate({"log_level": level})).log_attempts is logged
+def test_debug_level_logs_each_attempt(level: str, logged: bool) -> None:
+    assert send_limits(Settings.model_validate({"log_level": level})).log_attempts is logged

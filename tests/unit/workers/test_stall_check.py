@@ -1,6 +1,6 @@
-"""What stands still for too long makes its subscription unhealthy, with the cause, until it is over.
+"""A stall that lasts makes its subscription unhealthy, with the cause, until it is over.
 
-Oracle: the table of states in docs/reference/statuses.md. Consumer, services and clock are in the test's hand.
+Oracle: the table of states in docs/reference/statuses.md. The test controls the Kafka consumer, services and clock.
 """
 
 import pytest
@@ -10,15 +10,15 @@ from tests.harness.subscription_consumers import BAD, ONE, ZERO, Scene
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.dispatch.delivery import DeliveryStage
-from webhookd.flow.monitoring.subscription_stall import INHERITED_S, NORMAL_S
+from webhookd.flow.monitoring.subscription_stall import RESUMED_PROBLEM_KEPT_S, TOLERATED_S
 from webhookd.flow.offsets.topic_metadata import Topics
 
 
 def after(scene: Scene, wait_s: float) -> tuple[str, str]:
     """Reason and detail once that time has passed."""
-    scene.consumer.look_after()
+    scene.consumer.check()
     scene.services.now += wait_s
-    scene.consumer.look_after()
+    scene.consumer.check()
     problems = scene.consumer.status().problems
     return (problems[0].code, problems[0].detail) if problems else ("", "")
 
@@ -26,29 +26,29 @@ def after(scene: Scene, wait_s: float) -> tuple[str, str]:
 @pytest.mark.parametrize("wait_s", [1.0, 59.0])
 def test_short_stall_is_no_problem(wait_s: float) -> None:
     scene = Scene()
-    scene.lane(ZERO).known = False
+    scene.lane(ZERO).position_known = False
     assert after(scene, wait_s) == ("", "")
 
 
-def test_position_that_stays_unknown_is_named() -> None:
+def test_lasting_unknown_position_is_a_problem() -> None:
     scene = Scene()
-    scene.reader.broken = True
-    scene.reader.listener.unpositioned(ZERO)
+    scene.kafka_consumer.broken = True
+    scene.kafka_consumer.listener.position_required(ZERO)
     code, detail = after(scene, 61.0)
-    scene.reader.broken = False
+    scene.kafka_consumer.broken = False
     _, again = scene.services.later.pop()
     again()
     assert (code, "orders/0" in detail) == ("position_unknown", True)
     assert after(scene, 0.0) == ("", "")
 
 
-def test_partitions_without_a_reader_are_named() -> None:
+def test_partitions_without_a_reader_are_a_problem() -> None:
     scene = Scene()
-    scene.consumer.saw_topics(Topics(partitions={"orders": 5}))
-    assert after(scene, NORMAL_S["not_assigned"]) == ("not_assigned", "orders: 3 partitions have no reader")
+    scene.consumer.update_topics(Topics(partitions={"orders": 5}))
+    assert after(scene, TOLERATED_S["not_assigned"]) == ("not_assigned", "orders: 3 partitions have no reader")
 
 
-def test_deliveries_that_are_refused_again_and_again_are_named() -> None:
+def test_deliveries_that_workers_keep_refusing_are_a_problem() -> None:
     scene = Scene()
     scene.consumer.stall_check.delivery_ended(ReportKind.STALE)
     scene.consumer.stall_check.delivery_ended(ReportKind.STARTED)
@@ -57,7 +57,7 @@ def test_deliveries_that_are_refused_again_and_again_are_named() -> None:
     assert (refused, after(scene, 61.0)[0]) == ("deliveries_stale", "")
 
 
-def test_dead_letters_that_are_not_written_are_named() -> None:
+def test_dead_letters_that_are_not_stored_are_a_problem() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD)
     code, detail = after(scene, 61.0)
@@ -66,27 +66,27 @@ def test_dead_letters_that_are_not_written_are_named() -> None:
     assert (code, "orders/0" in detail, after(scene, 61.0)) == ("dead_letters_waiting", True, ("", ""))
 
 
-@pytest.mark.parametrize("code", sorted(NORMAL_S))
+@pytest.mark.parametrize("code", sorted(TOLERATED_S))
 def test_problem_of_the_process_before_ends_when_it_is_not_found(code: str) -> None:
     scene = Scene()
-    scene.consumer.suffer(code, "of the process before", standing=True)
-    early = after(scene, INHERITED_S[code] - 1.0)[0]
+    scene.consumer.begin_problem(code, "of the process before", standing=True)
+    early = after(scene, RESUMED_PROBLEM_KEPT_S[code] - 1.0)[0]
     assert (early, after(scene, 1.0)) == (code, ("", ""))
 
 
-def test_problem_of_the_process_before_that_lasts_is_not_over_in_between() -> None:
+def test_lasting_problem_of_the_process_before_does_not_end_in_between() -> None:
     scene = Scene()
-    scene.consumer.suffer("position_unknown", "of the process before", standing=True)
+    scene.consumer.begin_problem("position_unknown", "of the process before", standing=True)
     after(scene, 0.0)
-    scene.lane(ZERO).known = False
-    after(scene, NORMAL_S["position_unknown"])
-    assert [told.succeeded for told in scene.services.told] == [False]
+    scene.lane(ZERO).position_known = False
+    after(scene, TOLERATED_S["position_unknown"])
+    assert [activity.succeeded for activity in scene.services.activities] == [False]
 
 
-def test_delivery_that_no_worker_takes_is_named() -> None:
+def test_delivery_that_no_worker_claims_is_a_problem() -> None:
     scene = Scene()
     delivery = scene.mixed()
-    delivery.asked_at = scene.services.now
+    delivery.claimable_at = scene.services.now
     scene.services.now += 11.0
     short = after(scene, 299.0)[0]
     named = after(scene, 1.0)[0]
@@ -94,20 +94,20 @@ def test_delivery_that_no_worker_takes_is_named() -> None:
     assert (short, named, after(scene, 0.0)[0]) == ("", "deliveries_unclaimed", "")
 
 
-def test_reading_that_failed_is_over_after_a_minute_without_a_fault() -> None:
+def test_failed_reading_is_over_after_a_minute_without_a_failure() -> None:
     scene = Scene()
-    scene.consumer.suffer("intake_failed", "beyond use", standing=True)
+    scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
     early = after(scene, 59.0)[0]
-    scene.consumer.delivered()
+    scene.consumer.delivery_succeeded()
     still = after(scene, 0.0)[0]
     scene.services.now += 1.0
     assert (early, still, after(scene, 0.0)[0]) == ("intake_failed", "intake_failed", "")
 
 
-def test_reading_that_knows_no_position_is_not_over_its_fault() -> None:
+def test_failed_reading_is_not_over_while_a_position_is_unknown() -> None:
     scene = Scene()
-    scene.consumer.suffer("intake_failed", "beyond use", standing=True)
-    scene.lane(ZERO).known = False
+    scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
+    scene.lane(ZERO).position_known = False
     assert "intake_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}
 
 
@@ -126,9 +126,9 @@ def test_lane_that_looks_ahead_knows_its_position() -> None:
     assert "position_unknown" not in {problem.code for problem in scene.consumer.status().problems} | codes
 
 
-def test_lane_that_looks_ahead_does_not_keep_the_fault_of_reading() -> None:
+def test_lane_that_looks_ahead_does_not_keep_the_failure_of_reading() -> None:
     scene = looking_ahead()
-    scene.consumer.suffer("intake_failed", "beyond use", standing=True)
+    scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
     after(scene, 61.0)
     assert "intake_failed" not in {problem.code for problem in scene.consumer.status().problems}
 
@@ -140,5 +140,5 @@ def test_lane_that_looks_ahead_is_not_at_its_end() -> None:
     for _, written in scene.services.dead_letters.written:
         written()
     scene.reads(ZERO, *[BAD] * 30, at=IN_A_ROW)
-    scene.reader.last = IN_A_ROW + 30
+    scene.kafka_consumer.last = IN_A_ROW + 30
     assert passes(scene, 1).lag == 30

@@ -1,18 +1,19 @@
-"""One subscription at work: what it reads, pauses, commits and gives back, with a consumer in the test's hand."""
+"""A subscription consumer: what it reads, pauses, commits and gives back. The test controls the Kafka consumer."""
 
 import pytest
 
 from tests.harness.lanes import TOPIC
-from tests.harness.memory_consumer import HandServices
+from tests.harness.memory_consumer import MemoryServices
 from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Scene, offsets
-from webhookd.flow.batching.lane import CircuitState
+from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
-from workers.ingest.consumer.subscription_consumer import FIRST_SLICE, OTHERS_TIMES
+from workers.ingest.consumer.message_processor import FIRST_SLICE_SIZE
+from workers.ingest.consumer.subscription_consumer import SLOW_FILTER_PAUSE_FACTOR
 
 
 def test_matching_records_wait_in_their_lanes() -> None:
@@ -28,14 +29,14 @@ def test_filtered_records_are_committed() -> None:
     assert scene.committable() == {ZERO: 2}
 
 
-def test_watermarks_are_asked_for_once() -> None:
+def test_moved_watermarks_are_committed_once() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.committable()
     assert scene.committable() == {}
 
 
-def test_dead_letter_settles_once_it_is_safe() -> None:
+def test_dead_letter_settles_once_it_is_stored() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
     assert scene.committable() == {ZERO: 0}
@@ -45,9 +46,9 @@ def test_dead_letter_settles_once_it_is_safe() -> None:
     assert scene.consumer.status().dead_lettered == 1
 
 
-def test_records_of_a_partition_not_ours_are_dropped() -> None:
+def test_records_of_a_revoked_partition_are_dropped() -> None:
     scene = Scene()
-    scene.reader.listener.revoked([ZERO])
+    scene.kafka_consumer.listener.revoked([ZERO])
     scene.reads(ZERO, GOOD)
     assert [*scene.consumer.accumulator.lanes] == [(TOPIC, 1)]
 
@@ -55,71 +56,71 @@ def test_records_of_a_partition_not_ours_are_dropped() -> None:
 def test_revoked_partition_commits_what_is_settled() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD, GOOD)
-    scene.reader.listener.revoked([ZERO, ONE])
-    assert [offsets(marks) for marks in scene.reader.commits] == [{ZERO: 1}]
+    scene.kafka_consumer.listener.revoked([ZERO, ONE])
+    assert [offsets(marks) for marks in scene.kafka_consumer.commits] == [{ZERO: 1}]
 
 
 def test_revoked_partition_that_was_not_read_commits_nothing() -> None:
     scene = Scene()
-    scene.reader.listener.revoked([ZERO])
-    assert scene.reader.commits == []
+    scene.kafka_consumer.listener.revoked([ZERO])
+    assert scene.kafka_consumer.commits == []
 
 
 def test_losing_a_lane_of_a_mix_skips_nothing_in_the_other() -> None:
     scene = Scene()
     delivery = scene.mixed()
-    scene.reader.listener.revoked([ZERO])
+    scene.kafka_consumer.listener.revoked([ZERO])
     scene.reads(ONE, GOOD, at=8)
     assert (scene.committable(), delivery.lanes[1].ledger.open_count) == ({ONE: 7}, 2)
 
 
-def test_mix_that_lost_a_lane_rereads_only_the_other(dispatches: InFlightDeliveries) -> None:
+def test_mix_that_lost_a_lane_rereads_only_the_other(in_flight: InFlightDeliveries) -> None:
     scene = Scene()
     delivery = scene.mixed()
-    dispatches.published(delivery, 0.0)
-    scene.reader.listener.revoked([ZERO])
-    _, (lost,) = dispatches.overdue(0.0)
+    in_flight.published(delivery, 0.0)
+    scene.kafka_consumer.listener.revoked([ZERO])
+    _, (lost,) = in_flight.overdue(0.0)
     effect = ReportEffect()
-    dispatches.give_up(lost, effect)
+    in_flight.rewind(lost, effect)
     for lane, offset in effect.reread:
-        scene.consumer.reread([(lane, offset)])
-    assert scene.reader.asked == [("reposition", ONE, 7)]
+        scene.consumer.seek([(lane, offset)])
+    assert scene.kafka_consumer.asked == [("seek", ONE, 7)]
 
 
-def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
+def test_seek_of_a_closed_lane_is_ignored() -> None:
     scene = Scene()
     old = scene.lane()
     scene.reads(ZERO, GOOD)
-    scene.reader.mark = OffsetAndMetadata(0)
-    scene.reader.listener.revoked([ZERO])
-    scene.reader.listener.assigned([ZERO])
-    scene.consumer.reread([(old, 0)])
-    scene.consumer.hold(old)
-    assert scene.reader.asked == []
+    scene.kafka_consumer.committed = OffsetAndMetadata(0)
+    scene.kafka_consumer.listener.revoked([ZERO])
+    scene.kafka_consumer.listener.assigned([ZERO])
+    scene.consumer.seek([(old, 0)])
+    scene.consumer.pause(old)
+    assert scene.kafka_consumer.asked == []
 
 
-def test_held_lane_stops_reading_until_its_probe() -> None:
+def test_lane_with_an_open_circuit_is_paused_until_its_probe() -> None:
     scene = Scene()
-    scene.lane().state = CircuitState.OPEN
-    scene.consumer.hold(scene.lane())
-    scene.consumer.reread([(scene.lane(), 3)])
-    scene.consumer.release(scene.lane())
-    assert [call for call, _, _ in scene.reader.asked] == ["pause", "reposition", "pause", "resume"]
+    scene.lane().circuit.state = CircuitState.OPEN
+    scene.consumer.pause(scene.lane())
+    scene.consumer.seek([(scene.lane(), 3)])
+    scene.consumer.resume(scene.lane())
+    assert [call for call, _, _ in scene.kafka_consumer.asked] == ["pause", "seek", "pause", "resume"]
 
 
 def test_large_lane_is_paused_and_resumed() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, *[GOOD] * 100)
-    assert scene.reader.asked == [("pause", ZERO, 0)]
+    assert scene.kafka_consumer.asked == [("pause", ZERO, 0)]
     lane = scene.lane()
     while lane.waiting:
-        batch = lane.cut(1, 1)
+        batch = lane.form_batch(1, 1)
         lane.settle(1, len(batch.body))
     scene.reads(ONE, SMALL)
-    assert scene.reader.asked[1:] == [("resume", ZERO, 0)]
+    assert scene.kafka_consumer.asked[1:] == [("resume", ZERO, 0)]
 
 
-def test_idle_consumer_is_looked_at_more_rarely() -> None:
+def test_idle_consumer_is_polled_more_rarely() -> None:
     scene = Scene()
     waits = []
     for idle_s in (0.0, 0.1, 0.4, 60.0):
@@ -132,7 +133,7 @@ def test_closing_commits_every_lane_that_was_read() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD)
     scene.consumer.close()
-    assert [offsets(marks) for marks in scene.reader.closed] == [{ZERO: 1}]
+    assert [offsets(marks) for marks in scene.kafka_consumer.closed] == [{ZERO: 1}]
 
 
 def test_closed_consumer_commits_and_seeks_no_more() -> None:
@@ -140,38 +141,38 @@ def test_closed_consumer_commits_and_seeks_no_more() -> None:
     scene.reads(ZERO, SMALL, GOOD)
     lane = scene.lane()
     scene.consumer.close()
-    scene.reader.listener.revoked([ZERO, ONE])
-    scene.consumer.reread([(lane, 0)])
-    assert (scene.reader.commits, scene.reader.asked) == ([], [])
+    scene.kafka_consumer.listener.revoked([ZERO, ONE])
+    scene.consumer.seek([(lane, 0)])
+    assert (scene.kafka_consumer.commits, scene.kafka_consumer.asked) == ([], [])
 
 
 def test_status_counts_filter_errors() -> None:
     scene = Scene()
-    scene.consumer.saw_topics(Topics(partitions={TOPIC: 2, "other": 9}))
+    scene.consumer.update_topics(Topics(partitions={TOPIC: 2, "other": 9}))
     status = scene.consumer.status()
     assert [(topic.topic, topic.partitions) for topic in status.topics] == [(TOPIC, 2)]
     assert (status.filter_errors, status.last_filter_error) == (0, "")
 
 
-def test_commit_that_failed_is_said_again() -> None:
+def test_failed_commit_is_repeated() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.committable()
-    scene.reader.listener.uncommitted([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
+    scene.kafka_consumer.listener.commit_failed([ZERO, Partition("gone", 0)], "not_coordinator", "it moved")
     unseen = scene.committable()
-    scene.consumer.saw_topics(Topics(partitions={TOPIC: 2}))
+    scene.consumer.update_topics(Topics(partitions={TOPIC: 2}))
     assert (unseen, scene.committable()) == ({}, {ZERO: 1})
 
 
-def test_nothing_is_committed_for_a_topic_that_is_gone() -> None:
+def test_nothing_is_committed_for_a_deleted_topic() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
-    scene.consumer.saw_topics(Topics(partitions={TOPIC: 0}))
+    scene.consumer.update_topics(Topics(partitions={TOPIC: 0}))
     scene.consumer.close()
-    assert (scene.committable(), scene.reader.closed) == ({}, [{}])
+    assert (scene.committable(), scene.kafka_consumer.closed) == ({}, [{}])
 
 
-def test_status_goes_on_where_it_was() -> None:
+def test_status_goes_on_from_the_previous_one() -> None:
     was = SubscriptionStatus(
         subscription_id="s",
         health=Health.UNHEALTHY,
@@ -190,7 +191,7 @@ def test_status_goes_on_where_it_was() -> None:
 class Slow(Matcher):
     """Takes a second a record, on the services' clock."""
 
-    def __init__(self, services: HandServices) -> None:
+    def __init__(self, services: MemoryServices) -> None:
         super().__init__(())
         self.services = services
 
@@ -199,45 +200,45 @@ class Slow(Matcher):
         return value is not None
 
 
-def test_slow_filters_leave_the_rest_for_the_next_turn() -> None:
+def test_slow_filters_leave_the_rest_for_the_next_iteration() -> None:
     scene = Scene()
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
     first = len(scene.lane().waiting)
     scene.consumer.poll(scene.services.now, 0.001)
-    assert (first, len(scene.lane().waiting)) == (FIRST_SLICE, FIRST_SLICE + FIRST_SLICE // 4)
+    assert (first, len(scene.lane().waiting)) == (FIRST_SLICE_SIZE, FIRST_SLICE_SIZE + FIRST_SLICE_SIZE // 4)
 
 
-def test_slow_filters_leave_the_loop_to_the_others_for_a_while() -> None:
+def test_subscription_with_slow_filters_is_polled_later() -> None:
     scene = Scene()
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
-    assert scene.consumer.poll_at == scene.services.now + OTHERS_TIMES * 1.0
+    assert scene.consumer.poll_at == scene.services.now + SLOW_FILTER_PAUSE_FACTOR * 1.0
 
 
-def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
+def test_waiting_records_of_a_rewound_lane_are_fetched_again() -> None:
     scene = Scene()
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
     lane = scene.lane()
-    scene.consumer.reread([(lane, lane.rewind("another"))])
+    scene.consumer.seek([(lane, lane.rewind("another"))])
     scene.consumer.poll(scene.services.now, 0.001)
-    assert (len(lane.waiting), scene.reader.asked[-1]) == (0, ("reposition", ZERO, 0))
+    assert (len(lane.waiting), scene.kafka_consumer.asked[-1]) == (0, ("seek", ZERO, 0))
 
 
-def test_held_lane_keeps_the_subscription_unhealthy() -> None:
+def test_open_circuit_keeps_the_subscription_unhealthy() -> None:
     scene = Scene()
-    scene.consumer.suffer("http_500")
-    scene.lane(ONE).state = CircuitState.OPEN
-    scene.consumer.delivered()
+    scene.consumer.begin_problem("http_500")
+    scene.lane(ONE).circuit.state = CircuitState.OPEN
+    scene.consumer.delivery_succeeded()
     held = scene.consumer.status().health
-    scene.lane(ONE).state = CircuitState.CLOSED
-    scene.consumer.delivered()
+    scene.lane(ONE).circuit.state = CircuitState.CLOSED
+    scene.consumer.delivery_succeeded()
     assert (held, scene.consumer.status().health) == (Health.UNHEALTHY, Health.HEALTHY)
 
 
 def test_lost_partition_is_not_committed() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
-    scene.reader.listener.lost([ZERO])
-    assert (scene.reader.commits, (TOPIC, 0) in scene.consumer.accumulator.lanes) == ([], False)
+    scene.kafka_consumer.listener.lost([ZERO])
+    assert (scene.kafka_consumer.commits, (TOPIC, 0) in scene.consumer.accumulator.lanes) == ([], False)

@@ -1,4 +1,4 @@
-"""What becomes of revocations while the board is away. Real: the publisher's thread; the board is the memory one."""
+"""Revocations while Redis is down. Real: the publisher's thread. Doubled: Redis, by the store in memory."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.harness.delivery_senders import PATIENCE_S, ForgetfulBoard
+from tests.harness.delivery_senders import PATIENCE_S, UnreliableCoordination
 from tests.harness.lanes import accumulator, fill
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
@@ -18,35 +18,35 @@ from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
 from workers.task_names import FIRST
 
 
-class Board(ForgetfulBoard):
-    """Says when something was done."""
+class Board(UnreliableCoordination):
+    """Puts the name of each call into `done`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.done: SimpleQueue[str] = SimpleQueue()
         self.refuses_revocations = False
 
-    def offer(self, offers: Sequence[Publication]) -> None:
-        super().offer(offers)
-        self.done.put("offer")
+    def make_claimable(self, publications: Sequence[Publication]) -> None:
+        super().make_claimable(publications)
+        self.done.put("make_claimable")
 
-    def revoke(self, slots: Sequence[str]) -> None:
+    def revoke(self, claim_keys: Sequence[str]) -> None:
         if self.refuses_revocations:
             self.refusals.put("revoke")
             raise QueueUnavailable
-        super().revoke(slots)
+        super().revoke(claim_keys)
         self.done.put("revoke")
 
 
 class Scene:
-    """A publisher over a board that may be away."""
+    """A publisher, and a coordination store that may refuse calls."""
 
     def __init__(self, folder: Path) -> None:
         settings = Settings(redis_url="memory://", database_url=f"sqlite:///{folder}/none.db")
         self.coordination = Board()
         self.unknown: SimpleQueue[Delivery] = SimpleQueue()
         self.app = build_celery(settings)
-        self.publisher = TaskPublisher(self.app, self.coordination, unknown=self._failed)
+        self.publisher = TaskPublisher(self.app, self.coordination, on_unknown=self._failed)
         self.publisher.start()
 
     def _failed(self, deliveries: Sequence[Delivery]) -> None:
@@ -65,7 +65,7 @@ class Scene:
 
     def published(self, offset: int = 0) -> DeliveryRef:
         ref = self.publish(offset)
-        assert self.coordination.done.get(timeout=PATIENCE_S) == "offer"
+        assert self.coordination.done.get(timeout=PATIENCE_S) == "make_claimable"
         return ref
 
 
@@ -81,25 +81,25 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 def test_revoked_delivery_is_stale(scene: Scene) -> None:
     ref = scene.published()
-    scene.publisher.revoke(ref.slots())
+    scene.publisher.revoke(ref.claim_keys())
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
 
-def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
+def test_revocation_waits_while_redis_is_down(scene: Scene) -> None:
     ref = scene.published()
-    scene.coordination.leave()
-    scene.publisher.revoke(ref.slots())
+    scene.coordination.become_unavailable()
+    scene.publisher.revoke(ref.claim_keys())
     assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
-    scene.coordination.away = False
+    scene.coordination.unavailable = False
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
 
-def test_late_revocation_spares_what_was_offered_since(scene: Scene) -> None:
+def test_late_revocation_does_not_revoke_later_publications(scene: Scene) -> None:
     old = scene.published()
     scene.coordination.refuses_revocations = True
-    scene.publisher.revoke(old.slots())
+    scene.publisher.revoke(old.claim_keys())
     assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
     new = scene.published(1)
     scene.coordination.refuses_revocations = False

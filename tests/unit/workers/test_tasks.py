@@ -1,4 +1,4 @@
-"""What the task puts back into the queues, on kombu's in-memory transport."""
+"""What the Celery task publishes into the queues, on kombu's in-memory transport."""
 
 import contextlib
 import json
@@ -21,20 +21,20 @@ from workers.delivery.tasks import register
 from workers.task_names import DELIVER, FIRST, RETRY
 
 NOW = 1_700_000_000.0
-"""The board's clock."""
+"""The clock of the coordination store."""
 
 PublishRetry = Callable[[DeliveryRef, float], None]
 
 
-class AwayDesk:
-    """A desk whose database does not answer."""
+class UnavailableHandler:
+    """A handler whose database is down."""
 
     def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:  # noqa: ARG002  # it never gets there
         raise StoreUnavailable
 
 
-class FailingDesk:
-    """A desk whose deliveries all fail for now."""
+class FailingHandler:
+    """A handler whose deliveries all fail, with a retry left."""
 
     def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
         for one in refs:
@@ -49,15 +49,15 @@ class Broker:
 
     def run(
         self,
-        handler: AwayDesk | FailingDesk,
-        parcel: list[DeliveryRef],
+        handler: UnavailableHandler | FailingHandler,
+        refs: list[DeliveryRef],
         queue: str,
         headers: dict[str, Any] | None = None,
     ) -> None:
         """Run the task as a worker would that took it from the queue."""
         register(self.app, lambda: handler, CoordinationClock(lambda: NOW, lambda: 0.0))
         task = self.app.tasks[DELIVER]
-        wires = [ref_to_wire(one) for one in parcel]
+        wires = [ref_to_wire(one) for one in refs]
         origin = {"exchange": "", "routing_key": queue, "priority": 0, "redelivered": False}
         facts = {"id": "task-1", "called_directly": False, "delivery_info": origin, "retries": 0, **(headers or {})}
         task.push_request(args=[wires], kwargs={}, **facts)
@@ -68,7 +68,7 @@ class Broker:
             task.pop_request()
 
     def queued(self, queue: str) -> list[tuple[dict[str, Any], list[DeliveryRef]]]:
-        """The headers and tickets of the tasks in a queue, which is empty afterwards."""
+        """The headers and delivery references of the tasks in a queue, which is empty afterwards."""
         found = []
         with self.app.connection_for_read() as connection:
             while message := connection.default_channel.basic_get(queue, no_ack=True):
@@ -88,33 +88,33 @@ def broker() -> Iterator[Broker]:
 
 
 @pytest.mark.parametrize("queue", [FIRST, RETRY])
-def test_parcel_waits_in_the_queue_it_came_from(broker: Broker, queue: str) -> None:
-    parcel = [ref("d1"), ref("d2")]
-    broker.run(AwayDesk(), parcel, queue)
+def test_delayed_task_waits_in_the_queue_it_came_from(broker: Broker, queue: str) -> None:
+    refs = [ref("d1"), ref("d2")]
+    broker.run(UnavailableHandler(), refs, queue)
     ((headers, again),) = broker.queued(queue)
-    assert (again, bool(headers["eta"]), headers["argsrepr"]) == (parcel, True, describe(parcel))
+    assert (again, bool(headers["eta"]), headers["argsrepr"]) == (refs, True, describe(refs))
 
 
 def test_failed_delivery_goes_to_the_retry_queue(broker: Broker) -> None:
-    broker.run(FailingDesk(), [ref("d1")], FIRST)
+    broker.run(FailingHandler(), [ref("d1")], FIRST)
     ((headers, again),) = broker.queued(RETRY)
     assert (again, broker.queued(FIRST)) == ([ref("d1", attempt=1)], [])
     assert (bool(headers["eta"]), headers["argsrepr"]) == (True, describe(again))
 
 
 def test_each_retry_is_a_task_of_its_own(broker: Broker) -> None:
-    broker.run(FailingDesk(), [ref("d1"), ref("d2")], FIRST)
+    broker.run(FailingHandler(), [ref("d1"), ref("d2")], FIRST)
     tasks = broker.queued(RETRY)
     assert len({headers["id"] for headers, _ in tasks} - {"task-1"}) == 2
 
 
-def test_retry_says_how_long_it_waits_by_the_clock_that_all_share(broker: Broker) -> None:
-    broker.run(FailingDesk(), [ref("d1")], FIRST)
+def test_retry_carries_its_wait_by_the_shared_clock(broker: Broker) -> None:
+    broker.run(FailingHandler(), [ref("d1")], FIRST)
     ((headers, _),) = broker.queued(RETRY)
     assert headers[HEADER] == {"wait_s": 30.0, "until": NOW + 30.0}
 
 
 def test_wait_of_an_earlier_retry_is_not_carried_on(broker: Broker) -> None:
-    broker.run(AwayDesk(), [ref("d1")], RETRY, headers={HEADER: {"wait_s": 30.0, "until": NOW}})
+    broker.run(UnavailableHandler(), [ref("d1")], RETRY, headers={HEADER: {"wait_s": 30.0, "until": NOW}})
     ((headers, _),) = broker.queued(RETRY)
     assert headers[HEADER] == {"wait_s": BACK_OFF_S, "until": NOW + BACK_OFF_S}

@@ -1,1 +1,1 @@
-"""HTTP exchanges for many errands at once, on one thread: epoll, non-blocking sockets, `ssl` and `httptools`."""
+"""The HTTP client: many request sequences on one thread, with epoll, non-blocking sockets, `ssl` and `httptools`."""

@@ -1,8 +1,8 @@
-"""One connection to one origin, from its first SYN to its close, as events on its file descriptor drive it.
+"""One connection to one origin, from connect to close. Events on its file descriptor drive it.
 
-    connecting ─▶ tunnelling (proxy) ─▶ shaking hands (TLS) ─▶ open: idle ◀─▶ exchanging ─▶ closed
+    connecting ─▶ tunnelling (proxy) ─▶ TLS handshake ─▶ open: idle ◀─▶ exchanging ─▶ closed
 
-It knows bytes and readiness; what an answer or a break means for whoever waits is its holder's to decide.
+It moves bytes. Its owner decides what a response or a failure means.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from webhookd.edges.http_client.tunnel import Tunnel
 from webhookd.flow.attempt.egress_proxy import TunnelOpened, TunnelRefused
 from webhookd.flow.attempt.exchange_result import FailureCode
 
-# The whole of a TLS record (16 kB) fits, so nothing stays behind in OpenSSL where epoll does not see it. It is also
-# all that one connection may take of the loop's time before the others have their turn.
+# A whole TLS record (16 kB) fits. Nothing is left in OpenSSL's buffer, which epoll does not see. This is also the most
+# that one connection reads before the loop serves the others.
 READ_BYTES = 64 * 1024
-# A body of megabytes leaves in slices, for the same reason. OpenSSL wants a write that was blocked repeated with the
-# same bytes, so `send` and `_write` cut alike.
+# A large body is sent in slices, for the same reason. OpenSSL requires that a blocked write is repeated with the same
+# bytes, so `send` and `_write` slice alike.
 WRITE_BYTES = 128 * 1024
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
@@ -32,44 +32,60 @@ _CONNECTED = {0, errno.EISCONN}
 
 
 class ConnectionOwner(Protocol):
-    """Whoever has the connection in hand just now; called on the loop's thread."""
+    """What uses the connection at the moment: a dial, an exchange or the pool. Called on the loop's thread."""
 
-    def done(self, connection: "Connection") -> None:
-        """What was waited for is there: the connection is open, or `reader` holds a response that is over."""
+    def connection_ready(self, connection: "Connection") -> None:
+        """The connection is open, or `reader` holds a finished response."""
 
-    def broke(self, connection: "Connection", code: FailureCode, detail: str) -> None:
-        """It is of no more use, in whatever phase: closed by the other side, or failed. Close it."""
+    def connection_failed(self, connection: "Connection", code: FailureCode, detail: str) -> None:
+        """The connection failed or the other side closed it, in any phase. The owner must close it."""
 
 
 class Connection:
-    """A non-blocking socket that is waited for from `connect` to `close`.
+    """A non-blocking socket that is registered with the poller from `connect` to `close`.
 
-    `busy` while a request is out whose response is not over; `unsent` while part of the latest request has not left;
-    `used` once it has answered (a silent end then means that it was stale).
+    `busy` is true from a request until its response is finished. `unsent` is true while part of the latest request has
+    not been sent. `used` is true after the first response: a close without a response then means that it was stale.
     """
 
     __slots__ = (
-        "_address", "_fd", "_open", "_readiness", "_recv", "_request", "_send", "_sent", "_sock", "_trust",
-        "_tunnel", "busy", "holder", "idle_since_s", "origin", "reader", "unsent", "used",
+        "_address",
+        "_fd",
+        "_open",
+        "_poller",
+        "_recv",
+        "_request",
+        "_send",
+        "_sent",
+        "_sock",
+        "_tls",
+        "_tunnel",
+        "busy",
+        "idle_since_s",
+        "origin",
+        "owner",
+        "reader",
+        "unsent",
+        "used",
     )  # fmt: skip
 
     def __init__(
         self,
-        holder: ConnectionOwner,
-        readiness: Poller,
+        owner: ConnectionOwner,
+        poller: Poller,
         limits: Limits,
         origin: Origin,
-        trust: TlsContext | None,
+        tls: TlsContext | None,
         tunnel: Tunnel | None,
     ) -> None:
-        self.holder = holder
+        self.owner = owner
         self.origin = origin
         self.reader = ResponseReader(limits)
         self.busy = False
         self.used = False
         self.idle_since_s = 0.0
-        self._readiness = readiness
-        self._trust = trust
+        self._poller = poller
+        self._tls = tls
         self._tunnel = tunnel
         self._open = False
         self.unsent = False
@@ -77,7 +93,7 @@ class Connection:
         self._sent = 0
 
     def connect(self, address: str, port: int) -> None:
-        """Begin to dial exactly this address (with a tunnel the proxy's); raises OSError when that fails at once."""
+        """Start to connect to this address (with a tunnel the proxy's). Raises OSError if that fails at once."""
         self._address = (address, port)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._sock: socket.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -86,135 +102,135 @@ class Connection:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(BlockingIOError):
                 self._sock.connect(self._address)
-            self._readiness.add(self._fd, self, IN | OUT)
+            self._poller.add(self._fd, self, IN | OUT)
         except OSError:
             self._sock.close()
             raise
 
     def send(self, request: bytes) -> None:
-        """Send a request, now as far as it goes and the rest when there is room; the connection must not be busy."""
+        """Send a request: now as much as the socket takes, the rest later. The connection must not be busy."""
         self.busy = True
         self._request = request
         self._sent = 0
         try:
             self._sent = self._send(request if len(request) <= WRITE_BYTES else request[:WRITE_BYTES])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            pass  # `_write` begins at the beginning
+            pass  # `_write` starts from the first byte
         except OSError:
             self.unsent = True
-            return  # the other side has gone: reading tells what it left behind, an answer, an end or a reset
+            return  # the other side has closed: the next read returns a response, an end or a reset
         if self._sent != len(request):
             self.unsent = True
-            self._readiness.change(self._fd, IN | OUT)
+            self._poller.change(self._fd, IN | OUT)
 
-    def ready(self, events: int) -> None:
-        """Go on after epoll said that something is possible."""
+    def handle_events(self, events: int) -> None:
+        """Continue after epoll reported events."""
         if not self._open:
-            self._open_further()
+            self._continue_opening()
         elif not (events & ~OUT and self._read()) and events & OUT and self.busy:
             self._write()
 
-    def abandon(self) -> None:
-        """Give up on it after an error of our own."""
-        self.holder.broke(self, FailureCode.INTERNAL_ERROR, "see the log")
+    def fail(self) -> None:
+        """Report an internal error to the owner; the exception is in the log."""
+        self.owner.connection_failed(self, FailureCode.INTERNAL_ERROR, "see the log")
 
     def close(self) -> None:
         """Close the socket; closing twice is allowed."""
-        if self._readiness.waiting.get(self._fd) is self:
-            self._readiness.remove(self._fd)
+        if self._poller.registered.get(self._fd) is self:
+            self._poller.remove(self._fd)
         self._open = self.busy = False
         self._sock.close()
 
     @property
     def stale(self) -> bool:
-        """Whether a break now is that of a kept-alive connection which the other side had closed before."""
-        return self.busy and self.used and not self.reader.begun
+        """Whether a failure now means that the other side had closed this kept-alive connection before."""
+        return self.busy and self.used and not self.reader.started
 
-    def _open_further(self) -> None:
-        if not self._connected() or not self._tunnelled():
+    def _continue_opening(self) -> None:
+        if not self._tcp_connected() or not self._tunnel_opened():
             return
-        if self._trust is None or self._shake_hands(self._trust):
+        if self._tls is None or self._handshake_finished(self._tls):
             self._recv, self._send = self._sock.recv, self._sock.send
             self._open = True
-            self._readiness.change(self._fd, IN)
-            self.holder.done(self)
+            self._poller.change(self._fd, IN)
+            self.owner.connection_ready(self)
 
-    def _connected(self) -> bool:
-        if isinstance(self._sock, ssl.SSLSocket) or (self._tunnel is not None and self._tunnel.asked):
+    def _tcp_connected(self) -> bool:
+        if isinstance(self._sock, ssl.SSLSocket) or (self._tunnel is not None and self._tunnel.request_sent):
             return True
-        reason = self._sock.connect_ex(self._address)  # asking again survives an event too many
+        reason = self._sock.connect_ex(self._address)  # calling it again is harmless after a spurious event
         if reason in _CONNECTED:
             return True
         if reason not in _STILL_CONNECTING:
             code = _CONNECT_CODES.get(reason, FailureCode.CONNECT_FAILED)
-            self.holder.broke(self, code, errno.errorcode.get(reason, str(reason)))
+            self.owner.connection_failed(self, code, errno.errorcode.get(reason, str(reason)))
         return False
 
-    def _tunnelled(self) -> bool:
+    def _tunnel_opened(self) -> bool:
         if self._tunnel is None:
             return True
-        match self._tunnel.further(self._sock):
+        match self._tunnel.advance(self._sock):
             case TunnelOpened():
                 self._tunnel = None
                 return True
             case TunnelRefused(code, detail):
-                self.holder.broke(self, code, detail)
+                self.owner.connection_failed(self, code, detail)
             case None:
-                self._readiness.change(self._fd, self._tunnel.awaited)
+                self._poller.change(self._fd, self._tunnel.events)
         return False
 
-    def _shake_hands(self, trust: TlsContext) -> bool:
+    def _handshake_finished(self, tls: TlsContext) -> bool:
         try:
             if not isinstance(self._sock, ssl.SSLSocket):
-                self._sock = trust.secured(self._sock, self.origin)
+                self._sock = tls.wrap(self._sock, self.origin)
             self._sock.do_handshake()
         except ssl.SSLWantReadError:
-            self._readiness.change(self._fd, IN)
+            self._poller.change(self._fd, IN)
         except ssl.SSLWantWriteError:
-            self._readiness.change(self._fd, IN | OUT)
+            self._poller.change(self._fd, IN | OUT)
         except ssl.SSLCertVerificationError as error:
-            self.holder.broke(self, FailureCode.TLS_FAILED, error.verify_message)
+            self.owner.connection_failed(self, FailureCode.TLS_FAILED, error.verify_message)
         except (OSError, ValueError) as error:
-            self.holder.broke(self, FailureCode.TLS_FAILED, str(error))
+            self.owner.connection_failed(self, FailureCode.TLS_FAILED, str(error))
         else:
             return True
         return False
 
     def _read(self) -> bool:
-        """Read once; whether that ended the exchange or the connection."""
+        """Read once; returns whether that ended the exchange or the connection."""
         try:
             data = self._recv(READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except ssl.SSLError as error:
-            # With TLS 1.3 a server says only now what it thinks of the client's certificate.
-            return self._ended(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
+            # With TLS 1.3 a server refuses the client's certificate only after the handshake.
+            return self._handle_end(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
         except OSError as error:
-            return self._ended(str(error))
+            return self._handle_end(str(error))
         if not data:
-            return self._ended("closed by the other side")
+            return self._handle_end("closed by the other side")
         if not self.busy:
-            self.holder.broke(self, FailureCode.RESPONSE_MALFORMED, "bytes that nobody asked for")
+            self.owner.connection_failed(self, FailureCode.RESPONSE_MALFORMED, "bytes that no request asked for")
             return True
         if not self.reader.feed(data):
             return False
-        self._answered()
+        self._finish_response()
         return True
 
-    def _ended(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
+    def _handle_end(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
         if self.busy and self.reader.end():
-            self._answered()
+            self._finish_response()
         else:
-            self.holder.broke(self, code, detail)
+            self.owner.connection_failed(self, code, detail)
         return True
 
-    def _answered(self) -> None:
+    def _finish_response(self) -> None:
         self.busy = False
         if not self.used:
             self.used = True
-            if self._trust is not None and isinstance(self._sock, ssl.SSLSocket):
-                self._trust.remember(self._sock, self.origin)
-        self.holder.done(self)
+            if self._tls is not None and isinstance(self._sock, ssl.SSLSocket):
+                self._tls.store_session(self._sock, self.origin)
+        self.owner.connection_ready(self)
 
     def _write(self) -> None:
         try:
@@ -223,8 +239,8 @@ class Connection:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return
         except OSError:
-            self._readiness.change(self._fd, IN)  # as in `send`
+            self._poller.change(self._fd, IN)  # as in `send`
             return
         self.unsent = self._sent != len(self._request)
         if not self.unsent:
-            self._readiness.change(self._fd, IN)
+            self._poller.change(self._fd, IN)

@@ -1,4 +1,4 @@
-"""Open connections that nobody needs just now."""
+"""Idle connections, kept for the next request sequence."""
 
 from webhookd.edges.http_client.connection import Connection
 from webhookd.edges.http_client.limits import Limits, Origin
@@ -6,12 +6,12 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 
 
 class ConnectionPool:
-    """Keeps connections for the next errand: the last one given is the first one taken, so that the others can age.
+    """Idle connections per origin. The last one released is the first one acquired, so the others can expire.
 
-    Bounded per origin and in total (the longest idle one makes room), and in time. Holds what it keeps: a
-    connection that the other side closes meanwhile leaves by itself, and so does one on which a response comes that
-    nobody asked for. One that comes when the next request is out is taken for its answer: HTTP/1.1 cannot tell. A look
-    at each connection that is taken would narrow that gap by microseconds, and cost 2 µs.
+    Bounded per origin, in total (the longest idle one is closed) and in time. The pool owns its connections: one that
+    the other side closes is removed, and so is one that receives bytes without a request. HTTP/1.1 cannot distinguish
+    such bytes from a response when they arrive after the next request was sent. A check at each `acquire` would narrow
+    that gap by microseconds and cost 2 µs.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -22,58 +22,58 @@ class ConnectionPool:
     def __len__(self) -> int:
         return len(self._by_age)
 
-    def take(self, origin: Origin) -> Connection | None:
-        """A connection to this origin, no longer the pool's; None when there is none."""
-        kept = self._by_origin.get(origin)
-        if not kept:
+    def acquire(self, origin: Origin) -> Connection | None:
+        """Remove and return a connection to this origin; None when there is none."""
+        idle = self._by_origin.get(origin)
+        if not idle:
             return None
-        connection = kept.pop()
+        connection = idle.pop()
         del self._by_age[connection]
-        if not kept:
+        if not idle:
             del self._by_origin[origin]
         return connection
 
-    def give(self, connection: Connection, now: float) -> None:
-        """Keep an open connection that is not busy, or close it when its origin has enough of them."""
-        kept = self._by_origin.setdefault(connection.origin, [])
-        if len(kept) >= self._limits.idle_per_origin:
+    def release(self, connection: Connection, now: float) -> None:
+        """Keep an open connection that is not busy; close it when its origin has reached its limit."""
+        idle = self._by_origin.setdefault(connection.origin, [])
+        if len(idle) >= self._limits.idle_per_origin:
             connection.close()
             return
         if len(self._by_age) >= self._limits.idle_total:
             self._discard(next(iter(self._by_age)))
-            kept = self._by_origin.setdefault(connection.origin, [])
-        connection.holder = self
+            idle = self._by_origin.setdefault(connection.origin, [])
+        connection.owner = self
         connection.idle_since_s = now
-        kept.append(connection)
+        idle.append(connection)
         self._by_age[connection] = None
 
-    def done(self, connection: Connection) -> None:
-        """Nothing was asked for, so this is no better than a break."""
+    def connection_ready(self, connection: Connection) -> None:
+        """A response arrived without a request: the connection cannot be used again."""
         self._discard(connection)
 
-    def broke(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # of Holder
-        """The other side has closed it, or sent what nobody asked for."""
+    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # as ConnectionOwner declares it
+        """The other side closed it, or sent bytes without a request."""
         self._discard(connection)
 
     def sweep(self, now: float) -> None:
-        """Close what has been idle for too long."""
+        """Close connections that have been idle for longer than `idle_timeout_s`."""
         for connection in list(self._by_age):
             if now - connection.idle_since_s < self._limits.idle_timeout_s:
                 return
             self._discard(connection)
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all connections."""
         for connection in list(self._by_age):
             self._discard(connection)
 
     def _discard(self, connection: Connection) -> None:
-        self._forget(connection)
+        self._remove(connection)
         connection.close()
 
-    def _forget(self, connection: Connection) -> None:
+    def _remove(self, connection: Connection) -> None:
         del self._by_age[connection]
-        kept = self._by_origin[connection.origin]
-        kept.remove(connection)
-        if not kept:
+        idle = self._by_origin[connection.origin]
+        idle.remove(connection)
+        if not idle:
             del self._by_origin[connection.origin]

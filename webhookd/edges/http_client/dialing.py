@@ -1,7 +1,7 @@
-"""From a target to an open connection: look-up, guard, then the addresses one after another.
+"""From a target to an open connection: DNS look-up, egress policy, then the addresses one after another.
 
-way        looked up            judged by the guard                 dialled
-direct     the endpoint's name  each address found, and literals    the address that was judged
+way        looked up            checked by the egress policy        connected to
+direct     the endpoint's name  each address found, and literals    the address that was checked
 by proxy   the proxy's name     literals only, before anything      the proxy; it resolves the endpoint's name
 """
 
@@ -14,138 +14,137 @@ from typing import Protocol
 
 from webhookd.clock import Monotonic
 from webhookd.edges.http_client.connection import Connection
-from webhookd.edges.http_client.dns_resolver import DnsResolver, Found, Soon
+from webhookd.edges.http_client.dns_resolver import CallSoon, DnsResolver, LookupResult
 from webhookd.edges.http_client.limits import Limits
 from webhookd.edges.http_client.poller import Poller
 from webhookd.edges.http_client.tls import TlsContext
 from webhookd.edges.http_client.tunnel import Tunnel
-from webhookd.flow.attempt.egress_policy import Network, refusal
+from webhookd.flow.attempt.egress_policy import Network, refusal_reason
 from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.target import Target
 
-# What befalls a dial before the proxy has been reached is not the endpoint's doing.
-_PROXYS_OWN = {
+# Before the proxy has been reached these failures are the proxy's, not the endpoint's.
+_PROXY_CODES = {
     FailureCode.DNS_FAILED, FailureCode.CONNECT_REFUSED, FailureCode.CONNECT_TIMEOUT, FailureCode.CONNECT_FAILED,
 }  # fmt: skip
-_ANSWERS = {FailureCode.TLS_FAILED, FailureCode.PROXY_REFUSED}
+_FINAL_CODES = {FailureCode.TLS_FAILED, FailureCode.PROXY_REFUSED}
 
 
 class DialListener(Protocol):
-    """Whoever wants the connection; called on the loop's thread, never from within `Dial.begin`."""
+    """Gets the result of a dial. Called on the loop's thread, never from within `Dial.begin`."""
 
-    def dialled(self, connection: Connection) -> None:
-        """It is open and the caller's."""
+    def connected(self, connection: Connection) -> None:
+        """The connection is open; the listener owns it now."""
 
-    def not_dialled(self, code: FailureCode, detail: str) -> None:
-        """No address could be reached; the code of the last one tried."""
+    def dial_failed(self, code: FailureCode, detail: str) -> None:
+        """No address could be reached. The code is that of the last address tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialContext:
-    """What every dial of a loop shares."""
+    """What all dials of one loop share."""
 
-    readiness: Poller
-    lookups: DnsResolver
-    soon: Soon
+    poller: Poller
+    dns: DnsResolver
+    call_soon: CallSoon
     clock: Monotonic
     limits: Limits
-    trust: TlsContext
+    tls: TlsContext
     allowed: Sequence[Network]
     proxy: EgressProxy | None
 
 
 class Dial:
-    """One attempt to open a connection. The address that the guard has judged is the address that is dialled.
+    """One attempt to open a connection. It connects to the very address that the egress policy allowed.
 
-    A refused or silent address makes way for the next; a failed handshake or a proxy's no does not, since that is
-    an answer.
+    After a refused or silent address it tries the next one. A failed handshake and a proxy's refusal are final.
     """
 
-    def __init__(self, line: DialContext, target: Target, caller: DialListener) -> None:
-        self._line = line
+    def __init__(self, context: DialContext, target: Target, listener: DialListener) -> None:
+        self._context = context
         self._target = target
-        self._caller = caller
-        self._since_s = line.clock()
+        self._listener = listener
+        self._since_s = context.clock()
         self._connection: Connection | None = None
         self._tunnel: Tunnel | None = None
-        self._endpoint = _literal(target.host)
-        self._hop: EgressProxy | Target = line.proxy or target
+        self._endpoint_address = _literal(target.host)
+        self._first_hop: EgressProxy | Target = context.proxy or target
         self._addresses: list[str] = []
         self._reason = (FailureCode.DNS_FAILED, "the name has no address")
-        self._over = False
+        self._finished = False
 
     @property
     def phase_code(self) -> FailureCode:
-        """The failure it would be, were it to end now for lack of time."""
+        """The failure code if the deadline passed now."""
         code = FailureCode.CONNECT_TIMEOUT if self._connection else FailureCode.DNS_FAILED
-        return FailureCode.PROXY_FAILED if self._short_of_proxy else code
+        return FailureCode.PROXY_FAILED if self._before_proxy else code
 
     def begin(self) -> None:
-        """Set out; the caller hears of it later."""
-        by_proxy = self._line.proxy is not None
-        if by_proxy and self._endpoint is not None and not self._allows(self._endpoint):
-            self._line.soon(self._give_up)
+        """Start; the listener is called later."""
+        by_proxy = self._context.proxy is not None
+        if by_proxy and self._endpoint_address is not None and not self._allows(self._endpoint_address):
+            self._context.call_soon(self._report_failure)
             return
-        hop = _literal(self._hop.host) if by_proxy else self._endpoint
+        hop = _literal(self._first_hop.host) if by_proxy else self._endpoint_address
         if hop is not None:
-            self._try([hop])
+            self._try_addresses([hop])
         else:
-            self._line.lookups.ask(self._hop.host, self._hop.port, self._found)
+            self._context.dns.look_up(self._first_hop.host, self._first_hop.port, self._resolved)
 
     def check(self, now: float) -> None:
-        """Lose patience with a look-up or an address that takes too long."""
-        limits = self._line.limits
+        """End a look-up or a connection attempt that has reached its timeout."""
+        limits = self._context.limits
         if self._connection is None:
             if now - self._since_s >= limits.lookup_timeout_s:
                 self._reason = (FailureCode.DNS_FAILED, "the resolver did not answer in time")
-                self._give_up()
+                self._report_failure()
         elif now - self._since_s >= limits.connect_timeout_s:
-            self._next(FailureCode.CONNECT_TIMEOUT, "no answer in time")
+            self._try_next(FailureCode.CONNECT_TIMEOUT, "no answer in time")
 
     def cancel(self) -> None:
-        """Stop without a word."""
-        self._over = True
+        """Stop without calling the listener."""
+        self._finished = True
         if self._connection is not None:
             self._connection.close()
 
-    def done(self, connection: Connection) -> None:
+    def connection_ready(self, connection: Connection) -> None:
         """The connection is open."""
-        if not self._over:
-            self._over = True
-            self._caller.dialled(connection)
+        if not self._finished:
+            self._finished = True
+            self._listener.connected(connection)
 
-    def broke(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # of Holder
-        """The address did not work out."""
-        if code in _ANSWERS:
+    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # as ConnectionOwner declares it
+        """This address failed: try the next one, unless the failure is final."""
+        if code in _FINAL_CODES:
             self._addresses.clear()
-        self._next(code, detail)
+        self._try_next(code, detail)
 
-    def _found(self, found: Found) -> None:
-        if self._over:
+    def _resolved(self, found: LookupResult) -> None:
+        if self._finished:
             return
         if isinstance(found, OSError):
             self._reason = (FailureCode.DNS_FAILED, found.strerror or str(found))
             found = ()
-        self._try(found)
+        self._try_addresses(found)
 
-    def _try(self, found: Sequence[str]) -> None:
-        for text in found[: self._line.limits.addresses_tried]:
-            if self._line.proxy is not None or self._allows(text):
+    def _try_addresses(self, found: Sequence[str]) -> None:
+        for text in found[: self._context.limits.addresses_tried]:
+            if self._context.proxy is not None or self._allows(text):
                 self._addresses.append(text)
         self._connect()
 
     def _allows(self, text: str) -> bool:
-        reason = refusal(ip_address(text), self._line.allowed)
+        reason = refusal_reason(ip_address(text), self._context.allowed)
         if reason is not None:
             self._reason = (FailureCode.ADDRESS_REFUSED, f"{text} is {reason}")
         return reason is None
 
     @property
-    def _short_of_proxy(self) -> bool:
-        return self._line.proxy is not None and not (self._tunnel is not None and self._tunnel.asked)
+    def _before_proxy(self) -> bool:
+        return self._context.proxy is not None and not (self._tunnel is not None and self._tunnel.request_sent)
 
-    def _next(self, code: FailureCode, detail: str) -> None:
+    def _try_next(self, code: FailureCode, detail: str) -> None:
         self._reason = (code, detail)
         if self._connection is not None:
             self._connection.close()
@@ -156,36 +155,40 @@ class Dial:
             address = self._addresses.pop(0)
             connection = self._new_connection()
             try:
-                connection.connect(address, self._hop.port)
+                connection.connect(address, self._first_hop.port)
             except OSError as error:
                 refused = isinstance(error, ConnectionRefusedError)
                 code = FailureCode.CONNECT_REFUSED if refused else FailureCode.CONNECT_FAILED
                 self._reason = (code, error.strerror or str(error))
                 continue
             self._connection = connection
-            self._since_s = self._line.clock()
+            self._since_s = self._context.clock()
             return
-        self._line.soon(self._give_up)
+        self._context.call_soon(self._report_failure)
 
     def _new_connection(self) -> Connection:
-        line, target = self._line, self._target
-        if line.proxy is not None:
-            self._tunnel = Tunnel(line.proxy, self._endpoint or target.host, target.port, line.limits.head_bytes)
+        context, target = self._context, self._target
+        if context.proxy is not None:
+            self._tunnel = Tunnel(
+                context.proxy, self._endpoint_address or target.host, target.port, context.limits.head_bytes
+            )
         origin = (target.tls, target.host, target.port)
-        return Connection(self, line.readiness, line.limits, origin, line.trust if target.tls else None, self._tunnel)
+        return Connection(
+            self, context.poller, context.limits, origin, context.tls if target.tls else None, self._tunnel
+        )
 
-    def _give_up(self) -> None:
-        if self._over:
+    def _report_failure(self) -> None:
+        if self._finished:
             return
-        self._over = True
+        self._finished = True
         code, detail = self._reason
-        if self._short_of_proxy and code in _PROXYS_OWN:
+        if self._before_proxy and code in _PROXY_CODES:
             code, detail = FailureCode.PROXY_FAILED, f"the proxy: {detail}"
-        self._caller.not_dialled(code, detail)
+        self._listener.dial_failed(code, detail)
 
 
 def _literal(host: str) -> str | None:
-    """The address that a host spells out, in whatever of the ways resolvers read (0x7f.1); None for a name."""
+    """The address that a host spells out, in any notation that resolvers accept (0x7f.1); None for a name."""
     with contextlib.suppress(ValueError):
         return ip_address(host).compressed
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Names to addresses, on threads of their own: `getaddrinfo` blocks and knows no deadline."""
+"""Resolves names to addresses on separate threads: `getaddrinfo` blocks and has no timeout."""
 
 import queue
 import socket
@@ -9,67 +9,67 @@ from functools import partial
 from webhookd import logs
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""The addresses of a host, best first; blocks; raises OSError when there are none."""
+"""Returns the addresses of a host, best first. Blocks. Raises OSError when there are none."""
 
-Found = Sequence[str] | OSError
-Answer = Callable[[Found], None]
-Soon = Callable[[Callable[[], None]], None]
-"""Has something called on the loop's thread; from any thread."""
+LookupResult = Sequence[str] | OSError
+OnResult = Callable[[LookupResult], None]
+CallSoon = Callable[[Callable[[], None]], None]
+"""Schedules a call on the loop's thread; callable from any thread."""
 
 _log = logs.get(__name__)
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """What the system's resolver says, in its order, without repetitions."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+    """Ask the system's resolver; its addresses in its order, without duplicates."""
+    result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in result))
 
 
 class DnsResolver:
-    """Asks for each host once at a time, however many wait for it, so that a host that hangs holds one thread.
+    """Runs one look-up per host at a time, however many callers wait for it: a host that hangs holds one thread.
 
-    `ask` is for the loop's thread, where the answers arrive too. Whoever no longer wants his answer ignores it. The
-    threads are daemons: a resolver that hangs does not keep the process from ending.
+    `look_up` is called on the loop's thread, and so is `on_result`. A look-up cannot be cancelled: the caller ignores a
+    late result. The threads are daemons, so a hanging resolver does not keep the process from ending.
     """
 
-    def __init__(self, resolver: Resolver, soon: Soon, max_threads: int) -> None:
+    def __init__(self, resolver: Resolver, call_soon: CallSoon, max_threads: int) -> None:
         self._resolver = resolver
-        self._soon = soon
+        self._call_soon = call_soon
         self._max_threads = max_threads
         self._threads = 0
-        self._waiting: dict[tuple[str, int], list[Answer]] = {}
-        self._questions: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
+        self._waiting: dict[tuple[str, int], list[OnResult]] = {}
+        self._requests: queue.SimpleQueue[tuple[str, int] | None] = queue.SimpleQueue()
 
-    def ask(self, host: str, port: int, answer: Answer) -> None:
-        """Look up a host; `answer` is called later, never from in here."""
-        question = (host, port)
-        if question in self._waiting:
-            self._waiting[question].append(answer)
+    def look_up(self, host: str, port: int, on_result: OnResult) -> None:
+        """Look up a host; `on_result` is called later, never before this returns."""
+        request = (host, port)
+        if request in self._waiting:
+            self._waiting[request].append(on_result)
             return
-        self._waiting[question] = [answer]
-        self._questions.put(question)
+        self._waiting[request] = [on_result]
+        self._requests.put(request)
         if self._threads < min(len(self._waiting), self._max_threads):
             self._threads += 1
-            threading.Thread(target=self._work, name=f"lookup-{self._threads}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"lookup-{self._threads}", daemon=True).start()
 
     def close(self) -> None:
-        """Let the threads end, each after the look-up it is at."""
+        """End the threads, each after its current look-up."""
         for _ in range(self._threads):
-            self._questions.put(None)
+            self._requests.put(None)
 
-    def _work(self) -> None:
-        while (question := self._questions.get()) is not None:
-            self._soon(partial(self._answer, question, self._found(*question)))
+    def _run(self) -> None:
+        while (request := self._requests.get()) is not None:
+            self._call_soon(partial(self._deliver, request, self._look_up(*request)))
 
-    def _found(self, host: str, port: int) -> Found:
+    def _look_up(self, host: str, port: int) -> LookupResult:
         try:
             return self._resolver(host, port)
         except OSError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # top of a thread: one odd name must not end it
+        except Exception as error:  # noqa: BLE001  # top of a thread: one unusual name must not end it
             _log.warning("lookup_failed", host=host, error=repr(error))
             return OSError(str(error))
 
-    def _answer(self, question: tuple[str, int], found: Found) -> None:
-        for answer in self._waiting.pop(question, []):
-            answer(found)
+    def _deliver(self, request: tuple[str, int], result: LookupResult) -> None:
+        for on_result in self._waiting.pop(request, []):
+            on_result(result)

@@ -1,4 +1,4 @@
-"""The thread on which all HTTP exchanges of a process take place."""
+"""The event loop: one thread that runs all HTTP exchanges of a process."""
 
 import ssl
 import threading
@@ -21,7 +21,7 @@ from webhookd.flow.attempt.egress_policy import Network, parse_networks
 from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.settings import Settings
 
-_STOP_GRACE_S = 2.0  # for callbacks and errands to return, past the budget
+_STOP_GRACE_S = 2.0  # for callbacks and request sequences to return, beyond the budget
 
 _log = logs.get(__name__)
 
@@ -30,16 +30,16 @@ _log = logs.get(__name__)
 class _Timer:
     interval_s: float
     due_s: float
-    ring: Callable[[], None]
+    callback: Callable[[], None]
 
 
 class ExchangeLoop:
-    """Carries out errands, many at once, each a strict sequence of requests. One per process is enough.
+    """Runs many request sequences at once; within a sequence the next request waits for the response. One per process.
 
-    `submit`, `every`, `start`, `cut` and `stop` are for any thread. A deadline fires up to `sweep_interval_s` late. The
-    thread outlives whatever an errand or a callback raises: that is logged. Nothing survives a crash of the process;
-    whoever submits must know what to do about an errand that never finished. Without a `context` the one that the
-    settings describe is made, which reads files. Raises UnusableSetting for what no request could be sent with.
+    `submit`, `every`, `start`, `abort_all` and `stop` may be called from any thread. A deadline fires up to
+    `sweep_interval_s` late. What a sequence or a callback raises is logged; the thread continues. Nothing survives a
+    crash of the process: the submitter must handle sequences that never finish. Without a `context` one is built from
+    the settings, which reads files. Raises UnusableSetting for settings with which no request can be sent.
     """
 
     def __init__(
@@ -53,24 +53,24 @@ class ExchangeLoop:
     ) -> None:
         limits = replace(limits or Limits(), response_bytes=settings.response_bytes)
         self._clock = clock
-        self._readiness = Poller()
-        self._lookups = DnsResolver(resolver, self._soon, limits.lookup_threads)
+        self._poller = Poller()
+        self._dns = DnsResolver(resolver, self._call_soon, limits.lookup_threads)
         self._pool = ConnectionPool(limits)
-        line = DialContext(
-            readiness=self._readiness,
-            lookups=self._lookups,
-            soon=self._soon,
+        dial_context = DialContext(
+            poller=self._poller,
+            dns=self._dns,
+            call_soon=self._call_soon,
             clock=clock,
             limits=limits,
-            trust=TlsContext(context or _context(settings)),
+            tls=TlsContext(context or _context(settings)),
             allowed=_allowed(settings),
             proxy=_proxy(settings),
         )
-        self._exchanges = Exchanges(line, self._pool)
+        self._exchanges = Exchanges(dial_context, self._pool)
         self._inbox: deque[Callable[[], None]] = deque()
         self._timers: list[_Timer] = []
         self._due_s = clock()
-        self._asleep = False
+        self._polling = False
         self._ended = False
         self._stop_at_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="exchange-loop", daemon=True)
@@ -78,92 +78,92 @@ class ExchangeLoop:
 
     @property
     def open_exchanges(self) -> int:
-        """How many errands are under way."""
-        return len(self._exchanges.under_way)
+        """The number of request sequences in progress."""
+        return len(self._exchanges.in_progress)
 
     @property
     def connections(self) -> int:
-        """How many connections are open or being opened, idle ones included."""
-        return len(self._readiness.waiting)
+        """The number of connections that are open or being opened, idle ones included."""
+        return len(self._poller.registered)
 
     def start(self) -> None:
-        """Start the thread; once."""
+        """Start the thread. Call it once."""
         self._thread.start()
 
     def submit(self, sequence: RequestSequence) -> None:
-        """Have an errand carried out; returns at once. After `stop` the errand hears `Failure(shutdown)`."""
-        self._soon(partial(self._exchanges.begin, sequence))
+        """Start a request sequence; returns at once. After `stop` the sequence gets `Failure(shutdown)`."""
+        self._call_soon(partial(self._exchanges.begin, sequence))
 
     def every(self, interval_s: float, callback: Callable[[], None]) -> None:
-        """Have something called on the loop's thread again and again; it must not block."""
-        timer = _Timer(interval_s=interval_s, due_s=self._clock() + interval_s, ring=callback)
-        self._soon(partial(self._add_timer, timer))
+        """Call `callback` on the loop's thread every `interval_s`; it must not block."""
+        timer = _Timer(interval_s=interval_s, due_s=self._clock() + interval_s, callback=callback)
+        self._call_soon(partial(self._add_timer, timer))
 
-    def cut(self) -> None:
-        """Break off, soon, every exchange that is under way, as `shutdown`; returns at once.
+    def abort_all(self) -> None:
+        """Abort all exchanges in progress with `shutdown`; returns at once.
 
-        The loop goes on, and takes whatever is submitted after this call.
+        The loop continues and accepts sequences that are submitted after this call.
         """
-        self._soon(self._exchanges.cut)
+        self._call_soon(self._exchanges.abort_all)
 
     def stop(self, budget_s: float) -> None:
-        """Let the exchanges under way end within the budget, fail the others as `shutdown`, and end the thread.
+        """Let exchanges in progress finish within the budget, fail the others with `shutdown`, and end the thread.
 
-        Blocks until then. Nothing new is sent meanwhile. Stopping twice, or what was never started, is allowed.
+        Blocks until then. No new request is sent meanwhile. It may be called twice, and without `start`.
         """
-        self._soon(partial(self._begin_stop, self._clock() + budget_s))
+        self._call_soon(partial(self._begin_stop, self._clock() + budget_s))
         if self._thread.is_alive():
             self._thread.join(budget_s + _STOP_GRACE_S)
         elif not self._ended:
             self._end()
 
-    def _soon(self, call: Callable[[], None]) -> None:
-        """Have something called on the loop's thread; after the loop's end, right here."""
+    def _call_soon(self, call: Callable[[], None]) -> None:
+        """Schedule a call on the loop's thread; after the loop's end it is made here."""
         self._inbox.append(call)
-        # The loop says that it falls asleep before it looks into the inbox for the last time, so one of the two
-        # sees the other.
-        if self._asleep:
-            self._readiness.wake()
+        # The loop sets `_polling` before it checks the inbox for the last time. So either it sees this call, or this
+        # thread sees `_polling`.
+        if self._polling:
+            self._poller.wake()
         if self._ended:
             self._empty_inbox()
 
     def _run(self) -> None:
-        while not self._over():
-            self._turn()
+        while not self._is_finished():
+            self._run_once()
         self._end()
 
-    def _turn(self) -> None:
-        """Wait for something to happen, and see to all that has."""
-        self._asleep = True
-        ready = self._readiness.poll(0 if self._inbox else max(0.0, self._due_s - self._clock()))
-        self._asleep = False
-        waiting = self._readiness.waiting
+    def _run_once(self) -> None:
+        """Wait for events, then handle all of them."""
+        self._polling = True
+        ready = self._poller.poll(0 if self._inbox else max(0.0, self._due_s - self._clock()))
+        self._polling = False
+        registered = self._poller.registered
         for fd, events in ready:
-            connection = waiting.get(fd)
+            connection = registered.get(fd)
             if connection is None:
-                self._readiness.quiet(fd)
+                self._poller.clear_wake_up(fd)
                 continue
             try:
-                connection.ready(events)
+                connection.handle_events(events)
             except Exception:  # noqa: BLE001  # top of the loop: one connection must not end all
                 _log.exception("exchange_failed")
-                self._guarded(connection.abandon)
+                self._call_logging_errors(connection.fail)
         if self._inbox:
             self._empty_inbox()
         if self._clock() >= self._due_s:
-            self._ring()
+            self._run_due_timers()
 
-    def _over(self) -> bool:
+    def _is_finished(self) -> bool:
         if self._stop_at_s is None:
             return False
-        return not self._exchanges.under_way or self._clock() >= self._stop_at_s
+        return not self._exchanges.in_progress or self._clock() >= self._stop_at_s
 
     def _end(self) -> None:
-        self._guarded(self._exchanges.shut_down)
-        self._lookups.close()
+        self._call_logging_errors(self._exchanges.shut_down)
+        self._dns.close()
         self._ended = True
         self._empty_inbox()
-        self._readiness.close()
+        self._poller.close()
 
     def _begin_stop(self, stop_at_s: float) -> None:
         self._exchanges.closing = True
@@ -173,23 +173,23 @@ class ExchangeLoop:
         self._timers.append(timer)
         self._due_s = min(self._due_s, timer.due_s)
 
-    def _ring(self) -> None:
+    def _run_due_timers(self) -> None:
         now = self._clock()
         for timer in self._timers:
             if now >= timer.due_s:
                 timer.due_s = now + timer.interval_s
-                self._guarded(timer.ring)
+                self._call_logging_errors(timer.callback)
         self._due_s = min((timer.due_s for timer in self._timers), default=now + 1.0)
 
     def _empty_inbox(self) -> None:
-        for _ in range(len(self._inbox)):  # what these calls add waits for the next turn
+        for _ in range(len(self._inbox)):  # what these calls add waits for the next iteration
             try:
                 call = self._inbox.popleft()
             except IndexError:  # another thread has emptied it, after the loop's end
                 return
-            self._guarded(call)
+            self._call_logging_errors(call)
 
-    def _guarded(self, call: Callable[[], None]) -> None:
+    def _call_logging_errors(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception:  # noqa: BLE001  # top of the loop

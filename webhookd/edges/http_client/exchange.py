@@ -1,4 +1,4 @@
-"""An errand under way: one request after another, each after the answer to the one before."""
+"""A request sequence in progress: one request after another, each after the response to the previous one."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -14,166 +14,168 @@ _log = logs.get(__name__)
 
 
 class RequestSequence(Protocol):
-    """What the loop carries out: requests to one target, decided one at a time."""
+    """Requests to one target; the next one is decided when the outcome of the previous one is known."""
 
     @property
     def target(self) -> Target:
-        """Where all its requests go; asked once."""
+        """Where all its requests go; read once."""
 
     @property
     def deadline_s(self) -> float:
-        """How long one exchange may take in total, look-up and dialling included; asked once."""
+        """The time limit of one exchange, DNS look-up and connecting included; read once."""
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
-        """The whole next request, or None when the errand is finished.
+        """Return the next request as bytes, or None when the sequence is finished.
 
-        Called on the loop's thread, with None first and then with what the previous request came to; must not
-        block. After `Failure(shutdown)` nothing more is sent, whatever it answers. If it raises, that is logged and
-        the errand is dropped.
+        Called on the loop's thread, first with None and then with the outcome of the previous request; must not block.
+        After `Failure(shutdown)` nothing more is sent, whatever it returns. An exception is logged and ends the
+        sequence.
         """
 
 
 class Exchanges:
-    """The errands under way on one loop, and what they share. All on the loop's thread."""
+    """All exchanges in progress on one loop, and what they share. Used on the loop's thread only."""
 
-    def __init__(self, line: DialContext, pool: ConnectionPool) -> None:
-        self.line = line
+    def __init__(self, dial_context: DialContext, pool: ConnectionPool) -> None:
+        self.dial_context = dial_context
         self.pool = pool
-        self.clock = line.clock
+        self.clock = dial_context.clock
         self.closing = False
-        self.under_way: set[Exchange] = set()
+        self.in_progress: set[Exchange] = set()
 
     def begin(self, sequence: RequestSequence) -> None:
-        """Take up an errand."""
+        """Start a request sequence."""
         exchange = Exchange(self, sequence)
-        self.under_way.add(exchange)
+        self.in_progress.add(exchange)
         exchange.begin()
 
     def sweep(self) -> None:
-        """End what is over its deadline and close what has been idle too long."""
+        """End exchanges past their deadline and close connections that have been idle too long."""
         now = self.clock()
-        for exchange in tuple(self.under_way):
+        for exchange in tuple(self.in_progress):
             exchange.check(now)
         self.pool.sweep(now)
 
-    def cut(self) -> None:
-        """Break off every exchange that is under way: what came of its request is unknown."""
-        for exchange in tuple(self.under_way):
-            exchange.fail(FailureCode.SHUTDOWN, "broken off by webhookd")
+    def abort_all(self) -> None:
+        """Abort every exchange in progress; the outcome of its request is unknown."""
+        for exchange in tuple(self.in_progress):
+            exchange.fail(FailureCode.SHUTDOWN, "aborted by webhookd")
 
     def shut_down(self) -> None:
         """End every exchange now and close every connection."""
         self.closing = True
-        self.cut()
+        self.abort_all()
         self.pool.close()
 
 
 class Exchange:
-    """One errand's request that is out, and how it fares."""
+    """One request sequence, and the request that it waits for."""
 
-    __slots__ = ("_advance", "_connection", "_deadline_s", "_dial", "_request", "_shared", "_started_s", "_target")
+    __slots__ = ("_advance", "_connection", "_deadline_s", "_dial", "_exchanges", "_request", "_started_s", "_target")
 
-    def __init__(self, shared: Exchanges, sequence: RequestSequence) -> None:
-        self._shared = shared
+    def __init__(self, exchanges: Exchanges, sequence: RequestSequence) -> None:
+        self._exchanges = exchanges
         self._advance: Callable[[Outcome | None], bytes | None] = sequence.advance
         self._target = sequence.target
         self._deadline_s = sequence.deadline_s
         self._connection: Connection | None = None
         self._dial: Dial | None = None
         self._request = b""
-        self._started_s = shared.clock()
+        self._started_s = exchanges.clock()
 
     def begin(self) -> None:
-        """Ask for the first request and send it."""
-        self._go_on(self._ask(None))
+        """Get the first request and send it."""
+        self._send_next(self._advance_sequence(None))
 
-    def done(self, connection: Connection) -> None:
-        """The response is over: hand it on, and send what comes back on the same connection if that may be."""
+    def connection_ready(self, connection: Connection) -> None:
+        """The response is finished: pass it on, and send the next request on the same connection if possible."""
         reader = connection.reader
         if reader.fault:
-            self.broke(connection, reader.fault, "not an HTTP response within bounds")
+            self.connection_failed(connection, reader.fault, "not an HTTP response within bounds")
             return
-        now = self._shared.clock()
+        now = self._exchanges.clock()
         elapsed_s = now - self._started_s
-        request = self._ask(Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=elapsed_s))
-        if not reader.keep_alive or connection.unsent or self._shared.closing:
-            self._let_go()
-            self._go_on(request)
+        request = self._advance_sequence(
+            Response(status=reader.status, head=reader.head, body=reader.body, elapsed_s=elapsed_s)
+        )
+        if not reader.keep_alive or connection.unsent or self._exchanges.closing:
+            self._drop_connection()
+            self._send_next(request)
         elif request is None:
             self._connection = None
-            self._shared.pool.give(connection, now)
-            self._go_on(None)
+            self._exchanges.pool.release(connection, now)
+            self._send_next(None)
         else:
             self._started_s = now
             self._request = request
             connection.send(request)
 
-    def broke(self, connection: Connection, code: FailureCode, detail: str) -> None:
-        """No response from this connection. A stale one is replaced at once by a new one, unnoticed."""
-        if connection.stale and code is FailureCode.CONNECTION_RESET and not self._shared.closing:
-            self._let_go()
-            self._dial_anew()
+    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:
+        """There is no response. A stale connection is replaced by a new one, and the request is sent again."""
+        if connection.stale and code is FailureCode.CONNECTION_RESET and not self._exchanges.closing:
+            self._drop_connection()
+            self._dial_new_connection()
         else:
             self.fail(code, detail)
 
-    def dialled(self, connection: Connection) -> None:
-        """A new connection is there: send the request."""
+    def connected(self, connection: Connection) -> None:
+        """The new connection is open: send the request."""
         self._dial = None
-        self._send_on(connection)
+        self._send_over(connection)
 
-    def not_dialled(self, code: FailureCode, detail: str) -> None:
-        """No connection is to be had."""
+    def dial_failed(self, code: FailureCode, detail: str) -> None:
+        """No connection could be opened."""
         self.fail(code, detail)
 
     def check(self, now: float) -> None:
-        """Fail when the deadline has passed; otherwise let the dial look at its own time."""
+        """Fail when the deadline has passed; otherwise let the dial check its own timeouts."""
         if now - self._started_s >= self._deadline_s:
             self.fail(self._dial.phase_code if self._dial else FailureCode.TIMEOUT, "no answer in time")
         elif self._dial is not None:
             self._dial.check(now)
 
     def fail(self, code: FailureCode, detail: str) -> None:
-        """Report that there is no answer, and go on with what the errand makes of it."""
+        """Report the failure to the sequence, and send the request that it returns."""
         sent = self._connection is not None
-        self._let_go()
-        elapsed_s = self._shared.clock() - self._started_s
-        request = self._ask(Failure(code=code, detail=detail, elapsed_s=elapsed_s, sent=sent))
-        self._go_on(None if code is FailureCode.SHUTDOWN else request)
+        self._drop_connection()
+        elapsed_s = self._exchanges.clock() - self._started_s
+        request = self._advance_sequence(Failure(code=code, detail=detail, elapsed_s=elapsed_s, sent=sent))
+        self._send_next(None if code is FailureCode.SHUTDOWN else request)
 
-    def _ask(self, outcome: Outcome | None) -> bytes | None:
+    def _advance_sequence(self, outcome: Outcome | None) -> bytes | None:
         try:
             return self._advance(outcome)
-        except Exception:  # noqa: BLE001  # foreign code: the loop outlives its errands
-            _log.exception("errand_failed", host=self._target.host)
+        except Exception:  # noqa: BLE001  # code of a caller: its errors must not end the loop
+            _log.exception("request_sequence_failed", host=self._target.host)
             return None
 
-    def _go_on(self, request: bytes | None) -> None:
-        """Send the next request, over an idle connection or a new one, or finish."""
+    def _send_next(self, request: bytes | None) -> None:
+        """Send the next request over an idle or a new connection; None finishes the sequence."""
         if request is None:
-            self._shared.under_way.discard(self)
+            self._exchanges.in_progress.discard(self)
             return
-        self._started_s = self._shared.clock()
+        self._started_s = self._exchanges.clock()
         self._request = request
-        if self._shared.closing:
+        if self._exchanges.closing:
             self.fail(FailureCode.SHUTDOWN, "the process is stopping")
             return
         target = self._target
-        connection = self._shared.pool.take((target.tls, target.host, target.port))
+        connection = self._exchanges.pool.acquire((target.tls, target.host, target.port))
         if connection is None:
-            self._dial_anew()
+            self._dial_new_connection()
         else:
-            self._send_on(connection)
+            self._send_over(connection)
 
-    def _dial_anew(self) -> None:
-        self._dial = Dial(self._shared.line, self._target, self)
+    def _dial_new_connection(self) -> None:
+        self._dial = Dial(self._exchanges.dial_context, self._target, self)
         self._dial.begin()
 
-    def _send_on(self, connection: Connection) -> None:
+    def _send_over(self, connection: Connection) -> None:
         self._connection = connection
-        connection.holder = self
+        connection.owner = self
         connection.send(self._request)
 
-    def _let_go(self) -> None:
+    def _drop_connection(self) -> None:
         if self._dial is not None:
             self._dial.cancel()
             self._dial = None

@@ -1,4 +1,4 @@
-"""Which connections can go on: one epoll, and a way to be woken from other threads."""
+"""Waits for events on file descriptors with epoll; other threads can wake it."""
 
 import os
 import select
@@ -10,57 +10,57 @@ _EVENTS_AT_ONCE = 128
 
 
 class Pollable(Protocol):
-    """What waits for its file descriptor."""
+    """Gets the events of its file descriptor."""
 
-    def ready(self, events: int) -> None:
-        """Go on; an event too many must do no harm, since numbers of closed descriptors come back."""
+    def handle_events(self, events: int) -> None:
+        """Handle events. A spurious event must be harmless: numbers of closed descriptors are reused."""
 
-    def abandon(self) -> None:
-        """Give up: going on has raised what nobody expected."""
+    def fail(self) -> None:
+        """`handle_events` raised an unexpected exception: end this connection."""
 
 
 class Poller:
-    """Open file descriptors and who waits for each; level triggered. Only `wake` is for other threads."""
+    """Registered file descriptors, level triggered. Only `wake` may be called from other threads."""
 
     def __init__(self) -> None:
-        self.waiting: dict[int, Pollable] = {}
+        self.registered: dict[int, Pollable] = {}
         self._epoll = select.epoll()
         self._closed = False
-        self._closing = threading.Lock()  # a bell rung late must not be another's new descriptor
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._bell, IN)
+        self._lock = threading.Lock()  # `wake` after `close` must not write to a reused descriptor
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, IN)
 
-    def add(self, fd: int, waiting: Pollable, events: int) -> None:
-        """Begin to wait for these events of a descriptor."""
+    def add(self, fd: int, pollable: Pollable, events: int) -> None:
+        """Register a descriptor for these events."""
         self._epoll.register(fd, events)
-        self.waiting[fd] = waiting
+        self.registered[fd] = pollable
 
     def change(self, fd: int, events: int) -> None:
-        """Wait for other events of a descriptor that was added."""
+        """Change the events of a registered descriptor."""
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        """Forget a descriptor that is about to be closed (closing takes it out of epoll)."""
-        self.waiting.pop(fd, None)
+        """Unregister a descriptor that is about to be closed (closing it removes it from epoll)."""
+        self.registered.pop(fd, None)
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
-        """The descriptors that are ready, with their events; the bell's own number may be among them."""
+        """Wait for events; returns the ready descriptors with their events, perhaps also the wake-up descriptor."""
         return self._epoll.poll(timeout_s, _EVENTS_AT_ONCE)
 
     def wake(self) -> None:
-        """End the `poll` under way, or else the next one, at once."""
-        with self._closing:
+        """Make the current `poll` return at once, or else the next one."""
+        with self._lock:
             if not self._closed:
-                os.eventfd_write(self._bell, 1)
+                os.eventfd_write(self._wake_fd, 1)
 
-    def quiet(self, fd: int) -> None:
-        """Take back the ringing, if this is the bell."""
-        if fd == self._bell:
-            os.eventfd_read(self._bell)
+    def clear_wake_up(self, fd: int) -> None:
+        """Reset the wake-up if this is its descriptor."""
+        if fd == self._wake_fd:
+            os.eventfd_read(self._wake_fd)
 
     def close(self) -> None:
-        """Close epoll and the bell; nothing may be waiting any more."""
-        with self._closing:
+        """Close epoll and the wake-up descriptor; no descriptor may be registered any more."""
+        with self._lock:
             self._closed = True
             self._epoll.close()
-            os.close(self._bell)
+            os.close(self._wake_fd)

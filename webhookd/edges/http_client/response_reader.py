@@ -1,4 +1,4 @@
-"""Reads responses off one connection, one after another, out of whatever pieces they arrive in."""
+"""Reads the responses on one connection, one after another, from pieces of any size."""
 
 import httptools
 
@@ -7,20 +7,33 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.response_head import ends_with_connection
 
 _END_OF_HEAD = b"\r\n\r\n"
-_REMEMBERED_BYTES = 4096  # for each connection; larger answers are rarely the same twice
+_CACHED_BYTES = 4096  # for each connection; larger answers are rarely the same twice
 
 
 class ResponseReader:
-    """The response that is arriving: `feed` until it is over, then read `fault` or `status`, `head` and `body`.
+    """The response that is arriving: `feed` until it is finished, then read `fault` or `status`, `head` and `body`.
 
-    Over means: complete, or enough of it seen. `fault` names what is wrong with it, if anything; `keep_alive` says
-    whether another request may follow on the connection. The next `feed` starts the next response. Interim (1xx)
-    responses are skipped. The methods named `on_…` are the parser's.
+    Finished means complete, or read up to the limits. `fault` is the failure code of an invalid response. `keep_alive`
+    says whether another request may follow on the connection. The next `feed` starts the next response. Interim (1xx)
+    responses are skipped. The parser calls the methods named `on_…`.
     """
 
     __slots__ = (
-        "_arrived", "_body_bytes", "_interim", "_junk", "_kept", "_limits", "_metadata", "_parser", "_pieces",
-        "body", "fault", "head", "keep_alive", "over", "status",
+        "_body_bytes",
+        "_body_parts",
+        "_head_so_far",
+        "_interim",
+        "_last_response",
+        "_limits",
+        "_parser",
+        "_pieces",
+        "_stray_bytes",
+        "body",
+        "fault",
+        "finished",
+        "head",
+        "keep_alive",
+        "status",
     )  # fmt: skip
 
     status: int
@@ -28,83 +41,83 @@ class ResponseReader:
     body: bytes
     fault: FailureCode | None
     keep_alive: bool
-    over: bool
-    _arrived: bytes  # of heads only
-    _kept: list[bytes]
+    finished: bool
+    _head_so_far: bytes  # of heads only
+    _body_parts: list[bytes]
     _pieces: int
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._parser = httptools.HttpResponseParser(self)
-        self._metadata = b""
-        self._start()
+        self._last_response = b""
+        self._reset()
 
     def feed(self, data: bytes) -> bool:
-        """Whether the response is over with these bytes.
+        """Read a piece; returns whether the response is finished.
 
-        Many endpoints answer the same bytes every time (their Date changes once a second): a response that came in
-        one piece is remembered, and when the very same bytes come again nothing is parsed. The parser stands between
-        two messages then, so it would say the same.
+        Many endpoints send the same bytes every time (their Date changes once a second). A response that came in one
+        piece is cached, and the same bytes are not parsed again: the parser is between two messages then, so the
+        result would be the same.
         """
-        if self.over:
-            if data == self._metadata:
+        if self.finished:
+            if data == self._last_response:
                 return True
-            self._start()
+            self._reset()
         self._pieces += 1
         if not self.head:
-            self._arrived += data
+            self._head_so_far += data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self.fault = self.fault or FailureCode.RESPONSE_MALFORMED
         except httptools.HttpParserError:
-            self._junk = True
-        return self._judge(data)
+            self._stray_bytes = True
+        return self._update(data)
 
     def end(self) -> bool:
-        """Whether the end of the connection makes what has arrived of a response a whole one.
+        """The connection ended; returns whether that completes the response.
 
-        `over` still speaks of the response before, as long as nothing of this one has arrived: that one must not be
-        taken for an answer to a request it never saw.
+        While nothing of this response has arrived, `finished` still describes the previous one, which must not count
+        as the response to this request.
         """
-        if self.over or not self.head or not ends_with_connection(self.head):
+        if self.finished or not self.head or not ends_with_connection(self.head):
             return False
-        self.body = b"".join(self._kept)
-        self.over = True
+        self.body = b"".join(self._body_parts)
+        self.finished = True
         return True
 
     @property
-    def begun(self) -> bool:
-        """Whether any byte of the response that is under way has arrived."""
-        return not self.over and self._pieces > 0
+    def started(self) -> bool:
+        """Whether any byte of the current response has arrived."""
+        return not self.finished and self._pieces > 0
 
     def on_message_begin(self) -> None:
-        """A byte that belongs to a message; one too many when the response is over already."""
-        if self.over:
-            self._junk = True
+        """A message begins; after a finished response these are stray bytes."""
+        if self.finished:
+            self._stray_bytes = True
 
     def on_headers_complete(self) -> None:
-        """The head has arrived, the one of an interim response included."""
-        if self._junk or self.fault:
+        """A head has arrived, perhaps that of an interim response."""
+        if self._stray_bytes or self.fault:
             return
         self.status = self._parser.get_status_code()
-        head, _, rest = self._arrived.lstrip(b"\r\n").partition(_END_OF_HEAD)  # the parser skips blank lines too
+        head, _, rest = self._head_so_far.lstrip(b"\r\n").partition(_END_OF_HEAD)  # the parser skips blank lines too
         if self.status >= 200:
             self.head, rest = head, b""
-        self._arrived = rest
+        self._head_so_far = rest
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the body; what is past the bound is counted and dropped."""
-        if self._junk:
+        """A piece of the body has arrived; bytes beyond the limit are counted and dropped."""
+        if self._stray_bytes:
             return
         room = self._limits.response_bytes - self._body_bytes
         self._body_bytes += len(data)
         if room > 0:
-            self._kept.append(data if len(data) <= room else data[:room])
+            self._body_parts.append(data if len(data) <= room else data[:room])
 
     def on_message_complete(self) -> None:
-        """The end of a response, unless it was an interim one."""
-        if self._junk:
+        """A message is complete: the response, or an interim one."""
+        if self._stray_bytes:
             return
         if self.status < 200:
             self._interim += 1
@@ -112,40 +125,40 @@ class ResponseReader:
                 self.fault = FailureCode.RESPONSE_MALFORMED
             return
         self.keep_alive = self._parser.should_keep_alive()
-        self.over = True
+        self.finished = True
 
-    def _start(self) -> None:
+    def _reset(self) -> None:
         self.status = 0
         self.head = b""
         self.body = b""
         self.fault = None
         self.keep_alive = False
-        self.over = False
-        self._arrived = b""
-        self._kept = []
+        self.finished = False
+        self._head_so_far = b""
+        self._body_parts = []
         self._body_bytes = 0
         self._pieces = 0
         self._interim = 0
-        self._junk = False
+        self._stray_bytes = False
 
-    def _judge(self, data: bytes) -> bool:
-        """What the pieces read so far amount to."""
-        if self.fault is None and max(len(self._arrived), len(self.head)) > self._limits.head_bytes:
+    def _update(self, data: bytes) -> bool:
+        """Update `fault`, `finished` and `body` after a piece; returns `finished`."""
+        if self.fault is None and max(len(self._head_so_far), len(self.head)) > self._limits.head_bytes:
             self.fault = FailureCode.RESPONSE_TOO_LARGE
-        if self.fault is None and self._junk and not self.over:
+        if self.fault is None and self._stray_bytes and not self.finished:
             self.fault = FailureCode.RESPONSE_MALFORMED
         if self.fault is not None:
-            self.over = True
-        elif self.over:
-            self.body = b"".join(self._kept)
-            self._remember(data)
+            self.finished = True
+        elif self.finished:
+            self.body = b"".join(self._body_parts)
+            self._cache_response(data)
         elif self._body_bytes > self._limits.response_bytes + self._limits.drained_bytes:
-            self.body = b"".join(self._kept)
-            self.over = True  # enough to answer with; `keep_alive` is still False
-        return self.over
+            self.body = b"".join(self._body_parts)
+            self.finished = True  # enough of it is read; `keep_alive` is still False
+        return self.finished
 
-    def _remember(self, data: bytes) -> None:
-        if self._junk:  # behind the response: it was one all the same, but nothing may follow it
+    def _cache_response(self, data: bytes) -> None:
+        if self._stray_bytes:  # the response counts, but the connection must not be used again
             self.keep_alive = False
-        worth_it = self.keep_alive and self._pieces == 1 and len(data) <= _REMEMBERED_BYTES
-        self._metadata = data if worth_it else b""
+        worth_it = self.keep_alive and self._pieces == 1 and len(data) <= _CACHED_BYTES
+        self._last_response = data if worth_it else b""

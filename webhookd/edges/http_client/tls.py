@@ -1,4 +1,4 @@
-"""Whom a TLS connection trusts, and what is remembered of those it trusted."""
+"""TLS: the client's context, built from the settings, and the sessions that are kept for resumption."""
 
 import contextlib
 import socket
@@ -15,23 +15,23 @@ _SESSIONS_KEPT = 1024  # some 2 kB each
 
 
 def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file: Path | None = None) -> ssl.SSLContext:
-    """A context that verifies certificate and host name against the system's authorities and those in `ca_file`.
+    """Build a context that verifies certificate and host name against the system's authorities and those in `ca_file`.
 
-    Where the system keeps no authorities, certifi's are taken. TLS 1.2 at least; no renegotiation, which would make
-    a write wait for a read. To an endpoint that asks for it, it shows the certificate in `cert_file`. Reads files:
-    make it once. Raises UnusableSetting, which names the setting of the file that is of no use.
+    Where the system has no authorities, certifi's are used. TLS 1.2 at least; no renegotiation, which would make a
+    write wait for a read. The certificate in `cert_file` is sent to endpoints that request one. Reads files: call it
+    once. Raises UnusableSetting, which names the setting of an unusable file.
     """
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if not paths.cafile and not paths.capath:
         context.load_verify_locations(certifi.where())
     if ca_file is not None:
-        with _naming("egress_ca_file", ca_file):
+        with _errors_naming("egress_ca_file", ca_file):
             context.load_verify_locations(ca_file)
     if cert_file is not None:
         _load_identity(context, cert_file, key_file)
     elif key_file is not None:
-        raise UnusableSetting("is of no use without egress_client_cert_file", setting="egress_client_key_file")
+        raise UnusableSetting("needs WEBHOOKD_EGRESS_CLIENT_CERT_FILE", setting="egress_client_key_file")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
@@ -39,19 +39,19 @@ def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file
 
 
 def _load_identity(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
-    with _naming("egress_client_cert_file", cert_file):
+    with _errors_naming("egress_client_cert_file", cert_file):
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert_file)
     setting = "egress_client_cert_file" if key_file is None else "egress_client_key_file"
-    with _naming(setting, key_file or cert_file, "no private key of this certificate, unencrypted"):
+    with _errors_naming(setting, key_file or cert_file, "not the unencrypted private key of this certificate"):
         context.load_cert_chain(cert_file, key_file, password=_no_password)
 
 
 def _no_password() -> str:
-    raise ssl.SSLError("it is encrypted")  # OpenSSL would ask whoever sits at the terminal
+    raise ssl.SSLError("it is encrypted")  # otherwise OpenSSL would prompt on the terminal
 
 
 @contextlib.contextmanager
-def _naming(setting: str, file: Path, wrong: str = "no certificate") -> Iterator[None]:
+def _errors_naming(setting: str, file: Path, wrong: str = "not a certificate") -> Iterator[None]:
     try:
         yield
     except ssl.SSLError as error:
@@ -61,26 +61,26 @@ def _naming(setting: str, file: Path, wrong: str = "no certificate") -> Iterator
 
 
 class TlsContext:
-    """Puts TLS on connected sockets, and keeps each origin's latest session so that the next handshake is short.
+    """Wraps connected sockets in TLS, and keeps each origin's latest session so that the next handshake is short.
 
-    A session stands for a certificate that was verified for this very origin; servers let it expire.
+    A session belongs to a certificate that was verified for this origin. Servers expire sessions.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
         self._sessions: dict[Origin, ssl.SSLSession] = {}
 
-    def secured(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
-        """The socket with TLS on it, the handshake still to be done; host name and SNI are the origin's."""
+    def wrap(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
+        """Return the socket wrapped in TLS, before the handshake; host name and SNI are the origin's."""
         return self._context.wrap_socket(
             sock,
             server_hostname=origin[1].removesuffix("."),
             do_handshake_on_connect=False,
-            session=self._sessions.pop(origin, None),  # used once, so that a bad one fails once
+            session=self._sessions.pop(origin, None),  # used once, so that an invalid session fails once
         )
 
-    def remember(self, sock: ssl.SSLSocket, origin: Origin) -> None:
-        """Keep the session; to be called after a response, since TLS 1.3 hands out tickets after the handshake."""
+    def store_session(self, sock: ssl.SSLSocket, origin: Origin) -> None:
+        """Keep the session. Call it after a response: TLS 1.3 sends session tickets after the handshake."""
         session = sock.session
         if session is None or not session.has_ticket:
             return

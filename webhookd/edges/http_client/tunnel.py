@@ -1,35 +1,35 @@
-"""The way through an egress proxy on a connection to it, up to where the endpoint's own bytes begin."""
+"""An HTTP CONNECT through the egress proxy, up to where the endpoint's own bytes begin."""
 
 import socket
 
 from webhookd.edges.http_client.poller import IN, OUT
-from webhookd.flow.attempt.egress_proxy import EgressProxy, Passage, TunnelRefused, read_connect_answer
+from webhookd.flow.attempt.egress_proxy import ConnectResult, EgressProxy, TunnelRefused, read_connect_answer
 from webhookd.flow.attempt.exchange_result import FailureCode
 
 _READ_BYTES = 16 * 1024
 
 
 class Tunnel:
-    """A CONNECT to one endpoint: asked once, its answer read in whatever pieces it arrives."""
+    """A CONNECT request to one endpoint: sent once, its response read in pieces of any size."""
 
-    __slots__ = ("_arrived", "_head_bytes", "_unsent", "asked")
+    __slots__ = ("_head_bytes", "_received", "_unsent", "request_sent")
 
     def __init__(self, proxy: EgressProxy, host: str, port: int, head_bytes: int) -> None:
         self._unsent = proxy.request(host, port)
-        self._arrived = b""
+        self._received = b""
         self._head_bytes = head_bytes
-        self.asked = False  # whether the proxy was reached: from then on it is the endpoint that is waited for
+        self.request_sent = False  # true once the proxy is reached; failures after that are the endpoint's
 
     @property
-    def awaited(self) -> int:
-        """The events that take it further."""
+    def events(self) -> int:
+        """The epoll events that `advance` waits for."""
         return IN | OUT if self._unsent else IN
 
-    def further(self, sock: socket.socket) -> Passage | None:
-        """Go on as far as the connected, non-blocking socket lets it; None when that is not the end of it."""
+    def advance(self, sock: socket.socket) -> ConnectResult | None:
+        """Send or read as much as the connected, non-blocking socket allows; None while the tunnel is not decided."""
         try:
             if self._unsent:
-                self.asked = True
+                self.request_sent = True
                 self._unsent = self._unsent[sock.send(self._unsent) :]
                 return None
             data = sock.recv(_READ_BYTES)
@@ -39,7 +39,7 @@ class Tunnel:
             return TunnelRefused(FailureCode.PROXY_FAILED, f"the proxy: {error.strerror or error}")
         if not data:
             return TunnelRefused(
-                FailureCode.PROXY_FAILED, "the proxy closed the connection before its answer was whole"
+                FailureCode.PROXY_FAILED, "the proxy closed the connection before its response was complete"
             )
-        self._arrived += data
-        return read_connect_answer(self._arrived, self._head_bytes)
+        self._received += data
+        return read_connect_answer(self._received, self._head_bytes)

@@ -1,14 +1,14 @@
-"""Which alerts a subscription's condition makes due, for its owner.
+"""Which alert mails about a subscription are due to its owner, and the alerts with their mails.
 
-what happened                                  mail
-it turned unhealthy, or still is               as incident.py says; newly lost records stand in the same mail
-it turned healthy                              likewise
-its owner changed it                           nothing before the new version has delivered, or has turned unhealthy
-records were lost                              at once; what is lost within an hour of that mail (then 4, 12, 24 h) is
-                                               told in one mail after it
-webhookd switched it off                       once; the spell ends with it
+event                                            mail
+the subscription is unhealthy, or still is       as incident.py says; records lost meanwhile are in the same mail
+it has recovered                                 as incident.py says
+its owner has changed it                         none before the new version has delivered something or is unhealthy
+records were lost                                at once; records lost within an hour after that mail (then 4, 12, 24 h)
+                                                 are reported together in one mail after it
+webhookd has deactivated it                      one; it ends the incident
 
-Who has given no address is told nothing; the log says it all the same.
+An owner without an address gets no mail; the log has every alert.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ from enum import StrEnum
 
 from webhookd.flow.alerting import alert_text
 from webhookd.flow.alerting.alert_recipient import AlertRecipient
-from webhookd.flow.alerting.incident import REMINDERS_S, Incident, Notice, observe, unknown
+from webhookd.flow.alerting.incident import REMINDER_INTERVALS_S, Incident, NoticeKind, observe, observe_unknown
 from webhookd.flow.alerting.lost_records import LostRecords, summarise
 from webhookd.flow.alerting.mail import Mail, token_of
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 
 
 class AlertKind(StrEnum):
-    """What an alert is about; the word in the outbox and in the log."""
+    """What an alert is about; stored in the outbox and logged."""
 
     UNHEALTHY = "unhealthy"
     REMINDER = "reminder"
@@ -38,7 +38,7 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One mail that is due, and what it is about."""
+    """One mail that is due; `subject_key` is the key of the incident that it is about."""
 
     subject_key: str
     kind: AlertKind
@@ -47,33 +47,33 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueAlerts:
-    """What a look came to: spells by key as they are from here on (None: there is none), and the alerts."""
+    """The result of a check: the incidents to store, by key (None: delete it), and the alerts to send."""
 
     incidents: Mapping[str, Incident | None] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
 
 
 KINDS = {
-    Notice.FAILING: AlertKind.UNHEALTHY,
-    Notice.STILL_FAILING: AlertKind.REMINDER,
-    Notice.RECOVERED: AlertKind.RECOVERED,
+    NoticeKind.FAILING: AlertKind.UNHEALTHY,
+    NoticeKind.STILL_FAILING: AlertKind.REMINDER,
+    NoticeKind.RECOVERED: AlertKind.RECOVERED,
 }
 
 
 def health_key(subscription_id: str) -> str:
-    """Under which key the spell of an unhealthy subscription is kept."""
+    """Return the key of the incident of an unhealthy subscription."""
     return f"subscription:{subscription_id}"
 
 
 def loss_key(subscription_id: str) -> str:
-    """Under which key it is kept that a subscription's lost records were told of."""
+    """Return the key of the incident that holds which lost records of a subscription were reported."""
     return f"lost:{subscription_id}"
 
 
 def write_alert(
     subject_key: str, kind: AlertKind, recipients: Sequence[str], text: alert_text.Text, now: float
 ) -> Alert:
-    """The alert with its mail."""
+    """Return the alert with its mail; each recipient gets it once."""
     mail = Mail(
         token=token_of(subject_key, kind, now),
         recipients=tuple(dict.fromkeys(recipients)),
@@ -91,14 +91,17 @@ def due_alerts(
     incidents: Mapping[str, Incident],
     now: float,
 ) -> DueAlerts:
-    """What the latest condition makes due; `before` is the one it replaces, or itself when only time has passed."""
+    """Return what is due for the latest status.
+
+    `before` is the status that it replaces, or the same status when only time has passed.
+    """
     health, loss = health_key(latest.subscription_id), loss_key(latest.subscription_id)
-    incident, word = _health(latest, recipient, incidents.get(health), now)
-    loss_incident, lost = _lost(before, latest, incidents.get(loss), now)
+    incident, notice = _health(latest, recipient, incidents.get(health), now)
+    loss_incident, lost = _loss(before, latest, incidents.get(loss), now)
     alerts: tuple[Alert, ...] = ()
-    if word is not None:
-        text = alert_text.on_health(word, latest, recipient, lost, now)
-        alerts = (write_alert(health, KINDS[word], recipient.emails, text, now),)
+    if notice is not None:
+        text = alert_text.on_health(notice, latest, recipient, lost, now)
+        alerts = (write_alert(health, KINDS[notice], recipient.emails, text, now),)
     elif lost is not None:
         text = alert_text.on_loss(latest, recipient, lost)
         alerts = (write_alert(loss, AlertKind.RECORDS_LOST, recipient.emails, text, now),)
@@ -107,52 +110,57 @@ def due_alerts(
 
 def _health(
     latest: SubscriptionStatus, recipient: AlertRecipient, incident: Incident | None, now: float
-) -> tuple[Incident | None, Notice | None]:
+) -> tuple[Incident | None, NoticeKind | None]:
     older = 0 < latest.version < recipient.version
-    if older or (latest.health is Health.HEALTHY and not latest.proven):
-        return unknown(incident, now), None
+    if older or (latest.health is Health.HEALTHY and not latest.delivered_since_change):
+        return observe_unknown(incident, now), None
     return observe(incident, failing=latest.health is Health.UNHEALTHY, now=now)
 
 
-def deactivated(recipient: AlertRecipient, reason: str, status: SubscriptionStatus | None, now: float) -> DueAlerts:
-    """What is due when webhookd itself has switched a subscription off."""
+def alerts_on_deactivation(
+    recipient: AlertRecipient, reason: str, status: SubscriptionStatus | None, now: float
+) -> DueAlerts:
+    """Return what is due after webhookd itself has deactivated a subscription."""
     health, loss = health_key(recipient.id), loss_key(recipient.id)
     text = alert_text.on_deactivation(recipient, reason, status, now)
     alert = write_alert(health, AlertKind.DEACTIVATED, recipient.emails, text, now)
     return DueAlerts(incidents={health: None, loss: None}, alerts=(alert,))
 
 
-def _lost(
+def _loss(
     before: SubscriptionStatus | None, latest: SubscriptionStatus, incident: Incident | None, now: float
 ) -> tuple[Incident | None, LostRecords | None]:
-    """The losses to tell of now. Of one that was told, `began_at` is when the first untold one after it was."""
+    """Return the incident of lost records, and the losses to report now.
+
+    Once a mail was sent, `began_at` of the incident is the time of the first loss that is not reported.
+    """
     known = set(before.lost_ranges) if before is not None else set()
-    news = summarise(item for item in latest.lost_ranges if item not in known)
+    new = summarise(item for item in latest.lost_ranges if item not in known)
     if incident is None:
-        return (Incident(began_at=now, speak_at=now + REMINDERS_S[0]), news) if news else (None, None)
-    if news is not None:
-        incident = _with(news, incident)
-    if now < incident.speak_at:
+        return (Incident(began_at=now, next_mail_at=now + REMINDER_INTERVALS_S[0]), new) if new else (None, None)
+    if new is not None:
+        incident = _add_unreported(new, incident)
+    if now < incident.next_mail_at:
         return incident, None
-    if incident.told:
+    if incident.owner_notified:
         return None, None
-    wait_s = REMINDERS_S[min(incident.mails, len(REMINDERS_S) - 1)]
-    untold = LostRecords(
+    wait_s = REMINDER_INTERVALS_S[min(incident.mails, len(REMINDER_INTERVALS_S) - 1)]
+    unreported = LostRecords(
         ranges=tuple(item for item in latest.lost_ranges if item.at >= incident.began_at),
-        count=incident.untold_ranges,
-        records=incident.untold_records,
+        count=incident.unreported_ranges,
+        records=incident.unreported_records,
     )
-    told = replace(incident, told=True, untold_ranges=0, untold_records=0)
-    return replace(told, mails=incident.mails + 1, speak_at=now + wait_s), untold
+    reported = replace(incident, owner_notified=True, unreported_ranges=0, unreported_records=0)
+    return replace(reported, mails=incident.mails + 1, next_mail_at=now + wait_s), unreported
 
 
-def _with(news: LostRecords, incident: Incident) -> Incident:
-    """The condition keeps only the newest ranges, so what is not told yet is counted."""
-    began_at = min(item.at for item in news.ranges)
+def _add_unreported(new: LostRecords, incident: Incident) -> Incident:
+    """Count losses that no mail has reported yet: the status keeps only the newest ranges."""
+    began_at = min(item.at for item in new.ranges)
     return replace(
         incident,
-        told=False,
-        began_at=began_at if incident.told else min(incident.began_at, began_at),
-        untold_ranges=incident.untold_ranges + news.count,
-        untold_records=incident.untold_records + news.records,
+        owner_notified=False,
+        began_at=began_at if incident.owner_notified else min(incident.began_at, began_at),
+        unreported_ranges=incident.unreported_ranges + new.count,
+        unreported_records=incident.unreported_records + new.records,
     )

@@ -1,4 +1,4 @@
-"""Whom an alert about a subscription is for."""
+"""The recipient of alerts about one subscription."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from webhookd.flow.subscription import OnExhausted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRecipient:
-    """What an alert needs to know of a subscription, also of one whose configuration cannot be used.
+    """What an alert needs of a subscription, also when its configuration cannot be used.
 
-    `version` is the stored one, 0 when it cannot be told: a condition of an older one is history.
+    `version` is the stored version, 0 when it is not known. A status of an older version is out of date.
     """
 
     id: str

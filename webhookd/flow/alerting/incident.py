@@ -1,36 +1,38 @@
-"""When people are told of a spell of failure: as it begins, at growing intervals while it lasts, when it is over.
+"""An incident: one period in which something fails, and which mails are due about it.
 
-mail                 after the one before
-it fails             at once
+mail                 after the mail before it
+failing              at once
 still failing, 1st   1 h
 2nd                  4 h
 3rd                  12 h
 4th and later        24 h
-it has recovered     at once, if the last mail said that it fails
+recovered            at once, if the last mail reported the failure
 
-What its owner has changed has neither failed nor recovered before it was tried again: `unknown` says nothing and keeps
-the spell, so that a recovery is said of what was said to fail, and a failure long after the change is news.
+Flap suppression: a failure within 10 minutes of the recovery belongs to the same incident. It is mailed only if it
+still lasts after a pause: 10 minutes when one mail has reported a failure so far, then 1, 4, 12 and 24 h. So an
+endpoint that fails and recovers every few seconds costs two mails, ten minutes later two more, an hour later two more,
+and so on.
 
-What fails again within 10 minutes of its recovery is in the same spell, and that is not told at once but, if it fails
-then, after a silence: 10 minutes when one mail told of failing so far, then 1, 4, 12 and 24 h. So an endpoint that
-comes and goes every few seconds costs two mails, ten minutes later two more, an hour later two more, and so on.
+After its owner has changed a subscription, nothing is known until the next delivery: `observe_unknown` keeps the
+incident, and no mail is due. A later recovery is then mailed only if the failure was, and a failure long after the
+change begins a new incident.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-CALM_S = 600.0
-"""What has been well for so long has recovered for good: a failure after that is news."""
+FLAP_WINDOW_S = 600.0
+"""A failure sooner after a recovery belongs to the same incident; a later one begins another."""
 
-REMINDERS_S = (3600.0, 4 * 3600.0, 12 * 3600.0, 24 * 3600.0)
-SILENCES_S = (CALM_S, *REMINDERS_S)
+REMINDER_INTERVALS_S = (3600.0, 4 * 3600.0, 12 * 3600.0, 24 * 3600.0)
+PAUSES_AFTER_RECOVERY_S = (FLAP_WINDOW_S, *REMINDER_INTERVALS_S)
 
-UNKNOWN_S = 7 * 24 * 3600.0
-"""What nothing was delivered to for so long after a change is forgotten."""
+FORGET_UNKNOWN_AFTER_S = 7 * 24 * 3600.0
+"""An incident ends without a mail when nothing was delivered for so long after the owner's change."""
 
 
-class Notice(StrEnum):
-    """What is to be said."""
+class NoticeKind(StrEnum):
+    """Which mail to send."""
 
     FAILING = "failing"
     STILL_FAILING = "still_failing"
@@ -39,60 +41,60 @@ class Notice(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """A spell as it is kept between two looks; times are seconds since the epoch.
+    """An incident as it is stored between two checks; times are seconds since the epoch.
 
-    `ended_at` is 0 while it lasts. `told`: the last mail said that it fails; with `ended_at` that is when its owner
-    changed it, and nobody knows yet. `mails` counts those that did, and
-    `speak_at` is when the next one may. What was lost since the last mail about losses: `untold_records`, in
-    `untold_ranges`.
+    `ended_at` is 0 while the failure lasts. `owner_notified` says that the last mail reported the failure; together
+    with `ended_at` it means that the owner changed the subscription then, and nothing was delivered since. `mails`
+    counts the mails that reported a failure. The next mail may be sent from `next_mail_at` on. `unreported_records` in
+    `unreported_ranges` were lost since the last mail about lost records.
     """
 
     began_at: float
     ended_at: float = 0.0
-    told: bool = True
+    owner_notified: bool = True
     mails: int = 1
-    speak_at: float
-    untold_ranges: int = 0
-    untold_records: int = 0
+    next_mail_at: float
+    unreported_ranges: int = 0
+    unreported_records: int = 0
 
 
-def observe(incident: Incident | None, *, failing: bool, now: float) -> tuple[Incident | None, Notice | None]:
-    """The spell after a look, None when there is none, and what is to be said now."""
+def observe(incident: Incident | None, *, failing: bool, now: float) -> tuple[Incident | None, NoticeKind | None]:
+    """Return the incident after a check (None when there is none) and the mail that is due now, if any."""
     if failing:
-        return _failing(incident, now)
-    return (None, None) if incident is None else _well(incident, now)
+        return _observe_failing(incident, now)
+    return (None, None) if incident is None else _observe_healthy(incident, now)
 
 
-def unknown(incident: Incident | None, now: float) -> Incident | None:
-    """The spell of what was changed and has delivered nothing since: there is nothing to say."""
+def observe_unknown(incident: Incident | None, now: float) -> Incident | None:
+    """Return the incident of a subscription that was changed and has delivered nothing since; no mail is due."""
     if incident is None:
         return None
-    over = now - incident.ended_at >= UNKNOWN_S if incident.told else _over(incident, now)
+    over = now - incident.ended_at >= FORGET_UNKNOWN_AFTER_S if incident.owner_notified else _is_over(incident, now)
     if incident.ended_at and over:
         return None
     return replace(incident, ended_at=incident.ended_at or now)
 
 
-def _failing(incident: Incident | None, now: float) -> tuple[Incident, Notice | None]:
-    if incident is None or _over(incident, now):
-        return Incident(began_at=now, speak_at=now + REMINDERS_S[0]), Notice.FAILING
+def _observe_failing(incident: Incident | None, now: float) -> tuple[Incident, NoticeKind | None]:
+    if incident is None or _is_over(incident, now):
+        return Incident(began_at=now, next_mail_at=now + REMINDER_INTERVALS_S[0]), NoticeKind.FAILING
     going_on = replace(incident, ended_at=0.0)
-    if now < incident.speak_at:
+    if now < incident.next_mail_at:
         return going_on, None
-    word = Notice.STILL_FAILING if incident.told else Notice.FAILING
-    wait_s = REMINDERS_S[min(incident.mails, len(REMINDERS_S) - 1)]
-    return replace(going_on, told=True, mails=incident.mails + 1, speak_at=now + wait_s), word
+    kind = NoticeKind.STILL_FAILING if incident.owner_notified else NoticeKind.FAILING
+    wait_s = REMINDER_INTERVALS_S[min(incident.mails, len(REMINDER_INTERVALS_S) - 1)]
+    return replace(going_on, owner_notified=True, mails=incident.mails + 1, next_mail_at=now + wait_s), kind
 
 
-def _well(incident: Incident, now: float) -> tuple[Incident | None, Notice | None]:
-    if incident.ended_at and not incident.told:
-        return (None, None) if _over(incident, now) else (incident, None)
+def _observe_healthy(incident: Incident, now: float) -> tuple[Incident | None, NoticeKind | None]:
+    if incident.ended_at and not incident.owner_notified:
+        return (None, None) if _is_over(incident, now) else (incident, None)
     ended = replace(incident, ended_at=now)
-    if not incident.told:
+    if not incident.owner_notified:
         return ended, None
-    silence_s = SILENCES_S[min(incident.mails - 1, len(SILENCES_S) - 1)]
-    return replace(ended, told=False, speak_at=now + silence_s), Notice.RECOVERED
+    pause_s = PAUSES_AFTER_RECOVERY_S[min(incident.mails - 1, len(PAUSES_AFTER_RECOVERY_S) - 1)]
+    return replace(ended, owner_notified=False, next_mail_at=now + pause_s), NoticeKind.RECOVERED
 
 
-def _over(incident: Incident, now: float) -> bool:
-    return incident.ended_at > 0 and now - incident.ended_at >= CALM_S
+def _is_over(incident: Incident, now: float) -> bool:
+    return incident.ended_at > 0 and now - incident.ended_at >= FLAP_WINDOW_S

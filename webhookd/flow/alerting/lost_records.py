@@ -1,4 +1,4 @@
-"""What a mail says of lost records: all of them counted, the newest ranges shown."""
+"""Lost records as a mail reports them: all are counted, only the newest ranges are shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from webhookd.flow.status.subscription_status import LostRange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostRecords:
-    """Ranges that Kafka no longer held: `count` of them with up to `records` in all, of which `ranges` are shown."""
+    """`count` ranges of offsets with up to `records` lost records in all; `ranges` are those to show."""
 
     ranges: tuple[LostRange, ...]
     count: int
@@ -16,6 +16,6 @@ class LostRecords:
 
 
 def summarise(ranges: Iterable[LostRange]) -> LostRecords | None:
-    """These ranges taken together; None when there are none."""
+    """Return the sum of these ranges; None when there are none."""
     found = tuple(ranges)
     return LostRecords(ranges=found, count=len(found), records=sum(item.count for item in found)) if found else None

@@ -1,4 +1,7 @@
-"""A mail as the outbox keeps it: plain text, and nothing in a header that could be taken for another one."""
+"""A plain-text mail as the outbox stores it, and the result for each recipient.
+
+Text from others goes through `one_line` before it gets into a subject: a line break there could add a header.
+"""
 
 import hashlib
 import re
@@ -7,14 +10,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 LINE_CHARACTERS = 200
-"""Of a name or an answer within a line; a subscription's name has no more."""
+"""The longest name or answer within a line; a subscription's name is never longer."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """One mail to all its recipients. `token` is what its Message-ID is made of, the same at every try."""
+    """One mail to all its recipients. Its Message-ID is made of `token`, so it is the same at every try."""
 
     token: str
     recipients: tuple[str, ...]
@@ -24,7 +27,7 @@ class Mail:
 
 
 class MailResult(StrEnum):
-    """What became of a mail for one recipient."""
+    """The result of sending a mail to one recipient; LATER means that it is tried again."""
 
     DELIVERED = "delivered"
     LATER = "later"
@@ -34,33 +37,33 @@ class MailResult(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientResult:
-    """What a try came to for one recipient; `tried` is False when it never was its turn."""
+    """The result of one try for one recipient; `tried` is False when the try ended before this recipient."""
 
     recipient: str
-    fate: MailResult
+    result: MailResult
     detail: str = ""
     tried: bool = True
 
 
-def left_over(settlements: Iterable[RecipientResult]) -> tuple[str, ...]:
-    """Whom the next try is for: first those whose turn it was not, so that nobody keeps the others from theirs."""
-    later = [item for item in settlements if item.fate is MailResult.LATER]
+def remaining_recipients(results: Iterable[RecipientResult]) -> tuple[str, ...]:
+    """Return the recipients of the next try: first those that this try did not reach, so that each gets its turn."""
+    later = [item for item in results if item.result is MailResult.LATER]
     return tuple(item.recipient for item in sorted(later, key=lambda item: item.tried))
 
 
-def given_up(settlements: Iterable[RecipientResult]) -> tuple[RecipientResult, ...]:
-    """The same where no other try is made for who might have got it later."""
+def given_up(results: Iterable[RecipientResult]) -> tuple[RecipientResult, ...]:
+    """Return the results with GIVEN_UP in place of LATER."""
     return tuple(
-        replace(item, fate=MailResult.GIVEN_UP) if item.fate is MailResult.LATER else item for item in settlements
+        replace(item, result=MailResult.GIVEN_UP) if item.result is MailResult.LATER else item for item in results
     )
 
 
 def token_of(subject_key: str, kind: str, at: float) -> str:
-    """The part of a Message-ID that tells this mail from all others."""
+    """Return the part of the Message-ID that is unique to this mail."""
     return hashlib.sha256(f"{subject_key}|{kind}|{at!r}".encode()).hexdigest()[:32]
 
 
 def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
-    """The text without line breaks and control characters, cut to the limit: others chose it."""
+    """Return the text without line breaks and control characters, cut to the limit; others have written it."""
     line = _UNPRINTABLE.sub(" ", text).strip()
     return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -1,6 +1,6 @@
-"""An e-mail address as it is handed to a mail server: `local@domain`, the domain in ASCII (IDNA 2008, `xn--…`).
+"""An e-mail address in the form that a mail server gets: `local@domain`, the domain in ASCII (IDNA 2008, `xn--…`).
 
-the part before the @      plain words with dots between them, or a quoted string (RFC 5322, 3.4.1); characters beyond
+the part before the @      words with dots between them, or a quoted string (RFC 5322, 3.4.1); characters beyond
                            ASCII need a mail server that offers SMTPUTF8 (RFC 6531)
 the domain                 a host name with a dot, `localhost`, or an IPv4 address in brackets
 """
@@ -16,7 +16,7 @@ from webhookd.errors import InvalidInput
 LOCAL_BYTES = 64
 DOMAIN_BYTES = 253
 ADDRESS_BYTES = 254
-"""RFC 5321, 4.5.3.1: what every mail server must take, and many take no more."""
+"""RFC 5321, 4.5.3.1: every mail server must accept this length, and many accept no more."""
 
 _WORD = r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\"(),:;<>@\[\\\].]+"
 _DOTTED = re.compile(rf"{_WORD}(?:\.{_WORD})*")
@@ -26,7 +26,7 @@ _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?![0-9]+\Z)[a-z
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailAddress:
-    """An address that a mail server can be given; `domain` is ASCII."""
+    """A valid address; `domain` is ASCII."""
 
     local: str
     domain: str
@@ -38,12 +38,12 @@ class MailAddress:
 
     @property
     def is_ascii(self) -> bool:
-        """Whether every mail server takes it."""
+        """Whether every mail server accepts it, also one without SMTPUTF8."""
         return self.local.isascii()
 
 
 def parse_address(text: str) -> MailAddress:
-    """The address; raises InvalidInput with the reason when no mail can ever be sent to it."""
+    """Return the address. Raises InvalidInput with the reason when no mail can ever be sent to it."""
     local, at, domain = text.rpartition("@")
     if not at:
         raise InvalidInput("is not an e-mail address: it has no @")

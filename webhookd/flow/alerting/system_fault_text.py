@@ -1,10 +1,10 @@
-"""What operators are told of the system's faults."""
+"""The texts of mails to operators about system faults, and the alerts with these mails."""
 
 from collections.abc import Mapping, Sequence
 
 from webhookd.flow.alerting.alert import Alert, AlertKind, write_alert
 from webhookd.flow.alerting.alert_text import LINE, Text, length, moment
-from webhookd.flow.alerting.incident import Incident, Notice
+from webhookd.flow.alerting.incident import Incident, NoticeKind
 from webhookd.flow.alerting.mail import one_line
 from webhookd.flow.monitoring.system_faults import SystemFault
 
@@ -12,74 +12,78 @@ DETAIL_CHARACTERS = 500
 
 MEANING: Mapping[str, tuple[str, str]] = {
     "kafka_unavailable": (
-        "The Kafka brokers do not answer. Nothing is read or committed; nothing is lost while Kafka keeps the records.",
-        "Look at the brokers and the network to them.",
+        "The Kafka brokers do not answer. webhookd reads and commits nothing. Nothing is lost while Kafka keeps the "
+        "records.",
+        "Check the brokers and the network to them.",
     ),
     "queue_unavailable": (
-        "Redis does not answer, or refuses writes. Nothing is dispatched. What was in flight is sent again when Redis "
-        "takes writes again.",
-        "Look at Redis: its process, memory and disk, the network to it, and whether the address leads to the primary.",
+        "Redis does not answer, or rejects writes. webhookd dispatches nothing. It sends the deliveries that were "
+        "in flight again when Redis accepts writes again.",
+        "Check Redis: its process, memory and disk, the network to it, and whether the address is that of the primary.",
     ),
     "store_unavailable": (
-        "The database does not answer. Deliveries go on under the configuration last read; the API answers with 503.",
-        "Look at Postgres: its process, its disk, its connections.",
+        "The database does not answer. Deliveries continue with the configuration that was read last. The API answers "
+        "with 503.",
+        "Check Postgres: its process, its disk, its connections.",
     ),
     "rows_refused": (
-        "The database answers and refuses rows: dead letters that a partition waits for, or what a status shows.",
-        "Look at the detail and at the ingest process' log; after an upgrade: did `webhookd migrate` run?",
+        "The database answers but rejects rows: dead letters for which a partition waits, or the status of a "
+        "subscription.",
+        "Check the detail and the log of the ingest process. After an upgrade, check that `webhookd migrate` was run.",
     ),
     "upkeep_delayed": (
-        "For an hour webhookd could not renew the offsets of a subscription that is off or offline. Brokers forget "
-        "them after their offset retention.",
-        "Look at the detail: the group's coordinator, or what webhookd's user may do with the group.",
+        "For an hour webhookd could not renew the offsets of a subscription that is inactive or offline. Brokers "
+        "delete them after their offset retention time.",
+        "Check the detail: the group's coordinator, or the rights of webhookd's Kafka user on the group.",
     ),
     "no_workers": (
-        "No worker takes tasks from a queue. What is dispatched there waits.",
+        "No worker consumes a queue. Tasks that are dispatched there wait.",
         "Start workers: `webhookd worker --queue first`, `webhookd worker --queue retry`.",
     ),
     "queue_stalled": (
-        "Tasks wait in a queue and no worker takes any. A worker may have gone deaf to Redis.",
-        "Restart the workers of that queue; start more if all of them are busy.",
+        "Tasks wait in a queue and no worker takes one. A worker may be stuck.",
+        "Restart the workers of that queue. Start more workers if all are busy.",
     ),
     "mail_undeliverable": (
-        "Mails do not get to every address in WEBHOOKD_OPERATOR_EMAILS; the log says what the mail server answers.",
-        "Set addresses that the mail server takes.",
+        "Mails do not reach every address in WEBHOOKD_OPERATOR_EMAILS. The log shows the mail server's answers.",
+        "Set addresses that the mail server accepts.",
     ),
     "mail_unavailable": (
-        "The mail server does not take mails. Alerts wait in the database and are sent when it does.",
-        "Look at the mail server, and at WEBHOOKD_SMTP_…",
+        "The mail server does not accept mails. Alerts wait in the database; webhookd sends them when the server "
+        "accepts mails again.",
+        "Check the mail server and the settings WEBHOOKD_SMTP_…",
     ),
 }
-"""By code: what it means, and what to do."""
+"""By fault code: what it means, and what to do."""
 
-UNKNOWN = ("A part of the system does not work.", "Look at /health and at the log.")
-"""Of a code that only another version of webhookd knows."""
+UNKNOWN = ("A part of the system does not work.", "Check /health and the log.")
+"""For an unknown code, which comes from another release of webhookd."""
 
 KINDS = {
-    Notice.FAILING: AlertKind.FAULT,
-    Notice.STILL_FAILING: AlertKind.FAULT_REMINDER,
-    Notice.RECOVERED: AlertKind.FAULT_OVER,
+    NoticeKind.FAILING: AlertKind.FAULT,
+    NoticeKind.STILL_FAILING: AlertKind.FAULT_REMINDER,
+    NoticeKind.RECOVERED: AlertKind.FAULT_OVER,
 }
 
 
 def fault_key(code: str) -> str:
-    """Under which key the spell of a fault is kept."""
+    """Return the key of the incident of a fault."""
     return f"fault:{code}"
 
 
-def fault_alert(word: Notice, fault: SystemFault, recipients: Sequence[str], now: float) -> Alert:
-    """The mail that says so to the operators."""
-    text = _over(fault, now) if word is Notice.RECOVERED else _there(word, fault, now)
-    return write_alert(fault_key(fault.code), KINDS[word], recipients, text, now)
+def fault_alert(kind: NoticeKind, fault: SystemFault, recipients: Sequence[str], now: float) -> Alert:
+    """Return the alert to the operators about this fault."""
+    text = _ended(fault, now) if kind is NoticeKind.RECOVERED else _lasting(kind, fault, now)
+    return write_alert(fault_key(fault.code), KINDS[kind], recipients, text, now)
 
 
-def remembered(code: str, incident: Incident) -> SystemFault:
-    """What can be said of a fault that another process saw, or this one before it started anew."""
+def fault_of(code: str, incident: Incident) -> SystemFault:
+    """Return the fault of an incident that another process has found, or this one before a restart."""
     return SystemFault(code=code, detail="", since=incident.began_at)
 
 
-def _there(word: Notice, fault: SystemFault, now: float) -> Text:
-    still = "still " if word is Notice.STILL_FAILING else ""
+def _lasting(kind: NoticeKind, fault: SystemFault, now: float) -> Text:
+    still = "still " if kind is NoticeKind.STILL_FAILING else ""
     meaning, to_do = MEANING.get(fault.code, UNKNOWN)
     detail = one_line(fault.detail, DETAIL_CHARACTERS)
     lines = [
@@ -95,9 +99,9 @@ def _there(word: Notice, fault: SystemFault, now: float) -> Text:
     return Text(f"[webhookd] system: {still}{fault.code}", "\n".join(lines) + "\n")
 
 
-def _over(fault: SystemFault, now: float) -> Text:
+def _ended(fault: SystemFault, now: float) -> Text:
     lines = [
-        "This fault of the system is over.",
+        "This system fault is over.",
         "",
         LINE.format("code:", fault.code),
         LINE.format("lasted:", f"{length(now - fault.since)}, since {moment(fault.since)}"),

@@ -1,1 +1,1 @@
-"""One HTTP attempt: the request, where it may go, what its result means and when to try again."""
+"""One HTTP attempt: the request, where it may be sent, what its result means, and when to try again."""

@@ -1,7 +1,7 @@
-"""What comes back to ingest about a delivery: how far it got, and why it stopped.
+"""The reports that workers send to ingest: how far a delivery has got, and why it stopped.
 
-Reports cross processes as msgpack arrays. A report only makes the commit earlier; it is never the only copy of a
-fact: a lost one costs a lease, not a record.
+They are sent as msgpack arrays. A report is never the only copy of a fact; it only makes a commit earlier. A lost
+report costs a lease, but no record.
 """
 
 from enum import IntEnum
@@ -10,7 +10,7 @@ import msgspec
 
 
 class ReportKind(IntEnum):
-    """What a report says; all but the first two end the delivery's attempt."""
+    """What is reported. All kinds but the first two end the attempt."""
 
     STARTED = 0
     PROGRESS = 1
@@ -22,9 +22,9 @@ class ReportKind(IntEnum):
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """One HTTP exchange as the activity log shows it. `head` and `body` are the response's bytes, capped.
+    """One HTTP exchange, as the activity log shows it. `head` and `body` are bytes of the response, up to a limit.
 
-    `error` is the failure's code, `detail` what webhookd says about it where there was no response.
+    `error` is the failure code; `detail` is webhookd's own text when there was no response.
     """
 
     at: float
@@ -37,11 +37,11 @@ class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """How far one attempt of a delivery got.
+    """How far one attempt of a delivery has got.
 
-    `done` counts the acknowledged batches since the attempt began and `sending_s` the time they took. `wait_s` is
-    the countdown of a scheduled retry, or how long an endpoint that refused asked to be left alone. `success` is the
-    last acknowledged exchange, `failure` the one that stopped.
+    `done` counts the batches acknowledged since the attempt began, and `sending_s` is the time that they took.
+    `wait_s` is the countdown of a scheduled retry, or the wait that an endpoint asked for when no retry is left.
+    `success` is the last acknowledged exchange, `failure` the one that stopped the attempt.
     """
 
     kind: ReportKind
@@ -54,12 +54,12 @@ class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     failure: LoggedExchange | None = None
 
 
-BELIEVED_S = 60.0
-"""A report takes seconds at most. What it says happened longer ago, or later than now, was told by a wrong clock."""
+PLAUSIBLE_AGE_S = 60.0
+"""A report arrives within seconds. An exchange with an older or a future time has a wrong clock."""
 
 
-def by_our_clock(report: Report, now: float) -> Report:
-    """The report with its exchanges' times as they can be: those of a worker whose clock is off become `now`."""
+def with_plausible_times(report: Report, now: float) -> Report:
+    """The report, with `now` in place of times that come from a wrong clock of the worker."""
     success, failure = _dated(report.success, now), _dated(report.failure, now)
     if success is report.success and failure is report.failure:
         return report
@@ -67,7 +67,7 @@ def by_our_clock(report: Report, now: float) -> Report:
 
 
 def _dated(exchange: LoggedExchange | None, now: float) -> LoggedExchange | None:
-    if exchange is None or now - BELIEVED_S <= exchange.at <= now:
+    if exchange is None or now - PLAUSIBLE_AGE_S <= exchange.at <= now:
         return exchange
     return msgspec.structs.replace(exchange, at=now)
 
@@ -77,10 +77,10 @@ _decoder = msgspec.msgpack.Decoder(list[Report])
 
 
 def encode(reports: list[Report]) -> bytes:
-    """The reports of one flush, for one ingest process."""
+    """Encode the reports of one flush for one ingest process."""
     return _encoder.encode(reports)
 
 
 def decode(blob: bytes) -> list[Report]:
-    """The reports of one flush. Raises msgspec.DecodeError for what another version wrote."""
+    """Decode the reports of one flush. Raises msgspec.DecodeError when another version encoded them."""
     return _decoder.decode(blob)

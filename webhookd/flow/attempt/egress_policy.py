@@ -1,8 +1,8 @@
-"""Which addresses a request may leave for: the public internet, and what the operator allows besides.
+"""Which IP addresses requests may be sent to: public ones, and those that the operator allows in addition.
 
-A function from address to a named reason, fed with the address that is about to be dialled. `ipaddress.is_global`
-is not enough: it is True for translated (64:ff9b::/96), tunnelled (2002::/16), multicast, site-local and
-v4-compatible addresses, behind each of which an internal one can stand.
+The check runs on the address that is about to be dialled, and names the reason of a refusal. `ipaddress.is_global` is
+not enough: it is True for translated (64:ff9b::/96), tunnelled (2002::/16), multicast, site-local and IPv4-compatible
+addresses, each of which can lead to an internal address.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# The first network that holds the address names the reason.
+# The first network that contains the address gives the reason.
 _REFUSED_V4: tuple[tuple[IPv4Network, str], ...] = tuple(
     (IPv4Network(network), reason)
     for network, reason in (
@@ -19,7 +19,7 @@ _REFUSED_V4: tuple[tuple[IPv4Network, str], ...] = tuple(
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "shared"),  # carriers' NAT; also a cloud's metadata service
         ("127.0.0.0/8", "loopback"),
-        ("168.63.129.16/32", "cloud_platform"),  # Azure's host agent, on an address that looks public
+        ("168.63.129.16/32", "cloud_platform"),  # Azure's host agent, although the address looks public
         ("169.254.0.0/16", "link_local"),  # metadata services
         ("172.16.0.0/12", "private"),
         ("192.0.0.0/24", "protocol_assignment"),
@@ -57,14 +57,14 @@ _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
 
 
 def parse_networks(networks: Sequence[str]) -> tuple[Network, ...]:
-    """The networks an operator wrote in CIDR form (or single addresses); raises `ValueError` for anything else."""
+    """Parse networks in CIDR form, and single addresses. Raises ValueError for anything else."""
     return tuple(ip_network(network.strip(), strict=False) for network in networks)
 
 
-def refusal(address: Address, allowed_networks: Sequence[Network]) -> str | None:
-    """Why nothing may be sent to this address, in one word; None when it may.
+def refusal_reason(address: Address, allowed_networks: Sequence[Network]) -> str | None:
+    """The code of the reason why nothing may be sent to this address; None when it is allowed.
 
-    An IPv4 address mapped into IPv6 is judged as the IPv4 address that is really dialled.
+    An IPv4-mapped IPv6 address is checked as the IPv4 address that is really dialled.
     """
     dialled = _unwrapped(address)
     if any(dialled in network or address in network for network in allowed_networks):

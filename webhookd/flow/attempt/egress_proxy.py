@@ -1,10 +1,10 @@
-"""An egress proxy: what is asked of it for each connection (CONNECT, RFC 9110 §9.3.6), and what its answer means.
+"""The egress proxy: the CONNECT request for each connection (RFC 9110 §9.3.6), and what its response means.
 
-answer so far                                   passage
-beginning of an HTTP/1.x head, 1xx heads        None: more must arrive
-2xx                                             OPENED: what follows is the endpoint's
-any other status                                Barred proxy_refused
-no HTTP, a head past the bound, bytes behind 2xx    Barred proxy_failed
+response so far                                        result
+the start of an HTTP/1.x head, or only 1xx heads       None: more bytes must arrive
+2xx                                                    TunnelOpened: the following bytes come from the endpoint
+any other status                                       TunnelRefused, proxy_refused
+not HTTP, a head above the limit, bytes after a 2xx    TunnelRefused, proxy_failed
 """
 
 import re
@@ -21,36 +21,36 @@ from webhookd.flow.attempt.target import Target
 SETTING = "egress_proxy"
 
 _URL = re.compile(
-    r"http://(?:(?P<login>[^@/?#]*)@)?(?P<place>(?:\[[^\]@/?#]+\]|[^:\[\]@/?#]+):[0-9]+)/?", re.IGNORECASE
+    r"http://(?:(?P<login>[^@/?#]*)@)?(?P<authority>(?:\[[^\]@/?#]+\]|[^:\[\]@/?#]+):[0-9]+)/?", re.IGNORECASE
 )
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _START = b"HTTP/1."
 _END_OF_HEAD = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: ([^\r\n]*))?(?:\r\n.*)?", re.DOTALL)
 _UNPRINTABLE = re.compile(r"[^ -~]")
-_REASON_CHARS = 80  # of the proxy's own words, which end up in logs and activity
+_REASON_CHARS = 80  # of the proxy's reason phrase, which is logged and shown in the activity
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelOpened:
-    """The proxy has connected; the endpoint is at the other end."""
+    """The proxy has connected to the endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelRefused:
-    """There is no way through; `detail` is for people."""
+    """The proxy has not connected; `detail` explains it to people."""
 
     code: FailureCode
     detail: str
 
 
-Passage = TunnelOpened | TunnelRefused
+ConnectResult = TunnelOpened | TunnelRefused
 OPENED: Final = TunnelOpened()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressProxy:
-    """Where every connection goes first. Never shows its credentials."""
+    """The proxy that every connection goes through. Its representation never shows the credentials."""
 
     host: str
     port: int
@@ -58,51 +58,51 @@ class EgressProxy:
 
     @classmethod
     def parse(cls, url: str) -> "EgressProxy":
-        """The proxy a URL names: `http://host:port`, with `user:password@` before the host if it wants them.
+        """The proxy of a URL: `http://host:port`, or `http://user:password@host:port`.
 
-        Raises UnusableSetting, whose text repeats nothing of the URL: a password may stand anywhere in it.
+        Raises UnusableSetting. Its text repeats nothing of the URL, since a password may stand anywhere in it.
         """
         found = _URL.fullmatch(url)
         if found is None:
             _refuse('is not of the form http://host:port or http://user:password@host:port ("%40" is an @ in them)')
         try:
-            target = Target.parse(f"http://{found['place']}/")
+            target = Target.parse(f"http://{found['authority']}/")
         except InvalidInput as error:
             _refuse(str(error))
         return cls(host=target.host, port=target.port, authorization=_basic(found["login"] or ""))
 
     def request(self, host: str, port: int) -> bytes:
-        """What asks for a connection to this host, which must be a `Target`'s."""
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", f"User-Agent: webhookd/{__version__}"]
+        """The CONNECT request for this host, which must come from a `Target`."""
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", f"User-Agent: webhookd/{__version__}"]
         if self.authorization is not None:
             lines.append(f"Proxy-Authorization: {self.authorization}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
-def read_connect_answer(arrived: bytes, head_bytes: int) -> Passage | None:
-    """What all the bytes that came from the proxy so far amount to; None while more must arrive.
+def read_connect_answer(arrived: bytes, head_bytes: int) -> ConnectResult | None:
+    """The result, from all bytes that have arrived from the proxy so far; None while more must arrive.
 
-    Nothing may stand behind a 2xx head, whatever length it announces: no endpoint speaks before it is asked.
+    No bytes may follow a 2xx head, whatever Content-Length it has: an endpoint sends nothing before it gets a request.
     """
     rest = arrived
     while True:
-        head, end, behind = rest.partition(_END_OF_HEAD)
+        head, end, after = rest.partition(_END_OF_HEAD)
         found = _STATUS_LINE.fullmatch(head)
         if not _START.startswith(rest[: len(_START)]) or (end and found is None):
             return TunnelRefused(FailureCode.PROXY_FAILED, "the proxy's answer is not HTTP")
-        if len(arrived) - len(behind) > head_bytes:
+        if len(arrived) - len(after) > head_bytes:
             return TunnelRefused(FailureCode.PROXY_FAILED, "the head of the proxy's answer is too large")
         if found is None or not end:
             return None
         status = int(found[1])
         if status == 101 or status >= 200:
             break
-        rest = behind
+        rest = after
     if not 200 <= status < 300:
         return TunnelRefused(FailureCode.PROXY_REFUSED, f"the proxy answered {status} {_readable(found[2])}".rstrip())
-    if behind:
-        return TunnelRefused(FailureCode.PROXY_FAILED, "the proxy sent bytes that nobody asked for")
+    if after:
+        return TunnelRefused(FailureCode.PROXY_FAILED, "the proxy sent bytes after its answer")
     return OPENED
 
 

@@ -1,4 +1,4 @@
-"""A header of a subscription: its syntax, which names are ours, and its masked form."""
+"""A header of a subscription: its syntax, the names that webhookd reserves, and its masked form."""
 
 import re
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 from webhookd.errors import InvalidInput
 
 MASK: Final = "****"
-"""What is shown instead of every value: fixed, so that it tells nothing, not even a length."""
+"""Shown in place of every value. It is the same for all values, so that it does not even reveal their length."""
 
 HEADER_BYTES: Final = 8 * 1024
-"""Name and value together; servers refuse longer lines."""
+"""The limit of name and value together; servers refuse longer lines."""
 
-OURS: Final = frozenset(
+RESERVED_NAMES: Final = frozenset(
     {
         "accept-encoding",
         "connection",
@@ -28,22 +28,22 @@ OURS: Final = frozenset(
         "upgrade",
     }
 )
-"""Names that decide how the request is framed and routed, what its body is, or that the answer is not compressed."""
+"""These decide how a request is framed and routed, what its body is, or that the response is not compressed."""
 
-OUR_PREFIXES: Final = ("proxy-", "webhook-")
+RESERVED_PREFIXES: Final = ("proxy-", "webhook-")
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """The name and the value of `Name: value`; raises InvalidInput, whose text never quotes the value."""
+    """The name and the value of `Name: value`. Raises InvalidInput, whose text never contains the value."""
     name, colon, value = text.partition(":")
     if not colon:
         raise InvalidInput('is not of the form "Name: value"')
     if not _NAME.fullmatch(name):
         raise InvalidInput("has a name that is no HTTP token")
-    if name.lower() in OURS or name.lower().startswith(OUR_PREFIXES):
+    if name.lower() in RESERVED_NAMES or name.lower().startswith(RESERVED_PREFIXES):
         raise InvalidInput(f"{name} cannot be set: webhookd sets it itself")
     if not _VALUE.fullmatch(value):
         raise InvalidInput("has a value with line breaks, control characters or characters outside Latin-1")
@@ -53,10 +53,10 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def mask(name: str) -> str:
-    """The header as every answer shows it: `X-Api-Key: ****`."""
+    """The header as every API response shows it: `X-Api-Key: ****`."""
     return f"{name}: {MASK}"
 
 
 def is_masked(value: str) -> bool:
-    """Whether the value is the one an answer shows, so that its sender means the stored one."""
+    """Whether the value is the mask. A client that sends it keeps the stored value."""
     return value == MASK

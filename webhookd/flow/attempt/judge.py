@@ -1,13 +1,13 @@
-"""What one exchange means for its batch: acknowledged, to be tried again, or given up.
+"""The verdict on one exchange: its batch is acknowledged, tried again, or given up.
 
 class       outcome                                       verdict
 success     2xx                                           Delivered
 gone        410                                           Refused GONE: the subscription is switched off
-permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same answer
-retryable   anything else: no answer, 408, 425, 429, 5xx  RetryAt, after the algorithm's wait or a longer Retry-After,
-                                                          as long as failures ≤ max_retries
-                                                          Refused EXHAUSTED after that, and at once on a probe: a held
-                                                          lane waits for its next probe instead
+permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same response
+retryable   anything else: no response, 408, 425, 429,    RetryAt, after the algorithm's wait or a longer Retry-After,
+            5xx                                           as long as failures ≤ max_retries. After that Refused
+                                                          EXHAUSTED. A probe is Refused EXHAUSTED at once, since its
+                                                          lane waits for the next probe instead
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from webhookd.flow.subscription import Retry
 GONE_STATUS = 410
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 SLOW_DOWN = frozenset({"http_429", "http_503"})
-"""The endpoint asks for fewer requests: its lane rests between deliveries (flow/settlement/in_flight.py)."""
+"""The endpoint asks for fewer requests: its lanes pause between deliveries (flow/settlement/lane_updates.py)."""
 
 
 class Refusal(StrEnum):
@@ -34,7 +34,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The endpoint acknowledged."""
+    """The endpoint acknowledged the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """There is no retry; `wait_s` is how long the endpoint asked to be left alone, 0 if it did not."""
+    """The batch is not tried again. `wait_s` is the wait that the endpoint asked for, 0 if it did not."""
 
     code: str
     why: Refusal
@@ -59,7 +59,7 @@ DELIVERED = Delivered()
 
 
 def acknowledged(outcome: Outcome) -> bool:
-    """Whether the endpoint took the batch (RFC 9110 §15.3: any 2xx)."""
+    """Whether the endpoint acknowledged the batch (RFC 9110 §15.3: any 2xx)."""
     return type(outcome) is Response and 200 <= outcome.status < 300
 
 
@@ -73,33 +73,36 @@ def judge(
     wall_now: float,
     time_scale: float = 1.0,
 ) -> Verdict:
-    """The verdict on one exchange; `failures` counts this batch's failures in a row, this one not included."""
+    """The verdict on one exchange.
+
+    `failures` counts the failures of the batch in a row, without this one. `chance` is a random number in [0, 1).
+    """
     if acknowledged(outcome):
         return DELIVERED
-    code = code_of(outcome)
+    code = failure_code(outcome)
     asked_s = _asked_s(outcome, wall_now)
-    lasting = _lasting(outcome)
-    if lasting is not None:
-        return Refused(code, lasting, asked_s)
+    permanent = _permanent(outcome)
+    if permanent is not None:
+        return Refused(code, permanent, asked_s)
     if probe or failures >= policy.max_retries:
         return Refused(code, Refusal.EXHAUSTED, asked_s)
     wait_s = retry.wait_s(policy.algorithm, failures + 1, chance) * time_scale
     return RetryAt(max(wait_s, asked_s), code)
 
 
-def code_of(outcome: Outcome) -> str:
-    """The failure's one word: `http_503`, or what kept an answer from coming."""
+def failure_code(outcome: Outcome) -> str:
+    """The code of a failure: `http_503`, or why there was no response."""
     return str(outcome.code) if isinstance(outcome, Failure) else f"http_{outcome.status}"
 
 
-def _lasting(outcome: Outcome) -> Refusal | None:
-    """Why trying the same request again cannot help; None where it may."""
+def _permanent(outcome: Outcome) -> Refusal | None:
+    """Why the same request cannot succeed when it is tried again; None when it may."""
     if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
         return None
     return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT
 
 
 def _asked_s(outcome: Outcome, wall_now: float) -> float:
-    """What `Retry-After` asks for, up to an hour."""
+    """The wait that `Retry-After` asks for, up to an hour; 0 without one."""
     asked_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
     return min(asked_s or 0.0, retry.LONGEST_RETRY_AFTER_S)

@@ -1,14 +1,14 @@
-"""What is read out of a response's raw head, only when somebody asks."""
+"""Reads fields from the raw head of a response. Heads are kept raw and parsed only when a field is needed."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT_S = 365 * 86400.0
-"""What a longer or absurd `Retry-After` comes down to; whoever retries has a smaller bound of his own."""
+"""The limit of a `Retry-After`. Callers that retry have smaller limits of their own."""
 
 
 def parse_head(head: bytes) -> list[str]:
-    """The header lines of a raw head, without its status line; folded lines are joined to the line they continue."""
+    """The header lines of a raw head, without its status line. Folded lines are joined to the lines they continue."""
     lines: list[str] = []
     for line in head.decode("latin-1").split("\r\n")[1:]:
         if line[:1] in {" ", "\t"} and lines:
@@ -29,9 +29,9 @@ def field_value(head: bytes, name: str) -> str | None:
 
 
 def retry_after_s(head: bytes, now: float) -> float | None:
-    """How long `Retry-After` asks to wait, from `now` (seconds since the epoch); None when absent or unreadable.
+    """The wait of `Retry-After` in seconds, from `now` (seconds since the epoch); None when it is absent or malformed.
 
-    Reads both forms, seconds and date. A date that has passed is 0.
+    Both forms are read, seconds and date. A date in the past gives 0.
     """
     value = field_value(head, "retry-after")
     if not value:
@@ -47,7 +47,7 @@ def retry_after_s(head: bytes, now: float) -> float | None:
 
 
 def ends_with_connection(head: bytes) -> bool:
-    """Whether only the end of the connection ends the body: neither a length nor chunks announce it."""
+    """Whether only the end of the connection ends the body: it has neither a length nor chunks."""
     coding = field_value(head, "transfer-encoding")
     if coding is not None:
         return coding.rpartition(",")[2].strip().lower() != "chunked"

@@ -1,7 +1,7 @@
-"""Where requests go: a URL taken apart and checked once, and the part of the request head that never changes.
+"""The endpoint of a subscription: its URL, parsed and checked once, and the constant part of the request head.
 
-The check is about syntax only. Whether the address behind the host may be dialled is decided when it is known, in
-`webhookd.flow.attempt.egress_policy`: resolvers read too many spellings of an address for a check on strings to hold.
+The check is about syntax only. Whether the address of the host may be dialled is decided when the address is known, in
+`webhookd.flow.attempt.egress_policy`: resolvers accept too many spellings of an address for a check of the text.
 """
 
 import re
@@ -20,8 +20,8 @@ MAX_URL_CHARS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _UNPRINTABLE_OR_SPACE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
-_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")  # no scope: a scoped address is nobody else's endpoint
-# Underscores are no host name's, but compose files and internal DNS are full of them.
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")  # no scope id: a scoped address is local to this machine
+# Underscores are not allowed in host names, but compose files and internal DNS often use them.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -29,7 +29,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An endpoint: what is dialled (`host` without brackets, lower case, IDNA) and what the request line says."""
+    """An endpoint: what is dialled (`host` in lower case and IDNA, without brackets) and the request line."""
 
     tls: bool
     host: str
@@ -39,7 +39,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> "Target":
-        """The target a URL names; raises `InvalidInput` (field `url`) with the reason when it names none."""
+        """The target of a URL. Raises InvalidInput (field `url`) with the reason when the URL is not usable."""
         parts = _split(url)
         host = _host(parts)
         port = _port(parts)
@@ -54,10 +54,10 @@ class Target:
 
 
 def request_head(target: Target, headers: Sequence[tuple[str, str]], content_type: str) -> bytes:
-    """All of a request's head that is the same each time, up to and with the last CRLF.
+    """The part of the request head that is the same for each request; it ends with a CRLF.
 
-    The caller appends its own header lines (`webhook-id`, `Content-Length` …), an empty line and the body. A
-    `User-Agent` or `Accept` among `headers` replaces the default. Raises `InvalidInput` (field `headers`) for what
+    The caller appends further header lines (`webhook-id`, `Content-Length` …), an empty line and the body. A
+    `User-Agent` or `Accept` in `headers` replaces the default. Raises InvalidInput (field `headers`) for a header that
     would break the framing.
     """
     given = {name.lower() for name, _ in headers}

@@ -1,4 +1,4 @@
-"""A batch: exactly one HTTP request, rendered; and the payload that holds the batches of a delivery."""
+"""A batch: one rendered HTTP request body; and the payload that holds the batches of a delivery."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Batch(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """Exactly one request. `webhook_id` is a digest of what is in it."""
+    """Exactly one request. `webhook_id` is a digest of its contents."""
 
     webhook_id: str
     records: int
@@ -18,10 +18,10 @@ _batches = msgspec.msgpack.Decoder(list[Batch])
 
 
 def encode_batches(batches: Sequence[Batch]) -> bytes:
-    """The payload that is kept beside the task."""
+    """The payload: what the coordination store holds of a delivery."""
     return _encoder.encode(batches)
 
 
 def decode_batches(payload: bytes) -> list[Batch]:
-    """The batches of a payload. Raises msgspec.DecodeError for what another version wrote."""
+    """The batches of a payload. Raises msgspec.DecodeError for another format."""
     return _batches.decode(payload)

@@ -14,7 +14,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Envelope:
-    """Renders the records of one lane; what is the same for all of them is rendered once."""
+    """Renders the records of one lane; the part that is the same for all of them is rendered once."""
 
     __slots__ = ("_prefix",)
 
@@ -24,7 +24,7 @@ class Envelope:
     def render(
         self, offset: int, timestamp_ms: int, key: bytes | None, headers: Headers | None, value: bytes | None
     ) -> bytes:
-        """One element of `messages`. `value` must be JSON already (a tombstone becomes null)."""
+        """One element of `messages`. `value` must be valid JSON; None (a tombstone) becomes null."""
         return b'%b%d,"timestamp":%d,"key":%b,"headers":%b,"value":%b}' % (
             self._prefix,
             offset,
@@ -35,18 +35,18 @@ class Envelope:
         )
 
 
-def body(fragments: Iterable[bytes]) -> bytes:
-    """The whole request body for rendered records in their order."""
-    return _HEAD + b",".join(fragments) + _TAIL
+def body(rendered: Iterable[bytes]) -> bytes:
+    """The request body for rendered records, in their order."""
+    return _HEAD + b",".join(rendered) + _TAIL
 
 
 def overhead_bytes(records: int) -> int:
-    """By how much a body is longer than the records rendered in it."""
+    """How many bytes longer a body is than its rendered records."""
     return len(_HEAD) + len(_TAIL) + records - 1
 
 
 def _text(raw: bytes) -> bytes:
-    """A JSON string, or `{"base64": "…"}` where the bytes are not UTF-8."""
+    """A JSON string, or `{"base64": "…"}` if the bytes are not UTF-8."""
     try:
         return _encode(raw.decode())
     except UnicodeDecodeError:

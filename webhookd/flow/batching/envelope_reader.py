@@ -1,9 +1,9 @@
-"""Reads records back out of a rendered request body (flow/batching/envelope.py), each value as its exact bytes.
+"""Reads the records of a rendered request body (flow/batching/envelope.py), each value as its exact bytes.
 
-A value is never decoded here: it was accepted once, and another parser may refuse what the first one accepted (escapes
-of half a surrogate pair, deep nesting, numbers beyond a double). Its end is found by its brackets and strings alone.
+Values are not decoded: they were accepted before, and another parser may refuse what the first one accepted (escapes
+of half a surrogate pair, deep nesting, numbers beyond a double). Brackets and strings are enough to find their ends.
 
-A tombstone and a record whose value is exactly `null` are rendered alike; both come back as tombstones.
+A tombstone and a record with the value `null` are rendered alike; both are read as tombstones.
 """
 
 import base64
@@ -21,20 +21,20 @@ _HEAD = re.compile(
     rb'"headers":(\[(?:\[%b,%b\],?)*+\]),"value":' % (_STRING, _BYTES, _STRING, _BYTES),
     re.DOTALL,
 )
-"""What the envelope writes before a value, from the bracket or comma before the record."""
+"""What the envelope writes before a value, beginning with the bracket or comma before the record."""
 
 _PLAIN = rb'[^"\[\]{}]++|%b' % _STRING
 _FLAT = rb"[\[{](?:%b)*+[\]}]" % _PLAIN
 _NESTED = rb"[\[{](?:%b|%b)*+[\]}]" % (_PLAIN, _FLAT)
 _BRACKET = re.compile(rb"(?:%b|%b)*+([\[\]{}])" % (_PLAIN, _NESTED), re.DOTALL)
-"""Up to the next bracket that is not inside a string. Containers at most two deep are skipped as a whole: each step of
-the search costs Python more than the bytes it covers."""
+"""Up to the next bracket that is not inside a string. Containers at most two deep are skipped as a whole, because each
+search step costs more in Python than the bytes that it covers."""
 
 _FIRST = len(b'{"messages":')
 
 
 class _Base64(msgspec.Struct, forbid_unknown_fields=True):
-    """Bytes that are not UTF-8, as the envelope shows them."""
+    """Bytes that are not UTF-8, as the envelope renders them."""
 
     base64: str
 
@@ -48,7 +48,7 @@ _pairs = msgspec.json.Decoder(list[tuple[str, _Shown]]).decode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedRecord:
-    """One element of `messages`, its parts as Kafka gave them."""
+    """One element of `messages`; its parts are those of the Kafka record."""
 
     topic: str
     partition: int
@@ -85,7 +85,7 @@ def _record(head: "re.Match[bytes]", value: bytes) -> ParsedRecord:
 
 
 def _value_end(body: bytes, at: int) -> int:
-    """Where the object that the value at `at` is the last part of is closed."""
+    """The offset of the bracket that closes the record whose value begins at `at`: the value is its last field."""
     depth = 0
     while depth >= 0:
         bracket = _BRACKET.match(body, at)

@@ -1,26 +1,23 @@
 """A lane: one subscription × one topic-partition; the unit of order, back-pressure and commit.
 
-state      reads  dispatches                  leaves it when
-FLOWING    yes    all that is ready           a delivery is exhausted → HELD (unless dead letters are asked for)
-HELD       no     nothing                     its probe is due → PROBING
-PROBING    yes    one batch, one attempt      it succeeds → FLOWING, it fails → HELD for longer
-
-A lane is *troubled* while the batch at its watermark has failed, or cost a worker its life: it sends that batch alone,
-so that what is counted belongs to one batch. What must outlive the process is its memo
-(flow/offsets/commit_metadata.py).
+A lane has at most one delivery in flight, which keeps the order of its records. Its circuit breaker
+(circuit_breaker.py) says whether it reads and dispatches. While the batch at its watermark has failed, or a worker was
+lost while it sent that batch, the lane sends that batch alone: what is counted then belongs to one batch. The metadata
+of its commits (flow/offsets/commit_metadata.py) holds what must outlive the process.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
-from webhookd.errors import FilterFault, UndecodableRecord
+from webhookd.errors import FilterFault
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.circuit_breaker import CircuitBreaker, CircuitState
 from webhookd.flow.batching.endpoint_latency import EndpointLatency
 from webhookd.flow.batching.envelope import Envelope, body, overhead_bytes
+from webhookd.flow.batching.message import UNDECODABLE, Matching, Message, dead_letter_of, is_decodable
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.batching.undecodable_records import UndecodableRun, description
 from webhookd.flow.batching.webhook_id import WebhookIds
@@ -29,61 +26,17 @@ from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.ledger import UNREAD, Ledger
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
-if TYPE_CHECKING:  # a lane knows its delivery, and the delivery its lanes
-    from webhookd.flow.dispatch.delivery import Delivery
+RECENT_SUCCESS_S = 60.0
+"""An endpoint counts as healthy for this long after a success. After that the next first attempt goes to the queue for
+retries, where threads are kept for endpoints that may hang."""
 
-
-_UNREADABLE = (UndecodableRecord, SystemError, ValueError)
-"""What one record can make its reading raise: confluent-kafka answers a header name that is not UTF-8 with a
-SystemError. The record is put aside; anything else is a fault of ours and stops the subscription."""
-
-
-PROVEN_S = 60.0
-"""An endpoint counts as healthy for this long after a success. After a longer silence the next first attempt goes with
-the retries, where threads are kept for endpoints that may hang."""
-
-
-class CircuitState(Enum):
-    """Whether a lane reads and dispatches; see the table above."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class Message(Protocol):
-    """What the hot path asks of a Kafka message; confluent_kafka.Message has it, and so have the tests' records."""
-
-    def offset(self) -> int | None:
-        """The offset in its partition."""
-
-    def timestamp(self) -> tuple[int, int]:
-        """The kind of timestamp, and milliseconds since the epoch."""
-
-    def key(self) -> bytes | None:
-        """The key, if there is one."""
-
-    def value(self) -> bytes | None:
-        """The value; None is a tombstone."""
-
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        """The headers in their order."""
-
-
-class Matching(Protocol):
-    """What decides whether a record is delivered."""
-
-    def matches(self, value: bytes | None) -> bool:
-        """Whether all filters say yes.
-
-        Raises UndecodableRecord for what is not JSON in UTF-8, and FilterFault when the filters cannot tell.
-        """
+DeliveryT = TypeVar("DeliveryT")
 
 
 class RenderedRecord(msgspec.Struct, frozen=True, gc=False):
     """A rendered record that waits for its batch; `read_at` is monotonic seconds.
 
-    Unknown to the garbage collector, which would otherwise walk over all that wait again and again.
+    The garbage collector does not track it: otherwise each collection would walk over all that wait.
     """
 
     offset: int
@@ -91,8 +44,12 @@ class RenderedRecord(msgspec.Struct, frozen=True, gc=False):
     read_at: float
 
 
-class Lane:
-    """The state of one lane; owned by the ingest loop, not thread-safe."""
+class Lane(Generic[DeliveryT]):
+    """The state of one lane; owned by the ingest loop, not thread-safe.
+
+    `delivery` is what is in flight. The lane only needs to know whether there is one: its type is a parameter, so that
+    deliveries can refer to lanes without a cycle.
+    """
 
     def __init__(
         self,
@@ -101,131 +58,129 @@ class Lane:
         *,
         epoch: str,
         throughput: ThroughputEstimate,
-        request_time: EndpointLatency | None = None,
+        endpoint_latency: EndpointLatency | None = None,
         version: int = 0,
     ) -> None:
         self.subscription_id = subscription_id
         self.partition = partition
-        self.key = str(partition)
-        self.place = (partition.topic, partition.number)
-        self.slot = f"{subscription_id}/{partition}"
+        self.name = str(partition)
+        self.claim_key = f"{subscription_id}/{partition}"
         self.epoch = epoch
-        self.throughput = throughput
         self.version = version
-        self.request_time = request_time or EndpointLatency()
+
         self.ledger = Ledger()
         self.waiting: deque[RenderedRecord] = deque()
         self.returned: deque[Batch] = deque()
-        self.bytes_held = 0
-        self.aside_bytes = 0
-        self.no_room = False
-        self.run = UndecodableRun()
+        self.buffered_bytes = 0
+        self.dead_letter_bytes = 0
+        self.dead_letters_full = False
+        self.undecodable_run = UndecodableRun()
         self._dead_letters: dict[int, int] = {}
-        self.delivery: Delivery | None = None
-        self.state = CircuitState.CLOSED
-        self.failed_probes = 0
-        self.probe_at = 0.0
+
         self.paused = False
-        self.alone = False
-        self.slow = 0
-        self.rest_until = 0.0
-        self.adrift = False
-        self.end = UNREAD
+        self.awaiting_seek = False
+        self.end_offset = UNREAD
+
         self.committed: OffsetAndMetadata | None = None
-        self.known = True
-        self.confirmed = True
+        self.position_known = True
+        self.topic_confirmed = True
         self.topic_id = ""
+
+        self.delivery: DeliveryT | None = None
+        self.circuit = CircuitBreaker()
         self.failures = 0
-        self.deaths = 0
-        self.failing_since = 0.0
-        self.rest_s = 0.0
+        self.worker_losses = 0
+        self.throughput = throughput
+        self.endpoint_latency = endpoint_latency or EndpointLatency()
+        self.slow_deliveries = 0
+        self.send_alone = False
+        self.dispatch_not_before = 0.0
+        self.cool_down_s = 0.0
+
         self._envelope = Envelope(partition.topic, partition.number)
-        self._identity = WebhookIds(subscription_id, partition.topic, partition.number)
+        self._webhook_ids = WebhookIds(subscription_id, partition.topic, partition.number)
 
     @property
-    def free(self) -> bool:
-        """Whether it may dispatch: nothing in flight, not held after a failure, and its past is known."""
-        return self.delivery is None and self.state is not CircuitState.OPEN and self.known
+    def can_dispatch(self) -> bool:
+        """Whether it may dispatch: nothing is in flight, its circuit is not open, and its position is known."""
+        return self.delivery is None and self.circuit.state is not CircuitState.OPEN and self.position_known
 
     @property
-    def holds_work(self) -> bool:
+    def has_work(self) -> bool:
         """Whether anything waits to be dispatched."""
         return bool(self.waiting or self.returned)
 
     @property
-    def troubled(self) -> bool:
-        """Whether the batch at its watermark failed before, or cost a worker its life."""
-        return self.failures > 0 or self.deaths > 0
-
-    @property
     def failing(self) -> bool:
-        """Whether its last exchange failed: it may hold a worker's thread for a whole deadline."""
-        return self.troubled or self.state is not CircuitState.CLOSED
+        """Whether the batch at its watermark has failed or lost a worker: it may hold a thread for a whole deadline."""
+        return self.failures > 0 or self.worker_losses > 0 or self.circuit.state is not CircuitState.CLOSED
 
     @property
-    def displaced(self) -> bool:
-        """Whether its consumer is not where it has to read on: not so while it looks ahead on purpose."""
-        return self.adrift and self.run.ahead is None
+    def seek_due(self) -> bool:
+        """Whether its consumer must be moved to where the lane reads on; not while it looks ahead."""
+        return self.awaiting_seek and self.undecodable_run.lookahead_offset is None
 
-    def proven(self, now: float) -> bool:
-        """Whether its endpoint answered well lately: only then does it go to the queue for first attempts.
+    def recently_succeeded(self, now: float) -> bool:
+        """Whether it is not failing and its endpoint succeeded lately: then it uses the queue for first attempts.
 
-        A success of any lane of the subscription says so of all that are not failing: they have one endpoint.
+        A success of any lane of the subscription counts, since all have one endpoint.
         """
-        return not self.failing and now - self.request_time.succeeded_at < PROVEN_S
+        return not self.failing and now - self.endpoint_latency.succeeded_at < RECENT_SUCCESS_S
 
     @property
-    def mark(self) -> OffsetAndMetadata | None:
-        """What is to be committed; None before the first record was looked at.
+    def committable(self) -> OffsetAndMetadata | None:
+        """What to commit; None before the first record was read.
 
-        And None while its past is not known, or its topic is not confirmed to be the one that was read: a commit would
-        move the position of the one that was made in its place.
+        And None while its position is not known, or the topic is not confirmed to be the one that was read: after a
+        topic was deleted and recreated, a commit would move the position in the new one.
         """
         watermark = self.ledger.watermark
-        if watermark == UNREAD or not (self.known and self.confirmed):
+        if watermark == UNREAD or not (self.position_known and self.topic_confirmed):
             return None
-        probes = 0 if self.state is CircuitState.CLOSED else self.failed_probes
+        circuit, run = self.circuit, self.undecodable_run
         metadata = CommitMetadata(
             topic_id=self.topic_id,
-            failures=self.failures,
-            deaths=self.deaths,
-            probes=probes,
-            since=self.failing_since,
+            failed_attempts=self.failures,
+            worker_losses=self.worker_losses,
+            failed_probes=0 if circuit.state is CircuitState.CLOSED else circuit.failed_probes,
+            failing_since=circuit.failing_since,
             version=self.version,
-            unreadable=self.run.count if self.run.too_long else 0,
+            undecodable=run.count if run.too_long else 0,
         )
         return OffsetAndMetadata(watermark, metadata)
 
-    def recall(self, metadata: CommitMetadata, now: float) -> None:
-        """Go on where the process before this one was: with its failures counted, and held if it was.
+    def restore(self, metadata: CommitMetadata, now: float) -> None:
+        """Go on where the process before this one was: with its failures counted, and its circuit open if it was.
 
-        What its owner has changed since is tried afresh; which batch costs workers their lives depends on none of it.
+        Failures under another version of the subscription do not count. Worker losses do: they do not depend on it.
         """
-        self.known = True
+        self.position_known = True
         self.topic_id = metadata.topic_id or self.topic_id
-        self.run.recall(metadata.unreadable)
-        self.deaths = metadata.deaths
+        self.undecodable_run.restore(metadata.undecodable)
+        self.worker_losses = metadata.worker_losses
         if metadata.version not in {0, self.version}:
             return
-        self.failures, self.failing_since = metadata.failures, metadata.since
-        if metadata.probes:
-            self.state, self.failed_probes, self.probe_at, self.alone = CircuitState.OPEN, metadata.probes, now, True
+        self.failures, self.circuit.failing_since = metadata.failed_attempts, metadata.failing_since
+        if metadata.failed_probes:
+            self.circuit.restore(metadata.failed_probes, now)
+            self.send_alone = True
 
     def take(self, messages: Iterable[Message], matcher: Matching, now: float) -> tuple[int, list[DeadLetter]]:
-        """Decode, match and render what was read: the hot path.
+        """Decode, match and render the messages that were polled: the hot path.
 
-        Answers how many records the filters dropped, and those that cannot be passed on: one that is read again while
-        its dead letter is on its way waits for that one. The messages are in offset order; those below what was seen
-        already (read again after a rewind) are passed over. Stops where flow/batching/undecodable_records.py says, and
-        looks ahead then.
+        Returns how many records the filters dropped, and the new dead letters: a record that is read again while its
+        dead letter is being stored waits for that one. The messages are in offset order; those below the ledger's
+        position (read again after a rewind) are skipped. Stops before an undecodable record where
+        undecodable_records.py says so, and looks ahead from there.
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
-        offset, seen, dropped, size = -1, ledger.seen, 0, 0
-        undecodable: list[DeadLetter] = []
-        self.run.begin(len(self.waiting))
+        run = self.undecodable_run
+        offset, position, dropped, size = -1, ledger.position, 0, 0
+        dead_letters: list[DeadLetter] = []
+        run.begin(len(self.waiting))
         for message in messages:
             offset = message.offset() or 0
-            if offset < seen:
+            if offset < position:
                 continue
             try:
                 value = message.value()
@@ -233,162 +188,128 @@ class Lane:
                     dropped += 1
                     continue
                 text = render(offset, message.timestamp()[1], message.key(), message.headers(), value)
-            except FilterFault as error:  # readable, but its filters have not said that it is not wanted
-                self.run.end()
-                undecodable.extend(self._set_aside(message, offset, error))
+            except FilterFault as error:  # decodable, but no filter has rejected it
+                run.end()
+                dead_letters.extend(self._await_dead_letter(message, offset, error))
                 continue
-            except _UNREADABLE as error:
-                self.run.passed(dropped + len(self.waiting))
-                if self.run.stops_before(offset):
+            except UNDECODABLE as error:
+                run.count_decodable(dropped + len(self.waiting))
+                if run.stops_before(offset):
                     self._stop_before(offset, message, error)
                     break
-                self.run.put_aside(error, message.value())
-                undecodable.extend(self._set_aside(message, offset, error))
+                run.add(error, message.value())
+                dead_letters.extend(self._await_dead_letter(message, offset, error))
                 continue
             ledger.accept(offset)
             wait(RenderedRecord(offset, text, now))
             size += len(text)
         else:
-            if offset >= max(seen, 0):
+            if offset >= max(position, 0):
                 ledger.read(offset)
-            self.run.passed(dropped + len(self.waiting))
-        self.bytes_held += size
-        return dropped, undecodable
+            run.count_decodable(dropped + len(self.waiting))
+        self.buffered_bytes += size
+        return dropped, dead_letters
 
     def look_ahead(self, messages: Iterable[Message], matcher: Matching) -> bool:
-        """Look for a readable record among what was read; returns whether one was found.
+        """Search the messages for a decodable record; returns whether one was found.
 
-        Then the lane goes on from `ledger.seen`, once its consumer was moved there.
+        Then the lane goes on from `ledger.position`, once its consumer was moved there.
         """
-        ahead = self.run.ahead
+        run = self.undecodable_run
+        reached = run.lookahead_offset
         for message in messages:
             offset = message.offset() or 0
-            if ahead is None or offset <= ahead:
+            if reached is None or offset <= reached:
                 continue
-            self.run.ahead = offset
-            if _readable(message, matcher):
-                self.run.ahead, self.run.readable_at = None, offset
+            run.lookahead_offset = offset
+            if is_decodable(message, matcher):
+                run.lookahead_offset, run.decodable_offset = None, offset
                 return True
         return False
 
     def fills(self, records: int, size_bytes: int) -> bool:
         """Whether what waits makes a full batch: in records, or in bytes where records are large."""
-        return len(self.waiting) >= records or self.bytes_held >= size_bytes
+        return len(self.waiting) >= records or self.buffered_bytes >= size_bytes
 
-    def cut(self, records: int, size_bytes: int) -> Batch:
+    def form_batch(self, records: int, size_bytes: int) -> Batch:
         """One batch of the first waiting records, as many as both bounds allow and at least one."""
         if records == 1:
-            fragment = self.waiting.popleft()
-            self.bytes_held += overhead_bytes(1)
-            return Batch(self._identity.of((fragment.offset,)), 1, body((fragment.text,)))
-        fragments = self.take_fragments(records, size_bytes)
-        count = len(fragments)
-        self.bytes_held += overhead_bytes(count)
-        return Batch(self._identity.of([f.offset for f in fragments]), count, body([f.text for f in fragments]))
+            record = self.waiting.popleft()
+            self.buffered_bytes += overhead_bytes(1)
+            return Batch(self._webhook_ids.of((record.offset,)), 1, body((record.text,)))
+        taken = self.take_rendered(records, size_bytes)
+        count = len(taken)
+        self.buffered_bytes += overhead_bytes(count)
+        return Batch(self._webhook_ids.of([r.offset for r in taken]), count, body([r.text for r in taken]))
 
-    def take_fragments(self, records: int, size_bytes: int) -> list[RenderedRecord]:
-        """The first waiting records within both bounds, taken out; they stay open in the ledger."""
+    def take_rendered(self, records: int, size_bytes: int) -> list[RenderedRecord]:
+        """Remove and return the first waiting records within both bounds; they stay open in the ledger."""
         taken: list[RenderedRecord] = []
         while self.waiting and len(taken) < records and size_bytes > 0:
-            fragment = self.waiting.popleft()
-            size_bytes -= len(fragment.text)
-            taken.append(fragment)
+            record = self.waiting.popleft()
+            size_bytes -= len(record.text)
+            taken.append(record)
         return taken
 
-    def settle(self, records: int, size: int) -> None:
-        """The oldest records of the lane are done with; `size` bytes are no longer held for them."""
-        self.ledger.settle(records)
-        self.failures = self.deaths = 0
-        self.bytes_held = max(0, self.bytes_held - size)
+    def put_back(self, batches: Sequence[Batch]) -> None:
+        """Batches that were not sent are the next to be sent, as they are."""
+        self.returned.extendleft(reversed(batches))
 
-    def settle_aside(self, dead_letter: DeadLetter) -> None:
-        """The letter's row is committed; one whose record was not read again since a rewind only ends its wait."""
+    def settle(self, records: int, size: int) -> None:
+        """The oldest `records` are acknowledged or dead-lettered; `size` bytes are no longer buffered for them."""
+        self.ledger.settle(records)
+        self.failures = self.worker_losses = 0
+        self.buffered_bytes = max(0, self.buffered_bytes - size)
+
+    def settle_dead_letter(self, dead_letter: DeadLetter) -> None:
+        """The row of the dead letter is committed; its record settles if it was read again since a rewind."""
         size = self._dead_letters.pop(dead_letter.offset, 0)
-        if self.ledger.settle_aside(dead_letter.offset):
-            self.aside_bytes = max(0, self.aside_bytes - size)
+        if self.ledger.settle_dead_letter(dead_letter.offset):
+            self.dead_letter_bytes = max(0, self.dead_letter_bytes - size)
 
     def skip_to(self, offset: int) -> None:
-        """Reading goes on at `offset`: what lies between is not ours, or not in Kafka any more, and not waited for."""
+        """Reading goes on at `offset`: no record before it is waited for, unless it was accepted already."""
         self.ledger.read(offset - 1)
-        self.run.ahead = None
+        self.undecodable_run.lookahead_offset = None
 
-    def reach(self, offset: int) -> None:
-        """All below `offset` was read, and nothing more is there to read for now; what held no record is settled."""
-        self.end = offset
-        if offset > self.ledger.seen:
+    def reach_end(self, offset: int) -> None:
+        """All below `offset` was read, and nothing more can be read for now; offsets without a record are settled."""
+        self.end_offset = offset
+        if offset > self.ledger.position:
             self.ledger.read(offset - 1)
 
     @property
     def at_end(self) -> bool:
         """Whether nothing was read since it reached the end of what can be read."""
-        return self.end != UNREAD and self.ledger.seen == self.end and not self.adrift
+        return self.end_offset != UNREAD and self.ledger.position == self.end_offset and not self.awaiting_seek
 
     def rewind(self, epoch: str) -> int:
-        """Forget what is not settled, under a new epoch; answers the offset to read from (UNREAD: as it is).
+        """Forget what is not settled, under a new epoch; returns the offset to read from (UNREAD: no seek is needed).
 
-        Dead letters stay on their way, but keep nobody from reading what lies before them.
-        The lane is adrift until its consumer is there: what arrives meanwhile lies beyond a gap and must not be taken.
+        Dead letters go on being stored, but records before them may be read meanwhile. The lane awaits a seek until its
+        consumer is at the offset: messages that arrive before that lie behind a gap and must not be taken.
         """
         self.epoch = epoch
         self.waiting.clear()
         self.returned.clear()
-        self.bytes_held = self.aside_bytes = 0
+        self.buffered_bytes = self.dead_letter_bytes = 0
         self.delivery = None
-        self.run.restart()
-        self.adrift = self.ledger.seen != UNREAD
+        self.undecodable_run.reset()
+        self.awaiting_seek = self.ledger.position != UNREAD
         return self.ledger.rewind()
 
     def _stop_before(self, offset: int, message: Message, error: Exception) -> None:
-        """Read on without taking anything: what arrives from here on lies beyond a gap."""
+        """Read on without taking anything: what arrives from here on lies behind a gap."""
         self.ledger.read(offset - 1)
-        self.run.ahead, self.adrift = offset, True
-        self.run.detail = description(error, message.value())
+        self.undecodable_run.lookahead_offset, self.awaiting_seek = offset, True
+        self.undecodable_run.detail = description(error, message.value())
 
-    def _set_aside(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
-        """Wait for the record's dead letter; answers it, unless it is on its way already."""
-        self.ledger.set_aside(offset)
+    def _await_dead_letter(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
+        """Keep the record open until its dead letter is stored; returns that, unless it is being stored already."""
+        self.ledger.add_dead_letter(offset)
         dead_letters = []
         if offset not in self._dead_letters:
-            dead_letters.append(self._dead_letter(message, offset, error))
+            dead_letters.append(dead_letter_of(self.subscription_id, self.partition, message, error))
             self._dead_letters[offset] = dead_letters[0].size_bytes
-        self.aside_bytes += self._dead_letters[offset]
+        self.dead_letter_bytes += self._dead_letters[offset]
         return dead_letters
-
-    def _dead_letter(self, message: Message, offset: int, error: Exception) -> DeadLetter:
-        try:
-            headers = tuple(message.headers() or ())
-        except _UNREADABLE:
-            headers = ()
-        return DeadLetter(
-            subscription_id=self.subscription_id,
-            partition=self.partition,
-            offset=offset,
-            timestamp_ms=message.timestamp()[1],
-            key=message.key(),
-            value=message.value(),
-            headers=headers,
-            cause=_cause(error),
-            detail=error.detail if isinstance(error, (UndecodableRecord, FilterFault)) else f"{type(error).__name__}",
-        )
-
-
-def _readable(message: Message, matcher: Matching) -> bool:
-    """Whether a record can be read, wanted or not."""
-    try:
-        if matcher.matches(message.value()):
-            message.headers()
-    except FilterFault:  # what filters make of a record they can read is another matter
-        return True
-    except _UNREADABLE:
-        return False
-    return True
-
-
-def _cause(error: Exception) -> str:
-    match error:
-        case UndecodableRecord():
-            return error.cause
-        case FilterFault():
-            return error.code
-        case _:
-            return "unreadable"

@@ -1,19 +1,20 @@
-"""How fast an endpoint takes batches, and so how many a delivery carries.
+"""How many batches a second an endpoint acknowledges, and so how many a delivery holds.
 
-A delivery is sized by time: a fast endpoint gets large ones, a slow one single batches, so that nothing holds a
-worker's thread for long and a change takes effect at once.
+Deliveries are sized by time: a fast endpoint gets large ones, a slow one gets single batches. So no delivery holds a
+worker thread for long, and a changed configuration takes effect at once.
 """
 
 _FIRST = 8
-"""Batches in the first delivery of a lane, before anything is known: small enough for an endpoint that takes
-200 ms a request, large enough that a fast one is measured."""
+"""Batches in the first delivery of a lane, before anything was measured: few enough for an endpoint that needs 200 ms a
+request, and enough to measure a fast one."""
 
 _GROWTH = 8.0
-"""A lane may grow so many times from one delivery to the next: one lucky measurement does not size the next one."""
+"""The estimate grows at most by this factor from one delivery to the next, so that one lucky measurement cannot make
+the next delivery far too large."""
 
 
 class ThroughputEstimate:
-    """Batches per second of one lane, measured while sending; smoothed, and quick to fall."""
+    """Batches per second of one lane, measured while sending; smoothed, and falls quickly."""
 
     __slots__ = ("_per_s", "_target_s")
 
@@ -22,15 +23,15 @@ class ThroughputEstimate:
         self._per_s = _FIRST / target_s
 
     def measured(self, batches: int, elapsed_s: float) -> None:
-        """A delivery sent so many batches in so many seconds of sending."""
+        """A delivery sent `batches` in `elapsed_s` of sending."""
         if batches <= 0 or elapsed_s <= 0.0:
             return
         now_per_s = batches / elapsed_s
         if now_per_s < self._per_s:
             self._per_s = (self._per_s + now_per_s) / 2 if now_per_s > self._per_s / 4 else now_per_s
-        elif batches >= self.batches() // 2:
+        elif batches >= self.batches_per_delivery() // 2:
             self._per_s = min(now_per_s, self._per_s * _GROWTH)
 
-    def batches(self) -> int:
+    def batches_per_delivery(self) -> int:
         """How many batches fit the target time; at least one."""
         return max(1, int(self._per_s * self._target_s))

@@ -1,13 +1,13 @@
-"""When a lane stops putting aside records that cannot be read, and what is said about them.
+"""When a lane stops dead-lettering records that cannot be decoded, and how the problem is described.
 
-    in a row without a readable one   the lane
-    up to 50                          puts each aside, as a dead letter
-    more                              stops before the next one, and looks ahead: it reads on, keeps nothing, and puts
-                                      nothing aside
-    a readable one lies ahead         goes back to where it stopped, puts aside what lies before that one, and goes on
+    undecodable in a row           the lane
+    up to 50                       makes each a dead letter
+    more                           stops before the next one and looks ahead: it reads on, but keeps no record and makes
+                                   no dead letter
+    a decodable one lies ahead     goes back to where it stopped, makes dead letters of those before it, and goes on
 
-So a topic of which nothing can be read costs 50 rows a partition, whatever is produced to it; and unreadable records
-between readable ones become dead letters, however many they are.
+So a topic without a single decodable record costs 50 dead letters a partition, however much is produced to it.
+Undecodable records between decodable ones become dead letters, however many they are.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from webhookd.errors import UndecodableRecord
 from webhookd.flow.offsets.ledger import UNREAD
 
 IN_A_ROW = 50
-"""Enough that it is the topic and not a few records; few enough that all of them can be looked at."""
+"""Enough to tell a fault of the topic from a few bad records; few enough for people to look at all of them."""
 
 _CONFLUENT_BYTES = 5
 _GLUE_BYTES = 18
@@ -24,67 +24,67 @@ _GLUE_BYTES = 18
 
 @dataclass(slots=True)
 class UndecodableRun:
-    """The unreadable records of one lane since its last readable one.
+    """The undecodable records of one lane since its last decodable one.
 
-    `ahead` is the last offset looked at while it looks ahead, None otherwise; `readable_at` is where a readable record
-    was found like that. `detail` says what is wrong with them, for people.
+    `lookahead_offset` is the last offset that was checked while the lane looks ahead, None otherwise;
+    `decodable_offset` is where a decodable record was found then. `detail` describes the problem for people.
     """
 
     count: int = 0
-    ahead: int | None = None
-    readable_at: int = UNREAD
+    lookahead_offset: int | None = None
+    decodable_offset: int = UNREAD
     detail: str = ""
-    _readable: int = 0
+    _decodable: int = 0
     _ended: bool = False
 
     @property
     def too_long(self) -> bool:
-        """Whether the subscription has a problem: so many in a row are the topic's fault."""
+        """Whether the subscription has a problem: with so many in a row the topic is at fault."""
         return self.count >= IN_A_ROW
 
-    def begin(self, readable: int) -> None:
-        """Records are taken; `readable` counts those that were readable, and grows."""
-        self._readable = readable
+    def begin(self, decodable: int) -> None:
+        """Messages are about to be read; `decodable` is a count of decodable records that grows with each."""
+        self._decodable = decodable
 
-    def passed(self, readable: int) -> None:
-        """So many were readable by now: a new one ends the run."""
-        if readable != self._readable:
-            self._readable = readable
+    def count_decodable(self, decodable: int) -> None:
+        """That count is now `decodable`: if it has grown, the run has ended."""
+        if decodable != self._decodable:
+            self._decodable = decodable
             self.end()
 
     def end(self) -> None:
-        """A record could be read."""
+        """A record could be decoded."""
         self.count, self.detail, self._ended = 0, "", True
 
-    def recall(self, count: int) -> None:
-        """So many were counted before the lane was opened; void once a record could be read since."""
+    def restore(self, count: int) -> None:
+        """Another process counted so many before; ignored if a record could be decoded since."""
         if not self._ended:
             self.count = max(self.count, count)
 
     def stops_before(self, offset: int) -> bool:
-        """Whether the unreadable record at `offset` stays where it is."""
-        return self.too_long and offset >= self.readable_at
+        """Whether the lane stops before the undecodable record at `offset`."""
+        return self.too_long and offset >= self.decodable_offset
 
-    def put_aside(self, error: Exception, value: bytes | None) -> None:
-        """One more of them is a dead letter."""
+    def add(self, error: Exception, value: bytes | None) -> None:
+        """One more undecodable record becomes a dead letter."""
         self.count += 1
         if self.count == IN_A_ROW:
             self.detail = description(error, value)
 
-    def restart(self) -> None:
-        """The lane reads again from its watermark: what lies there is counted again."""
-        self.count, self.ahead, self.readable_at = 0, None, UNREAD
+    def reset(self) -> None:
+        """The lane reads again from its watermark, and counts again what lies there."""
+        self.count, self.lookahead_offset, self.decodable_offset = 0, None, UNREAD
 
 
 def description(error: Exception, value: bytes | None) -> str:
-    """What is wrong with a record that cannot be read."""
+    """Why a record cannot be decoded, for people."""
     cause = error.cause if isinstance(error, UndecodableRecord) else "unreadable"
     detail = getattr(error, "detail", "")
     return ": ".join(part for part in (cause, detail) if part) + frame_of(value or b"")
 
 
 def frame_of(value: bytes) -> str:
-    """A sentence on the frame or format that the value begins with; empty when none is recognised."""
+    """A clause about the frame or format that the value begins with; empty when none is recognised."""
     if len(value) > _CONFLUENT_BYTES and value[0] == 0:
         schema = int.from_bytes(value[1:_CONFLUENT_BYTES], "big")
         looks_like_json = value[_CONFLUENT_BYTES : _CONFLUENT_BYTES + 1] in {b"{", b"["}

@@ -1,7 +1,7 @@
-"""The `webhook-id`: same content, same id on every attempt and dispatch; other content, another id.
+"""The `webhook-id`: the same content has the same id on every attempt and dispatch; other content has another id.
 
-A digest of the subscription, and for each lane in the body its topic, partition and exactly the offsets in it
-(Standard Webhooks 1.0 asks for an id that is unique per message and has no dot).
+It is a digest of the subscription and, for each lane in the body, of its topic, its partition and exactly the offsets
+in the body (Standard Webhooks 1.0 requires an id that is unique per message and has no dot).
 """
 
 from array import array
@@ -14,7 +14,7 @@ _pack = Struct("<q").pack
 
 
 class WebhookIds:
-    """Ids for batches that come from one lane only; the lane's part of the digest is computed once."""
+    """Ids of batches of one lane; the part of the digest that is the same for all of them is computed once."""
 
     __slots__ = ("_digest",)
 
@@ -23,16 +23,16 @@ class WebhookIds:
         self._digest.update(_lane(topic, partition))
 
     def of(self, offsets: Sequence[int]) -> str:
-        """The id of the batch that holds exactly these offsets."""
+        """The id of the batch of exactly these offsets."""
         digest = self._digest.copy()
         digest.update(_pack(offsets[0]) if len(offsets) == 1 else array("q", offsets).tobytes())
         return "msg_" + digest.hexdigest()
 
 
 def webhook_id_of_mixed(subscription_id: str, parts: Sequence[tuple[str, int, Sequence[int]]]) -> str:
-    """The id of a batch of several lanes' records, in the order they stand in the body.
+    """The id of a batch with records of several lanes, given in the order of the body.
 
-    With one lane it is what WebhookIds says: leftovers of a lane may be cut as its own batch the next time.
+    For a single lane it equals that of WebhookIds: the same records may form a batch of that lane the next time.
     """
     digest = blake2b(subscription_id.encode() + b"\0", digest_size=_DIGEST_BYTES)
     lanes = [_lane(topic, partition) + array("q", offsets).tobytes() for topic, partition, offsets in parts]

@@ -1,1 +1,1 @@
-"""Who runs what: the offline switch, change notifications, and which ingest process runs which subscription."""
+"""The offline switch, change notifications, and which ingest process runs which subscription."""

@@ -1,25 +1,26 @@
-"""Whether webhookd as a whole is online, as its operators set it, and how an offline switch runs its course.
+"""Whether the whole of webhookd is online, as its operators set it, and what happens when they set it offline.
 
-0 s      nothing new is dispatched, no request is begun
-4 s      workers cut the requests that are still open; what they got done is reported
-4.5 s    ingest drops what it still waits for and leaves the consumer groups
+after    what happens
+0 s      nothing new is dispatched, and no request is begun
+4 s      workers abort the requests that are still open, and report how far each delivery got
+4.5 s    ingest no longer waits for reports, and leaves the consumer groups
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-CUT_S = 4.0
-"""How long after the switch a request may still be answered; a cut one is nobody's failure and is sent again."""
+ABORT_AFTER_S = 4.0
+"""After the switch, open requests have this long to end. Aborted ones do not count as failures and are sent again."""
 
-SETTLE_S = 4.5
-"""How long after the switch ingest waits for reports: those of the cut requests are to be among them."""
+SETTLE_WITHIN_S = 4.5
+"""How long ingest waits for reports after the switch. Those of the aborted requests must arrive within it."""
 
 OFFLINE_REASON = "offline"
-"""Why a subscription is inactive that its owner did not switch off."""
+"""The reason code of a subscription that is inactive because webhookd is offline."""
 
 
 class Availability(StrEnum):
-    """Whether subscriptions run at all."""
+    """Whether any subscription runs."""
 
     ONLINE = "online"
     OFFLINE = "offline"
@@ -27,7 +28,7 @@ class Availability(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Administration:
-    """The switch as it stands: `age_s` is how long ago it was last turned, by the database's clock."""
+    """The state of the switch; `age_s` is how long ago it was last set, by the database's clock."""
 
     status: Availability = Availability.ONLINE
     offline_message: str = ""
@@ -35,9 +36,9 @@ class Administration:
 
     @property
     def offline(self) -> bool:
-        """Whether every subscription has to stand still."""
+        """Whether no subscription may run."""
         return self.status is Availability.OFFLINE
 
 
 ONLINE = Administration()
-"""As long as nobody ever turned the switch."""
+"""The state as long as nobody has ever set the switch."""

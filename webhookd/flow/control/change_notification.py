@@ -1,4 +1,4 @@
-"""What processes tell each other so that a change takes effect sooner; the database has it all as well."""
+"""Notifications between processes, so that a change takes effect sooner. The database holds every change too."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from webhookd.flow.control.administration import Availability
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionChanged:
-    """A subscription has this version by now; one that was deleted, a version it never had."""
+    """A subscription was changed to this version, or deleted: then the version is one that was never stored."""
 
     id: str
     version: int
@@ -15,9 +15,9 @@ class SubscriptionChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdministrationChanged:
-    """webhookd was switched; the database knows when, and what holds now."""
+    """The offline switch was set. When that was, and what it is now, is read from the database."""
 
     status: Availability
 
 
-Announcement = SubscriptionChanged | AdministrationChanged
+ChangeNotification = SubscriptionChanged | AdministrationChanged

@@ -1,15 +1,16 @@
-"""Among which ingest processes the subscriptions are divided: those that can read Kafka.
+"""Which ingest processes take part: the subscriptions are divided among those that reach Kafka.
 
 a process that takes part                          stops taking part
-Kafka has answered it before                       silent for the bound, and another one reads steadily
-Kafka has never answered it                        at once, if another one reads steadily
+has reached Kafka before                           when Kafka has not answered for the bound, and another process has
+                                                   reached Kafka for 5 s
+has never reached Kafka                            at once, if another process has reached Kafka for 5 s
 
-a process that does not                            takes part again
-Kafka answers it                                   after 10 s without a gap
-no other process takes part                        at once
+a process that does not take part                  takes part again
+reaches Kafka                                      after 10 s without a gap
+is one of several, none of which takes part        at once
 
-While Kafka answers nobody, nobody reads steadily, so nothing moves: giving subscriptions away helps nobody then. All
-processes that lose Kafka at one moment notice it within a few seconds of each other, less than the bound.
+While no process reaches Kafka, no subscription moves, since no process could do better. Processes that lose Kafka at
+the same moment notice it within a few seconds of each other, which is less than the bound.
 """
 
 from collections.abc import Sequence
@@ -18,33 +19,35 @@ from dataclasses import dataclass
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 
 STEADY_S = 5.0
-"""Who is to be given subscriptions has had answers for so long. A cluster that comes back answers all processes
-within about a second, each of which has to learn of it before another one takes its subscriptions."""
+"""A process takes over subscriptions after it has reached Kafka for so long. A cluster that is up again answers all
+processes within about a second, and each must notice that before another one takes its subscriptions."""
 
-BACK_S = 10.0
-"""A route that comes and goes moves nothing before it has been there for so long: a move costs a rebalance."""
+REJOIN_AFTER_S = 10.0
+"""A process must reach Kafka for so long before it takes part again. Moving a subscription costs a rebalance, so an
+unstable connection must not move any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """An ingest process: whether it takes part, and for how long Kafka has answered it (0 while it does not)."""
+    """An ingest process: whether it takes part, and for how long it has reached Kafka (0 while it does not)."""
 
     id: str
-    reads: bool = True
-    contact_s: float = 0.0
+    takes_part: bool = True
+    reachable_s: float = 0.0
 
 
-def takes_part(
-    contact: KafkaReachability, others: Sequence[Member], now: float, *, before: bool, lost_s: float
-) -> bool:
-    """Whether a process takes part from here on; `before` is what it decided last, `others` are alive."""
+def takes_part(kafka: KafkaReachability, others: Sequence[Member], now: float, *, before: bool, lost_s: float) -> bool:
+    """Whether a process takes part from now on.
+
+    `before` is the last result, `others` are the other live processes, and `lost_s` is the bound in the table above.
+    """
     if before:
-        bound_s = lost_s if contact.ever else 0.0
-        lost = contact.failing_since is not None and contact.silent_s(now) >= bound_s
-        return not (lost and any(other.reads and other.contact_s >= STEADY_S for other in others))
-    return contact.contact_s(now) >= BACK_S or not any(other.reads for other in others)
+        bound_s = lost_s if kafka.ever_answered else 0.0
+        lost = kafka.failing_since is not None and kafka.unreachable_s(now) >= bound_s
+        return not (lost and any(other.takes_part and other.reachable_s >= STEADY_S for other in others))
+    return kafka.reachable_s(now) >= REJOIN_AFTER_S or not any(other.takes_part for other in others)
 
 
-def owners(members: Sequence[Member]) -> list[str]:
-    """The processes that the subscriptions are divided among, in one order; all of them when none takes part."""
-    return sorted(member.id for member in members if member.reads) or sorted(member.id for member in members)
+def participants(members: Sequence[Member]) -> list[str]:
+    """The ids of those that take part, sorted; of all members when none takes part."""
+    return sorted(member.id for member in members if member.takes_part) or sorted(member.id for member in members)

@@ -1,6 +1,7 @@
-"""Which ingest process runs a subscription: rendezvous hashing over those alive (Thaler and Ravishankar, 1998).
+"""Which ingest process runs a subscription: rendezvous hashing (Thaler and Ravishankar, 1998).
 
-Every process answers the same without asking another; one that joins or leaves moves only what must move.
+Every process computes the same result by itself. When a process joins, only the subscriptions that it takes over move;
+when one leaves, only its own.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from hashlib import blake2b
 
 
 def owner(subscription_id: str, members: Sequence[str]) -> str | None:
-    """The member with the highest score for this subscription; None when nobody is alive."""
+    """The member with the highest score for this subscription; None without members."""
     return max(members, key=lambda member: _score(subscription_id, member), default=None)
 
 

@@ -1,17 +1,18 @@
-"""What the board answers; the board itself is an edge (edges/redis_coordination.py, edges/memory_coordination.py).
+"""What the coordination store holds and returns.
 
-The board holds, for each lane, one *slot*: `{epoch}|{delivery id}|{attempts claimed}`, and for each delivery attempt
-its payload. It is never the only copy of a fact: all it holds may vanish at any moment, and then every claim is
-denied and ingest offers again under a new epoch.
+The store itself is an edge (edges/redis_coordination.py, edges/memory_coordination.py).
 
-    call      slot                                                     payload
-    offer     epoch|id|0, unless it is this id's already               written
-    claim     epoch|id|n → epoch|id|n+1 for attempt n, else denied     read
-    report    -                                                        deleted, or replaced by the retry's
-    revoke    deleted                                                  -
+For each lane it holds one claim, `{epoch}|{delivery id}|{attempts claimed}`, under the lane's claim key; for each
+delivery attempt it holds the payload. It never has the only copy of a fact: it may lose everything at any moment. Then
+every claim is denied, and ingest makes the deliveries claimable again under a new epoch.
 
-Beside that it knows which workers live (flow/dispatch/worker_heartbeat.py), by what they said of themselves in the
-last 10 s, and how many tasks wait in each queue.
+    call            claim of the lane                                        payload
+    make_claimable  epoch|id|0, unless it is this id's already               written
+    claim           epoch|id|n → epoch|id|n+1 for attempt n, else denied     read
+    send_reports    -                                                        deleted, or replaced by the retry's
+    revoke          deleted                                                  -
+
+It also holds the heartbeats of the workers (worker_heartbeat.py) for 10 s, and the lengths of the queues.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,15 +27,15 @@ class ClaimDenied(Enum):
     """Why a delivery was not claimed."""
 
     TAKEN = "taken"
-    """Another copy of the task claimed it: drop this one, it is not ours to report."""
+    """Another copy of the task has claimed it: drop this one without a report."""
 
     STALE = "stale"
-    """Another epoch, or none, or no payload: never go; ingest is told."""
+    """Its lane has another epoch or none, or it has no payload: do not send it; report it as stale."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A delivery about to be published."""
+    """A delivery that is about to be published."""
 
     ref: DeliveryRef
     payload: bytes
@@ -42,9 +43,10 @@ class Publication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFlush:
-    """What one flush of a worker's reporter carries, in one atomic step.
+    """What a worker's report sender writes in one atomic step.
 
-    `reports` by the reply name of their ingest process; `drop` and `keep` are payload keys.
+    `reports` are by the `reply_to` of their ingest process. The payloads under the keys `drop` are deleted; those of
+    `keep` are written.
     """
 
     reports: Mapping[str, Sequence[Report]]
@@ -53,5 +55,5 @@ class ReportFlush:
 
 
 def payload_key(delivery_id: str, attempt: int) -> str:
-    """The name of the payload of one attempt."""
+    """The key of the payload of one attempt."""
     return f"{delivery_id}.{attempt}"

@@ -1,7 +1,7 @@
-"""Who dispatches next: subscriptions in turn, those that were refused a thread before those that just became ready.
+"""The order in which subscriptions dispatch: round robin, those first that were refused a thread before.
 
-Equal parts are a matter of counts (flow/dispatch/concurrency_limit.py); the turn decides who gets a thread that is
-free for two.
+flow/dispatch/concurrency_limit.py decides how many threads each may use. The order decides which of two subscriptions
+gets a thread that both may use.
 """
 
 import itertools
@@ -16,86 +16,91 @@ from webhookd.flow.dispatch.delivery import Delivery
 class RoundRobin:
     """Owned by the ingest loop, not thread-safe."""
 
-    def __init__(self, slots: WorkerThreads) -> None:
-        self._shares = ConcurrencyLimits(slots)
+    def __init__(self, threads: WorkerThreads) -> None:
+        self._limits = ConcurrencyLimits(threads)
         self._refused: dict[str, BatchAccumulator] = {}
-        self._holding: dict[str, BatchAccumulator] = {}
+        self._in_flight: dict[str, BatchAccumulator] = {}
         self._tasks = itertools.count(1)
 
     def resize(self, load: ThreadLoad) -> None:
-        """The threads of the live workers, how many are busy, and among how many ingest processes they are shared."""
-        self._shares.resize(load)
+        """The threads of the live workers, how many are busy, and how many ingest processes share them."""
+        self._limits.resize(load)
 
-    def forget(self, id_: str) -> None:
-        """The subscription is not run any more."""
+    def remove(self, id_: str) -> None:
+        """This process does not run the subscription any more."""
         self._refused.pop(id_, None)
-        self._holding.pop(id_, None)
-        self._shares.forget(id_)
+        self._in_flight.pop(id_, None)
+        self._limits.remove(id_)
 
     def ready(
         self, touched: Mapping[str, BatchAccumulator], now: float, failed: Callable[[str, Exception], None]
     ) -> list[Delivery]:
-        """What leaves now, of those that are touched and of those that were refused and may get more.
+        """The deliveries that leave now, of the touched subscriptions and of refused ones that may get a thread now.
 
-        `failed` hears of a subscription whose readiness cannot be told.
+        Calls `failed` for a subscription whose accumulator raised.
         """
         found: list[tuple[SubscriptionLimit, list[Delivery]]] = []
         for id_, accumulator in touched.items():
-            self._hold(id_, accumulator, now)  # first: what one of them has given back is for whoever's turn it is
-            self._holding[id_] = accumulator
-        for id_, accumulator in self._in_turn(touched):
+            self._count_in_use(id_, accumulator, now)  # first: any subscription may use what one has given back
+            self._in_flight[id_] = accumulator
+        for id_, accumulator in self._in_order(touched):
             try:
-                found.append(self._look(id_, accumulator, now))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this subscription's alone
+                found.append(self._ready_of(id_, accumulator, now))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this subscription only
                 failed(id_, error)
-        self._weigh(found)
+        self._share_tasks(found)
         return [delivery for _, deliveries in found for delivery in deliveries]
 
-    def count(self, now: float, retrying: int) -> None:
-        """Count what is under way: also what ended, or became slow, without its subscription being touched."""
-        lingering = [delivery for accumulator in self._holding.values() for delivery in accumulator.lingering(now)]
-        sharers = Counter(delivery.task for delivery in lingering)
-        for delivery in lingering:
-            delivery.weight = 1.0 / sharers[delivery.task]  # the others have ended, and the thread is still held
-        for id_, accumulator in list(self._holding.items()):
-            self._hold(id_, accumulator, now)
+    def recount(self, now: float, retrying: int) -> None:
+        """Count the threads in use again: some deliveries end, or become slow, without a touched subscription.
+
+        `retrying` deliveries wait for their retry.
+        """
+        slow = [one for accumulator in self._in_flight.values() for one in accumulator.holding_shared_task(now)]
+        sharers = Counter(delivery.shared_task for delivery in slow)
+        for delivery in slow:  # the other deliveries of their tasks have ended, but the threads are still in use
+            delivery.thread_share = 1.0 / sharers[delivery.shared_task]
+        for id_, accumulator in list(self._in_flight.items()):
+            self._count_in_use(id_, accumulator, now)
             if all(lane.delivery is None for lane in accumulator.lanes.values()):
-                del self._holding[id_]  # a retry that waits holds no thread, and takes one when its time has come
-        self._shares.counted(retrying)
+                del self._in_flight[id_]  # not while a retry waits: it uses a thread as soon as it is due
+        self._limits.recounted(retrying)
 
-    def _hold(self, id_: str, accumulator: BatchAccumulator, now: float) -> None:
-        held = accumulator.held(now)  # before it says whether it is slow: it may find that out
-        self._shares.hold(id_, held, slow=accumulator.request_time.slow)
+    def _count_in_use(self, id_: str, accumulator: BatchAccumulator, now: float) -> None:
+        in_use = accumulator.threads_in_use(now)  # before `slow` is read, which this call may set
+        self._limits.set_in_use(id_, in_use, slow=accumulator.endpoint_latency.slow)
 
-    def _in_turn(self, touched: Mapping[str, BatchAccumulator]) -> list[tuple[str, BatchAccumulator]]:
-        """The longest refused first, then the rest."""
+    def _in_order(self, touched: Mapping[str, BatchAccumulator]) -> list[tuple[str, BatchAccumulator]]:
+        """Those that were refused first come first, then the rest."""
         refused = [
             (id_, accumulator)
             for id_, accumulator in self._refused.items()
-            if id_ in touched or self._shares.admits(id_)
+            if id_ in touched or self._limits.may_admit(id_)
         ]
         return [*refused, *((id_, accumulator) for id_, accumulator in touched.items() if id_ not in self._refused)]
 
-    def _look(self, id_: str, accumulator: BatchAccumulator, now: float) -> tuple[SubscriptionLimit, list[Delivery]]:
-        room = self._shares.room(id_, slow=accumulator.request_time.slow)
-        ready = accumulator.ready(now, room)
-        if ready or not room.refused:
+    def _ready_of(
+        self, id_: str, accumulator: BatchAccumulator, now: float
+    ) -> tuple[SubscriptionLimit, list[Delivery]]:
+        limit = self._limits.subscription_limit(id_, slow=accumulator.endpoint_latency.slow)
+        ready = accumulator.ready(now, limit)
+        if ready or not limit.refused:
             self._refused.pop(id_, None)
         if ready:
-            self._holding[id_] = accumulator
-        if room.refused:
-            self._refused[id_] = accumulator  # behind the others, unless it got nothing
-        return room, ready
+            self._in_flight[id_] = accumulator
+        if limit.refused:
+            self._refused[id_] = accumulator  # last in the order, unless it got nothing: then it keeps its place
+        return limit, ready
 
-    def _weigh(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
-        """Deliveries that share a task hold equal parts of its thread."""
+    def _share_tasks(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
+        """Deliveries without a task of their own share one per queue, and use equal parts of its thread."""
         together: defaultdict[str, list[tuple[SubscriptionLimit, Delivery]]] = defaultdict(list)
-        for room, deliveries in found:
+        for limit, deliveries in found:
             for delivery in deliveries:
-                if not delivery.alone:
-                    together[delivery.queue].append((room, delivery))
+                if not delivery.own_task:
+                    together[delivery.queue].append((limit, delivery))
         for sharing in together.values():
             task = next(self._tasks)
-            for room, delivery in sharing:
-                delivery.task, delivery.weight = task, 1.0 / len(sharing)
-                room.took(delivery)
+            for limit, delivery in sharing:
+                delivery.shared_task, delivery.thread_share = task, 1.0 / len(sharing)
+                limit.add(delivery)

@@ -1,8 +1,7 @@
-"""What travels in a delivery's place: its batches as a payload beside the task, and its ticket inside it.
+"""What a Celery task carries: references to deliveries. The batches themselves are in the coordination store.
 
-Batch    one HTTP request: its id, how many records, the rendered body
-DeliveryRef   what the Celery task carries of a delivery: no body, no header, no secret
-Parcel   the tickets of one task
+DeliveryRef   one delivery of the task: no body, no header, no secret
+payload       the batches of that delivery (flow/batching/batch.py), under a key of the coordination store
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,11 @@ import msgspec
 
 
 class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery as operators see it in `celery inspect` and Flower, and as a worker claims it.
+    """A delivery as a worker claims it, and as `celery inspect` and Flower show it.
 
-    `lanes` maps each lane ("topic/partition") to its epoch. `probe` means: one attempt and no retry. `failures` counts
-    the attempts of the first batch that failed before this delivery was made.
+    `lanes` maps each lane ("topic/partition") to its epoch. `reply_to` names the ingest process that gets the reports.
+    A `probe` has one attempt and no retry. `failures` counts the attempts of the first batch that failed before this
+    delivery was formed.
     """
 
     id: str
@@ -25,23 +25,23 @@ class DeliveryRef(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     records: int
     batches: int
-    reply: str
+    reply_to: str
     probe: bool = False
     failures: int = 0
 
-    def slots(self) -> list[str]:
-        """The names under which the board keeps the epochs of the lanes."""
+    def claim_keys(self) -> list[str]:
+        """The keys under which the coordination store holds the claims of the lanes."""
         return [f"{self.subscription}/{lane}" for lane in self.lanes]
 
 
 def ref_to_wire(ref: DeliveryRef) -> dict[str, Any]:
-    """A ticket as a task argument (plain JSON types)."""
+    """The reference as a task argument, in plain JSON types."""
     wire: dict[str, Any] = msgspec.to_builtins(ref)
     return wire
 
 
 def ref_from_wire(wire: Mapping[str, Any]) -> DeliveryRef:
-    """A task argument as a ticket. Raises msgspec.ValidationError for what another version sent."""
+    """The reference in a task argument. Raises msgspec.ValidationError for what another version of webhookd sent."""
     return msgspec.convert(wire, DeliveryRef)
 
 
@@ -49,8 +49,8 @@ _SHOWN = 8
 
 
 def describe(refs: Sequence[DeliveryRef]) -> str:
-    """What Flower and `celery inspect` show of a parcel: subscriptions, lanes and counts."""
-    shown = [f"{t.subscription} {','.join(t.lanes)} {t.records} records" for t in refs[:_SHOWN]]
+    """What Flower and `celery inspect` show of a task: subscriptions, lanes and counts."""
+    shown = [f"{ref.subscription} {','.join(ref.lanes)} {ref.records} records" for ref in refs[:_SHOWN]]
     if len(refs) > _SHOWN:
-        shown.append(f"and {len(refs) - _SHOWN} more deliveries, {sum(t.records for t in refs)} records in all")
+        shown.append(f"and {len(refs) - _SHOWN} more deliveries, {sum(ref.records for ref in refs)} records in all")
     return "(" + "; ".join(shown) + ")"

@@ -1,12 +1,13 @@
-"""Whether the filters of a subscription fail again and again, told from how many errors each take of records had.
+"""Detects that the filters of a subscription fail again and again, from the number of errors in each poll.
 
-Nothing is done for a record, and nothing is kept of a topic without errors. The errors of a topic are
+There is no work per record, and no state for a topic without errors.
 
-failing    20 records in a row that a filter raised on or was too costly for, in takes without any other record,
-           or more than half of the last 100
-over       50 records in a row without an error, or at most a tenth of the last 100 had one
+state of a topic   when
+failing            20 failed records in a row, in polls without any other record, or more than half of the last 100;
+                   a record fails when a filter raises an error on it or takes too many steps
+over               50 records in a row without an error, or at most a tenth of the last 100 failed
 
-Counts and not times, so that neither a slow nor a fast topic is judged differently.
+The rules count records, not time, so they are the same for slow and fast topics.
 """
 
 from collections import deque
@@ -20,41 +21,41 @@ from webhookd.flow.subscription import Source
 IN_A_ROW = 20
 CLEAN_IN_A_ROW = 50
 WINDOW = 100
-"""The last records are those of the last takes that have as many together."""
+"""The last records are those of the newest polls that together have so many."""
 
 
 class FilterErrorCounts(Protocol):
-    """What counts the errors of one topic's filters; filters.matcher.Matcher does."""
+    """Counts the errors of one topic's filters; filters.matcher.Matcher implements it."""
 
     @property
     def errors(self) -> int:
-        """Records that the filters could not judge."""
+        """Number of records on which a filter failed."""
         ...
 
     @property
     def last_error(self) -> str:
-        """The filter, a colon, and why it could not."""
+        """The filter, a colon, and its error."""
         ...
 
 
 @dataclass(slots=True)
 class _Recent:
-    """The last takes of a topic, each as records and errors."""
+    """The last polls of a topic, each with its number of records and errors."""
 
-    takes: deque[tuple[int, int]] = field(default_factory=deque)
+    polls: deque[tuple[int, int]] = field(default_factory=deque)
     records: int = 0
     errors: int = 0
     in_a_row: int = 0
-    clean: int = 0
+    clean_in_a_row: int = 0
 
     def add(self, records: int, errors: int) -> None:
-        self.takes.append((records, errors))
+        self.polls.append((records, errors))
         self.records += records
         self.errors += errors
         self.in_a_row = self.in_a_row + errors if errors == records else 0
-        self.clean = 0 if errors else self.clean + records
-        while self.records - self.takes[0][0] >= WINDOW:
-            old_records, old_errors = self.takes.popleft()
+        self.clean_in_a_row = 0 if errors else self.clean_in_a_row + records
+        while self.records - self.polls[0][0] >= WINDOW:
+            old_records, old_errors = self.polls.popleft()
             self.records -= old_records
             self.errors -= old_errors
 
@@ -64,32 +65,34 @@ class _Recent:
 
     @property
     def over(self) -> bool:
-        return self.clean >= CLEAN_IN_A_ROW or (self.records >= WINDOW and 10 * self.errors <= self.records)
+        return self.clean_in_a_row >= CLEAN_IN_A_ROW or (self.records >= WINDOW and 10 * self.errors <= self.records)
 
 
 class FilterFailureDetector:
     """Watches the filters of one subscription; owned by the ingest loop's thread."""
 
-    def __init__(self, counting: Mapping[str, FilterErrorCounts], sources: Iterable[Source], known: str = "") -> None:
-        """`known` is the detail of the problem as it was stored: it goes on where that filter is still there."""
-        self._counting = counting
-        self._counted = {topic: one.errors for topic, one in counting.items()}
+    def __init__(
+        self, counts: Mapping[str, FilterErrorCounts], sources: Iterable[Source], previous_detail: str = ""
+    ) -> None:
+        """Continue the problem with the stored `previous_detail`, if the subscription still has the filter it names."""
+        self._counts = counts
+        self._counted = {topic: one.errors for topic, one in counts.items()}
         self._recent: dict[str, _Recent] = {}
         self._failing = {
             source.topic
             for source in sources
-            if any(known.startswith(f"{source.topic}: {shown(filter_)}: ") for filter_ in source.jmes_filters)
+            if any(previous_detail.startswith(f"{source.topic}: {shown(filter_)}: ") for filter_ in source.jmes_filters)
         }
         self._recent.update({topic: _Recent() for topic in self._failing})
 
     @property
     def failing(self) -> bool:
-        """Whether the filters of any topic fail again and again."""
+        """Whether the filters of any topic are failing."""
         return bool(self._failing)
 
-    def took(self, topic: str, records: int) -> str | None:
-        """After a take of so many records: the problem's detail when there is one to tell, "" when it is over now."""
-        counted = self._counting[topic].errors
+    def add_poll(self, topic: str, records: int) -> str | None:
+        """Add a poll. Return the detail of the problem to begin or update, "" when it ends now, None for no change."""
+        counted = self._counts[topic].errors
         errors = counted - self._counted[topic]
         if not errors and topic not in self._recent:
             return None
@@ -99,10 +102,10 @@ class FilterFailureDetector:
         if errors and (topic in self._failing or recent.failing):
             self._failing.add(topic)
             count = f"{recent.errors:,} of the last {recent.records:,} records"
-            return f"{topic}: {self._counting[topic].last_error} ({count})"
-        return self._end(topic, recent)
+            return f"{topic}: {self._counts[topic].last_error} ({count})"
+        return self._check_end(topic, recent)
 
-    def _end(self, topic: str, recent: _Recent) -> str | None:
+    def _check_end(self, topic: str, recent: _Recent) -> str | None:
         if not recent.over:
             return None
         was_failing = topic in self._failing

@@ -1,7 +1,7 @@
-"""Whether Kafka answers a process: what its questions, asked about once a second, came to.
+"""Whether this process reaches Kafka: the results of its probes, about one a second.
 
-Silence is counted from the end of the first question that failed, so a process that was frozen (SIGSTOP, a paused
-virtual machine) does not take its own pause for silence of the brokers.
+The outage is counted from the end of the first failed probe. A process that was frozen (SIGSTOP, a paused virtual
+machine) does not count its own pause as an outage of the brokers.
 """
 
 from dataclasses import dataclass, replace
@@ -9,36 +9,37 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaReachability:
-    """The state after the last question; times are of the monotonic clock.
+    """The state after the last probe; times are of the monotonic clock.
 
-    `answered_since` is when the answers without a gap began, `failing_since` when the failures did; at most one of
-    them is set. `ever` says that Kafka has answered this process at all, `detail` what the last failure was.
+    `answered_since` is the first of the uninterrupted answers, `failing_since` the first of the uninterrupted failures;
+    at most one of them is set. `ever_answered` says that Kafka has answered this process at least once, `detail` is
+    the last failure.
     """
 
     answered_since: float | None = None
     failing_since: float | None = None
-    ever: bool = False
+    ever_answered: bool = False
     detail: str = ""
 
     @property
     def known(self) -> bool:
-        """Whether a question has ended yet."""
+        """Whether a probe has ended yet."""
         return self.answered_since is not None or self.failing_since is not None
 
     def answered(self, now: float) -> "KafkaReachability":
-        """The state after an answer."""
+        """Return the state after an answer."""
         since = now if self.answered_since is None else self.answered_since
-        return KafkaReachability(answered_since=since, ever=True)
+        return KafkaReachability(answered_since=since, ever_answered=True)
 
     def failed(self, now: float, detail: str) -> "KafkaReachability":
-        """The state after a failure."""
+        """Return the state after a failure."""
         since = now if self.failing_since is None else self.failing_since
         return replace(self, answered_since=None, failing_since=since, detail=detail)
 
-    def contact_s(self, now: float) -> float:
-        """For how long Kafka has answered without a gap; 0 while it does not."""
+    def reachable_s(self, now: float) -> float:
+        """Return for how long Kafka has answered without a gap; 0 while it does not."""
         return 0.0 if self.answered_since is None else max(0.0, now - self.answered_since)
 
-    def silent_s(self, now: float) -> float:
-        """For how long Kafka has not answered; 0 while it does, and before the first question has ended."""
+    def unreachable_s(self, now: float) -> float:
+        """Return for how long Kafka has not answered; 0 while it does, and before the first probe has ended."""
         return 0.0 if self.failing_since is None else max(0.0, now - self.failing_since)

@@ -1,25 +1,25 @@
-"""What Kafka refuses to one subscription, and which of it lasts long enough to be a problem.
+"""The errors of one subscription in Kafka: which are present, and which last long enough to be a problem.
 
-librdkafka reports an error when it begins, and nothing when it goes on, so each is kept until something ends it.
+librdkafka reports an error when it begins and nothing while it lasts, so each error is kept until an event ends it.
 
-error of          begins                                ends
+error of          begins with                           ends with
 a partition       an error event of its fetches         a record or the partition's end was read
-                  it has no leader                      it has one
+                  it has no leader                      it has a leader
 a topic           an error event of the subscription    the brokers describe the topic
-                  the brokers do not describe it        the same
+                  the brokers do not describe it        the brokers describe the topic
 the group         an error event without a topic        partitions are assigned, or a commit succeeded
-a commit          a commit failed                       the next commit of the partition succeeded
+a commit          a failed commit                       the next commit of the partition succeeded
 
-An error that has lasted for LASTS_S is a problem of the subscription, with one of these codes; the problem's detail
-has librdkafka's name of the error and its text:
+An error that has lasted for PROBLEM_AFTER_S is a problem of the subscription with one of these codes. Its detail has
+librdkafka's name and text of the error.
 
 topic_denied      the brokers do not authorise webhookd to read a topic
-group_denied      they do not authorise it to use the consumer group
-commit_failed     what was delivered cannot be committed, for another reason
-read_failed       anything else
+group_denied      the brokers do not authorise webhookd to use the consumer group
+commit_failed     offsets cannot be committed, for another reason
+read_failed       any other error
 
-Errors of connections are left out: they concern the whole process. While the brokers do not answer, nothing here
-begins or ends.
+Connection errors are ignored here: they concern the whole process. While the brokers do not answer, no error begins or
+ends.
 """
 
 from collections.abc import Collection, Iterable
@@ -31,21 +31,21 @@ from webhookd.errors import GroupDenied, TopicDenied
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 
-LASTS_S: Final = 30.0
-PROBE_S: Final = 10.0
-"""How often a partition with an error is fetched anew: only then does librdkafka report that it can be read again."""
+PROBLEM_AFTER_S: Final = 30.0
+PROBE_INTERVAL_S: Final = 10.0
+"""How often a partition with an error is fetched anew: librdkafka does not report otherwise that the error is over."""
 
-SETTLED_S: Final = 1.5 * LASTS_S
-"""After the start, before that the problems of the process before this one stand: their errors may come again."""
+STARTUP_GRACE_S: Final = 1.5 * PROBLEM_AFTER_S
+"""For so long after the start, problems that were stored before it stay: their errors may be reported again."""
 
-LOOK_S: Final = 5.0
-"""How long a look at the topics may take."""
+TOPICS_REQUEST_S: Final = 5.0
+"""The longest request for the metadata of the topics."""
 
-WHOLE: Final = -1
-"""The number that stands for all partitions of a topic."""
+ALL_PARTITIONS: Final = -1
+"""The partition number that stands for all partitions of a topic."""
 
-GROUP: Final = Partition("", WHOLE)
-"""What an error without a topic is about."""
+GROUP: Final = Partition("", ALL_PARTITIONS)
+"""The place of an error without a topic."""
 
 TOPIC_DENIED: Final = TopicDenied.code
 GROUP_DENIED: Final = GroupDenied.code
@@ -56,26 +56,27 @@ CODES: Final = (TOPIC_DENIED, GROUP_DENIED, COMMIT_FAILED, READ_FAILED)
 TOPIC_REFUSAL: Final = "topic_authorization_failed"
 GROUP_REFUSAL: Final = "group_authorization_failed"
 NO_LEADER: Final = "leader_not_available"
-TOLD_ELSEWHERE: Final = frozenset(
+IGNORED_ERRORS: Final = frozenset(
     {"all_brokers_down", "transport", "resolve", "authentication", "ssl", "timed_out", "fatal", "unknown_topic_or_part"}
 )
-"""Not kept: connections concern the whole process, a topic that does not exist is `topic_missing`, and after a fatal
-error there is another consumer."""
+"""Connection errors concern the whole process, a topic that does not exist is `topic_missing`, and after a fatal error
+the consumer is replaced."""
 
 PLACES_SHOWN: Final = 5
 
 
-def silence_s(look_every_s: float) -> float:
-    """When the brokers did not answer for so long, the time before does not count: what failed then may end soon.
+def outage_after_s(check_interval_s: float) -> float:
+    """Return how long the brokers must not have answered for an outage, after which all errors count from the start.
 
-    Longer than looks at the topics are apart that are answered, however slowly.
+    An error from before the outage may end soon after it. The time is longer than the distance of two checks of the
+    topics that are answered, however slowly.
     """
-    return 3.0 * look_every_s + LOOK_S
+    return 3.0 * check_interval_s + TOPICS_REQUEST_S
 
 
 @dataclass(slots=True)
 class KafkaReadError:
-    """One error that has not ended."""
+    """One error that is present."""
 
     name: str
     text: str
@@ -86,54 +87,54 @@ class KafkaReadError:
 class KafkaReadErrors:
     """The errors of one subscription; owned by the ingest loop's thread. Times are monotonic seconds."""
 
-    def __init__(self, now: float, look_every_s: float) -> None:
+    def __init__(self, now: float, check_interval_s: float) -> None:
         self._began_at = now
-        self._silence_s = silence_s(look_every_s)
+        self._outage_after_s = outage_after_s(check_interval_s)
         self._reads: dict[Partition, KafkaReadError] = {}
         self._commits: dict[Partition, KafkaReadError] = {}
         self._answered_at = -inf
 
-    def failed(self, place: Partition, name: str, text: str, now: float) -> None:
-        """Kafka reported an error about a partition, a topic (number WHOLE) or the GROUP."""
-        if name not in TOLD_ELSEWHERE:
+    def error_reported(self, place: Partition, name: str, text: str, now: float) -> None:
+        """Begin the error of a partition, a topic (number ALL_PARTITIONS) or the GROUP."""
+        if name not in IGNORED_ERRORS:
             _begin(self._reads, place, name, text, now)
 
-    def uncommitted(self, partitions: Iterable[Partition], name: str, text: str, now: float) -> None:
-        """A commit failed."""
-        if name not in TOLD_ELSEWHERE:
+    def commit_failed(self, partitions: Iterable[Partition], name: str, text: str, now: float) -> None:
+        """Begin the error of a failed commit."""
+        if name not in IGNORED_ERRORS:
             for partition in partitions:
                 _begin(self._commits, partition, name, text, now)
 
-    def read(self, partition: Partition) -> None:
-        """Records of the partition were read, or its end."""
+    def read_succeeded(self, partition: Partition) -> None:
+        """Records of the partition, or its end, were read: its error is over."""
         if self._reads:
             self._reads.pop(partition, None)
 
-    def committed(self, partitions: Iterable[Partition]) -> None:
-        """A commit succeeded."""
+    def commit_succeeded(self, partitions: Iterable[Partition]) -> None:
+        """A commit succeeded: errors of the group and of these commits are over."""
         self._reads.pop(GROUP, None)
         for partition in partitions:
             self._commits.pop(partition, None)
 
     def forget(self, partition: Partition) -> None:
-        """The partition is not read by us any more: its errors say nothing about the next time that it is ours."""
+        """The partition is no longer assigned to this consumer: drop its errors."""
         self._reads.pop(partition, None)
         self._commits.pop(partition, None)
 
-    def assigned(self) -> None:
-        """The group gave us partitions."""
+    def partitions_assigned(self) -> None:
+        """The group has assigned partitions: its error is over."""
         self._reads.pop(GROUP, None)
 
-    def saw(self, topics: Topics, used: Collection[str], now: float) -> None:
-        """The brokers answered about topics, as far as they are `used` here."""
-        if now - self._answered_at > self._silence_s:
+    def topics_described(self, topics: Topics, used: Collection[str], now: float) -> None:
+        """Update the errors after the brokers have described topics; `used` are those of the subscription."""
+        if now - self._answered_at > self._outage_after_s:
             for failure in (*self._reads.values(), *self._commits.values()):
                 failure.since = now
         self._answered_at = now
         for topic in used:
             if topic in topics.denied:
                 text = "the brokers do not describe the topic"
-                _begin(self._reads, Partition(topic, WHOLE), TOPIC_REFUSAL, text, now)
+                _begin(self._reads, Partition(topic, ALL_PARTITIONS), TOPIC_REFUSAL, text, now)
             elif topic in topics.partitions:
                 self._described(topic, topics, now)
 
@@ -141,46 +142,50 @@ class KafkaReadErrors:
         leaderless = topics.leaderless.get(topic, ())
         for place, failure in list(self._reads.items()):
             led = failure.name == NO_LEADER and place.number not in leaderless
-            if place.topic == topic and (place.number == WHOLE or led or not topics.partitions[topic]):
+            if place.topic == topic and (place.number == ALL_PARTITIONS or led or not topics.partitions[topic]):
                 del self._reads[place]
         for number in leaderless:
             _begin(self._reads, Partition(topic, number), NO_LEADER, "the partition has no leader", now)
 
-    def probe(self, partitions: Collection[Partition], now: float, at_most: int) -> list[Partition]:
-        """Those of these partitions that are to be fetched anew now; each comes again after PROBE_S."""
+    def due_probes(self, partitions: Collection[Partition], now: float, at_most: int) -> list[Partition]:
+        """Return which of these partitions to fetch anew now; each is due again after PROBE_INTERVAL_S."""
         failing = sorted((self._reads[p].probed_at, p) for p in partitions if p in self._reads)
-        due = [partition for probed_at, partition in failing if now - probed_at >= PROBE_S][:at_most]
+        due = [partition for probed_at, partition in failing if now - probed_at >= PROBE_INTERVAL_S][:at_most]
         for partition in due:
             self._reads[partition].probed_at = now
         return due
 
-    def unreadable(self, partition: Partition) -> bool:
-        """Whether nothing is fetched of a partition, so that nothing tells where it ends by now."""
+    def is_unreadable(self, partition: Partition) -> bool:
+        """Return whether an error keeps the partition from being fetched, so that no fetch returns its end."""
         return bool(self._reads) and (
-            partition in self._reads or Partition(partition.topic, WHOLE) in self._reads or GROUP in self._reads
+            partition in self._reads
+            or Partition(partition.topic, ALL_PARTITIONS) in self._reads
+            or GROUP in self._reads
         )
 
-    def settled(self, now: float) -> bool:
-        """Whether problems that do not last here are over, also those that were known before the start."""
-        return now - self._began_at >= SETTLED_S
+    def startup_is_over(self, now: float) -> bool:
+        """Return whether problems from before the start end now, unless their errors were reported again."""
+        return now - self._began_at >= STARTUP_GRACE_S
 
-    def describable(self, topic: str) -> bool:
-        """Whether the brokers tell anything about a topic."""
-        return Partition(topic, WHOLE) not in self._reads
+    def is_described(self, topic: str) -> bool:
+        """Return whether the brokers describe a topic."""
+        return Partition(topic, ALL_PARTITIONS) not in self._reads
 
-    def lasting(self, assigned: Collection[Partition], fetched: Collection[Partition], now: float) -> dict[str, str]:
-        """The problems of the moment, by code, with their details.
+    def lasting_problems(
+        self, assigned: Collection[Partition], fetched: Collection[Partition], now: float
+    ) -> dict[str, str]:
+        """Return the current problems by code, with their details.
 
-        Of the partitions that are `assigned` only those that are `fetched` can have errors of reading: of one that is
-        paused nobody knows whether its error is over.
+        Of the `assigned` partitions only those in `fetched` can have read errors: for a paused one it is not known
+        whether its error is over.
         """
         reads = {place: failure for place, failure in self._reads.items() if _concerns(place, failure, assigned)}
         if GROUP in self._reads and GROUP not in reads:
-            self._reads[GROUP].since = now  # it lasts from when the group gives us nothing
+            self._reads[GROUP].since = now  # it counts only while the group assigns no partitions
         found: dict[tuple[str, str, str], list[Partition]] = {}
         for failures, concerned, other in ((reads, fetched, READ_FAILED), (self._commits, assigned, COMMIT_FAILED)):
             for place, failure in failures.items():
-                if now - failure.since >= LASTS_S and (place.number == WHOLE or place in concerned):
+                if now - failure.since >= PROBLEM_AFTER_S and (place.number == ALL_PARTITIONS or place in concerned):
                     found.setdefault((_code(failure.name, other), failure.name, failure.text), []).append(place)
         details: dict[str, list[str]] = {}
         for (code, name, text), places in found.items():
@@ -192,14 +197,15 @@ def _begin(failures: dict[Partition, KafkaReadError], place: Partition, name: st
     known = failures.get(place)
     if known is None:
         failures[place] = KafkaReadError(name, text, now, now)
-    elif known.name != name:  # the same trouble under another name lasts since it began
+    elif known.name != name:  # another name for the same trouble keeps its start time
         known.name, known.text = name, text
 
 
 def _concerns(place: Partition, failure: KafkaReadError, assigned: Collection[Partition]) -> bool:
-    """Whether an error keeps records from being read here.
+    """Return whether an error keeps records from being read.
 
-    A group that gave us partitions works, whatever was reported about it; but who is not authorised loses them soon.
+    A group that has assigned partitions works, whatever error was reported. Only an unauthorised consumer loses its
+    partitions soon.
     """
     return place != GROUP or failure.name == GROUP_REFUSAL or not assigned
 
@@ -209,7 +215,9 @@ def _code(name: str, other: str) -> str:
 
 
 def _shown(places: Collection[Partition]) -> str:
-    names = [place.topic if place.number == WHOLE else str(place) for place in sorted(places) if place != GROUP]
+    names = [
+        place.topic if place.number == ALL_PARTITIONS else str(place) for place in sorted(places) if place != GROUP
+    ]
     more = [f"and {len(names) - PLACES_SHOWN} more"] if len(names) > PLACES_SHOWN else []
     shown = ", ".join([*names[:PLACES_SHOWN], *more])
     return f"{shown}: " if shown else ""

@@ -1,39 +1,40 @@
-"""When a worker has gone deaf: it lives, it has room, tasks wait in its queue, and it takes none of them.
+"""Detects a stuck worker: it runs, has free threads, tasks wait in its queue, and it takes none of them.
 
-Redis restarted under a worker whose slots were all taken can leave it so for good (Celery; nothing else tells it from
-an idle one). Taking a task counts, not beginning one: what a deaf worker still holds for its countdown begins too.
+If Redis restarts while all threads of a worker are busy, Celery may never consume again; nothing else distinguishes
+such a worker from an idle one. Taking a task from the queue counts, not starting it: a stuck worker still starts the
+tasks that it holds until their countdown ends.
 
-    at a look                                       the watch
-    the queue is empty                              starts over
-    no room: slots taken, or full of countdowns     starts over
-    a task was taken since the look before          starts over
-    Redis did not answer, or no look for long       starts over
-    none of these for `after_s`                     deaf
+    at a check                                              the worker
+    the queue is empty                                      is not stuck; the time starts again
+    no free thread, or its prefetch is full of countdowns   is not stuck; the time starts again
+    it took a task since the check before                   is not stuck; the time starts again
+    Redis did not answer, or the last check is long ago     is not stuck; the time starts again
+    none of these for `after_s`                             is stuck
 """
 
 LONGEST_GAP_S = 5.0
-"""Looks further apart (a process that was stopped and goes on, a machine out of breath) say nothing of the time
-between them."""
+"""If two checks are further apart (the process was stopped, the machine overloaded), the time between them does not
+count."""
 
 
 class StuckWorkerDetector:
-    """Watches one queue of one worker; told of each look, in order."""
+    """Checks one queue of one worker; `check` must be called in the order of time."""
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
-        self._well_at: float | None = None
-        self._looked_at = 0.0
+        self._not_stuck_at: float | None = None
+        self._checked_at = 0.0
         self._taken = 0
 
-    def look(self, now: float, *, waiting: int, room: int, taken: int) -> bool:
-        """Whether it is deaf by now; `taken` counts the tasks it has taken from the queue since it started."""
-        regular = self._well_at is not None and now - self._looked_at <= LONGEST_GAP_S
-        well = waiting <= 0 or room <= 0 or taken != self._taken
-        self._looked_at, self._taken = now, taken
-        if self._well_at is None or well or not regular:
-            self._well_at = now
-        return now - self._well_at >= self._after_s
+    def check(self, now: float, *, waiting: int, free: int, taken: int) -> bool:
+        """Return whether it is stuck; `free` are its free threads, `taken` all tasks it has taken since it started."""
+        regular = self._not_stuck_at is not None and now - self._checked_at <= LONGEST_GAP_S
+        not_stuck = waiting <= 0 or free <= 0 or taken != self._taken
+        self._checked_at, self._taken = now, taken
+        if self._not_stuck_at is None or not_stuck or not regular:
+            self._not_stuck_at = now
+        return now - self._not_stuck_at >= self._after_s
 
-    def start_over(self) -> None:
-        """There was no look: Redis did not answer."""
-        self._well_at = None
+    def reset(self) -> None:
+        """Start the time again: Redis did not answer."""
+        self._not_stuck_at = None

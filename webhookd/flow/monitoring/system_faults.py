@@ -1,10 +1,10 @@
-"""Which parts of the system are at fault, from looks at each of them every few seconds.
+"""Which parts of the system are faulty, from checks of each part every few seconds.
 
-a part's answer                what it means
-well                           no fault; one that was said is over
-a failure, for less than 5 s   nothing yet: a lost packet, a restart (workers take longer to start: 15 s)
-a failure, for longer          a fault, since the first look that failed
-none (it could not be asked)   nothing: what was last known stays
+result of the checks           meaning
+healthy                        no fault; a fault that was reported is over
+a failure, for less than 5 s   no fault yet: a lost packet, a restart (workers take longer to start: 15 s)
+a failure, for longer          a fault, since the first failed check
+none (it could not run)        the last state stays
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 from webhookd.errors import NoWorkers
 
-LASTING_S = 5.0
-LONGER_S = {NoWorkers.code: 15.0}
+FAULT_AFTER_S = 5.0
+FAULT_AFTER_BY_CODE_S = {NoWorkers.code: 15.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemFault:
-    """A part that does not work: its code, what it said, and since when (seconds since the epoch)."""
+    """A part that does not work: the code, the error, and since when (seconds since the epoch)."""
 
     code: str
     detail: str
@@ -27,44 +27,44 @@ class SystemFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultChanges:
-    """What is news after a look."""
+    """The faults that began or ended with a check."""
 
     began: tuple[SystemFault, ...] = ()
     ended: tuple[SystemFault, ...] = ()
 
 
 class FaultTracker:
-    """What one process knows of the parts; told of each look in order."""
+    """The state of the parts as one process sees it; `observe` must be called in the order of time."""
 
     def __init__(self) -> None:
         self._failing: dict[str, SystemFault] = {}
-        self.standing: dict[str, SystemFault] = {}
-        """The faults that are, by code."""
-        self.well: frozenset[str] = frozenset()
-        """The codes that were well at the last look that asked."""
+        self.active: dict[str, SystemFault] = {}
+        """The current faults by code."""
+        self.healthy_codes: frozenset[str] = frozenset()
+        """The codes whose last completed check found no failure."""
 
-    def saw(self, answers: Mapping[str, str | None], now: float) -> FaultChanges:
-        """Take the answers of one look: by code what is wrong, None where all is well."""
-        well = {code for code, detail in answers.items() if detail is None}
-        ended = tuple(fault for code, fault in self.standing.items() if code in well)
-        for code in well:
+    def observe(self, results: Mapping[str, str | None], now: float) -> FaultChanges:
+        """Update the state from one check: by code the error, None where there is none. Return what has changed."""
+        healthy_codes = {code for code, detail in results.items() if detail is None}
+        ended = tuple(fault for code, fault in self.active.items() if code in healthy_codes)
+        for code in healthy_codes:
             self._failing.pop(code, None)
-            self.standing.pop(code, None)
-        self.well = (self.well - answers.keys()) | well
-        return FaultChanges(began=tuple(self._lasting(answers, now)), ended=ended)
+            self.active.pop(code, None)
+        self.healthy_codes = (self.healthy_codes - results.keys()) | healthy_codes
+        return FaultChanges(began=tuple(self._lasting(results, now)), ended=ended)
 
-    def _lasting(self, answers: Mapping[str, str | None], now: float) -> list[SystemFault]:
+    def _lasting(self, results: Mapping[str, str | None], now: float) -> list[SystemFault]:
         began = []
-        for code, detail in answers.items():
+        for code, detail in results.items():
             if detail is None:
                 continue
             first = self._failing.setdefault(code, SystemFault(code=code, detail=detail, since=now))
-            # A clock that was set back must not keep a fault from being said.
+            # A clock that was set back must not delay the report of a fault.
             since = min(first.since, now)
             self._failing[code] = fault = replace(first, detail=detail, since=since)
-            if now - since < LONGER_S.get(code, LASTING_S):
+            if now - since < FAULT_AFTER_BY_CODE_S.get(code, FAULT_AFTER_S):
                 continue
-            if code not in self.standing:
+            if code not in self.active:
                 began.append(fault)
-            self.standing[code] = fault
+            self.active[code] = fault
         return began

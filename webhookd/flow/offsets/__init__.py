@@ -1,1 +1,1 @@
-"""Positions in Kafka: where a lane starts, what it has settled, what is committed with the offset."""
+"""Offsets in Kafka: where a lane begins to read, which records are settled, what is committed."""

@@ -1,49 +1,51 @@
-"""What a lane must not forget when its process dies: it travels with the committed offset, as the commit's metadata.
+"""What a lane must not lose when its process dies; it is stored as the metadata of the committed offset.
 
-So it is as durable as the offset itself, moves with it to whoever reads on, and is gone with it when the topic is
-deleted. Kafka keeps up to 4,096 bytes of metadata with an offset; this takes some 100.
+So it is as durable as the offset, the next process that reads the partition gets it with the offset, and it disappears
+with the offset when the topic is deleted. Kafka stores up to 4,096 bytes of metadata with an offset; this needs about
+150.
 
-    field       what                                                     why it must survive
-    topic_id    the UUID of the topic that the offset is in ("" unknown) a topic made again begins at its beginning
-    failures    failed attempts in a row of the batch at the offset      or retries would never end
-    deaths      workers lost in a row at the offset                      or one poisonous batch would go on killing
-    probes      failed probes in a row; 0 while the lane flows           or a dead endpoint would get all retries again
-    version     that of the subscription (0 unknown): what failed under  what its owner changed is tried afresh
-                another one is forgotten, deaths apart
-    since       when the lane began to fail, seconds since the epoch     or nobody would be told after five minutes
-    unreadable  unreadable records in a row, 0 below the bound of    or each restart would dead-letter as many
-                flow/batching/undecodable_records.py
+    field             what                                                    if it were lost
+    topic_id          UUID of the topic that the offset belongs to            the offset would be used in a topic that
+                      ("" if not known)                                       was deleted and recreated
+    failed_attempts   failed attempts in a row of the batch at the offset     retries would never end
+    worker_losses     workers lost in a row with the batch at the offset      one bad batch would go on killing workers
+    failed_probes     circuit openings in a row; 0 while it is closed          a dead endpoint would get all retries
+    version           version of the subscription (0 if not known); under     the owner's change would not start the
+                      another version only worker_losses still counts         retries anew
+    failing_since     when the lane began to fail, seconds since the epoch    nobody would be mailed after five minutes
+    undecodable       undecodable records in a row; 0 below the bound of      a restart would dead-letter as many again
+                      flow/batching/undecodable_records.py
 """
 
 import msgspec
 
 
 class CommitMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The state of a lane beside its offset; equal memos need no new commit."""
+    """What is committed beside the offset of a lane; if neither has changed, nothing needs to be committed."""
 
     topic_id: str = ""
-    failures: int = 0
-    deaths: int = 0
-    probes: int = 0
-    since: float = 0.0
+    failed_attempts: int = 0
+    worker_losses: int = 0
+    failed_probes: int = 0
+    failing_since: float = 0.0
     version: int = 0
-    unreadable: int = 0
+    undecodable: int = 0
 
 
-NOTHING = CommitMetadata()
+NO_METADATA = CommitMetadata()
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(CommitMetadata)
 
 
 def encode(metadata: CommitMetadata) -> str:
-    """The memo as commit metadata."""
+    """The text that Kafka stores beside the offset."""
     return _encoder.encode(metadata).decode()
 
 
 def decode(metadata: str | None) -> CommitMetadata:
-    """The memo in commit metadata; what somebody else wrote there (a tool that reset the group) says nothing."""
+    """The metadata in that text; NO_METADATA for what another program wrote, such as a tool that reset the group."""
     try:
         return _decoder.decode(metadata or "{}")
     except (msgspec.DecodeError, UnicodeError):
-        return NOTHING
+        return NO_METADATA

@@ -1,21 +1,21 @@
-"""What of one lane is in flight and what is settled; answers what may be committed.
+"""Which records of one lane are open and which are settled, and so which offset may be committed.
 
 Rules
-    1. Offsets are read in ascending order; gaps (compaction, transactions) are no gaps. A partition's end counts as
-       read up to there, since what lies before it without a record is never seen.
-    2. A record is *accepted* (will be delivered), *set aside* (its dead-letter row is on its way) or *dropped*
-       (nothing in it is ours): dropped is settled at once.
-    3. Accepted records settle in the order they were accepted; records set aside in any order.
-    4. The watermark is the lowest offset that is not settled, or where reading goes on when all are; it is what
-       Kafka is told, and it never moves backwards.
+    1. Offsets are read in ascending order. Offsets without a record (compaction, transactions) count as read: those
+       before a record when it is read, those at the end of the partition when the end is reached.
+    2. A record is *accepted* (it will be delivered), it becomes a *dead letter* (which is being stored), or it is
+       *dropped* (a filter rejected it), which settles it at once.
+    3. Accepted records settle in the order in which they were accepted; dead letters settle in any order.
+    4. The watermark is the lowest offset that is not settled, or the position when all are. It is what is committed,
+       and it never moves backwards.
 
-    call               open            aside          seen            watermark
-    read(o)            -               -              next_offset(o)  moves when nothing is open or aside
-    accept(o)          append o        -              -               stays
-    set_aside(o)       -               add o          -               stays
-    settle(n)          drop first n    -              -               moves
-    settle_aside(o)    -               drop o         -               moves
-    rewind()           clear           clear          to watermark    stays
+    call                     open            dead letters    position        watermark
+    read(o)                  -               -               next_offset(o)  moves if nothing is open or a dead letter
+    accept(o)                append o        -               -               stays
+    add_dead_letter(o)       -               add o           -               stays
+    settle(n)                drop first n    -               -               moves
+    settle_dead_letter(o)    -               drop o          -               moves
+    rewind()                 clear           clear           to watermark    stays
 """
 
 from collections import deque
@@ -23,50 +23,53 @@ from collections import deque
 from webhookd.flow.offsets.position import next_offset
 
 UNREAD = -1
-"""What `seen` and `watermark` are before the first record: there is nothing to commit or to go back to."""
+"""The position and the watermark before the first record: there is nothing to commit or to seek to."""
 
 
 class Ledger:
-    """The positions of one lane; not thread-safe, owned by the ingest loop."""
+    """The offsets of one lane; not thread-safe, owned by the ingest loop. `position` is the next offset to read."""
 
-    __slots__ = ("_aside", "_open", "_watermark", "seen")
+    __slots__ = ("_dead_letters", "_open", "_watermark", "position")
 
     def __init__(self) -> None:
-        self.seen = UNREAD
+        self.position = UNREAD
         self._watermark = UNREAD
         self._open: deque[int] = deque()
-        self._aside: set[int] = set()
+        self._dead_letters: set[int] = set()
 
     def read(self, offset: int) -> None:
-        """Everything up to `offset` has been looked at; what was not accepted or set aside is settled."""
-        self.seen = next_offset(offset)
+        """Everything up to `offset` was read; what is neither accepted nor a dead letter is settled."""
+        self.position = next_offset(offset)
 
     def accept(self, offset: int) -> None:
         """The record at `offset` waits for its delivery."""
         self._open.append(offset)
 
-    def set_aside(self, offset: int) -> None:
-        """The record at `offset` waits for its dead-letter row."""
-        self._aside.add(offset)
+    def add_dead_letter(self, offset: int) -> None:
+        """The record at `offset` waits until its dead letter is stored."""
+        self._dead_letters.add(offset)
 
     def settle(self, count: int) -> None:
-        """The first `count` accepted records were acknowledged. Raises IndexError when there are fewer."""
+        """The first `count` accepted records are delivered or dead-lettered. Raises IndexError if there are fewer."""
         drop = self._open.popleft
         for _ in range(count):
             drop()
 
-    def settle_aside(self, offset: int) -> bool:
-        """The dead-letter row of `offset` is committed; answers whether it was waited for (not read again since)."""
-        known = offset in self._aside
-        self._aside.discard(offset)
-        return known
+    def settle_dead_letter(self, offset: int) -> bool:
+        """The dead letter of `offset` is stored; returns whether the record waited for that.
+
+        It does not if the lane was rewound and has not read the record again since.
+        """
+        waited = offset in self._dead_letters
+        self._dead_letters.discard(offset)
+        return waited
 
     def rewind(self) -> int:
-        """Forget everything above the watermark; reading goes on from the offset this answers."""
-        self.seen = self.watermark
+        """Forget everything above the watermark; returns it, as the offset to read from."""
+        self.position = self.watermark
         self._open.clear()
-        self._aside.clear()
-        return self.seen
+        self._dead_letters.clear()
+        return self.position
 
     @property
     def open_count(self) -> int:
@@ -74,17 +77,17 @@ class Ledger:
         return len(self._open)
 
     @property
-    def aside_count(self) -> int:
-        """How many records wait for their dead-letter row."""
-        return len(self._aside)
+    def dead_letter_count(self) -> int:
+        """How many records wait until their dead letter is stored."""
+        return len(self._dead_letters)
 
     @property
     def watermark(self) -> int:
-        """What may be committed: every record below this offset is settled."""
-        lowest = self.seen
+        """The offset that may be committed: every record below it is settled."""
+        lowest = self.position
         if self._open:
             lowest = min(lowest, self._open[0])
-        if self._aside:
-            lowest = min(lowest, *self._aside)
+        if self._dead_letters:
+            lowest = min(lowest, *self._dead_letters)
         self._watermark = max(self._watermark, lowest)
         return self._watermark

@@ -1,8 +1,8 @@
-"""Where a record stands in Kafka, and what is committed after it."""
+"""Partitions, offsets, and what a consumer group commits."""
 
 from dataclasses import dataclass
 
-from webhookd.flow.offsets.commit_metadata import NOTHING, CommitMetadata
+from webhookd.flow.offsets.commit_metadata import NO_METADATA, CommitMetadata
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -13,21 +13,21 @@ class Partition:
     number: int
 
     def __str__(self) -> str:
-        """As operators write it, and as it stands in logs and task arguments."""
+        """`topic/number`, as in logs and task arguments."""
         return f"{self.topic}/{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetAndMetadata:
-    """What is committed for a lane: the offset to read on from, and what must not be forgotten about it."""
+    """What a lane commits: the offset to read on from, and what must outlive the process."""
 
     offset: int
-    metadata: CommitMetadata = NOTHING
+    metadata: CommitMetadata = NO_METADATA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffsetRange:
-    """What Kafka holds of a partition: the first offset, and the one after the last."""
+    """The offsets that Kafka holds of a partition: the first one, and the one after the last."""
 
     first: int
     end: int
@@ -35,12 +35,12 @@ class OffsetRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """What a group has committed in one partition: the offset, and the text beside it."""
+    """What a group has committed in one partition: the offset, and the metadata as text."""
 
     offset: int
     metadata: str = ""
 
 
 def next_offset(offset: int) -> int:
-    """What Kafka wants committed once the record at `offset` is settled: the one place with a `+ 1`."""
+    """The offset to commit once the record at `offset` is settled: the only place with a `+ 1`."""
     return offset + 1

@@ -1,4 +1,4 @@
-"""What the cluster says about topics."""
+"""What the brokers return about topics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topics:
-    """One look at the topics that were asked for.
+    """The brokers' metadata of the topics that were asked for.
 
-    `partitions` is 0 for one that does not exist; `ids` holds the UUIDs (KIP-516) of those that do, as far as the
-    brokers tell: a topic that was deleted and made again has another. `denied` are the topics that the brokers do not
-    authorise us to describe (nobody knows then whether they exist), or to use as was asked. `leaderless` holds the
-    partitions that no broker leads.
+    `partitions` is 0 for a topic that does not exist. `ids` holds the UUIDs (KIP-516) that the brokers returned: a
+    topic that was deleted and recreated has another one. `denied` are the topics that webhookd is not authorised to
+    describe (it does not know then whether they exist), or to use as was asked. `leaderless` holds the partitions
+    without a leader.
     """
 
     partitions: Mapping[str, int] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Topics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicRules:
-    """How a topic may be written to; None where the cluster does not say."""
+    """How a topic may be written to; None if the brokers do not return it."""
 
     cleanup: frozenset[str] | None = None
     writable: bool | None = None

@@ -1,1 +1,1 @@
-"""Deliveries in flight: what a report settles, what is overdue, and batches whose retries are exhausted."""
+"""Deliveries in flight: what reports settle, which deliveries are overdue, and batches without a retry left."""

@@ -1,4 +1,4 @@
-"""The dead letters of a batch that is given up: read back out of the body it was rendered in."""
+"""A batch without an attempt left, and its dead letters, which are read back from its rendered body."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.offsets.position import Partition
 
 DETAIL_CHARACTERS = 500
-"""Of the endpoint's answer, or of what webhookd says where there was none, kept with each record."""
+"""The length of the text kept with each record: of the endpoint's response, or of webhookd's own when there is none."""
 
 WORKER_LOST = "worker_lost"
-"""The batch cost its workers their lives: nobody reported, so there is no answer to show."""
+"""The cause when the workers that sent the batch were lost: no report came, so there is no response to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExhaustedBatch:
-    """A batch that is to be put aside, and why; `failure` is None when nobody reported."""
+    """A batch that is to be dead-lettered, and its last failure; `failure` is None when its workers were lost."""
 
     delivery: Delivery
     batch: Batch
@@ -27,9 +27,9 @@ class ExhaustedBatch:
     attempts: int
 
     def dead_letters(self) -> Sequence[DeadLetter]:
-        """A dead letter for each of its records, in their order."""
+        """A dead letter for each record of the batch, in order."""
         cause = self.failure.error if self.failure else WORKER_LOST
-        detail = _words(self.failure)[:DETAIL_CHARACTERS] if self.failure else ""
+        detail = _explanation(self.failure)[:DETAIL_CHARACTERS] if self.failure else ""
         status = self.failure.status or None if self.failure else None
         return [
             DeadLetter(
@@ -49,5 +49,5 @@ class ExhaustedBatch:
         ]
 
 
-def _words(failure: LoggedExchange) -> str:
+def _explanation(failure: LoggedExchange) -> str:
     return failure.detail or failure.body.decode(errors="replace")

@@ -1,47 +1,50 @@
-"""Whether a queue still comes to a delivery that nobody claimed; if so, publishing it again only lengthens the queue.
+"""Whether the task of an unclaimed delivery is still in its queue.
 
-the queue                                     the delivery
-has claimed one that was published later      was overtaken: its task is lost, publish it again
-moved within the claim timeout, but not so    waits for its turn: leave it
-far
-did not move                                  publish it again, at growing intervals: nobody works, or Redis lost all
+A delivery that is still queued must not be published again, since that only lengthens the queue.
+
+of the queue, a worker has claimed                the delivery
+one that was published later                      was overtaken: its task is lost; publish it again
+another one within the claim timeout, but none    is still queued: leave it
+  that was published later
+none within the claim timeout                     publish it again, at growing intervals: no worker runs, or Redis has
+                                                  lost its data
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
 from math import inf
 
-NO_TURN = -1
-"""Of a delivery that may not have been published at all: no queue comes to it."""
+UNKNOWN_PUBLICATION = -1
+"""The position of a delivery whose publication may have failed: it never counts as still queued."""
 
 
 @dataclass(slots=True)
-class _Queue:
+class _Progress:
     published: int = 0
-    claimed: int = NO_TURN
+    claimed: int = UNKNOWN_PUBLICATION
     moved_at: float = -inf
 
 
 class QueueProgress:
-    """Publications by queue, in their order; owned by the ingest loop. A queue may rest for `claim_timeout_s`."""
+    """Numbers the publications of each queue. Owned by the ingest loop, not thread-safe."""
 
     def __init__(self, claim_timeout_s: float) -> None:
         self._claim_timeout_s = claim_timeout_s
-        self._queues: defaultdict[str, _Queue] = defaultdict(_Queue)
+        self._queues: defaultdict[str, _Progress] = defaultdict(_Progress)
 
-    def next(self, queue: str) -> int:
-        """The turn of what is published to a queue now."""
-        at = self._queues[queue]
-        at.published += 1
-        return at.published
+    def published(self, queue: str) -> int:
+        """The position of a delivery that is published to a queue now."""
+        progress = self._queues[queue]
+        progress.published += 1
+        return progress.published
 
-    def came(self, queue: str, turn: int, now: float) -> None:
-        """A delivery with this turn was claimed."""
-        at = self._queues[queue]
-        at.claimed = max(at.claimed, turn)
-        at.moved_at = now
+    def claimed(self, queue: str, position: int, now: float) -> None:
+        """Note that the delivery at this position was claimed."""
+        progress = self._queues[queue]
+        progress.claimed = max(progress.claimed, position)
+        progress.moved_at = now
 
-    def comes(self, queue: str, turn: int, now: float) -> bool:
-        """Whether the queue moves towards that turn."""
-        at = self._queues[queue]
-        return at.claimed < turn and now - at.moved_at < self._claim_timeout_s
+    def still_queued(self, queue: str, position: int, now: float) -> bool:
+        """Whether the delivery at this position is still queued, as far as one can tell."""
+        progress = self._queues[queue]
+        return progress.claimed < position and now - progress.moved_at < self._claim_timeout_s

@@ -1,11 +1,11 @@
-"""What happened to a subscription lately, as its owner reads it in `recent_activity`."""
+"""The activity log of a subscription, which its owner reads in `recent_activity`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Event(StrEnum):
-    """A call, or a change of the status with its reason."""
+    """The kind of an entry: a call, or a change of the status."""
 
     API_CALL = "api_call"
     ACTIVE = "active"
@@ -16,11 +16,11 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """One row of the activity log: a call (or `calls` successful ones folded into a second) or a state change.
+    """One row of the activity log: one call, the `calls` successful calls of one second, or a change of the status.
 
-    `at` is seconds since the epoch. Header values in `request_headers` are masked before they get here.
-    `error` is the failure's code, or the reason of a state change; `detail` says more about it in webhookd's own words
-    (or its operators'), never the endpoint's.
+    `at` is seconds since the epoch. Header values in `request_headers` are already masked. `error` is the failure code,
+    or the reason of a status change. `detail` explains it; the text is webhookd's or its operators', never the
+    endpoint's.
     """
 
     subscription_id: str

@@ -1,16 +1,16 @@
-"""Folds a subscription's successful calls into one row a second; failures keep rows of their own, up to a bound."""
+"""Combines a subscription's successful calls into one row a second; each failure keeps its own row, up to a bound."""
 
 from dataclasses import dataclass
 
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 
-FAILURES_HELD = 1000
-"""Rows of failures of one subscription between two flushes; a retry waits seconds, so only many lanes come near."""
+MAX_FAILURE_ROWS = 1000
+"""Rows of failures of one subscription between two flushes. A retry waits seconds: only many lanes reach this."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRollup:
-    """`calls` exchanges of which `exchange` was the last; not yet a row: masking and parsing come off the hot path."""
+    """`calls` exchanges, of which `exchange` was the last. Not yet masked and parsed: that is not for the hot path."""
 
     exchange: LoggedExchange
     calls: int
@@ -18,7 +18,7 @@ class CallRollup:
 
 
 class ActivityRollup:
-    """What happened since the last flush."""
+    """The calls since the last flush."""
 
     __slots__ = ("_failures", "_last", "_successes")
 
@@ -28,17 +28,17 @@ class ActivityRollup:
         self._failures: list[CallRollup] = []
 
     def succeeded(self, calls: int, last: LoggedExchange | None) -> None:
-        """So many more calls were acknowledged; `last` shows one of them, if the report carries it."""
+        """Add acknowledged calls; `last` is one of them as an example, None when the report has none."""
         self._successes += calls
         self._last = last or self._last
 
     def failed(self, exchange: LoggedExchange) -> None:
-        """One call failed; past the bound it is counted in the last row, which shows the latest."""
-        before = self._failures.pop().calls if len(self._failures) >= FAILURES_HELD else 0
+        """Add a failed call; above the bound it replaces the last row, which counts it too."""
+        before = self._failures.pop().calls if len(self._failures) >= MAX_FAILURE_ROWS else 0
         self._failures.append(CallRollup(exchange, before + 1, succeeded=False))
 
     def flush(self) -> list[CallRollup]:
-        """The rows of this second, the folded success last; successes without an example wait for one."""
+        """Return the rows since the last flush, successes last; successes without an example wait for the next one."""
         calls, self._failures = self._failures, []
         if self._last is not None and self._successes:
             calls.append(CallRollup(self._last, self._successes, succeeded=True))

@@ -1,15 +1,15 @@
-"""What the deliveries of one subscription are doing now, beside whether it is healthy.
+"""The current state of a subscription's deliveries; the status shows it beside the health.
 
-state        lanes                                                          leaves it when
-starting     none is assigned yet, or where they begin is not known yet     Kafka has answered
-idle         nothing waits, nothing is in flight                            a record arrives
-delivering   something waits or is in flight, the last attempts succeeded   all is delivered, or an attempt fails
-failing      the last attempt of one failed, another follows                it succeeds, or no attempt is left
-paused       no attempt is left: one is made now and then                   it succeeds
-stopped      the subscription is off, offline or unusable                   it is on again
+state          lanes                                                            ends when
+starting       none is assigned yet, or their start positions are not known     Kafka has answered
+idle           nothing waits, nothing is in flight                              a record arrives
+delivering     records wait or are in flight, the last attempts succeeded       all are delivered, or an attempt fails
+failing        the last attempt of a lane failed, a retry follows               it succeeds, or no attempt is left
+circuit_open   no attempt is left: the open circuit is probed now and then      a probe succeeds
+stopped        the subscription is inactive, offline or unusable                it is active and online again
 
-Of several failing lanes the one that has failed for longest is shown. `failing` and `paused` say how many attempts of
-its batch have failed and when the next one is due.
+If several lanes fail, the one that has failed for longest is shown. `failing` and `circuit_open` tell how many
+attempts of its batch have failed and when the next one is due.
 """
 
 from collections.abc import Collection
@@ -17,27 +17,27 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
-from webhookd.flow.batching.lane import CircuitState, Lane
-from webhookd.flow.dispatch.delivery import DeliveryStage
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import DeliveryStage, Lane
 
-SAME_S = 1.0
-"""Two times of the next attempt that differ by less are one: the clocks run apart a little."""
+SAME_TIME_TOLERANCE_S = 1.0
+"""Smaller differences between two times of the next attempt are no change: the clocks drift apart a little."""
 
 
 class DeliveryState(StrEnum):
-    """What the deliveries are doing; see the table above."""
+    """The state of the deliveries; see the table above."""
 
     STARTING = "starting"
     IDLE = "idle"
     DELIVERING = "delivering"
     FAILING = "failing"
-    PAUSED = "paused"
+    CIRCUIT_OPEN = "circuit_open"
     STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAttempt:
-    """The last attempt that failed: `answer` is the endpoint's, `detail` what webhookd says where there was none."""
+    """The last failed attempt; `answer` is the endpoint's, `detail` webhookd's text where there was no answer."""
 
     code: str
     at: float
@@ -46,16 +46,16 @@ class FailedAttempt:
     detail: str = ""
 
     def __str__(self) -> str:
-        words = self.answer or self.detail
-        return f"{self.code}: {words}" if words else self.code
+        text = self.answer or self.detail
+        return f"{self.code}: {text}" if text else self.code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryStatus:
-    """What the deliveries are doing; times are seconds since the epoch, 0 where there is none.
+    """The state of the deliveries with its details; times are seconds since the epoch, 0 where there is none.
 
-    `since` is when the lane began to fail, `attempt` how many attempts of its batch have failed. `next_attempt_at` is 0
-    while the next attempt is under way or may begin at any time.
+    `since` is when the shown lane began to fail, `attempt` how many attempts of its batch have failed.
+    `next_attempt_at` is 0 while the next attempt is in progress or may begin at any time.
     """
 
     state: DeliveryState
@@ -68,9 +68,9 @@ class DeliveryStatus:
     last_failure: FailedAttempt | None = None
 
     def differs(self, other: "DeliveryStatus") -> bool:
-        """Whether people would see another status."""
+        """Return whether the difference is large enough to be shown."""
         apart_s = abs(self.next_attempt_at - other.next_attempt_at)
-        return apart_s > SAME_S or replace(self, next_attempt_at=other.next_attempt_at) != other
+        return apart_s > SAME_TIME_TOLERANCE_S or replace(self, next_attempt_at=other.next_attempt_at) != other
 
 
 STARTING = DeliveryStatus(state=DeliveryState.STARTING)
@@ -78,17 +78,17 @@ STOPPED = DeliveryStatus(state=DeliveryState.STOPPED)
 
 
 def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float) -> DeliveryStatus:
-    """What the deliveries of these lanes are doing at this moment, which both clocks tell."""
-    failing = [lane for lane in lanes if lane.failing or lane.failing_since]
+    """Return the state of the deliveries of these lanes; `monotonic` and `wall` are the current time on both clocks."""
+    failing = [lane for lane in lanes if lane.failing or lane.circuit.failing_since]
     if not failing:
-        return DeliveryStatus(state=_untroubled(lanes), lanes=len(lanes))
-    shown = min(failing, key=lambda lane: lane.failing_since or inf)
-    paused = shown.state is not CircuitState.CLOSED
+        return DeliveryStatus(state=_state_without_failures(lanes), lanes=len(lanes))
+    shown = min(failing, key=lambda lane: lane.circuit.failing_since or inf)
+    is_open = shown.circuit.state is not CircuitState.CLOSED
     next_at = _next_at(shown)
     return DeliveryStatus(
-        state=DeliveryState.PAUSED if paused else DeliveryState.FAILING,
-        since=shown.failing_since,
-        attempt=min(max_attempts, shown.failures + paused),
+        state=DeliveryState.CIRCUIT_OPEN if is_open else DeliveryState.FAILING,
+        since=shown.circuit.failing_since,
+        attempt=min(max_attempts, shown.failures + is_open),
         max_attempts=max_attempts,
         next_attempt_at=wall + next_at - monotonic if monotonic < next_at < inf else 0.0,
         lanes=len(lanes),
@@ -96,17 +96,17 @@ def delivery_status(lanes: Collection[Lane], max_attempts: int, *, monotonic: fl
     )
 
 
-def _untroubled(lanes: Collection[Lane]) -> DeliveryState:
-    if not any(lane.known for lane in lanes):
+def _state_without_failures(lanes: Collection[Lane]) -> DeliveryState:
+    if not any(lane.position_known for lane in lanes):
         return DeliveryState.STARTING
-    busy = any(lane.delivery is not None or lane.holds_work for lane in lanes)
+    busy = any(lane.delivery is not None or lane.has_work for lane in lanes)
     return DeliveryState.DELIVERING if busy else DeliveryState.IDLE
 
 
 def _next_at(lane: Lane) -> float:
-    """When the next attempt is due, monotonic; infinity when none will be made, or one is under way."""
-    if lane.state is CircuitState.OPEN:
-        return lane.probe_at
+    """Return when the next attempt is due (monotonic); infinity when none will be made or one is in progress."""
+    if lane.circuit.state is CircuitState.OPEN:
+        return lane.circuit.probe_at
     if lane.delivery is None:
-        return lane.rest_until
-    return lane.delivery.asked_at if lane.delivery.stage is DeliveryStage.RETRYING else inf
+        return lane.dispatch_not_before
+    return lane.delivery.claimable_at if lane.delivery.stage is DeliveryStage.RETRYING else inf

@@ -1,74 +1,78 @@
-"""How far a subscription is behind: the offsets between its watermarks and the ends of its partitions.
+"""The lag of a subscription: the offsets between its watermarks and the ends of its partitions.
 
-lane                                       where its partition ends
-read to the end, and reads on              there
-reads on                                   where the last fetch said that it ends
-paused, held, or not readable              where the brokers said that it ends, when they were asked lately
-(read_errors.py)
-just paused, and nobody was asked yet      where the last fetch said that it ends
+lane                                            end offset of its partition
+fetching, has reached the end                   its position
+fetching                                        the end of the last fetch
+paused, its circuit is open, or not readable    the brokers' answer, if it is recent
+(kafka_read_errors.py)
+just paused, the brokers have not answered      the end of the last fetch
 
-An end is where a reader of committed records stops: a transaction that is still open counts for nothing once all
-before it is read. While a lane is behind, the fetches count the open transaction too. A lane without an end, or whose
-position is not known yet, makes the lag of the whole subscription unknown, and so do brokers that do not answer.
+An end is where a consumer of committed records stops: an open transaction does not count once every record before it is
+read. While a lane is behind, the fetches include the open transaction. The lag of the whole subscription is unknown
+while a lane has no end or no known position, and while the brokers do not answer.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from webhookd.flow.batching.lane import CircuitState, Lane
+from webhookd.flow.batching.circuit_breaker import CircuitState
+from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 
-FRESH_S: Final = 75.0
-"""An end that was asked for counts for so long: several questions may fail."""
+END_VALID_S: Final = 75.0
+"""How long an end that the brokers returned is used: several requests in a row may fail."""
 
-UNANSWERED_S: Final = 30.0
-"""Fetches tell nothing when the brokers have answered nobody for so long."""
+NO_ANSWER_S: Final = 30.0
+"""When no broker has answered for so long, the ends of the last fetches are not used."""
 
 
-class Ends:
-    """Where the partitions end that are not read at the moment; times are monotonic seconds."""
+class EndOffsets:
+    """The ends of partitions that are not fetched, as the brokers returned them; times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._told: dict[Partition, tuple[int, float]] = {}
+        self._ends: dict[Partition, tuple[int, float]] = {}
 
-    def told(self, ends: Mapping[Partition, int], now: float) -> None:
-        """The brokers were asked, and said so."""
-        self._told.update({partition: (end, now) for partition, end in ends.items()})
+    def update(self, ends: Mapping[Partition, int], now: float) -> None:
+        """Store the ends that the brokers have returned."""
+        self._ends.update({partition: (end, now) for partition, end in ends.items()})
 
     def forget(self, partition: Partition) -> None:
-        """The partition is somebody else's, or another topic's."""
-        self._told.pop(partition, None)
+        """Drop the end of a partition: it is assigned elsewhere, or its topic was recreated."""
+        self._ends.pop(partition, None)
 
-    def of(self, partition: Partition, now: float) -> int | None:
-        """Where a partition ends; None when nobody said so lately."""
-        end, at = self._told.get(partition, (0, now - FRESH_S))
-        return end if now - at < FRESH_S else None
+    def get(self, partition: Partition, now: float) -> int | None:
+        """Return the end of a partition; None when the brokers have not returned it recently."""
+        end, at = self._ends.get(partition, (0, now - END_VALID_S))
+        return end if now - at < END_VALID_S else None
 
 
 def is_fetched(lane: Lane, *, readable: bool) -> bool:
-    """Whether fetches tell where the lane's partition ends."""
-    return readable and lane.state is CircuitState.CLOSED and not lane.paused
+    """Return whether the lane is being fetched, so that fetches return the end of its partition."""
+    return readable and lane.circuit.state is CircuitState.CLOSED and not lane.paused
 
 
 def lag(
     lanes: Collection[Lane],
-    ends: Ends,
+    ends: EndOffsets,
     now: float,
     *,
     fetched: Callable[[Partition], int | None],
     readable: Callable[[Partition], bool],
 ) -> int | None:
-    """How many offsets the lanes are behind, together; None when that cannot be told."""
+    """Return by how many offsets the lanes are behind, in total; None when that is unknown.
+
+    `fetched` returns the end that the last fetch of a partition returned, None before the first fetch.
+    """
     total = 0
     for lane in lanes:
         can_be_read = readable(lane.partition)
         if not is_fetched(lane, readable=can_be_read):
-            end = ends.of(lane.partition, now)
-            if end is None and can_be_read and lane.state is CircuitState.CLOSED:
+            end = ends.get(lane.partition, now)
+            if end is None and can_be_read and lane.circuit.state is CircuitState.CLOSED:
                 end = fetched(lane.partition)
         elif lane.at_end:
-            end = lane.end
+            end = lane.end_offset
         else:
             end = fetched(lane.partition)
         watermark = lane.ledger.watermark

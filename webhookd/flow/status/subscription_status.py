@@ -1,4 +1,4 @@
-"""How a subscription is doing, as ingest sees it and its status shows it."""
+"""The status of a subscription, as ingest writes it and the API shows it."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,7 +8,7 @@ from webhookd.flow.status.problem import Problem, Problems
 
 
 class Health(StrEnum):
-    """Whether deliveries succeed; a subscription that is switched off is shown as inactive instead."""
+    """Whether a subscription has a problem; an inactive one is shown as inactive instead."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
@@ -16,7 +16,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicStatus:
-    """One topic of a subscription: `partitions` is 0 when it does not exist (yet, or any more)."""
+    """One topic of a subscription; `partitions` is 0 when the topic does not exist."""
 
     topic: str
     partitions: int
@@ -24,7 +24,7 @@ class TopicStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostRange:
-    """Records that Kafka no longer held when they were to be read: from `first` up to, not including, `end`."""
+    """Offsets that Kafka had deleted before they were read: from `first` up to, not including, `end`."""
 
     topic: str
     partition: int
@@ -34,21 +34,23 @@ class LostRange:
 
     @property
     def count(self) -> int:
-        """How many offsets the range has; with compaction or transactions some held no record."""
+        """The number of offsets in the range; with compaction or transactions some had no record."""
         return self.end - self.first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionStatus:
-    """What ingest last wrote about a subscription; the counters go on from there when it starts again.
+    """The status that ingest wrote last; after a restart the counters continue from it.
 
-    `reason` is a failure code, empty when healthy; `since` the time of the last change of `health`, and
-    `failing_since` that of the first failure after the last success (0 while deliveries succeed), seconds since the
-    epoch. `last_failure` is the code of the last failed attempt with what the endpoint answered, or with what webhookd
-    says where there was no answer; for people. `delivery` is what the deliveries are doing now. `problems` are the
-    causes behind `health`, the one that `reason` names first. `lag` counts the records between the watermarks and the
-    ends of the partitions; None while the ends cannot be told. `version` is the subscription's, 0 when it is not
-    known; `proven` says whether something was delivered since its owner last changed it.
+    reason                   a reason code, empty while healthy
+    since                    time of the last change of `health`, seconds since the epoch
+    failing_since            time of the first failure after the last success, 0 while deliveries succeed
+    last_failure             code of the last failed attempt, with the endpoint's answer or webhookd's text; for people
+    delivery                 the state of the deliveries
+    lag                      offsets between the watermarks and the ends of the partitions, None while unknown
+    problems                 the causes of `health`, first the one that `reason` names
+    version                  the subscription's version, 0 when unknown
+    delivered_since_change   whether something was delivered since the owner last changed the subscription
     """
 
     subscription_id: str
@@ -68,11 +70,14 @@ class SubscriptionStatus:
     last_filter_error: str = ""
     dead_lettered: int = 0
     version: int = 0
-    proven: bool = True
+    delivered_since_change: bool = True
 
 
 def unhealthy(before: SubscriptionStatus, code: str, detail: str, now: float, version: int = 0) -> SubscriptionStatus:
-    """The condition of a subscription that cannot be run: a delivery problem, so that the next delivery ends it."""
+    """Return the status of a subscription that cannot be run.
+
+    The problem is a delivery problem, so the next successful delivery ends it.
+    """
     problems = Problems(before.problems)
     problems.begin(Problem(code=code, detail=detail, since=now))
     return replace(

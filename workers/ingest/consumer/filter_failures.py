@@ -1,4 +1,4 @@
-"""The problem of an intake whose filters fail again and again: when it begins, what it tells and when it ends."""
+"""Begins and ends the problem of a subscription whose filters fail on many records."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,39 +8,42 @@ from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.subscription_health import SubscriptionHealth
 
 FILTER_FAILING = "filter_failing"
-"""The filters of the subscription cannot judge many of its records."""
+"""The filters of the subscription fail on many of its records."""
 
 
 class Owner(Protocol):
-    """What it asks of its intake."""
+    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
 
     subscription: Subscription
-    vitals: SubscriptionHealth
+    health: SubscriptionHealth
 
-    def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
-        """A problem began, or has another detail."""
+    def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
+        """Begin a problem, or give it another detail."""
 
-    def overcome(self, code: str) -> None:
-        """The standing problem is over."""
+    def end_problem(self, code: str) -> None:
+        """End the standing problem with this code."""
 
 
 class FilterFailures:
-    """Of one intake, whose filters' errors `counting` counts by topic; goes on with what was stored of it."""
+    """Owned by the ingest loop's thread; goes on with the problem that the status had before.
 
-    def __init__(self, consumer: Owner, counting: Mapping[str, FilterErrorCounts]) -> None:
-        self._consumer = consumer
-        known = consumer.vitals.problems.detail_of(FILTER_FAILING)
-        self._watch = FilterFailureDetector(counting, consumer.subscription.sources, known)
+    `error_counts` are the filter errors so far, by topic.
+    """
 
-    def took(self, topic: str, records: int) -> None:
-        """So many records of the topic were taken."""
-        detail = self._watch.took(topic, records)
+    def __init__(self, owner: Owner, error_counts: Mapping[str, FilterErrorCounts]) -> None:
+        self._owner = owner
+        known = owner.health.problems.detail_of(FILTER_FAILING)
+        self._detector = FilterFailureDetector(error_counts, owner.subscription.sources, known)
+
+    def add_records(self, topic: str, records: int) -> None:
+        """So many records of the topic were processed."""
+        detail = self._detector.add_poll(topic, records)
         if detail:
-            self._consumer.suffer(FILTER_FAILING, detail, standing=True)
+            self._owner.begin_problem(FILTER_FAILING, detail, standing=True)
         elif detail is not None:
-            self._consumer.overcome(FILTER_FAILING)
+            self._owner.end_problem(FILTER_FAILING)
 
-    def look_after(self) -> None:
-        """Once a second: the filter that failed before a restart may not be there any more."""
-        if not self._watch.failing and FILTER_FAILING in self._consumer.vitals.problems:
-            self._consumer.overcome(FILTER_FAILING)
+    def check(self) -> None:
+        """Once a second: end the problem of a filter that failed before a restart and is no longer configured."""
+        if not self._detector.failing and FILTER_FAILING in self._owner.health.problems:
+            self._owner.end_problem(FILTER_FAILING)

@@ -1,4 +1,4 @@
-"""Where the partitions end of which nothing is fetched (lanes held or paused): asked for all in one question."""
+"""Asks for the end offsets of all partitions that are not fetched (paused, or circuit open), in one request."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
@@ -6,29 +6,29 @@ from typing import Protocol
 from webhookd.flow.offsets.position import Partition
 from workers.ingest.ports import Offsets
 
-ASK_EVERY_S = 5.0
-"""The lag of a lane that is held is at most so old; one request to each broker."""
+REFRESH_S = 5.0
+"""The lag of a paused lane is at most so old. Each refresh is one request to each broker."""
 
 TIMEOUT_S = 3.0
 
 
-class AtWork(Protocol):
-    """A subscription at work."""
+class RunningSubscription(Protocol):
+    """What it uses of a SubscriptionConsumer."""
 
-    def unfetched(self) -> Collection[Partition]:
-        """The partitions of which nothing is fetched now, so that no fetch tells where they end."""
+    def unfetched_partitions(self) -> Collection[Partition]:
+        """The partitions that are not fetched now, so that no fetch returns their end offsets."""
 
-    def saw_ends(self, ends: Mapping[Partition, int]) -> None:
-        """Where partitions end, those of other subscriptions among them."""
+    def update_end_offsets(self, ends: Mapping[Partition, int]) -> None:
+        """The end offsets of partitions, those of other subscriptions among them."""
 
 
 class PausedEndOffsets:
-    """Owned by the ingest loop's thread; `call` runs something there, `in_background` where it may block."""
+    """Owned by the ingest loop's thread; `call` runs an action there, `in_background` on a thread that may block."""
 
     def __init__(
         self,
         offsets: Offsets,
-        consumers: Mapping[str, AtWork],
+        consumers: Mapping[str, RunningSubscription],
         *,
         call: Callable[[Callable[[], None]], None],
         in_background: Callable[[Callable[[], None]], None],
@@ -37,28 +37,30 @@ class PausedEndOffsets:
         self._consumers = consumers
         self._call = call
         self._in_background = in_background
-        self._asked_at = -ASK_EVERY_S
-        self._asking = False
+        self._requested_at = -REFRESH_S
+        self._request_pending = False
 
-    def ask(self, now: float) -> None:
-        """Ask, if it is time to and the last answer is there."""
-        if self._asking or now - self._asked_at < ASK_EVERY_S:
+    def refresh(self, now: float) -> None:
+        """Ask, if REFRESH_S have passed and no request is pending."""
+        if self._request_pending or now - self._requested_at < REFRESH_S:
             return
-        partitions = {partition for consumer in self._consumers.values() for partition in consumer.unfetched()}
+        partitions = {
+            partition for consumer in self._consumers.values() for partition in consumer.unfetched_partitions()
+        }
         if not partitions:
             return
-        self._asked_at, self._asking = now, True
+        self._requested_at, self._request_pending = now, True
 
-        def asking() -> None:
+        def request() -> None:
             ends: Mapping[Partition, int] = {}
             try:
-                ends = self._offsets.ends(partitions, TIMEOUT_S)
+                ends = self._offsets.end_offsets(partitions, TIMEOUT_S)
             finally:
-                self._call(lambda: self._answered(ends))
+                self._call(lambda: self._apply(ends))
 
-        self._in_background(asking)
+        self._in_background(request)
 
-    def _answered(self, ends: Mapping[Partition, int]) -> None:
-        self._asking = False
+    def _apply(self, ends: Mapping[Partition, int]) -> None:
+        self._request_pending = False
         for consumer in self._consumers.values():
-            consumer.saw_ends(ends)
+            consumer.update_end_offsets(ends)

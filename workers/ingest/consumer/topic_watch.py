@@ -1,4 +1,4 @@
-"""Looks at the topics that are in use, again and again: before each commit, and for the status."""
+"""Fetches the metadata of the topics in use, before each commit."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from webhookd import logs
-from webhookd.edges.kafka_topics import look
+from webhookd.edges.kafka_topics import describe_topics
 from webhookd.flow.offsets.topic_metadata import Topics
 
 TIMEOUT_S = 5.0
@@ -18,7 +18,7 @@ _library_log = logging.getLogger("librdkafka")
 
 
 class TopicWatch:
-    """One thread; `saw` is called on it. `in_use` answers the topics that matter."""
+    """One thread, which calls `on_topics` with what it found. `in_use` returns the topics of all consumers."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class TopicWatch:
         *,
         interval_s: float,
         in_use: Callable[[], Collection[str]],
-        saw: Callable[[Topics], None],
+        on_topics: Callable[[Topics], None],
     ) -> None:
         config: dict[str, str | int | float | bool] = {
             "bootstrap.servers": bootstrap_servers,
@@ -37,12 +37,12 @@ class TopicWatch:
         self._client = AdminClient(config, logger=_library_log)
         self._interval_s = interval_s
         self._in_use = in_use
-        self._saw = saw
+        self._on_topics = on_topics
         self._stop = Event()
         self._thread = Thread(target=self._run, name="topic-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -50,18 +50,18 @@ class TopicWatch:
         self._stop.set()
         self._thread.join(TIMEOUT_S + 1.0)
 
-    def look(self, topics: Collection[str]) -> Topics:
-        """A look at these topics now; blocks, any thread. Raises KafkaException when the cluster does not answer."""
-        return look(self._client, topics, TIMEOUT_S)
+    def describe(self, topics: Collection[str]) -> Topics:
+        """Fetch the metadata of these topics. Blocks; any thread. Raises KafkaException when nothing answers."""
+        return describe_topics(self._client, topics, TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):
             try:
-                seen = self.look(self._in_use())
+                seen = self.describe(self._in_use())
             except KafkaException as error:
                 _log.warning("topics_unknown", code="kafka_unavailable", detail=str(error))
                 continue
-            except Exception:  # noqa: BLE001 - the top of the thread: without looks nothing is confirmed any more
+            except Exception:  # noqa: BLE001 - the top of the thread: without topic metadata no lane is confirmed any more
                 _log.exception("topic_watch_failed")
                 continue
-            self._saw(seen)
+            self._on_topics(seen)

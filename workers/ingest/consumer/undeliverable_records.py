@@ -1,22 +1,22 @@
-"""The records of one subscription that will not be delivered: put aside as dead letters, or kept where they are.
+"""Records of one subscription that cannot be delivered: they are dead-lettered, or their lanes stop before them.
 
 problem                         begins when                                   ends when
-records_unreadable              a lane has put many aside in a row            no lane's last records were unreadable
-dead_letters_full               the database holds as many as it may          there is room again
+records_unreadable              a lane has dead-lettered many in a row        no lane's last records were unreadable
+dead_letters_full               the database holds as many as the limit       there is space again
 dead_letter_topic_unavailable   a copy to the subscription's topic failed     copies succeed again
 
-The first two keep their lanes where they are. The third does not: the rows are in the database.
+The first two stop their lanes. The third does not: the dead letters are in the database.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
 from webhookd.clock import Monotonic
-from webhookd.flow.batching.lane import Lane
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.settlement.dead_letter_copies import LONGEST_S
+from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.settlement.dead_letter_copies import MAX_AGE_S
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.stall_check import DEAD_LETTERS_FULL as FULL
@@ -25,105 +25,104 @@ from workers.ingest.consumer.subscription_health import SubscriptionHealth
 from workers.ingest.ports import DeadLetterSink
 
 UNREADABLE = "records_unreadable"
-"""So many records in a row could not be read that the topic is to blame."""
+"""So many records in a row could not be read that the fault must be in the topic."""
 
 TOPIC_UNAVAILABLE = "dead_letter_topic_unavailable"
-"""The Kafka topic for copies of dead letters does not take them."""
+"""The Kafka topic for copies of dead letters does not accept them."""
 
 
-class Lanes(Protocol):
-    """The intake that the lanes are of; every method is for the ingest loop's thread."""
+class Owner(Protocol):
+    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
 
     subscription: Subscription
     accumulator: BatchAccumulator
-    vitals: SubscriptionHealth
+    health: SubscriptionHealth
     stall_check: StallCheck
-    changed: bool
+    status_changed: bool
 
-    def suffer(self, code: str, detail: str = "", *, standing: bool = False) -> None:
-        """A problem began."""
+    def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
+        """Begin a problem, or give it another detail."""
 
-    def overcome(self, code: str) -> None:
-        """A standing problem is over."""
+    def end_problem(self, code: str) -> None:
+        """End the standing problem with this code."""
 
 
 class UndeliverableRecords:
     """Owned by the ingest loop's thread."""
 
-    def __init__(self, consumer: Lanes, dead_letters: DeadLetterSink, monotonic: Monotonic) -> None:
-        self._consumer = consumer
+    def __init__(self, owner: Owner, dead_letters: DeadLetterSink, monotonic: Monotonic) -> None:
+        self._owner = owner
         self._dead_letters = dead_letters
         self._monotonic = monotonic
         self._began_at = monotonic()
-        if FULL in consumer.vitals.problems:
-            dead_letters.ask_room(consumer.subscription)
+        if FULL in owner.health.problems:
+            dead_letters.request_free_rows(owner.subscription)
 
-    def put(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
-        """Put records aside that cannot be read; each is settled once its row is committed."""
+    def dead_letter(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
+        """Dead-letter records of a lane that cannot be read; each is settled once its row is committed."""
         if not dead_letters:
             return
 
-        def safe() -> None:
+        def stored() -> None:
             for dead_letter in dead_letters:
-                lane.settle_aside(dead_letter)
+                lane.settle_dead_letter(dead_letter)
             self._count(len(dead_letters))
 
-        lane.no_room = FULL in self._consumer.vitals.problems
-        self._write(dead_letters, self._consumer.stall_check.dead_letters_wait(lane.key, safe))
+        lane.dead_letters_full = FULL in self._owner.health.problems
+        self._write(dead_letters, self._owner.stall_check.track_dead_letters(lane.name, stored))
 
-    def bury(self, burial: ExhaustedBatch, safe: Callable[[], None]) -> None:
-        """Put the records of a batch aside that no attempt is left for; `safe` runs when nothing can lose them."""
-        dead_letters = list(burial.dead_letters())
+    def dead_letter_batch(self, exhausted: ExhaustedBatch, stored: Callable[[], None]) -> None:
+        """Dead-letter the records of a batch that has no attempt left; `stored` runs when their rows are committed."""
+        dead_letters = list(exhausted.dead_letters())
 
         def counted() -> None:
             self._count(len(dead_letters))
-            safe()
+            stored()
 
-        self._write(dead_letters, self._consumer.stall_check.dead_letters_wait("a batch", counted))
+        self._write(dead_letters, self._owner.stall_check.track_dead_letters("a batch", counted))
 
-    def room(self, free: int, limit: int) -> None:
-        """The database can take so many more of the subscription's dead letters, or none."""
+    def set_capacity(self, free: int, limit: int) -> None:
+        """The database accepts `free` more dead letters of the subscription."""
         if free > 0:
-            self._consumer.overcome(FULL)
+            self._owner.end_problem(FULL)
         else:
-            self._consumer.suffer(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
-        for lane in self._consumer.accumulator.lanes.values():
-            lane.no_room = free <= 0 and lane.ledger.aside_count > 0
+            self._owner.begin_problem(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
+        for lane in self._owner.accumulator.lanes.values():
+            lane.dead_letters_full = free <= 0 and lane.ledger.dead_letter_count > 0
 
-    def look_after(self) -> None:
-        """Once a second: whether records can be read, and whether copies of dead letters are made."""
-        self._look_at_runs()
-        trouble = self._dead_letters.copy_trouble(self._consumer.subscription)
-        if trouble:
-            self._consumer.suffer(TOPIC_UNAVAILABLE, trouble, standing=True)
-        elif TOPIC_UNAVAILABLE in self._consumer.vitals.problems and (
-            trouble is not None or self._copied_nothing_for_long
-        ):
-            self._consumer.overcome(TOPIC_UNAVAILABLE)
+    def check(self) -> None:
+        """Once a second: begin or end the problems of unreadable records and of failing copies."""
+        self._check_undecodable_runs()
+        failure = self._dead_letters.copy_failure(self._owner.subscription)
+        if failure:
+            self._owner.begin_problem(TOPIC_UNAVAILABLE, failure, standing=True)
+        elif TOPIC_UNAVAILABLE in self._owner.health.problems and (failure is not None or self._no_copy_for_long):
+            self._owner.end_problem(TOPIC_UNAVAILABLE)
 
     @property
-    def _copied_nothing_for_long(self) -> bool:
-        """Whether what the process before said of the topic is too old to stand: no copy has been made since."""
-        return self._monotonic() - self._began_at > LONGEST_S
+    def _no_copy_for_long(self) -> bool:
+        """Whether a problem of the process before is too old to be shown: no copy has been made since."""
+        return self._monotonic() - self._began_at > MAX_AGE_S
 
-    def _write(self, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        self._dead_letters.write(self._consumer.subscription, dead_letters, safe)
+    def _write(self, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
+        self._dead_letters.write(self._owner.subscription, dead_letters, stored)
 
     def _count(self, records: int) -> None:
-        self._consumer.vitals.counters.dead_lettered += records
-        self._consumer.changed = True
+        self._owner.health.counters.dead_lettered += records
+        self._owner.status_changed = True
 
-    def _look_at_runs(self) -> None:
-        lanes = self._consumer.accumulator.lanes.values()
-        long = [lane for lane in lanes if lane.run.too_long]
+    def _check_undecodable_runs(self) -> None:
+        lanes = self._owner.accumulator.lanes.values()
+        long = [lane for lane in lanes if lane.undecodable_run.too_long]
         if long:
-            first = next((lane for lane in long if lane.run.detail), None)
-            if first is not None or UNREADABLE not in self._consumer.vitals.problems:
-                self._consumer.suffer(UNREADABLE, _detail(first or long[0], len(long)), standing=True)
-        elif UNREADABLE in self._consumer.vitals.problems and lanes and all(lane.known for lane in lanes):
-            self._consumer.overcome(UNREADABLE)
+            first = next((lane for lane in long if lane.undecodable_run.detail), None)
+            if first is not None or UNREADABLE not in self._owner.health.problems:
+                self._owner.begin_problem(UNREADABLE, _detail(first or long[0], len(long)), standing=True)
+        elif UNREADABLE in self._owner.health.problems and lanes and all(lane.position_known for lane in lanes):
+            self._owner.end_problem(UNREADABLE)
 
 
 def _detail(lane: Lane, lanes: int) -> str:
     others = f" and {lanes - 1} other partitions" if lanes > 1 else ""
-    return f"{lane.key}{others}: {IN_A_ROW} or more records in a row could not be read; {lane.run.detail}".rstrip("; ")
+    detail = lane.undecodable_run.detail
+    return f"{lane.name}{others}: {IN_A_ROW} or more records in a row could not be read; {detail}".rstrip("; ")

@@ -1,4 +1,4 @@
-"""Watches the ingest loop: how long its turns take, and what a slow one hangs in."""
+"""Watches the ingest loop: how long its iterations take, and which code a slow one is in."""
 
 import sys
 from collections.abc import Callable
@@ -12,23 +12,23 @@ from webhookd.flow.monitoring.loop_latency import SLOW_TICKS, STUCK_TICKS, TICK_
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = tuple(str(ROOT / package) + "/" for package in ("workers", "webhookd"))
 FRAMES = 6
-"""The innermost frames of our own that a line in the log shows."""
+"""At most so many of the innermost frames of webhookd's own code are logged."""
 
 _log = logs.get(__name__)
 
 
 class LoopWatchdog:
-    """One thread. `turn` answers the number of the loop's turn, 0 while it waits; `thread_id` that of its thread."""
+    """One thread. `iteration` returns the number of the loop's iteration, 0 while it waits; `thread_id` its thread."""
 
-    def __init__(self, *, turn: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
-        self._turn = turn
+    def __init__(self, *, iteration: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
+        self._iteration = iteration
         self._thread_id = thread_id
-        self._lengths = LoopLatency()
+        self._latency = LoopLatency()
         self._stop = Event()
         self._thread = Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -37,30 +37,38 @@ class LoopWatchdog:
         self._thread.join(1.0)
 
     @property
-    def longest_turn_s(self) -> float:
-        """The longest turn of the last minute."""
-        return self._lengths.longest_s
+    def longest_iteration_s(self) -> float:
+        """The longest iteration of the last minute."""
+        return self._latency.longest_iteration_s
 
-    def look(self) -> None:
-        """One tick: a turn that has become slow, or that is stuck, is logged once as such."""
-        turn = self._turn()
-        match self._lengths.tick(turn):
+    def check(self) -> None:
+        """One tick: log an iteration once when it becomes slow, and once more when it is stuck."""
+        iteration = self._iteration()
+        match self._latency.tick(iteration):
             case count if count == SLOW_TICKS:
-                _log.warning("turn_slow", turn=turn, lasts_s=count * TICK_S, at=self._where())
+                _log.warning(
+                    "slow_loop_iteration", iteration=iteration, lasts_s=count * TICK_S, at=self._current_frames()
+                )
             case count if count == STUCK_TICKS:
-                _log.error("turn_stuck", code="turn_stuck", turn=turn, lasts_s=count * TICK_S, at=self._where())
+                _log.error(
+                    "stuck_loop_iteration",
+                    code="stuck_loop_iteration",
+                    iteration=iteration,
+                    lasts_s=count * TICK_S,
+                    at=self._current_frames(),
+                )
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_S):
-            self.look()
+            self.check()
 
-    def _where(self) -> list[str]:
+    def _current_frames(self) -> list[str]:
         frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no other way to see it
         return own_frames(frame)
 
 
 def own_frames(frame: FrameType | None) -> list[str]:
-    """Our own frames of a stack, the innermost first: file, line and function."""
+    """The frames of webhookd's own code in a stack, the innermost first: file, line and function."""
     found: list[str] = []
     while frame is not None and len(found) < FRAMES:
         file = frame.f_code.co_filename

@@ -1,4 +1,4 @@
-"""Where scenarios happen: the services, and the processes of webhookd on them, which survive from one to the next."""
+"""The site of the scenarios: the services, and webhookd's processes, which scenarios share."""
 
 import time
 import uuid
@@ -15,7 +15,7 @@ LEASE_S, DEADLINE_S, CLAIM_S, MEMBER_S, SESSION_S = 2.0, 3.0, 3.0, 3.0, 10.0
 PROCESSES = ("api", "ingest", "worker")
 
 READY = {"ingest": "ingest_started", "worker": "[queues]"}
-"""What a process logs when it is at work."""
+"""What a process logs when it is ready."""
 
 SETTINGS = {
     "WEBHOOKD_LEASE_S": str(LEASE_S),
@@ -25,19 +25,19 @@ SETTINGS = {
     "WEBHOOKD_RETRY_TIME_SCALE": "0.02",
     "WEBHOOKD_KAFKA_GROUP_PROTOCOL": "classic",
 }
-"""Every time-out short, so that a scenario takes seconds. The retries' waits are a fiftieth: 0.1 to 18 s."""
+"""All timeouts are short, so that a scenario takes seconds. Retries wait a fiftieth of their time: 0.1 to 18 s."""
 
 LONGEST_PROBE_S = 900 * 0.02 * 1.2
-"""A held lane is probed after so long at the latest: 15 minutes, scaled, with its jitter."""
+"""The longest wait before a lane whose circuit is open is probed: 15 minutes, scaled, with jitter."""
 
-LOOK_AGAIN_S = 0.1
+POLL_INTERVAL_S = 0.1
 
 
 class Site:
-    """Owned by the test session's main thread: what dies is started again from there.
+    """The running service and its stack. Use it on the main thread, which also restarts processes that have ended.
 
-    `redis_url` is where the service finds Redis, unless at the server itself. `kafka` and `postgres` are None where the
-    services are not the site's own, and so not to be killed.
+    `redis_url` is the address of Redis for the service, if it is not the server's own. `kafka` and `postgres` are None
+    when the services belong to the test run and must not be killed.
     """
 
     def __init__(
@@ -67,23 +67,23 @@ class Site:
     @property
     def kafka(self) -> KafkaCluster:
         """The brokers."""
-        assert self._kafka is not None, "this stack's brokers are not ours to kill"
+        assert self._kafka is not None, "the brokers of this stack must not be killed"
         return self._kafka
 
     @property
     def postgres(self) -> PostgresServer:
         """The database."""
-        assert self._postgres is not None, "this stack's Postgres is not ours to stop"
+        assert self._postgres is not None, "the Postgres of this stack must not be stopped"
         return self._postgres
 
     @property
     def pipeline(self) -> Pipeline:
-        """The service as it runs."""
-        assert self._pipeline is not None, "nothing runs: call `serve` first"
+        """The running service."""
+        assert self._pipeline is not None, "nothing runs: call `ensure_running` first"
         return self._pipeline
 
-    def serve(self, **settings: str) -> None:
-        """Have the service run with these settings, on a database of its own; one that does already goes on."""
+    def ensure_running(self, **settings: str) -> None:
+        """Run the service with these settings, on a new database; a service with the same settings keeps running."""
         if self._pipeline is None or settings != self._settings:
             self.close()
             self._settings = settings
@@ -99,51 +99,51 @@ class Site:
             self._pipeline = self._running.enter_context(pipeline)
 
     def close(self) -> None:
-        """Stop the service; the next scenario gets a new one."""
+        """Stop the service; the next scenario starts a new one."""
         self._pipeline = None
         self.down.clear()
         self._running.close()
 
     def supervise(self) -> None:
-        """What systemd or Kubernetes do: start again what ended by itself."""
+        """Restart processes that have ended by themselves, as systemd or Kubernetes do."""
         for name in PROCESSES:
             if name not in self.down and not self.pipeline.runs(name):
                 self.restarts.append(name)
                 self.pipeline.start(name)
 
-    def supervised(self, status: Callable[[], bool], patience_s: float) -> bool:
-        """Wait until it holds, supervising meanwhile; answers whether it did in time."""
+    def wait_until(self, status: Callable[[], bool], patience_s: float) -> bool:
+        """Wait until the condition is true, and supervise meanwhile; returns whether it became true in time."""
         deadline = time.monotonic() + patience_s
         while not status():
             self.supervise()
             if time.monotonic() > deadline:
                 return False
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(POLL_INTERVAL_S)
         return True
 
-    def pass_time(self, seconds: float) -> None:
-        """Let the load flow for a while."""
-        self.supervised(lambda: False, seconds)
+    def run_for(self, seconds: float) -> None:
+        """Let the load run for a while."""
+        self.wait_until(lambda: False, seconds)
 
-    def leave(self, name: str) -> None:
-        """Stop one of the processes in order; it stays down until `enter`."""
+    def stop_process(self, name: str) -> None:
+        """Stop a process in order; it stays down until `start_process`."""
         self.down.add(name)
         self.pipeline.terminate(name)
 
-    def enter(self, name: str) -> None:
-        """Start it again."""
+    def start_process(self, name: str) -> None:
+        """Start the process again."""
         self.pipeline.start(name)
         self.down.discard(name)
 
-    def begin(self, name: str) -> None:
-        """Start a second process of a kind (`ingest-2`), and wait until it says that it is ready."""
-        said = READY[name.partition("-")[0]]
-        before = self.pipeline.log(name).count(said)
+    def add_process(self, name: str) -> None:
+        """Start another process of a kind (`ingest-2`), and wait until it is ready."""
+        ready_text = READY[name.partition("-")[0]]
+        before = self.pipeline.log(name).count(ready_text)
         self.pipeline.start(name)
-        until(lambda: self.pipeline.log(name).count(said) > before, f"{name} says {said!r}")
+        until(lambda: self.pipeline.log(name).count(ready_text) > before, f"{name} says {ready_text!r}")
 
-    def end(self, name: str, *, kill: bool = False) -> None:
-        """Let it go again, in order or with `kill -9`; one that does not run is left alone."""
+    def remove_process(self, name: str, *, kill: bool = False) -> None:
+        """Stop it, in order or with `kill -9`, if it runs."""
         if self._pipeline is None or not self._pipeline.runs(name):
             return
         if kill:

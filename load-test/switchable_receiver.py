@@ -1,7 +1,9 @@
-"""A receiver some of whose endpoints can be made to hang: what the isolation benchmark sends to.
+"""The receiver of the isolation benchmark; some of its endpoints can be made to hang.
 
-A path `/healthy/N` is answered at once, always. A path `/moody/N` is too, unless the receiver sulks: then the request
-is read, noted and never answered. A path `/half/N` is answered with 500 where the first record is of an odd partition.
+path              response
+/healthy/N        200 at once
+/switchable/N     200 at once; while `hanging` the request is read and recorded, but never answered
+/half/N           500 when the first record is from an odd partition, else 200
 """
 
 import asyncio
@@ -19,11 +21,11 @@ REFUSAL = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
-class MoodyReceiver:
-    """A context; serves on a thread of its own. `arrivals` are monotonic times by path, `refused` partitions."""
+class SwitchableReceiver:
+    """A context that serves on its own thread. `arrivals` has monotonic times by path, `refused` has partitions."""
 
     def __init__(self) -> None:
-        self.sulks = False
+        self.hanging = False
         self.port = 0
         self._late_ms: list[float] = []
         self.refused: set[int] = set()
@@ -44,11 +46,11 @@ class MoodyReceiver:
         self._thread.join()
 
     def url(self, path: str) -> str:
-        """Where requests for this path go."""
+        """The URL of a path."""
         return f"http://127.0.0.1:{self.port}/{path}"
 
     def take_latencies_ms(self) -> list[float]:
-        """How old the records for the healthy endpoints were when they arrived, since the last call."""
+        """The latencies of the records at the healthy endpoints since the last call."""
         taken, self._late_ms = self._late_ms, []
         return taken
 
@@ -74,7 +76,7 @@ class MoodyReceiver:
         body = await reader.readexactly(int(length[1]) if length else 0)
         path = head.split(b" ", 2)[1].decode()
         self.arrivals[path].append(time.monotonic())
-        if path.startswith("/moody") and self.sulks:
+        if path.startswith("/switchable") and self.hanging:
             await reader.read()  # until the client gives up
             return False
         if path.startswith("/healthy"):

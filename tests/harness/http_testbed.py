@@ -1,4 +1,4 @@
-"""An exchange loop and hostile servers to set it against, over TLS or not."""
+"""A test bed for the HTTP client: event loops, and hostile servers with or without TLS."""
 
 import contextlib
 import ssl
@@ -19,7 +19,7 @@ from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome,
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.settings import Settings
 
-_PATIENCE_S = 4.0  # less than a hostile server has, so that its giving up saves no test
+_PATIENCE_S = 4.0  # shorter than a hostile server's patience, so that its timeout makes no test pass
 
 QUICK = Limits(sweep_interval_s=0.01, connect_timeout_s=0.3, lookup_timeout_s=0.2)
 LOOPBACK = ("127.0.0.0/8",)
@@ -35,13 +35,15 @@ class Identity:
 
 
 class Authority:
-    """A certificate authority made for this run, and the file that names it."""
+    """A certificate authority for this run, and its certificate file."""
 
     def __init__(self, folder: Path) -> None:
         self._authority = trustme.CA()
         self.file = folder / "authority.pem"
         self._authority.cert_pem.write_to_path(self.file)
-        self.trusting = client_context(self.file)  # for all loops of a run: reading the system's takes a while
+        self.trusting = client_context(
+            self.file
+        )  # shared by all loops of a run: reading the system's authorities is slow
 
     def context(self, *names: str) -> ssl.SSLContext:
         """A server's context with a certificate for these names."""
@@ -50,7 +52,7 @@ class Authority:
         return context
 
     def demanding(self, *names: str) -> ssl.SSLContext:
-        """The same of a server that wants a certificate of this authority from its clients too."""
+        """The same for a server that requires a client certificate of this authority."""
         context = self.context(*names)
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(self.file)
@@ -66,8 +68,8 @@ class Authority:
         return made
 
 
-class Recorder:
-    """An errand that sends what it was given, one after another, and keeps what came of it."""
+class RecordingSequence:
+    """A request sequence that sends the given requests one after another and keeps their outcomes."""
 
     def __init__(self, target: Target, requests: Sequence[bytes], deadline_s: float) -> None:
         self.target = target
@@ -85,8 +87,8 @@ class Recorder:
         return None
 
     def wait(self) -> list[Outcome]:
-        """What came of the requests, once all of them are over."""
-        assert self._finished.wait(_PATIENCE_S), "the errand was never finished"
+        """Wait until all requests have an outcome; returns the outcomes."""
+        assert self._finished.wait(_PATIENCE_S), "the request sequence did not finish"
         return self.outcomes
 
 
@@ -103,13 +105,13 @@ def response(outcome: Outcome) -> Response:
 
 
 def code(outcome: Outcome) -> FailureCode:
-    """Why the exchange failed, which it must have."""
+    """The outcome's failure code; it must be a failure."""
     assert isinstance(outcome, Failure), outcome
     return outcome.code
 
 
-class Stage:
-    """Starts servers and loops, and stops them all when the context is left."""
+class HttpTestbed:
+    """Starts servers and loops, and stops all of them on exit."""
 
     def __init__(self, *, tls: bool, authority: Authority) -> None:
         self.tls = tls
@@ -123,17 +125,17 @@ class Stage:
         self._exits.close()
 
     def serve(self, script: Script, context: ssl.SSLContext | None = None) -> HostileServer:
-        """A server that is up, and speaks as the stage does (or as the context says)."""
+        """Start a server, with TLS if the test bed has TLS or a context is given."""
         if self.tls and context is None:
             context = self.authority.context("127.0.0.1")
         return self._exits.enter_context(HostileServer(script, context))
 
     def proxy(self, script: Script) -> HostileServer:
-        """A proxy that is up; it always speaks plainly."""
+        """Start a proxy, always without TLS."""
         return self._exits.enter_context(HostileServer(script))
 
     def target(self, server: HostileServer, host: str = "127.0.0.1") -> Target:
-        """Where that server is."""
+        """The target of that server."""
         return Target.parse(f"{'https' if self.tls else 'http'}://{host}:{server.port}/hook")
 
     def loop(
@@ -145,42 +147,44 @@ class Stage:
         proxy: str | None = None,
         context: ssl.SSLContext | None = None,
     ) -> ExchangeLoop:
-        """A loop that runs, and trusts the stage's authority unless it is given a context."""
+        """Start a loop, which trusts the test bed's authority unless a context is given."""
         settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy})
         context = context or self.authority.trusting
-        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _nobody, context=context)
+        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _no_resolver, context=context)
         loop.start()
         self._exits.callback(loop.stop, 0.0)
         return loop
 
-    def submit(self, loop: ExchangeLoop, target: Target, *requests: bytes, deadline_s: float = 5.0) -> Recorder:
-        """An errand under way: these requests, or a single small one."""
-        sender = Recorder(target, requests or [post(target)], deadline_s)
+    def submit(
+        self, loop: ExchangeLoop, target: Target, *requests: bytes, deadline_s: float = 5.0
+    ) -> RecordingSequence:
+        """Submit a sequence of these requests, or of a single small one."""
+        sender = RecordingSequence(target, requests or [post(target)], deadline_s)
         loop.submit(sender)
         return sender
 
-    def exchange(self, script: Script, *requests: bytes, deadline_s: float = 5.0, times: int = 1) -> "Played":
-        """What comes of requests (or of a small one, so many times) against a script, all in one errand."""
+    def exchange(self, script: Script, *requests: bytes, deadline_s: float = 5.0, times: int = 1) -> "Exchanged":
+        """Run these requests (or `times` small ones) in one sequence against a scripted server."""
         server = self.serve(script)
         target = self.target(server)
         sender = self.submit(self.loop(), target, *(requests or [post(target)] * times), deadline_s=deadline_s)
-        return Played(sender.wait(), server)
+        return Exchanged(sender.wait(), server)
 
 
-class Played:
-    """The outcomes of an errand, and the server it met."""
+class Exchanged:
+    """The outcomes of a request sequence, and its server."""
 
     def __init__(self, outcomes: list[Outcome], server: HostileServer) -> None:
         self.outcomes = outcomes
         self.server = server
 
 
-def comes_true(loop: ExchangeLoop, status: Callable[[], bool]) -> bool:
-    """Whether a condition holds on the loop's thread before patience ends."""
+def holds_on_loop(loop: ExchangeLoop, status: Callable[[], bool]) -> bool:
+    """Whether a condition becomes true on the loop's thread in time."""
     reached = threading.Event()
     loop.every(0.005, lambda: reached.set() if status() else None)
     return reached.wait(_PATIENCE_S)
 
 
-def _nobody(host: str, port: int) -> list[str]:
-    raise OSError(f"nobody looks up {host}:{port} in this test")
+def _no_resolver(host: str, port: int) -> list[str]:
+    raise OSError(f"no test resolver for {host}:{port}")

@@ -1,0 +1,74 @@
+"""Makes the consumer of a subscription from its configuration and the process' settings."""
+
+from collections.abc import Callable
+from functools import partial
+
+from webhookd import logs
+from webhookd.edges.kafka_consumer import GroupConsumer
+from webhookd.errors import InvalidInput, UnusableSubscription
+from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.batching.backpressure import ReadBackpressure
+from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
+from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.status.subscription_status import SubscriptionStatus
+from webhookd.flow.subscription import OnFilterError, Subscription
+from webhookd.settings import Settings
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.ports import Services
+
+_log = logs.get(__name__)
+
+
+class ConsumerFactory:
+    """`group_protocol` is what the consumers it makes from here on join their groups with."""
+
+    def __init__(self, settings: Settings, new_token: Callable[[], str]) -> None:
+        self._settings = settings
+        self._new_token = new_token
+        self.group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
+
+    def open(
+        self, subscription: Subscription, previous: SubscriptionStatus | None, services: Services
+    ) -> SubscriptionConsumer:
+        """A consumer that has begun to join its group; its health goes on from `previous`.
+
+        Raises UnusableSubscription when the filters, the URL or the headers cannot be used.
+        """
+        settings = self._settings
+        matchers = _matchers(subscription)
+        limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
+        open_kafka_consumer: Callable[..., GroupConsumer] = partial(
+            GroupConsumer,
+            settings.kafka_bootstrap_servers,
+            subscription.consumer_group,
+            list(matchers),
+            self.group_protocol,
+            fetch_wait_s=settings.kafka_fetch_wait_s,
+        )
+        return SubscriptionConsumer(
+            BatchAccumulator(subscription, matchers, limits, self._new_token),
+            matchers,
+            ReadBackpressure(settings.lane_buffer_bytes),
+            services,
+            open_kafka_consumer,
+            previous,
+        )
+
+    def fall_back(self) -> None:
+        """Use the classic group protocol from here on, if the setting is `auto`: brokers before 4.0 know no other."""
+        if self._settings.kafka_group_protocol == "auto" and self.group_protocol != "classic":
+            self.group_protocol = "classic"
+            _log.warning("group_protocol_fell_back", group_protocol=self.group_protocol)
+
+
+def _matchers(subscription: Subscription) -> dict[str, Matcher]:
+    """The filters of each topic; raises UnusableSubscription for what cannot be used, the destination included."""
+    drops = subscription.filtering.on_filter_error is OnFilterError.DROP
+    try:
+        matchers = {source.topic: Matcher(source.jmes_filters, drops_errors=drops) for source in subscription.sources}
+        target = Target.parse(subscription.destination.url)
+        request_head(target, subscription.destination.headers, CONTENT_TYPE)
+    except InvalidInput as error:
+        raise UnusableSubscription(error.detail) from error
+    return matchers

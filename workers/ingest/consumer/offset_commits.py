@@ -1,0 +1,73 @@
+"""Commits the watermarks of a subscription's lanes to Kafka, and commits again what failed.
+
+A lane has nothing to commit before its topic is confirmed (start_positions.py), or while its start position is unknown.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from confluent_kafka import KafkaException
+
+from webhookd import logs
+from webhookd.flow.dispatch.accumulator import BatchAccumulator
+from webhookd.flow.dispatch.delivery import Lane
+from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+from workers.ingest.consumer.consumer_events import ConsumerEvents
+from workers.ingest.ports import KafkaConsumer
+
+_log = logs.get(__name__)
+
+
+class Owner(Protocol):
+    """What it uses of its SubscriptionConsumer."""
+
+    accumulator: BatchAccumulator
+    broken: bool
+
+    @property
+    def kafka_consumer(self) -> KafkaConsumer:
+        """Where the commits go."""
+
+
+class OffsetCommits:
+    """Owned by the ingest loop's thread."""
+
+    def __init__(self, owner: Owner, events: ConsumerEvents, subscription_id: str) -> None:
+        self._owner = owner
+        self._events = events
+        self._subscription_id = subscription_id
+
+    def take_moved(self) -> dict[Partition, OffsetAndMetadata]:
+        """What has to be committed since the last call; it counts as committed from here on."""
+        moved = {}
+        for lane in self._owner.accumulator.lanes.values():
+            mark = lane.committable
+            if mark is not None and mark != lane.committed:
+                moved[lane.partition] = lane.committed = mark
+        return moved
+
+    def commit(self) -> None:
+        """Ask Kafka to commit what has moved; returns at once. A commit that fails is part of the next one again."""
+        moved = self.take_moved()
+        if not moved or self._owner.broken:
+            return
+        try:
+            self._owner.kafka_consumer.commit(moved)
+        except (KafkaException, RuntimeError) as error:
+            _log.warning("commit_failed", subscription=self._subscription_id, detail=str(error))
+            self.failed(list(moved), "commit_failed", str(error))
+
+    def failed(self, partitions: Sequence[Partition], name: str, text: str) -> None:
+        """A commit failed: the next one repeats it, once the topic is confirmed to be still the same."""
+        self._events.commit_failed(partitions, name, text)
+        for partition in partitions:
+            lane = self._owner.accumulator.lanes.get((partition.topic, partition.number))
+            if lane is not None:
+                lane.committed = None
+                lane.topic_confirmed = False
+
+
+def latest(lanes: Iterable[Lane]) -> dict[Partition, OffsetAndMetadata]:
+    """What these lanes have to commit, whether it was committed before or not."""
+    marks = {lane.partition: lane.committable for lane in lanes}
+    return {partition: mark for partition, mark in marks.items() if mark is not None}

@@ -1,0 +1,145 @@
+"""Passes decisions of the subscription assignment and results of the Kafka watch on to the ingest loop.
+
+decision or result                     then
+run, leave                             a subscription starts, or stops
+the service goes offline               everything stops; see running_subscriptions.py
+the cluster is not confirmed yet       nothing starts: the brokers may be another cluster's than the database's
+both of these are over                 what waits starts
+the brokers are another cluster's      nothing is read or committed any more, and the process ends
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from webhookd import clock, logs
+from webhookd.errors import ClusterMismatch, UnusableSubscription
+from webhookd.flow.control.administration import SETTLE_WITHIN_S
+from webhookd.flow.control.membership import STEADY_S
+from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
+from webhookd.flow.subscription import Subscription
+from webhookd.store.subscriptions import Loaded
+from workers.ingest.loop import IngestLoop
+from workers.ingest.monitoring import kafka_outage
+from workers.ingest.settlement.database_writer import DatabaseWriter
+
+OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
+"""Why nothing runs: the service is offline; it is not known yet whether the brokers are the database's cluster."""
+
+_log = logs.get(__name__)
+
+
+class LoopControl:
+    """Public methods may be called from any thread: they return at once and act on the loop's thread.
+
+    `reachability` returns how Kafka has answered so far. Kafka counts as lost after `kafka_timeout_s`. `mismatched` is
+    called when the brokers turn out to be another cluster's than the database's: the process must end.
+    """
+
+    def __init__(
+        self,
+        loop: IngestLoop,
+        writer: DatabaseWriter,
+        *,
+        reachability: Callable[[], KafkaReachability],
+        kafka_timeout_s: float,
+        mismatched: Callable[[ClusterMismatch], None],
+    ) -> None:
+        self._loop = loop
+        self._writer = writer
+        self._reachability = reachability
+        self._kafka_timeout_s = kafka_timeout_s
+        self._mismatched = mismatched
+        self._offline_reasons = {UNCONFIRMED}
+
+    @property
+    def cluster_confirmed(self) -> bool:
+        """Whether the brokers are known to be the database's cluster."""
+        return UNCONFIRMED not in self._offline_reasons
+
+    def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
+        """Run this version of a subscription; one that cannot be used becomes unhealthy with the reason."""
+        match found:
+            case UnusableSubscription():
+                self._mark_unusable(id_, version, found, previous)
+            case Subscription(active=False):
+                self.leave(id_)
+            case _:
+                self._loop.call(partial(self._start, found, previous))
+
+    def leave(self, id_: str) -> None:
+        """Stop running a subscription; without a last commit while Kafka is lost."""
+        self._loop.call(self._update_kafka_lost)
+        self._loop.call(partial(self._loop.subscriptions.stop, id_))
+
+    def go_offline(self, age_s: float) -> None:
+        """Stop everything; in-flight deliveries may be settled until SETTLE_WITHIN_S after the switch, `age_s` ago."""
+        _log.warning("went_offline", age_s=round(age_s, 3))
+        self._loop.call(partial(self._offline_reasons.add, OFFLINE))
+        self._loop.call(partial(self._loop.subscriptions.go_offline, max(0.0, SETTLE_WITHIN_S - age_s)))
+
+    def go_online(self) -> None:
+        """Go on from the committed offsets."""
+        _log.warning("went_online")
+        self._loop.call(partial(self._remove_reason, OFFLINE))
+
+    def kafka_confirmed(self) -> None:
+        """The brokers are the database's cluster: subscriptions may start."""
+        self._loop.call(partial(self._remove_reason, UNCONFIRMED))
+
+    def kafka_checked(self) -> None:
+        """Show in the statuses whether Kafka answers."""
+        self._loop.call(self._show_kafka_status)
+
+    def kafka_mismatched(self, error: ClusterMismatch) -> None:
+        """The brokers are another cluster's: nothing is read from its topics or committed to its groups any more."""
+        _log.error("cluster_mismatch", code=error.code, detail=error.detail)
+        self._loop.abandon_cluster()
+        self._mismatched(error)
+
+    def _show_kafka_status(self) -> None:
+        self._update_kafka_lost()
+        reachability, now = self._reachability(), clock.monotonic()
+        kafka_outage.update_problem(self._loop.consumers.values(), reachability, now, self._kafka_timeout_s)
+        if self._offline_reasons == {UNCONFIRMED}:
+            wall_now = clock.wall_clock()
+            self._loop.subscriptions.revise_offline(
+                lambda item, before: kafka_outage.status_before_start(item, before, reachability, now, wall_now)
+            )
+
+    def _update_kafka_lost(self) -> None:
+        """Decide whether consumers that close may commit.
+
+        They may again only STEADY_S after Kafka has come back: other processes may have read on meanwhile.
+        """
+        reachability, now = self._reachability(), clock.monotonic()
+        if reachability.unreachable_s(now) >= self._kafka_timeout_s:
+            self._loop.subscriptions.kafka_lost = True
+        elif reachability.reachable_s(now) >= STEADY_S:
+            self._loop.subscriptions.kafka_lost = False
+
+    def _remove_reason(self, reason: str) -> None:
+        """Go online when no other reason is left. Each start is a call of its own, so that no iteration takes long."""
+        self._offline_reasons.discard(reason)
+        if self._offline_reasons:
+            return
+        for subscription, status in self._loop.subscriptions.go_online():
+            self._loop.call(partial(self._start_if_wanted, subscription, status))
+
+    def _start_if_wanted(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
+        if self._loop.subscriptions.is_wanted(subscription):
+            self._start(subscription, previous)
+
+    def _start(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
+        try:
+            self._loop.subscriptions.run(subscription, previous)
+        except UnusableSubscription as error:
+            self._mark_unusable(subscription.id, subscription.version, error, previous)
+
+    def _mark_unusable(
+        self, id_: str, version: int, error: UnusableSubscription, previous: SubscriptionStatus | None
+    ) -> None:
+        self.leave(id_)
+        _log.error("subscription_unusable", code=error.code, subscription=id_, version=version, detail=error.detail)
+        before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
+        self._writer.set_status(unhealthy(before, error.code, error.detail, clock.wall_clock(), version))

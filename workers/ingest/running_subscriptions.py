@@ -1,0 +1,206 @@
+"""Starts, restarts and stops the subscription consumers of an ingest process.
+
+event                                  then
+a subscription is to be run            its consumer starts; while the service is offline the subscription waits
+its consumer cannot be made            it is tried again after START_RETRY_S
+its consumer raises                    it is closed, and after RESTART_S another one starts at the committed offsets
+the service goes offline               nothing is dispatched; once all in-flight deliveries are settled, or after
+                                       `settle_s`, every consumer group is left and every subscription waits
+"""
+
+from collections.abc import Callable
+
+from webhookd import logs
+from webhookd.errors import GroupDenied, UnusableSubscription
+from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
+from webhookd.flow.subscription import Subscription
+from workers.ingest import loop_limits
+from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.consumer.subscription_health import CONSUMER_FAILED
+from workers.ingest.dispatch.dispatcher import Dispatcher
+from workers.ingest.offline_subscriptions import OfflineSubscriptions, Revision, Waiting
+from workers.ingest.polling_schedule import PollingSchedule
+from workers.ingest.ports import Services
+from workers.ingest.settlement.activity_rendering import row_renderer
+from workers.ingest.settlement.database_writer import DatabaseWriter
+from workers.ingest.settlement.settlement import Settlement
+
+OpenConsumer = Callable[[Subscription, SubscriptionStatus | None], SubscriptionConsumer]
+"""Makes the consumer of a subscription that has this status. Raises UnusableSubscription."""
+
+_log = logs.get(__name__)
+
+
+class RunningSubscriptions:
+    """Owned by the ingest loop's thread. `consumers` are those that run, by subscription id; `polling` schedules them.
+
+    `never_joined` is called when a consumer failed for the first time before it joined its group: the group protocol
+    may be at fault.
+    """
+
+    def __init__(
+        self,
+        consumers: dict[str, SubscriptionConsumer],
+        services: Services,
+        *,
+        in_flight: InFlightDeliveries,
+        dispatcher: Dispatcher,
+        settlement: Settlement,
+        writer: DatabaseWriter,
+        open_consumer: OpenConsumer,
+        never_joined: Callable[[], None],
+    ) -> None:
+        self._consumers = consumers
+        self._services = services
+        self._in_flight = in_flight
+        self._dispatcher = dispatcher
+        self._settlement = settlement
+        self.polling = PollingSchedule()
+        self._writer = writer
+        self._open_consumer = open_consumer
+        self._never_joined = never_joined
+        self._never_joined_ids: set[str] = set()
+        self._wanted: dict[str, Subscription] = {}
+        self._offline = OfflineSubscriptions()
+        self._leave_at: float | None = None
+        self._topics_changed = False
+        self.topics_in_use: frozenset[str] = frozenset()
+        """The topics of all consumers; any thread may read it."""
+        self.foreign_cluster = False
+        """Whether the brokers are another cluster's than the database's: nothing starts or commits any more."""
+        self.kafka_lost = False
+        """Whether Kafka has been unreachable for long. A commit would then block, and could set back the offsets that
+        another process has committed meanwhile."""
+
+    def run(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
+        """Run a subscription, in place of an older version of it; `previous` is its status before this process.
+
+        Raises UnusableSubscription.
+        """
+        running = self._consumers.get(subscription.id)
+        if running is not None:
+            previous = running.status()
+            self.stop(subscription.id)
+        self._wanted[subscription.id] = subscription
+        if self._dispatcher.offline:
+            self._offline.add(subscription, previous)
+            return
+        try:
+            consumer = self._open_consumer(subscription, previous)
+        except UnusableSubscription:
+            raise
+        except Exception as error:  # noqa: BLE001 - the consumer cannot be made now: it is tried again later
+            self._retry_start_later(subscription, previous, error)
+            return
+        self._consumers[subscription.id] = consumer
+        self._topics_changed = True
+        self.polling.add(consumer)
+        _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
+
+    def stop(self, subscription_id: str) -> None:
+        """Stop running a subscription; reports about its in-flight deliveries are ignored from here on."""
+        self._wanted.pop(subscription_id, None)
+        self._offline.discard(subscription_id)
+        consumer = self._consumers.pop(subscription_id, None)
+        if consumer is None:
+            return
+        self._topics_changed = True
+        self.write_status(consumer)
+        self._settlement.forget(consumer)
+        self._services.dead_letters.forget(consumer.subscription)
+        # From here on its lanes belong to the background thread that closes the consumer.
+        consumer.close(commit=not (self.kafka_lost or self.foreign_cluster))
+        _log.info("subscription_stopped", subscription=subscription_id, version=consumer.subscription.version)
+
+    def is_wanted(self, subscription: Subscription) -> bool:
+        """Whether this version of the subscription is still to be run."""
+        return self._wanted.get(subscription.id) is subscription
+
+    def restart_later(self, consumer: SubscriptionConsumer, error: Exception) -> None:
+        """Close a consumer that raised `error`, and start another one at the committed offsets in RESTART_S."""
+        if consumer.broken:
+            return
+        consumer.broken = True  # it must not be polled again: the records of the failed poll would be missing
+        id_ = consumer.subscription.id
+        _log.error("intake_failed", code=CONSUMER_FAILED, subscription=id_, detail=repr(error))
+        if isinstance(error, GroupDenied):
+            consumer.begin_problem(error.code, error.detail, standing=True)
+        elif consumer.joined or id_ in self._never_joined_ids:
+            consumer.begin_problem(CONSUMER_FAILED, str(error), standing=True)
+            self._never_joined_ids.discard(id_)
+        else:  # the brokers may not know the group protocol; the next consumer may use another one
+            self._never_joined_ids.add(id_)
+            self._never_joined()
+        self._services.call_later(loop_limits.RESTART_S, lambda: self.restart(consumer))
+
+    def restart(self, consumer: SubscriptionConsumer) -> None:
+        """Replace a consumer by another one of the same subscription, unless it has been replaced already."""
+        if self._consumers.get(consumer.subscription.id) is consumer:
+            self.run(consumer.subscription, None)
+
+    def write_status(self, consumer: SubscriptionConsumer) -> None:
+        """Write the status when it has changed, and the calls since the last time."""
+        if consumer.status_changed:
+            consumer.status_changed = False
+            self._writer.set_status(consumer.status())
+        calls = consumer.activity_rollup.flush()
+        if calls:
+            self._writer.add_activity(row_renderer(consumer.subscription, calls))
+
+    def refresh_topics_in_use(self) -> None:
+        """Compute `topics_in_use` anew when a consumer has started or stopped since the last call."""
+        if self._topics_changed:
+            self._topics_changed = False
+            subscriptions = (consumer.subscription for consumer in self._consumers.values())
+            self.topics_in_use = frozenset(source.topic for one in subscriptions for source in one.sources)
+
+    def start_offline(self) -> None:
+        """Start nothing before `go_online`; called before the loop's thread starts."""
+        self._dispatcher.offline = True
+
+    def go_offline(self, settle_s: float) -> None:
+        """Dispatch nothing from here on; leave every group when all in-flight deliveries are settled, or in `settle_s`.
+
+        Subscriptions that are to be run, or that change, meanwhile wait for `go_online`.
+        """
+        self._dispatcher.offline = True
+        self._leave_at = self._services.monotonic() + settle_s
+        self._leave_when_settled(self._leave_at)
+
+    def go_online(self) -> list[Waiting]:
+        """Dispatch again; returns the subscriptions that the caller has to run, each with its status."""
+        self._dispatcher.offline = self.foreign_cluster
+        self._leave_at = None
+        return self._offline.take_all()
+
+    def revise_offline(self, revision: Revision) -> None:
+        """Update and write the statuses of the subscriptions that wait for `go_online`."""
+        for status in self._offline.revise(revision):
+            self._writer.set_status(status)
+
+    def _leave_when_settled(self, leave_at: float) -> None:
+        if self._leave_at != leave_at:
+            return  # the service went online meanwhile, or online and offline again
+        if self._in_flight.under_way and self._services.monotonic() < leave_at:
+            self._services.call_later(loop_limits.SWEEP_S, lambda: self._leave_when_settled(leave_at))
+            return
+        for consumer in list(self._consumers.values()):
+            subscription, status = consumer.subscription, consumer.status()
+            self.stop(subscription.id)
+            self._wanted[subscription.id] = subscription
+            self._offline.add(subscription, status)
+        _log.warning("groups_left", subscriptions=len(self._offline))
+
+    def _retry_start_later(
+        self, subscription: Subscription, previous: SubscriptionStatus | None, error: Exception
+    ) -> None:
+        _log.error("start_failed", code=CONSUMER_FAILED, subscription=subscription.id, detail=repr(error))
+        before = previous or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)
+        now = self._services.wall_clock()
+        self._writer.set_status(unhealthy(before, CONSUMER_FAILED, str(error), now, subscription.version))
+        self._services.call_later(loop_limits.START_RETRY_S, lambda: self._retry_start(subscription, before))
+
+    def _retry_start(self, subscription: Subscription, previous: SubscriptionStatus) -> None:
+        if self.is_wanted(subscription):
+            self.run(subscription, previous)
