@@ -29,7 +29,7 @@ check: $(VENV)/test ## the checks alone: seconds, no services
 	@exec $(MAKE) --no-print-directory -k format lint types imports docs
 
 reference: $(VENV)/test ## write the pages of docs/reference that come from the code
-	@exec $(BIN)/python -m reference
+	@exec $(BIN)/python -m documentation.reference
 
 format: $(VENV)/test
 	@echo "== ruff format --check"
@@ -67,7 +67,7 @@ down: $(VENV)/runtime ## stop what `make up` started
 	@exec $(BIN)/python -m stack down
 
 picture: $(VENV)/runtime ## draw README's picture anew, from a run of the demo
-	@exec $(BIN)/python -m pictures
+	@exec $(BIN)/python -m documentation.demo_picture
 
 # The scripts in load-test/ use the checkout's own packages, the stack included.
 LOAD_TEST = PYTHONPATH=$(CURDIR) $(BIN)/python load-test

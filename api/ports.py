@@ -38,7 +38,7 @@ class Brokers(Protocol):
 class ChangeNotifications(Protocol):
     """Publishes change notifications; every call raises QueueUnavailable within about a second."""
 
-    def publish(self, announcement: ChangeNotification) -> None:
+    def publish(self, notification: ChangeNotification) -> None:
         """Notify every process of a change."""
 
     def ping(self) -> None:

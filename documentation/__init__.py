@@ -1,1 +1,1 @@
-"""Builds the documentation site from docs/ and zensical.toml, and checks it."""
+"""Makes the documentation: its site, its generated reference pages, and the pictures of real runs."""

@@ -108,7 +108,6 @@ def spawn(
     """Start a command. With a log file it writes there and runs in that directory, else in this process' directory.
 
     Without a log file it writes to `output` if given.
-
     The kernel sends it `parent_death_signal` when this process dies: SIGKILL, unless it has to end its own children.
     """
     wrapped_command = [

@@ -5,7 +5,7 @@ Oracle: Python's own parser over every call that logs (reference/log_events.py).
 
 from pathlib import Path
 
-from reference.log_events import documented, event_rows, levels, logged
+from documentation.reference.log_events import documented, event_rows, levels, logged
 from tests.closure.findings import told
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,11 +15,11 @@ from flask import Flask
 from werkzeug.exceptions import ImATeapot
 
 from api.extensions.error_responses import KNOWN, STATUS, from_http_error, from_unexpected
-from reference.api_page import described, document
-from reference.codes_page import API_ERRORS, HTTP_ERRORS, LOG_ERRORS, RECORD_CAUSES, status_of
-from reference.commands_page import contexts, options
-from reference.log_events import logged
-from reference.pages import FOLDER, PAGES
+from documentation.reference.api_page import described, document
+from documentation.reference.codes_page import API_ERRORS, HTTP_ERRORS, LOG_ERRORS, RECORD_CAUSES, status_of
+from documentation.reference.commands_page import contexts, options
+from documentation.reference.log_events import logged
+from documentation.reference.pages import FOLDER, PAGES
 from tests.closure.findings import told
 from webhookd.errors import (
     FilterFault,

@@ -17,7 +17,7 @@ class WorkerSchema(Schema):
 
     id = fields.String(metadata={"description": "The worker's id."})
     queues = fields.List(fields.String(), metadata={"description": "The queues that it takes tasks from."})
-    threads = fields.Integer(metadata={"description": "How many tasks it carries out at the same time: its threads."})
+    threads = fields.Integer(metadata={"description": "How many tasks it carries out at the same time."})
     busy = fields.Integer(metadata={"description": "How many tasks it carries out now."})
     since_began_s = fields.Float(
         allow_none=True,

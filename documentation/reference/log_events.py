@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reference.markdown import rows
+from documentation.reference.markdown import rows
 
 LEVELS: Final[Mapping[str, str]] = {
     "debug": "debug",

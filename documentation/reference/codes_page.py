@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 from api.extensions.error_responses import STATUS, NotJson, NotJsonType, TooLarge
-from reference.markdown import code, page, table
+from documentation.reference.markdown import code, page, table
 from webhookd.errors import (
     ClusterMismatch,
     Conflict,

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from api.application import build
-from reference.markdown import code, page, table
+from documentation.reference.markdown import code, page, table
 from webhookd.settings import Settings
 
 Document = Mapping[str, Any]

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from reference.markdown import code, page, table
+from documentation.reference.markdown import code, page, table
 from webhookd.settings import PREFIX, Settings, Subject
 
 INTRODUCTION = """\

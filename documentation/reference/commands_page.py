@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from command.main import main
-from reference.markdown import code, page, table
+from documentation.reference.markdown import code, page, table
 
 PROGRAM = "webhookd"
 _VERBATIM = "\b"

@@ -1,8 +1,8 @@
-"""`python -m reference`: writes every generated page (`make reference`)."""
+"""`python -m documentation.reference`: writes every generated page (`make reference`)."""
 
 from pathlib import Path
 
-from reference.pages import FOLDER, PAGES
+from documentation.reference.pages import FOLDER, PAGES
 
 
 def main() -> None:

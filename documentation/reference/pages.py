@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from reference.api_page import api_page
-from reference.codes_page import codes_page
-from reference.commands_page import commands_page
-from reference.settings_page import settings_page
+from documentation.reference.api_page import api_page
+from documentation.reference.codes_page import codes_page
+from documentation.reference.commands_page import commands_page
+from documentation.reference.settings_page import settings_page
 
-FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "reference"
+FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "api.md": api_page,

@@ -1,1 +1,0 @@
-"""The pictures of the documentation, drawn by scripts from real runs."""
