@@ -19,7 +19,7 @@ from workers.ingest.consumer.subscription_consumer import SLOW_FILTER_PAUSE_FACT
 def test_matching_records_wait_in_their_lanes() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, SMALL, GOOD)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 2]
+    assert [record.offset for record in scene.lane().waiting] == [0, 2]
     assert scene.consumer.status().filtered == 1
 
 
