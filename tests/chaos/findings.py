@@ -61,7 +61,13 @@ class FaultWindow:
     """The subscription that it affects; None for all."""
 
     @property
-    def longest_stall_s(self) -> float:
+    def _windows_of(watched: Watched, windows: Sequence[FaultWindow]) -> Sequence[FaultWindow]:
+    if watched.windows is not None:
+        return watched.windows
+    return [window for window in windows if window.of in {None, watched}]
+
+
+def longest_stall_s(self) -> float:
         """How long a lane may stall because of it."""
         lasted_s = self.ended_at - self.began_at if self.cost.stalls else 0.0
         return lasted_s + self.cost.recovery_s + SLACK_S
@@ -119,11 +125,7 @@ class Finding:
 
 def find(watched: Watched, sent: Mapping[int, Sent], windows: Sequence[FaultWindow], since: float) -> Finding:
     """Check one subscription; stalls are counted from `since`, when all subscriptions were delivering."""
-    windows = (
-        watched.windows
-        if watched.windows is not None
-        else [window for window in windows if window.of in {None, watched}]
-    )
+    windows = _windows_of(watched, windows)
     wanted = watched.wanted(sent)
     lanes = _merged(watched.receivers)
     arrived = {a.number: (key, a) for key, lane in lanes.items() for a in lane.first}

@@ -97,8 +97,8 @@ def mailer(server: MailServer, *, step_s: float = STEP_S, **settings: object) ->
     return Mailer(Settings.model_validate(values), step_s=step_s)
 
 
-def fates(settlements: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
-    return {item.recipient: item.result for item in settlements}
+def fates(results: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
+    return {item.recipient: item.result for item in results}
 
 
 def recipients(post: MailSetting) -> list[str]:
@@ -112,25 +112,25 @@ def test_mail_arrives_as_it_was_written_at_each_recipient(post: MailSetting) -> 
 
 def test_refused_recipient_does_not_affect_the_others(post: MailSetting) -> None:
     post.refuse("a@example.com")
-    settled = post.mailer.send(MAIL)
-    assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
-    assert settled[0].detail.startswith("550")
+    results = post.mailer.send(MAIL)
+    assert fates(results) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
+    assert results[0].detail.startswith("550")
     assert recipients(post) == ["b@example.com"]
 
 
 def test_only_deferred_recipients_are_left_over(post: MailSetting) -> None:
     post.refuse("a@example.com")
     post.defer("b@example.com")
-    settled = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
-    assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
-    assert remaining_recipients(settled) == ("b@example.com",)
+    results = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
+    assert fates(results) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
+    assert remaining_recipients(results) == ("b@example.com",)
     assert recipients(post) == ["c@example.com"]
 
 
 @pytest.mark.parametrize("bad", ["nobody at home", "a@💩.example", "a@b", "a@example.com\nBcc: c@example.com", "", "@"])
 def test_invalid_address_is_refused_alone(post: MailSetting, bad: str) -> None:
-    settled = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
-    assert fates(settled) == {bad: REFUSED, "b@example.com": DELIVERED}
+    results = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
+    assert fates(results) == {bad: REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
@@ -147,14 +147,14 @@ def test_non_ascii_local_part_is_delivered_where_smtputf8_is_offered(post: MailS
 
 def test_non_ascii_local_part_is_refused_alone_where_it_is_not(post: MailSetting) -> None:
     post.take_ascii_only()
-    settled = post.mailer.send(replace(MAIL, recipients=("jörg@example.com", "b@example.com")))
-    assert fates(settled) == {"jörg@example.com": REFUSED, "b@example.com": DELIVERED}
+    results = post.mailer.send(replace(MAIL, recipients=("jörg@example.com", "b@example.com")))
+    assert fates(results) == {"jörg@example.com": REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
 def test_subject_with_line_breaks_makes_no_header(post: MailSetting) -> None:
-    settled = post.mailer.send(replace(MAIL, subject="failing\r\nBcc: c@example.com"))
-    assert set(fates(settled).values()) == {REFUSED}
+    results = post.mailer.send(replace(MAIL, subject="failing\r\nBcc: c@example.com"))
+    assert set(fates(results).values()) == {REFUSED}
     assert post.arrived() == []
 
 
@@ -221,9 +221,9 @@ def test_wrong_password_is_unavailable(context: ssl.SSLContext, ca_file: Path) -
 def test_replies_are_distinguished(verb: str, answer: str, expected: list[tuple[MailResult, bool]]) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
-        settled = mailer(server, smtp_security="none").send(MAIL)
-        assert [(item.result, item.tried) for item in settled] == expected
-        assert all(item.detail for item in settled)
+        results = mailer(server, smtp_security="none").send(MAIL)
+        assert [(item.result, item.tried) for item in results] == expected
+        assert all(item.detail for item in results)
         assert server.received == []
 
 
@@ -240,9 +240,9 @@ def test_recipient_at_which_the_server_hangs_is_tried_last() -> None:
     with MailServer() as server:
         server.answers["RCPT a@example.com"] = HANG
         quick = mailer(server, smtp_security="none", step_s=0.3)
-        settled = quick.send(MAIL)
-        assert [(item.result, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
-        left = remaining_recipients(settled)
+        results = quick.send(MAIL)
+        assert [(item.result, item.tried) for item in results] == [(LATER, True), (LATER, False)]
+        left = remaining_recipients(results)
         assert left == ("b@example.com", "a@example.com")
         assert fates(quick.send(replace(MAIL, recipients=left)))["b@example.com"] is DELIVERED
 
