@@ -61,13 +61,7 @@ class FaultWindow:
     """The subscription that it affects; None for all."""
 
     @property
-    def _windows_of(watched: Watched, windows: Sequence[FaultWindow]) -> Sequence[FaultWindow]:
-    if watched.windows is not None:
-        return watched.windows
-    return [window for window in windows if window.of in {None, watched}]
-
-
-def longest_stall_s(self) -> float:
+    def longest_stall_s(self) -> float:
         """How long a lane may stall because of it."""
         lasted_s = self.ended_at - self.began_at if self.cost.stalls else 0.0
         return lasted_s + self.cost.recovery_s + SLACK_S
@@ -157,6 +151,12 @@ def find(watched: Watched, sent: Mapping[int, Sent], windows: Sequence[FaultWind
         stall_bound_s=stall_bound,
         problems=tuple(problem for problem, found in problems.items() if found),
     )
+
+
+def _windows_of(watched: Watched, windows: Sequence[FaultWindow]) -> Sequence[FaultWindow]:
+    if watched.windows is not None:
+        return watched.windows
+    return [window for window in windows if window.of in {None, watched}]
 
 
 def longest_stall_s(lanes: Mapping[LaneKey, Arrivals], sent: Mapping[int, Sent], since: float) -> float:
