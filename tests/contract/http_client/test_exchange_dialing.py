@@ -65,7 +65,7 @@ def test_refused_address_is_never_dialled(plain_testbed: HttpTestbed, addresses:
     assert server.accepted == 0
 
 
-def test_literal_address_is_guarded_too(plain_testbed: HttpTestbed) -> None:
+def test_literal_address_is_checked_too(plain_testbed: HttpTestbed) -> None:
     server = plain_testbed.serve(answering(OK))
     failure = plain_testbed.submit(plain_testbed.loop(allow=()), plain_testbed.target(server)).wait()[0]
     assert code(failure) is FailureCode.ADDRESS_REFUSED
