@@ -1,6 +1,6 @@
-"""The spells of failure that people were told of. Every function works inside the caller's transaction.
+"""Incidents in the database. Every function works inside the caller's transaction.
 
-What is read here is locked until the transaction ends, so that of several processes one decides at a time.
+What is read here is locked until the transaction ends: of several processes, one decides at a time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,30 +16,35 @@ DUE_KEYS = 100
 
 
 def lock(session: Session, keys: Iterable[str]) -> dict[str, Incident]:
-    """The spells of these keys, as far as there are any."""
+    """The incidents with these keys, as far as they exist."""
     return _locked(session, IncidentRow.subject_key.in_(sorted(set(keys))))
 
 
 def lock_prefix(session: Session, prefix: str) -> dict[str, Incident]:
-    """The spells whose keys begin so."""
+    """The incidents whose keys begin with the prefix."""
     return _locked(session, IncidentRow.subject_key.startswith(prefix, autoescape=True))
 
 
 def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
-    """Keys of the spells to look at because time has passed: somebody may be reminded, or it is long over."""
-    lasting = and_(IncidentRow.ended_at == 0, IncidentRow.speak_at <= now)
-    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.told, IncidentRow.ended_at <= now - FLAP_WINDOW_S)
-    forgotten = and_(IncidentRow.ended_at > 0, IncidentRow.told, IncidentRow.ended_at <= now - FORGET_UNKNOWN_AFTER_S)
+    """Keys of incidents to check because time has passed: a reminder may be due, or the incident is long over."""
+    lasting = and_(IncidentRow.ended_at == 0, IncidentRow.next_mail_at <= now)
+    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.owner_notified, IncidentRow.ended_at <= now - FLAP_WINDOW_S)
+    forgotten = and_(
+        IncidentRow.ended_at > 0, IncidentRow.owner_notified, IncidentRow.ended_at <= now - FORGET_UNKNOWN_AFTER_S
+    )
     query = (
-        select(IncidentRow.subject_key).where(or_(lasting, over, forgotten)).order_by(IncidentRow.speak_at).limit(limit)
+        select(IncidentRow.subject_key)
+        .where(or_(lasting, over, forgotten))
+        .order_by(IncidentRow.next_mail_at)
+        .limit(limit)
     )
     return list(session.scalars(query))
 
 
 def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, Incident | None]) -> set[str]:
-    """Write what became of the spells, None for none; answers the keys that another process was quicker with.
+    """Store the incidents, delete where `after` is None; returns the keys that another process inserted first.
 
-    `before` are those that were locked. Of two processes that begin the same spell, one does.
+    `before` holds the locked ones. Of two processes that begin the same incident, one succeeds.
     """
     late = set()
     for key in sorted(after):
@@ -74,11 +79,11 @@ def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]
         row.subject_key: Incident(
             began_at=row.began_at,
             ended_at=row.ended_at,
-            owner_notified=row.told,
+            owner_notified=row.owner_notified,
             mails=row.mails,
-            next_mail_at=row.speak_at,
-            unreported_ranges=row.untold_ranges,
-            unreported_records=row.untold_records,
+            next_mail_at=row.next_mail_at,
+            unreported_ranges=row.unreported_ranges,
+            unreported_records=row.unreported_records,
         )
         for row in rows
     }

@@ -1,6 +1,6 @@
 """A subscription that its owner has changed starts without its old problems; one that only moved keeps them.
 
-Oracle: docs/operating.md, "Alerts after a change". Consumer and services are in the test's hand.
+Oracle: docs/how-to/alerts.md, "Alerts after a change". Consumer and services are in the test's hand.
 """
 
 from dataclasses import replace

@@ -119,8 +119,10 @@ class OutboxRelay:
     def _run_step(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except (MailUnavailable, StoreUnavailable) as error:
-            _log.warning(error.code, code=error.code, detail=error.detail)
+        except MailUnavailable as error:
+            _log.warning("mail_unavailable", code=error.code, detail=error.detail)
+        except StoreUnavailable as error:
+            _log.warning("store_unavailable", code=error.code, detail=error.detail)
         except Exception:  # noqa: BLE001 - the top of the thread: an error of one mail must not end it
             _log.exception("outbox_relay_failed")
 
