@@ -83,7 +83,7 @@ def _report(process: "subprocess.Popen[bytes]") -> int:
         process.terminate()
         return 1
     environment = ENVIRONMENT_FILE.relative_to(ROOT)
-    print(f"stack: up; `make service` runs webhookd on it, `. {environment}` sets a shell up for it,")
+    print(f"stack: up; `make service` runs webhookd on it, `. {environment}` sets the environment of a shell,")
     print("`make down` stops it and deletes its data")
     return 0
 
@@ -123,7 +123,7 @@ def _only_one() -> Iterator[None]:
 
 
 def _start(services: ServiceGroup, broker_count: int) -> str:
-    """Start everything; returns the text of ENVIRONMENT_FILE."""
+    """Start all services; returns the text of ENVIRONMENT_FILE: their addresses for webhookd and its tests."""
     ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
     kafka = services.start_kafka(KafkaOptions(brokers=broker_count), ports)
     redis = services.start_redis(REDIS_PORT)

@@ -213,17 +213,17 @@ def test_reactivation_after_410_is_not_mailed(database: Database) -> None:
         stored = subscription_statuses.read(session, ID)
     started = subscription_health.resumed(ID, 3, stored, 3.0)
     kinds += written(database, started.status(()), now=3.0)
-    kinds += written(database, replace(started.status(()), delivered_since_change=True), now=6.0)
+    kinds += written(database, replace(started.status(()), version_delivered=True), now=6.0)
     assert kinds == [AlertKind.UNHEALTHY, AlertKind.DEACTIVATED]
 
 
 def test_recovery_is_mailed_long_after_the_change(database: Database) -> None:
     kinds = written(database, replace(UNHEALTHY, version=1), now=1.0)
-    changed = replace(HEALTHY, version=2, delivered_since_change=False)
+    changed = replace(HEALTHY, version=2, version_delivered=False)
     kinds += written(database, changed, now=2.0)
     with database.transaction() as session:
         kinds += [item.kind for item in due_alerts.remind(session, 2.0 + 3 * HOUR)]
-    kinds += written(database, replace(changed, delivered_since_change=True), now=3.0 + 3 * HOUR)
+    kinds += written(database, replace(changed, version_delivered=True), now=3.0 + 3 * HOUR)
     assert kinds == [AlertKind.UNHEALTHY, AlertKind.RECOVERED]
 
 

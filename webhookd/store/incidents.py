@@ -4,6 +4,7 @@ What is read here is locked until the transaction ends: of several processes, on
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
@@ -54,23 +55,10 @@ def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, I
         if incident is None:
             session.execute(delete(IncidentRow).where(IncidentRow.subject_key == key))
         elif key in before:
-            upsert(session, IncidentRow, [_row(key, incident)], keys=["subject_key"])
-        elif not insert_if_new(session, IncidentRow, _row(key, incident)):
+            upsert(session, IncidentRow, [{"subject_key": key, **asdict(incident)}], keys=["subject_key"])
+        elif not insert_if_new(session, IncidentRow, {"subject_key": key, **asdict(incident)}):
             late.add(key)
     return late
-
-
-def _row(key: str, incident: Incident) -> dict[str, object]:
-    return {
-        "subject_key": key,
-        "began_at": incident.began_at,
-        "ended_at": incident.ended_at,
-        "told": incident.owner_notified,
-        "mails": incident.mails,
-        "speak_at": incident.next_mail_at,
-        "untold_ranges": incident.unreported_ranges,
-        "untold_records": incident.unreported_records,
-    }
 
 
 def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]:

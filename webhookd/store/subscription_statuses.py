@@ -55,7 +55,7 @@ def _from_row(row: SubscriptionStatusRow) -> SubscriptionStatus:
         last_filter_error=row.last_filter_error,
         dead_lettered=row.dead_lettered,
         version=row.version,
-        delivered_since_change=row.version_delivered,
+        version_delivered=row.version_delivered,
     )
 
 
@@ -90,5 +90,5 @@ def _to_row(status: SubscriptionStatus) -> dict[str, Any]:
         "last_filter_error": status.last_filter_error,
         "dead_lettered": status.dead_lettered,
         "version": status.version,
-        "version_delivered": status.delivered_since_change,
+        "version_delivered": status.version_delivered,
     }

@@ -92,7 +92,8 @@ class DeliverySchema(Schema):
         metadata={
             "enum": [state.value for state in DeliveryState],
             "description": "`failing`: the last attempt failed and another follows. `circuit_open`: no attempt "
-            "is left; the endpoint is probed at intervals. `stopped`: the subscription is off, offline or unusable.",
+            "is "
+            "left; the endpoint is probed at intervals. `stopped`: the subscription is off, offline or unusable.",
         }
     )
     since = fields.String(allow_none=True, metadata={"description": "When it began to fail."})

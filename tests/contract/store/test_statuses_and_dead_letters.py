@@ -46,7 +46,7 @@ def status(id_: str = ID, *, delivered: int = 7) -> SubscriptionStatus:
             last_failure=FailedAttempt(code="timeout", at=1.5, detail="no answer in time"),
         ),
         version=4,
-        delivered_since_change=False,
+        version_delivered=False,
     )
 
 

@@ -240,7 +240,7 @@ def test_invalid_time_prevents_no_alert(at: float) -> None:
     assert "unknown" in mail_of(replace(UNHEALTHY, failing_since=at))
 
 
-CHANGED = replace(HEALTHY, delivered_since_change=False)
+CHANGED = replace(HEALTHY, version_delivered=False)
 
 
 def test_change_by_the_owner_is_no_recovery() -> None:

@@ -31,13 +31,13 @@ FAILED = SubscriptionStatus(
 def test_changed_subscription_starts_without_old_problems() -> None:
     now = subscription_health.resumed("s", 3, FAILED, 50.0).status(())
     assert (now.health, now.reason, now.last_failure, now.since) == (Health.HEALTHY, "", "", 50.0)
-    assert (now.delivered_since_change, now.version, now.delivered) == (False, 3, 5)
+    assert (now.version_delivered, now.version, now.delivered) == (False, 3, 5)
 
 
 @pytest.mark.parametrize("version", [1, 0])
 def test_restarted_process_keeps_the_problems(version: int) -> None:
     now = subscription_health.resumed("s", 1, replace(FAILED, version=version), 50.0).status(())
-    assert (now.health, now.reason, now.since, now.delivered_since_change) == (Health.UNHEALTHY, "http_410", 7.0, True)
+    assert (now.health, now.reason, now.since, now.version_delivered) == (Health.UNHEALTHY, "http_410", 7.0, True)
 
 
 @pytest.mark.parametrize("reason", ["http_500", "topic_missing"])
@@ -51,7 +51,7 @@ def test_status_of_an_older_version_stays_unhealthy(reason: str) -> None:
 
 def test_restart_before_the_first_delivery_after_a_change_is_noted() -> None:
     changed = subscription_health.resumed("s", 2, FAILED, 50.0).status(())
-    assert subscription_health.resumed("s", 2, changed, 60.0).status(()).delivered_since_change is False
+    assert subscription_health.resumed("s", 2, changed, 60.0).status(()).version_delivered is False
 
 
 def test_usable_configuration_is_not_unhealthy_any_more() -> None:
@@ -63,9 +63,9 @@ def test_usable_configuration_is_not_unhealthy_any_more() -> None:
 
 def test_first_delivery_after_a_change_is_noted() -> None:
     scene = Scene(previous=replace(FAILED, version=99))
-    before = scene.consumer.status().delivered_since_change
+    before = scene.consumer.status().version_delivered
     scene.consumer.delivery_succeeded()
-    assert (before, scene.consumer.status().delivered_since_change) == (False, True)
+    assert (before, scene.consumer.status().version_delivered) == (False, True)
 
 
 def test_lane_of_a_changed_subscription_gets_its_retries_back() -> None:

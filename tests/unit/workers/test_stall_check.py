@@ -1,6 +1,7 @@
 """A stall that lasts makes its subscription unhealthy, with the cause, until it is over.
 
-Oracle: the table of states in docs/reference/statuses.md. The test controls the Kafka consumer, services and clock.
+Oracle: the table of states in docs/reference/statuses.md. The test controls the Kafka consumer, the services and the
+clock.
 """
 
 import pytest

@@ -112,7 +112,7 @@ def _health(
     latest: SubscriptionStatus, recipient: AlertRecipient, incident: Incident | None, now: float
 ) -> tuple[Incident | None, NoticeKind | None]:
     older = 0 < latest.version < recipient.version
-    if older or (latest.health is Health.HEALTHY and not latest.delivered_since_change):
+    if older or (latest.health is Health.HEALTHY and not latest.version_delivered):
         return observe_unknown(incident, now), None
     return observe(incident, failing=latest.health is Health.UNHEALTHY, now=now)
 

@@ -48,7 +48,7 @@ class SubscriptionHealth:
     subscription_id: str
     since: float
     version: int = 0
-    delivered_since_change: bool = True
+    version_delivered: bool = True
     counters: Counters = field(default_factory=Counters)
     problems: Problems = field(default_factory=Problems)
     failure: FailedAttempt | None = None
@@ -125,7 +125,7 @@ class SubscriptionHealth:
             filter_errors=self.counters.filter_errors,
             dead_lettered=self.counters.dead_lettered,
             version=self.version,
-            delivered_since_change=self.delivered_since_change,
+            version_delivered=self.version_delivered,
         )
 
     def update_delivery_status(
@@ -179,11 +179,11 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
     )
     kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
     if previous.version not in {0, version}:
-        return replace(kept, delivered_since_change=False)
+        return replace(kept, version_delivered=False)
     problems = [problem for problem in _problems(previous) if problem.standing or problem.code not in OVER_AT_START]
     return replace(
         kept,
-        delivered_since_change=previous.delivered_since_change,
+        version_delivered=previous.version_delivered,
         problems=Problems(problems),
         since=previous.since,
         failure=previous.delivery.last_failure if previous.delivery else None,

@@ -87,15 +87,15 @@ class DeadLetterPublisher:
 
     def _try(self, copy: DeadLetterCopy) -> None:
         try:
-            uncopied = self._topics.append(copy.topic, copy.dead_letters, WRITE_S)
+            failed = self._topics.append(copy.topic, copy.dead_letters, WRITE_S)
         except Exception:  # noqa: BLE001 - the top of the thread: an error of one copy must not end it
             _log.exception("dead_letters_failed", topic=copy.topic, count=len(copy.dead_letters))
-            uncopied = [FailedCopy(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
+            failed = [FailedCopy(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
         with self._changed:
-            self._copies.attempted(copy, uncopied, self._monotonic())
+            self._copies.attempted(copy, failed, self._monotonic())
             waiting = [copy.on_first_attempt] if copy.on_first_attempt is not None else []
             copy.on_first_attempt = None
-            if uncopied:  # the topic is paused now: no lane may wait for its other copies
+            if failed:  # the topic is paused now: no lane may wait for its other copies
                 waiting += self._copies.take_callbacks(copy.topic)
             given_up = self._copies.give_up(self._monotonic())
         for tried in waiting:
