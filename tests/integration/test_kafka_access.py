@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from tests.harness.clusters import PATIENCE_S
-from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
 from tests.harness.kafka_admin import admin_of
+from tests.harness.kafka_with_acls import DESCRIBE, GROUP, READ, TOPIC, KafkaWithAcls, kafka_with_acls
 from tests.harness.lanes import LIMITS, tokens
 from tests.harness.memory_consumer import MemoryServices
 from tests.harness.subscriptions import subscription
@@ -41,8 +41,8 @@ NOTHING = ("total > `100`",)
 
 
 @pytest.fixture(scope="module")
-def kafka() -> Iterator[GuardedKafka]:
-    with guarded_kafka() as running:
+def kafka() -> Iterator[KafkaWithAcls]:
+    with kafka_with_acls() as running:
         yield running
 
 
@@ -69,7 +69,7 @@ class AskingServices(MemoryServices):
 class Site:
     """A subscription consumer in a group of its own; each iteration is a second of its clock."""
 
-    def __init__(self, kafka: GuardedKafka, topic: str, group: str, protocol: str = "classic") -> None:
+    def __init__(self, kafka: KafkaWithAcls, topic: str, group: str, protocol: str = "classic") -> None:
         self.services = AskingServices(kafka.bootstrap_servers)
         source = Source(topic=topic, jmes_filters=NOTHING, start=Start.EARLIEST)
         matchers = {topic: Matcher(NOTHING)}
@@ -117,7 +117,7 @@ class Site:
 
 
 @contextmanager
-def at_work(kafka: GuardedKafka, topic: str, group: str = "", protocol: str = "classic") -> Iterator[Site]:
+def at_work(kafka: KafkaWithAcls, topic: str, group: str = "", protocol: str = "classic") -> Iterator[Site]:
     site = Site(kafka, topic, group or f"webhooks-{uuid.uuid4()}", protocol)
     try:
         yield site
@@ -130,7 +130,7 @@ def reasons(status: SubscriptionStatus) -> list[str]:
 
 
 @pytest.fixture
-def topic(kafka: GuardedKafka) -> str:
+def topic(kafka: KafkaWithAcls) -> str:
     """A topic with ten records."""
     made = kafka.create()
     kafka.produce(made, 10)
@@ -138,7 +138,7 @@ def topic(kafka: GuardedKafka) -> str:
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_revoked_read_access_is_a_problem_until_granted(kafka: GuardedKafka, topic: str, protocol: str) -> None:
+def test_revoked_read_access_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
@@ -151,7 +151,7 @@ def test_revoked_read_access_is_a_problem_until_granted(kafka: GuardedKafka, top
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
 
 
-def test_granted_read_access_is_noticed_without_a_record(kafka: GuardedKafka, topic: str) -> None:
+def test_granted_read_access_is_noticed_without_a_record(kafka: KafkaWithAcls, topic: str) -> None:
     with at_work(kafka, topic) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
@@ -161,7 +161,7 @@ def test_granted_read_access_is_noticed_without_a_record(kafka: GuardedKafka, to
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_revoked_describe_access_is_a_problem_until_granted(kafka: GuardedKafka, topic: str, protocol: str) -> None:
+def test_revoked_describe_access_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, DESCRIBE)
@@ -174,7 +174,7 @@ def test_revoked_describe_access_is_a_problem_until_granted(kafka: GuardedKafka,
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
 
 
-def test_denied_group_is_a_problem_until_granted(kafka: GuardedKafka, topic: str) -> None:
+def test_denied_group_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str) -> None:
     group = f"webhooks-{uuid.uuid4()}"
     kafka.deny(GROUP, group, READ)
     with at_work(kafka, topic, group) as site:
@@ -184,7 +184,7 @@ def test_denied_group_is_a_problem_until_granted(kafka: GuardedKafka, topic: str
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (10, [], 0))
 
 
-def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
+def test_transactions_leave_no_lag_and_no_loss(kafka: KafkaWithAcls) -> None:
     topic, group = kafka.create(), f"webhooks-{uuid.uuid4()}"
     kafka.transact(topic, 10, commit=True)
     kafka.transact(topic, 500, commit=False)
@@ -202,7 +202,7 @@ def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
         assert (after.lost_ranges, after.problems, after.filtered) == ((), (), 0)
 
 
-def test_open_transaction_is_no_lag(kafka: GuardedKafka, topic: str) -> None:
+def test_open_transaction_is_no_lag(kafka: KafkaWithAcls, topic: str) -> None:
     with at_work(kafka, topic) as site, kafka.transaction(topic, 5) as producer:
         site.until_read(10)
         site.until(lambda _: site.consumer.kafka_consumer.end_offset(Partition(topic, 0)) == 15)
