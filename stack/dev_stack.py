@@ -123,7 +123,7 @@ def _locked() -> Iterator[None]:
 
 
 def _start(services: ServiceGroup, broker_count: int) -> str:
-    """Start everything; returns the text of ENVIRONMENT_FILE."""
+    """Start all services; returns the text of ENVIRONMENT_FILE: their addresses for webhookd and its tests."""
     ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
     kafka = services.start_kafka(KafkaOptions(brokers=broker_count), ports)
     redis = services.start_redis(REDIS_PORT)

@@ -69,11 +69,11 @@ def test_failures_are_restored_from_the_commit() -> None:
     before = Scene(size=1)
     before.reads(ZERO, GOOD, at=7)
     before.lane().failures, before.lane().circuit.failing_since = 3, 50.0
-    mark = before.consumer.commits.take_moved()[ZERO]
-    after = Scene(size=1, committed=decoded(mark))
+    commit = before.consumer.commits.take_moved()[ZERO]
+    after = Scene(size=1, committed=decoded(commit))
     after.reads(ZERO, GOOD, GOOD, at=7)
     (delivery,) = after.consumer.accumulator.ready(0.0)
-    assert (mark.offset, delivery.failures, len(delivery.batches)) == (7, 3, 1)
+    assert (commit.offset, delivery.failures, len(delivery.batches)) == (7, 3, 1)
     assert after.consumer.status().failing_since == 50.0
 
 

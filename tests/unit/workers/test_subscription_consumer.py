@@ -57,7 +57,7 @@ def test_revoked_partition_commits_what_is_settled() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD, GOOD)
     scene.kafka_consumer.listener.revoked([ZERO, ONE])
-    assert [offsets(marks) for marks in scene.kafka_consumer.commits] == [{ZERO: 1}]
+    assert [offsets(commits) for commits in scene.kafka_consumer.commits] == [{ZERO: 1}]
 
 
 def test_revoked_partition_that_was_not_read_commits_nothing() -> None:
@@ -133,7 +133,7 @@ def test_closing_commits_every_lane_that_was_read() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD)
     scene.consumer.close()
-    assert [offsets(marks) for marks in scene.kafka_consumer.closed] == [{ZERO: 1}]
+    assert [offsets(commits) for commits in scene.kafka_consumer.closed] == [{ZERO: 1}]
 
 
 def test_closed_consumer_commits_and_seeks_no_more() -> None:
