@@ -1,1 +1,1 @@
-"""The dead letters of a subscription: records that were put aside."""
+"""The dead letters of a subscription: records that were not delivered."""

@@ -1,4 +1,4 @@
-"""The outbox, the spells and what processes say of the system. Times are the test's, ages of faults the database's."""
+"""The mail outbox, incidents, and system health. Times are the test's, ages of faults the database's."""
 
 import threading
 from dataclasses import replace

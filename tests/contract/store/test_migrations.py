@@ -67,7 +67,7 @@ INSERT INTO subscriptions (id, version, name, active, url, headers, sources, max
 VALUES ('s', 3, 'orders', TRUE, 'https://example.com', '[]', '[]', 1, 1, 5, 'fixed_time', '[]', 'pause', '',
     'dead_letter', '', 1)
 """
-SPELL = "INSERT INTO spells VALUES ('health:s', 1, 0, TRUE, 2, 5, 3, 40)"
+INCIDENT = "INSERT INTO spells VALUES ('health:s', 1, 0, TRUE, 2, 5, 3, 40)"
 
 
 def rows(url: str, query: str) -> list[tuple[object, ...]]:
@@ -78,7 +78,7 @@ def rows(url: str, query: str) -> list[tuple[object, ...]]:
 def test_renaming_keeps_statuses_and_incidents(bare_url: str) -> None:
     migrating.upgrade(bare_url, "0003")
     with create_engine(bare_url, poolclass=NullPool).begin() as connection:
-        for statement in (OWNER, PAUSED, SPELL):
+        for statement in (OWNER, PAUSED, INCIDENT):
             connection.exec_driver_sql(statement)
     before = rows(bare_url, "SELECT delivery_state, delivered, proven FROM conditions")
     migrating.upgrade(bare_url, "0004")

@@ -119,7 +119,7 @@ def test_workers_and_queues_are_shown(settings: Settings, database: Database, ka
 
 
 class Replica(MemoryCoordination):
-    """A board that answers questions and takes no writes."""
+    """A coordination store that answers reads and refuses writes."""
 
     def ping(self) -> None:
         raise QueueUnavailable("READONLY You can't write against a read only replica.")

@@ -18,7 +18,7 @@ from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
 from workers.task_names import FIRST
 
 
-class Board(UnreliableCoordination):
+class StuckCoordination(UnreliableCoordination):
     """Puts the name of each call into `done`."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         settings = Settings(redis_url="memory://", database_url=f"sqlite:///{folder}/none.db")
-        self.coordination = Board()
+        self.coordination = StuckCoordination()
         self.unknown: SimpleQueue[Delivery] = SimpleQueue()
         self.app = build_celery(settings)
         self.publisher = TaskPublisher(self.app, self.coordination, on_unknown=self._failed)

@@ -188,7 +188,7 @@ class Dial:
 
 
 def _literal(host: str) -> str | None:
-    """The address that a host spells out, in any notation that resolvers accept (0x7f.1); None for a name."""
+    """The address that a host is written as, in any notation that resolvers accept (0x7f.1); None for a name."""
     with contextlib.suppress(ValueError):
         return ip_address(host).compressed
     with contextlib.suppress(OSError):
