@@ -59,7 +59,6 @@ SENT_AGAIN = "Sent again"
 NOT_SENT_AGAIN = "Not sent again"
 WHAT_FOLLOWS: Mapping[str, str] = {
     FailureCode.SHUTDOWN: f"{SENT_AGAIN}; does not count as an attempt",
-    "http_410": f"{NOT_SENT_AGAIN}; the subscription is switched off",
     "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are",
 }
 """Where more is to be said than whether the request is sent again."""
