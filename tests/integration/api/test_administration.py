@@ -142,7 +142,7 @@ def test_switching_is_announced(client: FlaskClient) -> None:
     heard: queue.Queue[ChangeNotification] = queue.Queue()
     stop, ready = threading.Event(), threading.Event()
     listening = threading.Thread(
-        target=ChangeSubscriber("memory://").run, args=(heard.put, stop), kwargs={"listening": ready}
+        target=ChangeSubscriber("memory://").run, args=(heard.put, stop), kwargs={"subscribed": ready}
     )
     listening.start()
     assert ready.wait(WAIT_S)

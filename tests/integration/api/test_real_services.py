@@ -93,7 +93,7 @@ def test_a_created_subscription_is_announced(real_app: Flask, real_settings: Set
     listening = threading.Thread(
         target=listener.run,
         args=(heard.put, stop),
-        kwargs={"listening": ready},
+        kwargs={"subscribed": ready},
     )
     listening.start()
     assert ready.wait(WAIT_S)

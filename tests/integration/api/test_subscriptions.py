@@ -358,7 +358,7 @@ def test_changes_are_announced_with_their_version(client: FlaskClient) -> None:
             three.set()
 
     listening = threading.Thread(
-        target=ChangeSubscriber("memory://").run, args=(hear, stop), kwargs={"listening": ready}
+        target=ChangeSubscriber("memory://").run, args=(hear, stop), kwargs={"subscribed": ready}
     )
     listening.start()
     assert ready.wait(5)
