@@ -6,13 +6,14 @@ RUNS    ?= 5
 
 VENV := .venv
 BIN  := $(VENV)/bin
+STACK_ENVIRONMENT := .state/stack/environment
 # Nothing is compiled ahead (see $(VENV)/runtime), so what is imported must be kept: a process starts in 1.5 s, not in 4.
 unexport PYTHONDONTWRITEBYTECODE
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports pytest up down bench bench-idle bench-million bench-takeover \
-	bench-isolation chaos chaos-soak lock clean
+.PHONY: help demo test check format lint types imports docs reference picture pytest up service down bench bench-idle \
+	bench-million bench-takeover bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -22,10 +23,13 @@ demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in th
 
 # -k: every step runs and says what it found, also after one that failed.
 test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postgres
-	@exec $(MAKE) --no-print-directory -k format lint types imports pytest
+	@exec $(MAKE) --no-print-directory -k format lint types imports docs pytest
 
 check: $(VENV)/test ## the checks alone: seconds, no services
-	@exec $(MAKE) --no-print-directory -k format lint types imports
+	@exec $(MAKE) --no-print-directory -k format lint types imports docs
+
+reference: $(VENV)/test ## write the pages of docs/reference that come from the code
+	@exec $(BIN)/python -m documentation.reference
 
 format: $(VENV)/test
 	@echo "== ruff format --check"
@@ -43,16 +47,27 @@ imports: $(VENV)/test
 	@echo "== lint-imports"
 	@exec $(BIN)/lint-imports
 
+docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
+	@echo "== documentation"
+	@exec $(BIN)/python -m documentation
+
 # Two files at a time: the slow ones wait for processes, sessions and leases, and the others need a core.
 pytest: $(VENV)/test
 	@echo "== pytest"
 	@exec $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
-up: $(VENV)/test ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
+up: $(VENV)/runtime ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
 	@exec $(BIN)/python -m stack up --detach --brokers $(BROKERS)
 
-down: $(VENV)/test ## stop what `make up` started
+service: $(VENV)/runtime ## API, ingest, workers and Flower in this terminal, on what `make up` started
+	@test -e $(STACK_ENVIRONMENT) || { echo "nothing is up: make up"; exit 1; }
+	@. $(STACK_ENVIRONMENT) && exec $(BIN)/python -m stack service
+
+down: $(VENV)/runtime ## stop what `make up` started
 	@exec $(BIN)/python -m stack down
+
+picture: $(VENV)/runtime ## draw README's picture anew, from a run of the demo
+	@exec $(BIN)/python -m documentation.demo_picture
 
 # The scripts in load-test/ use the checkout's own packages, the stack included.
 LOAD_TEST = PYTHONPATH=$(CURDIR) $(BIN)/python load-test
@@ -92,7 +107,7 @@ lock: .state/lock/bin/pip-compile ## choose the newest versions setup.cfg allows
 
 clean: ## everything made here, Kafka's jars included
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack down
-	rm -rf $(VENV) .state build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .state .cache build *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 # The environments. A stamp is newer than what it was made from, so a second run installs nothing.
 $(VENV)/bin/python:

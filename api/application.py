@@ -1,4 +1,4 @@
-"""The management API as a Flask application, and the one place that knows what it is made of."""
+"""The Flask application of the management API: the one place that puts its parts together."""
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -29,14 +29,14 @@ def create_app(
     notifier: ChangeNotifications,
     coordination: Coordination | None = None,
 ) -> Flask:
-    """The API over these collaborators; connects to nothing before the first request.
+    """The API with these collaborators; it connects to nothing before the first request.
 
-    Without a board /health says nothing of workers and queues.
+    Without a coordination store /health shows neither workers nor queues.
     """
     app = Flask("webhookd", static_folder=None)
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
-    # An address with one slash too many is unknown, not somewhere else.
+    # A path with a doubled slash is unknown (404); werkzeug would redirect it.
     app.url_map.merge_slashes = False
     services = Services(
         settings=settings, database=database, brokers=kafka_offsets, notifications=notifier, coordination=coordination
@@ -53,7 +53,7 @@ def create_app(
 
 
 def build(settings: Settings) -> Flask:
-    """The API on the real edges that the settings name; call it after a fork."""
+    """The API with the real Kafka, Redis and database of the settings; call it after a fork."""
     return create_app(
         settings,
         database=Database(settings.database_url),

@@ -1,4 +1,4 @@
-"""Whether the API's brokers are the Kafka cluster that the database is about."""
+"""Checks that the API's brokers are the Kafka cluster that the database belongs to."""
 
 from api.ports import Services
 from webhookd.errors import ClusterMismatch, StoreUnavailable
@@ -6,7 +6,7 @@ from webhookd.store import kafka_cluster
 
 
 def confirm(services: Services, timeout_s: float) -> None:
-    """Have a broker answer, and compare its cluster with the database's; the first one to be found is recorded.
+    """Ask a broker for its cluster id and compare it with the stored one; the first id is stored.
 
     Raises ClusterMismatch, KafkaUnavailable, StoreUnavailable.
     """
@@ -20,7 +20,7 @@ def confirm(services: Services, timeout_s: float) -> None:
 
 
 def ready(services: Services, timeout_s: float) -> None:
-    """As `confirm`; the database's own absence is none of Kafka's."""
+    """As `confirm`, but an unreachable database is not an error here: readiness checks the database separately."""
     try:
         confirm(services, timeout_s)
     except StoreUnavailable:

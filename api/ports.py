@@ -1,4 +1,4 @@
-"""What the API needs from the world around it; the edges and the shipped fakes fit these."""
+"""Protocols of what the API needs: Kafka, change notifications, and the coordination store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,50 +17,50 @@ class Brokers(Protocol):
     """Kafka's offsets; every call raises KafkaUnavailable within its timeout, and TopicDenied."""
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
-        """Where each topic ends; {} for one that does not exist."""
+        """The end offset of each partition of each topic; {} for a topic that does not exist."""
 
     def topic_ids(self, topics: Sequence[str], timeout_s: float) -> dict[str, str]:
-        """The UUID of each topic that exists, as far as the brokers tell."""
+        """The UUID of each topic that exists, as far as the brokers return it."""
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
-        """How a topic may be written to, as far as the brokers tell in time."""
+        """What limits writing to a topic, as far as the brokers return it in time."""
 
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
-        """Commit into a group without members; Conflict when it has some."""
+        """Commit offsets for a group without members; raises Conflict when it has members."""
 
     def cluster_id(self, timeout_s: float) -> str:
-        """The id of the cluster; empty for one that has none to compare."""
+        """The id of the cluster; empty when the brokers have none."""
 
     def ping(self, timeout_s: float) -> None:
-        """Have one broker answer."""
+        """Check that one broker answers."""
 
 
 class ChangeNotifications(Protocol):
-    """Where changes are announced; every call raises QueueUnavailable within about a second."""
+    """Publishes change notifications; every call raises QueueUnavailable within about a second."""
 
-    def publish(self, announcement: ChangeNotification) -> None:
-        """Tell every process what changed."""
+    def publish(self, notification: ChangeNotification) -> None:
+        """Notify every process of a change."""
 
     def ping(self) -> None:
-        """Have the queue's broker take a write."""
+        """Check that the queue's Redis accepts a write."""
 
 
 class Coordination(Protocol):
-    """What the board says of workers and their queues; every call raises QueueUnavailable within its timeout."""
+    """Workers and their queues; every call raises QueueUnavailable within its timeout."""
 
     def live_workers(self) -> list[WorkerHeartbeat]:
-        """The workers that are alive."""
+        """The workers with a recent heartbeat."""
 
     def queue_lengths(self) -> dict[str, int]:
         """How many tasks wait in each queue."""
 
     def ping(self) -> None:
-        """Have it take a write."""
+        """Check that the coordination store accepts a write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What `create_app` was given, and every route works with."""
+    """The collaborators of every route."""
 
     settings: Settings
     database: Database
@@ -70,7 +70,7 @@ class Services:
 
 
 EXTENSION = "webhookd"
-"""Under this name the services stand among a Flask application's extensions."""
+"""The key of the services in a Flask application's `extensions`."""
 
 
 def services_of(app: Flask) -> Services:

@@ -1,4 +1,4 @@
-"""How the API is served: gunicorn for `webhookd api`, a thread of this process for the embedded default."""
+"""Serves the API: by gunicorn for `webhookd api`, by a thread in the embedded service."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ from webhookd.settings import Settings
 WORKERS = 2
 THREADS = 8
 REQUEST_S = 30
-"""A worker process that serves nothing for so long is replaced; above every wait the API has."""
+"""gunicorn replaces a worker process that is stuck for so long; longer than every timeout of the API."""
 STOP_S = 10
 
 
@@ -43,7 +43,7 @@ class ApiServer(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Fix what the API relies on; nothing is read from gunicorn's files."""
+        """Set the options that the API relies on; gunicorn reads no configuration file."""
         options: dict[str, Any] = {
             "bind": self._settings.api_bind,
             "workers": WORKERS,
@@ -81,16 +81,16 @@ def serve(settings: Settings) -> None:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Requests over HTTP/1.1, logged by nobody."""
+    """Requests over HTTP/1.1, not logged."""
 
     protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Leave it to the application."""
+        """Log nothing: the application logs."""
 
 
 class EmbeddedServer:
-    """The API in a thread of this process; `port` is the one it got when 0 was asked for."""
+    """The API in a thread of this process; `port` is the bound port, also when 0 was requested."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         self._server: BaseWSGIServer = make_server(host, port, app, threaded=True, request_handler=QuietHandler)
@@ -99,7 +99,7 @@ class EmbeddedServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more requests and close the port."""
+        """Accept no more requests and close the port."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

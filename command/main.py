@@ -14,8 +14,10 @@ MODULES = {
     "flower": "command.service",
     "ingest": "command.service",
     "migrate": "command.service",
+    "receive": "command.receive",
     "run": "command.run",
     "settings": "command.service",
+    "topic": "command.topic",
     "worker": "command.service",
 }
 """Where each command is defined, under its own name."""
@@ -42,15 +44,16 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="webhookd")
 def main() -> None:
-    r"""Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
+    """Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
 
     \b
     Try it:        webhookd demo                      needs nothing but Python
     One endpoint:  webhookd run --bootstrap-servers … --topic … --url …
     A service:     webhookd migrate, then api, ingest, worker --queue first, worker --queue retry, flower
+    First steps:   webhookd topic create …, webhookd topic produce …, webhookd receive
 
     The service's processes read their settings from WEBHOOKD_… environment variables; `webhookd settings` lists them.
-    """
+    """  # noqa: D301  # click's mark is the backspace character, not a backslash and a b
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, UnusableSetting
-from webhookd.settings import Settings
+from webhookd.settings import PREFIX, Settings
 from webhookd.store.migrating import upgrade
 from workers.celery_app import build_celery
 from workers.delivery.process import WorkerProcess
@@ -195,13 +195,19 @@ def flower(arguments: tuple[str, ...]) -> None:
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
     build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
+    # Flower has stopped by now; at its exit Python would wait for threads that still ask the workers something.
+    ShutdownSignals.exit_process(0)
 
 
 @click.command()
 def settings() -> None:
     """List the environment variables that the processes read: their values, and what each is for."""
-    for name, value in Settings().shown().items():
-        click.echo(f"WEBHOOKD_{name.upper()}={value}\n    {Settings.model_fields[name].description}")
+    values = Settings().shown()
+    for subject in Settings.subjects():
+        click.echo(f"# {subject.title()}")
+        for name, field in subject.model_fields.items():
+            click.echo(f"{PREFIX}{name.upper()}={values[name]}\n    {field.description}")
+        click.echo()
 
 
 def _keep_logging(**_: object) -> None:

@@ -1,9 +1,9 @@
-"""The command line: `python -m stack up [--brokers 3] [--detach]`, `down`, `run -- command…`."""
+"""The command line: `python -m stack up [--brokers 3] [--detach]`, `down`, `service`, `run -- command…`."""
 
 import argparse
 import sys
 
-from stack import command_run, dev_stack
+from stack import command_run, dev_stack, procfile
 
 
 def main() -> int:
@@ -16,6 +16,8 @@ def main() -> int:
             return dev_stack.up(arguments.brokers)
         case "down":
             return dev_stack.down()
+        case "service":
+            return procfile.run()
         case _:
             return command_run.run(arguments.command)
 
@@ -27,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="Kafka brokers")
     up.add_argument("--detach", action="store_true", help="return when all services answer")
     actions.add_parser("down", help="stop what `up` has started")
+    actions.add_parser("service", help="run the Procfile's processes in this terminal until Ctrl-C")
     run = actions.add_parser("run", help="start services, run a command, and stop the services when it ends")
     run.add_argument("command", nargs="+", help="the command, after --")
     return parser

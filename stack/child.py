@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from stack.errors import NotStarted
 
@@ -69,10 +70,19 @@ class Child:
         """Send the stop signal (also to a frozen process), wait, then kill what is left of the group."""
         self.send(self._stop_signal)
         self.thaw()
+        self.wait_or_kill(timeout_s)
+
+    def wait_or_kill(self, timeout_s: float) -> bool:
+        """Wait for the end of one that has been asked to stop, then kill what is left of its group.
+
+        Returns whether it has ended by itself.
+        """
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout_s)
+        ended = self.exit_code is not None
         self._signal_group(signal.SIGKILL)
         self._process.wait()
+        return ended
 
     def tail(self, line_count: int = 15) -> str:
         """The last lines of its output, for the error message when it did not start."""
@@ -89,6 +99,7 @@ def spawn(
     command: Sequence[str | Path],
     *,
     log_file: Path | None = None,
+    output: IO[bytes] | None = None,
     user: str = "",
     environment: Mapping[str, str] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
@@ -96,6 +107,7 @@ def spawn(
 ) -> Child:
     """Start a command. With a log file it writes there and runs in that directory, else in this process' directory.
 
+    Without a log file it writes to `output` if given.
     The kernel sends it `parent_death_signal` when this process dies: SIGKILL, unless it has to end its own children.
     """
     wrapped_command = [
@@ -109,7 +121,7 @@ def spawn(
         *command,
     ]
     with contextlib.ExitStack() as files:
-        output = files.enter_context(log_file.open("ab")) if log_file else None
+        output = files.enter_context(log_file.open("ab")) if log_file else output
         process = subprocess.Popen(
             wrapped_command,
             stdin=subprocess.DEVNULL,

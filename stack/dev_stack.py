@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from stack.errors import NotStarted
 from stack.kafka import KafkaOptions
@@ -80,7 +82,9 @@ def _report(process: "subprocess.Popen[bytes]") -> int:
     if not ENVIRONMENT_FILE.exists():
         process.terminate()
         return 1
-    print(f"stack: up; `. {ENVIRONMENT_FILE.relative_to(ROOT)}` sets the environment, `make down` stops it")
+    environment = ENVIRONMENT_FILE.relative_to(ROOT)
+    print(f"stack: up; `make service` runs webhookd on it, `. {environment}` sets the environment of a shell,")
+    print("`make down` stops it and deletes its data")
     return 0
 
 
@@ -119,18 +123,32 @@ def _locked() -> Iterator[None]:
 
 
 def _start(services: ServiceGroup, broker_count: int) -> str:
-    """Start all services; returns the shell lines that set their addresses for webhookd and its tests."""
+    """Start all services; returns the text of ENVIRONMENT_FILE: their addresses for webhookd and its tests."""
     ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
     kafka = services.start_kafka(KafkaOptions(brokers=broker_count), ports)
     redis = services.start_redis(REDIS_PORT)
     postgres = services.start_postgres(POSTGRES_PORT)
     services.wait_ready()
-    variables = {
-        "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka.address,
-        "WEBHOOKD_REDIS_URL": redis.address,
-        "WEBHOOKD_DATABASE_URL": postgres.create_database(DATABASE),
+    tests = {
         "WEBHOOKD_TEST_KAFKA": kafka.address,
         "WEBHOOKD_TEST_REDIS": redis.address,
         "WEBHOOKD_TEST_POSTGRES": postgres.address,
     }
-    return "".join(f"export {name}={value}\n" for name, value in variables.items())
+    database_url = postgres.create_database(DATABASE)
+    return environment_text(kafka=kafka.address, redis=redis.address, database_url=database_url) + _exports(tests)
+
+
+def environment_text(*, kafka: str, redis: str, database_url: str) -> str:
+    """The shell lines that point `webhookd` at these services, put it on the PATH and allow endpoints on loopback."""
+    variables = {
+        "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "WEBHOOKD_REDIS_URL": redis,
+        "WEBHOOKD_DATABASE_URL": database_url,
+        "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+    }
+    commands = Path(sys.executable).parent
+    return f"export PATH={shlex.quote(str(commands))}:$PATH\n{_exports(variables)}"
+
+
+def _exports(variables: Mapping[str, str]) -> str:
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())

@@ -1,15 +1,19 @@
 """Every setting: its type, its default and what it is for, in this one place.
 
-Read once, at the start of a process, from `WEBHOOKD_…` environment variables; the embedded default (`webhookd demo`
-and `webhookd run`) builds the same object with other edges. What goes wrong is said before any work starts.
+A process reads them once, when it starts, from `WEBHOOKD_…` environment variables. `webhookd demo` and `webhookd run`
+build the same object with other values. A value of the wrong type or outside its bounds ends the process before it
+starts any work. `make reference` writes docs/reference/settings.md from this module.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "WEBHOOKD_"
 
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+(?=@)|([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
@@ -22,136 +26,251 @@ def _masked(found: re.Match[str]) -> str:
     return f"{found[1] or found[2]}****"
 
 
-class Settings(BaseSettings):
-    """What a process needs to know about the world; frozen."""
+class Subject(BaseSettings):
+    """The settings of one subject; the first line of a subclass is the subject's title."""
 
-    model_config = SettingsConfigDict(env_prefix="WEBHOOKD_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    # Outside systems
-    kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
+    @classmethod
+    def title(cls) -> str:
+        """The subject, for a heading."""
+        return (cls.__doc__ or cls.__name__).splitlines()[0].rstrip(".")
+
+
+class KafkaSettings(Subject):
+    """Kafka."""
+
+    kafka_bootstrap_servers: str = Field(
+        default="127.0.0.1:9092", description="Addresses of the brokers as `host:port`, separated by commas."
+    )
     kafka_group_protocol: GroupProtocol = Field(
         default="classic",
-        description="classic: a killed ingest process' partitions are read again after 10 s, a stopped one's after 5; "
-        "consumer (KIP-848, brokers from 4.0): after the broker's 45 s, and 0.5; auto: consumer, or classic if need be",
+        description="The consumer group protocol. `classic`: the partitions of a killed ingest process are read again "
+        "after 10 s, those of a stopped one after 5 s. `consumer` (KIP-848, brokers from 4.0): after the broker's "
+        "45 s, and after 0.5 s. `auto`: `consumer`, or `classic` where the brokers do not know it.",
     )
     kafka_fetch_wait_s: float = Field(
         default=0.4,
-        description="how long a broker holds an empty fetch; also how long a partition may stall behind a full one",
+        description="How long a broker holds a fetch request for which it has no records. A partition may also wait "
+        "for so long while another one has a full buffer.",
     )
-    kafka_ask_timeout_s: float = Field(default=5.0, description="how long the API waits for the brokers before a 503")
-    redis_url: str = Field(
-        default="redis://127.0.0.1:6379/0", description="broker, payloads and reports; memory:// is embedded"
-    )
-    redis_key_prefix: str = Field(default="webhookd:", description="what every key in Redis starts with")
-    database_url: str = Field(
-        default="postgresql+psycopg2://webhookd:webhookd@127.0.0.1:5432/webhookd", description="an SQLAlchemy URL"
+    kafka_ask_timeout_s: float = Field(
+        default=5.0, description="How long the API waits for the brokers before it returns 503."
     )
 
-    # Ingest
+
+class StorageSettings(Subject):
+    """Redis and database."""
+
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        description="The Redis that carries tasks, payloads and reports. `memory://` keeps them in this process' "
+        "memory instead.",
+    )
+    redis_key_prefix: str = Field(default="webhookd:", description="The prefix of every key in Redis.")
+    database_url: str = Field(
+        default="postgresql+psycopg2://webhookd:webhookd@127.0.0.1:5432/webhookd",
+        description="The database, as an SQLAlchemy URL.",
+    )
+
+
+class IngestSettings(Subject):
+    """Ingest."""
+
     ingest_member_timeout_s: float = Field(
-        default=10.0, description="a process silent for so long has left (heartbeats)"
+        default=10.0,
+        description="An ingest process without a heartbeat for so long counts as ended; the others take over its "
+        "subscriptions.",
     )
     ingest_kafka_timeout_s: float = Field(
         default=15.0,
         gt=0,
-        description="an ingest process that Kafka has not answered for so long gives its subscriptions to those "
-        "that it answers; longer than a broker's restart (5 to 10 s), so that one moves nothing",
+        description="An ingest process that has had no response from Kafka for so long gives its subscriptions to "
+        "processes that have one. Longer than the restart of a broker (5 to 10 s), so that a restart moves nothing.",
     )
-    control_read_interval_s: float = Field(default=1.0, description="how often changed subscriptions are looked for")
+    control_read_interval_s: float = Field(
+        default=1.0,
+        description="How often a process reads changed subscriptions and the offline switch from the database.",
+    )
     lane_buffer_bytes: int = Field(
-        default=8 * 1024 * 1024, description="rendered bytes waiting in one lane; then a pause"
+        default=8 * 1024 * 1024,
+        description="How many serialised bytes may wait in one lane (one subscription × one partition). At the bound "
+        "its partition is paused.",
     )
     process_buffer_bytes: int = Field(
-        default=512 * 1024 * 1024, description="rendered bytes waiting in one ingest process"
+        default=512 * 1024 * 1024, description="How many serialised bytes may wait in one ingest process."
     )
-    delivery_bytes: int = Field(default=4 * 1024 * 1024, description="the largest payload of one delivery")
-    delivery_target_s: float = Field(default=0.25, description="a delivery is sized to take about so long")
-    commit_interval_s: float = Field(default=1.0, description="how often watermarks are committed")
+    delivery_bytes: int = Field(default=4 * 1024 * 1024, description="The size of a delivery's payload at most.")
+    delivery_target_s: float = Field(
+        default=0.25, description="A delivery is made so large that sending it takes about so long."
+    )
+    commit_interval_s: float = Field(default=1.0, description="How often ingest commits offsets to Kafka.")
     offset_upkeep_s: float = Field(
         default=6 * 3600.0,
         gt=0,
-        description="how often the offsets of subscriptions that do not run are committed again, as they are: far "
-        "below the brokers' offsets.retention.minutes",
+        description="How often ingest commits the offsets of subscriptions that do not run again, unchanged, so that "
+        "the brokers keep them. Far below the brokers' `offsets.retention.minutes`.",
     )
     claim_timeout_s: float = Field(
-        default=10.0, description="an unclaimed delivery is published again after this, then doubling"
+        default=10.0,
+        description="Ingest publishes the task of a delivery again when no worker has claimed it for so long; the "
+        "time doubles with each publication.",
     )
     lease_s: float = Field(
-        default=5.0, description="a claimed delivery without a report for so long, and the deadline, is lost"
+        default=5.0,
+        description="A claimed delivery counts as lost when no report has come for this time plus "
+        "`WEBHOOKD_REQUEST_DEADLINE_S`; ingest then sends it again.",
     )
 
-    # Delivery
-    request_deadline_s: float = Field(default=15.0, description="one HTTP exchange in total, connect to last byte")
-    retry_time_scale: float = Field(
-        default=1.0, gt=0, description="multiplies every wait between attempts and probes; below 1 to try things out"
+
+class DeliverySettings(Subject):
+    """Delivery."""
+
+    request_deadline_s: float = Field(
+        default=15.0,
+        description="The time limit of one HTTP request, from DNS lookup to the last byte of the response.",
     )
-    response_bytes: int = Field(default=16 * 1024, description="what is kept of a response; more is read and dropped")
-    worker_threads: int = Field(default=256, description="deliveries a worker process has under way; threads only wait")
+    retry_time_scale: float = Field(
+        default=1.0,
+        gt=0,
+        description="Multiplies every wait between attempts and between probes. Use a value below 1 to try things out.",
+    )
+    response_bytes: int = Field(
+        default=16 * 1024,
+        description="How much of a response body is kept. What exceeds it is read and dropped.",
+    )
+    worker_threads: int = Field(
+        default=256,
+        description="How many tasks a worker process carries out at the same time. Its threads only wait for "
+        "responses.",
+    )
     worker_stuck_s: float = Field(
         default=30.0,
         gt=0,
-        description="a worker with room that takes none of the tasks waiting in its queue for so long ends itself with "
-        "exit code 70, to be started again",
+        description="A worker that has a free thread and takes none of the tasks in its queue for so long is stuck: it "
+        "ends itself with exit code 70, so that its supervisor starts it again.",
     )
-    egress_ca_file: Path | None = Field(default=None, description="CA bundle trusted besides the system's")
-    egress_allow: tuple[str, ...] = Field(default=(), description="networks allowed besides the public internet (CIDR)")
-    egress_proxy: SecretStr | None = Field(
-        default=None,
-        description="http://[user:password@]host:port: every connection to an endpoint is a CONNECT through this "
-        "proxy. It resolves host names, so it is what must refuse those that lead inside (as smokescreen does); "
-        "addresses written in a URL are judged here as well, and its own is not",
+
+
+class EgressSettings(Subject):
+    """Connections to endpoints."""
+
+    egress_allow: tuple[str, ...] = Field(
+        default=(),
+        description="Networks (CIDR) to which webhookd may send, besides the public internet. For example "
+        '`["10.0.0.0/8"]`.',
+    )
+    egress_ca_file: Path | None = Field(
+        default=None, description="A CA bundle (PEM) that is trusted in addition to the system's."
     )
     egress_client_cert_file: Path | None = Field(
-        default=None, description="certificate (PEM, chain included) shown to endpoints that ask for one"
+        default=None, description="The client certificate (PEM, chain included) for endpoints that ask for one."
     )
     egress_client_key_file: Path | None = Field(
-        default=None, description="its private key (PEM, unencrypted), unless the certificate's file holds it"
+        default=None,
+        description="The private key of the client certificate (PEM, unencrypted), unless the certificate's file "
+        "holds it.",
+    )
+    egress_proxy: SecretStr | None = Field(
+        default=None,
+        description="An HTTP proxy, as `http://[user:password@]host:port`. Every connection to an endpoint is a "
+        "CONNECT through it. The proxy resolves host names, so it has to refuse names that lead to internal addresses "
+        "(as smokescreen does). webhookd itself checks only addresses that stand in a URL; the proxy's own address is "
+        "not checked.",
     )
 
-    # Alerts
+
+class AlertSettings(Subject):
+    """Alerts by mail."""
+
     smtp_host: str = Field(
-        default="", description="the mail server; without one alerts are recorded and logged, and not sent"
+        default="", description="The mail server. Without one, alerts are stored and logged, but not mailed."
     )
-    smtp_port: int = Field(default=587, description="587 is usual for starttls, 465 for tls, 25 for none")
+    smtp_port: int = Field(
+        default=587, description="The mail server's port: usually 587 for `starttls`, 465 for `tls`, 25 for `none`."
+    )
     smtp_security: SmtpSecurity = Field(
-        default="starttls", description="starttls, tls from the first byte, or none; never less than what is set"
+        default="starttls",
+        description="`starttls`; `tls` from the first byte; or `none`. webhookd never falls back to an unencrypted "
+        "connection.",
     )
     smtp_ca_file: Path | None = Field(
-        default=None, description="CA bundle the mail server's certificate may come from, besides the system's"
+        default=None,
+        description="A CA bundle (PEM) for the mail server's certificate, in addition to the system's.",
     )
-    smtp_user: str = Field(default="", description="login at the mail server; none when empty")
-    smtp_password: SecretStr = Field(default=SecretStr(""), description="its password")
-    mail_from: str = Field(default="", description="the sender's address; needed with a mail server")
+    smtp_user: str = Field(default="", description="The login at the mail server. Empty: no login.")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="The password of that login.")
+    mail_from: str = Field(default="", description="The sender's address. Required with `WEBHOOKD_SMTP_HOST`.")
     operator_emails: tuple[str, ...] = Field(
-        default=(), description="who is told of faults of the system: brokers, Redis, database, workers, mail server"
+        default=(),
+        description="Addresses that are mailed faults of the system: brokers, Redis, database, workers, mail server. "
+        'For example `["ops@example.com"]`.',
     )
 
-    # Retention
-    activity_retention_s: float = Field(default=7 * 86400.0, description="how long activity and alerts are kept")
+
+class RetentionSettings(Subject):
+    """Retention."""
+
+    activity_retention_s: float = Field(
+        default=7 * 86400.0, description="How long recent activity and alerts are kept in the database."
+    )
     dead_letter_retention_s: float = Field(
-        default=30 * 86400.0, description="how long dead letters are kept, also those of deleted subscriptions"
+        default=30 * 86400.0,
+        description="How long dead letters are kept, also those of deleted subscriptions.",
     )
     dead_letter_limit: int = Field(
         default=10_000,
         gt=0,
-        description="how many dead letters of a subscription are stored; at the limit its lanes stop before the next "
-        "one, until some are deleted. More than people look through, and at 1 kB a record 10 MB",
+        description="How many dead letters of one subscription are stored. At the limit, its lanes stop before the "
+        "next record that would become one, until some are deleted. With records of 1 kB, 10,000 are 10 MB.",
     )
 
-    # Processes
+
+class ProcessSettings(Subject):
+    """Processes."""
+
     stop_budget_s: float = Field(
         default=20.0,
         ge=0,
-        description="what is in flight when ingest or a worker is told to stop gets so long to end; what is still open "
-        "then is cut and delivered again. The supervisor should wait 15 s longer before it kills",
+        description="How long the deliveries in flight may take when an ingest or worker process is told to stop. Open "
+        "ones are then interrupted and sent again. The supervisor should wait 15 s longer before it kills the process.",
     )
-    api_bind: str = Field(default="127.0.0.1:8080", description="where gunicorn listens")
-    api_body_bytes: int = Field(default=256 * 1024, description="the largest request body the API reads")
+    api_bind: str = Field(
+        default="127.0.0.1:8080", description="The address and port of the management API, as `host:port`."
+    )
+    api_body_bytes: int = Field(
+        default=256 * 1024, description="The size of a request body that the API accepts at most."
+    )
     flower_login: SecretStr = Field(
-        default=SecretStr(""), description="user:password for Flower; without one it listens on loopback only"
+        default=SecretStr(""),
+        description="`user:password` for Flower. Without it, Flower listens on loopback only.",
     )
-    log_format: LogFormat = Field(default="json", description="json, or text for people")
-    log_level: str = Field(default="info", description="debug shows each attempt")
+    log_format: LogFormat = Field(
+        default="json", description="`json` writes one JSON object a line, `text` lines for people."
+    )
+    log_level: str = Field(
+        default="info",
+        description="`debug`, `info`, `warning` or `error`: the lowest level that is logged. `debug` also logs each "
+        "attempt.",
+    )
+
+
+class Settings(
+    ProcessSettings,
+    RetentionSettings,
+    AlertSettings,
+    EgressSettings,
+    DeliverySettings,
+    IngestSettings,
+    StorageSettings,
+    KafkaSettings,
+):
+    """All settings of a process; frozen."""
+
+    @staticmethod
+    def subjects() -> Sequence[type[Subject]]:
+        """The groups of settings, in the order of this module."""
+        return Settings.__bases__[::-1]
 
     def shown(self) -> dict[str, str]:
         """Every setting as text, with passwords masked: for logs and people."""

@@ -1,1 +1,1 @@
-"""What Flask is extended with: errors, the database session, the announcer."""
+"""Extensions of Flask: error responses, the OpenAPI document, and strict request bodies."""

@@ -1,10 +1,10 @@
-"""The one shape of every error the API answers, and what becomes which status.
+"""Error responses: one JSON shape for every error, and the HTTP status of each exception.
 
     {"code": "invalid_input", "status": 422, "message": "...",
      "errors": [{"field": "source[0].topic", "reason": "..."}]}
 
-`code` is the same short word as in the exception and the log line; `errors` is empty where no field is to blame.
-What webhookd did not expect is logged with its traceback and answered as 500 without a word about it.
+`code` is the same as in the exception and the log line. `errors` is empty when no field is the cause. An unexpected
+exception is logged with its traceback; the client gets 500 without details.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,15 +27,15 @@ from webhookd.errors import (
 )
 
 ERRORS_SHOWN: Final = 100
-"""A body of the largest size can hold a mistake in every few bytes; the answer stays readable."""
+"""Errors in one response; the largest body can contain an error in every few bytes."""
 TEXT_SHOWN: Final = 500
-"""Of a field's path or a reason: a client may name an unknown field as long as its body."""
+"""Characters of a field's path or a reason; the name of an unknown field can be as long as the body."""
 TRY_AGAIN_S: Final = 1
 
 KNOWN: Final[Mapping[int, tuple[str, str]]] = {
     400: ("bad_request", "The request cannot be understood."),
-    404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not answer that method."),
+    404: ("not_found", "There is nothing at this path."),
+    405: ("method_not_allowed", "This path does not support the method."),
     408: ("too_slow", "The request did not arrive in time."),
 }
 """Code and message of the errors that Flask raises."""
@@ -45,7 +45,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field and what is wrong with it; the field is empty when it is the document as a whole."""
+    """A field and what is wrong with it; the field is empty when the error is about the whole document."""
 
     field: str
     reason: str
@@ -53,7 +53,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorResponse:
-    """What is answered instead of what was asked for."""
+    """An error as the client gets it."""
 
     status: int
     code: str
@@ -62,7 +62,7 @@ class ErrorResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self) -> Response:
-        """The answer, bounded in size."""
+        """The Flask response, bounded in size."""
         answer = jsonify(
             {
                 "code": self.code,
@@ -112,22 +112,22 @@ STATUS: Final[tuple[tuple[type[WebhookdError], HTTPStatus], ...]] = (
     (UnusableSubscription, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-"""The first row that fits decides."""
+"""The first matching row decides."""
 
 
 def register(app: Flask) -> None:
-    """Answer every error of this application in the one shape."""
+    """Send every error of this application in the one shape."""
     app.register_error_handler(WebhookdError, lambda error: from_webhookd_error(error).response())
     app.register_error_handler(HTTPException, lambda error: from_http_error(error).response())
     app.register_error_handler(Exception, lambda error: from_unexpected(error).response())
 
 
 def from_webhookd_error(error: WebhookdError) -> ErrorResponse:
-    """The answer to an error webhookd knows by name."""
+    """The response to an exception of webhookd's own."""
     status = _status_of(error)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         _log.warning("request_unavailable", code=error.code, error=str(error), path=request.path)
-        # What an outside system said is not for the caller; which two clusters there are is.
+        # The text of an outside system is not for the client; the ids of the two clusters are.
         message = str(error) if isinstance(error, ClusterMismatch) else str(type(error).__doc__)
         headers = {"Retry-After": str(TRY_AGAIN_S)}
     else:
@@ -136,7 +136,7 @@ def from_webhookd_error(error: WebhookdError) -> ErrorResponse:
 
 
 def from_http_error(error: HTTPException) -> ErrorResponse:
-    """The answer to an error Flask knows: no such route, no such method, a body too large."""
+    """The response to an error of Flask: unknown path, unsupported method, body too large."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -146,7 +146,7 @@ def from_http_error(error: HTTPException) -> ErrorResponse:
 
 
 def from_unexpected(error: Exception) -> ErrorResponse:
-    """The answer to what nobody thought of; its cause is in the log and only there."""
+    """The response to an unexpected exception; its cause is only in the log."""
     _log.error("request_failed", code="internal", method=request.method, path=request.path, exc_info=error)
     return ErrorResponse(
         status=HTTPStatus.INTERNAL_SERVER_ERROR, code="internal", message="Something went wrong; it has been logged."
@@ -168,5 +168,5 @@ def _field_errors(error: WebhookdError) -> Sequence[FieldError]:
 
 
 def _short(error: FieldError) -> dict[str, Any]:
-    # A field's path may hold half of a surrogate pair, which strict readers refuse even when it is escaped.
+    # A field's path may contain half of a surrogate pair; strict JSON parsers refuse it even when escaped.
     return {name: text[:TEXT_SHOWN].encode("utf-8", "replace").decode() for name, text in asdict(error).items()}

@@ -1,6 +1,10 @@
-"""The OpenAPI document at /openapi.json, and blueprints that read their arguments strictly."""
+"""The OpenAPI document at /openapi.json, and blueprints that parse their arguments strictly."""
+
+import inspect
+from typing import Any
 
 import marshmallow
+from apispec import BasePlugin
 from flask import Flask
 from flask_smorest import Api, Blueprint
 from werkzeug.exceptions import HTTPException
@@ -11,23 +15,37 @@ from webhookd import __version__
 
 
 class FieldErrorSchema(marshmallow.Schema):
-    """One field and what is wrong with it."""
+    """A field and what is wrong with it."""
 
-    field = marshmallow.fields.String(metadata={"description": "path of the field, empty for the whole document"})
-    reason = marshmallow.fields.String()
+    field = marshmallow.fields.String(metadata={"description": "Path of the field, empty for the document as a whole."})
+    reason = marshmallow.fields.String(metadata={"description": "What is wrong with it."})
 
 
 class ErrorSchema(marshmallow.Schema):
-    """Every error has this shape."""
+    """The body of every error response."""
 
-    code = marshmallow.fields.String(metadata={"description": "one short word", "example": "invalid_input"})
-    status = marshmallow.fields.Integer(metadata={"example": 422})
-    message = marshmallow.fields.String()
-    errors = marshmallow.fields.List(marshmallow.fields.Nested(FieldErrorSchema))
+    code = marshmallow.fields.String(
+        metadata={"description": "The error code, for programs.", "example": "invalid_input"}
+    )
+    status = marshmallow.fields.Integer(metadata={"description": "The HTTP status.", "example": 422})
+    message = marshmallow.fields.String(metadata={"description": "The error for people."})
+    errors = marshmallow.fields.List(
+        marshmallow.fields.Nested(FieldErrorSchema),
+        metadata={"description": "The fields that are wrong; empty when no field is the cause."},
+    )
+
+
+class Descriptions(BasePlugin):
+    """Describes each schema in the document by its class' docstring."""
+
+    def schema_helper(self, name: str, definition: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401, ARG002  # apispec's own signature
+        """The description to add."""
+        schema = kwargs.get("schema")
+        return {"description": inspect.getdoc(schema)} if schema else {}
 
 
 class StrictBlueprint(Blueprint):
-    """A blueprint whose bodies are read strictly."""
+    """A blueprint that parses bodies and queries strictly."""
 
     ARGUMENTS_PARSER = StrictParser()
 
@@ -38,10 +56,10 @@ class DocumentedApi(Api):
     ERROR_SCHEMA = ErrorSchema
 
     def _register_error_handlers(self) -> None:
-        """Leave errors to `problems`."""
+        """Leave errors to `error_responses`."""
 
     def handle_http_exception(self, error: HTTPException) -> object:
-        """Answer in the one shape, should flask-smorest ever ask."""
+        """Answer in the one shape, should flask-smorest ever call this."""
         return error_responses.from_http_error(error).response()
 
 
@@ -55,4 +73,4 @@ def register(app: Flask) -> DocumentedApi:
         OPENAPI_JSON_PATH="openapi.json",
         ETAG_DISABLED=True,
     )
-    return DocumentedApi(app)
+    return DocumentedApi(app, spec_kwargs={"extra_plugins": [Descriptions()]})

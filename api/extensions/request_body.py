@@ -1,7 +1,7 @@
-"""How a request body becomes a checked document: strict about JSON, and about every string in it.
+"""Parses request bodies: strict JSON, and only strings that the database can store.
 
-Python's json module takes NaN, repeated names, lone surrogates and text in UTF-16; other readers of the same bytes do
-not, and Postgres cannot store NUL characters. None of these gets past here.
+Python's json module accepts NaN, repeated names, lone surrogates and text in UTF-16. Other JSON parsers do not, and
+Postgres cannot store NUL characters. All of these are refused here.
 """
 
 import json
@@ -19,20 +19,20 @@ from webhookd import logs
 
 CHUNK_BYTES: Final = 64 * 1024
 DISCARD_BYTES: Final = 16 * 1024 * 1024
-"""A body of up to so much still gets its answer; beyond, the connection is closed on it."""
+"""Up to this size the rest of a body is read, so that the client gets the response; beyond, the connection closes."""
 UNSTORABLE: Final = "has a NUL character or half of a surrogate pair"
 
 _log = logs.get(__name__)
 
 
 class StrictParser(FlaskParser):
-    """What reads the arguments of every route."""
+    """Parses the arguments of every route."""
 
     # A misspelt `older_than` must not delete everything.
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002  # webargs' own signature
-        """The body as JSON; raises NotJsonType, TooLarge, NotJson, or InvalidDocument for strings nobody can store."""
+        """The body as JSON; raises NotJsonType, TooLarge, NotJson, or InvalidDocument for unstorable strings."""
         _must_be_json(req)
         document = parse_json(_body(req, services_of(current_app).settings.api_body_bytes))
         bad = [FieldError(path, UNSTORABLE) for path, text in _strings(document) if not _storable(text)]
@@ -49,7 +49,7 @@ class StrictParser(FlaskParser):
         error_status_code: int | None,  # noqa: ARG002
         error_headers: Mapping[str, str] | None,  # noqa: ARG002
     ) -> NoReturn:
-        """Every mistake with the path of its field."""
+        """Raise InvalidDocument with every error and the path of its field."""
         messages: Any = error.messages
         # webargs wraps the messages in the place they came from: json, query.
         found = [item for place in messages.values() for item in flatten(place)]
@@ -57,9 +57,9 @@ class StrictParser(FlaskParser):
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON there is
-    """The document in a body; raises NotJson, which says where."""
+    """The document in a body; raises NotJson with the position."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once_each)
+        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique_names)
     except UnicodeDecodeError as error:
         raise NotJson("The body is not UTF-8.") from error
     except RecursionError as error:
@@ -69,7 +69,7 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON there is
 
 
 def flatten(messages: Any, path: str = "") -> Iterator[FieldError]:  # noqa: ANN401  # marshmallow nests lists and dicts
-    """Marshmallow's nested messages as one list: `source[0].topic` and its reason."""
+    """Marshmallow's nested messages as a flat list: `source[0].topic` and its reason."""
     if isinstance(messages, dict):
         for key, inner in messages.items():
             yield from flatten(inner, path if key == "_schema" else _joined(path, key))
@@ -81,7 +81,7 @@ def flatten(messages: Any, path: str = "") -> Iterator[FieldError]:  # noqa: ANN
 
 
 def discard_body(response: Response) -> Response:
-    """Read what is left of the body before the answer: closing on a client that still sends would lose the answer."""
+    """Read the rest of the body before responding: a client that still sends would not get the response."""
     try:
         left = DISCARD_BYTES
         while left > 0 and (chunk := request.stream.read(CHUNK_BYTES)):
@@ -92,7 +92,7 @@ def discard_body(response: Response) -> Response:
 
 
 def _body(req: Request, limit_bytes: int) -> bytes:
-    """The whole body; with or without a length, never more than the limit is kept."""
+    """The whole body; with or without a Content-Length, never more than the limit is read."""
     if (req.content_length or 0) > limit_bytes:
         raise TooLarge
     chunks, size = [], 0
@@ -110,19 +110,19 @@ def _must_be_json(req: Request) -> None:
         raise NotJsonType
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("an object names one field twice")
+        raise ValueError("an object has a field twice")
     return document
 
 
 def _strings(document: object) -> Iterator[tuple[str, str]]:
-    """Every string in the document, names included; without recursion, as it may be nested a thousandfold."""
+    """Every string in the document with its path, names included; not recursive, as nesting may be deep."""
     waiting: list[tuple[str, object]] = [("", document)]
     while waiting:
         path, value = waiting.pop()

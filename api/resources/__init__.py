@@ -1,1 +1,1 @@
-"""What the API answers: one package per noun, with its routes and schemas."""
+"""The resources of the API: one package per noun, with its routes and schemas."""

@@ -1,4 +1,4 @@
-"""Every code that can be raised is explained: in flow/status/reason_codes.py, in the mails and in docs/operating.md.
+"""Every reason code has its meaning: in flow/status/reason_codes.py, in the mails and in the docs.
 
 Oracle: Python's own parser over the modules that raise problems, and the tables of the docs, read by their pipes.
 """
@@ -25,7 +25,7 @@ from webhookd.flow.status.reason_codes import EXCHANGE_CODES, WEBHOOKD_CODES, me
 from webhookd.flow.subscription import OnExhausted
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCS = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "reference" / "statuses.md").read_text(encoding="utf-8")
 RAISERS = {"begin_problem": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
 """Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
 
@@ -65,8 +65,8 @@ def _value(argument: ast.expr, names: dict[str, Any]) -> str:
 
 
 def table(heading: str) -> set[str]:
-    """The codes in the first column of the table under a heading of docs/operating.md."""
-    section = DOCS.split(f"### {heading}\n", 1)[1].split("\n#", 1)[0]
+    """The codes in the first column of the table under a heading of docs/reference/statuses.md."""
+    section = DOCS.split(f"## {heading}\n", 1)[1].split("\n#", 1)[0]
     first = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| `")]
     return {code.strip().strip("`") for cell in first for code in cell.split(",")}
 

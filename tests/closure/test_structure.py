@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("webhookd", "api", "workers", "command", "migrations", "stack", "tests", "load-test")
+PACKAGES = ("webhookd", "api", "workers", "command", "migrations", "stack", "documentation", "tests", "load-test")
 
 MODULE_LINES = 400
 FUNCTION_LINES = 50

@@ -1,4 +1,4 @@
-"""What happens to an intake beside records: ends, errors, and time that goes by."""
+"""Events of a subscription consumer besides records: partition ends, errors, and time that passes."""
 
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import Scene
@@ -10,15 +10,15 @@ WELL = Topics(partitions={TOPIC: 2})
 
 
 def ended(scene: Scene, partition: Partition, offset: int, *values: bytes, at: int = 0) -> None:
-    """The consumer reads these values and then the partition's end."""
+    """The Kafka consumer reads these values and then reaches the partition's end."""
     scene.kafka_consumer.listener.end_reached(partition, offset)
     scene.reads(partition, *values, at=at)
 
 
 def passes(scene: Scene, seconds: float, seen: Topics | None = WELL) -> SubscriptionStatus:
-    """Time goes by second for second, as the topic watch and the loop's clock tell it; answers the condition.
+    """Let seconds pass, with what the topic watch and the loop do in each; returns the status.
 
-    The ends of partitions that nothing is fetched of are asked for, unless the test holds questions back.
+    The end offsets of unfetched partitions are updated, unless the test holds background requests back.
     """
     for _ in range(round(seconds)):
         scene.services.now += 1.0

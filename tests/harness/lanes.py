@@ -1,4 +1,4 @@
-"""Builders for the core: records as Kafka hands them over, lanes and routes that hold them, reports about them."""
+"""Builders for the unit tests of the flow: Kafka records, lanes, batch accumulators, reports."""
 
 import itertools
 import json
@@ -21,12 +21,12 @@ LIMITS = DeliveryLimits(delivery_bytes=4 * 1024 * 1024, delivery_target_s=0.25)
 TIMEOUTS = DeliveryTimeouts(claim_timeout_s=10.0, lease_s=5.0, request_deadline_s=15.0)
 FAILED = LoggedExchange(0.0, "msg_0", 500, error="http_500")
 MIDDLE = 0.5
-"""The chance that means no jitter."""
+"""The random number that means no jitter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a test says Kafka handed over."""
+    """A Kafka message with the contents that a test gives it."""
 
     at: int
     body: bytes | None = b'{"n":1}'
@@ -49,8 +49,8 @@ class Record:
         return list(self.pairs) or None
 
 
-class Wanting:
-    """A matcher told by the values themselves: `drop` is dropped, `bad` cannot be decoded, the rest is wanted."""
+class ValueMatcher:
+    """A matcher that drops the value `drop`, cannot decode the value `bad`, and accepts all others."""
 
     def matches(self, value: bytes | None) -> bool:
         if value == b'"bad"':
@@ -58,16 +58,16 @@ class Wanting:
         return value != b'"drop"'
 
 
-WANTED = Wanting()
+WANTED = ValueMatcher()
 
 
 def records(*offsets: int, size_bytes: int = 0) -> list[Record]:
-    """Records that everybody wants, each at least so large."""
+    """Records that match, each at least so large."""
     return [Record(offset, b'"%b"' % (b"x" * size_bytes) if size_bytes else b'{"n":1}') for offset in offsets]
 
 
 def tokens(of: str) -> Callable[[], str]:
-    """Tokens that differ, and are the same in every run."""
+    """Tokens that differ from each other and are the same in every run."""
     numbers = itertools.count(1)
     return lambda: f"{of}{next(numbers)}"
 
@@ -85,13 +85,13 @@ def accumulator(
     limits: DeliveryLimits = LIMITS,
     on_exhausted: OnExhausted = OnExhausted.PAUSE,
 ) -> BatchAccumulator:
-    """A route with so many open lanes of one topic."""
+    """A batch accumulator with so many open lanes of one topic."""
     batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s)
     made = BatchAccumulator(
         subscription(batching=batching, retry=Retry(on_exhausted=on_exhausted)),
         {TOPIC: WANTED},
         limits,
-        tokens("route"),
+        tokens("delivery"),
     )
     for number in range(lanes):
         made.open_lane(Partition(TOPIC, number))
@@ -104,7 +104,7 @@ def lane_of(of: BatchAccumulator, number: int = 0) -> Lane:
 
 
 def fill(into: BatchAccumulator, number: int, offsets: Iterable[int], now: float = 0.0) -> None:
-    """Records that everybody wants arrive in one lane."""
+    """Records that match arrive in one lane."""
     lane_of(into, number).take(records(*offsets), WANTED, now)
 
 
@@ -114,7 +114,7 @@ def in_flight_deliveries(chance: float = MIDDLE) -> InFlightDeliveries:
 
 
 def about(delivery: Delivery, kind: ReportKind, done: int = 0, **facts: Any) -> Report:  # noqa: ANN401  # a report's fields
-    """A report of the attempt that is under way."""
+    """A report about the current attempt."""
     return Report(kind, delivery.id, delivery.attempt, done, **facts)
 
 

@@ -1,4 +1,4 @@
-"""An SMTP server on 127.0.0.1 that keeps what it is sent: STARTTLS or TLS, a login, refusals as a test sets them."""
+"""An SMTP server on 127.0.0.1 that keeps the mails: STARTTLS or TLS, a login, and answers that a test sets."""
 
 import base64
 import contextlib
@@ -13,12 +13,12 @@ from typing import Self
 
 PATIENCE_S = 60.0
 HANG = "hang"
-"""Instead of an answer: none, and nothing more on that connection."""
+"""In place of an answer: send nothing more on that connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One mail: who it was for, and what it said."""
+    """One mail with its recipients."""
 
     recipients: tuple[str, ...]
     message: EmailMessage
@@ -32,7 +32,7 @@ class Received:
 
 
 class MailServer:
-    """Listens from the start; `answers` replaces what it says to a verb, or to `RCPT address`."""
+    """Listens from the start; `answers` replaces the answer to a verb, or to `RCPT address`."""
 
     def __init__(
         self,
@@ -70,16 +70,16 @@ class MailServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def wait(self, reached: Callable[[list[Received]], bool], timeout_s: float = PATIENCE_S) -> None:
-        """Wait until what was received is as wanted."""
+        """Wait until the received mails match."""
         with self.changed:
             assert self.changed.wait_for(lambda: reached(self.received), timeout_s), f"received: {self.subjects()}"
 
     def subjects(self) -> list[str]:
-        """Of all that was received, in order."""
+        """The subjects of all received mails, in order."""
         return [str(mail.message["Subject"]) for mail in self.received]
 
     def keep(self, mail: Received) -> None:
-        """A connection has received a mail."""
+        """Store a received mail."""
         with self.changed:
             self.received.append(mail)
             self.changed.notify_all()
@@ -99,14 +99,14 @@ class MailServer:
         try:
             conversation.run()
         except OSError:
-            return  # the client has hung up, or did not like the certificate
+            return  # the client closed, or rejected the certificate
         finally:
             self._open.discard(connection)
             conversation.close()
 
 
 class _Conversation:
-    """One client, from the greeting to its QUIT."""
+    """One connection, from the greeting to QUIT."""
 
     def __init__(self, server: MailServer, connection: socket.socket) -> None:
         self._server = server
@@ -169,9 +169,9 @@ class _Conversation:
 
     def _authenticate(self, rest: str) -> None:
         user, password = base64.b64decode(rest.split()[1]).decode().split("\0")[1:]
-        well = (user, password) == self._server.login
-        self._user = user if well else ""
-        self._say("235 welcome" if well else "535 who are you?")
+        accepted = (user, password) == self._server.login
+        self._user = user if accepted else ""
+        self._say("235 welcome" if accepted else "535 authentication failed")
 
     def _receive(self) -> None:
         lines = []
@@ -198,6 +198,6 @@ class _Conversation:
     def _say(self, answer: str) -> None:
         if answer == HANG:
             while self._lines.readline():
-                continue  # until the client has had enough
+                continue  # until the client closes
             raise ConnectionResetError
         self._connection.sendall(f"{answer}\r\n".encode())

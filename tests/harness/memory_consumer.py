@@ -1,4 +1,4 @@
-"""A consumer that reads what a test hands it, and the services of an ingest process that does as it is told."""
+"""A Kafka consumer and the services of an ingest process, both controlled by the test."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
@@ -17,7 +17,7 @@ from workers.ingest.ports import Offsets
 
 
 class MemoryConsumer:
-    """Keeps what it is asked for; `arrived` are the messages of the coming polls."""
+    """Records all calls in `asked`; `arrived` are the messages of the next polls."""
 
     def __init__(self, listener: ConsumerCallbacks) -> None:
         self.listener = listener
@@ -35,31 +35,31 @@ class MemoryConsumer:
         return self.arrived.popleft() if self.arrived else []
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
-        """Note each; refused, as librdkafka does it, with a partition that is `gone`."""
+        """Record each; raises, as librdkafka does, when one of the partitions is `gone`."""
         if not self.gone.isdisjoint(offsets):
             raise KafkaException(KafkaError(KafkaError._STATE))
         self.asked += [("seek", partition, offset) for partition, offset in offsets.items()]
 
     def pause(self, partition: Partition) -> None:
-        """Note it."""
+        """Record it."""
         self.asked.append(("pause", partition, 0))
 
     def resume(self, partition: Partition) -> None:
-        """Note it."""
+        """Record it."""
         self.asked.append(("resume", partition, 0))
 
-    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Note it, unless the consumer is `broken`."""
+    def commit(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Record it; raises while the consumer is `broken`."""
         self._refuse_if_broken()
-        self.commits.append(dict(marks))
+        self.commits.append(dict(commits))
 
     def end_offset(self, partition: Partition) -> int | None:
-        """What the test says."""
+        """What the test has set."""
         return self.last if partition.number >= 0 else None
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Note it."""
-        self.closed.append(dict(marks))
+    def close(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Record it."""
+        self.closed.append(dict(commits))
 
     def _refuse_if_broken(self) -> None:
         if self.broken:
@@ -67,62 +67,63 @@ class MemoryConsumer:
 
 
 class MemoryConsumerOffsets:
-    """Says of every partition what the test has set at its reader."""
+    """Returns for every partition what the test has set at its Kafka consumer."""
 
-    def __init__(self, reader: Callable[[], MemoryConsumer]) -> None:
-        self._reader = reader
+    def __init__(self, kafka_consumer: Callable[[], MemoryConsumer]) -> None:
+        self._kafka_consumer = kafka_consumer
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        """The reader's `committed`, of each."""
+        """The Kafka consumer's `committed`, of each."""
         assert group.startswith("webhooks-")
         assert timeout_s > 0
-        return dict.fromkeys(partitions, self._reader().committed)
+        return dict.fromkeys(partitions, self._kafka_consumer().committed)
 
     def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
-        """The reader's `first` and `last`, of each; none while it is `broken`."""
+        """The Kafka consumer's `first` and `last`, of each; none while it is `broken`."""
         assert timeout_s > 0
-        if self._reader().broken:
+        if self._kafka_consumer().broken:
             return {}
-        return dict.fromkeys(partitions, OffsetRange(first=self._reader().first, end=self._reader().last))
+        consumer = self._kafka_consumer()
+        return dict.fromkeys(partitions, OffsetRange(first=consumer.first, end=consumer.last))
 
     def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
-        """The reader's `last`, of each."""
+        """The Kafka consumer's `last`, of each."""
         assert timeout_s > 0
-        return dict.fromkeys(partitions, self._reader().last)
+        return dict.fromkeys(partitions, self._kafka_consumer().last)
 
 
 class MemoryDeadLetters:
-    """Keeps dead letters; the test says when they are safe, and what of copies is known."""
+    """Keeps dead letters; the test decides when they are stored, and whether copies fail."""
 
     def __init__(self) -> None:
         self.written: list[tuple[list[DeadLetter], Callable[[], None]]] = []
         self.asked: list[str] = []
         self.forgotten: list[str] = []
-        self.trouble: str | None = None
+        self.failure: str | None = None
 
-    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
+    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
         """Keep them."""
         assert all(dead_letter.subscription_id == subscription.id for dead_letter in dead_letters)
-        self.written.append((dead_letters, safe))
+        self.written.append((dead_letters, stored))
 
     def request_free_rows(self, subscription: Subscription) -> None:
-        """Note it."""
+        """Record it."""
         self.asked.append(subscription.id)
 
     def forget(self, subscription: Subscription) -> None:
-        """Note it."""
+        """Record it."""
         self.forgotten.append(subscription.id)
 
     def copy_failure(self, subscription: Subscription) -> str | None:
-        """What the test says."""
+        """What the test has set."""
         assert subscription.id
-        return self.trouble
+        return self.failure
 
 
 class MemoryServices:
-    """Calls at once what an ingest process would call soon; what has to wait waits for the test."""
+    """Runs calls at once that an ingest process would run soon; delayed calls wait for the test."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -131,7 +132,7 @@ class MemoryServices:
         self.commit_interval_s = 1.0
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.dead_letters = MemoryDeadLetters()
-        self.told: list[Activity] = []
+        self.activities: list[Activity] = []
         self.dispatch_requests: list[str] = []
         self.ids: dict[str, str] = {}
         self.held: list[Callable[[], None]] | None = None
@@ -146,7 +147,7 @@ class MemoryServices:
             self.calls.append(action)
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """When the test says so."""
+        """When the test runs it."""
         self.later.append((delay_s, action))
 
     def in_background(self, action: Callable[[], None]) -> None:
@@ -161,13 +162,13 @@ class MemoryServices:
         action()
 
     def topics(self, names: Collection[str]) -> Topics:
-        """As the test says in `ids`."""
+        """Two partitions each, with the ids that the test has set in `ids`."""
         return Topics(partitions=dict.fromkeys(names, 2), ids={n: self.ids[n] for n in names if n in self.ids})
 
     def request_dispatch(self, subscription_id: str) -> None:
-        """Note it."""
+        """Record it."""
         self.dispatch_requests.append(subscription_id)
 
     def add_activity(self, activity: Activity) -> None:
         """Keep it."""
-        self.told.append(activity)
+        self.activities.append(activity)

@@ -25,16 +25,16 @@ from webhookd.flow.offsets.commit_metadata import decode
 from webhookd.store.migrating import upgrade
 
 PATIENCE_S = 60.0
-LOOK_AGAIN_S = 0.05
+POLL_S = 0.05
 
 
-def until(status: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
-    """Ask another process again and again until it says so; raises AssertionError when it does not in time."""
+def until(holds: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+    """Poll until the function returns true; raises AssertionError when it does not in time."""
     deadline = time.monotonic() + patience_s
-    while not status():
+    while not holds():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience_s} s: {what}")
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(POLL_S)
 
 
 class Pipeline:
@@ -44,7 +44,7 @@ class Pipeline:
         self._folder = folder
         self.bootstrap = kafka
         self._processes: dict[str, Child] = {}
-        self._told_stuck: set[str] = set()
+        self._reported_stuck: set[str] = set()
         self.redis = redis
         self.redis_prefix = f"test-{uuid.uuid4().hex}:"
         self._port = free_ports(1)[0]
@@ -71,7 +71,7 @@ class Pipeline:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Stop all, the hard way where asking does not help; AssertionError when an ingest loop was stuck."""
+        """Stop all processes, with SIGKILL if SIGTERM does not help; AssertionError when an ingest loop was stuck."""
         for process in self._processes.values():
             process.send(signal.SIGTERM)
             process.thaw()
@@ -82,7 +82,7 @@ class Pipeline:
         assert not stuck or kind is not None, "\n".join(stuck)
 
     def wait_ready(self) -> None:
-        """Wait until the API answers, and all it needs."""
+        """Wait until the API is ready."""
         until(lambda: self._answers("/ready"), "the API is ready")
 
     def start(self, name: str, **settings: str) -> None:
@@ -111,16 +111,16 @@ class Pipeline:
         return name in self._processes and self._processes[name].exit_code is None
 
     def terminate(self, name: str) -> int:
-        """SIGTERM; answers the exit code."""
+        """SIGTERM; returns the exit code."""
         self.send_term(name)
         return self.exit_code(name)
 
     def send_term(self, name: str) -> None:
-        """SIGTERM, without waiting for what comes of it."""
+        """SIGTERM, without waiting for the end."""
         self._processes[name].send(signal.SIGTERM)
 
     def exit_code(self, name: str) -> int:
-        """Wait for the end of a process; answers its exit code."""
+        """Wait for the end of a process; returns its exit code."""
         until(lambda: self._processes[name].exit_code is not None, f"{name} has ended")
         return self._processes[name].exit_code or 0
 
@@ -130,10 +130,10 @@ class Pipeline:
         return file.read_text() if file.exists() else ""
 
     def take_stuck_iterations(self) -> list[str]:
-        """The turns in which an ingest loop was stuck for a second, since this was asked last."""
+        """The iterations in which an ingest loop was stuck for a second, since the last call."""
         logged = [f"{name}: {line}" for name in self._processes for line in stuck_iterations(self.log(name))]
-        fresh = [line for line in logged if line not in self._told_stuck]
-        self._told_stuck.update(fresh)
+        fresh = [line for line in logged if line not in self._reported_stuck]
+        self._reported_stuck.update(fresh)
         return fresh
 
     def wait_logged(self, name: str, event: str, id_: str, version: int) -> None:
@@ -146,7 +146,7 @@ class Pipeline:
         until(logged, f"{event} of version {version}")
 
     def topic(self, partitions: int = 4, name: str = "") -> str:
-        """Make a topic of its own; answers its name."""
+        """Create a topic for this test; returns its name."""
         name = name or f"orders-{uuid.uuid4().hex[:12]}"
         self.admin.create_topics([NewTopic(name, partitions)])[name].result(PATIENCE_S)
         return name
@@ -173,7 +173,7 @@ class Pipeline:
         assert self._producer.flush(PATIENCE_S) == 0
 
     def subscribe(self, url: str, topic: str, *, start: str = "latest", **changes: Any) -> str:  # noqa: ANN401 - JSON
-        """Register a subscription over the API; answers its id."""
+        """Register a subscription over the API; returns its id."""
         body = subscription_body(url, topic, start, **changes)
         answer = self.ask("POST", "/1/Subscription", body)
         return str(answer["id"])
@@ -183,7 +183,7 @@ class Pipeline:
         return self.ask("GET", f"/1/Subscription/{id_}/Status")
 
     def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """One request to the API; raises urllib.error.HTTPError for an answer that is an error."""
+        """One request to the API; raises urllib.error.HTTPError for an error response."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self._port}{path}",
             method=method,
@@ -214,7 +214,7 @@ class Pipeline:
             consumer.close()
 
     def failures_committed(self, id_: str, topic: str) -> int:
-        """How many failed attempts the committed mark of partition 0 remembers."""
+        """The number of failed attempts in the commit metadata of partition 0."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"webhooks-{id_}"})
         try:
             (found,) = consumer.committed([TopicPartition(topic, 0)], timeout=10)

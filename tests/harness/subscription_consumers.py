@@ -1,4 +1,4 @@
-"""An intake of one topic with a filter, and its consumer in the test's hand."""
+"""A subscription consumer of one topic with a filter, and its Kafka consumer, which the test controls."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ GOOD, SMALL, BAD = b'{"total": 200}', b'{"total": 1}', b"\xff"
 
 
 class Scene:
-    """An intake of one topic with a filter, and its consumer; two partitions are assigned."""
+    """A subscription consumer of one topic with a filter, and its Kafka consumer; two partitions are assigned."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Scene:
         self.services = MemoryServices()
         self.services.commit_interval_s = commit_interval_s
         self.consumer = SubscriptionConsumer(
-            BatchAccumulator(subscribed, matchers, LIMITS, tokens("route")),
+            BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator")),
             matchers,
             ReadBackpressure(10_000),
             self.services,
@@ -56,7 +56,7 @@ class Scene:
         self.services.ids.update(ids or {})
         self.kafka_consumer.committed = committed or OffsetAndMetadata(
             0
-        )  # the consumer finds what is committed by itself
+        )  # the Kafka consumer starts at the committed offset by itself
         self.kafka_consumer.listener.assigned([ZERO, ONE])
         self.kafka_consumer.committed = committed
 
@@ -72,7 +72,7 @@ class Scene:
         return self.consumer.accumulator.lanes[partition.topic, partition.number]
 
     def reads(self, partition: Partition, *values: bytes, at: int = 0) -> None:
-        """These values arrive in a partition, from an offset on."""
+        """Messages with these values arrive in a partition, from an offset on, and are polled."""
         self.kafka_consumer.arrived.append(
             [
                 Message(topic=TOPIC, partition=partition.number, offset=at + n, value=value, timestamp=(1, 0))
@@ -86,7 +86,7 @@ class Scene:
         return offsets(self.consumer.commits.take_moved())
 
     def filters_by(self, matcher: Matcher) -> None:
-        """Another matcher from here on."""
+        """Use another matcher from here on."""
         self.matchers[TOPIC] = matcher
 
     def mixed(self) -> Delivery:
@@ -97,10 +97,10 @@ class Scene:
         return delivery
 
 
-def offsets(marks: Mapping[Partition, OffsetAndMetadata]) -> dict[Partition, int]:
-    return {partition: mark.offset for partition, mark in marks.items()}
+def offsets(commits: Mapping[Partition, OffsetAndMetadata]) -> dict[Partition, int]:
+    return {partition: commit.offset for partition, commit in commits.items()}
 
 
-def decoded(mark: OffsetAndMetadata) -> OffsetAndMetadata:
-    """The mark as it comes back out of Kafka."""
-    return OffsetAndMetadata(mark.offset, decode(encode(mark.metadata)))
+def decoded(commit: OffsetAndMetadata) -> OffsetAndMetadata:
+    """An offset and its metadata as Kafka returns them."""
+    return OffsetAndMetadata(commit.offset, decode(encode(commit.metadata)))

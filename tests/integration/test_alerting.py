@@ -1,6 +1,6 @@
-"""From a condition to a mail: written in one transaction, sent when the mail server is there.
+"""From a status to a mail: stored in one transaction, sent when the mail server answers.
 
-Real: the recorder, the outbox in SQLite, the mailing thread. Doubled: the mail server, by the shipped fake.
+Real: the database writer, the outbox in SQLite, the relay's thread. Fake: the mail server, the shipped one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ HEALTHY = replace(UNHEALTHY, health=Health.HEALTHY, reason="")
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """A database with two subscriptions, one of which has no address to mail to."""
+    """A database with two subscriptions; one has no address for alerts."""
     url = f"sqlite:///{tmp_path / 'alerting.db'}"
     migrating.upgrade(url)
     made = Database(url)
@@ -64,7 +64,7 @@ def mailer() -> MemoryMailer:
 
 @pytest.fixture
 def outbox_relay(database: Database, mailer: MemoryMailer) -> Iterator[OutboxRelay]:
-    """A mailing thread that runs."""
+    """A relay that runs."""
     clocks = Clocks(monotonic=clock.monotonic, wall=clock.wall_clock)
     made = OutboxRelay(database, mailer, retention_s=HOUR, clocks=clocks, interval_s=0.05)
     made.start()
@@ -73,7 +73,7 @@ def outbox_relay(database: Database, mailer: MemoryMailer) -> Iterator[OutboxRel
 
 
 def written(database: Database, *latest: SubscriptionStatus, now: float) -> list[AlertKind]:
-    """Write conditions as the recorder does; answers which alerts that raised."""
+    """Write statuses as the database writer does; return the kinds of the raised alerts."""
     with database.transaction() as session:
         raised = due_alerts.raise_due(session, latest, now)
         subscription_statuses.write(session, latest)
@@ -131,13 +131,13 @@ def test_alert_is_rolled_back_with_its_status(database: Database) -> None:
     assert written(database, UNHEALTHY, now=2.0) == [AlertKind.UNHEALTHY]
 
 
-def test_incident_goes_on_in_the_next_process(database: Database) -> None:
+def test_incident_continues_in_the_next_process(database: Database) -> None:
     kinds = [written(database, UNHEALTHY, now=float(now)) for now in range(1, 50)]
     kinds.append(written(database, HEALTHY, now=60.0))
     assert [kind for found in kinds for kind in found] == [AlertKind.UNHEALTHY, AlertKind.RECOVERED]
 
 
-def test_subscription_without_address_is_told_to_the_log_alone(database: Database) -> None:
+def test_alert_without_address_is_only_logged(database: Database) -> None:
     assert written(database, replace(UNHEALTHY, subscription_id=OTHER_ID), now=1.0) == [AlertKind.UNHEALTHY]
     assert outbox(database) == []
 
@@ -158,7 +158,7 @@ def test_lost_ranges_are_those_not_written_before(database: Database) -> None:
     assert "offsets 50 to 54" in reminded.mail.body
 
 
-def test_reminder_tells_of_the_status_as_it_is(database: Database) -> None:
+def test_reminder_has_the_current_status(database: Database) -> None:
     written(database, UNHEALTHY, now=1.0)
     written(database, replace(UNHEALTHY, lag=99), now=2.0)
     with database.transaction() as session:
@@ -166,7 +166,7 @@ def test_reminder_tells_of_the_status_as_it_is(database: Database) -> None:
     assert (reminder.kind, "99 records" in reminder.mail.body) == (AlertKind.REMINDER, True)
 
 
-def test_switched_off_subscription_reminds_nobody(database: Database) -> None:
+def test_inactive_subscription_gets_no_reminder(database: Database) -> None:
     written(database, UNHEALTHY, now=1.0)
     with database.transaction() as session:
         subscriptions.replace(session, subscription(active=False, version=2))
@@ -174,7 +174,7 @@ def test_switched_off_subscription_reminds_nobody(database: Database) -> None:
         assert incidents.due(session, 1e9) == []
 
 
-def test_nobody_is_reminded_while_webhookd_is_offline(database: Database) -> None:
+def test_no_reminder_while_webhookd_is_offline(database: Database) -> None:
     written(database, UNHEALTHY, now=1.0)
     with database.transaction() as session:
         administration.switch(session, Availability.OFFLINE, "moving house")
@@ -183,7 +183,7 @@ def test_nobody_is_reminded_while_webhookd_is_offline(database: Database) -> Non
         assert (offline, len(due_alerts.remind(session, 2.0 + HOUR))) == ([], 1)
 
 
-def test_incident_that_is_long_over_is_forgotten(database: Database) -> None:
+def test_incident_long_over_is_deleted(database: Database) -> None:
     written(database, UNHEALTHY, now=1.0)
     written(database, HEALTHY, now=2.0)
     with database.transaction() as session:
@@ -191,7 +191,7 @@ def test_incident_that_is_long_over_is_forgotten(database: Database) -> None:
         assert list(session.scalars(select(IncidentRow.subject_key))) == []
 
 
-def test_deactivation_is_told_once_and_ends_the_incident(database: Database) -> None:
+def test_deactivation_is_mailed_once_and_ends_the_incident(database: Database) -> None:
     written(database, UNHEALTHY, now=1.0)
     off = subscription(active=False, version=2, inactive_reason="gone")
     with database.transaction() as session:
@@ -201,7 +201,7 @@ def test_deactivation_is_told_once_and_ends_the_incident(database: Database) -> 
     assert (alert.kind, written(database, UNHEALTHY, now=3.0)) == (AlertKind.DEACTIVATED, [])
 
 
-def test_switched_on_again_after_410_is_told_nothing_more(database: Database) -> None:
+def test_reactivation_after_410_is_not_mailed(database: Database) -> None:
     gone = unhealthy(HEALTHY, "http_410", "", 1.0, version=1)
     kinds = written(database, replace(UNHEALTHY, version=1), now=1.0)
     off = subscription(active=False, version=2, inactive_reason="gone")
@@ -213,31 +213,31 @@ def test_switched_on_again_after_410_is_told_nothing_more(database: Database) ->
         stored = subscription_statuses.read(session, ID)
     started = subscription_health.resumed(ID, 3, stored, 3.0)
     kinds += written(database, started.status(()), now=3.0)
-    kinds += written(database, replace(started.status(()), delivered_since_change=True), now=6.0)
+    kinds += written(database, replace(started.status(()), version_delivered=True), now=6.0)
     assert kinds == [AlertKind.UNHEALTHY, AlertKind.DEACTIVATED]
 
 
-def test_recovery_is_told_however_long_nothing_came_after_the_change(database: Database) -> None:
+def test_recovery_is_mailed_long_after_the_change(database: Database) -> None:
     kinds = written(database, replace(UNHEALTHY, version=1), now=1.0)
-    changed = replace(HEALTHY, version=2, delivered_since_change=False)
+    changed = replace(HEALTHY, version=2, version_delivered=False)
     kinds += written(database, changed, now=2.0)
     with database.transaction() as session:
         kinds += [item.kind for item in due_alerts.remind(session, 2.0 + 3 * HOUR)]
-    kinds += written(database, replace(changed, delivered_since_change=True), now=3.0 + 3 * HOUR)
+    kinds += written(database, replace(changed, version_delivered=True), now=3.0 + 3 * HOUR)
     assert kinds == [AlertKind.UNHEALTHY, AlertKind.RECOVERED]
 
 
 def test_mail_waits_for_its_server(database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay) -> None:
     mailer.down = True
     written(database, UNHEALTHY, now=clock.wall_clock())
-    until(lambda: _fails(outbox_relay), "the mail server is missed")
+    until(lambda: _fails(outbox_relay), "the fault of the mail server is found")
     mailer.down = False
     assert mailer.wait(lambda sent: len(sent) == 1, PATIENCE_S)
     until(lambda: settled(database), "the outbox is settled")
     outbox_relay.check()
 
 
-def test_refused_mail_is_given_up_and_the_next_one_goes(
+def test_rejected_mail_is_given_up_and_the_next_is_sent(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
     mailer.refused.add("gone@example.com")
@@ -248,7 +248,7 @@ def test_refused_mail_is_given_up_and_the_next_one_goes(
     del outbox_relay
 
 
-def test_one_address_keeps_a_mail_from_nobody_else(
+def test_failing_address_keeps_the_mail_from_no_other(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
     mailer.deferred.add("busy@example.com")
@@ -259,7 +259,7 @@ def test_one_address_keeps_a_mail_from_nobody_else(
         mail = Mail(token="one", recipients=recipients, subject="s", body="b\n", created_at=clock.wall_clock())
         mail_outbox.add(session, [Alert(subject_key=f"subscription:{ID}", kind=AlertKind.UNHEALTHY, mail=mail)])
     assert mailer.wait(lambda sent: len(sent) == 2, PATIENCE_S)
-    until(lambda: len(failures(database, recipients)) == 2, "it is written who has not got it")
+    until(lambda: len(failures(database, recipients)) == 2, "the failed recipients are stored")
     assert failures(database, recipients) == {
         "nobody at home": MailResult.REFUSED,
         "busy@example.com": MailResult.LATER,
@@ -274,7 +274,7 @@ def test_one_address_keeps_a_mail_from_nobody_else(
     del outbox_relay
 
 
-def test_operator_whom_mails_do_not_reach_is_a_fault_until_one_does(database: Database, mailer: MemoryMailer) -> None:
+def test_unreached_operator_is_a_fault_until_reached(database: Database, mailer: MemoryMailer) -> None:
     clocks = Clocks(monotonic=clock.monotonic, wall=clock.wall_clock)
     operators = ["ops@example.com"]
     outbox_relay = OutboxRelay(database, mailer, operators=operators, retention_s=HOUR, clocks=clocks, interval_s=0.05)
@@ -282,11 +282,11 @@ def test_operator_whom_mails_do_not_reach_is_a_fault_until_one_does(database: Da
     mailer.refused.add("ops@example.com")
     with database.transaction() as session:
         mail_outbox.add(session, [an_alert("refused", "ops@example.com")])
-    until(lambda: _misses_operators(outbox_relay), "an operator is missed")
+    until(lambda: _misses_operators(outbox_relay), "a failed operator is found")
     mailer.refused.clear()
     with database.transaction() as session:
         mail_outbox.add(session, [an_alert("taken", "ops@example.com")])
-    until(lambda: not _misses_operators(outbox_relay), "nobody is missed")
+    until(lambda: not _misses_operators(outbox_relay), "no operator has failed")
     outbox_relay.stop(PATIENCE_S)
 
 
@@ -302,7 +302,7 @@ def test_mail_that_could_not_be_sent_for_days_is_given_up(
     del outbox_relay
 
 
-def test_direct_mail_is_recorded_when_it_was_sent(
+def test_direct_mail_is_stored_after_sending(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
     outbox_relay.send_directly(an_alert("direct", "ops@example.com"))
@@ -311,7 +311,7 @@ def test_direct_mail_is_recorded_when_it_was_sent(
     assert settled(database)
 
 
-def test_crash_between_sending_and_saying_so_repeats_the_mail(
+def test_crash_between_sending_and_storing_repeats_the_mail(
     database: Database, mailer: MemoryMailer, outbox_relay: OutboxRelay
 ) -> None:
     with database.transaction() as session:

@@ -1,4 +1,4 @@
-"""What an ingest process reads about the switch. Real: SQLite, the control's threads. Doubled: what it tells to run."""
+"""How an ingest process follows the offline switch. Real: SQLite, the threads. Doubled: what starts subscriptions."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,46 +21,46 @@ from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 PATIENCE_S = 10.0
 
 
-class Runs:
-    """Keeps what it is told, in its order."""
+class Runner:
+    """Keeps the calls in their order."""
 
     def __init__(self) -> None:
-        self.told: SimpleQueue[str] = SimpleQueue()
+        self.calls: SimpleQueue[str] = SimpleQueue()
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
         del found, previous
-        self.told.put(f"run {id_} {version}")
+        self.calls.put(f"run {id_} {version}")
 
     def leave(self, id_: str) -> None:
-        self.told.put(f"leave {id_}")
+        self.calls.put(f"leave {id_}")
 
     def go_offline(self, age_s: float) -> None:
         assert age_s >= 0.0
-        self.told.put("offline")
+        self.calls.put("offline")
 
     def go_online(self) -> None:
-        self.told.put("online")
+        self.calls.put("online")
 
     def next(self) -> str:
-        return self.told.get(timeout=PATIENCE_S)
+        return self.calls.get(timeout=PATIENCE_S)
 
 
-class Answering:
-    """Kafka answers this process."""
+class ReachableKafka:
+    """Kafka, which this process can reach."""
 
     reachability = KafkaReachability().answered(0.0)
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         return timeout_s > 0
 
 
-def hear_nothing(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
+def no_notifications(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
     stop.wait(PATIENCE_S)
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'control.db'}"
+    url = f"sqlite:///{tmp_path / 'assignment.db'}"
     migrating.upgrade(url)
     made = Database(url)
     with made.transaction() as session:
@@ -70,39 +70,43 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def runs() -> Runs:
-    return Runs()
+def runner() -> Runner:
+    return Runner()
 
 
 @pytest.fixture
-def control(database: Database, runs: Runs) -> Iterator[SubscriptionAssignment]:
+def assignment(database: Database, runner: Runner) -> Iterator[SubscriptionAssignment]:
     made = SubscriptionAssignment(
         database,
-        runs,
-        Answering(),
+        runner,
+        ReachableKafka(),
         member=Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic),
         interval_s=0.02,
-        listen=hear_nothing,
+        listen=no_notifications,
     )
     yield made
     made.stop()
 
 
-def turn(database: Database, status: Availability) -> None:
+def switch(database: Database, status: Availability) -> None:
     with database.transaction() as session:
         administration.switch(session, status, "")
 
 
-def test_offline_is_told_before_anything_runs(database: Database, runs: Runs, control: SubscriptionAssignment) -> None:
-    turn(database, Availability.OFFLINE)
-    control.start()
-    assert [runs.next(), runs.next()] == ["offline", f"run {ID} 1"]
+def test_process_goes_offline_before_anything_runs(
+    database: Database, runner: Runner, assignment: SubscriptionAssignment
+) -> None:
+    switch(database, Availability.OFFLINE)
+    assignment.start()
+    assert [runner.next(), runner.next()] == ["offline", f"run {ID} 1"]
 
 
-def test_each_turn_is_found_by_reading(database: Database, runs: Runs, control: SubscriptionAssignment) -> None:
-    control.start()
-    assert runs.next() == f"run {ID} 1"
-    turn(database, Availability.OFFLINE)
-    assert runs.next() == "offline"
-    turn(database, Availability.ONLINE)
-    assert runs.next() == "online"
+def test_each_switch_is_found_by_reading(
+    database: Database, runner: Runner, assignment: SubscriptionAssignment
+) -> None:
+    assignment.start()
+    assert runner.next() == f"run {ID} 1"
+    switch(database, Availability.OFFLINE)
+    assert runner.next() == "offline"
+    switch(database, Availability.ONLINE)
+    assert runner.next() == "online"

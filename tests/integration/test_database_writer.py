@@ -1,6 +1,6 @@
-"""What ingest has to say reaches a database, and what the database refuses holds up nothing else.
+"""The rows of ingest reach the database, and a row that the database rejects delays no other row.
 
-SQLite refuses a number of more than 64 bits: that row is wrong for good.
+SQLite rejects a number of more than 64 bits, every time.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ from webhookd.store import activity as activity_log
 from webhookd.store import dead_letters, migrating, subscription_statuses, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
-from workers.ingest.settlement.database_writer import ACTIVITY_HELD, DatabaseWriter
+from workers.ingest.settlement.activity_rows import MAX_WAITING
+from workers.ingest.settlement.database_writer import DatabaseWriter
 
 PATIENCE_S = 10.0
 REFUSED = 2**70
@@ -32,7 +33,7 @@ LIMIT = 20
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database with two subscriptions."""
-    url = f"sqlite:///{tmp_path / 'recorder.db'}"
+    url = f"sqlite:///{tmp_path / 'writer.db'}"
     migrating.upgrade(url)
     made = Database(url)
     with made.transaction() as session:
@@ -44,7 +45,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def writer(database: Database) -> DatabaseWriter:
-    """A recorder that was not started."""
+    """A writer that was not started."""
     return DatabaseWriter(
         database,
         retention_s=86400.0,
@@ -72,7 +73,7 @@ def call(calls: int = 1) -> Activity:
     return Activity(subscription_id=ID, at=clock.wall_clock(), event=activity.Event.API_CALL, calls=calls)
 
 
-def test_refused_dead_letter_holds_up_nothing_else(database: Database, writer: DatabaseWriter) -> None:
+def test_rejected_dead_letter_delays_nothing_else(database: Database, writer: DatabaseWriter) -> None:
     refused, kept = Event(), Event()
     writer.add_dead_letters([dead_letter(ID, REFUSED)], refused.set)
     writer.add_dead_letters([dead_letter(OTHER_ID)], kept.set)
@@ -87,7 +88,7 @@ def test_refused_dead_letter_holds_up_nothing_else(database: Database, writer: D
     assert not refused.is_set()
 
 
-def test_dead_letter_that_came_after_a_refused_one_is_kept(writer: DatabaseWriter) -> None:
+def test_dead_letter_after_a_rejected_one_is_stored(writer: DatabaseWriter) -> None:
     first, later = Event(), Event()
     writer.add_dead_letters([dead_letter(ID, REFUSED)], lambda: None)
     writer.add_dead_letters([dead_letter(OTHER_ID)], first.set)
@@ -98,7 +99,7 @@ def test_dead_letter_that_came_after_a_refused_one_is_kept(writer: DatabaseWrite
     writer.stop(PATIENCE_S)
 
 
-def test_refused_status_holds_up_no_other(database: Database, writer: DatabaseWriter) -> None:
+def test_rejected_status_delays_no_other(database: Database, writer: DatabaseWriter) -> None:
     writer.set_status(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, lag=REFUSED))
     writer.set_status(SubscriptionStatus(subscription_id=OTHER_ID, health=Health.HEALTHY, lag=7))
     writer.start()
@@ -108,7 +109,7 @@ def test_refused_status_holds_up_no_other(database: Database, writer: DatabaseWr
         assert (subscription_statuses.read(session, ID), other and other.lag) == (None, 7)
 
 
-def test_refused_activity_is_counted(database: Database, writer: DatabaseWriter) -> None:
+def test_rejected_activity_is_counted(database: Database, writer: DatabaseWriter) -> None:
     writer.add_activity(lambda: [call(REFUSED)])
     writer.add_activity(lambda: [call(REFUSED)])
     writer.start()
@@ -117,13 +118,13 @@ def test_refused_activity_is_counted(database: Database, writer: DatabaseWriter)
         assert (writer.activity_dropped, activity_log.recent(session, ID)) == (2, [])
 
 
-def test_activity_past_the_bound_is_counted(writer: DatabaseWriter) -> None:
-    for _ in range(ACTIVITY_HELD + 3):
+def test_activity_above_the_bound_is_counted(writer: DatabaseWriter) -> None:
+    for _ in range(MAX_WAITING + 3):
         writer.add_activity(list)
     assert writer.activity_dropped == 3
 
 
-def test_dead_letters_past_their_retention_are_purged(database: Database, writer: DatabaseWriter) -> None:
+def test_dead_letters_are_purged_after_their_retention(database: Database, writer: DatabaseWriter) -> None:
     with database.transaction() as session:
         dead_letters.append(session, [dead_letter(ID), dead_letter(OTHER_ID)])
         old = update(DeadLetterRow).where(DeadLetterRow.subscription_id == ID)
@@ -135,7 +136,7 @@ def test_dead_letters_past_their_retention_are_purged(database: Database, writer
         assert (dead_letters.count(session, ID), dead_letters.count(session, OTHER_ID)) == (0, 1)
 
 
-def test_rows_that_are_refused_again_and_again_are_a_fault(database: Database, writer: DatabaseWriter) -> None:
+def test_rows_that_stay_rejected_are_a_fault(database: Database, writer: DatabaseWriter) -> None:
     kept = Event()
     writer.check()
     writer.add_dead_letters([dead_letter(ID, REFUSED)], lambda: None)
@@ -148,7 +149,7 @@ def test_rows_that_are_refused_again_and_again_are_a_fault(database: Database, w
     del database
 
 
-def test_refused_activity_is_dropped_and_no_fault(writer: DatabaseWriter) -> None:
+def test_rejected_activity_is_dropped_and_no_fault(writer: DatabaseWriter) -> None:
     writer.add_activity(lambda: [call(REFUSED)])
     writer.start()
     writer.stop(PATIENCE_S)

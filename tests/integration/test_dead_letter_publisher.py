@@ -1,4 +1,4 @@
-"""Copies of dead letters on their thread. Real: the thread and its queue. Doubled: the topics, and the clock."""
+"""Copies of dead letters to Kafka topics. Real: the thread and its queue. Fake: the topics."""
 
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
@@ -16,7 +16,7 @@ PATIENCE_S = 20.0
 
 
 class Topics:
-    """Take every letter, but for the topics that a test has `broken`; `written` is what was asked for."""
+    """Accept every dead letter, except for the topics in `broken` or `faulty`; `written` has all calls."""
 
     def __init__(self) -> None:
         self.broken: set[str] = set()
@@ -26,12 +26,12 @@ class Topics:
         self.gate.set()
 
     def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
-        """As the test says."""
+        """Return what the test has set."""
         assert timeout_s > 0
         assert self.gate.wait(PATIENCE_S)
         self.written.put((topic, [one.offset for one in dead_letters]))
         if topic in self.faulty:
-            raise AssertionError("a fault of ours")
+            raise AssertionError("an unexpected error")
         return [FailedCopy(one, CopyFailure.MISSING) for one in dead_letters] if topic in self.broken else []
 
 
@@ -50,30 +50,32 @@ def dead_letter_publisher(topics: Topics) -> Iterator[DeadLetterPublisher]:
 
 
 def tried(dead_letter_publisher: DeadLetterPublisher, topic: str, offset: int = 7) -> Event:
-    """Append one letter; the event is set once its lane may go on."""
-    heard = Event()
-    dead_letter_publisher.append(topic, [dead_letter(ID, offset)], heard.set)
-    return heard
+    """Append one dead letter; the event is set once its lane may continue."""
+    done = Event()
+    dead_letter_publisher.append(topic, [dead_letter(ID, offset)], done.set)
+    return done
 
 
-def test_lane_goes_on_when_the_copy_is_made(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+def test_lane_continues_after_the_copy(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
     topics.gate.clear()
-    heard = tried(dead_letter_publisher, "dead")
-    before = heard.is_set()
+    done = tried(dead_letter_publisher, "dead")
+    before = done.is_set()
     topics.gate.set()
-    assert heard.wait(PATIENCE_S)
+    assert done.wait(PATIENCE_S)
     assert (before, dead_letter_publisher.failure_of("dead", ID)) == (False, "")
 
 
 @pytest.mark.parametrize("how", ["broken", "faulty"])
-def test_lane_goes_on_when_the_copy_fails(dead_letter_publisher: DeadLetterPublisher, topics: Topics, how: str) -> None:
+def test_lane_continues_after_a_failed_copy(
+    dead_letter_publisher: DeadLetterPublisher, topics: Topics, how: str
+) -> None:
     getattr(topics, how).add("dead")
     assert tried(dead_letter_publisher, "dead").wait(PATIENCE_S)
     assert tried(dead_letter_publisher, "dead").is_set()
     assert (dead_letter_publisher.failure_of("dead", ID) or "").startswith("dead ")
 
 
-def test_failed_copy_is_made_in_the_background(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+def test_failed_copy_is_tried_again(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
     topics.broken.add("dead")
     assert tried(dead_letter_publisher, "dead", 1).wait(PATIENCE_S)
     topics.broken.clear()
@@ -83,15 +85,17 @@ def test_failed_copy_is_made_in_the_background(dead_letter_publisher: DeadLetter
     assert dead_letter_publisher.failure_of("dead", ID) == ""
 
 
-def test_lanes_that_wait_for_a_failing_topic_go_on(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+def test_lanes_that_wait_for_a_failing_topic_continue(
+    dead_letter_publisher: DeadLetterPublisher, topics: Topics
+) -> None:
     topics.broken.add("dead")
     topics.gate.clear()
-    heard = [tried(dead_letter_publisher, "dead", offset) for offset in range(5)]
+    done = [tried(dead_letter_publisher, "dead", offset) for offset in range(5)]
     topics.gate.set()
-    assert all(one.wait(PATIENCE_S) for one in heard)
+    assert all(one.wait(PATIENCE_S) for one in done)
 
 
-def test_topic_that_fails_holds_up_no_other(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+def test_failing_topic_delays_no_other(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
     topics.broken.add("dead")
     assert tried(dead_letter_publisher, "dead").wait(PATIENCE_S)
     assert tried(dead_letter_publisher, "well").wait(PATIENCE_S)

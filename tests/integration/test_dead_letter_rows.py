@@ -1,4 +1,4 @@
-"""How many dead letters of a subscription are stored, whatever comes. Oracle: the rows. The clock is the test's."""
+"""How many dead letters of a subscription are stored. Oracle: the rows. The clock is the test's."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,18 +18,18 @@ LIMIT = 20
 
 
 class Scene:
-    """Rows of two subscriptions; `told` is what was heard of room, `safe` whose callbacks ran."""
+    """Rows of two subscriptions; `free_rows` are the calls with free rows, `committed` whose callbacks ran."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.now = 100.0
         self.rows = DeadLetterRows(database, LIMIT, lambda: self.now)
-        self.told: list[tuple[str, int]] = []
-        self.safe: list[int] = []
-        self.rows.told = lambda id_, free: self.told.append((id_, free))
+        self.free_rows: list[tuple[str, int]] = []
+        self.committed: list[int] = []
+        self.rows.on_free_rows = lambda id_, free: self.free_rows.append((id_, free))
 
     def adds(self, first: int, count: int, id_: str = ID) -> None:
-        self.rows.add([dead_letter(id_, first + n) for n in range(count)], lambda: self.safe.append(first))
+        self.rows.add([dead_letter(id_, first + n) for n in range(count)], lambda: self.committed.append(first))
 
     def writes(self, wait_s: float = 0.0) -> bool:
         self.now += wait_s
@@ -63,22 +63,22 @@ def test_no_more_than_the_limit_is_stored(scene: Scene) -> None:
     for first in (0, 15, 30, 45):
         scene.adds(first, 15)
         scene.writes()
-    assert (scene.stored(), scene.safe, scene.told) == (list(range(LIMIT)), [0], [(ID, 0)])
+    assert (scene.stored(), scene.committed, scene.free_rows) == (list(range(LIMIT)), [0], [(ID, 0)])
 
 
-def test_what_waits_for_room_is_nothing_to_do(scene: Scene) -> None:
+def test_blocked_dead_letters_are_nothing_to_write(scene: Scene) -> None:
     scene.adds(0, LIMIT + 1)
     assert (scene.writes(), scene.rows.waiting, scene.rows.blocked) == (True, False, True)
 
 
-def test_subscription_without_room_holds_up_no_other(scene: Scene) -> None:
+def test_subscription_at_its_limit_delays_no_other(scene: Scene) -> None:
     scene.adds(0, LIMIT + 1)
     scene.adds(0, 3, OTHER_ID)
     scene.writes()
-    assert (scene.stored(OTHER_ID), scene.told) == ([0, 1, 2], [(ID, 0)])
+    assert (scene.stored(OTHER_ID), scene.free_rows) == ([0, 1, 2], [(ID, 0)])
 
 
-def test_rows_that_were_there_before_count(scene: Scene) -> None:
+def test_rows_stored_before_count(scene: Scene) -> None:
     with scene.database.transaction() as session:
         dead_letters.append(session, [dead_letter(ID, 1000 + n) for n in range(LIMIT - 2)])
     scene.adds(0, 5)
@@ -86,23 +86,27 @@ def test_rows_that_were_there_before_count(scene: Scene) -> None:
     assert len(scene.stored()) == LIMIT
 
 
-def test_deleted_rows_make_room(scene: Scene) -> None:
+def test_deleted_rows_are_free_again(scene: Scene) -> None:
     scene.adds(0, LIMIT + 4)
     scene.writes()
     scene.deletes(LIMIT)
     scene.writes(COUNT_AGAIN_S)
-    assert (scene.stored(), scene.safe, scene.told) == (list(range(LIMIT, LIMIT + 4)), [0], [(ID, 0), (ID, LIMIT)])
+    assert (scene.stored(), scene.committed, scene.free_rows) == (
+        list(range(LIMIT, LIMIT + 4)),
+        [0],
+        [(ID, 0), (ID, LIMIT)],
+    )
 
 
-def test_one_deleted_row_is_no_room_for_many(scene: Scene) -> None:
+def test_one_free_row_is_not_enough_for_many(scene: Scene) -> None:
     scene.adds(0, LIMIT + 4)
     scene.writes()
     scene.deletes(1)
     scene.writes(COUNT_AGAIN_S)
-    first = scene.told.copy()
+    first = scene.free_rows.copy()
     scene.deletes(2)
     scene.writes(COUNT_AGAIN_S)
-    assert (first, scene.told[1:]) == ([(ID, 0)], [(ID, 2), (ID, 0)])
+    assert (first, scene.free_rows[1:]) == ([(ID, 0)], [(ID, 2), (ID, 0)])
 
 
 def test_rows_are_counted_only_now_and_then(scene: Scene) -> None:
@@ -113,24 +117,24 @@ def test_rows_are_counted_only_now_and_then(scene: Scene) -> None:
     assert scene.stored() == []
 
 
-def test_room_is_told_where_it_was_asked_for(scene: Scene) -> None:
+def test_free_rows_are_reported_on_request(scene: Scene) -> None:
     scene.rows.request_free_rows(ID)
     waiting = scene.rows.waiting
     scene.writes()
-    assert (waiting, scene.told, scene.rows.waiting) == (True, [(ID, LIMIT)], False)
+    assert (waiting, scene.free_rows, scene.rows.waiting) == (True, [(ID, LIMIT)], False)
 
 
-def test_room_that_was_asked_for_in_vain_is_told_later(scene: Scene) -> None:
+def test_request_without_free_rows_is_answered_later(scene: Scene) -> None:
     scene.adds(0, LIMIT)
     scene.writes()
     scene.rows.request_free_rows(ID)
     scene.writes()
     scene.deletes(5)
     scene.writes(COUNT_AGAIN_S)
-    assert scene.told == [(ID, 0), (ID, 5)]
+    assert scene.free_rows == [(ID, 0), (ID, 5)]
 
 
-def test_what_waits_of_a_stopped_subscription_is_forgotten(scene: Scene) -> None:
+def test_dead_letters_of_a_stopped_subscription_are_dropped(scene: Scene) -> None:
     scene.adds(0, LIMIT + 4)
     scene.writes()
     scene.rows.forget(ID)
@@ -139,41 +143,41 @@ def test_what_waits_of_a_stopped_subscription_is_forgotten(scene: Scene) -> None
     assert (scene.stored(), scene.rows.blocked) == ([], False)
 
 
-def test_dead_letter_that_is_stored_already_takes_no_room_for_long(scene: Scene) -> None:
+def test_dead_letter_with_a_row_takes_no_second_one(scene: Scene) -> None:
     for _ in range(4):
         scene.adds(0, LIMIT - 1)
         scene.writes(COUNT_AGAIN_S)
     scene.adds(LIMIT, 1)
     scene.writes(COUNT_AGAIN_S)
-    assert (scene.told, len(scene.stored())) == ([], LIMIT)
+    assert (scene.free_rows, len(scene.stored())) == ([], LIMIT)
 
 
-def test_database_that_is_away_keeps_what_waits(scene: Scene) -> None:
+def test_dead_letters_wait_while_the_database_is_down(scene: Scene) -> None:
     scene.adds(0, 1)
 
-    def away(write: Callable[[], None], **facts: object) -> bool:
+    def fails(write: Callable[[], None], **facts: object) -> bool:
         raise ConnectionError(write, facts)
 
     with pytest.raises(ConnectionError):
-        scene.rows.write(away)
+        scene.rows.write(fails)
     scene.writes()
     assert scene.stored() == [0]
 
 
-def test_question_is_kept_while_the_database_is_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
+def test_request_waits_while_the_database_is_down(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
         raise StoreUnavailable
 
     scene.rows.request_free_rows(ID)
     with monkeypatch.context() as patched:
-        patched.setattr(scene.database, "transaction", away)
+        patched.setattr(scene.database, "transaction", fails)
         with pytest.raises(StoreUnavailable):
             scene.writes()
     scene.writes()
-    assert scene.told == [(ID, LIMIT)]
+    assert scene.free_rows == [(ID, LIMIT)]
 
 
-def test_rows_that_another_process_wrote_count_after_a_return(scene: Scene) -> None:
+def test_rows_of_another_process_count_after_a_restart(scene: Scene) -> None:
     scene.adds(0, 1)
     scene.writes()
     scene.rows.forget(ID)

@@ -1,6 +1,6 @@
-"""Mails that go without the outbox, to an operator whom the mail server does not take for now.
+"""Mails without the outbox to an operator whose address the mail server rejects for the moment.
 
-Real: the mailing thread, the records in SQLite. Doubled: the mail server, by the shipped fake. The clock is the test's.
+Real: the relay's thread, the rows in SQLite. Fake: the mail server, the shipped one. The clock is the test's.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ RETENTION_S = 3600.0
 
 
 class CountingMailer(MemoryMailer):
-    """Also knows how often it was given mail for each recipient; it counts up before it answers."""
+    """Also counts the tries for each recipient; it counts before it returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,9 +49,9 @@ class DirectScene:
         self.outbox_relay.start()
 
     def tries(self, now: float) -> int:
-        """How often the busy one was tried once all that was due at that moment has been sent."""
+        """Number of tries for the busy recipient once every mail that is due at this moment was sent."""
         self.now = now
-        for name in (f"first {now}", f"second {now}"):  # a try that was not due would stand between these two
+        for name in (f"first {now}", f"second {now}"):  # a try that was not due would come between these two
             self.outbox_relay.send_directly(an_alert(name, "here@example.com", now))
             self._passes(name)
         return self.mailer.tries["busy@example.com"]
@@ -72,7 +72,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def direct(database: Database) -> Iterator[DirectScene]:
-    """A mailing thread that runs."""
+    """A relay that runs."""
     scene = DirectScene(database)
     yield scene
     scene.outbox_relay.stop(PATIENCE_S)
@@ -91,7 +91,7 @@ def test_direct_mail_is_given_up_after_days(direct: DirectScene, database: Datab
     begun = direct.now
     direct.outbox_relay.send_directly(an_alert("old", "busy@example.com", begun - GIVE_UP_S - 1))
     assert [direct.tries(begun + after_s) for after_s in (0.0, 16.0, 1000.0)] == [1, 1, 1]
-    until(lambda: operator_failures(database) == [MailResult.GIVEN_UP], "it is written who has not got it")
+    until(lambda: operator_failures(database) == [MailResult.GIVEN_UP], "the failed recipient is stored")
 
 
 def operator_failures(database: Database) -> list[MailResult]:

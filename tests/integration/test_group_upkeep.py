@@ -1,4 +1,4 @@
-"""What becomes of groups that nobody reads in. Real: SQLite. Doubled: Kafka's groups, by the shipped fake; time."""
+"""The upkeep of groups without members. Real: SQLite. Doubled: Kafka's groups, by the shipped fake; time."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ INTERVAL_S = 600.0
 
 
 class Groups(MemoryKafkaAdmin):
-    """Counts what is done, and can take its time."""
+    """Counts the calls, and can be slow."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Groups(MemoryKafkaAdmin):
 
 
 class Scene:
-    """One ingest process' upkeep, alone unless others beat too."""
+    """The upkeep of one ingest process; others take part once they have a heartbeat."""
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'upkeep.db'}"
@@ -139,7 +139,7 @@ def test_group_that_came_back_is_deleted_again(scene: Scene) -> None:
     assert (scene.groups.deleted, scene.waiting()) == ([GROUP, GROUP], [])
 
 
-def test_each_group_is_one_process_business(scene: Scene) -> None:
+def test_each_group_is_deleted_by_one_process(scene: Scene) -> None:
     names = [f"webhooks-{number}" for number in range(20)]
     scene.drop(*names)
     with scene.database.transaction() as session:
@@ -151,7 +151,7 @@ def test_each_group_is_one_process_business(scene: Scene) -> None:
     assert sorted(scene.groups.deleted) == sorted(names)
 
 
-def test_offsets_of_what_is_off_are_kept(scene: Scene) -> None:
+def test_offsets_of_an_inactive_subscription_are_kept(scene: Scene) -> None:
     scene.store(ID, active=False)
     scene.store(OTHER_ID, active=True)
     scene.keep_after_the_interval()
@@ -160,14 +160,14 @@ def test_offsets_of_what_is_off_are_kept(scene: Scene) -> None:
     assert scene.groups.joins == [(GROUP, ("orders",), "classic")]
 
 
-def test_group_without_commits_is_not_visited(scene: Scene) -> None:
+def test_group_without_commits_is_not_joined(scene: Scene) -> None:
     with scene.database.transaction() as session:
         subscriptions.insert(session, subscription(active=False))
     scene.keep_after_the_interval()
     assert (scene.groups.kept, scene.groups.joins, scene.groups.committed) == ([GROUP], [], {})
 
 
-def test_offline_keeps_everybodys_offsets(scene: Scene) -> None:
+def test_offline_service_keeps_all_offsets(scene: Scene) -> None:
     scene.store(active=True)
     with scene.database.transaction() as session:
         administration.switch(session, Availability.OFFLINE, "")
@@ -206,7 +206,7 @@ def test_group_that_runs_again_is_left_alone(scene: Scene) -> None:
     assert (scene.groups.kept, scene.groups.joins) == ([GROUP], [])
 
 
-def test_offsets_a_frozen_process_learnt_are_not_committed(scene: Scene) -> None:
+def test_offsets_that_a_frozen_process_read_are_not_committed(scene: Scene) -> None:
     scene.store(active=False)
     scene.groups.committed[GROUP]["orders"][0] = 5
     frozen = scene.groups.commits
@@ -236,7 +236,7 @@ def test_offsets_that_cannot_be_renewed_for_an_hour_are_a_fault(scene: Scene) ->
     scene.upkeep.check()
 
 
-def test_group_that_is_read_again_is_no_fault(scene: Scene) -> None:
+def test_group_that_runs_again_is_no_fault(scene: Scene) -> None:
     scene.store(active=False)
     scene.groups.down = True
     renewed(scene)
@@ -248,7 +248,7 @@ def test_group_that_is_read_again_is_no_fault(scene: Scene) -> None:
 
 
 def renewed(scene: Scene) -> None:
-    """Try every idle group once, without a pause after one that failed."""
+    """Renew every idle group once, without a pause after one that failed."""
     with scene.database.transaction() as session:
         for idle in scene.upkeep._idle_groups(session):
             scene.upkeep._stop.set()

@@ -1,6 +1,6 @@
-"""Operators are told of a fault once, whoever sees it, also while the database is the fault.
+"""Operators get one mail about a fault, whichever process finds it, also while the database is the fault.
 
-Real: the database (SQLite), the watch, its checks' threads. In the test's hand: the parts, the clock, the looks.
+Real: the database (SQLite), the monitor, its checks' threads. The test's: the checks, the clock, when to check.
 """
 
 from collections.abc import Iterator
@@ -34,40 +34,40 @@ NOWHERE = "postgresql+psycopg2://u:p@127.0.0.1:1/d"
 
 
 class Scene:
-    """Ingest processes that look when told to; `broken` are the parts that do not work, for all or by member."""
+    """Ingest processes whose checks the test starts; `broken` are the checks that do not work."""
 
     def __init__(self, url: str) -> None:
         self.database = Database(url)
-        self.away = Database(NOWHERE)
+        self.unreachable = Database(NOWHERE)
         self.now = NOW
         self.broken: set[str] = set()
         self.direct: list[tuple[str, Alert]] = []
-        self.parts: list[HealthChecks] = []
-        self.watches = {member: self._watch(member, self.database) for member in ("m1", "m2")}
+        self.all_checks: list[HealthChecks] = []
+        self.monitors = {member: self._watch(member, self.database) for member in ("m1", "m2")}
 
-    def look(self, member: str = "m1", *, times: int = 4) -> None:
-        """So many looks, two seconds apart; four are enough for a fault to be one."""
+    def check(self, member: str = "m1", *, times: int = 4) -> None:
+        """Run so many checks, two seconds apart; four are enough for a fault."""
         for _ in range(times):
             self.now += 2.0
-            self.watches[member].check_now()
+            self.monitors[member].check_now()
 
     def lose_database(self) -> None:
         """From now on the database does not answer."""
         self.broken.add(STORE)
-        for watch in self.watches.values():
-            watch._database = self.away
+        for monitor in self.monitors.values():
+            monitor._database = self.unreachable
 
     def find_database(self) -> None:
         """It answers again."""
         self.broken.discard(STORE)
-        for watch in self.watches.values():
-            watch._database = self.database
+        for monitor in self.monitors.values():
+            monitor._database = self.database
 
     def restart(self, member: str) -> None:
-        """The process has left, and another one has come."""
+        """The process has ended, and another one has started."""
         with self.database.transaction() as session:
             system_health.leave(session, member)
-        self.watches[member] = self._watch(f"{member}-again", self.database)
+        self.monitors[member] = self._watch(f"{member}-again", self.database)
 
     def mails(self) -> list[str]:
         """The subjects in the outbox."""
@@ -76,15 +76,15 @@ class Scene:
             return [subject.removeprefix("[webhookd] system: ") for subject in subjects]
 
     def _watch(self, member: str, database: Database) -> HealthMonitor:
-        parts = HealthChecks({code: self._check(kind) for code, kind in KINDS.items()})
-        self.parts.append(parts)
+        checks = HealthChecks({code: self._check(kind) for code, kind in KINDS.items()})
+        self.all_checks.append(checks)
         return HealthMonitor(
             database,
-            parts,
-            _Outlet(self, member),
+            checks,
+            _DirectMail(self, member),
             member_id=member,
             operators=["ops@example.com"],
-            vitals=lambda: IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5),
+            ingest_load=lambda: IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5),
             wall_clock=lambda: self.now,
         )
 
@@ -99,7 +99,7 @@ class Scene:
 KINDS: dict[str, type[Unavailable]] = {KAFKA: KafkaUnavailable, STORE: StoreUnavailable}
 
 
-class _Outlet:
+class _DirectMail:
     def __init__(self, scene: Scene, member: str) -> None:
         self._scene = scene
         self._member = member
@@ -114,118 +114,118 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     migrating.upgrade(url)
     made = Scene(url)
     yield made
-    for parts in made.parts:
-        parts.stop()
+    for checks in made.all_checks:
+        checks.stop()
     made.database.close()
 
 
 def test_fault_is_mailed_once_and_so_is_its_end(scene: Scene) -> None:
     scene.broken.add(KAFKA)
-    scene.look(times=20)
+    scene.check(times=20)
     scene.broken.clear()
-    scene.look(times=20)
+    scene.check(times=20)
     assert scene.mails() == [KAFKA, f"{KAFKA} is over"]
 
 
-def test_fault_that_passes_is_mailed_to_nobody(scene: Scene) -> None:
+def test_short_failure_is_not_mailed(scene: Scene) -> None:
     scene.broken.add(KAFKA)
-    scene.look(times=2)
+    scene.check(times=2)
     scene.broken.clear()
-    scene.look()
+    scene.check()
     assert scene.mails() == []
 
 
-def test_two_processes_that_see_one_fault_send_one_mail(scene: Scene) -> None:
+def test_two_processes_with_one_fault_send_one_mail(scene: Scene) -> None:
     scene.broken.add(KAFKA)
-    scene.look("m1")
-    scene.look("m2")
+    scene.check("m1")
+    scene.check("m2")
     with scene.database.transaction() as session:
         assert [seen.member_id for seen in system_health.faults(session)] == ["m1", "m2"]
     assert scene.mails() == [KAFKA]
 
 
-def test_fault_is_over_when_nobody_sees_it_any_more(scene: Scene) -> None:
+def test_fault_is_over_when_no_process_has_it(scene: Scene) -> None:
     scene.broken.add(KAFKA)
-    scene.look("m1")
-    scene.look("m2")
+    scene.check("m1")
+    scene.check("m2")
     scene.broken.clear()
-    scene.look("m1")
+    scene.check("m1")
     assert scene.mails() == [KAFKA]
-    scene.look("m2")
+    scene.check("m2")
     assert scene.mails() == [KAFKA, f"{KAFKA} is over"]
 
 
-def test_restarted_process_does_not_say_it_again(scene: Scene) -> None:
+def test_restarted_process_sends_no_second_mail(scene: Scene) -> None:
     scene.broken.add(KAFKA)
-    scene.look("m1")
+    scene.check("m1")
     scene.restart("m1")
-    scene.look("m1", times=10)
+    scene.check("m1", times=10)
     assert scene.mails() == [KAFKA]
 
 
 def test_fault_of_the_database_is_mailed_without_it(scene: Scene) -> None:
     scene.lose_database()
-    scene.look(times=20)
+    scene.check(times=20)
     assert [alert.mail.subject for _, alert in scene.direct] == [f"[webhookd] system: {STORE}"]
 
 
-def test_database_that_is_back_is_mailed_once_through_the_outbox(scene: Scene) -> None:
-    scene.look("m1")
-    scene.look("m2")
+def test_end_of_the_database_fault_is_mailed_through_the_outbox(scene: Scene) -> None:
+    scene.check("m1")
+    scene.check("m2")
     scene.lose_database()
-    scene.look("m1")
-    scene.look("m2")
+    scene.check("m1")
+    scene.check("m2")
     scene.find_database()
-    scene.look("m1")
-    scene.look("m2")
+    scene.check("m1")
+    scene.check("m2")
     assert (len(scene.direct), scene.mails()) == (2, [f"{STORE} is over"])
 
 
-def test_fault_told_before_the_database_went_is_not_told_again(scene: Scene) -> None:
+def test_fault_mailed_before_the_database_fault_is_not_mailed_again(scene: Scene) -> None:
     scene.broken.add(KAFKA)
-    scene.look()
+    scene.check()
     scene.lose_database()
-    scene.look()
+    scene.check()
     assert [alert.subject_key for _, alert in scene.direct] == [f"fault:{STORE}"]
     scene.broken.discard(KAFKA)
-    scene.look()
+    scene.check()
     scene.find_database()
-    scene.look()
+    scene.check()
     assert [alert.subject_key for _, alert in scene.direct[1:]] == [f"fault:{KAFKA}"]
     assert scene.mails() == [KAFKA, f"{STORE} is over"]
 
 
-def test_vitals_are_kept_with_the_faults(scene: Scene) -> None:
-    scene.look(times=1)
+def test_ingest_load_is_stored_with_the_faults(scene: Scene) -> None:
+    scene.check(times=1)
     with scene.database.transaction() as session:
         assert system_health.ingest_load(session) == IngestLoad(deliveries_in_flight=3, oldest_unanswered_s=1.5)
 
 
-def test_part_that_hangs_has_failed_and_is_asked_once() -> None:
+def test_check_that_hangs_fails_and_runs_once() -> None:
     asked, go_on = [], Event()
 
     def hang() -> None:
         asked.append(1)
         go_on.wait(10)
 
-    parts = HealthChecks({"slow": hang, "quick": lambda: None}, deadline_s=0.05)
-    answers = [parts.run() for _ in range(3)]
+    checks = HealthChecks({"slow": hang, "quick": lambda: None}, deadline_s=0.05)
+    answers = [checks.run() for _ in range(3)]
     go_on.set()
-    parts.stop()
+    checks.stop()
     assert (answers[2]["quick"], answers[2]["slow"], len(asked)) == (None, "no answer within 0 s", 1)
 
 
-def test_part_that_cannot_be_asked_because_of_another_is_left_out() -> None:
-    def queue_is_away() -> None:
+def test_check_that_could_not_run_is_absent() -> None:
+    def queue_is_down() -> None:
         raise QueueUnavailable("refused")
 
-    parts = HealthChecks({NoWorkers.code: queue_is_away, QueueUnavailable.code: queue_is_away})
-    assert parts.run() == {QueueUnavailable.code: "refused"}
-    parts.stop()
+    checks = HealthChecks({NoWorkers.code: queue_is_down, QueueUnavailable.code: queue_is_down})
+    assert checks.run() == {QueueUnavailable.code: "refused"}
+    checks.stop()
 
 
 class Waiting(MemoryCoordination):
-    """A board in whose queues tasks wait."""
+    """A coordination store in whose queues tasks wait."""
 
     def queue_lengths(self) -> dict[str, int]:
         return {"webhookd.first": 3, "webhookd.retry": 0}

@@ -1,6 +1,7 @@
-"""The ingest loop with consumers in the test's hand: one subscription's fault is nobody else's, and leaves no hole.
+"""The ingest loop with consumers that the test controls: a fault affects one subscription only, and loses no record.
 
-Real: the loop's thread, intakes, routes and the publisher's thread on kombu's in-memory transport. Doubled: consumers.
+Real: the loop's thread, subscription consumers, accumulators, the publisher's thread on kombu's in-memory transport.
+Doubled: Kafka consumers.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +48,7 @@ ZERO, ONE = Partition(TOPIC, 0), Partition(TOPIC, 1)
 
 
 class Faulty(Matcher):
-    """Fails on one value, in a way nobody foresaw."""
+    """Raises an unexpected error on one value."""
 
     def matches(self, value: bytes | None) -> bool:
         if value == b'"fault"':
@@ -55,8 +56,8 @@ class Faulty(Matcher):
         return False
 
 
-class Watched(MemoryConsumer):
-    """Says when it is closed."""
+class ClosableConsumer(MemoryConsumer):
+    """Sets `gone_for_good` when it is closed; raises `refusal` when it is polled."""
 
     def __init__(self, listener: ConsumerCallbacks) -> None:
         super().__init__(listener)
@@ -68,19 +69,19 @@ class Watched(MemoryConsumer):
             raise self.refusal
         return super().poll()
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        super().close(marks)
+    def close(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
+        super().close(commits)
         self.gone_for_good.set()
 
 
 class Scene:
-    """A running loop; `kafka_consumers` are the consumers it has opened, in their order."""
+    """A running loop; `kafka_consumers` are those that it has opened, in their order."""
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'loop.db'}"
         upgrade(url)
         self.database = Database(url)
-        self.kafka_consumers: list[Watched] = []
+        self.kafka_consumers: list[ClosableConsumer] = []
         self.opened = Event()
         self.never_joined = Event()
         self.refusals = 0
@@ -135,13 +136,13 @@ class Scene:
             self.refusals -= 1
             raise MemoryError("no more threads")
         matchers = {TOPIC: Faulty(())}
-        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("route"))
+        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator"))
         consumer = SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, self._reader, previous)
         self.opened.set()
         return consumer
 
-    def _reader(self, listener: ConsumerCallbacks) -> Watched:
-        reader = Watched(listener)
+    def _reader(self, listener: ConsumerCallbacks) -> ClosableConsumer:
+        reader = ClosableConsumer(listener)
         self.kafka_consumers.append(reader)
         return reader
 
@@ -163,7 +164,7 @@ def message(partition: Partition, offset: int, value: bytes) -> Message:
     return Message(topic=TOPIC, partition=partition.number, offset=offset, value=value, timestamp=(1, 0))
 
 
-def test_failed_turn_leaves_no_hole(scene: Scene) -> None:
+def test_failed_iteration_skips_no_record(scene: Scene) -> None:
     def begin() -> None:
         scene.loop.subscriptions.run(subscription(), None)
         (reader,) = scene.kafka_consumers
@@ -175,29 +176,29 @@ def test_failed_turn_leaves_no_hole(scene: Scene) -> None:
     assert scene.opened.wait(PATIENCE_S)
     assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
     committed = [
-        marks[ONE].offset
-        for marks in [*scene.kafka_consumers[0].commits, *scene.kafka_consumers[0].closed]
-        if ONE in marks
+        commits[ONE].offset
+        for commits in [*scene.kafka_consumers[0].commits, *scene.kafka_consumers[0].closed]
+        if ONE in commits
     ]
     assert max(committed, default=0) <= 50
 
 
-def test_group_that_is_denied_for_good_is_told(scene: Scene) -> None:
+def test_denied_group_is_a_problem(scene: Scene) -> None:
     def begin() -> None:
         scene.loop.subscriptions.run(subscription(), None)
         scene.kafka_consumers[0].refusal = GroupDenied("said")
 
     on_the_loop(scene, begin)
     assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
-    told: list[tuple[str, str, bool]] = []
+    problems: list[tuple[str, str, bool]] = []
     on_the_loop(
         scene,
-        lambda: told.extend((p.code, p.detail, p.standing) for p in scene.loop.consumers[ID].status().problems),
+        lambda: problems.extend((p.code, p.detail, p.standing) for p in scene.loop.consumers[ID].status().problems),
     )
-    assert (told, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
+    assert (problems, scene.never_joined.is_set()) == ([("group_denied", "said", True)], False)
 
 
-def test_consumer_that_fails_twice_before_it_joins_is_told(scene: Scene) -> None:
+def test_consumer_that_fails_twice_before_it_joins_is_a_problem(scene: Scene) -> None:
     def fails() -> None:
         scene.loop.subscriptions.restart_later(scene.loop.consumers[ID], RuntimeError("beyond use"))
         scene.loop.subscriptions.restart(scene.loop.consumers[ID])
@@ -210,7 +211,7 @@ def test_consumer_that_fails_twice_before_it_joins_is_told(scene: Scene) -> None
     assert reasons == ["", "intake_failed"]
 
 
-def test_start_that_fails_is_tried_again(scene: Scene) -> None:
+def test_failed_start_is_repeated(scene: Scene) -> None:
     scene.refusals = 1
     scene.loop.call(lambda: scene.loop.subscriptions.run(subscription(), None))
     assert scene.opened.wait(PATIENCE_S)
@@ -220,9 +221,9 @@ def test_new_version_replaces_the_old_one(scene: Scene) -> None:
     first = subscription()
     scene.loop.call(lambda: scene.loop.subscriptions.run(first, None))
     scene.loop.call(lambda: scene.loop.subscriptions.run(replace(first, version=first.version + 1), None))
-    heard = Event()
-    scene.loop.call(heard.set)
-    assert heard.wait(PATIENCE_S)
+    done = Event()
+    scene.loop.call(done.set)
+    assert done.wait(PATIENCE_S)
     assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
     assert [consumer.subscription.version for consumer in scene.loop.consumers.values()] == [first.version + 1]
 
@@ -235,14 +236,14 @@ def on_the_loop(scene: Scene, action: Callable[[], None]) -> None:
     assert done.wait(PATIENCE_S)
 
 
-def woken(scene: Scene) -> list[tuple[str, int]]:
-    """What the loop answers that is to be started."""
+def gone_online(scene: Scene) -> list[tuple[str, int]]:
+    """Go online; returns the subscriptions that are to be started."""
     found: list[tuple[str, int]] = []
     on_the_loop(scene, lambda: found.extend((one.id, one.version) for one, _ in scene.loop.subscriptions.go_online()))
     return found
 
 
-def test_sleeping_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
+def test_offline_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
     def begin() -> None:
         scene.loop.subscriptions.run(subscription(), None)
         scene.kafka_consumers[0].listener.assigned([ZERO])
@@ -252,20 +253,20 @@ def test_sleeping_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
     scene.until_read(ZERO, 8)
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
     assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
-    assert [marks[ZERO].offset for marks in scene.kafka_consumers[0].closed] == [8]
-    assert woken(scene) == [(ID, 1)]
+    assert [commits[ZERO].offset for commits in scene.kafka_consumers[0].closed] == [8]
+    assert gone_online(scene) == [(ID, 1)]
 
 
-def test_sleeping_loop_starts_nothing_before_it_wakes(scene: Scene) -> None:
+def test_offline_loop_starts_nothing(scene: Scene) -> None:
     first, second = subscription(), subscription(OTHER_ID)
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(0.0))
     for change in (first, replace(first, version=2), second):
         on_the_loop(scene, partial(scene.loop.subscriptions.run, change, None))
     on_the_loop(scene, lambda: scene.loop.subscriptions.stop(OTHER_ID))
-    assert (scene.kafka_consumers, woken(scene)) == ([], [(ID, 2)])
+    assert (scene.kafka_consumers, gone_online(scene)) == ([], [(ID, 2)])
 
 
-def test_status_survives_the_sleep(scene: Scene) -> None:
+def test_status_is_kept_while_offline(scene: Scene) -> None:
     before = unhealthy(SubscriptionStatus(subscription_id=ID, health=Health.HEALTHY, delivered=7), "timeout", "", 5.0)
     on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), before))
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(0.0))
@@ -274,7 +275,7 @@ def test_status_survives_the_sleep(scene: Scene) -> None:
     assert [(one.health, one.reason, one.delivered) for one in found if one] == [(Health.UNHEALTHY, "timeout", 7)]
 
 
-def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
+def test_loop_online_before_it_left_keeps_its_consumers(scene: Scene) -> None:
     def in_flight() -> None:
         scene.loop.subscriptions.run(subscription(), None)
         scene.kafka_consumers[0].listener.assigned([ZERO])
@@ -286,4 +287,4 @@ def test_loop_woken_at_once_keeps_what_runs(scene: Scene) -> None:
 
     on_the_loop(scene, in_flight)
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
-    assert (woken(scene), list(scene.loop.consumers)) == ([], [ID])
+    assert (gone_online(scene), list(scene.loop.consumers)) == ([], [ID])

@@ -1,6 +1,6 @@
-"""An intake on a real broker that withdraws what it had allowed, and whose topics hold what no consumer sees.
+"""A subscription consumer on a real broker that revokes access, and whose topics hold what no consumer reads.
 
-Real: Kafka with an authorizer, the consumer, the looks at topics. In the test's hand: the clock and the loop's turns.
+Real: Kafka with an authorizer, the consumer, topic metadata. The test controls the clock and the loop's iterations.
 """
 
 import threading
@@ -33,7 +33,7 @@ from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 pytestmark = pytest.mark.kafka
 
 MINUTE_S = 60
-"""What may be wrong for longer has to be in the status."""
+"""An error that lasts longer must be in the status."""
 
 ASK_S = 5.0
 NOTHING = ("total > `100`",)
@@ -47,7 +47,7 @@ def kafka() -> Iterator[KafkaWithAcls]:
 
 
 class AskingServices(MemoryServices):
-    """Asks real brokers about topics and positions."""
+    """Asks real brokers for topic metadata and positions."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class AskingServices(MemoryServices):
         self._admin = admin_of(bootstrap_servers)
 
     def hear(self) -> None:
-        """Run what waits for the loop's next turn."""
+        """Run the calls that wait for the loop's next iteration."""
         waiting, self.calls = self.calls or [], []
         later, self.later = self.later, []
         for action in [*waiting, *(action for _, action in later)]:
@@ -67,7 +67,7 @@ class AskingServices(MemoryServices):
 
 
 class Site:
-    """A subscription at work in a group of its own; each turn is a second of its clock."""
+    """A subscription consumer in a group of its own; each iteration is a second of its clock."""
 
     def __init__(self, kafka: KafkaWithAcls, topic: str, group: str, protocol: str = "classic") -> None:
         self.services = AskingServices(kafka.bootstrap_servers)
@@ -86,7 +86,7 @@ class Site:
         self._topic = topic
 
     def turn(self) -> SubscriptionStatus:
-        """A second passes: what the loop, its clock and the topic watch do."""
+        """Let a second pass, with what the loop, its timers and the topic watch do in it."""
         self.services.now += 1.0
         self.services.hear()
         self.consumer.poll(self.services.now, 0.001)
@@ -99,7 +99,7 @@ class Site:
         return self.consumer.status()
 
     def until(self, status: Callable[[SubscriptionStatus], bool]) -> SubscriptionStatus:
-        """Turns until it holds; answers the condition."""
+        """Iterate until it holds; returns the status."""
         deadline, pause = clock.monotonic() + PATIENCE_S, threading.Event()
         while not status(seen := self.turn()):
             assert clock.monotonic() < deadline, f"it never came true: {seen}"
@@ -107,7 +107,7 @@ class Site:
         return seen
 
     def until_read(self, records: int) -> None:
-        """Turns until so many records were read, and their end."""
+        """Iterate until so many records were read, and the end was reached."""
         self.until(lambda seen: seen.filtered >= records and seen.lag == 0)
 
     def committed(self) -> int:
@@ -138,7 +138,7 @@ def topic(kafka: KafkaWithAcls) -> str:
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_withdrawn_reading_is_told_and_resumes(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
+def test_revoked_read_access_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
@@ -151,7 +151,7 @@ def test_withdrawn_reading_is_told_and_resumes(kafka: KafkaWithAcls, topic: str,
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
 
 
-def test_reading_that_is_allowed_again_is_seen_without_a_record(kafka: KafkaWithAcls, topic: str) -> None:
+def test_granted_read_access_is_noticed_without_a_record(kafka: KafkaWithAcls, topic: str) -> None:
     with at_work(kafka, topic) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
@@ -161,7 +161,7 @@ def test_reading_that_is_allowed_again_is_seen_without_a_record(kafka: KafkaWith
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_withdrawn_description_is_told_and_resumes(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
+def test_revoked_describe_access_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, DESCRIBE)
@@ -174,7 +174,7 @@ def test_withdrawn_description_is_told_and_resumes(kafka: KafkaWithAcls, topic: 
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
 
 
-def test_group_that_is_denied_is_told_and_resumes(kafka: KafkaWithAcls, topic: str) -> None:
+def test_denied_group_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str) -> None:
     group = f"webhooks-{uuid.uuid4()}"
     kafka.deny(GROUP, group, READ)
     with at_work(kafka, topic, group) as site:

@@ -1,4 +1,4 @@
-"""Whether Kafka answers, and whether it is the database's cluster. Real: SQLite, the thread. In hand: the brokers."""
+"""Whether Kafka answers, and whether it is the database's cluster. Real: SQLite, the thread. Fake: the brokers."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,37 +15,37 @@ from workers.ingest.monitoring.kafka_watch import KafkaWatch
 PATIENCE_S = 10.0
 
 
-class Heard:
-    """Keeps what it is told, in its order."""
+class Callbacks:
+    """Keeps the calls in their order."""
 
     def __init__(self) -> None:
-        self.told: SimpleQueue[str] = SimpleQueue()
+        self.calls: SimpleQueue[str] = SimpleQueue()
 
     def kafka_confirmed(self) -> None:
-        self.told.put("confirmed")
+        self.calls.put("confirmed")
 
     def kafka_checked(self) -> None:
-        self.told.put("asked")
+        self.calls.put("checked")
 
     def kafka_mismatched(self, error: ClusterMismatch) -> None:
-        self.told.put(error.detail)
+        self.calls.put(error.detail)
 
     def all(self) -> list[str]:
-        return [self.told.get() for _ in range(self.told.qsize())]
+        return [self.calls.get() for _ in range(self.calls.qsize())]
 
 
 class Scene:
-    """A watch whose brokers, database and clock the test has in hand."""
+    """A watch whose brokers, database and clock the test controls."""
 
     def __init__(self, url: str) -> None:
         self.database = Database(url)
         self.kafka = MemoryKafkaAdmin()
-        self.heard = Heard()
+        self.callbacks = Callbacks()
         self.now = 100.0
         self.watch = self.new_watch(self.database)
 
     def new_watch(self, database: Database) -> KafkaWatch:
-        return KafkaWatch(self.kafka, database, self.heard, monotonic=lambda: self.now, interval_s=0.01)
+        return KafkaWatch(self.kafka, database, self.callbacks, monotonic=lambda: self.now, interval_s=0.01)
 
 
 @pytest.fixture
@@ -58,61 +58,61 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 
 
 def test_first_answer_confirms_the_cluster_once(scene: Scene) -> None:
-    scene.watch.ask()
-    scene.watch.ask()
-    assert scene.heard.all() == ["confirmed", "asked", "asked"]
+    scene.watch.probe()
+    scene.watch.probe()
+    assert scene.callbacks.all() == ["confirmed", "checked", "checked"]
     with scene.database.transaction() as session:
         assert kafka_cluster.recorded(session) == scene.kafka.cluster
 
 
-def test_silence_confirms_nothing_and_is_counted(scene: Scene) -> None:
+def test_outage_confirms_nothing_and_is_timed(scene: Scene) -> None:
     scene.kafka.down = True
-    scene.watch.ask()
+    scene.watch.probe()
     scene.now += 7.0
-    scene.watch.ask()
-    assert (scene.heard.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["asked", "asked"], 7.0)
+    scene.watch.probe()
+    assert (scene.callbacks.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["checked", "checked"], 7.0)
     with pytest.raises(KafkaUnavailable):
         scene.watch.check()
     scene.kafka.down = False
-    scene.watch.ask()
+    scene.watch.probe()
     scene.watch.check()
-    assert scene.heard.all() == ["confirmed", "asked"]
+    assert scene.callbacks.all() == ["confirmed", "checked"]
 
 
-def test_other_cluster_than_the_databases_is_refused_by_both_names(scene: Scene) -> None:
+def test_other_cluster_is_rejected_with_both_ids(scene: Scene) -> None:
     with scene.database.transaction() as session:
         kafka_cluster.record(session, "first")
     with pytest.raises(ClusterMismatch, match=r"cluster cluster-in-memory.* cluster first") as raised:
-        scene.watch.ask()
+        scene.watch.probe()
     assert raised.value.code == "cluster_mismatch"
-    assert scene.heard.all() == []
+    assert scene.callbacks.all() == []
 
 
-def test_cluster_that_is_replaced_ends_the_watch(scene: Scene) -> None:
+def test_replaced_cluster_ends_the_watch(scene: Scene) -> None:
     scene.watch.start()
-    assert scene.watch.wait_asked(PATIENCE_S)
+    assert scene.watch.wait_first_probe(PATIENCE_S)
     scene.kafka.cluster = "replaced"
-    told = "asked"
-    while told in {"asked", "confirmed"}:
-        told = scene.heard.told.get(timeout=PATIENCE_S)
+    calls = "checked"
+    while calls in {"checked", "confirmed"}:
+        calls = scene.callbacks.calls.get(timeout=PATIENCE_S)
     scene.watch.stop()
-    assert "replaced" in told
-    assert "cluster-in-memory" in told
+    assert "replaced" in calls
+    assert "cluster-in-memory" in calls
 
 
-def test_cluster_without_an_id_is_compared_with_nothing(scene: Scene) -> None:
+def test_cluster_without_an_id_is_not_compared(scene: Scene) -> None:
     with scene.database.transaction() as session:
         kafka_cluster.record(session, "first")
     scene.kafka.cluster = ""
-    scene.watch.ask()
-    assert scene.heard.all() == ["confirmed", "asked"]
+    scene.watch.probe()
+    assert scene.callbacks.all() == ["confirmed", "checked"]
 
 
-def test_cluster_is_confirmed_when_the_database_answers_too(scene: Scene) -> None:
+def test_cluster_is_confirmed_only_with_the_database(scene: Scene) -> None:
     watch = scene.new_watch(Database("postgresql+psycopg2://u:p@127.0.0.1:1/d"))
     with pytest.raises(StoreUnavailable):
-        watch.ask()
-    assert scene.heard.all() == []
+        watch.probe()
+    assert scene.callbacks.all() == []
     watch._database = scene.database
-    watch.ask()
-    assert scene.heard.all() == ["confirmed", "asked"]
+    watch.probe()
+    assert scene.callbacks.all() == ["confirmed", "checked"]

@@ -1,6 +1,6 @@
-"""A thousand partitions of one topic in a whole service: few questions, and no turn of the loop that others wait for.
+"""A thousand partitions of one topic in a whole service: few requests, and no long iteration of the ingest loop.
 
-Real: Kafka and everything of webhookd, in this process. The questions about offsets are counted on their way.
+Real: Kafka and everything of webhookd, in this process. The requests about offsets are counted on their way.
 """
 
 import uuid
@@ -20,35 +20,35 @@ from webhookd.settings import Settings
 from workers.ingest.ports import Offsets
 
 PARTITIONS = 1000
-QUESTIONS = 10
-"""Two are enough: what is committed, and where partitions begin. On a slow machine the consumer misses one before
-the answer is there, or a leader is not known within the first second; those are asked again, together."""
+REQUESTS = 10
+"""Two are enough: commits and offset ranges. On a slow machine a partition needs a position before the response is
+there, or a leader is not known within the first second; those are looked up again, together."""
 
-LONGEST_TURN_S = 1.0
+LONGEST_ITERATION_S = 1.0
 
 
 PATIENCE_S = 120.0
 
 
 class Counted:
-    """Says what Kafka says, and keeps what was asked."""
+    """Passes requests on to Kafka and keeps them."""
 
     def __init__(self, offsets: Offsets) -> None:
         self._offsets = offsets
-        self.questions: list[str] = []
+        self.requests: list[str] = []
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> dict[Partition, OffsetAndMetadata | None]:
-        self.questions.append(f"committed of {len(partitions)}")
+        self.requests.append(f"committed of {len(partitions)}")
         return dict(self._offsets.committed(group, partitions, timeout_s))
 
     def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, OffsetRange]:
-        self.questions.append(f"bounds of {len(partitions)}")
+        self.requests.append(f"bounds of {len(partitions)}")
         return dict(self._offsets.offset_ranges(partitions, timeout_s))
 
     def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> dict[Partition, int]:
-        self.questions.append(f"ends of {len(partitions)}")
+        self.requests.append(f"ends of {len(partitions)}")
         return dict(self._offsets.end_offsets(partitions, timeout_s))
 
 
@@ -63,7 +63,7 @@ def many_partitions(kafka: str) -> str:
     return topic
 
 
-def test_a_thousand_partitions_begin_after_few_questions(kafka_bootstrap: str, tmp_path: Path) -> None:
+def test_a_thousand_partitions_start_after_few_requests(kafka_bootstrap: str, tmp_path: Path) -> None:
     topic = many_partitions(kafka_bootstrap)
     service = EmbeddedService(
         Settings(
@@ -86,5 +86,5 @@ def test_a_thousand_partitions_begin_after_few_questions(kafka_bootstrap: str, t
             longest_s = ingest._watchdog.longest_iteration_s
         finally:
             service.stop(5.0)
-    assert len(counted.questions) <= QUESTIONS, counted.questions
-    assert longest_s < LONGEST_TURN_S
+    assert len(counted.requests) <= REQUESTS, counted.requests
+    assert longest_s < LONGEST_ITERATION_S

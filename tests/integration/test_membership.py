@@ -1,4 +1,4 @@
-"""Two ingest processes share subscriptions by which of them Kafka answers.
+"""Two ingest processes divide the subscriptions among those that can reach Kafka.
 
 Real: SQLite, both controls' threads. In the test's hand: what Kafka answers to each, and the clock.
 """
@@ -27,12 +27,12 @@ IDS = frozenset(f"subscription-{number}" for number in range(12))
 ANSWERED = KafkaReachability().answered(0.0)
 
 
-def hear_nothing(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
+def no_notifications(_hear: Callable[[ChangeNotification], None], stop: Event) -> None:
     stop.wait(PATIENCE_S)
 
 
 class Process:
-    """One process: what it runs, and what Kafka answers it."""
+    """One process: what it runs, and whether it can reach Kafka."""
 
     def __init__(self, scene: "Scene", id_: str) -> None:
         self.reachability = ANSWERED
@@ -41,11 +41,11 @@ class Process:
         self.moves = 0
         self._changed = scene.changed
         member = Membership(id=id_, timeout_s=60.0, kafka_timeout_s=LOST_S, monotonic=lambda: scene.time(self))
-        self.control = SubscriptionAssignment(
-            scene.database, self, self, member=member, interval_s=0.01, listen=hear_nothing
+        self.assignment = SubscriptionAssignment(
+            scene.database, self, self, member=member, interval_s=0.01, listen=no_notifications
         )
 
-    def wait_asked(self, timeout_s: float) -> bool:
+    def wait_first_probe(self, timeout_s: float) -> bool:
         return timeout_s > 0
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
@@ -78,7 +78,7 @@ class Scene:
         self.a, self.b = Process(self, "a"), Process(self, "b")
 
     def time(self, process: Process) -> float:
-        """What a control asks for once with each read."""
+        """What an assignment calls once with each read."""
         with self.changed:
             process.reads += 1
             self.changed.notify_all()
@@ -95,7 +95,7 @@ class Scene:
 
     @property
     def shared(self) -> bool:
-        """Whether both run some, and each is run once."""
+        """Whether both run some, and each subscription runs once."""
         both = self.a.running and self.b.running
         return bool(both) and self.a.running | self.b.running == IDS and not self.a.running & self.b.running
 
@@ -108,15 +108,15 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     with made.database.transaction() as session:
         for id_ in IDS:
             subscriptions.insert(session, replace(subscription(), id=id_))
-    made.a.control.start()
-    made.b.control.start()
+    made.a.assignment.start()
+    made.b.assignment.start()
     yield made
-    made.a.control.stop()
-    made.b.control.stop()
+    made.a.assignment.stop()
+    made.b.assignment.stop()
     made.database.close()
 
 
-def test_process_that_cannot_read_gives_its_share_and_takes_it_back(scene: Scene) -> None:
+def test_process_without_kafka_gives_its_share_away_and_takes_it_back(scene: Scene) -> None:
     scene.until(lambda: scene.shared)
     share = set(scene.a.running)
     scene.a.reachability = scene.a.reachability.failed(100.0, "timed out")
@@ -134,11 +134,12 @@ def test_process_that_cannot_read_gives_its_share_and_takes_it_back(scene: Scene
     assert scene.a.running == share
 
 
-def test_nothing_moves_while_kafka_answers_neither(scene: Scene) -> None:
+def test_nothing_moves_while_neither_reaches_kafka(scene: Scene) -> None:
     scene.until(lambda: scene.shared)
     moves = scene.a.moves + scene.b.moves
     scene.a.reachability = scene.a.reachability.failed(100.0, "timed out")
     scene.b.reachability = scene.b.reachability.failed(103.0, "timed out")
+    scene.let_both_read()  # each stores its own outage before the time goes on
     for now in (100.0 + LOST_S, 130.0, 500.0):
         scene.now = now
         scene.let_both_read()

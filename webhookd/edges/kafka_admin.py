@@ -5,6 +5,7 @@ for all its steps and raises KafkaUnavailable when that is used up. It works on 
 supports these requests, but neither DescribeTopics nor DeleteGroups.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -24,7 +25,7 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 from confluent_kafka.admin._metadata import ClusterMetadata
 
-from webhookd import clock, logs
+from webhookd import clock
 from webhookd.edges.kafka_consumer import member_config
 from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, describe_topics
 from webhookd.edges.topic_write_rules import topic_write_rules
@@ -68,7 +69,7 @@ DELETION_S: Final = 30.0
 NO_TOPIC: Final = "webhookd-no-topic"
 """Named in metadata requests where only the cluster matters: metadata of one topic costs less than of all."""
 
-_log = logs.get(__name__)
+_library_log = logging.getLogger("librdkafka")
 
 
 class KafkaAdmin:
@@ -155,7 +156,7 @@ class KafkaAdmin:
         """
         budget = _Budget(timeout_s)
         joined = threading.Event()
-        consumer = Consumer(member_config(self._bootstrap_servers, group, protocol), logger=_log)
+        consumer = Consumer(member_config(self._bootstrap_servers, group, protocol), logger=_library_log)
         try:
             consumer.subscribe(list(topics), on_assign=lambda *_: joined.set())
             while not joined.is_set():
@@ -166,7 +167,7 @@ class KafkaAdmin:
             consumer.close()
 
     def _committed_offsets(self, group: str, wanted: list[TopicPartition], budget: "_Budget") -> list[TopicPartition]:
-        consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_log)
+        consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_library_log)
         try:
             return consumer.committed(wanted, timeout=budget.left_s())
         finally:
@@ -214,7 +215,7 @@ class KafkaAdmin:
     def _client(self) -> AdminClient:
         with self._lock:
             if self._admin_client is None:
-                self._admin_client = AdminClient(self._config(), logger=_log)
+                self._admin_client = AdminClient(self._config(), logger=_library_log)
             return self._admin_client
 
     def _config(self) -> dict[str, str | int | float | bool]:

@@ -1,1 +1,1 @@
-"""What the database holds: tables, sessions and one module of queries per noun."""
+"""The database: tables, transactions, and one module of queries for each noun."""

@@ -1,7 +1,7 @@
-"""What happened to subscriptions lately. Every function works inside the caller's transaction.
+"""Recent activity of subscriptions. Every function works inside the caller's transaction.
 
-Successful calls are routine: `recent` shows the newest 20 at most and `purge` keeps no more than those, so a fast
-subscription cannot push its failures out of sight, or fill the disk.
+Successful calls are routine: `recent` returns at most the newest 20, and `purge` keeps no more than those. So a fast
+subscription cannot push its failures out of the list, or fill the disk.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from webhookd.store.tables import ActivityRow, SubscriptionRow
 RECENT = 50
 RECENT_ROUTINE = 20
 PURGE_ROWS = 20_000
-"""Deleted in about a quarter of a second, during which SQLite lets nobody else write."""
+"""Rows deleted in about a quarter of a second, during which SQLite blocks other writers."""
 
 
 def append(session: Session, activities: Sequence[Activity]) -> None:
@@ -32,7 +32,7 @@ def append(session: Session, activities: Sequence[Activity]) -> None:
 def append_to_all(
     session: Session, event: Event, *, reason: str = "", detail: str = "", active_only: bool = False
 ) -> None:
-    """Add one state change to every subscription's log, or to those that their owners have switched on.
+    """Add one state change to the activity of every subscription, or of the active ones only.
 
     `detail` is for people.
     """
@@ -44,9 +44,9 @@ def append_to_all(
     chosen = select(*columns.values()).order_by(SubscriptionRow.id)
     if active_only:
         chosen = chosen.where(SubscriptionRow.active)
-    # Held in the order of their ids, as by everyone else, so that none is deleted between reading and writing.
-    held = chosen.with_for_update(read=True, key_share=True)
-    session.execute(insert(ActivityRow).from_select(list(columns), held))
+    # Locked in the order of their ids, as everywhere, so that none is deleted between reading and writing.
+    locked = chosen.with_for_update(read=True, key_share=True)
+    session.execute(insert(ActivityRow).from_select(list(columns), locked))
 
 
 def recent(session: Session, subscription_id: str) -> list[Activity]:
@@ -58,10 +58,10 @@ def recent(session: Session, subscription_id: str) -> list[Activity]:
 
 
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> int:
-    """Delete what happened before that moment, and successful calls nobody will be shown; answers how many.
+    """Delete events before `older_than`, and successful calls beyond the newest 20; returns how many.
 
-    Not more than `limit` rows at once: a statement that takes too long is cut off by the database, and would be again
-    the next time. As long as the answer is `limit` there is more to purge, in further transactions.
+    At most `limit` rows: the database aborts a statement that takes too long, and would abort it again. As long as
+    the result is `limit` there is more to purge, in further transactions.
     """
     other = aliased(ActivityRow)
     last_shown = (
@@ -73,14 +73,14 @@ def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> in
         .scalar_subquery()
     )
     expired = select(ActivityRow.id).where(ActivityRow.at < older_than)
-    # Each row once: what is both would count against the limit twice.
+    # Each row once: a row in both would count twice against the limit.
     surplus = select(ActivityRow.id).where(
         ActivityRow.routine,
         ActivityRow.at >= older_than,
         ActivityRow.at < last_shown,
     )
-    doomed = union_all(expired, surplus).limit(limit).subquery()
-    result = session.execute(delete(ActivityRow).where(ActivityRow.id.in_(select(doomed.c.id))))
+    selected = union_all(expired, surplus).limit(limit).subquery()
+    result = session.execute(delete(ActivityRow).where(ActivityRow.id.in_(select(selected.c.id))))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 

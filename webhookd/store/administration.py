@@ -1,4 +1,4 @@
-"""The switch that takes webhookd offline. Every function works inside the caller's transaction."""
+"""The row that says whether webhookd is offline or online. Every function works inside the caller's transaction."""
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -10,24 +10,24 @@ from webhookd.store.dialects import DatabaseNow, insert_new
 from webhookd.store.tables import AdministrationRow
 
 ROW = 1
-"""There is one switch; its row is made when it is turned for the first time."""
+"""There is one row; the first change inserts it."""
 
 
-def read(session: Session, *, hold: bool = False) -> Administration:
-    """The switch as it stands; with `hold` it is not turned before this transaction ends."""
+def read(session: Session, *, lock: bool = False) -> Administration:
+    """Offline or online; with `lock` nobody changes it before this transaction ends."""
     age_s = (DatabaseNow() - AdministrationRow.changed_at).label("age_s")
     query = select(AdministrationRow.status, AdministrationRow.offline_message, age_s)
     query = query.where(AdministrationRow.id == ROW)
-    row = session.execute(query.with_for_update(read=True) if hold else query).first()
+    row = session.execute(query.with_for_update(read=True) if lock else query).first()
     if row is None:
         return ONLINE
-    # What nobody wrote through the API must not stop everything.
+    # A value that the API did not write must not stop every subscription.
     status = Availability.OFFLINE if row.status == Availability.OFFLINE else Availability.ONLINE
     return Administration(status=status, offline_message=row.offline_message, age_s=row.age_s)
 
 
 def switch(session: Session, status: Availability, offline_message: str) -> None:
-    """Turn the switch, and say so in every subscription's activity; as it stands already, only the message is new."""
+    """Go offline or online, and add that to every subscription's activity; without a change, only store the message."""
     now = session.scalar(select(DatabaseNow())) or 0.0
     first = {"id": ROW, "status": Availability.ONLINE.value, "offline_message": "", "changed_at": now}
     insert_new(session, AdministrationRow, [first])

@@ -3,7 +3,7 @@
 wait                      bound       what breaks if it is longer
 a connection is made      3 s         the API answers late instead of with 503
 a statement runs          3 s         a lane waits for the activity log
-the server says nothing   4 s         a frozen server (it keeps its sockets open) would hold the caller for ever
+the server is silent      4 s         a frozen server (it keeps its sockets open) would hold the caller for ever
 a free connection         3 s         requests pile up behind a slow database
 SQLite's write lock       5 s         writers take turns; each holds it for milliseconds
 """
@@ -53,8 +53,8 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """A session that commits on exit and rolls back on any error.
 
-        Raises StoreUnavailable when the database is away, too slow, or busy. A commit whose answer was lost may have
-        happened all the same. On SQLite it holds the write lock from the start: keep it short.
+        Raises StoreUnavailable when the database is unreachable, too slow, or busy. A commit whose answer was lost may
+        have happened. On SQLite the transaction holds the write lock from its start: keep it short.
         """
         try:
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
@@ -67,7 +67,7 @@ class Database:
             raise StoreUnavailable(_cause(error)) from error
 
     def ping(self) -> None:
-        """Ask the database for an answer; raises StoreUnavailable."""
+        """Run a trivial statement; raises StoreUnavailable."""
         with self.transaction() as session:
             session.execute(text("SELECT 1"))
 
@@ -102,14 +102,14 @@ def _cause(error: Exception) -> str:
 
 
 def _keep_first_line(context: ExceptionContext) -> None:
-    # The driver writes parameters into the statement, and Postgres shows statement and row from the second line on.
+    # From the second line on, messages show the statement with its parameters, and the row: secrets and bodies.
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None and error.args:
             error.args = (str(error.args[0]).partition("\n")[0], *error.args[1:])
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own transactions begin late and not for reads; SQLAlchemy's "begin" event does it instead.
+    # The driver begins a transaction late, and none for reads; SQLAlchemy's "begin" event begins it instead.
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={int(SQLITE_LOCK_S * 1000)}")
     connection.execute("PRAGMA journal_mode=WAL")
@@ -118,23 +118,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_immediately(connection: Connection) -> None:
-    # A deferred transaction that reads first and writes later fails at once when another one wrote in between.
+    # A deferred transaction that reads, then writes, fails at once when another one has written in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 class BoundedConnection(extensions.connection):
-    """A connection that gives up on a silent server; others in the process (migrations) wait as long as it takes."""
+    """A connection that gives up on a silent server; other connections of the process (migrations) have no bound."""
 
     silence_s: ClassVar[float] = SILENCE_S
 
 
 def _bounded(silence_s: float) -> type[BoundedConnection]:
-    # The driver waits before the constructor is through, so the bound stands in the class.
+    # The driver already waits inside the constructor, so the bound is an attribute of the class.
     return type("BoundedConnection", (BoundedConnection,), {"silence_s": silence_s})
 
 
 def _wait_for_answer(connection: extensions.connection) -> None:
-    """Wait on the socket with a bound: libpq has none for a server that is frozen but still connected."""
+    """Wait for the socket with a bound: libpq has none for a server that is frozen but still connected."""
     timeout_ms = connection.silence_s * 1000 if isinstance(connection, BoundedConnection) else None
     while True:
         state = connection.poll()
@@ -144,4 +144,4 @@ def _wait_for_answer(connection: extensions.connection) -> None:
         answer = select.poll()
         answer.register(connection.fileno(), select.POLLIN if state == extensions.POLL_READ else select.POLLOUT)
         if not answer.poll(timeout_ms):
-            raise psycopg2.OperationalError("the server said nothing in time")
+            raise psycopg2.OperationalError("the server did not answer in time")

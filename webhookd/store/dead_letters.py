@@ -1,4 +1,4 @@
-"""Records put aside with their cause. Every function works inside the caller's transaction."""
+"""Dead letters in the database. Every function works inside the caller's transaction."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from webhookd.store.dialects import insert_new
 from webhookd.store.tables import DeadLetterRow
 
 PURGE_ROWS = 2_000
-"""Deleted in one statement: a dead letter may be a megabyte."""
+"""Rows deleted by one statement: a dead letter may be a megabyte."""
 
 PAGE_BYTES = 8 * 1024 * 1024
-"""A page of larger records than that holds fewer of them, one at least."""
+"""A page ends at this size: it holds fewer dead letters then, but at least one."""
 
 Place = tuple[str, int, int]
 """Topic, partition and offset."""
@@ -28,7 +28,7 @@ _PLACE = (DeadLetterRow.topic, DeadLetterRow.partition, DeadLetterRow.offset)
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """A dead letter, and when it was put aside."""
+    """A dead letter, and when its row was written (seconds since the epoch)."""
 
     dead_letter: DeadLetter
     stored_at: float
@@ -36,33 +36,33 @@ class StoredDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a subscription's dead letters, and whether there are more behind it."""
+    """A page of a subscription's dead letters; `more` says whether another page follows."""
 
     dead_letters: list[StoredDeadLetter]
     more: bool
 
 
 def append(session: Session, dead_letters: Sequence[DeadLetter]) -> None:
-    """Keep these records; one that is already kept (same subscription and position) stays as it is."""
+    """Store these dead letters; a row with the same subscription and position stays as it is."""
     if dead_letters:
         stored_at = clock.wall_clock()
         insert_new(session, DeadLetterRow, [_to_row(dead_letter, stored_at) for dead_letter in dead_letters])
 
 
 def count(session: Session, subscription_id: str) -> int:
-    """How many records of the subscription were put aside and are still kept."""
+    """How many dead letters of the subscription are stored."""
     query = select(func.count()).select_from(DeadLetterRow).where(DeadLetterRow.subscription_id == subscription_id)
     return session.scalar(query) or 0
 
 
 def room(session: Session, subscription_id: str, limit: int) -> int:
-    """How many more records of the subscription may be kept; counts no further than the limit."""
+    """How many more dead letters of the subscription may be stored; counts no further than the limit."""
     kept = select(DeadLetterRow.offset).where(DeadLetterRow.subscription_id == subscription_id).limit(limit)
     return limit - (session.scalar(select(func.count()).select_from(kept.subquery())) or 0)
 
 
 def unknown(session: Session, dead_letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-    """Those of one subscription's dead letters that are not kept yet."""
+    """Those of one subscription's dead letters that are not stored yet."""
     places = [
         (dead_letter.partition.topic, dead_letter.partition.number, dead_letter.offset) for dead_letter in dead_letters
     ]
@@ -74,7 +74,7 @@ def unknown(session: Session, dead_letters: Sequence[DeadLetter]) -> list[DeadLe
 
 
 def page(session: Session, subscription_id: str, *, after: Place | None, limit: int) -> Page:
-    """The dead letters of a subscription behind a position, by topic, partition and offset."""
+    """The dead letters of a subscription after a position, ordered by topic, partition and offset."""
     size = func.coalesce(func.length(DeadLetterRow.value), 0) + func.coalesce(func.length(DeadLetterRow.key), 0)
     sizes = select(*_PLACE, size).where(DeadLetterRow.subscription_id == subscription_id)
     if after is not None:
@@ -98,20 +98,22 @@ def page(session: Session, subscription_id: str, *, after: Place | None, limit: 
 def delete_some(
     session: Session, subscription_id: str, older_than: float | None = None, *, limit: int = PURGE_ROWS
 ) -> int:
-    """Delete dead letters of a subscription, all or those put aside before a moment; at most `limit` at once."""
+    """Delete dead letters of a subscription: all, or those stored before `older_than`; at most `limit` rows."""
     which = select(*_PLACE).where(DeadLetterRow.subscription_id == subscription_id)
     if older_than is not None:
         which = which.where(DeadLetterRow.stored_at < older_than)
-    doomed = DeadLetterRow.subscription_id == subscription_id, tuple_(*_PLACE).in_(which.limit(limit))
-    result = session.execute(delete(DeadLetterRow).where(*doomed))
+    expired = DeadLetterRow.subscription_id == subscription_id, tuple_(*_PLACE).in_(which.limit(limit))
+    result = session.execute(delete(DeadLetterRow).where(*expired))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> int:
-    """Delete what was put aside before that moment, at most `limit` records at once; answers how many."""
+    """Delete what was stored before `older_than`, at most `limit` rows; returns how many it deleted."""
     columns = (DeadLetterRow.subscription_id, *_PLACE)
-    doomed = select(*columns).where(DeadLetterRow.stored_at < older_than).order_by(DeadLetterRow.stored_at).limit(limit)
-    result = session.execute(delete(DeadLetterRow).where(tuple_(*columns).in_(doomed)))
+    expired = (
+        select(*columns).where(DeadLetterRow.stored_at < older_than).order_by(DeadLetterRow.stored_at).limit(limit)
+    )
+    result = session.execute(delete(DeadLetterRow).where(tuple_(*columns).in_(expired)))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 

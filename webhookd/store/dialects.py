@@ -1,4 +1,4 @@
-"""What Postgres and SQLite spell differently."""
+"""SQL that Postgres and SQLite write differently."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 class DatabaseNow(FunctionElement[float]):
-    """Seconds since the epoch by the database's clock: the one that all processes share."""
+    """Seconds since the epoch by the database's clock, which all processes share."""
 
     inherit_cache = True
     type = Float()
@@ -33,19 +33,19 @@ def _sqlite_now(_element: DatabaseNow, _compiler: SQLCompiler, **_kw: Any) -> st
 
 
 def upsert(session: Session, table: type[Table], rows: Rows, *, keys: Sequence[str]) -> None:
-    """Insert the rows; one whose key is already there is overwritten."""
+    """Insert the rows; a row whose key exists is overwritten."""
     statement = _insert(session, table)
     columns = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     session.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=columns), list(rows))
 
 
 def insert_new(session: Session, table: type[Table], rows: Rows) -> None:
-    """Insert the rows; one whose key is already there is left as it is."""
+    """Insert the rows; a row whose key exists stays as it is."""
     session.execute(_insert(session, table).on_conflict_do_nothing(), list(rows))
 
 
 def insert_if_new(session: Session, table: type[Table], row: Mapping[str, Any]) -> bool:
-    """Insert one row; answers whether it was: one whose key is already there is left as it is."""
+    """Insert one row unless its key exists; returns whether it was inserted."""
     result = session.execute(_insert(session, table).on_conflict_do_nothing().values(**row))
     return isinstance(result, CursorResult) and result.rowcount > 0
 

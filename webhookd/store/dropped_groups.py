@@ -1,4 +1,4 @@
-"""Consumer groups of deleted subscriptions, until Kafka has forgotten them. Works inside the caller's transaction."""
+"""Consumer groups of deleted subscriptions, until Kafka has none. Works inside the caller's transaction."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from webhookd.store.tables import DroppedGroupRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DroppedGroup:
-    """A group that is to go; `age_s` is how long ago its subscription was deleted, by the database's clock."""
+    """A group that is to be deleted; `age_s` is how long ago its subscription was deleted, by the database's clock."""
 
     name: str
     age_s: float
@@ -24,12 +24,12 @@ def add(session: Session, name: str) -> None:
 
 
 def waiting(session: Session) -> list[DroppedGroup]:
-    """The groups that are still to go, the oldest first."""
+    """The groups that are still to be deleted, the oldest first."""
     age_s = (DatabaseNow() - DroppedGroupRow.dropped_at).label("age_s")
     rows = session.execute(select(DroppedGroupRow.name, age_s).order_by(DroppedGroupRow.dropped_at))
     return [DroppedGroup(name=row.name, age_s=row.age_s) for row in rows]
 
 
 def remove(session: Session, name: str) -> None:
-    """The group is gone for good."""
+    """The group has been deleted from Kafka."""
     session.execute(delete(DroppedGroupRow).where(DroppedGroupRow.name == name))

@@ -1,9 +1,10 @@
-"""The spells of failure that people were told of. Every function works inside the caller's transaction.
+"""Incidents in the database. Every function works inside the caller's transaction.
 
-What is read here is locked until the transaction ends, so that of several processes one decides at a time.
+What is read here is locked until the transaction ends: of several processes, one decides at a time.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
@@ -16,30 +17,35 @@ DUE_KEYS = 100
 
 
 def lock(session: Session, keys: Iterable[str]) -> dict[str, Incident]:
-    """The spells of these keys, as far as there are any."""
+    """The incidents with these keys, as far as they exist."""
     return _locked(session, IncidentRow.subject_key.in_(sorted(set(keys))))
 
 
 def lock_prefix(session: Session, prefix: str) -> dict[str, Incident]:
-    """The spells whose keys begin so."""
+    """The incidents whose keys begin with the prefix."""
     return _locked(session, IncidentRow.subject_key.startswith(prefix, autoescape=True))
 
 
 def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
-    """Keys of the spells to look at because time has passed: somebody may be reminded, or it is long over."""
-    lasting = and_(IncidentRow.ended_at == 0, IncidentRow.speak_at <= now)
-    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.told, IncidentRow.ended_at <= now - FLAP_WINDOW_S)
-    forgotten = and_(IncidentRow.ended_at > 0, IncidentRow.told, IncidentRow.ended_at <= now - FORGET_UNKNOWN_AFTER_S)
+    """Keys of incidents to check because time has passed: a reminder may be due, or the incident is long over."""
+    lasting = and_(IncidentRow.ended_at == 0, IncidentRow.next_mail_at <= now)
+    over = and_(IncidentRow.ended_at > 0, ~IncidentRow.owner_notified, IncidentRow.ended_at <= now - FLAP_WINDOW_S)
+    forgotten = and_(
+        IncidentRow.ended_at > 0, IncidentRow.owner_notified, IncidentRow.ended_at <= now - FORGET_UNKNOWN_AFTER_S
+    )
     query = (
-        select(IncidentRow.subject_key).where(or_(lasting, over, forgotten)).order_by(IncidentRow.speak_at).limit(limit)
+        select(IncidentRow.subject_key)
+        .where(or_(lasting, over, forgotten))
+        .order_by(IncidentRow.next_mail_at)
+        .limit(limit)
     )
     return list(session.scalars(query))
 
 
 def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, Incident | None]) -> set[str]:
-    """Write what became of the spells, None for none; answers the keys that another process was quicker with.
+    """Store the incidents, delete where `after` is None; returns the keys that another process inserted first.
 
-    `before` are those that were locked. Of two processes that begin the same spell, one does.
+    `before` holds the locked ones. Of two processes that begin the same incident, one succeeds.
     """
     late = set()
     for key in sorted(after):
@@ -49,23 +55,10 @@ def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, I
         if incident is None:
             session.execute(delete(IncidentRow).where(IncidentRow.subject_key == key))
         elif key in before:
-            upsert(session, IncidentRow, [_row(key, incident)], keys=["subject_key"])
-        elif not insert_if_new(session, IncidentRow, _row(key, incident)):
+            upsert(session, IncidentRow, [{"subject_key": key, **asdict(incident)}], keys=["subject_key"])
+        elif not insert_if_new(session, IncidentRow, {"subject_key": key, **asdict(incident)}):
             late.add(key)
     return late
-
-
-def _row(key: str, incident: Incident) -> dict[str, object]:
-    return {
-        "subject_key": key,
-        "began_at": incident.began_at,
-        "ended_at": incident.ended_at,
-        "told": incident.owner_notified,
-        "mails": incident.mails,
-        "speak_at": incident.next_mail_at,
-        "untold_ranges": incident.unreported_ranges,
-        "untold_records": incident.unreported_records,
-    }
 
 
 def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]:
@@ -74,11 +67,11 @@ def _locked(session: Session, which: ColumnElement[bool]) -> dict[str, Incident]
         row.subject_key: Incident(
             began_at=row.began_at,
             ended_at=row.ended_at,
-            owner_notified=row.told,
+            owner_notified=row.owner_notified,
             mails=row.mails,
-            next_mail_at=row.speak_at,
-            unreported_ranges=row.untold_ranges,
-            unreported_records=row.untold_records,
+            next_mail_at=row.next_mail_at,
+            unreported_ranges=row.unreported_ranges,
+            unreported_records=row.unreported_records,
         )
         for row in rows
     }

@@ -1,4 +1,4 @@
-"""Which Kafka cluster this database is about. Every function works inside the caller's transaction.
+"""The id of the Kafka cluster that this database belongs to. Every function works inside the caller's transaction.
 
 The first process that reaches Kafka writes the cluster's id; every other one must find the same. An operator who
 changes the cluster on purpose forgets it (`webhookd cluster --forget`), and the next process to start writes the new
@@ -16,12 +16,12 @@ ROW = 1
 
 
 def recorded(session: Session) -> str | None:
-    """The id that was written; None before the first process has reached Kafka."""
+    """The stored id; None before the first process has reached Kafka."""
     return session.scalar(select(KafkaClusterRow.cluster_id).where(KafkaClusterRow.id == ROW))
 
 
 def record(session: Session, cluster_id: str) -> str:
-    """Write this id unless there is one; returns the one that counts."""
+    """Store this id unless there is one; returns the stored one."""
     known = recorded(session)
     if known is not None:
         return known
@@ -31,13 +31,13 @@ def record(session: Session, cluster_id: str) -> str:
 
 
 def forget(session: Session) -> None:
-    """Let the next process that reaches Kafka write its cluster's id."""
+    """Delete the stored id; the next process that reaches Kafka stores its cluster's id."""
     session.execute(delete(KafkaClusterRow).where(KafkaClusterRow.id == ROW))
 
 
 def mismatch(found: str, expected: str) -> str:
-    """What to tell the operator: both clusters by their ids, and the way out."""
+    """The error text for the operator: both cluster ids, and the command that changes the stored one."""
     return (
-        f"the brokers are Kafka cluster {found or '(without an id)'}, the database is about cluster {expected}; "
-        "`webhookd cluster --forget` lets it be about another one"
+        f"the brokers are Kafka cluster {found or '(without an id)'}, the database belongs to cluster {expected}; "
+        "`webhookd cluster --forget` lets it belong to another one"
     )

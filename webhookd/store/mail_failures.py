@@ -1,7 +1,7 @@
-"""Addresses that alerts do not get to. Every function works inside the caller's transaction.
+"""Addresses that did not get their newest mail. Every function works inside the caller's transaction.
 
-A row begins with the first mail that an address did not take, and ends with the next one that it does, with the
-address (a subscription that is changed or deleted), or when it is as old as alerts are kept.
+A row is inserted with the first mail that an address does not take. It is deleted with the next mail that it takes,
+with the address (its subscription is changed or deleted), or when it is as old as mails are kept.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -18,17 +18,17 @@ OPERATORS = ""
 """The owner of the operators' addresses."""
 
 RECIPIENT_CHARACTERS = 320
-"""Of an address; a longer one is none, and was stored before that was refused."""
+"""The longest address; longer ones were stored before the API refused them."""
 
 LATE_S = 3600.0
-"""A mail that waits for its recipient for longer counts as not delivered: a server that is busy takes it before."""
+"""A mail that waits for longer counts as not delivered; a mail server that is only busy takes it sooner."""
 
 LOST = (MailResult.REFUSED.value, MailResult.GIVEN_UP.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailFailure:
-    """An address and why its newest mail is not there; `since` is when the first of these mails was tried."""
+    """An address and why its newest mail did not arrive; `since` is the first try of the first such mail."""
 
     recipient: str
     fate: MailResult
@@ -39,7 +39,7 @@ class MailFailure:
 
 
 def note(session: Session, owner: str, settlements: Iterable[RecipientResult], now: float) -> None:
-    """Write down what became of a mail for each recipient."""
+    """Store the result of a mail for each recipient."""
     for item in settlements:
         recipient = _key(item.recipient)
         where = and_(MailFailureRow.owner == owner, MailFailureRow.recipient == recipient)
@@ -50,7 +50,7 @@ def note(session: Session, owner: str, settlements: Iterable[RecipientResult], n
             row = {
                 "owner": owner,
                 "recipient": recipient,
-                "fate": item.result.value,
+                "result": item.result.value,
                 "detail": item.detail,
                 "mails": (before.mails if before else 0) + (item.result.value in LOST),
                 "since": before.since if before else now,
@@ -65,7 +65,7 @@ def read(session: Session, owner: str, recipients: Sequence[str]) -> list[MailFa
     found = {
         row.recipient: MailFailure(
             recipient=row.recipient,
-            fate=MailResult(row.fate),
+            fate=MailResult(row.result),
             detail=row.detail,
             mails=row.mails,
             since=row.since,
@@ -77,30 +77,30 @@ def read(session: Session, owner: str, recipients: Sequence[str]) -> list[MailFa
 
 
 def count(session: Session, now: float) -> int:
-    """How many addresses alerts do not get to, those of subscriptions and of operators."""
+    """How many addresses of subscriptions and operators do not get their mails."""
     return session.scalar(select(func.count()).select_from(MailFailureRow).where(_undelivered(now))) or 0
 
 
 def operators_missed(session: Session, now: float) -> int:
-    """How many addresses of operators mails do not get to."""
+    """How many addresses of operators do not get their mails."""
     ours = and_(MailFailureRow.owner == OPERATORS, _undelivered(now))
     return session.scalar(select(func.count()).select_from(MailFailureRow).where(ours)) or 0
 
 
 def keep(session: Session, owner: str, recipients: Collection[str]) -> None:
-    """Forget the addresses of an owner that are not among these."""
+    """Delete the addresses of an owner that are not among these."""
     gone = MailFailureRow.recipient.not_in([_key(recipient) for recipient in recipients])
     session.execute(delete(MailFailureRow).where(MailFailureRow.owner == owner, gone))
 
 
 def purge(session: Session, older_than: float) -> None:
-    """Forget what nobody has been told of since that moment."""
+    """Delete what was last updated before `older_than`."""
     session.execute(delete(MailFailureRow).where(MailFailureRow.at < older_than))
 
 
 def _undelivered(now: float) -> ColumnElement[bool]:
-    late = and_(MailFailureRow.fate == MailResult.LATER.value, MailFailureRow.since < now - LATE_S)
-    return or_(MailFailureRow.fate.in_(LOST), late)
+    late = and_(MailFailureRow.result == MailResult.LATER.value, MailFailureRow.since < now - LATE_S)
+    return or_(MailFailureRow.result.in_(LOST), late)
 
 
 def _key(recipient: str) -> str:

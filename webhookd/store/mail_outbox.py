@@ -1,10 +1,10 @@
 """The outbox of mails. Every function works inside the caller's transaction.
 
-    add        with what caused it, in one transaction: a crash loses neither
-    claim      puts the next try off before this one is made, so that no two processes are at one mail
-    settle     each recipient apart: who has it, or never will, is left out of the next try; with nobody left it is over
-    later      nobody could be tried: the same again, at growing intervals
-    give_up    it is not tried again
+    add        in one transaction with its cause: a crash loses neither
+    claim      postpones the next try before this one is made, so that two processes do not send the same mail
+    settle     stores the result of each recipient; the next try is for those who may still get the mail
+    later      no recipient could be tried: another try for all, at growing intervals
+    give_up    no further try
 
 A process that dies between sending and `settle` repeats the mail after CLAIM_S, with the same Message-ID.
 """
@@ -25,7 +25,7 @@ from webhookd.store.dialects import insert_if_new
 from webhookd.store.tables import MailRow, SubscriptionRow
 
 CLAIM_S = 300.0
-"""Longer than any try takes (edges/mailer.py)."""
+"""Seconds; longer than any try takes (edges/mailer.py)."""
 
 FIRST_WAIT_S = 15.0
 LONGEST_WAIT_S = 300.0
@@ -36,9 +36,9 @@ PURGE_ROWS = 5000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedMail:
-    """A mail that is this process' to send now; `tries` counts this one.
+    """A mail that this process sends now; `tries` includes this one.
 
-    `owner` is the subscription that it is about, empty when it is for the operators.
+    `owner` is the subscription that the mail is about, empty for a mail to the operators.
     """
 
     id: int
@@ -48,14 +48,14 @@ class ClaimedMail:
 
 
 def add(session: Session, alerts: Iterable[Alert], *, sent_at: float | None = None) -> None:
-    """Put mails into the outbox, due at once, or as sent already; those for nobody are left out."""
+    """Add mails to the outbox, due at once or as already sent; mails without recipients are left out."""
     for alert in alerts:
         if alert.mail.recipients:
             insert_if_new(session, MailRow, _to_row(alert, sent_at))
 
 
 def claim(session: Session, now: float) -> ClaimedMail | None:
-    """The mail that has been due for longest, if there is one that no other process is at."""
+    """The mail that has been due for longest and that no other process is sending; None when there is none."""
     query = (
         select(MailRow)
         .where(MailRow.next_try_at <= now)
@@ -72,8 +72,8 @@ def claim(session: Session, now: float) -> ClaimedMail | None:
 
 
 def settle(session: Session, claimed: ClaimedMail, settlements: Sequence[RecipientResult], now: float) -> None:
-    """Write down what a try came to; the next one is for those who may get it later."""
-    mail_failures.note(session, claimed.owner, _of_concern(session, claimed.owner, settlements), now)
+    """Store the result of a try; the next one is for the recipients who may still get the mail."""
+    mail_failures.note(session, claimed.owner, _still_addressed(session, claimed.owner, settlements), now)
     left = remaining_recipients(settlements)
     changes: dict[str, Any] = {"recipients": list(left)}
     if any(item.result is MailResult.DELIVERED for item in settlements):
@@ -82,49 +82,49 @@ def settle(session: Session, claimed: ClaimedMail, settlements: Sequence[Recipie
 
 
 def later(session: Session, claimed: ClaimedMail, now: float) -> None:
-    """Nobody could be tried; it is to be tried again as it is."""
+    """No recipient could be tried; another try for all of them follows."""
     _update(session, claimed, next_try_at=now + wait_s(claimed.tries))
 
 
 def give_up(session: Session, claimed: ClaimedMail, detail: str, now: float) -> None:
-    """It is not tried again; who has not got it never will."""
+    """No further try; the recipients that are left do not get the mail."""
     given_up = [
         RecipientResult(recipient=recipient, result=MailResult.GIVEN_UP, detail=detail)
         for recipient in claimed.mail.recipients
     ]
-    mail_failures.note(session, claimed.owner, _of_concern(session, claimed.owner, given_up), now)
+    mail_failures.note(session, claimed.owner, _still_addressed(session, claimed.owner, given_up), now)
     _update(session, claimed, next_try_at=None)
 
 
 def wait_s(tries: int) -> float:
-    """How long after so many tries of one mail the next one is made."""
+    """Seconds from this try of a mail to the next one."""
     return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(tries - 1, 10))
 
 
 def owner_of(subject_key: str) -> str:
-    """The subscription that a key is about; empty for what is the operators'."""
+    """The subscription that a key is about; empty for a mail to the operators."""
     kind, _, name = subject_key.partition(":")
     return mail_failures.OPERATORS if kind == "fault" else name
 
 
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> None:
-    """Delete what was settled, one way or the other, and made before that moment."""
+    """Delete mails that are sent or given up, and were created before `older_than`."""
     settled: ColumnElement[bool] = and_(MailRow.next_try_at.is_(None), MailRow.created_at < older_than)
-    doomed = select(MailRow.id).where(settled).limit(limit)
-    session.execute(delete(MailRow).where(MailRow.id.in_(doomed)))
+    expired = select(MailRow.id).where(settled).limit(limit)
+    session.execute(delete(MailRow).where(MailRow.id.in_(expired)))
 
 
 def recipients(session: Session, ids: Sequence[str]) -> dict[str, AlertRecipient]:
-    """Whom alerts about these subscriptions are for; the deleted are absent, an unusable one may have no address."""
+    """The alert recipients of these subscriptions; deleted ones are absent, unusable ones may have no address."""
     loaded = subscriptions.load(session, ids)
     return {
-        id_: recipient(found) if isinstance(found, Subscription) else _salvaged(session, id_)
+        id_: recipient(found) if isinstance(found, Subscription) else _readable_part(session, id_)
         for id_, found in loaded.items()
     }
 
 
 def recipient(subscription: Subscription) -> AlertRecipient:
-    """Whom alerts about a subscription are for."""
+    """The alert recipient of a subscription."""
     return AlertRecipient(
         id=subscription.id,
         name=subscription.name,
@@ -135,20 +135,20 @@ def recipient(subscription: Subscription) -> AlertRecipient:
     )
 
 
-def _salvaged(session: Session, id_: str) -> AlertRecipient:
-    """What can still be read of a damaged row: its owner has to hear of it more than anybody."""
-    outline = subscriptions.summary(session, id_)
+def _readable_part(session: Session, id_: str) -> AlertRecipient:
+    """What can still be read of a damaged row: its owner must get the alert about it."""
+    summary = subscriptions.summary(session, id_)
     return AlertRecipient(
         id=id_,
-        name=outline.name or id_,
+        name=summary.name or id_,
         emails=_stored_emails(session, id_),
-        active=outline.active,
+        active=summary.active,
         on_exhausted=OnExhausted.PAUSE,
     )
 
 
 def _stored_emails(session: Session, id_: str) -> tuple[str, ...]:
-    """None for a subscription that is deleted, or damaged here."""
+    """Empty for a subscription that is deleted, or whose addresses are damaged."""
     try:
         stored = session.scalar(select(SubscriptionRow.alert_emails).where(SubscriptionRow.id == id_))
     except ValueError:
@@ -157,8 +157,8 @@ def _stored_emails(session: Session, id_: str) -> tuple[str, ...]:
     return tuple(email for email in emails if isinstance(email, str))
 
 
-def _of_concern(session: Session, owner: str, settlements: Sequence[RecipientResult]) -> list[RecipientResult]:
-    """Those that are still addresses of their owner, which may have been changed or deleted since."""
+def _still_addressed(session: Session, owner: str, settlements: Sequence[RecipientResult]) -> list[RecipientResult]:
+    """Results for current addresses only: the subscription may have been changed or deleted since."""
     if owner == mail_failures.OPERATORS:
         return list(settlements)
     emails = _stored_emails(session, owner)

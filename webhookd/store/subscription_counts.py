@@ -1,4 +1,4 @@
-"""How many subscriptions are in which state. One query, inside the caller's transaction."""
+"""The number of subscriptions in each state. One query, inside the caller's transaction."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from webhookd.flow.status.subscription_status import Health
 from webhookd.store.tables import SubscriptionRow, SubscriptionStatusRow
 
 OWNER = "owner"
-"""Why a subscription is inactive that its owner switched off."""
+"""The reason of an inactive subscription that its owner has switched off."""
 
 STARTS_WITHIN_S = 60.0
-"""An ingest process has begun with a new or changed subscription by then: it reads the rows about once a second."""
+"""Seconds; by then an ingest process runs a new or changed subscription: it reads the rows about once a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ NONE = Counts()
 
 
 def count(session: Session, switch: Administration) -> Counts:
-    """The states as ingest last wrote them; while webhookd is offline what is switched on is inactive too."""
+    """The states as ingest last wrote them; while webhookd is offline, every subscription is inactive."""
     late = and_(
         func.coalesce(SubscriptionStatusRow.version, -1).not_in(
             [0, SubscriptionRow.version]
@@ -78,9 +78,8 @@ def count(session: Session, switch: Administration) -> Counts:
             unhealthy[reason] += number
             states["circuit_open"] += number * (delivery == DeliveryState.CIRCUIT_OPEN)
         else:
-            states["failing" if delivery in {DeliveryState.FAILING, DeliveryState.CIRCUIT_OPEN} else "healthy"] += (
-                number
-            )
+            failing = delivery in {DeliveryState.FAILING, DeliveryState.CIRCUIT_OPEN}
+            states["failing" if failing else "healthy"] += number
     return Counts(
         **states,
         unhealthy=unhealthy.total(),

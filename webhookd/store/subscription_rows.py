@@ -1,4 +1,4 @@
-"""Between a subscription and its row; a row that was damaged says what is wrong with it."""
+"""Maps a subscription to its row and back; a damaged row raises an error that names the column."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -23,7 +23,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def to_row(subscription: Subscription) -> dict[str, Any]:
-    """The columns that the subscription is stored in, `changed_at` apart."""
+    """The row of the subscription, without `changed_at`."""
     return {
         "id": subscription.id,
         "version": subscription.version,
@@ -69,7 +69,7 @@ def _source_document(source: Source) -> dict[str, Any]:
         "topic": source.topic,
         "jmes_filters": list(source.jmes_filters),
         "start": source.start.value,
-        # JSON knows only text as a key.
+        # JSON objects have only text keys.
         "start_offsets": {str(partition): offset for partition, offset in source.start_offsets.items()},
         "topic_id": source.topic_id,
     }
@@ -80,7 +80,7 @@ def _sources(value: object) -> tuple[Source, ...]:
         raise UnusableSubscription("sources: not a list of topics")
     sources = tuple(_source(item) for item in value)
     if len({source.topic for source in sources}) != len(sources):
-        raise UnusableSubscription("sources: a topic stands there twice")
+        raise UnusableSubscription("sources: a topic is listed twice")
     return sources
 
 
@@ -130,7 +130,7 @@ def _choice(row: Mapping[str, Any], column: str, choices: type[Choice]) -> Choic
 def _text(row: Mapping[str, Any], column: str, *, within: str = "") -> str:
     value = row.get(column)
     if not isinstance(value, str) or not value:
-        raise UnusableSubscription(f"{within}{column}: not a text")
+        raise UnusableSubscription(f"{within}{column}: not text or empty")
     return value
 
 

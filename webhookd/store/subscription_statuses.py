@@ -1,4 +1,4 @@
-"""How subscriptions are doing, as ingest last wrote it. Every function works inside the caller's transaction."""
+"""Statuses of subscriptions, as ingest last wrote them. Every function works inside the caller's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,22 +16,22 @@ from webhookd.store.tables import SubscriptionStatusRow
 
 
 def write(session: Session, statuses: Sequence[SubscriptionStatus]) -> None:
-    """Overwrite these conditions; those of deleted subscriptions are left out."""
+    """Overwrite these statuses; those of deleted subscriptions are left out."""
     existing = lock_existing(session, [status.subscription_id for status in statuses])
     latest = {status.subscription_id: status for status in statuses if status.subscription_id in existing}
     if latest:
-        # In one order, so that two writers wait for each other and never in a circle.
+        # Always in the same order, so that two writers cannot deadlock.
         rows = [_to_row(latest[id_]) for id_ in sorted(latest)]
         upsert(session, SubscriptionStatusRow, rows, keys=["subscription_id"])
 
 
 def read(session: Session, subscription_id: str) -> SubscriptionStatus | None:
-    """The subscription's condition; None as long as ingest has not written one."""
+    """The subscription's status; None as long as ingest has not written one."""
     return read_all(session, [subscription_id]).get(subscription_id)
 
 
 def read_all(session: Session, ids: Sequence[str]) -> dict[str, SubscriptionStatus]:
-    """The conditions of these subscriptions, as far as ingest has written them."""
+    """The statuses of these subscriptions, as far as ingest has written them."""
     rows = session.scalars(select(SubscriptionStatusRow).where(SubscriptionStatusRow.subscription_id.in_(ids)))
     return {row.subscription_id: _from_row(row) for row in rows}
 
@@ -55,7 +55,7 @@ def _from_row(row: SubscriptionStatusRow) -> SubscriptionStatus:
         last_filter_error=row.last_filter_error,
         dead_lettered=row.dead_lettered,
         version=row.version,
-        delivered_since_change=row.proven,
+        version_delivered=row.version_delivered,
     )
 
 
@@ -90,5 +90,5 @@ def _to_row(status: SubscriptionStatus) -> dict[str, Any]:
         "last_filter_error": status.last_filter_error,
         "dead_lettered": status.dead_lettered,
         "version": status.version,
-        "proven": status.delivered_since_change,
+        "version_delivered": status.version_delivered,
     }

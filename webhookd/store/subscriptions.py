@@ -18,14 +18,14 @@ from webhookd.store.subscription_rows import from_row, to_row
 from webhookd.store.tables import SubscriptionRow
 
 Loaded = Subscription | UnusableSubscription
-"""A subscription, or why its row cannot be one."""
+"""A subscription, or the reason why its row cannot be used."""
 
 _TABLE = SubscriptionRow.__table__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionSummary:
-    """What can be said of a subscription even when its configuration cannot be used."""
+    """The columns of a subscription that can be read even when its configuration cannot be used."""
 
     id: str
     version: int
@@ -36,18 +36,18 @@ class SubscriptionSummary:
 
 
 def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
-    """Every subscription's id and version (or of these only): what a process compares with what it knows."""
+    """Id and version of every subscription, or of these only; processes compare them with what they run."""
     query = select(SubscriptionRow.id, SubscriptionRow.version)
     rows = session.execute(query if ids is None else query.where(SubscriptionRow.id.in_(ids)))
     return {row.id: row.version for row in rows}
 
 
 def load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
-    """The subscriptions with these ids; one that is gone is absent, one that cannot be used says why."""
+    """The subscriptions with these ids; a deleted one is absent, an unusable one is its error."""
     try:
         return _load(session, ids)
     except ValueError:
-        # One row holds JSON that is none; it must not take the others with it.
+        # A column of one row is not JSON; the other rows must still be loaded.
         return {id_: found for id_ in ids for found in [_load_alone(session, id_)] if found is not None}
 
 
@@ -63,17 +63,17 @@ def find(session: Session, id_: str) -> Subscription:
 
 
 def summary(session: Session, id_: str) -> SubscriptionSummary:
-    """What is known of a subscription whether or not it can be used; raises NotFound."""
-    row = session.execute(_outlines().where(SubscriptionRow.id == id_)).first()
+    """The summary of a subscription, usable or not; raises NotFound."""
+    row = session.execute(_summary_query().where(SubscriptionRow.id == id_)).first()
     if row is None:
         raise NotFound(f"there is no subscription {id_}")
-    return _outline(row)
+    return _summary_of(row)
 
 
 def summaries(session: Session, *, after: str = "", limit: int) -> list[SubscriptionSummary]:
     """Up to `limit` subscriptions whose ids follow `after`, usable or not, in the order of their ids."""
-    query = _outlines().where(SubscriptionRow.id > after).order_by(SubscriptionRow.id).limit(limit)
-    return [_outline(row) for row in session.execute(query)]
+    query = _summary_query().where(SubscriptionRow.id > after).order_by(SubscriptionRow.id).limit(limit)
+    return [_summary_of(row) for row in session.execute(query)]
 
 
 def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Loaded]]:
@@ -108,9 +108,9 @@ def replace(session: Session, subscription: Subscription) -> None:
 
 
 def deactivate(session: Session, subscription: Subscription, reason: str) -> bool:
-    """Switch this version of a subscription off, for a reason of webhookd's own; answers whether that happened.
+    """Deactivate this version of a subscription for a reason of webhookd's own; returns whether it did.
 
-    It does not when it was changed or deleted meanwhile: then its owner has had the last word.
+    It does not when the subscription was changed or deleted meanwhile: the owner's change wins.
     """
     statement = (
         update(SubscriptionRow)
@@ -121,15 +121,15 @@ def deactivate(session: Session, subscription: Subscription, reason: str) -> boo
 
 
 def delete(session: Session, id_: str) -> None:
-    """Remove a subscription with its condition and activity; its dead letters stay. Raises NotFound."""
+    """Delete a subscription with its status and activity; its dead letters stay. Raises NotFound."""
     if _count(session.execute(delete_from(SubscriptionRow).where(SubscriptionRow.id == id_))) == 0:
         raise NotFound(f"there is no subscription {id_}")
 
 
 def lock_existing(session: Session, ids: Sequence[str]) -> set[str]:
-    """Which of these subscriptions exist; none of those is deleted before this transaction ends.
+    """Which of these subscriptions exist; they cannot be deleted before this transaction ends.
 
-    Rows that point at a subscription are written under this hold: a worker's report may arrive after the deletion.
+    Rows that refer to a subscription are written under this lock: a worker's report may arrive after the deletion.
     """
     query = select(SubscriptionRow.id).where(SubscriptionRow.id.in_(sorted(set(ids)))).order_by(SubscriptionRow.id)
     return set(session.scalars(query.with_for_update(read=True, key_share=True)))
@@ -156,7 +156,7 @@ def _usable(row: dict[Any, Any]) -> Loaded:
         return error
 
 
-def _outline(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
+def _summary_of(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
     return SubscriptionSummary(
         id=row.id,
         version=row.version,
@@ -167,7 +167,7 @@ def _outline(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
     )
 
 
-def _outlines() -> Select[str, int, str, bool, str, str]:
+def _summary_query() -> Select[str, int, str, bool, str, str]:
     return select(
         SubscriptionRow.id,
         SubscriptionRow.version,

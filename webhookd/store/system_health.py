@@ -1,6 +1,6 @@
-"""What the ingest processes see of the system: faults, and how they are themselves. Inside the caller's transaction.
+"""System faults that ingest processes detect, and their load. Every function works inside the caller's transaction.
 
-Ages are told by the database's clock: a process that died is not heard of any more, and its faults with it.
+Ages are by the database's clock. The rows of a process that died expire after FRESH_S.
 """
 
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from webhookd.store.dialects import DatabaseNow, upsert
 from webhookd.store.tables import FaultRow, IngestLoadRow
 
 FRESH_S = 30.0
-"""What was not said again for so long is a dead process' word."""
+"""A row that was not written again for so long belongs to a dead process, and does not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenFault:
-    """A fault and who sees it."""
+    """A fault, and the ingest process that detects it."""
 
     fault: SystemFault
     member_id: str
@@ -27,9 +27,9 @@ class SeenFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestLoad:
-    """How many deliveries a process has in flight, and how long the oldest has had no answer; 0 without any.
+    """Deliveries in flight in a process, and the age of the oldest without a report (seconds, 0 without any).
 
-    `longest_iteration_s` is how long the ingest loop was busy with one iteration, at most, in the last minute.
+    `longest_iteration_s` is the longest iteration of the ingest loop in the last minute, in seconds.
     """
 
     deliveries_in_flight: int
@@ -38,7 +38,7 @@ class IngestLoad:
 
 
 def report(session: Session, member_id: str, faults: Iterable[SystemFault]) -> None:
-    """Say which faults this process sees now; those it said before and does not see any more are gone."""
+    """Store the faults that this process detects now; those it stored before and does not detect are deleted."""
     now = session.scalar(select(DatabaseNow()))
     rows = [
         {"code": f.code, "member_id": member_id, "detail": f.detail, "since": f.since, "seen_at": now} for f in faults
@@ -50,19 +50,19 @@ def report(session: Session, member_id: str, faults: Iterable[SystemFault]) -> N
 
 
 def heartbeat(session: Session, member_id: str, ingest_load: IngestLoad) -> None:
-    """Say how this process is."""
+    """Store the load of this process."""
     row = {
         "member_id": member_id,
         "deliveries_in_flight": ingest_load.deliveries_in_flight,
         "oldest_unanswered_s": ingest_load.oldest_unanswered_s,
-        "longest_turn_s": ingest_load.longest_iteration_s,
+        "longest_iteration_s": ingest_load.longest_iteration_s,
         "seen_at": session.scalar(select(DatabaseNow())),
     }
     upsert(session, IngestLoadRow, [row], keys=["member_id"])
 
 
 def faults(session: Session) -> list[SeenFault]:
-    """Every fault that a live process sees, by code and process."""
+    """Every fault that a live process detects, ordered by code and process."""
     fresh = FaultRow.seen_at >= DatabaseNow() - FRESH_S
     rows = session.scalars(select(FaultRow).where(fresh).order_by(FaultRow.code, FaultRow.member_id))
     return [
@@ -72,7 +72,7 @@ def faults(session: Session) -> list[SeenFault]:
 
 
 def ingest_load(session: Session) -> IngestLoad | None:
-    """All live processes taken together; None when there is none."""
+    """The load of all live processes together; None when there is none."""
     fresh = IngestLoadRow.seen_at >= DatabaseNow() - FRESH_S
     rows = session.scalars(select(IngestLoadRow).where(fresh)).all()
     if not rows:
@@ -80,17 +80,17 @@ def ingest_load(session: Session) -> IngestLoad | None:
     return IngestLoad(
         deliveries_in_flight=sum(row.deliveries_in_flight for row in rows),
         oldest_unanswered_s=max(row.oldest_unanswered_s for row in rows),
-        longest_iteration_s=max(row.longest_turn_s for row in rows),
+        longest_iteration_s=max(row.longest_iteration_s for row in rows),
     )
 
 
 def leave(session: Session, member_id: str) -> None:
-    """This process stops, and says nothing any more."""
+    """Delete the rows of this process, which stops."""
     session.execute(delete(FaultRow).where(FaultRow.member_id == member_id))
     session.execute(delete(IngestLoadRow).where(IngestLoadRow.member_id == member_id))
 
 
 def forget(session: Session) -> None:
-    """Remove what dead processes have said."""
+    """Delete the rows of dead processes."""
     for table in (FaultRow, IngestLoadRow):
         session.execute(delete(table).where(table.seen_at < DatabaseNow() - 10 * FRESH_S))

@@ -1,7 +1,7 @@
 """The tables, as the migrations build them on Postgres and on SQLite.
 
-Times are seconds since the epoch, as floats. What an endpoint answered or a record held can be any text, so the two
-column types here replace what Postgres cannot store (NUL characters, lone surrogates) instead of failing on it.
+Times are seconds since the epoch, as floats. Answers of endpoints and values of records can be any text, so the two
+column types here replace what Postgres cannot store (NUL characters, lone surrogates) instead of raising an error.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 Json = Any
-"""What the json module can write."""
+"""Any document that the json module can write."""
 
 
 def storable(text: str) -> str:
@@ -57,11 +57,11 @@ class AnyJson(TypeDecorator[Json]):
 
 
 class Table(DeclarativeBase):
-    """What every table shares: the metadata that the migrations are compared with."""
+    """Base class of the tables; its metadata is what the migrations are compared with."""
 
 
 class SubscriptionRow(Table):
-    """One subscription; `version` grows with every change and is what processes compare."""
+    """One subscription; `version` grows by one with every change, and processes compare it."""
 
     __tablename__ = "subscriptions"
 
@@ -85,9 +85,9 @@ class SubscriptionRow(Table):
 
 
 class SubscriptionStatusRow(Table):
-    """How a subscription is doing; one row each, written by the ingest process that owns it."""
+    """The status of a subscription; one row each, written by the ingest process that runs it."""
 
-    __tablename__ = "conditions"
+    __tablename__ = "subscription_statuses"
 
     subscription_id: Mapped[str] = mapped_column(
         ForeignKey("subscriptions.id", ondelete="CASCADE"),
@@ -110,11 +110,11 @@ class SubscriptionStatusRow(Table):
     last_filter_error: Mapped[str] = mapped_column(AnyText)
     dead_lettered: Mapped[int] = mapped_column(BigInteger)
     version: Mapped[int] = mapped_column(Integer)
-    proven: Mapped[bool] = mapped_column(Boolean)
+    version_delivered: Mapped[bool] = mapped_column(Boolean)
 
 
 class ActivityRow(Table):
-    """One event; `routine` marks successful calls, of which only the newest are ever shown."""
+    """One event; `routine` marks successful calls, of which only the newest are shown and kept."""
 
     __tablename__ = "activity"
     __table_args__ = (
@@ -122,7 +122,7 @@ class ActivityRow(Table):
         Index("ix_activity_at", "at"),
     )
 
-    # SQLite counts up by itself only for a column it calls INTEGER.
+    # SQLite generates ids only for a column of type INTEGER.
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     subscription_id: Mapped[str] = mapped_column(ForeignKey("subscriptions.id", ondelete="CASCADE"))
     at: Mapped[float] = mapped_column(Float)
@@ -140,7 +140,7 @@ class ActivityRow(Table):
 
 
 class DeadLetterRow(Table):
-    """A record put aside; outlives its subscription, so it points at none."""
+    """A dead letter. It outlives its subscription, so it has no foreign key to it."""
 
     __tablename__ = "dead_letters"
 
@@ -162,19 +162,20 @@ class DeadLetterRow(Table):
 class IngestMemberRow(Table):
     """One ingest process and its last heartbeat, by the database's clock.
 
-    `reads`: it takes a share of the subscriptions; `contact_s`: for how long Kafka has answered it without a gap.
+    `reads_kafka`: it takes part in the division of the subscriptions. `kafka_reachable_s`: for how long Kafka has
+    answered it without a gap.
     """
 
     __tablename__ = "ingest_members"
 
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
-    beat_at: Mapped[float] = mapped_column(Float)
-    reads: Mapped[bool] = mapped_column(Boolean)
-    contact_s: Mapped[float] = mapped_column(Float)
+    heartbeat_at: Mapped[float] = mapped_column(Float)
+    reads_kafka: Mapped[bool] = mapped_column(Boolean)
+    kafka_reachable_s: Mapped[float] = mapped_column(Float)
 
 
 class KafkaClusterRow(Table):
-    """The one Kafka cluster that this database's subscriptions and offsets are about."""
+    """The one Kafka cluster that this database belongs to."""
 
     __tablename__ = "kafka_cluster"
 
@@ -184,7 +185,7 @@ class KafkaClusterRow(Table):
 
 
 class AdministrationRow(Table):
-    """The one row that says whether webhookd is online; without it, it is."""
+    """The one row that says whether webhookd is online; without a row it is."""
 
     __tablename__ = "administration"
 
@@ -195,7 +196,7 @@ class AdministrationRow(Table):
 
 
 class DroppedGroupRow(Table):
-    """A consumer group whose subscription is deleted: to be removed from Kafka once ingest has left it."""
+    """A consumer group of a deleted subscription: deleted from Kafka once no member is left."""
 
     __tablename__ = "dropped_groups"
 
@@ -204,13 +205,13 @@ class DroppedGroupRow(Table):
 
 
 class MailRow(Table):
-    """The outbox: one mail that is to be sent, or was. Outlives its subscription, so it points at none.
+    """A mail in the outbox: waiting, sent, or given up. It outlives its subscription, so it has no foreign key to it.
 
-    `recipients` are those that it is still to be sent to, and at first all of them.
-    `next_try_at` is NULL when it is not to be tried (again); `sent_at` is NULL until the mail server took it.
+    `recipients` are those that have not got it yet, at first all of them. `next_try_at` is NULL when no further
+    try is made; `sent_at` is NULL until the mail server has accepted it.
     """
 
-    __tablename__ = "alerts"
+    __tablename__ = "mail_outbox"
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
     subject_key: Mapped[str] = mapped_column(String(100), index=True)
@@ -226,7 +227,7 @@ class MailRow(Table):
 
 
 class MailFailureRow(Table):
-    """An address that the newest mail for it did not get to; gone with the next one that does.
+    """An address that did not get its newest mail; the row is deleted when it gets one.
 
     `owner` is the subscription, empty for the operators. `mails` counts those that were refused or given up.
     """
@@ -235,7 +236,7 @@ class MailFailureRow(Table):
 
     owner: Mapped[str] = mapped_column(String(36), primary_key=True)
     recipient: Mapped[str] = mapped_column(String(320), primary_key=True)
-    fate: Mapped[str] = mapped_column(String(20))
+    result: Mapped[str] = mapped_column(String(20))
     detail: Mapped[str] = mapped_column(AnyText)
     mails: Mapped[int] = mapped_column(Integer)
     since: Mapped[float] = mapped_column(Float)
@@ -243,24 +244,24 @@ class MailFailureRow(Table):
 
 
 class IncidentRow(Table):
-    """A spell of failure that people were told of (flow/alerting/incident.py); `subject_key` says of what."""
+    """An incident (flow/alerting/incident.py); `subject_key` names the subscription or the system fault."""
 
-    __tablename__ = "spells"
+    __tablename__ = "incidents"
 
     subject_key: Mapped[str] = mapped_column(String(100), primary_key=True)
     began_at: Mapped[float] = mapped_column(Float)
     ended_at: Mapped[float] = mapped_column(Float)
-    told: Mapped[bool] = mapped_column(Boolean)
+    owner_notified: Mapped[bool] = mapped_column(Boolean)
     mails: Mapped[int] = mapped_column(Integer)
-    speak_at: Mapped[float] = mapped_column(Float, index=True)
-    untold_ranges: Mapped[int] = mapped_column(Integer)
-    untold_records: Mapped[int] = mapped_column(BigInteger)
+    next_mail_at: Mapped[float] = mapped_column(Float, index=True)
+    unreported_ranges: Mapped[int] = mapped_column(Integer)
+    unreported_records: Mapped[int] = mapped_column(BigInteger)
 
 
 class FaultRow(Table):
-    """A fault of the system that a process sees, by its code; `seen_at` is by the database's clock."""
+    """A fault of the system that a process has detected, by its code; `seen_at` is by the database's clock."""
 
-    __tablename__ = "faults"
+    __tablename__ = "system_faults"
 
     code: Mapped[str] = mapped_column(String(60), primary_key=True)
     member_id: Mapped[str] = mapped_column(String(200), primary_key=True)
@@ -270,12 +271,12 @@ class FaultRow(Table):
 
 
 class IngestLoadRow(Table):
-    """What an ingest process has in flight, and for how long its oldest delivery has had no answer."""
+    """The load of an ingest process: deliveries in flight, and the age of the oldest one without a report."""
 
-    __tablename__ = "vitals"
+    __tablename__ = "ingest_load"
 
     member_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     deliveries_in_flight: Mapped[int] = mapped_column(Integer)
     oldest_unanswered_s: Mapped[float] = mapped_column(Float)
-    longest_turn_s: Mapped[float] = mapped_column(Float)
+    longest_iteration_s: Mapped[float] = mapped_column(Float)
     seen_at: Mapped[float] = mapped_column(Float)

@@ -1,4 +1,4 @@
-"""What stands beside the ingest loop and does what may block."""
+"""The parts beside the ingest loop that may block."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockingWriters:
-    """Each for its own outside system, on a thread of its own; `offsets` are asked on the loop's background threads."""
+    """Each writes to one outside system, on a thread of its own. `offsets` is used on the loop's background threads."""
 
     publisher: TaskPublisher
     writer: DatabaseWriter

@@ -1,6 +1,6 @@
-"""What the ingest loop is told by the subscription assignment and by the Kafka watch.
+"""Passes decisions of the subscription assignment and results of the Kafka watch on to the ingest loop.
 
-told                                   then
+decision or result                     then
 run, leave                             a subscription starts, or stops
 the service goes offline               everything stops; see running_subscriptions.py
 the cluster is not confirmed yet       nothing starts: the brokers may be another cluster's than the database's
@@ -100,11 +100,11 @@ class LoopControl:
     def _show_kafka_status(self) -> None:
         self._update_kafka_lost()
         reachability, now = self._reachability(), clock.monotonic()
-        kafka_outage.show(self._loop.consumers.values(), reachability, now, self._kafka_timeout_s)
+        kafka_outage.update_problem(self._loop.consumers.values(), reachability, now, self._kafka_timeout_s)
         if self._offline_reasons == {UNCONFIRMED}:
             wall_now = clock.wall_clock()
             self._loop.subscriptions.revise_offline(
-                lambda item, before: kafka_outage.status_of(item, before, reachability, now, wall_now)
+                lambda item, before: kafka_outage.status_before_start(item, before, reachability, now, wall_now)
             )
 
     def _update_kafka_lost(self) -> None:

@@ -1,4 +1,4 @@
-"""What other threads have to say to the ingest loop, and which turn the loop is in."""
+"""Calls from other threads to the ingest loop, and the number of the loop's iteration."""
 
 from collections.abc import Callable
 from itertools import count
@@ -8,9 +8,9 @@ from webhookd.clock import Monotonic
 
 
 class LoopInbox:
-    """`put` is for any thread, the rest for the loop's.
+    """`put` may be called from any thread, the rest on the loop's thread only.
 
-    `turn` is the number of the turn that runs, 0 while the loop waits for something to do; any thread may read it.
+    `iteration` is the number of the current iteration, 0 while the loop waits; any thread may read it.
     """
 
     def __init__(self, monotonic: Monotonic) -> None:
@@ -21,11 +21,11 @@ class LoopInbox:
         self._pending = 0
 
     def put(self, action: Callable[[], None]) -> None:
-        """Have it run on the loop's thread, after what was put before."""
+        """Have an action run on the loop's thread, after those that were put before."""
         self._queue.put(action)
 
     def run_pending(self, for_s: float) -> bool:
-        """Begin a turn: run what was said by now, for about so long; answers whether that was all of it."""
+        """Begin an iteration: run the calls that wait now, for about `for_s`; returns whether none of them is left."""
         self.iteration = next(self._iterations)
         self._pending = self._pending or self._queue.qsize()
         until = self._monotonic() + for_s
@@ -35,7 +35,7 @@ class LoopInbox:
         return not self._pending
 
     def wait(self, for_s: float) -> None:
-        """End the turn, unless something is still unheard; run the first thing that is said within so long."""
+        """End the iteration, unless calls are left; wait at most `for_s` for one, and run it in a new iteration."""
         if self._pending:
             return
         self.iteration = 0

@@ -1,4 +1,4 @@
-"""How often the ingest loop does what, and what it may hold."""
+"""The intervals of the ingest loop, and what it may keep in memory."""
 
 from dataclasses import dataclass
 
@@ -6,37 +6,37 @@ from webhookd.clock import Monotonic, WallClock
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 
 SWEEP_S = 0.05
-"""How often time-outs, probes and leftovers are looked at."""
+"""How often timeouts and probes are checked."""
 
 SHORTEST_PAUSE_S = 0.001
 PAUSE_PER_LANE_S = 0.00025
 PUBLISH_TIME_FACTOR = 3.0
 LONGEST_PAUSE_S = 0.05
-"""Between two parcels, and between two looks at a consumer, the loop pauses for a quarter of a millisecond for each
-lane that shared a task in the last second (of one subscription a few, see flow/dispatch/active_lanes.py): with few
-lanes everything leaves at once, with hundreds of sparse ones a task carries many of them (a task costs as much as
-dozens of deliveries). Lanes with tasks of their own do not count: to wait for more of them saves nothing, and leaves a
-thread idle. Publishing takes at most a third of one thread's time, so that a machine that gets busy does not get
-busier by ever smaller parcels."""
+"""The pause between two publications, and between two polls of a consumer: PAUSE_PER_LANE_S for each lane that shared a
+task in the last second (at most a few of one subscription, see flow/dispatch/active_lanes.py). With few lanes
+deliveries are published at once. With hundreds of sparse lanes one task carries many of them, since a task costs as
+much as dozens of deliveries. Lanes with tasks of their own do not count: a longer pause would save no task, and leave a
+worker thread idle. Two publications begin at least PUBLISH_TIME_FACTOR times as far apart as the last one took. So they
+take at most a third of a thread's time, and a busy machine does not get busier with ever smaller tasks."""
 
 LEAVE_S = 10.0
-"""How long a stop waits for the last commits: with the brokers away each blocks for 45 s. What is not committed is
-delivered again."""
+"""How long a stop waits for the last commits: while the brokers are down each blocks for 45 s. Records whose offsets
+are not committed are delivered again."""
 
 MISSED_TOPIC_CHECKS = 3.0
-"""So many commits are put off while the topics cannot be looked at."""
+"""After so many commit intervals without topic metadata the loop commits all the same."""
 
 STATUS_S = 1.0
 RESTART_S = 1.0
 START_RETRY_S = 5.0
 CALLS_BUDGET_S = 0.05
-"""How long a turn hears what other threads have said before it reads and dispatches: a thousand subscriptions that are
-to be started take a second together."""
+"""How long an iteration runs the calls of other threads before it polls and dispatches: to start a thousand
+subscriptions takes a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """Both clocks of the process."""
+    """The two clocks of the process."""
 
     monotonic: Monotonic
     wall: WallClock
@@ -44,9 +44,9 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopLimits:
-    """Under which name reports come back, how often watermarks are committed, and what may wait in memory.
+    """The address of reports, the commit interval, and how many bytes may wait in memory.
 
-    `worker_threads` counts as long as no worker has announced itself.
+    `worker_threads` is assumed until the first worker has a heartbeat.
     """
 
     reply: str

@@ -1,4 +1,4 @@
-"""What an intake asks of the process around it, and of its consumer."""
+"""What a subscription consumer uses of the ingest process, and of its Kafka consumer."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
@@ -14,85 +14,88 @@ from webhookd.flow.subscription import Subscription
 
 
 class Offsets(Protocol):
-    """What Kafka says of partitions, asked over connections that fetch nothing, as edges.partition_offsets has it.
+    """Offsets of partitions, requested over connections that fetch nothing (edges/partition_offsets.py).
 
-    Every call blocks; any thread. What is not answered in time is left out.
+    Every call blocks; any thread. Partitions without an answer in time are left out.
     """
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> Mapping[Partition, OffsetAndMetadata | None]:
-        """What the group has committed, None where nothing is. Raises KafkaException when nobody answers."""
+        """What the group has committed, None where nothing is. Raises KafkaException when no broker answers."""
 
     def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, OffsetRange]:
-        """What Kafka holds of these partitions."""
+        """The first and the end offset of these partitions."""
 
     def end_offsets(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, int]:
-        """Where these partitions end."""
+        """The end offsets of these partitions."""
 
 
 class DeadLetterSink(Protocol):
-    """What becomes of dead letters; on the ingest loop's thread."""
+    """Stores dead letters; for the ingest loop's thread."""
 
     def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
-        """Put records aside; `stored` runs on the ingest loop's thread when their lane may go on."""
+        """Store dead letters; `stored` runs on the ingest loop's thread when their lane may go on."""
 
     def request_free_rows(self, subscription: Subscription) -> None:
-        """Have the intake told whether the database takes more of its dead letters."""
+        """Have the consumer told how many more of its dead letters the database accepts."""
 
     def forget(self, subscription: Subscription) -> None:
-        """It is not run any more: what waits for room is not kept."""
+        """The subscription is stopped: drop its dead letters that wait for free rows."""
 
     def copy_failure(self, subscription: Subscription) -> str | None:
-        """Why copies of its dead letters fail; empty while they do not, None where nothing is known."""
+        """Why copies of its dead letters fail; empty while they succeed, None when no copy was tried."""
 
 
 class Services(Protocol):
-    """What an intake asks of the process around it."""
+    """What a subscription consumer uses of the ingest process."""
 
     monotonic: Monotonic
     wall_clock: WallClock
     commit_interval_s: float
-    """How often the topics are looked at, right before a commit."""
+    """How often topic metadata is fetched, right before each commit."""
 
     @property
     def offsets(self) -> Offsets:
-        """What Kafka says of partitions; for a background thread."""
+        """Offsets of partitions; for a background thread."""
 
     @property
     def dead_letters(self) -> DeadLetterSink:
-        """Where dead letters go."""
+        """Stores dead letters."""
 
     def call(self, action: Callable[[], None]) -> None:
-        """Run on the ingest loop's thread; from any thread."""
+        """Run on the ingest loop's thread, soon; from any thread."""
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """Run on the ingest loop's thread after a while; from any thread."""
+        """Run on the ingest loop's thread after a delay; from any thread."""
 
     def in_background(self, action: Callable[[], None]) -> None:
         """Run on a thread that may block."""
 
     def close_in_background(self, action: Callable[[], None]) -> None:
-        """Run on a thread that may block for long, and holds up nothing else that runs in the background."""
+        """Run on a thread that may block for long; it delays no other background work."""
 
     def topics(self, names: Collection[str]) -> Topics:
-        """What the cluster says about these topics now. Blocks; for a background thread. Raises KafkaException."""
+        """Fetch the metadata of these topics. Blocks; for a background thread. Raises KafkaException."""
 
     def request_dispatch(self, subscription_id: str) -> None:
-        """There may be something to dispatch; on the ingest loop's thread."""
+        """The subscription may have something to dispatch; on the ingest loop's thread."""
 
     def add_activity(self, activity: Activity) -> None:
-        """Tell the subscription's owner."""
+        """Write an event to the recent activity of its subscription."""
 
 
 class KafkaConsumer(Protocol):
-    """A member of the subscription's consumer group, as edges.kafka_reader has it."""
+    """A member of the subscription's consumer group (edges/kafka_consumer.py)."""
 
     def poll(self) -> list[Message]:
-        """What has arrived; returns at once. Raises KafkaException or GroupDenied when it is beyond use."""
+        """The messages that have arrived; returns at once.
+
+        Raises KafkaException or GroupDenied when the consumer cannot be used any more.
+        """
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
-        """Read these partitions on from exactly these offsets.
+        """Read these partitions on from these offsets.
 
         Raises KafkaException, and moves none, when one is not assigned.
         """
@@ -103,11 +106,11 @@ class KafkaConsumer(Protocol):
     def resume(self, partition: Partition) -> None:
         """Fetch again."""
 
-    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Ask for a commit and return."""
+    def commit(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
+        """Request a commit; returns at once."""
 
     def end_offset(self, partition: Partition) -> int | None:
-        """The end offset as the last fetch told it; None before the first. Returns at once."""
+        """The end offset that the last fetch returned; None before the first. Returns at once."""
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+    def close(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit a last time and leave the group. Blocks."""

@@ -111,7 +111,9 @@ class IngestProcess:
             monotonic=clock.monotonic,
             wall_clock=clock.wall_clock,
         )
-        self._monitor = Monitor(settings, edges, member_id=self.member_id, vitals=self._load, more=self._checks())
+        self._monitor = Monitor(
+            settings, edges, member_id=self.member_id, ingest_load=self._load, more_checks=self._checks()
+        )
 
     def start(self) -> None:
         """Start every thread; returns at once."""

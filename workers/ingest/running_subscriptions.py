@@ -22,7 +22,7 @@ from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.offline_subscriptions import OfflineSubscriptions, Revision, Waiting
 from workers.ingest.polling_schedule import PollingSchedule
 from workers.ingest.ports import Services
-from workers.ingest.settlement.activity_rendering import activity_rows
+from workers.ingest.settlement.activity_rendering import row_renderer
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.settlement import Settlement
 
@@ -146,7 +146,7 @@ class RunningSubscriptions:
             self._writer.set_status(consumer.status())
         calls = consumer.activity_rollup.flush()
         if calls:
-            self._writer.add_activity(activity_rows(consumer.subscription, calls))
+            self._writer.add_activity(row_renderer(consumer.subscription, calls))
 
     def refresh_topics_in_use(self) -> None:
         """Compute `topics_in_use` anew when a consumer has started or stopped since the last call."""

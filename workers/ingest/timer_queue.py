@@ -1,4 +1,4 @@
-"""What the ingest loop does later, and again and again."""
+"""The timers of the ingest loop: actions that run later, once or repeatedly."""
 
 import heapq
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from webhookd.clock import Monotonic
 
 
 class TimerQueue:
-    """Actions by the moment they are due (monotonic seconds); owned by one thread."""
+    """Actions ordered by when they are due (monotonic seconds); owned by one thread."""
 
     def __init__(self, clock: Monotonic) -> None:
         self._clock = clock
@@ -16,11 +16,11 @@ class TimerQueue:
         self._order = count()
 
     def at(self, when: float, action: Callable[[], None]) -> None:
-        """Run once, when the time has come."""
+        """Run once, at `when` or soon after."""
         heapq.heappush(self._due, (when, next(self._order), action))
 
     def every(self, interval_s: float, action: Callable[[], None]) -> None:
-        """Run again and again; an action that raises runs again all the same."""
+        """Run repeatedly, also after the action has raised."""
 
         def again() -> None:
             self.at(self._clock() + interval_s, again)
@@ -29,10 +29,10 @@ class TimerQueue:
         self.at(self._clock() + interval_s, again)
 
     def run_due(self, now: float) -> None:
-        """Run all that is due. What an action raises is the caller's; the rest stays due."""
+        """Run all actions that are due. Raises what an action raises; the others stay due."""
         while self._due and self._due[0][0] <= now:
             heapq.heappop(self._due)[2]()
 
     def next_at(self) -> float:
-        """When the next one is due; there always is one once `every` was called."""
+        """When the next action is due. There is always one once `every` was called."""
         return self._due[0][0]

@@ -1,1 +1,1 @@
-"""The switch that takes webhookd offline, and what stands behind it."""
+"""Takes webhookd offline and online, and lists every subscription with its state."""

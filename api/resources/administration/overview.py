@@ -1,4 +1,4 @@
-"""The switch and every subscription on one page, put together inside the caller's transaction."""
+"""Offline or online, and every subscription's state; read inside the caller's transaction."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,45 +11,45 @@ from webhookd.flow.subscription import Subscription
 from webhookd.store import administration, subscription_statuses, subscriptions
 
 ID = "1"
-"""There is one switch."""
+"""The id of the one administration resource."""
 
 PAGE = 500
 
 
 def overview(session: Session, now: float) -> dict[str, Any]:
-    """The answer at `now`, seconds since the epoch."""
+    """The response at `now`, in seconds since the epoch."""
     switch = administration.read(session)
     return {
         "id": ID,
         "kind": "WebhookAdmin",
         "status": switch.status.value,
         "offline_message": switch.offline_message,
-        "webhooks": [_webhook(standing, now) for standing in _standings(session, switch)],
+        "webhooks": [_webhook(rows, now) for rows in _rows(session, switch)],
     }
 
 
-def _standings(session: Session, switch: Administration) -> Iterator[SubscriptionRows]:
+def _rows(session: Session, switch: Administration) -> Iterator[SubscriptionRows]:
     after = ""
     while page := subscriptions.summaries(session, after=after, limit=PAGE):
-        ids = [outline.id for outline in page]
+        ids = [summary.id for summary in page]
         loaded = subscriptions.load(session, ids)
         known = subscription_statuses.read_all(session, ids)
-        for outline in page:
+        for summary in page:
             yield SubscriptionRows(
-                outline=outline,
-                usable=isinstance(loaded.get(outline.id), Subscription),
-                status=known.get(outline.id),
+                summary=summary,
+                usable=isinstance(loaded.get(summary.id), Subscription),
+                status=known.get(summary.id),
                 administration=switch,
             )
         after = ids[-1]
 
 
-def _webhook(standing: SubscriptionRows, now: float) -> dict[str, Any]:
-    status, _reason = health_of(standing)
+def _webhook(rows: SubscriptionRows, now: float) -> dict[str, Any]:
+    status, _reason = health_of(rows)
     return {
-        "id": standing.outline.id,
-        "name": standing.outline.name,
+        "id": rows.summary.id,
+        "name": rows.summary.name,
         "timestamp": iso(now),
         "status": status,
-        "topics": topics_of(standing),
+        "topics": topics_of(rows),
     }

@@ -21,7 +21,7 @@ blueprint = StrictBlueprint(
     "administration",
     __name__,
     url_prefix="/1/EventNotificationAdmin",
-    description="Every subscription stopped, or going on, at once",
+    description="Stop every subscription at once, and let all go on.",
 )
 
 
@@ -30,30 +30,34 @@ class Administration(MethodView):
     """The switch, and every subscription."""
 
     @blueprint.response(200, AdministrationSchema)
-    @blueprint.alt_response(503, description="the database cannot be reached")
+    @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self) -> dict[str, Any]:
-        """Show whether webhookd is online, and how every subscription is doing."""
+        """Show whether webhookd is online, and the status of every subscription."""
         with services_of(current_app).database.transaction() as session:
             return overview(session, clock.wall_clock())
 
     @blueprint.arguments(SwitchSchema)
     @blueprint.response(200, AdministrationSchema)
-    @blueprint.alt_response(503, description="the database cannot be reached; nothing was switched")
+    @blueprint.alt_response(503, description="The database cannot be reached; nothing was changed.")
     def post(self, document: dict[str, str]) -> dict[str, Any]:
-        """Stop every subscription within 5 s, or let all go on from where they are; as it is already is fine."""
+        """Take webhookd offline or online.
+
+        `offline` stops every subscription within 5 s; positions in Kafka stay. `online` lets them go on from there.
+        To ask for the present state changes nothing.
+        """
         services = services_of(current_app)
         status = Availability(document["status"])
         with services.database.transaction() as session:
             administration.switch(session, status, document["offline_message"])
             answer = overview(session, clock.wall_clock())
         _log.warning("switched", status=status.value, offline_message=document["offline_message"])
-        _announce(services, status)
+        _notify(services, status)
         return answer
 
 
-def _announce(services: Services, status: Availability) -> None:
-    """Every process reads the switch about once a second, should this not get there."""
+def _notify(services: Services, status: Availability) -> None:
+    """A lost notification delays the change by about a second: every process also reads the row."""
     try:
         services.notifications.publish(AdministrationChanged(status=status))
     except QueueUnavailable as error:
-        _log.warning("announcement_failed", code=error.code, error=str(error))
+        _log.warning("change_notification_failed", code=error.code, error=str(error))

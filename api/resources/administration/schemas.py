@@ -10,31 +10,45 @@ MESSAGE = 2000
 
 
 class SwitchSchema(Schema):
-    """Which way the switch is turned."""
+    """Whether webhookd is to be online or offline."""
 
-    status = fields.String(required=True, validate=OneOf([status.value for status in Availability]))
+    status = fields.String(
+        required=True,
+        validate=OneOf([status.value for status in Availability]),
+        metadata={"description": "`offline` stops every subscription; `online` lets them go on."},
+    )
     offline_message = fields.String(
         load_default="",
         validate=Length(max=MESSAGE),
-        metadata={"description": "For people: stands in every subscription's recent activity."},
+        metadata={"description": "The reason, for people; shown in every subscription's recent activity."},
     )
 
 
 class WebhookOverviewSchema(Schema):
-    """One subscription, as its own Status has it."""
+    """One subscription, as in its own status."""
 
-    id = fields.String()
-    name = fields.String()
-    timestamp = fields.String(metadata={"description": "when this was answered: ISO 8601, UTC"})
-    status = fields.String(metadata={"enum": ["healthy", "unhealthy", "inactive"]})
-    topics = fields.List(fields.Nested(TopicSchema))
+    id = fields.String(metadata={"description": "The subscription's id."})
+    name = fields.String(metadata={"description": "Its name."})
+    timestamp = fields.String(metadata={"description": "When this response was made: ISO 8601, UTC."})
+    status = fields.String(
+        metadata={"enum": ["healthy", "unhealthy", "inactive"], "description": "The subscription's status."}
+    )
+    topics = fields.List(fields.Nested(TopicSchema), metadata={"description": "Its topics."})
 
 
 class AdministrationSchema(Schema):
-    """The switch as it stands, and every subscription."""
+    """Whether webhookd is online, and every subscription."""
 
-    id = fields.String()
-    kind = fields.String(metadata={"enum": ["WebhookAdmin"]})
-    status = fields.String(metadata={"enum": [status.value for status in Availability]})
-    offline_message = fields.String()
-    webhooks = fields.List(fields.Nested(WebhookOverviewSchema), metadata={"description": "in the order of their ids"})
+    id = fields.String(metadata={"description": "Always `1`."})
+    kind = fields.String(metadata={"enum": ["WebhookAdmin"], "description": "The kind of this document."})
+    status = fields.String(
+        metadata={
+            "enum": [status.value for status in Availability],
+            "description": "`offline`: no subscription delivers.",
+        }
+    )
+    offline_message = fields.String(metadata={"description": "The reason that was given with the last change."})
+    webhooks = fields.List(
+        fields.Nested(WebhookOverviewSchema),
+        metadata={"description": "Every subscription, in the order of the ids."},
+    )

@@ -11,6 +11,7 @@ from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, DeadLetterSchema, DeletedSchema, OlderThanSchema
 from api.resources.dead_letter.wire import Document, place, render
+from api.resources.subscription.schemas import ID_IN_PATH
 from webhookd import clock, logs
 from webhookd.store import dead_letters, subscriptions
 
@@ -25,11 +26,11 @@ blueprint = StrictBlueprint(
     "dead_letter",
     __name__,
     url_prefix="/1/Subscription/<uuid:subscription_id>/DeadLetter",
-    description="Records of a subscription that were put aside",
+    description="The dead letters of a subscription: records that were not delivered.",
 )
 
 
-@blueprint.route("")
+@blueprint.route("", parameters=[ID_IN_PATH])
 class DeadLetters(MethodView):
     """The dead letters of one subscription."""
 
@@ -37,12 +38,20 @@ class DeadLetters(MethodView):
     @blueprint.response(
         200,
         DeadLetterSchema(many=True),
-        headers={"Link": {"description": '<…>; rel="next" when there is more', "schema": {"type": "string"}}},
+        headers={
+            "Link": {
+                "description": 'The next page, as `<…>; rel="next"`, when there is one.',
+                "schema": {"type": "string"},
+            }
+        },
     )
-    @blueprint.alt_response(404, description="there is neither such a subscription nor a dead letter of it")
-    @blueprint.alt_response(503, description="the database cannot be reached")
+    @blueprint.alt_response(404, description="There is neither such a subscription nor a dead letter of it.")
+    @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, page: Document, subscription_id: UUID) -> tuple[list[Answer], int, dict[str, str]]:
-        """List dead letters by topic, partition and offset; those of a deleted subscription are kept for a while."""
+        """List dead letters, in the order of topic, partition and offset.
+
+        Those of a deleted subscription are listed for as long as they are kept.
+        """
         id_ = str(subscription_id)
         with services_of(current_app).database.transaction() as session:
             found = dead_letters.page(session, id_, after=page["after"], limit=page["limit"])
@@ -58,10 +67,13 @@ class DeadLetters(MethodView):
 
     @blueprint.arguments(OlderThanSchema, location="query")
     @blueprint.response(200, DeletedSchema)
-    @blueprint.alt_response(404, description="there is neither such a subscription nor a dead letter of it")
-    @blueprint.alt_response(503, description="the database cannot be reached; some may be deleted")
+    @blueprint.alt_response(404, description="There is neither such a subscription nor a dead letter of it.")
+    @blueprint.alt_response(503, description="The database cannot be reached; some may be deleted.")
     def delete(self, which: Document, subscription_id: UUID) -> Answer:
-        """Delete dead letters for good, all or the older ones; lanes that wait for room go on within seconds."""
+        """Delete dead letters for good, all or the older ones.
+
+        Lanes that stopped because of `dead_letters_full` go on within 5 s.
+        """
         id_, database = str(subscription_id), services_of(current_app).database
         older_than = which["older_than"].timestamp() if which["older_than"] else None
         until, deleted, last = clock.monotonic() + DELETION_S, 0, dead_letters.PURGE_ROWS

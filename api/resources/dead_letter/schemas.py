@@ -27,54 +27,69 @@ class DeadLetterPageSchema(Schema):
 
     after = PlaceField(
         load_default=None,
-        metadata={"description": "The last position of the page before: topic:partition:offset.", "type": "string"},
+        metadata={
+            "description": "The last position of the page before, as `topic:partition:offset`; the first page without "
+            "it.",
+            "type": "string",
+        },
     )
     limit = fields.Integer(
         load_default=PAGE,
         validate=Range(1, PAGE_MAX),
-        metadata={"description": "A page of large records is shorter; the Link header says whether there is more."},
+        metadata={
+            "description": "How many dead letters a page holds at most. A page of large records is shorter; the `Link` "
+            "header shows whether there is another page."
+        },
     )
 
 
 class OlderThanSchema(Schema):
-    """Which dead letters."""
+    """Which dead letters to delete."""
 
     older_than = fields.AwareDateTime(
         format="iso",
         load_default=None,
-        metadata={"description": "Only those stored before this time (ISO 8601 with a time zone). All, if not given."},
+        metadata={
+            "description": "Only those that were stored before this time (ISO 8601 with a time zone); without it all."
+        },
     )
 
 
 class DeletedSchema(Schema):
     """What a request deleted."""
 
-    deleted = fields.Integer(metadata={"description": "how many dead letters"})
-    more = fields.Boolean(metadata={"description": "true: there are more, send the request again"})
+    deleted = fields.Integer(metadata={"description": "How many dead letters were deleted."})
+    more = fields.Boolean(metadata={"description": "`true`: there are more; send the request again."})
 
 
-_BYTES = {"description": 'text, or {"base64": "…"} where it is not UTF-8; null where there is none'}
+_BYTES = 'as text, or as `{"base64": "…"}` where the bytes are not UTF-8; null where there is none.'
 
 
 class LetterHeaderSchema(Schema):
     """One header of a record."""
 
-    name = fields.String()
-    value = fields.Raw(allow_none=True, metadata=_BYTES)
+    name = fields.String(metadata={"description": "The header's name."})
+    value = fields.Raw(allow_none=True, metadata={"description": f"The header's value, {_BYTES}"})
 
 
 class DeadLetterSchema(Schema):
-    """A record that was put aside, and why."""
+    """A record that was not delivered, and why."""
 
-    topic = fields.String()
-    partition = fields.Integer()
-    offset = fields.Integer()
-    timestamp = fields.Integer(metadata={"description": "of the record, milliseconds since the epoch"})
-    key = fields.Raw(allow_none=True, metadata=_BYTES)
-    headers = fields.List(fields.Nested(LetterHeaderSchema))
-    value = fields.Raw(allow_none=True, metadata=_BYTES | {"description": f"its exact bytes: {_BYTES['description']}"})
-    cause = fields.String(metadata={"description": "one short word: not_json, http_422, …"})
-    detail = fields.String(metadata={"description": "for people; what the endpoint answered, if it was asked"})
-    status = fields.Integer(allow_none=True, metadata={"description": "the endpoint's last answer"})
-    attempts = fields.Integer(metadata={"description": "how often it was sent"})
-    stored = fields.String(metadata={"description": "when it was put aside: ISO 8601, UTC"})
+    topic = fields.String(metadata={"description": "The topic that the record was read from."})
+    partition = fields.Integer(metadata={"description": "Its partition."})
+    offset = fields.Integer(metadata={"description": "Its offset."})
+    timestamp = fields.Integer(metadata={"description": "The record's timestamp, in milliseconds since the epoch."})
+    key = fields.Raw(allow_none=True, metadata={"description": f"The record's key, {_BYTES}"})
+    headers = fields.List(
+        fields.Nested(LetterHeaderSchema), metadata={"description": "The record's headers, in their order."}
+    )
+    value = fields.Raw(allow_none=True, metadata={"description": f"The record's value, unchanged, {_BYTES}"})
+    cause = fields.String(metadata={"description": "Why it was not delivered: `not_json`, `http_422`, …"})
+    detail = fields.String(
+        metadata={"description": "The cause for people: what the endpoint returned, or what webhookd found."}
+    )
+    status = fields.Integer(
+        allow_none=True, metadata={"description": "The HTTP status of the last attempt; null without one."}
+    )
+    attempts = fields.Integer(metadata={"description": "How often its batch was sent."})
+    stored = fields.String(metadata={"description": "When it was stored: ISO 8601, UTC."})

@@ -1,7 +1,7 @@
-"""How the system is, as far as it can be said at once: what ingest reported, and what this process sees itself.
+"""The report of GET /health: what ingest processes have stored, and what this process detects itself.
 
-Liveness probes ask this, so nothing may hold it up: the database and the board are asked on threads of their own,
-within a short deadline, and what they said is good for a second.
+Liveness probes request it, so it must not block: the database and the coordination store are queried on threads of
+their own within a short deadline, and the result is reused for a second.
 """
 
 import threading
@@ -31,13 +31,13 @@ DEADLINE_S = 0.8
 KEPT_S = 1.0
 
 HERE = "api"
-"""Who sees what this process sees."""
+"""The member name of faults that this process detects."""
 
 NO_INGEST = "no_ingest"
-"""No ingest process has been heard of lately: nobody reads Kafka, and nobody would report a fault."""
+"""Code: no ingest process has a heartbeat. No process reads Kafka, and none would report faults."""
 
 NOT_STARTED = "subscriptions_not_started"
-"""Ingest processes live, but none has begun with what was made or changed more than a minute ago."""
+"""Code: ingest processes live, but none runs a subscription that was registered or changed over a minute ago."""
 
 Answer = TypeVar("Answer")
 
@@ -46,10 +46,10 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseAnswer:
-    """What the database says."""
+    """The result of the database query."""
 
     faults: Sequence[SeenFault]
-    vitals: IngestLoad | None
+    load: IngestLoad | None
     ingest_alive: bool
     subscriptions: Counts = NONE
     administration: Administration = ONLINE
@@ -58,14 +58,14 @@ class DatabaseAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoordinationAnswer:
-    """What the board says."""
+    """The result of the coordination store query."""
 
     workers: Sequence[Mapping[str, Any]]
     queues: Mapping[str, int]
 
 
 class BoundedQuery(Generic[Answer]):
-    """One thing to ask, on a thread of its own; one that hangs is asked by one thread only."""
+    """A query that runs on a thread of its own; a query that hangs occupies one thread only."""
 
     def __init__(self, ask: Callable[[], Answer], code: str) -> None:
         self.code = code
@@ -74,57 +74,57 @@ class BoundedQuery(Generic[Answer]):
         self._asked: Future[Answer] | None = None
 
     def begin(self) -> Future[Answer]:
-        """Ask, unless the last time is still unanswered."""
+        """Start the query unless it still runs."""
         if self._asked is None or self._asked.done():
             self._asked = self._pool.submit(self._ask)
         return self._asked
 
 
 class HealthReport:
-    """What /health answers; asked from any thread."""
+    """The response of /health; used from any thread."""
 
     def __init__(
         self,
         stored: Callable[[], DatabaseAnswer],
-        boarded: Callable[[], CoordinationAnswer],
+        coordination_answer: Callable[[], CoordinationAnswer],
         *,
         monotonic: Monotonic,
         wall_clock: WallClock,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._stored = BoundedQuery(stored, StoreUnavailable.code)
-        self._boarded = BoundedQuery(boarded, QueueUnavailable.code)
+        self._coordination_answer = BoundedQuery(coordination_answer, QueueUnavailable.code)
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._since: dict[str, float] = {}
-        self._good_until = float("-inf")
+        self._valid_until = float("-inf")
         self._kept: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
-        """How the system is, at most a second ago."""
+        """The report, at most a second old."""
         with self._lock:
-            if self._monotonic() >= self._good_until:
+            if self._monotonic() >= self._valid_until:
                 self._kept = self._ask()
-                self._good_until = self._monotonic() + KEPT_S
+                self._valid_until = self._monotonic() + KEPT_S
             return self._kept
 
     def _ask(self) -> dict[str, Any]:
-        asked_store, asked_coordination = self._stored.begin(), self._boarded.begin()
-        both: list[Future[Any]] = [asked_store, asked_coordination]
+        store_query, coordination_query = self._stored.begin(), self._coordination_answer.begin()
+        both: list[Future[Any]] = [store_query, coordination_query]
         wait(both, self._deadline_s)
         own: dict[str, str] = {}
-        stored = _heard(asked_store, self._stored.code, own)
-        boarded = _heard(asked_coordination, self._boarded.code, own)
+        stored = _result(store_query, self._stored.code, own)
+        coordination_answer = _result(coordination_query, self._coordination_answer.code, own)
         if stored is not None and not stored.ingest_alive:
-            own[NO_INGEST] = "no ingest process has been heard of lately"
+            own[NO_INGEST] = "no ingest process has a heartbeat"
         elif stored is not None and stored.subscriptions.not_started:
-            own[NOT_STARTED] = f"{stored.subscriptions.not_started} changed subscriptions are read by no ingest process"
-        return self._drawn(stored, boarded, own)
+            own[NOT_STARTED] = f"{stored.subscriptions.not_started} changed subscriptions are run by no ingest process"
+        return self._rendered(stored, coordination_answer, own)
 
-    def _drawn(
-        self, stored: DatabaseAnswer | None, boarded: CoordinationAnswer | None, own: Mapping[str, str]
+    def _rendered(
+        self, stored: DatabaseAnswer | None, coordination_answer: CoordinationAnswer | None, own: Mapping[str, str]
     ) -> dict[str, Any]:
         now = self._wall_clock()
         self._since = {code: self._since.get(code, now) for code in own}
@@ -133,30 +133,30 @@ class HealthReport:
         faults = own_faults + [
             _fault(seen.fault.code, seen.fault.since, seen.fault.detail, seen.member_id) for seen in reported
         ]
-        vitals = stored.vitals if stored is not None else None
+        load = stored.load if stored is not None else None
         switch = stored.administration if stored is not None else ONLINE
         return {
             "status": "offline" if switch.offline else "degraded" if faults else "ok",
             "offline": offline(switch, now) if switch.offline else None,
             "faults": faults,
             "subscriptions": shown(stored.subscriptions) if stored is not None else None,
-            "workers": list(boarded.workers) if boarded is not None else [],
-            "queues": dict(boarded.queues) if boarded is not None else {},
+            "workers": list(coordination_answer.workers) if coordination_answer is not None else [],
+            "queues": dict(coordination_answer.queues) if coordination_answer is not None else {},
             "undeliverable_addresses": stored.undeliverable if stored is not None else None,
-            "deliveries_in_flight": vitals.deliveries_in_flight if vitals is not None else None,
-            "oldest_unanswered_s": vitals.oldest_unanswered_s if vitals is not None else None,
-            "longest_iteration_s": vitals.longest_iteration_s if vitals is not None else None,
+            "deliveries_in_flight": load.deliveries_in_flight if load is not None else None,
+            "oldest_unanswered_s": load.oldest_unanswered_s if load is not None else None,
+            "longest_iteration_s": load.longest_iteration_s if load is not None else None,
         }
 
 
 def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -> HealthReport:
-    """The report on what these services stand on."""
+    """The health report over these services."""
 
     def stored() -> DatabaseAnswer:
         with services.database.transaction() as session:
             return DatabaseAnswer(
                 faults=system_health.faults(session),
-                vitals=system_health.ingest_load(session),
+                load=system_health.ingest_load(session),
                 ingest_alive=bool(ingest_members.alive(session, services.settings.ingest_member_timeout_s)),
                 subscriptions=subscription_counts.count(session, switch := administration.read(session)),
                 administration=switch,
@@ -164,21 +164,21 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
             )
 
     return HealthReport(
-        stored, lambda: _coordination_says(services.coordination), monotonic=monotonic, wall_clock=wall_clock
+        stored, lambda: _query_coordination(services.coordination), monotonic=monotonic, wall_clock=wall_clock
     )
 
 
-def _coordination_says(coordination: Coordination | None) -> CoordinationAnswer:
+def _query_coordination(coordination: Coordination | None) -> CoordinationAnswer:
     if coordination is None:
         return CoordinationAnswer(workers=(), queues={})
-    coordination.ping()  # what a replica says of workers and queues may be of the past
+    coordination.ping()  # a replica may return outdated workers and queues
     return CoordinationAnswer(
         workers=[asdict(worker) for worker in coordination.live_workers()], queues=coordination.queue_lengths()
     )
 
 
-def _heard(asked: Future[Answer], code: str, own: dict[str, str]) -> Answer | None:
-    """What was answered; what was not is a fault that this process sees."""
+def _result(asked: Future[Answer], code: str, own: dict[str, str]) -> Answer | None:
+    """The result of a query; without one, the fault goes to `own`."""
     if not asked.done():
         own[code] = "no answer in time"
         return None
@@ -189,7 +189,7 @@ def _heard(asked: Future[Answer], code: str, own: dict[str, str]) -> Answer | No
             own[code] = error.detail or str(error)
         case error:
             _log.error("health_failed", code="internal", system=code, exc_info=error)
-            own[code] = "the question failed; the log says how"
+            own[code] = "the query failed; the log has the error"
     return None
 
 

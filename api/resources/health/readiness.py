@@ -1,4 +1,4 @@
-"""Whether the outside systems answer: all asked at once, within one deadline."""
+"""The checks of GET /ready: all outside systems at once, within one deadline."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from webhookd import logs
 from webhookd.errors import Unavailable
 
 DEADLINE_S = 2.0
-"""Probes of orchestrators give up after a few seconds; a late "failed" is none."""
+"""Seconds; probes of orchestrators give up after a few seconds, so a later result is of no use."""
 
 Check = Callable[[], None]
 
@@ -18,7 +18,7 @@ _log = logs.get(__name__)
 
 
 class Readiness:
-    """Asks the systems on threads of its own, made on first use; one that hangs is asked by one thread only."""
+    """Checks the systems on threads of its own; a check that hangs occupies one thread only."""
 
     def __init__(self, checks: Mapping[str, Check], *, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
@@ -28,21 +28,21 @@ class Readiness:
         self._asking = threading.Lock()
 
     def ask(self) -> dict[str, bool]:
-        """Which systems answered within the deadline."""
+        """By system: whether its check succeeded within the deadline."""
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
         wait(asked.values(), timeout=self._deadline_s)
-        return {name: answer.done() and _well(name, answer) for name, answer in asked.items()}
+        return {name: answer.done() and _succeeded(name, answer) for name, answer in asked.items()}
 
     def _ask(self, name: str, check: Check) -> Future[bool]:
         before = self._asked.get(name)
         if before is None or before.done():
-            self._asked[name] = self._pool.submit(_answers, name, check)
+            self._asked[name] = self._pool.submit(_passes, name, check)
         return self._asked[name]
 
 
 def checks_of(services: Services) -> dict[str, Check]:
-    """What must answer before this process can work."""
+    """The systems that must work before this process is ready."""
     return {
         "database": services.database.ping,
         "queue": services.notifications.ping,
@@ -50,14 +50,14 @@ def checks_of(services: Services) -> dict[str, Check]:
     }
 
 
-def _well(name: str, answer: Future[bool]) -> bool:
+def _succeeded(name: str, answer: Future[bool]) -> bool:
     if error := answer.exception():
         _log.error("check_failed", system=name, code="internal", exc_info=error)
         return False
     return answer.result()
 
 
-def _answers(name: str, check: Check) -> bool:
+def _passes(name: str, check: Check) -> bool:
     try:
         check()
     except Unavailable as error:

@@ -13,7 +13,7 @@ from api.resources.health.schemas import HealthSchema, ReadySchema
 READINESS = "webhookd-readiness"
 REPORT = "webhookd-health"
 
-blueprint = StrictBlueprint("health", __name__, description="For orchestrators and load balancers")
+blueprint = StrictBlueprint("health", __name__, description="For orchestrators, load balancers and monitoring.")
 
 
 @blueprint.route("/health")
@@ -22,7 +22,10 @@ class Health(MethodView):
 
     @blueprint.response(200, HealthSchema)
     def get(self) -> dict[str, Any]:
-        """Answer within a second, and always with 200 while the process lives: faults are in the body."""
+        """Show how the system is.
+
+        The response comes within a second, and with 200 as long as the process lives: faults are in the body.
+        """
         report: HealthReport = current_app.extensions[REPORT]
         return report.read()
 
@@ -32,9 +35,9 @@ class Ready(MethodView):
     """Whether the process can work."""
 
     @blueprint.response(200, ReadySchema)
-    @blueprint.alt_response(503, schema=ReadySchema, description="at least one system does not answer")
+    @blueprint.alt_response(503, schema=ReadySchema, description="At least one of them does not respond.")
     def get(self) -> tuple[dict[str, Any], int]:
-        """Ask database, queue and Kafka, within a few seconds."""
+        """Check database, queue and Kafka, within a few seconds."""
         readiness: Readiness = current_app.extensions[READINESS]
         answers = readiness.ask()
         well = all(answers.values())

@@ -6,91 +6,110 @@ from marshmallow import Schema, fields
 class FaultSchema(Schema):
     """A part of the system that does not work."""
 
-    code = fields.String(metadata={"example": "queue_unavailable"})
-    since = fields.String(metadata={"description": "ISO 8601, UTC"})
-    detail = fields.String()
-    member = fields.String(metadata={"description": "the ingest process that sees it; `api` for this one"})
+    code = fields.String(metadata={"description": "Which fault.", "example": "queue_unavailable"})
+    since = fields.String(metadata={"description": "When it began: ISO 8601, UTC."})
+    detail = fields.String(metadata={"description": "The fault for people."})
+    member = fields.String(metadata={"description": "The ingest process that reports it; `api` for the API process."})
 
 
 class WorkerSchema(Schema):
-    """A worker process, as it was `silent_s` ago; the ages are of that moment, null before its first task."""
+    """A worker process, as its last heartbeat described it."""
 
-    id = fields.String()
-    queues = fields.List(fields.String())
-    threads = fields.Integer(metadata={"description": "tasks it works on at once"})
-    busy = fields.Integer()
-    since_began_s = fields.Float(allow_none=True)
-    since_ended_s = fields.Float(allow_none=True)
-    silent_s = fields.Float()
+    id = fields.String(metadata={"description": "The worker's id."})
+    queues = fields.List(fields.String(), metadata={"description": "The queues that it takes tasks from."})
+    threads = fields.Integer(metadata={"description": "How many tasks it carries out at the same time."})
+    busy = fields.Integer(metadata={"description": "How many tasks it carries out now."})
+    since_began_s = fields.Float(
+        allow_none=True,
+        metadata={"description": "Seconds from the last start of a task to the heartbeat; null before the first task."},
+    )
+    since_ended_s = fields.Float(
+        allow_none=True,
+        metadata={"description": "Seconds from the last end of a task to the heartbeat; null before the first end."},
+    )
+    silent_s = fields.Float(metadata={"description": "How old the heartbeat is, in seconds."})
 
 
 class OfflineSchema(Schema):
     """Since when webhookd is offline, and why."""
 
-    since = fields.String(metadata={"description": "ISO 8601, UTC"})
-    message = fields.String()
+    since = fields.String(metadata={"description": "ISO 8601, UTC."})
+    message = fields.String(metadata={"description": "The reason that was given."})
 
 
 class SubscriptionCountsSchema(Schema):
-    """How many subscriptions are in which state; healthy, failing, unhealthy and inactive add up to total."""
+    """How many subscriptions are in which state."""
 
-    total = fields.Integer()
-    healthy = fields.Integer()
-    failing = fields.Integer(metadata={"description": "not unhealthy yet: the last attempt failed, another follows"})
-    unhealthy = fields.Integer()
-    inactive = fields.Integer()
-    circuit_open = fields.Integer(
-        metadata={"description": "of the unhealthy: no attempt is left, a probe is made now and then"}
+    total = fields.Integer(metadata={"description": "All: healthy, failing, unhealthy and inactive ones."})
+    healthy = fields.Integer(metadata={"description": "Those that deliver, or have nothing to deliver."})
+    failing = fields.Integer(
+        metadata={"description": "Those that are not unhealthy yet: the last attempt failed and another follows."}
     )
-    unhealthy_by_reason = fields.Dict(keys=fields.String(), values=fields.Integer())
+    unhealthy = fields.Integer(metadata={"description": "Those that deliver less than they should."})
+    inactive = fields.Integer(metadata={"description": "Those that are switched off, and all while offline."})
+    circuit_open = fields.Integer(
+        metadata={"description": "Of the unhealthy, those without an attempt left; they are probed at intervals."}
+    )
+    unhealthy_by_reason = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), metadata={"description": "The unhealthy ones by reason."}
+    )
     inactive_by_reason = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
-        metadata={"description": "owner: its owner switched it off; offline: its owner did not, webhookd is offline"},
+        metadata={
+            "description": "The inactive ones by reason. `owner`: its owner switched it off. `offline`: its owner did "
+            "not, but webhookd is offline."
+        },
     )
 
 
 class HealthSchema(Schema):
-    """The process is alive; and how the system is, as far as it could be said at once."""
+    """The process is alive. The rest describes the system, as far as it could be found within a second."""
 
     status = fields.String(
         metadata={
             "enum": ["ok", "degraded", "offline"],
-            "description": "degraded: there are faults; offline: nothing is delivered, whether or not there are faults",
+            "description": "`degraded`: there are faults. `offline`: nothing is delivered, with or without faults.",
         }
     )
-    offline = fields.Nested(OfflineSchema, allow_none=True)
-    faults = fields.List(fields.Nested(FaultSchema))
+    offline = fields.Nested(OfflineSchema, allow_none=True, metadata={"description": "Only while offline; else null."})
+    faults = fields.List(fields.Nested(FaultSchema), metadata={"description": "What does not work."})
     subscriptions = fields.Nested(
-        SubscriptionCountsSchema, allow_none=True, metadata={"description": "null: the database did not answer"}
+        SubscriptionCountsSchema, allow_none=True, metadata={"description": "Null when the database did not answer."}
     )
-    workers = fields.List(fields.Nested(WorkerSchema))
+    workers = fields.List(fields.Nested(WorkerSchema), metadata={"description": "The workers that have a heartbeat."})
     queues = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), metadata={"description": "tasks that wait, by queue"}
+        keys=fields.String(), values=fields.Integer(), metadata={"description": "How many tasks wait in each queue."}
     )
     undeliverable_addresses = fields.Integer(
         allow_none=True,
-        metadata={"description": "addresses that alerts do not get to; each subscription's status names its own"},
+        metadata={"description": "How many addresses alerts do not get to; each subscription's status names its own."},
     )
-    deliveries_in_flight = fields.Integer(allow_none=True, metadata={"description": "of all ingest processes"})
+    deliveries_in_flight = fields.Integer(
+        allow_none=True, metadata={"description": "How many deliveries are in flight, in all ingest processes."}
+    )
     longest_iteration_s = fields.Float(
         allow_none=True,
         metadata={
-            "description": "the longest iteration of an ingest loop in the last minute, in seconds; records of its "
-            "subscriptions may have been delayed by as much"
+            "description": "The longest iteration of an ingest loop in the last minute, in seconds. Records of that "
+            "process' subscriptions may have been delayed by so long."
         },
     )
     oldest_unanswered_s = fields.Float(
-        allow_none=True, metadata={"description": "how long the oldest of them has had no answer"}
+        allow_none=True,
+        metadata={"description": "How long the oldest delivery in flight has been without a report, in seconds."},
     )
 
 
 class ReadySchema(Schema):
-    """Each outside system, ok or failed."""
+    """Whether the process can work, and each system that it needs."""
 
-    status = fields.String(metadata={"enum": ["ok", "failed"]})
+    status = fields.String(metadata={"enum": ["ok", "failed"], "description": "`ok` when every check is."})
     checks = fields.Dict(
         keys=fields.String(),
         values=fields.String(metadata={"enum": ["ok", "failed"]}),
-        metadata={"example": {"database": "ok", "queue": "ok", "kafka": "ok"}},
+        metadata={
+            "description": "Each system by its name.",
+            "example": {"database": "ok", "queue": "ok", "kafka": "ok"},
+        },
     )

@@ -1,4 +1,4 @@
-"""How /health shows the switch and the subscriptions by state."""
+"""The parts of /health about the offline state and the subscriptions by state."""
 
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +14,7 @@ def offline(switch: Administration, now: float) -> dict[str, Any]:
 
 
 def shown(counts: Counts) -> dict[str, Any]:
-    """The counts by state; what was not begun with is shown as a fault instead."""
+    """The counts by state; subscriptions that no process runs are a fault instead (subscriptions_not_started)."""
     document = asdict(counts)
     del document["not_started"]
     return document

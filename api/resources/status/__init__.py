@@ -1,1 +1,1 @@
-"""The status of a subscription: how its deliveries fare."""
+"""The status of a subscription: health, deliveries, lag and recent activity."""

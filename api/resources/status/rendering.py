@@ -1,4 +1,4 @@
-"""How a status is put together from what the API and ingest have stored."""
+"""Renders the status of a subscription from the rows that the API and ingest have stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from webhookd.store.subscriptions import SubscriptionSummary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRows:
-    """What decides how a subscription is doing; `condition` is None until ingest has looked at it."""
+    """The rows that decide the health of a subscription; `status` is None until ingest has written one."""
 
-    outline: SubscriptionSummary
+    summary: SubscriptionSummary
     usable: bool
     status: SubscriptionStatus | None
     administration: Administration = ONLINE
@@ -28,53 +28,53 @@ class SubscriptionRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusRows(SubscriptionRows):
-    """What is stored about one subscription."""
+    """All rows of one subscription that its status shows."""
 
     activities: Sequence[Activity]
     dead_letters: int
     mail_failures: Sequence[MailFailure] = ()
 
 
-def render_status(facts: StatusRows, now: float) -> dict[str, Any]:
-    """The status as it is answered at `now`, seconds since the epoch."""
-    status = facts.status or SubscriptionStatus(subscription_id=facts.outline.id, health=Health.HEALTHY)
-    health, reason = health_of(facts)
-    since = now - facts.administration.age_s if facts.administration.offline else status.since
+def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
+    """The response at `now`, in seconds since the epoch."""
+    status = rows.status or SubscriptionStatus(subscription_id=rows.summary.id, health=Health.HEALTHY)
+    health, reason = health_of(rows)
+    since = now - rows.administration.age_s if rows.administration.offline else status.since
     return {
-        "id": facts.outline.id,
+        "id": rows.summary.id,
         "kind": "WebhookStatus",
-        "name": facts.outline.name,
-        "active": "yes" if facts.outline.active else "no",
-        "payload_url": facts.outline.url,
+        "name": rows.summary.name,
+        "active": "yes" if rows.summary.active else "no",
+        "payload_url": rows.summary.url,
         "timestamp": iso(now),
         "status": health,
         "reason": reason,
         "since": iso(since) if since else None,
         "failing_since": iso(status.failing_since) if status.failing_since else None,
         "last_failure": status.last_failure,
-        "delivery": _delivery(delivery_of(facts)),
+        "delivery": _delivery(delivery_of(rows)),
         "problems": [_problem(item) for item in status.problems],
         "lag": None if health == "inactive" else status.lag,
         "lost_ranges": [_lost(item) for item in status.lost_ranges],
-        "topics": topics_of(facts),
+        "topics": topics_of(rows),
         "counters": {
             "delivered": status.delivered,
             "filtered": status.filtered,
             "filter_errors": status.filter_errors,
             "last_filter_error": status.last_filter_error,
-            "dead_lettered": facts.dead_letters,
+            "dead_lettered": rows.dead_letters,
         },
-        "alerts": _alerts(facts.mail_failures),
-        "recent_activity": [_event(item) for item in facts.activities],
+        "alerts": _alerts(rows.mail_failures),
+        "recent_activity": [_event(item) for item in rows.activities],
     }
 
 
-def delivery_of(standing: SubscriptionRows) -> DeliveryStatus:
-    """What the deliveries are doing; ingest has to begin with what was changed or made a moment ago."""
-    if standing.administration.offline or not standing.outline.active or not standing.usable:
+def delivery_of(rows: SubscriptionRows) -> DeliveryStatus:
+    """What the deliveries do now; STARTING until ingest runs the newest version."""
+    if rows.administration.offline or not rows.summary.active or not rows.usable:
         return STOPPED
-    status = standing.status
-    if status is None or status.delivery is None or status.version not in {0, standing.outline.version}:
+    status = rows.status
+    if status is None or status.delivery is None or status.version not in {0, rows.summary.version}:
         return STARTING
     return status.delivery
 
@@ -103,7 +103,7 @@ def _failure(failure: FailedAttempt) -> dict[str, Any]:
 
 
 def _alerts(failures: Sequence[MailFailure]) -> dict[str, Any]:
-    """Which addresses do not get their mails; nothing to say of those that do."""
+    """The addresses that do not get their mails; the others are not listed."""
     newest = max(failures, key=lambda failure: failure.at, default=None)
     return {
         "undelivered": sum(failure.mails for failure in failures),
@@ -141,22 +141,22 @@ def iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def health_of(standing: SubscriptionRows) -> tuple[str, str]:
-    """Status and reason, as they are shown."""
-    if standing.administration.offline:
+def health_of(rows: SubscriptionRows) -> tuple[str, str]:
+    """The values of `status` and `reason`."""
+    if rows.administration.offline:
         return "inactive", OFFLINE_REASON
-    if not standing.outline.active:
-        return "inactive", standing.outline.inactive_reason
-    if not standing.usable:
+    if not rows.summary.active:
+        return "inactive", rows.summary.inactive_reason
+    if not rows.usable:
         return Health.UNHEALTHY.value, UnusableSubscription.code
-    if standing.status is None:
+    if rows.status is None:
         return Health.HEALTHY.value, ""
-    return standing.status.health.value, standing.status.reason
+    return rows.status.health.value, rows.status.reason
 
 
-def topics_of(standing: SubscriptionRows) -> list[dict[str, Any]]:
-    """The topics as ingest last saw them."""
-    topics = standing.status.topics if standing.status else ()
+def topics_of(rows: SubscriptionRows) -> list[dict[str, Any]]:
+    """The topics and partition counts that ingest last read."""
+    topics = rows.status.topics if rows.status else ()
     return [{"topic": item.topic, "partitions": item.partitions} for item in topics]
 
 

@@ -10,6 +10,7 @@ from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.status.rendering import StatusRows, render_status
 from api.resources.status.schemas import StatusSchema
+from api.resources.subscription.schemas import ID_IN_PATH
 from webhookd import clock
 from webhookd.flow.subscription import Subscription
 from webhookd.store import (
@@ -25,24 +26,28 @@ blueprint = StrictBlueprint(
     "status",
     __name__,
     url_prefix="/1/Subscription/<uuid:subscription_id>/Status",
-    description="How a subscription's deliveries fare",
+    description="How a subscription's deliveries do.",
 )
 
 
-@blueprint.route("")
+@blueprint.route("", parameters=[ID_IN_PATH])
 class Status(MethodView):
     """The status of one subscription."""
 
     @blueprint.response(200, StatusSchema)
-    @blueprint.alt_response(404, description="there is no such subscription")
+    @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, subscription_id: UUID) -> dict[str, Any]:
-        """Show health, topics, counters and recent activity; also of a subscription that cannot be used."""
+        """Show status, problems, lag, topics, counters and recent activity.
+
+        A subscription whose stored configuration cannot be used has a status too.
+        """
         id_ = str(subscription_id)
         with services_of(current_app).database.transaction() as session:
             loaded = subscriptions.load(session, [id_]).get(id_)
             emails = loaded.alerting.emails if isinstance(loaded, Subscription) else ()
-            facts = StatusRows(
-                outline=subscriptions.summary(session, id_),
+            rows = StatusRows(
+                summary=subscriptions.summary(session, id_),
                 usable=isinstance(loaded, Subscription),
                 status=subscription_statuses.read(session, id_),
                 administration=administration.read(session),
@@ -50,4 +55,4 @@ class Status(MethodView):
                 dead_letters=dead_letters.count(session, id_),
                 mail_failures=mail_failures.read(session, id_, emails),
             )
-        return render_status(facts, clock.wall_clock())
+        return render_status(rows, clock.wall_clock())

@@ -7,139 +7,180 @@ from webhookd.flow.status.delivery_status import DeliveryState
 
 
 class ActivitySchema(Schema):
-    """One event: a request to the endpoint, or a change of the status with its reason in `error`."""
+    """One event: a request to the endpoint, or a change of the status."""
 
-    timestamp = fields.String(metadata={"description": "ISO 8601, UTC"})
-    event = fields.String(metadata={"enum": [event.value for event in Event]})
-    calls = fields.Integer(metadata={"description": "how many successful calls this row stands for; the last is shown"})
-    request = fields.String(metadata={"example": "POST https://example.com/hook"})
-    request_headers = fields.List(fields.String(), metadata={"description": "values masked"})
-    response_code = fields.Integer(allow_none=True)
-    response_body = fields.String(metadata={"description": "what the endpoint sent, and nothing else"})
-    response_headers = fields.List(fields.String())
-    error = fields.String(metadata={"description": "the failure's code, or the reason of a change"})
-    detail = fields.String(metadata={"description": "what webhookd says about the error: no word of the endpoint's"})
+    timestamp = fields.String(metadata={"description": "When it happened: ISO 8601, UTC."})
+    event = fields.String(
+        metadata={
+            "enum": [event.value for event in Event],
+            "description": "`api_call` is a request; the others name the new status.",
+        }
+    )
+    calls = fields.Integer(
+        metadata={"description": "How many successful requests in a row this event stands for; the last one is shown."}
+    )
+    request = fields.String(metadata={"description": "Method and URL.", "example": "POST https://example.com/hook"})
+    request_headers = fields.List(
+        fields.String(), metadata={"description": "The request's headers; values are masked."}
+    )
+    response_code = fields.Integer(
+        allow_none=True, metadata={"description": "The HTTP status; null when there was no response."}
+    )
+    response_body = fields.String(metadata={"description": "The response's body as the endpoint sent it, shortened."})
+    response_headers = fields.List(fields.String(), metadata={"description": "The response's headers."})
+    error = fields.String(metadata={"description": "The failure code of a request, or the reason of a change."})
+    detail = fields.String(
+        metadata={"description": "webhookd's explanation of the error; it holds no text of the endpoint's."}
+    )
 
 
 class TopicSchema(Schema):
-    """One topic as ingest sees it."""
+    """One topic, as ingest last saw it."""
 
-    topic = fields.String()
-    partitions = fields.Integer(metadata={"description": "0: the topic does not exist (yet, or any more)"})
+    topic = fields.String(metadata={"description": "The topic's name."})
+    partitions = fields.Integer(
+        metadata={"description": "How many partitions it has. 0: the topic does not exist, yet or any more."}
+    )
 
 
 class CountersSchema(Schema):
-    """What became of records; all but dead_lettered since the ingest process that owns the subscription started."""
+    """What became of records since the subscription was registered."""
 
-    delivered = fields.Integer()
-    filtered = fields.Integer()
-    filter_errors = fields.Integer()
-    last_filter_error = fields.String()
-    dead_lettered = fields.Integer(metadata={"description": "kept in the dead-letter store"})
+    delivered = fields.Integer(metadata={"description": "Records that the endpoint acknowledged."})
+    filtered = fields.Integer(metadata={"description": "Records that a filter rejected."})
+    filter_errors = fields.Integer(metadata={"description": "Records that a filter could not be evaluated on."})
+    last_filter_error = fields.String(metadata={"description": "The last of these errors; empty without one."})
+    dead_lettered = fields.Integer(metadata={"description": "Dead letters that are stored now."})
 
 
 class LostRangeSchema(Schema):
-    """Records that Kafka no longer held when they were to be read (its retention was shorter than the failure)."""
+    """Records that Kafka's retention removed before webhookd read them."""
 
-    topic = fields.String()
-    partition = fields.Integer()
-    first = fields.Integer(data_key="from", attribute="from", metadata={"description": "the first lost offset"})
-    last = fields.Integer(data_key="to", attribute="to", metadata={"description": "the last lost offset"})
-    count = fields.Integer()
-    timestamp = fields.String(metadata={"description": "when it was noticed"})
+    topic = fields.String(metadata={"description": "The topic."})
+    partition = fields.Integer(metadata={"description": "The partition."})
+    first = fields.Integer(data_key="from", attribute="from", metadata={"description": "The first lost offset."})
+    last = fields.Integer(data_key="to", attribute="to", metadata={"description": "The last lost offset."})
+    count = fields.Integer(metadata={"description": "How many records are lost at most."})
+    timestamp = fields.String(metadata={"description": "When it was noticed: ISO 8601, UTC."})
 
 
 class ProblemSchema(Schema):
     """Why a subscription delivers less than it should."""
 
-    code = fields.String(metadata={"description": "one short word"})
-    meaning = fields.String(metadata={"description": "the same in one line"})
-    detail = fields.String(metadata={"description": "for people"})
-    since = fields.String(metadata={"description": "ISO 8601, UTC"})
+    code = fields.String(metadata={"description": "The reason's code."})
+    meaning = fields.String(metadata={"description": "The code in words."})
+    detail = fields.String(metadata={"description": "More about this case, for people."})
+    since = fields.String(metadata={"description": "When it began: ISO 8601, UTC."})
 
 
 class FailureSchema(Schema):
-    """The last attempt that failed: what the endpoint answered, or what webhookd says where there was no answer."""
+    """The last attempt that failed."""
 
-    code = fields.String()
-    timestamp = fields.String(metadata={"description": "ISO 8601, UTC"})
-    response_code = fields.Integer(allow_none=True)
-    response_body = fields.String(metadata={"description": "the endpoint's words, shortened"})
-    detail = fields.String(metadata={"description": "webhookd's words"})
+    code = fields.String(metadata={"description": "The failure code."})
+    timestamp = fields.String(metadata={"description": "When it failed: ISO 8601, UTC."})
+    response_code = fields.Integer(
+        allow_none=True, metadata={"description": "The HTTP status; null when there was no response."}
+    )
+    response_body = fields.String(metadata={"description": "The response's body as the endpoint sent it, shortened."})
+    detail = fields.String(metadata={"description": "webhookd's explanation of the failure."})
 
 
 class DeliverySchema(Schema):
-    """What the deliveries are doing now; of several failing lanes (partitions) the one that fails for longest."""
+    """What the deliveries do now. Of several failing lanes (partitions), the one that fails for longest is shown."""
 
     state = fields.String(
         metadata={
             "enum": [state.value for state in DeliveryState],
-            "description": "failing: the last attempt failed and another follows; circuit_open: no attempt is left, a "
-            "probe is made now and then; stopped: the subscription is off, offline or unusable",
+            "description": "`failing`: the last attempt failed and another follows. `circuit_open`: no attempt "
+            "is left; the endpoint is probed at intervals. `stopped`: the subscription is off, offline or unusable.",
         }
     )
-    since = fields.String(allow_none=True, metadata={"description": "when it began to fail"})
-    attempt = fields.Integer(allow_none=True, metadata={"description": "failed attempts of the batch so far"})
-    max_attempts = fields.Integer(allow_none=True, metadata={"description": "so many it has: max_retries + 1"})
-    next_attempt_at = fields.String(
-        allow_none=True, metadata={"description": "null: it is under way, or may begin at any time"}
+    since = fields.String(allow_none=True, metadata={"description": "When it began to fail."})
+    attempt = fields.Integer(allow_none=True, metadata={"description": "How many attempts of the batch have failed."})
+    max_attempts = fields.Integer(
+        allow_none=True, metadata={"description": "How many attempts a batch has: `max_retries` + 1."}
     )
-    lanes = fields.Integer(metadata={"description": "partitions that are read"})
-    lanes_failing = fields.Integer()
-    last_failure = fields.Nested(FailureSchema, allow_none=True)
+    next_attempt_at = fields.String(
+        allow_none=True,
+        metadata={"description": "When the next attempt is due; null when it is under way or may begin now."},
+    )
+    lanes = fields.Integer(metadata={"description": "How many partitions are read."})
+    lanes_failing = fields.Integer(metadata={"description": "How many of them fail."})
+    last_failure = fields.Nested(
+        FailureSchema, allow_none=True, metadata={"description": "Null when no attempt of the batch failed."}
+    )
 
 
 class RecipientSchema(Schema):
-    """An address that its newest mail did not get to."""
+    """An address that did not get its newest mail."""
 
-    address = fields.String()
+    address = fields.String(metadata={"description": "The mail address."})
     state = fields.String(
         metadata={
             "enum": ["later", "refused", "given_up"],
-            "description": "later: it is tried again; refused: it never will be taken; given_up: tried for three days",
+            "description": "`later`: it is tried again. `refused`: the mail server refused it for good. `given_up`: "
+            "it was tried for three days.",
         }
     )
-    detail = fields.String(metadata={"description": "what the mail server said"})
-    since = fields.String(metadata={"description": "of the first mail that was not delivered: ISO 8601, UTC"})
-    timestamp = fields.String(metadata={"description": "of the last try"})
+    detail = fields.String(metadata={"description": "The mail server's response."})
+    since = fields.String(metadata={"description": "When the first mail was not delivered: ISO 8601, UTC."})
+    timestamp = fields.String(metadata={"description": "When the last mail was tried: ISO 8601, UTC."})
 
 
 class AlertsSchema(Schema):
     """Whether alerts get to their addresses."""
 
     undelivered = fields.Integer(
-        metadata={"description": "mails refused or given up, counted for each address since the last it has got"}
+        metadata={
+            "description": "How many mails were refused or given up, for each address since the last that it got."
+        }
     )
-    last_error = fields.String(metadata={"description": "of the newest try that failed"})
-    recipients = fields.List(fields.Nested(RecipientSchema), metadata={"description": "those that fail, 20 at most"})
+    last_error = fields.String(metadata={"description": "The mail server's response to the newest mail that failed."})
+    recipients = fields.List(
+        fields.Nested(RecipientSchema), metadata={"description": "The addresses that fail, 20 at most."}
+    )
 
 
 class StatusSchema(Schema):
     """How a subscription is doing."""
 
-    id = fields.String()
-    kind = fields.String(metadata={"enum": ["WebhookStatus"]})
-    name = fields.String()
-    active = fields.String(metadata={"enum": ["yes", "no"]})
-    payload_url = fields.String()
-    timestamp = fields.String(metadata={"description": "when this was answered: ISO 8601, UTC"})
-    status = fields.String(metadata={"enum": ["healthy", "unhealthy", "inactive"]})
-    reason = fields.String(metadata={"description": "one short word, empty when healthy"})
-    since = fields.String(allow_none=True, metadata={"description": "of the last change of health"})
-    failing_since = fields.String(
-        allow_none=True, metadata={"description": "when the batch that fails for longest failed first"}
+    id = fields.String(metadata={"description": "The subscription's id."})
+    kind = fields.String(metadata={"enum": ["WebhookStatus"], "description": "The kind of this document."})
+    name = fields.String(metadata={"description": "The subscription's name."})
+    active = fields.String(metadata={"enum": ["yes", "no"], "description": "Whether it is switched on."})
+    payload_url = fields.String(metadata={"description": "The endpoint's URL."})
+    timestamp = fields.String(metadata={"description": "When this response was made: ISO 8601, UTC."})
+    status = fields.String(
+        metadata={
+            "enum": ["healthy", "unhealthy", "inactive"],
+            "description": "`unhealthy`: it delivers less than it should. `inactive`: it is switched off, or webhookd "
+            "is offline.",
+        }
     )
-    last_failure = fields.String(metadata={"description": "code: what the endpoint answered, or webhookd's words"})
+    reason = fields.String(metadata={"description": "The code of the reason; empty when healthy."})
+    since = fields.String(allow_none=True, metadata={"description": "When `status` changed last."})
+    failing_since = fields.String(
+        allow_none=True, metadata={"description": "When the batch that fails for longest failed first."}
+    )
+    last_failure = fields.String(
+        metadata={"description": "The last failure: its code, and the response or webhookd's explanation."}
+    )
     delivery = fields.Nested(DeliverySchema)
     problems = fields.List(
-        fields.Nested(ProblemSchema), metadata={"description": "every cause, the one that `reason` names first"}
+        fields.Nested(ProblemSchema),
+        metadata={"description": "Every reason why it is unhealthy; the one in `reason` comes first."},
     )
     lag = fields.Integer(
         allow_none=True,
-        metadata={"description": "offsets between the watermarks and the ends; null while it is not known"},
+        metadata={
+            "description": "How many offsets lie between what is committed and the ends of the partitions; null while "
+            "unknown."
+        },
     )
-    lost_ranges = fields.List(fields.Nested(LostRangeSchema), metadata={"description": "newest last, 20 at most"})
-    topics = fields.List(fields.Nested(TopicSchema))
+    lost_ranges = fields.List(fields.Nested(LostRangeSchema), metadata={"description": "The newest last, 20 at most."})
+    topics = fields.List(fields.Nested(TopicSchema), metadata={"description": "The subscription's topics."})
     counters = fields.Nested(CountersSchema)
     alerts = fields.Nested(AlertsSchema)
-    recent_activity = fields.List(fields.Nested(ActivitySchema), metadata={"description": "newest first, 50 at most"})
+    recent_activity = fields.List(
+        fields.Nested(ActivitySchema), metadata={"description": "The newest first, 50 at most."}
+    )

@@ -1,1 +1,1 @@
-"""The subscription: what a client registers."""
+"""Subscriptions: registered, changed and deleted by clients."""

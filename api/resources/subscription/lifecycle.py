@@ -1,12 +1,12 @@
-"""What happens, in which order, when a subscription is registered, changed or removed.
+"""Registers, changes and removes subscriptions; the table gives the order of the steps.
 
-    register   check → ask the brokers for the end offsets → commit them to the new group → insert → announce
-    change     check → the same for topics that are new → replace → announce
-    remove     delete, and note the group for ingest to delete once its members have left → announce
+    register   check → ask the brokers for the end offsets → commit them to the new group → insert → notify
+    change     check → the same for topics that are new → replace → notify
+    remove     delete, and store the group, which ingest deletes once it has no members → notify
 
-The offsets come first: nothing produced after the answer may be missed, and brokers that do not answer leave nothing
-behind. They are stored in the row as well, which counts where the group holds none. The announcement comes last and
-may fail: the periodic read finds what it did not say.
+The offsets come first: no record produced after the response may be missed, and when the brokers do not answer,
+nothing has been stored. The row stores the offsets too; they apply where the group has none. The change notification
+comes last and may fail: every process also reads the rows periodically.
 """
 
 import uuid
@@ -35,43 +35,44 @@ _log = logs.get(__name__)
 def register(services: Services, document: Document) -> Subscription:
     """Store a new subscription.
 
-    Raises TopicDenied for a topic that webhookd may not read, KafkaUnavailable or StoreUnavailable: then there is none.
+    Raises TopicDenied for a topic that webhookd may not read, KafkaUnavailable or StoreUnavailable; then nothing is
+    stored.
     """
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
     draft = parse(document, Identity(id=str(uuid.uuid4())))
     _check_dead_letter_topic(services, draft)
-    subscription = _positioned(services, draft, new=_topics(draft), commit=services.brokers.commit)
+    subscription = _with_positions(services, draft, new=_topics(draft), commit=services.brokers.commit)
     with services.database.transaction() as session:
         subscriptions.insert(session, subscription)
-        activity.append(session, [_turned(subscription, administration.read(session, hold=True))])
+        activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
-    _announce(services, subscription.id, subscription.version)
+    _notify(services, subscription.id, subscription.version)
     return subscription
 
 
 def change(services: Services, id_: str, document: Document) -> Subscription:
-    """Replace a subscription as a whole; topics it already had go on where they are.
+    """Replace a whole subscription; topics that it already had keep their positions.
 
     Raises NotFound, Conflict when someone else changed it at the same moment, TopicDenied for a new topic that webhookd
     may not read, KafkaUnavailable, StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
-    outline, stored = _stored(services, id_)
-    draft = parse(document, Identity(id=id_, version=outline.version + 1, stored=stored))
+    summary, stored = _stored(services, id_)
+    draft = parse(document, Identity(id=id_, version=summary.version + 1, stored=stored))
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
         _check_dead_letter_topic(services, draft)
     new = _topics(draft) - (_topics(stored) if stored else frozenset())
-    # A damaged row does not say what was read: its group's offsets, if there are any, must stand.
-    subscription = _positioned(services, draft, new=new, commit=_if_free(services) if stored else _nowhere)
+    # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
+    subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with services.database.transaction() as session:
         subscriptions.replace(session, subscription)
         mail_failures.keep(session, id_, subscription.alerting.emails)
-        if subscription.active != outline.active:
-            activity.append(session, [_turned(subscription, administration.read(session, hold=True))])
+        if subscription.active != summary.active:
+            activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
     _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
-    _announce(services, id_, subscription.version)
+    _notify(services, id_, subscription.version)
     return subscription
 
 
@@ -83,17 +84,17 @@ def remove(services: Services, id_: str) -> None:
         mail_failures.keep(session, id_, ())
         dropped_groups.add(session, consumer_group(id_))
     _log.info("subscription_deleted", subscription=id_)
-    _announce(services, id_, version + 1)
+    _notify(services, id_, version + 1)
 
 
 def _stored(services: Services, id_: str) -> tuple[subscriptions.SubscriptionSummary, Subscription | None]:
     with services.database.transaction() as session:
-        outline = subscriptions.summary(session, id_)
+        summary = subscriptions.summary(session, id_)
         match subscriptions.load(session, [id_]).get(id_):
             case UnusableSubscription() | None:
-                return outline, None
+                return summary, None
             case stored:
-                return outline, stored
+                return summary, stored
 
 
 def _check_dead_letter_topic(services: Services, draft: Subscription) -> None:
@@ -115,31 +116,33 @@ def _dead_letters_refused(services: Services, topic: str) -> str:
     return validators.dead_letters_refused(services.brokers.topic_rules(topic, timeout_s))
 
 
-def _positioned(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
-    """The subscription with the start offsets of its new topics, which are committed to its group too."""
+def _with_positions(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
+    """The subscription with the start offsets of its new topics; they are also committed for its group."""
     if not new:
         return draft
     try:
-        return _begun_at_ends(services, draft, new=new, commit=commit)
+        return _with_start_offsets(services, draft, new=new, commit=commit)
     except TopicDenied as error:
         index = [source.topic for source in draft.sources].index(error.topic)
         raise error.at(f"source[{index}].topic") from error
 
 
-def _begun_at_ends(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
+def _with_start_offsets(
+    services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit
+) -> Subscription:
     ends_at = clock.monotonic() + services.settings.kafka_ask_timeout_s
     cluster_check.confirm(services, services.settings.kafka_ask_timeout_s)
     ends = services.brokers.end_offsets(sorted(new), services.settings.kafka_ask_timeout_s)
     ids = services.brokers.topic_ids(sorted(new), ends_at - clock.monotonic())
-    sources = tuple(_begun(source, ends, ids) if source.topic in new else source for source in draft.sources)
-    begun = {source.topic: dict(source.start_offsets) for source in sources if source.topic in new}
-    commit(draft.consumer_group, {topic: at for topic, at in begun.items() if at}, ends_at - clock.monotonic())
+    sources = tuple(_started(source, ends, ids) if source.topic in new else source for source in draft.sources)
+    offsets = {source.topic: dict(source.start_offsets) for source in sources if source.topic in new}
+    commit(draft.consumer_group, {topic: at for topic, at in offsets.items() if at}, ends_at - clock.monotonic())
     return replace(draft, sources=sources)
 
 
-def _begun(source: Source, ends: dict[str, dict[int, int]], ids: dict[str, str]) -> Source:
-    begun = replace(source, topic_id=ids.get(source.topic, ""))
-    return replace(begun, start_offsets=ends.get(source.topic, {})) if source.start is Start.LATEST else begun
+def _started(source: Source, ends: dict[str, dict[int, int]], ids: dict[str, str]) -> Source:
+    known = replace(source, topic_id=ids.get(source.topic, ""))
+    return replace(known, start_offsets=ends.get(source.topic, {})) if source.start is Start.LATEST else known
 
 
 def _if_free(services: Services) -> Commit:
@@ -147,17 +150,17 @@ def _if_free(services: Services) -> Commit:
         try:
             services.brokers.commit(group, offsets, timeout_s)
         except Conflict:
-            # Ingest is reading in this group, so only it may commit; it begins a new topic at the row's offsets.
+            # Ingest is a member of this group, so only it may commit; it starts a new topic at the row's offsets.
             _log.debug("start_left_to_ingest", group=group)
 
     return commit
 
 
-def _nowhere(group: str, offsets: dict[str, dict[int, int]], timeout_s: float) -> None:
+def _commit_nothing(group: str, offsets: dict[str, dict[int, int]], timeout_s: float) -> None:
     del group, offsets, timeout_s
 
 
-def _turned(subscription: Subscription, switch: Administration) -> Activity:
+def _switched(subscription: Subscription, switch: Administration) -> Activity:
     stopped = subscription.active and switch.offline
     return Activity(
         subscription_id=subscription.id,
@@ -168,11 +171,11 @@ def _turned(subscription: Subscription, switch: Administration) -> Activity:
     )
 
 
-def _announce(services: Services, id_: str, version: int) -> None:
+def _notify(services: Services, id_: str, version: int) -> None:
     try:
         services.notifications.publish(SubscriptionChanged(id=id_, version=version))
     except QueueUnavailable as error:
-        _log.warning("announcement_failed", subscription=id_, code=error.code, error=str(error))
+        _log.warning("change_notification_failed", subscription=id_, code=error.code, error=str(error))
 
 
 def _topics(subscription: Subscription) -> frozenset[str]:

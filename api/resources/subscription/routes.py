@@ -9,7 +9,7 @@ from flask.views import MethodView
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.subscription import lifecycle
-from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
+from api.resources.subscription.schemas import ID_IN_PATH, PageSchema, SubscriptionSchema
 from api.resources.subscription.wire import Document, render
 from webhookd.errors import UnusableSubscription
 from webhookd.store import subscriptions
@@ -20,7 +20,7 @@ blueprint = StrictBlueprint(
     "subscription",
     __name__,
     url_prefix="/1/Subscription",
-    description="Kafka topics delivered to an HTTP endpoint",
+    description="Register, show, change and delete subscriptions.",
 )
 
 
@@ -32,57 +32,74 @@ class Subscriptions(MethodView):
     @blueprint.response(
         200,
         SubscriptionSchema(many=True),
-        headers={"Link": {"description": '<…>; rel="next" when there is more', "schema": {"type": "string"}}},
+        headers={
+            "Link": {
+                "description": 'The next page, as `<…>; rel="next"`, when there is one.',
+                "schema": {"type": "string"},
+            }
+        },
     )
-    @blueprint.alt_response(503, description="the database cannot be reached")
+    @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, page: Document) -> tuple[list[Answer], int, dict[str, str]]:
-        """List subscriptions in the order of their ids."""
+        """List subscriptions, in the order of their ids."""
         limit, after = page["limit"], str(page["after"] or "")
         with services_of(current_app).database.transaction() as session:
             found = subscriptions.page(session, after=after, limit=limit)
         return [_listed(id_, loaded) for id_, loaded in found], 200, _next_page(found, limit)
 
     @blueprint.arguments(SubscriptionSchema)
-    @blueprint.response(201, SubscriptionSchema, headers={"Location": {"schema": {"type": "string"}}})
-    @blueprint.alt_response(
-        422, description="a field cannot be accepted, or Kafka does not authorise webhookd for a topic"
+    @blueprint.response(
+        201,
+        SubscriptionSchema,
+        headers={"Location": {"description": "The subscription's path.", "schema": {"type": "string"}}},
     )
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created")
+    @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
+    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created.")
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
-        """Register a subscription: nothing produced after the answer is missed."""
+        """Register a subscription.
+
+        With `start: latest` reading begins at the end offsets that the brokers gave before this response: no record
+        that is produced after the response is missed.
+        """
         created = lifecycle.register(services_of(current_app), document)
         location = url_for("subscription.OneSubscription", subscription_id=created.id)
         return render(created), 201, {"Location": location}
 
 
-@blueprint.route("/<uuid:subscription_id>")
+@blueprint.route("/<uuid:subscription_id>", parameters=[ID_IN_PATH])
 class OneSubscription(MethodView):
     """One subscription."""
 
     @blueprint.response(200, SubscriptionSchema)
-    @blueprint.alt_response(404, description="there is none")
-    @blueprint.alt_response(409, description="its stored configuration cannot be used")
+    @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(409, description="Its stored configuration cannot be used; a PUT replaces it.")
+    @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, subscription_id: UUID) -> Answer:
-        """Show a subscription, its header values masked."""
+        """Show a subscription; header values are masked."""
         with services_of(current_app).database.transaction() as session:
             return render(subscriptions.find(session, str(subscription_id)))
 
     @blueprint.arguments(SubscriptionSchema)
     @blueprint.response(200, SubscriptionSchema)
-    @blueprint.alt_response(404, description="there is none")
-    @blueprint.alt_response(409, description="it was changed by someone else at the same moment")
-    @blueprint.alt_response(
-        422, description="a field cannot be accepted, or Kafka does not authorise webhookd for a topic"
-    )
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed")
+    @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(409, description="Another request changed it at the same moment; read it again.")
+    @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
+    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
     def put(self, document: Document, subscription_id: UUID) -> Answer:
-        """Replace a subscription as a whole; topics it already had are read on from where they are."""
+        """Replace a subscription as a whole.
+
+        Topics that it had before are read on from their committed offsets.
+        """
         return render(lifecycle.change(services_of(current_app), str(subscription_id), document))
 
     @blueprint.response(204)
-    @blueprint.alt_response(404, description="there is none")
+    @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(503, description="The database cannot be reached; nothing was deleted.")
     def delete(self, subscription_id: UUID) -> None:
-        """Remove a subscription with its activity; its dead letters stay."""
+        """Delete a subscription and its activity.
+
+        Its dead letters stay for `WEBHOOKD_DEAD_LETTER_RETENTION_S`. Ingest deletes its consumer group from Kafka.
+        """
         lifecycle.remove(services_of(current_app), str(subscription_id))
 
 

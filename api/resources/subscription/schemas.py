@@ -15,6 +15,9 @@ EMAILS = 20
 PAGE = 100
 PAGE_MAX = 1000
 
+ID_IN_PATH = {"in": "path", "name": "subscription_id", "description": "The subscription's id."}
+"""For the documents of all routes below a subscription."""
+
 
 class WholeNumber(fields.Integer):
     """An integer as JSON writes it: not "1", not true, not 1.0."""
@@ -27,19 +30,23 @@ class WholeNumber(fields.Integer):
 
 
 class WebhookSchema(Schema):
-    """The endpoint."""
+    """The endpoint, and the headers that it gets."""
 
     url = fields.String(
         required=True,
         validate=[Length(max=2048), validators.url],
-        metadata={"example": "https://example.com/hook"},
+        metadata={
+            "description": "Where the batches are posted: `http` or `https`, without user and password.",
+            "example": "https://example.com/hook",
+        },
     )
     headers = fields.List(
         fields.String(validate=validators.header),
         load_default=list,
         validate=Length(max=HEADERS),
         metadata={
-            "description": "Sent with every request. Values are answered as ****; sent back like that they are kept.",
+            "description": "Sent with every request, each as `Name: value`. Responses show values as `****`; a value "
+            "that is sent back as `****` stays as it is.",
             "example": ["X-Api-Key: secret"],
         },
     )
@@ -50,87 +57,119 @@ class WebhookSchema(Schema):
 
 
 class DestinationSchema(Schema):
-    """Where the requests go."""
+    """Where the batches are sent."""
 
-    kind = fields.String(load_default="webhook", validate=OneOf(["webhook"]))
+    kind = fields.String(
+        load_default="webhook", validate=OneOf(["webhook"]), metadata={"description": "The kind of destination."}
+    )
     webhook = fields.Nested(WebhookSchema, required=True)
 
 
 class SourceSchema(Schema):
-    """One topic, and the filters a record must all pass."""
+    """One topic, and the filters that a record has to pass."""
 
-    topic = fields.String(required=True, validate=validators.topic)
+    topic = fields.String(
+        required=True, validate=validators.topic, metadata={"description": "Name of the Kafka topic."}
+    )
     jmes_filters = fields.List(
         fields.String(validate=validators.jmes_filter),
         load_default=list,
         validate=Length(max=FILTERS),
+        metadata={
+            "description": "JMESPath expressions. A record is delivered when all of them hold for it: none returns "
+            "`false`, `null`, or an empty string, list or object. Without filters every record is delivered."
+        },
     )
     start = fields.String(
         load_default=None,
         validate=OneOf([start.value for start in Start]),
-        metadata={"description": "Where reading begins: latest if not given. Fixed once the topic is being read."},
+        metadata={
+            "description": "Where reading begins; `latest` if not given. It cannot change once the topic is read."
+        },
     )
 
 
 class BatchingSchema(Schema):
-    """How many records make a request."""
+    """How many records are sent in one request."""
 
-    max_batch_size = WholeNumber(load_default=1, validate=Range(1, 1000))
-    max_batch_interval_seconds = WholeNumber(load_default=1, validate=Range(1, 300))
+    max_batch_size = WholeNumber(
+        load_default=1,
+        validate=Range(1, 1000),
+        metadata={"description": "How many records a request holds at most."},
+    )
+    max_batch_interval_seconds = WholeNumber(
+        load_default=1,
+        validate=Range(1, 300),
+        metadata={"description": "How long a record waits for others at most before its batch is sent, in seconds."},
+    )
 
 
 class RetrySchema(Schema):
-    """How often a failed batch is tried again."""
+    """How often a failed batch is sent again, and what happens after the last attempt."""
 
-    max_retries = WholeNumber(load_default=5, validate=Range(0, 10))
+    max_retries = WholeNumber(
+        load_default=5,
+        validate=Range(0, 10),
+        metadata={"description": "How often a batch is sent again after its first attempt has failed."},
+    )
     retry_algorithm = fields.String(
         load_default=RetryAlgorithm.EXPONENTIAL_BACKOFF.value,
         validate=OneOf([algorithm.value for algorithm in RetryAlgorithm]),
+        metadata={
+            "description": "How long webhookd waits between attempts. `exponential_backoff`: 5 s, doubling, at most "
+            "15 min. `fixed_time`: 30 s. Both ±20 %."
+        },
     )
     on_exhausted = fields.String(
         load_default=OnExhausted.PAUSE.value,
         validate=OneOf([policy.value for policy in OnExhausted]),
         metadata={
-            "description": "When no attempt is left, or the endpoint refused for good: `pause` keeps the position and "
-            "probes the endpoint at growing intervals; `dead_letter` puts the batch's records aside and goes on."
+            "description": "What happens when no attempt is left, or when the endpoint refused the batch in a way that "
+            "another attempt cannot change. `pause` keeps the position in Kafka and sends the batch again at growing "
+            "intervals. `dead_letter` stores the batch's records as dead letters and goes on with the next batch."
         },
     )
     dead_letter_topic = fields.String(
         load_default=None,
         allow_none=True,
         validate=validators.topic,
-        metadata={"description": "A Kafka topic that gets a copy of every dead letter. It must exist."},
+        metadata={"description": "A Kafka topic that gets a copy of every dead letter. It has to exist."},
     )
 
 
 class AlertingSchema(Schema):
-    """Who is told when deliveries fail."""
+    """Who gets a mail when deliveries fail."""
 
-    alert_channel = fields.String(load_default="email", validate=OneOf(["email"]))
+    alert_channel = fields.String(
+        load_default="email", validate=OneOf(["email"]), metadata={"description": "How alerts are sent."}
+    )
     alert_emails = fields.List(
         fields.String(validate=[Length(max=254), validators.email], metadata={"format": "idn-email"}),
         load_default=list,
         validate=Length(max=EMAILS),
-        metadata={"description": "Each gets a mail of its own. One that is not ASCII before the @ needs SMTPUTF8."},
+        metadata={
+            "description": "Each address gets a mail of its own. An address that is not ASCII before the @ needs a "
+            "mail server with SMTPUTF8."
+        },
     )
 
 
 class FilteringSchema(Schema):
-    """What happens where filters cannot judge a record."""
+    """What happens to a record that the filters cannot be evaluated on."""
 
     on_filter_error = fields.String(
         load_default=OnFilterError.DEAD_LETTER.value,
         validate=OneOf([policy.value for policy in OnFilterError]),
         metadata={
-            "description": "When a filter raises an error on a record's types and no other filter rejects the record: "
-            "`dead_letter` puts it aside with the cause `filter_error`; `drop` drops it and counts it. A filter that "
-            "is too costly for a record always makes a dead letter (`filter_too_costly`)."
+            "description": "What happens to a record when a filter raises an error on its types and no other filter "
+            "rejects it. `dead_letter` stores it as a dead letter with the cause `filter_error`; `drop` drops it and "
+            "counts it. A record that a filter is too costly for always becomes a dead letter (`filter_too_costly`)."
         },
     )
 
 
 class ConfigurationSchema(Schema):
-    """Batching, retry, alerting and filtering, each with defaults."""
+    """Batching, retry, alerting and filtering; each part has defaults."""
 
     batching = fields.Nested(BatchingSchema, load_default=lambda: BatchingSchema().load({}))
     retry = fields.Nested(RetrySchema, load_default=lambda: RetrySchema().load({}))
@@ -139,25 +178,36 @@ class ConfigurationSchema(Schema):
 
 
 class SubscriptionSchema(Schema):
-    """A subscription."""
+    """Topics, a destination, and how records get there."""
 
     id = fields.UUID(
         load_default=None,
-        metadata={"description": "Given by webhookd; may be sent back in a PUT, where it must be the one in the path."},
+        metadata={"description": "Given by webhookd. A PUT may send it back; it has to be the one in the path."},
     )
-    kind = fields.String(load_default="Webhook", validate=OneOf(["Webhook"]))
-    name = fields.String(required=True, validate=[Length(min=1, max=200), validators.name])
-    active = fields.String(load_default="yes", validate=OneOf(["yes", "no"]))
+    kind = fields.String(
+        load_default="Webhook", validate=OneOf(["Webhook"]), metadata={"description": "The kind of this document."}
+    )
+    name = fields.String(
+        required=True,
+        validate=[Length(min=1, max=200), validators.name],
+        metadata={"description": "A name for people; several subscriptions may have the same."},
+    )
+    active = fields.String(
+        load_default="yes",
+        validate=OneOf(["yes", "no"]),
+        metadata={"description": "`no` switches the subscription off; its position in Kafka stays."},
+    )
     destination = fields.Nested(DestinationSchema, required=True)
     source = fields.List(
         fields.Nested(SourceSchema),
         required=True,
         validate=Length(min=1, max=TOPICS),
+        metadata={"description": "The topics to read, each once."},
     )
     configuration = fields.Nested(ConfigurationSchema, load_default=lambda: ConfigurationSchema().load({}))
     unusable = fields.String(
         dump_only=True,
-        metadata={"description": "Only in lists: why the stored configuration cannot be used. PUT repairs it."},
+        metadata={"description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it."},
     )
 
     @validates_schema
@@ -170,7 +220,13 @@ class SubscriptionSchema(Schema):
 
 
 class PageSchema(Schema):
-    """Which part of a list."""
+    """Which page of a list."""
 
-    after = fields.UUID(load_default=None, metadata={"description": "The last id of the page before."})
-    limit = fields.Integer(load_default=PAGE, validate=Range(1, PAGE_MAX))
+    after = fields.UUID(
+        load_default=None, metadata={"description": "The last id of the page before; the first page without it."}
+    )
+    limit = fields.Integer(
+        load_default=PAGE,
+        validate=Range(1, PAGE_MAX),
+        metadata={"description": "How many subscriptions a page holds at most."},
+    )

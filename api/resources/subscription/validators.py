@@ -1,4 +1,4 @@
-"""What a field of a subscription must be like, as marshmallow validators."""
+"""Marshmallow validators of the fields of a subscription."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def name(value: str) -> None:
-    """One line that shows something."""
+    """Raise ValidationError unless the name is one line and not blank."""
     if not value.strip():
         raise ValidationError("is blank")
     if _CONTROL.search(value):
@@ -26,35 +26,35 @@ def name(value: str) -> None:
 
 
 def topic(value: str) -> None:
-    """A name that Kafka allows."""
+    """Raise ValidationError unless Kafka allows the topic name."""
     if not _TOPIC.fullmatch(value) or value in {".", ".."}:
         raise ValidationError("is not a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen")
 
 
 def email(value: str) -> None:
-    """An address that mails can be sent to."""
+    """Raise ValidationError unless it is a mail address."""
     _as_validation_error(parse_address, value)
 
 
 def url(value: str) -> None:
-    """A destination the workers would call."""
+    """Raise ValidationError unless the workers would call the URL."""
     _as_validation_error(check_url, value)
 
 
 def jmes_filter(value: str) -> None:
-    """A JMESPath expression within bounds."""
+    """Raise ValidationError unless it is a JMESPath expression within the bounds."""
     _as_validation_error(check_filter, value)
 
 
 def header(value: str) -> None:
-    """A header a client may set."""
+    """Raise ValidationError unless a client may set the header."""
     _as_validation_error(parse_header, value)
 
 
 def headers_differ(headers: list[str]) -> None:
-    """No two headers of one name."""
+    """Raise ValidationError when two headers have the same name."""
     names = [text.partition(":")[0].lower() for text in headers]
-    _complain("headers", {index: ["repeats the name of a header above"] for index in _repeats(names)})
+    _raise_for("headers", {index: ["repeats the name of a header above"] for index in _repeats(names)})
 
 
 def check_url(value: str) -> None:
@@ -68,19 +68,19 @@ def check_filter(expression: str) -> None:
 
 
 def topics_differ(sources: list[dict[str, str]]) -> None:
-    """No topic twice."""
+    """Raise ValidationError when a topic is listed twice."""
     topics = [source["topic"] for source in sources]
-    _complain("source", {index: {"topic": ["repeats a topic above"]} for index in _repeats(topics)})
+    _raise_for("source", {index: {"topic": ["repeats a topic above"]} for index in _repeats(topics)})
 
 
 def not_a_source(dead_letter_topic: str | None, sources: list[dict[str, str]]) -> None:
-    """Dead letters that came back as records would go round for ever."""
+    """Raise ValidationError when dead letters would be read as records again: they would circulate for ever."""
     if dead_letter_topic in {source["topic"] for source in sources}:
         raise ValidationError({"configuration": {"retry": {"dead_letter_topic": ["is a topic of this subscription"]}}})
 
 
 def dead_letters_refused(rules: TopicRules) -> str:
-    """Why a topic takes no dead letters, or does not keep them; empty when nothing is known against it."""
+    """Why a topic cannot take or keep dead letters; empty when no reason is known."""
     if rules.cleanup is not None and "compact" in rules.cleanup:
         return (
             "is compacted: it takes no record without a key, and keeps one record of each key. A topic for dead "
@@ -93,9 +93,9 @@ def _repeats(values: list[str]) -> list[int]:
     return [index for index, value in enumerate(values) if value in values[:index]]
 
 
-def _complain(field: str, mistakes: dict[int, Any]) -> None:
-    if mistakes:
-        raise ValidationError({field: mistakes})
+def _raise_for(field: str, errors: dict[int, Any]) -> None:
+    if errors:
+        raise ValidationError({field: errors})
 
 
 def _as_validation_error(check: Callable[[str], object], value: str) -> None:

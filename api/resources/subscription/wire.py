@@ -1,4 +1,4 @@
-"""Between the wire format and a subscription."""
+"""Maps JSON documents to subscriptions and back."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,12 +21,12 @@ from webhookd.flow.subscription import (
 )
 
 Document = Mapping[str, Any]
-"""What the schema has checked, or is going to show."""
+"""A document that the schema has validated, or is going to serialise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a document does not say: the id and version it will have, and what is stored under that id so far."""
+    """What is not in the document: the id and version it gets, and the subscription stored under that id."""
 
     id: str
     version: int = 1
@@ -34,7 +34,7 @@ class Identity:
 
 
 def parse(document: Document, identity: Identity) -> Subscription:
-    """The subscription a checked document describes, its start offsets as stored so far.
+    """The subscription that a validated document describes, with the stored start offsets.
 
     Raises InvalidInput where the document contradicts what is stored: a masked header with nothing to keep, another
     start for a topic that is being read.
@@ -64,12 +64,12 @@ def parse(document: Document, identity: Identity) -> Subscription:
 
 
 def _inactive_reason(document: Document, stored: Subscription | None) -> str:
-    """What switched it off stays said until its owner switches it on again."""
+    """The reason of a deactivation stays until the owner activates the subscription again."""
     return stored.inactive_reason if stored and document["active"] == "no" else ""
 
 
 def render(subscription: Subscription) -> dict[str, Any]:
-    """The subscription as every answer shows it: header values masked."""
+    """The subscription as responses show it: header values are masked."""
     return {
         "id": subscription.id,
         "kind": "Webhook",

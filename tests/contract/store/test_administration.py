@@ -28,13 +28,13 @@ def events(database: Database, id_: str) -> list[tuple[Event, str, str]]:
 
 def test_switch_is_online_until_it_is_turned(database: Database) -> None:
     with database.transaction() as session:
-        assert administration.read(session, hold=True) == ONLINE
+        assert administration.read(session, lock=True) == ONLINE
 
 
 def test_switch_keeps_its_message_and_age(database: Database) -> None:
     switch(database, Availability.OFFLINE, "moving \x00 house")
     with database.transaction() as session:
-        shown = administration.read(session, hold=True)
+        shown = administration.read(session, lock=True)
     assert (shown.offline, shown.offline_message) == (True, "moving \ufffd house")
     assert 0.0 <= shown.age_s < 60.0
 

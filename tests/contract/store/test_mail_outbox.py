@@ -291,7 +291,7 @@ def test_incidents_are_found_by_the_beginning_of_their_key(database: Database) -
 
 
 def test_due_incidents_are_those_to_speak_of_and_those_long_over(database: Database) -> None:
-    ended = {"told": False, "mails": 1, "speak_at": NOW - 5}
+    ended = {"owner_notified": False, "mails": 1, "next_mail_at": NOW - 5}
     with database.transaction() as session:
         incidents.save(
             session,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from tests.harness.databases import new_database
@@ -51,3 +51,47 @@ def test_a_downgraded_database_can_be_migrated_again(bare_url: str) -> None:
     migrating.downgrade(bare_url)
     migrating.upgrade(bare_url)
     assert tables(bare_url) == {*Table.metadata.tables, "alembic_version"}
+
+
+PAUSED = """
+INSERT INTO conditions (subscription_id, health, reason, since, failing_since, last_failure, delivery, delivery_state,
+    lag, problems, lost_ranges, topics, delivered, filtered, filter_errors, last_filter_error, dead_lettered, version,
+    proven)
+VALUES ('s', 'unhealthy', 'http_500', 1.5, 1, '', '{"state": "paused", "lanes": 2}', 'paused',
+    NULL, '[]', '[]', '[]', 7, 0, 0, '', 0, 3, TRUE)
+"""
+OWNER = """
+INSERT INTO subscriptions (id, version, name, active, url, headers, sources, max_batch_size, max_batch_interval_s,
+    max_retries, retry_algorithm, alert_emails, on_exhausted, dead_letter_topic, on_filter_error, inactive_reason,
+    changed_at)
+VALUES ('s', 3, 'orders', TRUE, 'https://example.com', '[]', '[]', 1, 1, 5, 'fixed_time', '[]', 'pause', '',
+    'dead_letter', '', 1)
+"""
+SPELL = "INSERT INTO spells VALUES ('health:s', 1, 0, TRUE, 2, 5, 3, 40)"
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_renaming_keeps_statuses_and_incidents(bare_url: str) -> None:
+    migrating.upgrade(bare_url, "0003")
+    with create_engine(bare_url, poolclass=NullPool).begin() as connection:
+        for statement in (OWNER, PAUSED, SPELL):
+            connection.exec_driver_sql(statement)
+    before = rows(bare_url, "SELECT delivery_state, delivered, proven FROM conditions")
+    migrating.upgrade(bare_url, "0004")
+    state, delivered, proven = before[0]
+    assert state == "paused"
+    assert rows(bare_url, "SELECT delivery_state, delivered, version_delivered FROM subscription_statuses") == [
+        ("circuit_open", delivered, proven)
+    ]
+    assert "circuit_open" in str(rows(bare_url, "SELECT delivery FROM subscription_statuses"))
+    assert rows(bare_url, "SELECT subject_key, mails, next_mail_at, unreported_records FROM incidents") == [
+        ("health:s", 2, 5, 40)
+    ]
+    migrating.downgrade(bare_url, "0003")
+    assert rows(bare_url, "SELECT delivery_state, delivered, proven FROM conditions") == before
+    assert "circuit_open" not in str(rows(bare_url, "SELECT delivery FROM conditions"))
+    assert rows(bare_url, "SELECT speak_at, untold_records FROM spells") == [(5, 40)]

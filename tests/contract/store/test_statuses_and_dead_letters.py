@@ -46,7 +46,7 @@ def status(id_: str = ID, *, delivered: int = 7) -> SubscriptionStatus:
             last_failure=FailedAttempt(code="timeout", at=1.5, detail="no answer in time"),
         ),
         version=4,
-        delivered_since_change=False,
+        version_delivered=False,
     )
 
 
@@ -148,7 +148,7 @@ def test_a_member_that_left_is_not_alive(database: Database) -> None:
 def test_a_silent_member_is_not_alive_until_it_beats_again(database: Database) -> None:
     with database.transaction() as session:
         ingest_members.heartbeat(session, Member(id="a"))
-        session.execute(update(IngestMemberRow).values(beat_at=DatabaseNow() - 6.0))
+        session.execute(update(IngestMemberRow).values(heartbeat_at=DatabaseNow() - 6.0))
         silent = ingest_members.alive(session, 5.0)
         ingest_members.heartbeat(session, Member(id="a"))
         assert (silent, ingest_members.alive(session, 5.0)) == ([], ["a"])
@@ -190,7 +190,9 @@ def test_members_silent_for_a_day_are_forgotten(database: Database) -> None:
         for member in ("old", "new"):
             ingest_members.heartbeat(session, Member(id=member))
         session.execute(
-            update(IngestMemberRow).where(IngestMemberRow.id == "old").values(beat_at=IngestMemberRow.beat_at - 90_000)
+            update(IngestMemberRow)
+            .where(IngestMemberRow.id == "old")
+            .values(heartbeat_at=IngestMemberRow.heartbeat_at - 90_000)
         )
         ingest_members.forget(session)
         assert ingest_members.alive(session, 1e6) == ["new"]

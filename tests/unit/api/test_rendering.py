@@ -12,11 +12,11 @@ from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.store.subscriptions import SubscriptionSummary
 
 
-def facts(*, active: bool = True, usable: bool = True, status: SubscriptionStatus | None = None) -> StatusRows:
-    outline = SubscriptionSummary(
+def status_rows(*, active: bool = True, usable: bool = True, status: SubscriptionStatus | None = None) -> StatusRows:
+    summary = SubscriptionSummary(
         id="s", version=1, name="n", active=active, url="https://example.com/", inactive_reason=""
     )
-    return StatusRows(outline=outline, usable=usable, status=status, activities=(), dead_letters=0)
+    return StatusRows(summary=summary, usable=usable, status=status, activities=(), dead_letters=0)
 
 
 def test_times_are_iso_8601_in_utc() -> None:
@@ -24,32 +24,32 @@ def test_times_are_iso_8601_in_utc() -> None:
 
 
 def test_healthy_until_ingest_says_otherwise() -> None:
-    drawn = render_status(facts(), now=0.0)
-    assert (drawn["status"], drawn["since"], drawn["topics"]) == ("healthy", None, [])
+    rendered = render_status(status_rows(), now=0.0)
+    assert (rendered["status"], rendered["since"], rendered["topics"]) == ("healthy", None, [])
 
 
 def test_unhealthy_comes_with_its_reason() -> None:
     status = SubscriptionStatus(subscription_id="s", health=Health.UNHEALTHY, reason="timeout", since=1.0)
-    drawn = render_status(facts(status=status), now=0.0)
-    assert (drawn["status"], drawn["reason"]) == ("unhealthy", "timeout")
+    rendered = render_status(status_rows(status=status), now=0.0)
+    assert (rendered["status"], rendered["reason"]) == ("unhealthy", "timeout")
 
 
 def test_switched_off_counts_more_than_health() -> None:
     status = SubscriptionStatus(subscription_id="s", health=Health.UNHEALTHY, reason="timeout")
-    assert render_status(facts(active=False, usable=False, status=status), now=0.0)["status"] == "inactive"
+    assert render_status(status_rows(active=False, usable=False, status=status), now=0.0)["status"] == "inactive"
 
 
 @pytest.mark.parametrize("active", [True, False])
 def test_offline_counts_more_than_everything(active: bool) -> None:
     offline = Administration(status=Availability.OFFLINE, age_s=5.0)
     status = SubscriptionStatus(subscription_id="s", health=Health.UNHEALTHY, reason="timeout", since=1.0)
-    drawn = render_status(replace(facts(active=active, status=status), administration=offline), now=8.0)
-    assert (drawn["status"], drawn["reason"], drawn["since"]) == ("inactive", "offline", iso(3.0))
+    rendered = render_status(replace(status_rows(active=active, status=status), administration=offline), now=8.0)
+    assert (rendered["status"], rendered["reason"], rendered["since"]) == ("inactive", "offline", iso(3.0))
 
 
 def test_a_configuration_that_cannot_be_used_is_unhealthy() -> None:
-    drawn = render_status(facts(usable=False), now=0.0)
-    assert (drawn["status"], drawn["reason"]) == ("unhealthy", "unusable_configuration")
+    rendered = render_status(status_rows(usable=False), now=0.0)
+    assert (rendered["status"], rendered["reason"]) == ("unhealthy", "unusable_configuration")
 
 
 FAILING = DeliveryStatus(
@@ -66,8 +66,8 @@ FAILING = DeliveryStatus(
 
 def test_failing_deliveries_are_shown_beside_healthy() -> None:
     status = SubscriptionStatus(subscription_id="s", health=Health.HEALTHY, delivery=FAILING, version=1)
-    drawn = render_status(facts(status=status), now=3.0)
-    assert (drawn["status"], drawn["delivery"]) == (
+    rendered = render_status(status_rows(status=status), now=3.0)
+    assert (rendered["status"], rendered["delivery"]) == (
         "healthy",
         {
             "state": "failing",
@@ -102,4 +102,4 @@ def test_failing_deliveries_are_shown_beside_healthy() -> None:
     ],
 )
 def test_state_of_deliveries_is_that_of_the_version_shown(changes: dict[str, Any], state: str) -> None:
-    assert render_status(facts(**changes), now=3.0)["delivery"]["state"] == state
+    assert render_status(status_rows(**changes), now=3.0)["delivery"]["state"] == state

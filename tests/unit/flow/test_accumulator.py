@@ -1,4 +1,4 @@
-"""Which deliveries leave now: full batches alone, leftovers together, nothing before its time."""
+"""Which deliveries leave now: full batches alone, leftovers mixed, and nothing too early."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_unready_leftover_stays_behind() -> None:
     made = accumulator(1, size=3)
     fill(made, 0, range(7))
     made.ready(0.0)
-    assert [fragment.offset for fragment in lane_of(made).waiting] == [6]
+    assert [record.offset for record in lane_of(made).waiting] == [6]
 
 
 def test_too_few_records_wait() -> None:
@@ -58,7 +58,7 @@ def test_mixed_batch_takes_no_more_than_fits() -> None:
     fill(made, 1, [10, 11, 12], now=0.2)
     (delivery,) = made.ready(0.3)
     assert (delivery.records_per_lane, delivery.batches[0].records) == ((3, 1), 4)
-    assert [fragment.offset for fragment in lane_of(made, 1).waiting] == [11, 12]
+    assert [record.offset for record in lane_of(made, 1).waiting] == [11, 12]
 
 
 def test_oldest_leftover_goes_after_its_interval() -> None:
@@ -69,7 +69,7 @@ def test_oldest_leftover_goes_after_its_interval() -> None:
     assert delivery.records_per_lane == (1, 1)
 
 
-def test_mixed_batch_occupies_all_its_lanes() -> None:
+def test_mixed_batch_is_in_flight_in_all_its_lanes() -> None:
     made = accumulator(2, size=10)
     fill(made, 0, [1])
     fill(made, 1, [2])
@@ -106,7 +106,7 @@ def test_full_lanes_do_not_join_the_mix() -> None:
     assert (len(own.lanes), len(mixed.lanes)) == (1, 2)
 
 
-def test_byte_bound_makes_a_large_lane_ready() -> None:
+def test_byte_bound_makes_a_lane_with_large_records_ready() -> None:
     made = accumulator(1, size=100, limits=DeliveryLimits(delivery_bytes=3000, delivery_target_s=0.25))
     lane_of(made).take(records(*range(5), size_bytes=1000), WANTED, 0.0)
     (delivery,) = made.ready(0.0)
@@ -133,7 +133,7 @@ def test_throughput_sizes_the_next_delivery() -> None:
     assert len(made.ready(0.0)[0].batches) == 1
 
 
-def test_returned_tail_goes_first_and_uncut() -> None:
+def test_returned_batches_go_first_and_unchanged() -> None:
     made = accumulator(1, size=2)
     fill(made, 0, range(6))
     (delivery,) = made.ready(0.0)
@@ -144,7 +144,7 @@ def test_returned_tail_goes_first_and_uncut() -> None:
     assert offsets_of(again) == [[2, 3], [4, 5], [6, 7]]
 
 
-def test_returned_tail_takes_no_unready_batch_along() -> None:
+def test_returned_batches_take_no_incomplete_batch_along() -> None:
     made = accumulator(1, size=2)
     fill(made, 0, range(5))
     (delivery,) = made.ready(0.0)
@@ -155,7 +155,7 @@ def test_returned_tail_takes_no_unready_batch_along() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3, 30])
-def test_probing_lane_sends_one_batch(count: int) -> None:
+def test_half_open_lane_sends_one_batch(count: int) -> None:
     made = accumulator(1, size=3)
     lane_of(made).circuit.state = CircuitState.HALF_OPEN
     fill(made, 0, range(count))
@@ -163,7 +163,7 @@ def test_probing_lane_sends_one_batch(count: int) -> None:
     assert (delivery.probe, len(delivery.batches), delivery.batches[0].records) == (True, 1, min(count, 3))
 
 
-def test_probing_lane_travels_alone() -> None:
+def test_half_open_lane_is_not_mixed_with_others() -> None:
     made = accumulator(3, size=10)
     for number in range(3):
         fill(made, number, [number])
@@ -173,7 +173,7 @@ def test_probing_lane_travels_alone() -> None:
     assert ([lane.partition.number for lane in mixed.lanes], mixed.probe) == ([0, 2], False)
 
 
-def test_held_lane_dispatches_nothing() -> None:
+def test_lane_with_an_open_circuit_dispatches_nothing() -> None:
     made = accumulator(1, size=1)
     fill(made, 0, [1])
     lane_of(made).circuit.state = CircuitState.OPEN
@@ -209,7 +209,7 @@ def test_every_delivery_has_an_id_of_its_own() -> None:
     assert len({delivery.id for delivery in made.ready(0.0)}) == 9
 
 
-def test_ref_says_what_operators_may_see() -> None:
+def test_ref_names_lanes_epochs_and_counts() -> None:
     made = accumulator(2, size=4)
     fill(made, 0, [1, 2])
     fill(made, 1, [3, 4])
@@ -226,7 +226,7 @@ def test_each_assignment_has_an_epoch_of_its_own() -> None:
     assert made.open_lane(Partition(TOPIC, 0)).epoch != epoch
 
 
-def test_closed_lane_forgets_its_delivery() -> None:
+def test_closed_lane_drops_its_delivery() -> None:
     made = accumulator(1, size=1)
     fill(made, 0, [1])
     (delivery,) = made.ready(0.0)
@@ -245,5 +245,5 @@ def test_closing_a_lane_rewinds_no_other() -> None:
     assert lane_of(made, 1).ledger.watermark == 7
 
 
-def test_closing_an_unknown_lane_answers_none() -> None:
+def test_closing_an_unknown_lane_returns_none() -> None:
     assert accumulator(1).close_lane(Partition(TOPIC, 9)) is None

@@ -1,4 +1,4 @@
-"""How many lanes make a parcel wait for others."""
+"""How many lanes count as active, which decides how long a task waits for further deliveries."""
 
 from webhookd.flow.dispatch.active_lanes import MAX_PER_SUBSCRIPTION, ActiveLanes
 
@@ -9,7 +9,7 @@ def test_each_lane_counts_once() -> None:
     assert lanes.count == 2
 
 
-def test_subscription_with_many_partitions_does_not_slow_the_others() -> None:
+def test_subscription_with_many_partitions_counts_up_to_a_bound() -> None:
     lanes = ActiveLanes()
     lanes.update(("large", f"large/{number}") for number in range(1000))
     assert lanes.count == MAX_PER_SUBSCRIPTION
@@ -21,7 +21,7 @@ def test_many_subscriptions_count_each() -> None:
     assert lanes.count == 200
 
 
-def test_lanes_count_until_a_second_after_their_own() -> None:
+def test_lanes_count_in_their_second_and_the_next() -> None:
     lanes = ActiveLanes()
     lanes.update([("a", "a/0")])
     counts = [lanes.count]

@@ -1,4 +1,4 @@
-"""Successes fold into one row a flush; failures keep a row each."""
+"""Successes are combined into one row a flush; failures keep a row each."""
 
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.status.activity_rollup import MAX_FAILURE_ROWS, ActivityRollup, CallRollup
@@ -8,18 +8,18 @@ def exchange(name: str) -> LoggedExchange:
     return LoggedExchange(1.0, name, 200)
 
 
-def test_nothing_folds_to_nothing() -> None:
+def test_no_calls_give_no_rows() -> None:
     assert ActivityRollup().flush() == []
 
 
-def test_successes_fold_into_the_last() -> None:
+def test_successes_are_combined_into_the_last() -> None:
     fold = ActivityRollup()
     fold.succeeded(3, exchange("a"))
     fold.succeeded(4, exchange("b"))
     assert fold.flush() == [CallRollup(exchange("b"), 7, succeeded=True)]
 
 
-def test_failures_keep_rows_of_their_own() -> None:
+def test_each_failure_keeps_its_row() -> None:
     fold = ActivityRollup()
     fold.failed(exchange("a"))
     fold.succeeded(1, exchange("b"))
@@ -31,7 +31,7 @@ def test_failures_keep_rows_of_their_own() -> None:
     ]
 
 
-def test_flush_begins_anew() -> None:
+def test_flush_starts_at_zero() -> None:
     fold = ActivityRollup()
     fold.succeeded(1, exchange("a"))
     fold.failed(exchange("b"))
@@ -47,7 +47,7 @@ def test_successes_wait_for_an_example() -> None:
     assert fold.flush() == [CallRollup(exchange("a"), 6, succeeded=True)]
 
 
-def test_failures_past_the_bound_are_counted() -> None:
+def test_failures_above_the_bound_are_counted() -> None:
     fold = ActivityRollup()
     for number in range(MAX_FAILURE_ROWS + 10):
         fold.failed(exchange(str(number)))

@@ -1,11 +1,11 @@
-"""What a lane leaves with its commit is read back, and what others left there does no harm."""
+"""Commit metadata is read back as it was written; what other programs wrote there does no harm."""
 
 import pytest
 
 from webhookd.flow.offsets.commit_metadata import NO_METADATA, CommitMetadata, decode, encode
 
 
-def test_metadata_comes_back() -> None:
+def test_metadata_is_read_back() -> None:
     metadata = CommitMetadata(
         topic_id="AAAA", failed_attempts=3, worker_losses=1, failed_probes=2, failing_since=5.5, undecodable=50
     )
@@ -13,11 +13,11 @@ def test_metadata_comes_back() -> None:
 
 
 @pytest.mark.parametrize("metadata", [None, "", "by hand", "[]", '{"failures": "many"}', "\udcff"])
-def test_what_others_wrote_says_nothing(metadata: str | None) -> None:
+def test_what_other_programs_wrote_is_no_metadata(metadata: str | None) -> None:
     assert decode(metadata) == NO_METADATA
 
 
-def test_metadata_fits_where_kafka_keeps_it() -> None:
+def test_metadata_is_far_below_kafkas_limit() -> None:
     assert (
         len(
             encode(

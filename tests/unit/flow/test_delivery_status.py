@@ -1,4 +1,4 @@
-"""What the deliveries of a subscription do. Oracle: the table in flow/status/delivery_status.py, case by case."""
+"""The state of a subscription's deliveries. Oracle: the table in flow/status/delivery_status.py, case by case."""
 
 from dataclasses import replace
 
@@ -64,7 +64,7 @@ def test_lane_without_attempts_left_is_paused_until_its_probe() -> None:
     assert (status_of(made).state, status_of(made).next_attempt_at) == (DeliveryState.CIRCUIT_OPEN, 0.0)
 
 
-def test_lane_that_fails_for_longest_is_shown() -> None:
+def test_lane_that_has_failed_longest_is_shown() -> None:
     made = accumulator(3)
     for number, since in ((0, 50.0), (1, 40.0)):
         lane_of(made, number).failures, lane_of(made, number).circuit.failing_since = number + 1, since
@@ -72,7 +72,7 @@ def test_lane_that_fails_for_longest_is_shown() -> None:
     assert (shown.since, shown.attempt, shown.lanes_failing, shown.lanes) == (40.0, 2, 2, 3)
 
 
-def test_what_waits_is_delivering_and_nothing_is_idle() -> None:
+def test_waiting_records_are_delivering_and_none_is_idle() -> None:
     made = accumulator(1)
     before = status_of(made).state
     fill(made, 0, range(2))
@@ -85,13 +85,13 @@ def test_what_waits_is_delivering_and_nothing_is_idle() -> None:
     )
 
 
-def test_without_a_known_lane_it_is_starting() -> None:
+def test_without_a_known_position_it_is_starting() -> None:
     none, unknown = accumulator(0), accumulator(1)
     lane_of(unknown).position_known = False
     assert (status_of(none).state, status_of(unknown).state) == (DeliveryState.STARTING, DeliveryState.STARTING)
 
 
-def test_clocks_that_run_apart_are_no_news() -> None:
+def test_small_clock_drift_is_no_change() -> None:
     shown = status_of(retrying())
     near, far = (replace(shown, next_attempt_at=shown.next_attempt_at + apart_s) for apart_s in (0.5, 5.0))
     assert (shown.differs(near), shown.differs(far), shown.differs(replace(shown, attempt=2))) == (False, True, True)

@@ -1,4 +1,4 @@
-"""The body of a request: valid JSON that says exactly what the record says."""
+"""The body of a request: valid JSON that holds exactly the contents of the records."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ def rendered(
     return message
 
 
-def test_says_where_and_when_the_record_stands() -> None:
+def test_message_holds_position_and_timestamp() -> None:
     assert rendered() == {
         "topic": "orders",
         "partition": 3,
@@ -33,7 +33,7 @@ def test_says_where_and_when_the_record_stands() -> None:
 @pytest.mark.parametrize(
     "key", ["", "a1", "ключ", 'a"b', "back\\slash", "tab\tnul\0", "\u2028", "😀", "/", "\x7f", "null", "²"]
 )
-def test_text_key_is_that_string(key: str) -> None:
+def test_text_key_is_a_string(key: str) -> None:
     assert rendered(key=key.encode())["key"] == key
 
 
@@ -51,24 +51,24 @@ def test_tombstone_is_null() -> None:
     assert rendered(value=None)["value"] is None
 
 
-def test_value_bytes_are_spliced_in_untouched() -> None:
+def test_value_bytes_are_unchanged() -> None:
     value = b'{"big": 12345678901234567890123, "a": 1.10, "a": 2}'
     assert Envelope("orders", 3).render(42, TIMESTAMP_MS, None, None, value).endswith(b'"value":' + value + b"}")
 
 
-def test_odd_topic_name_stays_json() -> None:
+def test_topic_name_with_a_quote_stays_json() -> None:
     assert json.loads(Envelope('a"b', 0).render(0, 0, None, None, None))["topic"] == 'a"b'
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_body_is_as_long_as_announced(count: int) -> None:
-    fragments = [Envelope("t", 0).render(n, 0, None, None, b"{}") for n in range(count)]
-    assert len(body(fragments)) == sum(map(len, fragments)) + overhead_bytes(count)
-    assert [message["offset"] for message in json.loads(body(fragments))["messages"]] == list(range(count))
+def test_body_has_the_computed_length(count: int) -> None:
+    rendered_records = [Envelope("t", 0).render(n, 0, None, None, b"{}") for n in range(count)]
+    assert len(body(rendered_records)) == sum(map(len, rendered_records)) + overhead_bytes(count)
+    assert [message["offset"] for message in json.loads(body(rendered_records))["messages"]] == list(range(count))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_random_records_parse_back(seed: int) -> None:
+def test_random_records_are_parsed_back(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311  # seeded on purpose
 
     def text() -> str:

@@ -1,4 +1,4 @@
-"""Whatever record is accepted and rendered comes back byte by byte. Oracle: the record itself; inputs are generated."""
+"""Every record that is accepted and rendered is read back byte by byte. Oracle: the record; inputs are generated."""
 
 import random
 
@@ -28,7 +28,7 @@ def text(rng: random.Random) -> bytes:
 
 
 def value(rng: random.Random, depth: int) -> bytes:
-    """JSON as RFC 8259 allows it, names twice in one object included."""
+    """JSON as RFC 8259 allows it, including repeated names in one object."""
     kind = rng.randrange(4) if depth else 0
     if kind < 2:
         return rng.choice((*SCALARS, text(rng)))
@@ -62,7 +62,7 @@ def read(rendered: bytes) -> list[Fields]:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_accepted_records_come_back_byte_by_byte(seed: int) -> None:
+def test_accepted_records_are_read_back_byte_by_byte(seed: int) -> None:
     rng = random.Random(seed)  # noqa: S311 - the same records in every run
     records = [record(rng, offset) for offset in range(rng.randrange(1, 8))]
     for *_, of_record in records:
@@ -72,7 +72,7 @@ def test_accepted_records_come_back_byte_by_byte(seed: int) -> None:
     assert read(body([envelope.render(*fields) for fields in records])) == records
 
 
-def test_value_of_the_greatest_accepted_depth_comes_back() -> None:
+def test_value_of_the_greatest_accepted_depth_is_read_back() -> None:
     depth = 2000
     while not accepted(b"[" * depth + b"]" * depth):
         depth -= 1

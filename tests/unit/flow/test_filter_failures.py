@@ -1,4 +1,4 @@
-"""When filters that cannot judge records become a problem of the subscription, and when it is over."""
+"""When failing filters become a problem of the subscription, and when the problem is over."""
 
 from dataclasses import dataclass
 
@@ -17,9 +17,9 @@ class Counter:
 
 
 class Scene:
-    def __init__(self, known: str = "") -> None:
+    def __init__(self, previous_detail: str = "") -> None:
         self.counters = {"orders": Counter(), "refunds": Counter(last_error="a: why")}
-        self.watch = FilterFailureDetector(self.counters, SOURCES, known)
+        self.watch = FilterFailureDetector(self.counters, SOURCES, previous_detail)
 
     def add_poll(self, records: int, errors: int = 0, topic: str = "orders") -> str | None:
         self.counters[topic].errors += errors
@@ -29,17 +29,17 @@ class Scene:
         assert self.add_poll(IN_A_ROW, IN_A_ROW)
 
 
-def test_errors_in_a_row_are_a_problem_that_is_named() -> None:
+def test_errors_in_a_row_are_a_problem_with_detail() -> None:
     scene = Scene()
-    told = [scene.add_poll(1, 1) for _ in range(IN_A_ROW)]
-    assert told == [None] * (IN_A_ROW - 1) + ["orders: total > '2': why (20 of the last 20 records)"]
+    details = [scene.add_poll(1, 1) for _ in range(IN_A_ROW)]
+    assert details == [None] * (IN_A_ROW - 1) + ["orders: total > '2': why (20 of the last 20 records)"]
     assert scene.watch.failing
 
 
-def test_record_without_error_begins_the_row_anew() -> None:
+def test_record_without_error_interrupts_the_row() -> None:
     scene = Scene()
-    told = [scene.add_poll(1, int(number % IN_A_ROW > 0)) for number in range(3 * IN_A_ROW)]
-    assert told == [None] * (3 * IN_A_ROW)
+    details = [scene.add_poll(1, int(number % IN_A_ROW > 0)) for number in range(3 * IN_A_ROW)]
+    assert details == [None] * (3 * IN_A_ROW)
 
 
 @pytest.mark.parametrize(("errors", "problem"), [(50, False), (51, True)])
@@ -56,12 +56,12 @@ def test_errors_long_ago_do_not_count() -> None:
     assert scene.add_poll(100, 50) is None
 
 
-def test_large_takes_are_judged_alone() -> None:
+def test_large_poll_is_evaluated_alone() -> None:
     assert Scene().add_poll(2048, 1025) == "orders: total > '2': why (1,025 of the last 2,048 records)"
     assert Scene().add_poll(2048, 1024) is None
 
 
-def test_problem_is_told_anew_with_each_error() -> None:
+def test_detail_is_updated_with_each_error() -> None:
     scene = Scene()
     scene.fails()
     assert scene.add_poll(2, 1) == "orders: total > '2': why (21 of the last 22 records)"
@@ -70,8 +70,8 @@ def test_problem_is_told_anew_with_each_error() -> None:
 def test_clean_records_in_a_row_end_the_problem() -> None:
     scene = Scene()
     scene.fails()
-    told = [scene.add_poll(1) for _ in range(CLEAN_IN_A_ROW)]
-    assert told == [None] * (CLEAN_IN_A_ROW - 1) + [""]
+    details = [scene.add_poll(1) for _ in range(CLEAN_IN_A_ROW)]
+    assert details == [None] * (CLEAN_IN_A_ROW - 1) + [""]
     assert not scene.watch.failing
     assert scene.add_poll(1) is None
 
@@ -102,15 +102,15 @@ def test_problem_of_one_topic_is_not_ended_by_another() -> None:
 def test_problem_goes_on_after_a_restart() -> None:
     scene = Scene()
     scene.fails()
-    known = scene.add_poll(1, 1)
-    again = Scene(known or "")
+    previous_detail = scene.add_poll(1, 1)
+    again = Scene(previous_detail or "")
     assert again.watch.failing
     assert again.add_poll(1, 1) == "orders: total > '2': why (1 of the last 1 records)"
     assert again.add_poll(CLEAN_IN_A_ROW) == ""
 
 
 @pytest.mark.parametrize(
-    "known", ["", "orders: total: why (1 of the last 1 records)", "gone: a: why (1 of the last 1)"]
+    "previous_detail", ["", "orders: total: why (1 of the last 1 records)", "gone: a: why (1 of the last 1)"]
 )
-def test_problem_of_a_filter_that_is_gone_is_over(known: str) -> None:
-    assert not Scene(known).watch.failing
+def test_problem_of_a_filter_that_is_gone_is_over(previous_detail: str) -> None:
+    assert not Scene(previous_detail).watch.failing

@@ -1,4 +1,4 @@
-"""What a lane takes in, cuts and gives back, and that its bytes add up."""
+"""What a lane reads, batches and puts back, and that its byte counts are exact."""
 
 import json
 import random
@@ -19,7 +19,7 @@ def test_filtered_records_settle_at_once() -> None:
     assert (dropped, dead_letters, one.ledger.watermark, one.buffered_bytes) == (2, [], 10, 0)
 
 
-def test_undecodable_record_is_set_aside_whole() -> None:
+def test_undecodable_record_becomes_a_whole_dead_letter() -> None:
     one = lane(2)
     _, (dead_letter,) = one.take([Record(4, b'"bad"', b"k", (("h", b"v"),))], WANTED, 0.0)
     assert (dead_letter.offset, dead_letter.partition.number, dead_letter.value, dead_letter.key) == (
@@ -36,10 +36,10 @@ def test_undecodable_record_is_set_aside_whole() -> None:
     assert (one.ledger.watermark, one.ledger.dead_letter_count, len(one.waiting)) == (4, 1, 0)
 
 
-def test_undecodable_record_lets_others_go_on() -> None:
+def test_undecodable_record_does_not_stop_the_others() -> None:
     one = lane()
     one.take([Record(4, b'"bad"'), *records(5)], WANTED, 0.0)
-    assert [fragment.offset for fragment in one.waiting] == [5]
+    assert [record.offset for record in one.waiting] == [5]
     one.settle(1, 0)
     assert one.ledger.watermark == 4
 
@@ -51,26 +51,26 @@ def test_undecodable_record_lets_others_go_on() -> None:
         (COSTLY, "filter_too_costly", f"{COSTLY[:80]}: The filter took more steps on this record than it may."),
     ],
 )
-def test_record_its_filters_cannot_judge_is_set_aside(expression: str, cause: str, detail: str) -> None:
+def test_record_that_filters_cannot_evaluate_becomes_a_dead_letter(expression: str, cause: str, detail: str) -> None:
     one = lane()
     dropped, (dead_letter,) = one.take(records(4), Matcher([expression]), 0.0)
     assert (dropped, dead_letter.cause, dead_letter.detail, dead_letter.value) == (0, cause, detail, b'{"n":1}')
     assert (one.ledger.watermark, one.ledger.dead_letter_count) == (4, 1)
 
 
-def test_records_seen_before_are_passed_over() -> None:
+def test_records_that_were_read_before_are_skipped() -> None:
     one = lane()
     one.take(records(1, 2, 3), WANTED, 0.0)
     one.take(records(2, 3, 4), WANTED, 0.0)
-    assert [fragment.offset for fragment in one.waiting] == [1, 2, 3, 4]
+    assert [record.offset for record in one.waiting] == [1, 2, 3, 4]
 
 
 def test_old_records_alone_change_nothing() -> None:
     one = lane()
     one.take(records(1, 2, 3), WANTED, 0.0)
-    held = one.buffered_bytes
+    buffered = one.buffered_bytes
     assert one.take([*records(1), Record(2, b'"drop"')], WANTED, 0.0) == (0, [])
-    assert (one.ledger.position, one.buffered_bytes) == (4, held)
+    assert (one.ledger.position, one.buffered_bytes) == (4, buffered)
 
 
 def test_taking_nothing_leaves_an_unread_lane_unread() -> None:
@@ -85,13 +85,13 @@ def test_tombstone_is_delivered_as_null() -> None:
     assert json.loads(one.waiting[0].text)["value"] is None
 
 
-def test_reading_begins_where_it_is_told() -> None:
+def test_reading_begins_at_the_given_offset() -> None:
     one = lane()
     one.skip_to(50)
     assert one.ledger.watermark == 50
 
 
-def test_skipping_ahead_waits_for_what_is_open() -> None:
+def test_skipping_ahead_waits_for_open_records() -> None:
     one = lane()
     one.take(records(7), WANTED, 0.0)
     one.skip_to(50)
@@ -100,21 +100,21 @@ def test_skipping_ahead_waits_for_what_is_open() -> None:
     assert (waiting, one.ledger.watermark) == (7, 50)
 
 
-def test_cut_takes_the_oldest_first() -> None:
+def test_batch_takes_the_oldest_records() -> None:
     one = lane()
     one.take(records(1, 2, 3), WANTED, 0.0)
     batch = one.form_batch(2, MUCH)
     assert (offsets_in(batch.body), batch.records) == ([(0, 1), (0, 2)], 2)
-    assert [fragment.offset for fragment in one.waiting] == [3]
+    assert [record.offset for record in one.waiting] == [3]
 
 
-def test_cut_keeps_the_byte_bound() -> None:
+def test_batch_keeps_the_byte_bound() -> None:
     one = lane()
     one.take(records(1, 2, 3, 4, size_bytes=1000), WANTED, 0.0)
     assert one.form_batch(100, 2000).records == 2
 
 
-def test_cut_takes_at_least_one_however_large() -> None:
+def test_batch_takes_at_least_one_record_however_large() -> None:
     one = lane()
     one.take(records(1, 2, size_bytes=1000), WANTED, 0.0)
     assert one.form_batch(100, 10).records == 1
@@ -131,17 +131,17 @@ def test_settling_every_batch_frees_every_byte(size: int) -> None:
     assert (one.buffered_bytes, one.ledger.open_count, one.ledger.watermark) == (0, 0, 20)
 
 
-def test_returned_batches_are_still_held() -> None:
+def test_returned_batches_stay_in_the_byte_count() -> None:
     one = lane()
     one.take(records(1, 2, 3), WANTED, 0.0)
     batches = [one.form_batch(1, MUCH), one.form_batch(1, MUCH)]
-    held = one.buffered_bytes
+    buffered = one.buffered_bytes
     one.put_back(batches)
-    assert one.buffered_bytes == held
+    assert one.buffered_bytes == buffered
     assert list(one.returned) == batches
 
 
-def test_tail_returns_ahead_of_what_was_returned() -> None:
+def test_returned_batches_go_before_those_returned_earlier() -> None:
     one = lane()
     one.take(records(1, 2, 3), WANTED, 0.0)
     first, second, third = (one.form_batch(1, MUCH) for _ in range(3))
@@ -150,7 +150,7 @@ def test_tail_returns_ahead_of_what_was_returned() -> None:
     assert list(one.returned) == [first, second, third]
 
 
-def test_rewind_forgets_and_takes_a_new_epoch() -> None:
+def test_rewind_drops_all_and_takes_a_new_epoch() -> None:
     one = lane()
     one.take(records(1, 2, 3), WANTED, 0.0)
     one.put_back([one.form_batch(1, MUCH)])
@@ -164,7 +164,7 @@ def test_records_read_again_are_taken_after_a_rewind() -> None:
     one.settle(1, 0)
     assert one.rewind("another") == 2
     one.take(records(2, 3), WANTED, 0.0)
-    assert [fragment.offset for fragment in one.waiting] == [2, 3]
+    assert [record.offset for record in one.waiting] == [2, 3]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -179,24 +179,24 @@ def test_bytes_add_up_over_a_random_life(seed: int) -> None:
             one.settle(batch.records, len(batch.body))
         if chance.random() < 0.05:
             offset = max(0, one.rewind("next"))
-        assert one.buffered_bytes == sum(len(fragment.text) for fragment in one.waiting)
+        assert one.buffered_bytes == sum(len(record.text) for record in one.waiting)
 
 
-class Unreadable(Record):
-    """A record whose header name is not UTF-8, as confluent-kafka answers it."""
+class BadHeaderName(Record):
+    """A record with a header name that is not UTF-8; confluent-kafka raises the same error."""
 
     def headers(self) -> list[tuple[str, bytes | None]] | None:
         raise SystemError("returned a result with an exception set")
 
 
-def test_record_that_cannot_be_read_is_put_aside_alone() -> None:
+def test_record_with_a_bad_header_name_alone_becomes_a_dead_letter() -> None:
     one = lane()
-    _, (dead_letter,) = one.take([Record(0), Unreadable(1), Record(2)], WANTED, 0.0)
+    _, (dead_letter,) = one.take([Record(0), BadHeaderName(1), Record(2)], WANTED, 0.0)
     assert (dead_letter.offset, dead_letter.cause, dead_letter.headers) == (1, "unreadable", ())
-    assert [fragment.offset for fragment in one.waiting] == [0, 2]
+    assert [record.offset for record in one.waiting] == [0, 2]
 
 
-def test_dead_letters_are_held_in_bytes_until_their_row() -> None:
+def test_dead_letters_count_in_bytes_until_they_are_stored() -> None:
     one = lane()
     _, (dead_letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     before = one.dead_letter_bytes
@@ -205,18 +205,18 @@ def test_dead_letters_are_held_in_bytes_until_their_row() -> None:
     assert (before, one.dead_letter_bytes) == (dead_letter.size_bytes, 0)
 
 
-def test_dead_letter_on_its_way_is_not_written_again_by_reading_again() -> None:
+def test_dead_letter_that_is_being_stored_is_not_made_again() -> None:
     one = lane()
     _, (dead_letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     one.rewind("anew")
-    assert one.dead_letter_bytes == 0, "what lies before it can be read"
+    assert one.dead_letter_bytes == 0, "records before it can be read"
     _, again = one.take([Record(0, b'"bad"'), Record(1)], WANTED, 0.0)
     assert (again, one.ledger.watermark, one.dead_letter_bytes) == ([], 0, dead_letter.size_bytes)
     one.settle_dead_letter(dead_letter)
     assert (one.ledger.watermark, one.dead_letter_bytes) == (1, 0)
 
 
-def test_dead_letter_that_is_safe_before_reading_again_holds_nothing() -> None:
+def test_dead_letter_stored_before_reading_again_settles_nothing() -> None:
     one = lane()
     _, (dead_letter,) = one.take([Record(0, b'"bad"')], WANTED, 0.0)
     one.rewind("anew")

@@ -1,4 +1,4 @@
-"""Which texts are e-mail addresses, and how they are given to a mail server."""
+"""Which texts are e-mail addresses, and which form a mail server gets."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from webhookd.flow.alerting.mail_address import parse_address
         ("root@[127.0.0.1]", "root@[127.0.0.1]", True),
     ],
 )
-def test_address_is_given_with_an_ascii_domain(text: str, spec: str, is_ascii: bool) -> None:
+def test_domain_of_an_address_is_encoded_in_ascii(text: str, spec: str, is_ascii: bool) -> None:
     address = parse_address(text)
     assert (address.spec, address.is_ascii) == (spec, is_ascii)
 
@@ -63,18 +63,18 @@ def test_address_is_given_with_an_ascii_domain(text: str, spec: str, is_ascii: b
         f"ops@{'.'.join(['x' * 50] * 5)}.example",
     ],
 )
-def test_what_no_mail_can_be_sent_to_is_refused_with_a_reason(text: str) -> None:
+def test_unusable_address_is_rejected_with_a_reason(text: str) -> None:
     with pytest.raises(InvalidInput, match=r"^is not an e-mail address"):
         parse_address(text)
 
 
-def test_next_try_begins_with_those_whose_turn_it_was_not() -> None:
-    fates = [
+def test_next_try_begins_with_recipients_not_reached() -> None:
+    results = [
         ("a", MailResult.LATER, True),
         ("b", MailResult.DELIVERED, True),
         ("c", MailResult.LATER, False),
         ("d", MailResult.REFUSED, True),
     ]
     assert remaining_recipients(
-        RecipientResult(recipient=who, result=result, tried=tried) for who, result, tried in fates
+        RecipientResult(recipient=who, result=result, tried=tried) for who, result, tried in results
     ) == ("c", "a")

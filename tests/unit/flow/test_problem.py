@@ -1,4 +1,4 @@
-"""Problems of a subscription. Oracle: the table in flow/status/problem.py, case by case; nothing is doubled."""
+"""Problems of a subscription. Oracle: the table in flow/status/problem.py, case by case; there are no fakes."""
 
 from webhookd.flow.status.problem import Problem, Problems
 
@@ -22,7 +22,7 @@ def test_standing_problem_comes_before_delivery_problem() -> None:
     assert problems(FAILED, DENIED).reason == "topic_denied"
 
 
-def test_reason_is_the_standing_problem_that_began_first() -> None:
+def test_reason_is_the_oldest_standing_problem() -> None:
     assert problems(MISSING, DENIED).reason == "topic_denied"
 
 
@@ -40,18 +40,18 @@ def test_end_leaves_the_others() -> None:
     assert not found.end("topic_denied")
 
 
-def test_newest_delivery_problem_replaces_the_one_before() -> None:
+def test_new_delivery_problem_replaces_the_previous_one() -> None:
     found = problems(FAILED, Problem(code="http_503", since=9.0))
     assert [problem.code for problem in found.all] == ["http_503"]
 
 
-def test_same_problem_again_changes_nothing_and_keeps_its_beginning() -> None:
+def test_same_problem_again_keeps_its_start_time() -> None:
     found = problems(DENIED)
     assert not found.begin(Problem(code="topic_denied", detail="orders", since=99.0, standing=True))
     assert found.all == (DENIED,)
 
 
-def test_other_detail_is_news_and_keeps_the_beginning() -> None:
+def test_new_detail_is_a_change_and_keeps_the_start_time() -> None:
     found = problems(DENIED)
     assert found.begin(Problem(code="topic_denied", detail="orders, bills", since=99.0, standing=True))
     assert found.all[0].since == DENIED.since

@@ -1,4 +1,4 @@
-"""What is left of a retry's wait. Oracle: the table in the docstring of flow/dispatch/retry_countdown.py."""
+"""The rest of the wait before a retry. Oracle: the table in the docstring of flow/dispatch/retry_countdown.py."""
 
 import pytest
 
@@ -19,9 +19,7 @@ BEGAN = 1_700_000_000.0
         (None, None, 15.0),
     ],
 )
-def test_wait_ends_by_the_clock_that_both_share(
-    published_at: float | None, received_at: float | None, left_s: float
-) -> None:
+def test_wait_ends_by_the_shared_clock(published_at: float | None, received_at: float | None, left_s: float) -> None:
     sent = RetryCountdown.of(15.0, published_at).to_wire()
     received = RetryCountdown.from_wire(sent)
     assert received is not None
@@ -29,5 +27,5 @@ def test_wait_ends_by_the_clock_that_both_share(
 
 
 @pytest.mark.parametrize("wire", [None, "soon", {}, {"wait_s": "long", "until": None}, [15.0]])
-def test_wait_that_another_version_sent_is_not_understood(wire: object) -> None:
+def test_countdown_in_another_format_is_none(wire: object) -> None:
     assert RetryCountdown.from_wire(wire) is None

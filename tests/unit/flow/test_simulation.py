@@ -1,7 +1,7 @@
-"""The whole protocol in one thread: random records, filters, outcomes, losses and rebalances, with a moved clock.
+"""The whole protocol in one thread with a simulated clock: random records, filters, outcomes, losses and rebalances.
 
-Oracle: a model that knows every record's fate. Each step checks that the watermark covers only what was delivered,
-filtered or buried, and that first deliveries are in order; at the end everything is settled.
+Oracle: a model that knows what became of every record. Each step checks that all records below the watermark were
+delivered, dropped or dead-lettered, and that first deliveries are in order; at the end everything is settled.
 """
 
 import random
@@ -24,12 +24,12 @@ from webhookd.flow.settlement.lane_updates import due_probes
 from webhookd.flow.subscription import OnExhausted
 
 STEP_S = 0.5
-FATES = (b'{"n":1}', b'{"n":1}', b'{"n":1}', b'"drop"', b'"bad"')
+VALUES = (b'{"n":1}', b'{"n":1}', b'{"n":1}', b'"drop"', b'"bad"')
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker gets: the ticket, and the payload as it was when it was published."""
+    """What a worker gets: the reference, and the payload as it was when it was published."""
 
     ref: DeliveryRef
     batches: tuple[Batch, ...]
@@ -37,7 +37,7 @@ class Task:
 
 @dataclass(slots=True)
 class Topic:
-    """One partition: its records, how far it was read and what became of each record."""
+    """One partition: its records, how far it was read, and which records are done."""
 
     log: list[Record]
     reading: int = 0
@@ -59,7 +59,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)  # noqa: S311  # seeded on purpose
         self.now = 0.0
-        self.calm = False
+        self.faultless = False
         self.accumulator = accumulator(
             0,
             size=self.chance.choice((1, 1, 3, 10)),
@@ -74,18 +74,18 @@ class World:
         self.queue: deque[Task] = deque()
         self.claimed: set[tuple[str, int]] = set()
         self.dead_letters: list[tuple[Lane, DeadLetter]] = []
-        self.burials: list[ExhaustedBatch] = []
+        self.exhausted: list[ExhaustedBatch] = []
 
     def step(self) -> None:
         self.now += STEP_S
         self._read()
-        self._bury()
+        self._store_dead_letters()
         for delivery in self.accumulator.ready(self.now):
             self._publish(delivery)
         for _ in range(len(self.queue)):
             self._work(self.queue.popleft())
         self._sweep()
-        if not self.calm and self.chance.random() < 0.05:
+        if not self.faultless and self.chance.random() < 0.05:
             self._rebalance()
         self._check()
 
@@ -100,7 +100,7 @@ class World:
         offset, log = 0, []
         for _ in range(self.chance.randint(20, 120)):
             offset += self.chance.choice((1, 1, 1, 2, 17))  # compaction leaves gaps
-            log.append(Record(offset, self.chance.choice(FATES)))
+            log.append(Record(offset, self.chance.choice(VALUES)))
         return log
 
     def _read(self) -> None:
@@ -114,21 +114,21 @@ class World:
                 topic.done.update(record.at for record in taken if record.body == b'"drop"')
                 self.dead_letters.extend((lane, dead_letter) for dead_letter in dead_letters)
 
-    def _bury(self) -> None:
-        if self.calm or self.chance.random() < 0.5:
+    def _store_dead_letters(self) -> None:
+        if self.faultless or self.chance.random() < 0.5:
             for lane, dead_letter in self.dead_letters:
                 lane.settle_dead_letter(dead_letter)
                 self.topics[lane.partition.number].done.add(dead_letter.offset)
             self.dead_letters.clear()
-            burials, self.burials = self.burials, []
-            for burial in burials:
-                for dead_letter in burial.dead_letters():
+            exhausted, self.exhausted = self.exhausted, []
+            for batch in exhausted:
+                for dead_letter in batch.dead_letters():
                     self.topics[dead_letter.partition.number].done.add(dead_letter.offset)
-                self._apply(self.in_flight.dead_letters_stored(burial.delivery))
+                self._apply(self.in_flight.dead_letters_stored(batch.delivery))
 
     def _publish(self, delivery: Delivery) -> None:
         self.in_flight.published(delivery, self.now)
-        if self.calm or self.chance.random() < 0.9:  # or the task is lost on its way
+        if self.faultless or self.chance.random() < 0.9:  # or the task is lost on its way
             self.queue.append(Task(delivery.ref("ingest"), tuple(delivery.batches)))
 
     def _work(self, task: Task) -> None:
@@ -139,34 +139,34 @@ class World:
         if (ref.id, ref.attempt) in self.claimed:
             return
         if not current:
-            self._tell(Report(ReportKind.STALE, ref.id, ref.attempt))
+            self._report(Report(ReportKind.STALE, ref.id, ref.attempt))
             return
         self.claimed.add((ref.id, ref.attempt))
-        self._tell(Report(ReportKind.STARTED, ref.id, ref.attempt))
+        self._report(Report(ReportKind.STARTED, ref.id, ref.attempt))
         self._send(task)
 
     def _send(self, task: Task) -> None:
-        """Some batches arrive; how it ends is up to chance, and so is whether ingest hears of it."""
+        """Some batches arrive; how the delivery ends, and whether its report arrives, is random."""
         ref, count = task.ref, len(task.batches)
         ends = (
             (ReportKind.FINISHED,)
-            if self.calm
+            if self.faultless
             else (ReportKind.FINISHED, ReportKind.FINISHED, ReportKind.RETRY, ReportKind.EXHAUSTED, None)
         )
         end = self.chance.choice(ends)
         done = self.chance.randint(0, count - 1 if end in {ReportKind.RETRY, ReportKind.EXHAUSTED} else count)
-        done = count if self.calm else done
+        done = count if self.faultless else done
         for index in range(done):
             self._deliver(task.batches[index])
             if self.chance.random() < 0.3:
-                self._tell(Report(ReportKind.PROGRESS, ref.id, ref.attempt, index + 1))
+                self._report(Report(ReportKind.PROGRESS, ref.id, ref.attempt, index + 1))
         if end is None:  # killed
             return
         failure = FAILED if end in {ReportKind.RETRY, ReportKind.EXHAUSTED} else None
         wait_s = 5.0 if end is ReportKind.RETRY else 0.0
         report = Report(end, ref.id, ref.attempt, done, 0.01, wait_s, failure=failure)
-        for _ in range(self.chance.choice((1, 1, 1, 2)) if self.calm or self.chance.random() < 0.9 else 0):
-            self._tell(report)
+        for _ in range(self.chance.choice((1, 1, 1, 2)) if self.faultless or self.chance.random() < 0.9 else 0):
+            self._report(report)
         if end is ReportKind.RETRY:
             self._retry(task, done)
 
@@ -191,7 +191,7 @@ class World:
                 topic.newest = offset
             topic.done.add(offset)
 
-    def _tell(self, report: Report) -> None:
+    def _report(self, report: Report) -> None:
         self._apply(self.in_flight.apply(report, self.now))
 
     def _apply(self, effect: ReportEffect) -> None:
@@ -199,7 +199,7 @@ class World:
             if self.accumulator.lanes.get((TOPIC, lane.partition.number)) is lane and offset != UNREAD:
                 self.topics[lane.partition.number].reading = offset
         if effect.exhausted_batch is not None:
-            self.burials.append(effect.exhausted_batch)
+            self.exhausted.append(effect.exhausted_batch)
 
     def _sweep(self) -> None:
         unclaimed, lost = self.in_flight.overdue(self.now)
@@ -210,7 +210,7 @@ class World:
         due_probes(self.accumulator.lanes.values(), self.now)
 
     def _rebalance(self) -> None:
-        """One partition is taken away, committed, and comes back as a new lane."""
+        """One partition is revoked, committed, and assigned again with a new lane."""
         number = self.chance.choice(sorted(self.topics))
         topic = self.topics[number]
         closed = self.accumulator.close_lane(Partition(TOPIC, number))
@@ -232,7 +232,7 @@ def test_nothing_is_lost_and_order_is_kept(seed: int) -> None:
     world = World(seed)
     for _ in range(300):
         world.step()
-    world.calm = True
+    world.faultless = True
     for _ in range(5000):
         world.step()
         if world.settled:

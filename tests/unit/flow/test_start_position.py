@@ -1,4 +1,4 @@
-"""Where a lane begins when Kafka has no position for it: the table in the docstring of `start`."""
+"""Where a lane begins to read: the table in the docstring of flow/offsets/start_position.py."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_latest_begins_at_the_stored_end() -> None:
     assert start_position(LATEST, 0, None, 10, 90) == StartPosition(50, 0)
 
 
-def test_partition_that_appeared_later_begins_first() -> None:
+def test_partition_that_appeared_later_begins_at_the_first_offset() -> None:
     assert start_position(LATEST, 1, None, 0, 90) == StartPosition(0, 0)
 
 
@@ -28,12 +28,12 @@ def test_earliest_begins_at_the_first_offset() -> None:
 
 
 @pytest.mark.parametrize("committed", [7, None])
-def test_position_that_is_gone_says_what_is_lost(committed: int | None) -> None:
+def test_removed_position_counts_the_lost_records(committed: int | None) -> None:
     wanted = 7 if committed is not None else 50
     assert start_position(LATEST, 0, committed, 60, 90) == StartPosition(60, 60 - wanted)
 
 
-def test_topic_made_again_begins_first() -> None:
+def test_recreated_topic_begins_at_the_first_offset() -> None:
     assert start_position(LATEST, 0, 70, 0, 20) == StartPosition(0, 0)
 
 

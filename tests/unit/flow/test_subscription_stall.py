@@ -1,4 +1,4 @@
-"""What is stalled for too long. Oracle: the table in subscription_stall.py; the clock is the test's."""
+"""Which stalls have lasted too long. Oracle: the table in subscription_stall.py; the clock is the test's."""
 
 from webhookd.flow.monitoring.subscription_stall import (
     NOT_ASSIGNED,
@@ -13,19 +13,19 @@ OTHER = Stall(POSITION_UNKNOWN, "orders/1")
 BOUND_S = TOLERATED_S[POSITION_UNKNOWN]
 
 
-def test_what_is_short_is_normal() -> None:
+def test_short_stall_is_tolerated() -> None:
     at = StallDetector()
     at.check([LANE], 0.0)
     assert POSITION_UNKNOWN not in at.check([LANE], BOUND_S - 1.0)
 
 
-def test_what_lasts_is_named_with_its_subject() -> None:
+def test_lasting_stall_names_its_subject() -> None:
     at = StallDetector()
     at.check([LANE], 0.0)
     assert at.check([LANE, OTHER], BOUND_S)[POSITION_UNKNOWN] == "orders/0: timed out"
 
 
-def test_what_stops_and_begins_again_is_counted_anew() -> None:
+def test_stall_that_begins_again_is_timed_anew() -> None:
     at = StallDetector()
     at.check([LANE], 0.0)
     over = at.check([], 30.0)
@@ -33,13 +33,13 @@ def test_what_stops_and_begins_again_is_counted_anew() -> None:
     assert (over[POSITION_UNKNOWN], POSITION_UNKNOWN in at.check([LANE], BOUND_S)) == (None, False)
 
 
-def test_one_subject_after_the_other_is_normal() -> None:
+def test_one_subject_after_the_other_is_tolerated() -> None:
     at = StallDetector()
     at.check([LANE], 0.0)
     assert POSITION_UNKNOWN not in at.check([OTHER], BOUND_S)
 
 
-def test_others_are_over_at_once() -> None:
+def test_other_codes_are_over_at_once() -> None:
     assert StallDetector().check([LANE], 0.0)[NOT_ASSIGNED] is None
 
 

@@ -1,4 +1,4 @@
-"""Which looks at the system's parts make a fault, and what operators read of it. The clock is the test's."""
+"""When failed checks of a part become a fault, and the mails to operators. The clock is the test's."""
 
 import pytest
 
@@ -12,44 +12,44 @@ NOW = 1_700_000_000.0
 CODE = "queue_unavailable"
 
 
-def looks(faults: FaultTracker, *answers: str | None, step_s: float = 2.0) -> list[FaultChanges]:
+def checks(faults: FaultTracker, *answers: str | None, step_s: float = 2.0) -> list[FaultChanges]:
     return [faults.observe({CODE: answer}, NOW + index * step_s) for index, answer in enumerate(answers)]
 
 
-def test_failure_that_passes_is_no_fault() -> None:
+def test_short_failure_is_no_fault() -> None:
     faults = FaultTracker()
-    assert looks(faults, "away", "away", None, "away", "away", None) == [FaultChanges()] * 6
+    assert checks(faults, "away", "away", None, "away", "away", None) == [FaultChanges()] * 6
 
 
-def test_failure_that_lasts_is_said_once() -> None:
+def test_lasting_failure_is_reported_once() -> None:
     faults = FaultTracker()
-    began = [change.began for change in looks(faults, "away", "away", "away", "still away", "still away")]
+    began = [change.began for change in checks(faults, "away", "away", "away", "still away", "still away")]
     assert began == [(), (), (), (SystemFault(code=CODE, detail="still away", since=NOW),), ()]
     assert faults.active == {CODE: SystemFault(code=CODE, detail="still away", since=NOW)}
 
 
-def test_end_of_a_fault_is_said_once() -> None:
+def test_end_of_a_fault_is_reported_once() -> None:
     faults = FaultTracker()
-    ended = [change.ended for change in looks(faults, *["away"] * 4, None, None)]
+    ended = [change.ended for change in checks(faults, *["away"] * 4, None, None)]
     assert [len(found) for found in ended] == [0, 0, 0, 0, 1, 0]
     assert (faults.active, faults.healthy_codes) == ({}, frozenset({CODE}))
 
 
-def test_part_that_could_not_be_asked_stays_as_it_was() -> None:
+def test_part_whose_check_could_not_run_keeps_its_state() -> None:
     faults = FaultTracker()
-    looks(faults, *["away"] * 4)
+    checks(faults, *["away"] * 4)
     assert faults.observe({}, NOW + 60.0) == FaultChanges()
     assert CODE in faults.active
     assert faults.healthy_codes == frozenset()
 
 
-def test_failing_part_is_not_well_before_it_is_a_fault() -> None:
+def test_failing_part_is_not_healthy_before_it_is_a_fault() -> None:
     faults = FaultTracker()
-    looks(faults, None, "away")
+    checks(faults, None, "away")
     assert (faults.active, faults.healthy_codes) == ({}, frozenset())
 
 
-def test_clock_set_back_keeps_no_fault_from_being_said() -> None:
+def test_clock_set_back_delays_no_fault() -> None:
     faults = FaultTracker()
     faults.observe({CODE: "away"}, NOW)
     faults.observe({CODE: "away"}, NOW - 7200.0)
@@ -68,21 +68,21 @@ def test_each_fault_has_the_code_of_its_exception(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "kind", "subject"),
+    ("notice", "kind", "subject"),
     [
         (NoticeKind.FAILING, AlertKind.FAULT, "[webhookd] system: queue_unavailable"),
         (NoticeKind.STILL_FAILING, AlertKind.FAULT_REMINDER, "[webhookd] system: still queue_unavailable"),
         (NoticeKind.RECOVERED, AlertKind.FAULT_OVER, "[webhookd] system: queue_unavailable is over"),
     ],
 )
-def test_operators_are_told_in_so_many_words(word: NoticeKind, kind: AlertKind, subject: str) -> None:
+def test_mail_to_operators_names_the_fault(notice: NoticeKind, kind: AlertKind, subject: str) -> None:
     fault = SystemFault(code=CODE, detail="Connection\nrefused", since=NOW - 60.0)
-    alert = fault_alert(word, fault, ["ops@example.com"], NOW)
+    alert = fault_alert(notice, fault, ["ops@example.com"], NOW)
     assert (alert.kind, alert.mail.subject, alert.mail.recipients) == (kind, subject, ("ops@example.com",))
     assert "60 s" in alert.mail.body
-    assert ("Connection refused" in alert.mail.body) == (word is not NoticeKind.RECOVERED)
+    assert ("Connection refused" in alert.mail.body) == (notice is not NoticeKind.RECOVERED)
 
 
-def test_fault_that_only_a_newer_version_knows_is_told() -> None:
+def test_fault_of_a_newer_release_is_mailed() -> None:
     alert = fault_alert(NoticeKind.FAILING, SystemFault(code="new", detail="", since=NOW), ["ops@example.com"], NOW)
     assert "/health" in alert.mail.body

@@ -1,4 +1,4 @@
-"""What travels in a task, and what people see of it."""
+"""What a task carries, and what people see of it."""
 
 import json
 
@@ -23,7 +23,7 @@ def ref(id_: str = "d1", records: int = 3) -> DeliveryRef:
     )
 
 
-def test_ref_survives_its_journey_as_json() -> None:
+def test_ref_is_read_back_from_json() -> None:
     assert ref_from_wire(json.loads(json.dumps(ref_to_wire(ref())))) == ref()
 
 
@@ -34,15 +34,15 @@ def test_ref_of_another_version_is_refused() -> None:
         ref_from_wire(wire)
 
 
-def test_unknown_fields_of_a_newer_version_pass() -> None:
+def test_unknown_fields_of_a_newer_version_are_ignored() -> None:
     assert ref_from_wire({**ref_to_wire(ref()), "later": 1}) == ref()
 
 
-def test_slots_belong_to_the_subscription() -> None:
+def test_claim_keys_begin_with_the_subscription() -> None:
     assert ref().claim_keys() == ["s1/orders/0", "s1/orders/1"]
 
 
-def test_batches_survive_their_payload() -> None:
+def test_batches_are_read_back_from_their_payload() -> None:
     batches = [Batch("msg_1", 1, b'{"messages":[\xff]}'), Batch("msg_2", 100, b"")]
     assert decode_batches(encode_batches(batches)) == batches
 
@@ -56,11 +56,11 @@ def test_description_names_subscription_lanes_and_count() -> None:
     assert describe([ref()]) == "(s1 orders/0,orders/1 3 records)"
 
 
-def test_description_shows_no_epoch() -> None:
+def test_description_shows_neither_epoch_nor_ids() -> None:
     assert not {"e0", "e1", "d1", "ingest-1"} & set(describe([ref()]).replace(",", " ").split())
 
 
-def test_long_parcels_are_summed_up() -> None:
+def test_description_of_many_deliveries_is_summed_up() -> None:
     shown = describe([ref(f"d{number}") for number in range(10)])
     assert shown.endswith("; and 2 more deliveries, 30 records in all)")
     assert shown.count("s1") == 8

@@ -1,11 +1,11 @@
-"""How many batches a delivery carries: quick to fall, bounded in growing."""
+"""How many batches a delivery holds: the estimate falls quickly, and its growth is bounded."""
 
 from webhookd.flow.batching.throughput import ThroughputEstimate
 
 TARGET_S = 0.25
 
 
-def test_first_delivery_is_a_guess() -> None:
+def test_first_delivery_has_a_fixed_size() -> None:
     assert ThroughputEstimate(TARGET_S).batches_per_delivery() == 8
 
 
@@ -22,7 +22,7 @@ def test_growth_is_bounded() -> None:
     assert throughput.batches_per_delivery() == 64
 
 
-def test_sudden_slowness_shows_at_once() -> None:
+def test_sudden_slowness_counts_at_once() -> None:
     throughput = ThroughputEstimate(TARGET_S)
     throughput.measured(8, 8.0)
     assert throughput.batches_per_delivery() == 1
@@ -34,7 +34,7 @@ def test_small_slowness_is_smoothed() -> None:
     assert throughput.batches_per_delivery() == 6
 
 
-def test_few_batches_prove_no_growth() -> None:
+def test_few_batches_do_not_raise_the_estimate() -> None:
     throughput = ThroughputEstimate(TARGET_S)
     throughput.measured(3, 1e-3)
     assert throughput.batches_per_delivery() == 8

@@ -1,6 +1,6 @@
-"""A lane stops before a long run of unreadable records, looks ahead, and goes on when readable ones come.
+"""A lane stops before a long run of undecodable records, looks ahead, and goes on when decodable ones come.
 
-Oracle: the offsets that were put aside, and the watermark. Real: lane and ledger.
+Oracle: the offsets of the dead letters, and the watermark. Real: lane and ledger.
 """
 
 import pytest
@@ -22,90 +22,90 @@ def good(offset: int) -> Record:
     return Record(offset)
 
 
-def aside(of: Lane, records: list[Record]) -> list[int]:
-    """Take the records; returns the offsets that were put aside. Their rows are safe at once."""
-    _, dead_letters = of.take(records, WANTED, 0.0)
+def dead_lettered(one: Lane, records: list[Record]) -> list[int]:
+    """The lane takes the records; returns the offsets of its dead letters, which are stored at once."""
+    _, dead_letters = one.take(records, WANTED, 0.0)
     for dead_letter in dead_letters:
-        of.settle_dead_letter(dead_letter)
+        one.settle_dead_letter(dead_letter)
     return [dead_letter.offset for dead_letter in dead_letters]
 
 
 def stopped(at: int = IN_A_ROW) -> Lane:
     """A lane that stopped before the record at this offset."""
     made = lane()
-    aside(made, bad(*range(at + 1)))
+    dead_lettered(made, bad(*range(at + 1)))
     return made
 
 
-def test_run_of_unreadable_records_is_put_aside_up_to_the_bound() -> None:
-    of = lane()
-    first = aside(of, bad(*range(IN_A_ROW - 1)))
-    problem = of.undecodable_run.too_long
-    rest = aside(of, bad(*range(IN_A_ROW - 1, IN_A_ROW + 200)))
+def test_run_of_undecodable_records_is_dead_lettered_up_to_the_bound() -> None:
+    one = lane()
+    first = dead_lettered(one, bad(*range(IN_A_ROW - 1)))
+    problem = one.undecodable_run.too_long
+    rest = dead_lettered(one, bad(*range(IN_A_ROW - 1, IN_A_ROW + 200)))
     assert (len(first), problem, rest) == (IN_A_ROW - 1, False, [IN_A_ROW - 1])
-    assert (of.undecodable_run.too_long, of.awaiting_seek, of.ledger.watermark) == (True, True, IN_A_ROW)
+    assert (one.undecodable_run.too_long, one.awaiting_seek, one.ledger.watermark) == (True, True, IN_A_ROW)
 
 
-def test_readable_record_ends_the_run_wanted_or_not() -> None:
-    of = lane()
+def test_decodable_record_ends_the_run_matching_or_not() -> None:
+    one = lane()
     for value in (b'{"n":1}', b'"drop"'):
-        at = of.ledger.watermark if of.ledger.position > 0 else 0
-        aside(of, [*bad(*range(at, at + IN_A_ROW)), Record(at + IN_A_ROW, value)])
-        assert (of.undecodable_run.count, of.undecodable_run.lookahead_offset) == (0, None)
-        of.settle(of.ledger.open_count, 0)
+        at = one.ledger.watermark if one.ledger.position > 0 else 0
+        dead_lettered(one, [*bad(*range(at, at + IN_A_ROW)), Record(at + IN_A_ROW, value)])
+        assert (one.undecodable_run.count, one.undecodable_run.lookahead_offset) == (0, None)
+        one.settle(one.ledger.open_count, 0)
 
 
-def test_readable_record_in_the_middle_of_one_read_begins_the_count_anew() -> None:
-    of = lane()
-    taken = aside(of, [*bad(*range(30)), good(30), *bad(*range(31, 71))])
-    assert (len(taken), of.undecodable_run.count) == (70, 40)
+def test_decodable_record_amid_others_begins_a_new_count() -> None:
+    one = lane()
+    taken = dead_lettered(one, [*bad(*range(30)), good(30), *bad(*range(31, 71))])
+    assert (len(taken), one.undecodable_run.count) == (70, 40)
 
 
-def test_lane_that_stopped_first_thing_can_be_committed() -> None:
-    of = lane()
-    of.restore(CommitMetadata(undecodable=IN_A_ROW), 0.0)
-    assert (aside(of, bad(7)), of.committable and of.committable.offset) == ([], 7)
+def test_lane_that_stopped_at_its_first_record_can_commit() -> None:
+    one = lane()
+    one.restore(CommitMetadata(undecodable=IN_A_ROW), 0.0)
+    assert (dead_lettered(one, bad(7)), one.committable and one.committable.offset) == ([], 7)
 
 
-def test_looking_ahead_puts_nothing_aside() -> None:
-    of = stopped()
+def test_looking_ahead_makes_no_dead_letters() -> None:
+    one = stopped()
     ahead = bad(*range(IN_A_ROW, IN_A_ROW + 5000))
-    assert (of.look_ahead(ahead, WANTED), of.ledger.position, of.ledger.dead_letter_count) == (False, IN_A_ROW, 0)
+    assert (one.look_ahead(ahead, WANTED), one.ledger.position, one.ledger.dead_letter_count) == (False, IN_A_ROW, 0)
 
 
-def test_readable_record_ahead_lets_the_lane_go_on_from_where_it_stopped() -> None:
-    of = stopped()
+def test_decodable_record_ahead_lets_the_lane_go_on_from_where_it_stopped() -> None:
+    one = stopped()
     wall = bad(*range(IN_A_ROW, IN_A_ROW + 200))
     behind = good(IN_A_ROW + 200)
-    assert of.look_ahead([*wall, behind, *bad(900)], WANTED)
-    of.awaiting_seek = False
-    assert aside(of, [*wall, behind]) == [record.at for record in wall]
-    assert (of.undecodable_run.too_long, [fragment.offset for fragment in of.waiting]) == (False, [behind.at])
+    assert one.look_ahead([*wall, behind, *bad(900)], WANTED)
+    one.awaiting_seek = False
+    assert dead_lettered(one, [*wall, behind]) == [record.at for record in wall]
+    assert (one.undecodable_run.too_long, [record.offset for record in one.waiting]) == (False, [behind.at])
 
 
-def test_record_that_was_looked_at_is_not_looked_at_again() -> None:
-    of = stopped()
-    of.look_ahead(bad(100, 101), WANTED)
-    assert (of.look_ahead([good(99), *bad(101)], WANTED), of.undecodable_run.lookahead_offset) == (False, 101)
+def test_record_is_checked_once_while_looking_ahead() -> None:
+    one = stopped()
+    one.look_ahead(bad(100, 101), WANTED)
+    assert (one.look_ahead([good(99), *bad(101)], WANTED), one.undecodable_run.lookahead_offset) == (False, 101)
 
 
 class Costly:
-    """A filter that gives up on every record."""
+    """A filter that is too costly for every record."""
 
     def matches(self, value: bytes | None) -> bool:
         raise FilterTooCostly(f"{value!r}")
 
 
-def test_record_that_only_a_filter_gives_up_on_can_be_read() -> None:
+def test_record_that_is_too_costly_for_a_filter_is_decodable() -> None:
     assert stopped().look_ahead([good(100)], Costly())
 
 
-def test_record_whose_headers_cannot_be_read_is_passed_over() -> None:
-    class Unreadable(Record):
+def test_record_with_bad_headers_is_undecodable() -> None:
+    class BadHeaderName(Record):
         def headers(self) -> list[tuple[str, bytes | None]] | None:
             raise SystemError
 
-    assert not stopped().look_ahead([Unreadable(100)], WANTED)
+    assert not stopped().look_ahead([BadHeaderName(100)], WANTED)
 
 
 def test_stop_survives_a_restart() -> None:
@@ -113,38 +113,38 @@ def test_stop_survives_a_restart() -> None:
     assert before.committable is not None
     after = lane()
     after.restore(before.committable.metadata, 0.0)
-    assert aside(after, bad(*range(IN_A_ROW, IN_A_ROW + 10))) == []
+    assert dead_lettered(after, bad(*range(IN_A_ROW, IN_A_ROW + 10))) == []
 
 
 @pytest.mark.parametrize("value", [b'{"n":1}', b'"drop"'])
-def test_stop_is_not_recalled_after_a_record_that_can_be_read(value: bytes) -> None:
-    of = lane()
-    of.position_known = False
-    aside(of, [Record(7, value)])
-    of.restore(CommitMetadata(undecodable=IN_A_ROW), 0.0)
-    assert (of.undecodable_run.too_long, aside(of, bad(8, 9))) == (False, [8, 9])
+def test_stop_is_not_restored_after_a_decodable_record(value: bytes) -> None:
+    one = lane()
+    one.position_known = False
+    dead_lettered(one, [Record(7, value)])
+    one.restore(CommitMetadata(undecodable=IN_A_ROW), 0.0)
+    assert (one.undecodable_run.too_long, dead_lettered(one, bad(8, 9))) == (False, [8, 9])
 
 
-def test_stop_is_recalled_after_records_that_cannot_be_read() -> None:
-    of = lane()
-    of.position_known = False
-    aside(of, bad(7))
-    of.restore(CommitMetadata(undecodable=IN_A_ROW), 0.0)
-    assert (of.undecodable_run.too_long, aside(of, bad(8, 9))) == (True, [])
+def test_stop_is_restored_after_undecodable_records() -> None:
+    one = lane()
+    one.position_known = False
+    dead_lettered(one, bad(7))
+    one.restore(CommitMetadata(undecodable=IN_A_ROW), 0.0)
+    assert (one.undecodable_run.too_long, dead_lettered(one, bad(8, 9))) == (True, [])
 
 
-def test_run_below_the_bound_costs_no_commit() -> None:
-    of = lane()
-    aside(of, bad(1, 2))
-    assert of.committable is not None
-    assert of.committable.metadata == CommitMetadata()
+def test_run_below_the_bound_needs_no_commit() -> None:
+    one = lane()
+    dead_lettered(one, bad(1, 2))
+    assert one.committable is not None
+    assert one.committable.metadata == CommitMetadata()
 
 
 def test_rewound_lane_counts_what_it_reads_again() -> None:
-    of = lane()
-    aside(of, [good(0), *bad(*range(1, IN_A_ROW + 2))])
-    of.rewind("another")
-    assert (of.undecodable_run.too_long, of.undecodable_run.lookahead_offset) == (False, None)
+    one = lane()
+    dead_lettered(one, [good(0), *bad(*range(1, IN_A_ROW + 2))])
+    one.rewind("another")
+    assert (one.undecodable_run.too_long, one.undecodable_run.lookahead_offset) == (False, None)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What an intake makes of the ends that it reads: where its lanes are, and how far it is behind."""
+"""Partition ends that a consumer reaches: what they commit, and the lag that follows from them."""
 
 from tests.harness.consumer_events import ended, passes
 from tests.harness.lanes import TOPIC
@@ -22,7 +22,7 @@ class SlowMatcher(Matcher):
         return value is None
 
 
-def test_end_passes_what_no_consumer_sees() -> None:
+def test_end_passes_offsets_without_records() -> None:
     scene = Scene()
     ended(scene, ZERO, 512, SMALL, SMALL)
     assert scene.committable() == {ZERO: 512}
@@ -34,7 +34,7 @@ def test_end_without_a_record_is_committed() -> None:
     assert scene.committable() == {ZERO: 0}
 
 
-def test_end_waits_for_what_is_open() -> None:
+def test_end_waits_for_open_records() -> None:
     scene = Scene(size=1)
     ended(scene, ZERO, 512, GOOD, at=3)
     before = scene.committable()
@@ -42,13 +42,13 @@ def test_end_waits_for_what_is_open() -> None:
     assert (before, scene.committable()) == ({ZERO: 3}, {ZERO: 512})
 
 
-def test_old_end_moves_nothing_back() -> None:
+def test_old_end_does_not_move_the_watermark_back() -> None:
     scene = Scene()
     ended(scene, ZERO, 1, SMALL, SMALL, SMALL)
     assert scene.committable() == {ZERO: 3}
 
 
-def test_end_of_a_lane_that_is_adrift_is_void() -> None:
+def test_end_is_ignored_while_a_lane_awaits_a_seek() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
     scene.lane().rewind("next")
@@ -56,7 +56,7 @@ def test_end_of_a_lane_that_is_adrift_is_void() -> None:
     assert scene.committable() == {ZERO: 3}
 
 
-def test_end_from_before_the_lane_moved_is_void() -> None:
+def test_end_from_before_a_seek_is_ignored() -> None:
     scene = Scene(size=1)
     scene.reads(ZERO, GOOD, at=3)
     scene.kafka_consumer.listener.end_reached(ZERO, 512)
@@ -65,7 +65,7 @@ def test_end_from_before_the_lane_moved_is_void() -> None:
     assert scene.committable() == {ZERO: 3}
 
 
-def test_end_of_a_partition_that_left_is_void() -> None:
+def test_end_of_a_revoked_partition_is_ignored() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.end_reached(ZERO, 512)
     scene.kafka_consumer.listener.revoked([ZERO])
@@ -74,7 +74,7 @@ def test_end_of_a_partition_that_left_is_void() -> None:
     assert scene.committable() == {ZERO: 0}
 
 
-def test_end_waits_for_records_of_the_next_turn() -> None:
+def test_end_waits_for_records_of_the_next_iteration() -> None:
     scene = Scene()
     scene.filters_by(SlowMatcher(scene))
     ended(scene, ZERO, 512, *[SMALL] * 100)
@@ -96,13 +96,13 @@ def test_revoked_partition_commits_the_end_it_reached() -> None:
     scene = Scene()
     ended(scene, ZERO, 512, SMALL)
     scene.kafka_consumer.listener.revoked([ZERO])
-    assert [{p: mark.offset for p, mark in marks.items()} for marks in scene.kafka_consumer.commits] == [{ZERO: 512}]
+    assert [{p: one.offset for p, one in commits.items()} for commits in scene.kafka_consumer.commits] == [{ZERO: 512}]
 
 
 # Lag.
 
 
-def test_lag_is_none_at_the_ends() -> None:
+def test_lag_is_zero_at_the_ends() -> None:
     scene = Scene()
     scene.kafka_consumer.last = 600  # a transaction is open behind the end that can be read
     ended(scene, ZERO, 512, SMALL)
@@ -129,7 +129,7 @@ def test_lag_is_unknown_without_lanes() -> None:
     assert passes(scene, 1).lag is None
 
 
-def test_lag_of_a_held_lane_is_asked_for() -> None:
+def test_lag_of_a_lane_with_an_open_circuit_is_asked_for() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
@@ -138,18 +138,18 @@ def test_lag_of_a_held_lane_is_asked_for() -> None:
     assert passes(scene, 1).lag == 35
 
 
-def test_lag_is_unknown_when_nobody_answers_the_question() -> None:
+def test_lag_is_unknown_when_the_request_is_not_answered() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
     scene.lane().circuit.state = CircuitState.OPEN
     passes(scene, 1)
-    scene.services.held = []  # the background's questions get no answer from here on
+    scene.services.held = []  # requests in the background get no answer from here on
     known, unknown = passes(scene, END_VALID_S - 1).lag, passes(scene, 1).lag
     assert (known, unknown) == (0, None)
 
 
-def test_lag_is_unknown_while_the_brokers_are_silent() -> None:
+def test_lag_is_unknown_while_no_broker_answers() -> None:
     scene = Scene()
     ended(scene, ZERO, 5)
     ended(scene, ONE, 0)
@@ -168,7 +168,7 @@ def test_lag_of_a_denied_partition_is_asked_for() -> None:
     assert passes(scene, 1).lag == 35
 
 
-def test_ends_of_a_topic_that_is_not_described_are_not_asked_for() -> None:
+def test_ends_of_an_undescribed_topic_are_not_asked_for() -> None:
     scene = Scene()
     scene.lane().circuit.state = CircuitState.OPEN
     asked = scene.consumer.unfetched_partitions()
@@ -176,7 +176,7 @@ def test_ends_of_a_topic_that_is_not_described_are_not_asked_for() -> None:
     assert (asked, scene.consumer.unfetched_partitions()) == ([ZERO], [])
 
 
-def test_end_of_a_partition_that_left_is_forgotten() -> None:
+def test_end_of_a_revoked_partition_is_forgotten() -> None:
     scene = Scene()
     scene.lane().circuit.state = scene.lane(ONE).circuit.state = CircuitState.OPEN
     scene.kafka_consumer.last = 40

@@ -1,4 +1,4 @@
-"""Where an intake's lanes begin, what they remember, what was lost, and what its status says of it."""
+"""Where lanes start to read, what they restore from commits, which records were lost, and what the status shows."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from webhookd.flow.status.subscription_status import Health, LostRange
 from workers.ingest.consumer.subscription_health import UNHEALTHY_AFTER_S
 
 
-def test_unread_lane_is_not_repositioned() -> None:
+def test_unread_lane_does_not_seek() -> None:
     scene = Scene()
     scene.consumer.seek([(scene.lane(), scene.lane().rewind("next"))])
     assert scene.kafka_consumer.asked == []
@@ -24,7 +24,7 @@ def test_unread_lane_is_not_repositioned() -> None:
     ("committed", "first", "begins"),
     [(None, 0, 5), (OffsetAndMetadata(42), 0, 42), (None, 8, 8), (OffsetAndMetadata(95), 2, 2)],
 )
-def test_partition_without_a_position_begins_where_it_should(
+def test_partition_without_a_position_starts_where_it_should(
     committed: OffsetAndMetadata | None, first: int, begins: int
 ) -> None:
     scene = Scene()
@@ -41,10 +41,10 @@ def test_lost_records_make_the_subscription_unhealthy() -> None:
     status = scene.consumer.status()
     assert (status.health, status.reason, status.since) == (Health.UNHEALTHY, "records_lost", 100.0)
     assert status.lost_ranges == (LostRange(topic=TOPIC, partition=0, first=3, end=8, at=100.0),)
-    assert [(told.event, told.error) for told in scene.services.told] == [(Event.UNHEALTHY, "records_lost")]
+    assert [(one.event, one.error) for one in scene.services.activities] == [(Event.UNHEALTHY, "records_lost")]
 
 
-def test_records_lost_behind_a_lane_are_counted_from_where_it_was() -> None:
+def test_lost_records_are_counted_from_the_position_of_the_lane() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD, at=10)
     scene.kafka_consumer.committed, scene.kafka_consumer.first, scene.kafka_consumer.last = (
@@ -58,31 +58,31 @@ def test_records_lost_behind_a_lane_are_counted_from_where_it_was() -> None:
     assert scene.kafka_consumer.asked == [("seek", ZERO, 40)]
 
 
-def test_nothing_is_dispatched_before_the_past_is_known() -> None:
+def test_nothing_is_dispatched_before_the_metadata_is_restored() -> None:
     scene = Scene(size=1)
     scene.lane().position_known = False
     scene.reads(ZERO, GOOD)
     assert (scene.consumer.accumulator.ready(0.0), scene.consumer.commits.take_moved()) == ([], {})
 
 
-def test_failures_are_remembered_with_the_commit() -> None:
+def test_failures_are_restored_from_the_commit() -> None:
     before = Scene(size=1)
     before.reads(ZERO, GOOD, at=7)
     before.lane().failures, before.lane().circuit.failing_since = 3, 50.0
-    mark = before.consumer.commits.take_moved()[ZERO]
-    after = Scene(size=1, committed=decoded(mark))
+    commit = before.consumer.commits.take_moved()[ZERO]
+    after = Scene(size=1, committed=decoded(commit))
     after.reads(ZERO, GOOD, GOOD, at=7)
     (delivery,) = after.consumer.accumulator.ready(0.0)
-    assert (mark.offset, delivery.failures, len(delivery.batches)) == (7, 3, 1)
+    assert (commit.offset, delivery.failures, len(delivery.batches)) == (7, 3, 1)
     assert after.consumer.status().failing_since == 50.0
 
 
-def test_held_lane_is_held_by_whoever_reads_on() -> None:
+def test_open_circuit_stays_open_for_the_next_owner() -> None:
     scene = Scene(committed=OffsetAndMetadata(7, CommitMetadata(failed_attempts=5, failed_probes=4)))
     assert (scene.lane().circuit.state, scene.lane().circuit.failed_probes) == (CircuitState.OPEN, 4)
 
 
-def test_topic_with_another_uuid_is_another_lane_from_its_beginning() -> None:
+def test_topic_with_another_id_is_read_by_another_lane_from_the_start() -> None:
     scene = Scene(committed=OffsetAndMetadata(50, CommitMetadata(topic_id="first", failed_attempts=2)))
     scene.reads(ZERO, GOOD, at=50)
     scene.kafka_consumer.first, scene.kafka_consumer.last = 3, 900
@@ -96,7 +96,7 @@ def test_topic_with_another_uuid_is_another_lane_from_its_beginning() -> None:
     assert (scene.consumer.status().lost_ranges, scene.committable()[ZERO]) == ((), 3)
 
 
-def test_look_that_comes_late_does_not_take_a_new_lane_for_an_old_one() -> None:
+def test_late_topic_metadata_does_not_replace_a_new_lane() -> None:
     scene = Scene()
     scene.services.ids[TOPIC] = "second"
     scene.kafka_consumer.listener.revoked([ZERO])
@@ -106,13 +106,13 @@ def test_look_that_comes_late_does_not_take_a_new_lane_for_an_old_one() -> None:
     assert (scene.lane() is lane, lane.topic_id) == (True, "second")
 
 
-def test_committed_offset_of_a_topic_that_was_deleted_is_not_where_to_begin() -> None:
+def test_committed_offset_of_a_deleted_topic_is_not_used() -> None:
     scene = Scene(committed=OffsetAndMetadata(50, CommitMetadata(topic_id="first")), ids={TOPIC: "second"})
     assert ("seek", ZERO, 0) in scene.kafka_consumer.asked
     assert (scene.lane().topic_id, scene.committable()[ZERO]) == ("second", 0)
 
 
-def test_lane_that_has_read_on_is_not_sent_back_by_an_old_answer() -> None:
+def test_lane_that_has_read_on_is_not_sent_back_by_a_late_result() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.last = 2
@@ -122,10 +122,10 @@ def test_lane_that_has_read_on_is_not_sent_back_by_an_old_answer() -> None:
     for answer in scene.services.held:
         answer()
     assert (scene.kafka_consumer.asked[-1], scene.lane().ledger.position) == (("seek", ZERO, 4), 4)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1, 2, 3]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1, 2, 3]
 
 
-def test_position_lost_with_its_topic_is_not_looked_for_in_the_next_one() -> None:
+def test_position_in_a_deleted_topic_is_not_used_in_the_recreated_one() -> None:
     scene = Scene(ids={TOPIC: "first"})
     scene.reads(ZERO, GOOD, GOOD)
     scene.services.ids[TOPIC] = "second"
@@ -134,7 +134,7 @@ def test_position_lost_with_its_topic_is_not_looked_for_in_the_next_one() -> Non
     assert (scene.kafka_consumer.asked[-1], scene.lane().topic_id) == (("seek", ZERO, 0), "second")
 
 
-def test_stored_start_is_not_that_of_a_topic_made_again() -> None:
+def test_stored_start_is_not_used_in_a_recreated_topic() -> None:
     scene = Scene(topic_id="first")
     scene.services.ids[TOPIC] = "second"
     scene.kafka_consumer.last = 90
@@ -157,7 +157,7 @@ def test_batch_that_fails_for_five_minutes_makes_unhealthy() -> None:
     assert (after.health, after.reason, after.last_failure) == (Health.UNHEALTHY, "http_503", "http_503: busy")
 
 
-def test_status_says_how_far_behind_it_is() -> None:
+def test_status_shows_the_lag() -> None:
     scene = Scene()
     scene.kafka_consumer.last = 40
     scene.reads(ZERO, SMALL, at=9)
@@ -166,18 +166,18 @@ def test_status_says_how_far_behind_it_is() -> None:
     assert scene.consumer.status().lag == 30 + 20
 
 
-def test_topic_made_again_is_read_from_its_beginning() -> None:
+def test_recreated_topic_is_read_from_its_start() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, SMALL, SMALL, at=50)
     scene.committable()
     scene.kafka_consumer.committed, scene.kafka_consumer.last = OffsetAndMetadata(53), 2
     scene.kafka_consumer.listener.position_required(ZERO)
     scene.reads(ZERO, GOOD, GOOD)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1]
     assert scene.committable() == {ZERO: 0}
 
 
-def test_reposition_that_failed_is_tried_again() -> None:
+def test_failed_seek_is_repeated() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
@@ -188,19 +188,19 @@ def test_reposition_that_failed_is_tried_again() -> None:
     again()
     scene.reads(ZERO, GOOD, GOOD)
     assert scene.kafka_consumer.asked == [("seek", ZERO, 0)]
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1]
 
 
-def test_nothing_is_taken_beyond_what_a_failed_move_dropped() -> None:
+def test_nothing_is_taken_before_a_failed_seek_is_repeated() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
     scene.consumer.seek([(scene.lane(), 2)])
     scene.reads(ZERO, GOOD, at=5)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1]
 
 
-def test_move_that_is_tried_again_goes_to_where_the_lane_is_by_then() -> None:
+def test_repeated_seek_goes_to_the_position_at_that_time() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, GOOD)
     scene.kafka_consumer.gone.add(ZERO)
@@ -212,7 +212,7 @@ def test_move_that_is_tried_again_goes_to_where_the_lane_is_by_then() -> None:
     assert scene.kafka_consumer.asked == [("seek", ZERO, 0), ("seek", ZERO, 0)]
 
 
-def test_missing_topic_makes_unhealthy_until_it_is_there() -> None:
+def test_missing_topic_makes_unhealthy_until_it_exists() -> None:
     scene = Scene()
     scene.consumer.update_topics(Topics(partitions={TOPIC: 0}))
     scene.consumer.delivery_succeeded()

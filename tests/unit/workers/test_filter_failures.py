@@ -1,4 +1,4 @@
-"""What becomes of records that filters cannot judge, and of their subscription's health, in a whole intake."""
+"""Records that filters fail on, and the health of their subscription, in a whole subscription consumer."""
 
 import pytest
 
@@ -17,15 +17,15 @@ def _problems(scene: Scene) -> list[tuple[str, str]]:
 def test_record_that_a_filter_raises_on_becomes_a_dead_letter() -> None:
     scene = Scene(filters=[RAISES])
     scene.reads(ZERO, BAD, UNWANTED)
-    ((dead_letters, safe),) = scene.services.dead_letters.written
+    ((dead_letters, stored),) = scene.services.dead_letters.written
     assert [(dead_letter.cause, dead_letter.value) for dead_letter in dead_letters] == [("filter_error", BAD)]
     assert scene.committable() == {ZERO: 0}
-    safe()
+    stored()
     status = scene.consumer.status()
     assert (scene.committable(), status.filter_errors, status.filtered) == ({ZERO: 2}, 1, 1)
 
 
-def test_record_that_a_filter_raises_on_is_dropped_if_so_wished() -> None:
+def test_record_that_a_filter_raises_on_is_dropped_when_so_configured() -> None:
     scene = Scene(filters=[RAISES], drops_errors=True)
     scene.reads(ZERO, BAD, UNWANTED)
     status = scene.consumer.status()
@@ -36,7 +36,7 @@ def test_record_that_a_filter_raises_on_is_dropped_if_so_wished() -> None:
 
 
 @pytest.mark.parametrize("drops", [False, True])
-def test_filter_that_fails_again_and_again_is_unhealthy_until_it_does_not(*, drops: bool) -> None:
+def test_filter_that_keeps_failing_makes_unhealthy_until_it_succeeds(*, drops: bool) -> None:
     scene = Scene(filters=[RAISES], drops_errors=drops)
     scene.reads(ZERO, *[BAD] * 20)
     ((code, detail),) = _problems(scene)
@@ -47,7 +47,7 @@ def test_filter_that_fails_again_and_again_is_unhealthy_until_it_does_not(*, dro
     assert detail.endswith("(20 of the last 20 records)")
     scene.reads(ZERO, *[UNWANTED] * 50, at=20)
     assert scene.consumer.status().health is Health.HEALTHY
-    assert [event.event for event in scene.services.told] == [Event.UNHEALTHY, Event.HEALTHY]
+    assert [event.event for event in scene.services.activities] == [Event.UNHEALTHY, Event.HEALTHY]
 
 
 def test_problem_survives_a_restart_with_the_same_filter() -> None:

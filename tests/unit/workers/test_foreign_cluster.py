@@ -1,6 +1,6 @@
-"""What the ingest loop still does when its brokers turn out to be another cluster's: it reads and commits nothing.
+"""The ingest loop with brokers that turn out to be another cluster's: it reads and commits nothing.
 
-The loop's thread is not started: the test takes its turns.
+The loop's thread is not started: the test runs its iterations.
 """
 
 from collections.abc import Iterator
@@ -97,7 +97,7 @@ class Scene:
         return self.kafka_consumers[-1]
 
     def iterate(self) -> None:
-        self.loop.call_later(0.01, lambda: None)  # the turn waits for that
+        self.loop.call_later(0.01, lambda: None)  # the iteration waits for that
         self.loop._iterate()
 
     def stop(self) -> None:
@@ -112,7 +112,7 @@ class Scene:
             return self.kafka_consumers[-1]
 
         matchers = {TOPIC: Matcher(())}
-        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("route"))
+        accumulator = BatchAccumulator(subscribed, matchers, LIMITS, tokens("accumulator"))
         return SubscriptionConsumer(accumulator, matchers, ReadBackpressure(10_000), loop, reader, previous)
 
 
@@ -136,7 +136,7 @@ def test_another_cluster_is_not_read_or_committed_to(scene: Scene) -> None:
     assert (scene.kafka_consumer.polls, scene.kafka_consumer.commits) == (0, [])
 
 
-def test_nothing_is_committed_when_groups_of_another_cluster_are_left(scene: Scene) -> None:
+def test_leaving_groups_of_another_cluster_commits_nothing(scene: Scene) -> None:
     scene.loop.abandon_cluster()
     scene.loop.subscriptions.kafka_lost = False  # brokers that answer are no reason to
     scene.loop.subscriptions.stop(ID)

@@ -1,4 +1,4 @@
-"""What a status says while Kafka does not answer the process that owns its subscription."""
+"""The status of a subscription while Kafka does not answer the process that runs it."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ LOST = KafkaReachability().answered(0.0).failed(100.0, "timed out")
 
 def shown(scene: Scene, reachability: KafkaReachability, now: float) -> SubscriptionStatus:
     scene.services.now = now
-    kafka_outage.show([scene.consumer], reachability, now, BOUND_S)
+    kafka_outage.update_problem([scene.consumer], reachability, now, BOUND_S)
     scene.consumer.check()
     return scene.consumer.status()
 
@@ -30,7 +30,7 @@ def ends(scene: Scene, partition: Partition) -> None:
     scene.reads(partition)
 
 
-def test_short_silence_changes_no_status() -> None:
+def test_short_outage_changes_no_status() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD)
     ends(scene, ONE)
@@ -44,7 +44,7 @@ def test_lag_is_unknown_before_the_status_is_unhealthy() -> None:
     assert (found.health, found.lag) == (Health.HEALTHY, None)
 
 
-def test_long_silence_is_a_problem_until_kafka_answers() -> None:
+def test_long_outage_is_a_problem_until_kafka_answers() -> None:
     scene = Scene()
     found = shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)
     assert (found.health, found.reason, found.problems[0].detail) == (
@@ -60,7 +60,7 @@ def test_long_silence_is_a_problem_until_kafka_answers() -> None:
     assert (back.health, back.problems, back.lag) == (Health.HEALTHY, (), 0)
 
 
-def test_standing_silence_writes_its_status_once() -> None:
+def test_lasting_outage_writes_its_status_once() -> None:
     scene = Scene()
     shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)
     scene.consumer.status_changed = False
@@ -68,7 +68,7 @@ def test_standing_silence_writes_its_status_once() -> None:
     assert scene.consumer.status_changed is False
 
 
-def test_problem_of_the_owner_before_ends_where_kafka_answers() -> None:
+def test_stored_problem_ends_when_kafka_answers() -> None:
     problem = Problem(code="kafka_unavailable", since=90.0, standing=True)
     before = SubscriptionStatus(
         subscription_id=subscription().id, health=Health.UNHEALTHY, reason=problem.code, problems=(problem,)
@@ -78,22 +78,22 @@ def test_problem_of_the_owner_before_ends_where_kafka_answers() -> None:
     assert shown(scene, KafkaReachability().answered(100.0), 101.0).health is Health.HEALTHY
 
 
-def test_what_was_never_started_says_so_once() -> None:
+def test_subscription_never_started_gets_one_status() -> None:
     never, now = KafkaReachability().failed(100.0, "refused"), 100.0 + UNHEALTHY_AFTER_S
-    assert kafka_outage.status_of(subscription(), None, never, now - 1, 5.0) is None
-    found = kafka_outage.status_of(subscription(), None, never, now, 5.0)
+    assert kafka_outage.status_before_start(subscription(), None, never, now - 1, 5.0) is None
+    found = kafka_outage.status_before_start(subscription(), None, never, now, 5.0)
     assert found is not None
     assert (found.health, found.reason, found.lag, found.since) == (Health.UNHEALTHY, "kafka_unavailable", None, 5.0)
     assert found.problems == (Problem(code="kafka_unavailable", detail="refused", since=5.0, standing=True),)
-    assert kafka_outage.status_of(subscription(), found, never, now + 1, 6.0) is None
+    assert kafka_outage.status_before_start(subscription(), found, never, now + 1, 6.0) is None
 
 
-def test_what_was_unhealthy_before_keeps_since_when() -> None:
+def test_subscription_unhealthy_before_keeps_its_time() -> None:
     before = SubscriptionStatus(
         subscription_id=subscription().id, health=Health.UNHEALTHY, reason="http_500", since=1.0
     )
     delivery = Problem(code="http_500", since=1.0)
-    found = kafka_outage.status_of(
+    found = kafka_outage.status_before_start(
         subscription(), replace(before, problems=(delivery,)), KafkaReachability().failed(0.0, ""), 99.0, 5.0
     )
     assert found is not None

@@ -1,4 +1,4 @@
-"""What other threads say to the loop: in order, bounded in time, and never past what a turn may hear."""
+"""Calls of other threads: they run in order, and for a limited time in each iteration."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ BUDGET_S = 0.05
 
 
 class Scene:
-    """An inbox whose actions take so long, on the test's clock."""
+    """An inbox whose actions take some time on the test's clock."""
 
     def __init__(self) -> None:
         self.services = MemoryServices()
@@ -24,7 +24,7 @@ class Scene:
         return action
 
 
-def test_what_takes_long_is_heard_over_several_turns_in_its_order() -> None:
+def test_long_calls_run_over_several_iterations_in_their_order() -> None:
     scene = Scene()
     for number in range(5):
         scene.inbox.put(scene.call(number, 0.03))
@@ -32,13 +32,13 @@ def test_what_takes_long_is_heard_over_several_turns_in_its_order() -> None:
     assert (all_of_it, scene.run) == ([False, False, True], [0, 1, 2, 3, 4])
 
 
-def test_what_is_said_meanwhile_does_not_keep_a_turn_from_having_heard_all() -> None:
+def test_calls_made_meanwhile_are_left_to_the_next_iteration() -> None:
     scene = Scene()
     scene.inbox.put(lambda: scene.inbox.put(scene.call(1, 0.0)))
     assert (scene.inbox.run_pending(BUDGET_S), scene.run) == (True, [])
 
 
-def test_loop_does_not_wait_while_something_is_pending() -> None:
+def test_loop_does_not_wait_while_calls_are_pending() -> None:
     scene = Scene()
     for number in range(3):
         scene.inbox.put(scene.call(number, 1.0))
@@ -47,7 +47,7 @@ def test_loop_does_not_wait_while_something_is_pending() -> None:
     assert scene.run == [0]
 
 
-def test_turn_has_a_number_only_while_it_runs() -> None:
+def test_iteration_has_a_number_only_while_it_runs() -> None:
     scene = Scene()
     seen: list[int] = []
     scene.inbox.put(lambda: seen.append(scene.inbox.iteration))

@@ -1,6 +1,6 @@
-"""What a subscription's owner changed is looked at afresh; what only went on in another process is not.
+"""A subscription that its owner has changed starts without its old problems; one that only moved keeps them.
 
-Oracle: docs/operating.md, "Alerts after a change". Consumer and services are in the test's hand.
+Oracle: docs/how-to/alerts.md, "Alerts after a change". Consumer and services are in the test's hand.
 """
 
 from dataclasses import replace
@@ -28,16 +28,16 @@ FAILED = SubscriptionStatus(
 )
 
 
-def test_changed_subscription_begins_without_old_problems() -> None:
+def test_changed_subscription_starts_without_old_problems() -> None:
     now = subscription_health.resumed("s", 3, FAILED, 50.0).status(())
     assert (now.health, now.reason, now.last_failure, now.since) == (Health.HEALTHY, "", "", 50.0)
-    assert (now.delivered_since_change, now.version, now.delivered) == (False, 3, 5)
+    assert (now.version_delivered, now.version, now.delivered) == (False, 3, 5)
 
 
 @pytest.mark.parametrize("version", [1, 0])
-def test_restarted_process_goes_on_where_it_was(version: int) -> None:
+def test_restarted_process_keeps_the_problems(version: int) -> None:
     now = subscription_health.resumed("s", 1, replace(FAILED, version=version), 50.0).status(())
-    assert (now.health, now.reason, now.since, now.delivered_since_change) == (Health.UNHEALTHY, "http_410", 7.0, True)
+    assert (now.health, now.reason, now.since, now.version_delivered) == (Health.UNHEALTHY, "http_410", 7.0, True)
 
 
 @pytest.mark.parametrize("reason", ["http_500", "topic_missing"])
@@ -49,23 +49,23 @@ def test_status_of_an_older_version_stays_unhealthy(reason: str) -> None:
     assert now.problems == (Problem(code=reason, since=7.0, standing=reason == "topic_missing"),)
 
 
-def test_restart_before_the_first_delivery_keeps_the_change_open() -> None:
+def test_restart_before_the_first_delivery_after_a_change_is_noted() -> None:
     changed = subscription_health.resumed("s", 2, FAILED, 50.0).status(())
-    assert subscription_health.resumed("s", 2, changed, 60.0).status(()).delivered_since_change is False
+    assert subscription_health.resumed("s", 2, changed, 60.0).status(()).version_delivered is False
 
 
-def test_configuration_that_can_be_used_is_unhealthy_no_more() -> None:
+def test_usable_configuration_is_not_unhealthy_any_more() -> None:
     before = unhealthy(
         SubscriptionStatus(subscription_id="s", health=Health.HEALTHY), "unusable_configuration", "", 5.0, 1
     )
     assert subscription_health.resumed("s", 1, before, 50.0).status(()).health is Health.HEALTHY
 
 
-def test_first_delivery_after_a_change_proves_it() -> None:
+def test_first_delivery_after_a_change_is_noted() -> None:
     scene = Scene(previous=replace(FAILED, version=99))
-    before = scene.consumer.status().delivered_since_change
+    before = scene.consumer.status().version_delivered
     scene.consumer.delivery_succeeded()
-    assert (before, scene.consumer.status().delivered_since_change) == (False, True)
+    assert (before, scene.consumer.status().version_delivered) == (False, True)
 
 
 def test_lane_of_a_changed_subscription_gets_its_retries_back() -> None:
@@ -83,7 +83,7 @@ def test_lane_of_a_changed_subscription_gets_its_retries_back() -> None:
     )
 
 
-def test_old_failure_makes_no_changed_subscription_unhealthy() -> None:
+def test_old_failure_does_not_make_a_changed_subscription_unhealthy() -> None:
     scene = Scene(
         committed=OffsetAndMetadata(3, CommitMetadata(failed_attempts=5, failing_since=1.0, version=99)),
         previous=replace(FAILED, version=99),
@@ -93,7 +93,7 @@ def test_old_failure_makes_no_changed_subscription_unhealthy() -> None:
     assert scene.consumer.status().health is Health.HEALTHY
 
 
-def test_lane_that_goes_on_in_another_process_stays_held() -> None:
+def test_circuit_stays_open_in_another_process() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD)
     lane = scene.lane(ZERO)
@@ -102,7 +102,7 @@ def test_lane_that_goes_on_in_another_process_stays_held() -> None:
     assert (other.lane(ZERO).circuit.state, other.lane(ZERO).failures) == (CircuitState.OPEN, 4)
 
 
-def test_failure_that_has_lasted_names_its_code_after_a_restart() -> None:
+def test_lasting_failure_has_its_code_after_a_restart() -> None:
     scene = Scene(committed=OffsetAndMetadata(3, CommitMetadata(failed_attempts=5, failing_since=1.0)))
     scene.services.now = 10_000.0
     scene.consumer.check()

@@ -1,4 +1,4 @@
-"""The ends of held and paused lanes: one question for all subscriptions of the process, and never two at once."""
+"""End offsets of paused lanes: one request for all subscriptions of the process, and never two at once."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from workers.ingest.consumer.paused_end_offsets import REFRESH_S, PausedEndOffse
 
 
 class Process:
-    """Subscriptions of one topic, whose ends are asked for in the background, which the test lets run."""
+    """Subscriptions of one topic; the test runs the requests of the background."""
 
     def __init__(self, subscriptions: int) -> None:
         self.scenes = [Scene() for _ in range(subscriptions)]
@@ -31,7 +31,7 @@ class Process:
         self.background.clear()
 
 
-def test_all_held_lanes_of_a_process_are_one_question() -> None:
+def test_all_paused_lanes_of_a_process_need_one_request() -> None:
     process = Process(3)
     for scene in process.scenes:
         scene.reads(ZERO, SMALL)
@@ -53,13 +53,13 @@ def test_ends_of_paused_lanes_are_asked_for_too() -> None:
     assert process.offsets.requests == [("ends", frozenset([ONE]))]
 
 
-def test_lanes_that_flow_are_not_asked_about() -> None:
+def test_lanes_that_are_fetched_are_not_asked_about() -> None:
     process = Process(2)
     process.ends.refresh(0.0)
     assert process.background == []
 
 
-def test_question_that_is_not_answered_is_not_asked_twice() -> None:
+def test_pending_request_is_not_repeated() -> None:
     process = Process(1)
     process.scenes[0].lane(ZERO).circuit.state = CircuitState.OPEN
     for now in (0.0, REFRESH_S, 2 * REFRESH_S):
@@ -70,7 +70,7 @@ def test_question_that_is_not_answered_is_not_asked_twice() -> None:
     assert (asked, len(process.background)) == (1, 1)
 
 
-def test_question_waits_for_its_interval() -> None:
+def test_request_waits_for_its_interval() -> None:
     process = Process(1)
     process.scenes[0].lane(ZERO).circuit.state = CircuitState.OPEN
     for now in (0.0, REFRESH_S - 0.1, REFRESH_S):
@@ -79,7 +79,7 @@ def test_question_waits_for_its_interval() -> None:
     assert len(process.offsets.requests) == 2
 
 
-def test_end_of_a_topic_made_again_is_not_that_of_the_old_one() -> None:
+def test_end_of_a_recreated_topic_is_not_that_of_the_old_one() -> None:
     process = Process(1)
     (scene,) = process.scenes
     scene.reads(ZERO, SMALL)

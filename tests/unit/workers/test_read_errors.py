@@ -1,4 +1,4 @@
-"""What an intake makes of the errors that Kafka reports: what its status says, and when that is over."""
+"""Errors that Kafka reports: which problems the status shows, and when they end."""
 
 import pytest
 
@@ -34,14 +34,14 @@ from workers.ingest.consumer.consumer_events import REFETCHES_AT_ONCE
         (ZERO, "bad_msg", "read_failed", "orders/0: bad_msg: said"),
     ],
 )
-def test_error_that_lasts_is_a_problem(place: Partition, name: str, code: str, detail: str) -> None:
+def test_lasting_error_is_a_problem(place: Partition, name: str, code: str, detail: str) -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(place, name, "said")
     seen = Topics(denied=frozenset({TOPIC})) if place.number == ALL_PARTITIONS and place != GROUP else WELL
     before, after = passes(scene, PROBLEM_AFTER_S, seen), passes(scene, 1, seen)
     assert (before.health, after.health, after.reason) == (Health.HEALTHY, Health.UNHEALTHY, code)
     assert after.problems[0].detail.startswith(detail)
-    assert [told.error for told in scene.services.told] == [code]
+    assert [activity.error for activity in scene.services.activities] == [code]
 
 
 @pytest.mark.parametrize("values", [(), (SMALL,)])
@@ -53,7 +53,7 @@ def test_reading_ends_an_error(values: tuple[bytes, ...]) -> None:
     assert (reasons(unhealthy), reasons(passes(scene, STARTUP_GRACE_S - PROBLEM_AFTER_S))) == (["topic_denied"], [])
 
 
-def test_error_after_what_was_read_is_not_ended_by_it() -> None:
+def test_error_is_not_ended_by_records_that_came_before_it() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.end_reached(ZERO, 2)
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
@@ -85,7 +85,7 @@ def test_error_of_one_partition_is_not_ended_by_another() -> None:
     assert reasons(passes(scene, PROBLEM_AFTER_S + 1)) == ["topic_denied"]
 
 
-def test_partition_with_an_error_is_fetched_anew() -> None:
+def test_partition_with_an_error_is_fetched_again() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD, at=3)
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
@@ -98,7 +98,7 @@ def test_partition_with_an_error_is_fetched_anew() -> None:
     assert scene.lane().ledger.open_count == 1
 
 
-def test_paused_partition_is_not_fetched_anew_and_not_blamed() -> None:
+def test_paused_partition_is_not_fetched_again_and_no_problem() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.lane().circuit.state = CircuitState.OPEN
@@ -110,7 +110,7 @@ def test_paused_partition_is_not_fetched_anew_and_not_blamed() -> None:
     assert (reasons(held), seeks(scene), reasons(passes(scene, 1))) == ([], [], ["topic_denied"])
 
 
-def test_partitions_with_errors_take_turns_to_be_fetched_anew() -> None:
+def test_partitions_with_errors_are_fetched_again_in_round_robin() -> None:
     scene = Scene()
     many = [Partition(TOPIC, number) for number in range(round(PROBE_INTERVAL_S + 1) * REFETCHES_AT_ONCE)]
     scene.kafka_consumer.listener.assigned(many)
@@ -123,7 +123,7 @@ def test_partitions_with_errors_take_turns_to_be_fetched_anew() -> None:
     assert sorted(partition for partition, _ in seeks(scene)) == many
 
 
-def test_silence_of_the_brokers_does_not_count() -> None:
+def test_time_without_brokers_does_not_count() -> None:
     scene = Scene()
     passes(scene, 1)
     scene.kafka_consumer.listener.failed(ZERO, "unknown", "said")
@@ -133,7 +133,7 @@ def test_silence_of_the_brokers_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(("every_s", "apart_s"), [(1.0, 6.0), (10.0, 15.0), (30.0, 35.0)])
-def test_error_that_lasts_between_rare_looks_is_a_problem(every_s: float, apart_s: float) -> None:
+def test_error_that_lasts_between_rare_checks_is_a_problem(every_s: float, apart_s: float) -> None:
     scene = Scene(commit_interval_s=every_s)
     passes(scene, 1)
     scene.kafka_consumer.listener.failed(ZERO, "unknown", "said")
@@ -151,7 +151,7 @@ def test_error_under_another_name_lasts_since_it_began() -> None:
     assert reasons(passes(scene, 1)) == ["topic_denied"]
 
 
-def test_error_of_a_group_that_works_is_none() -> None:
+def test_error_of_a_group_with_assignments_is_no_problem() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(GROUP, "group_max_size_reached", "said")
     with_lanes = reasons(passes(scene, PROBLEM_AFTER_S + 1))
@@ -174,7 +174,7 @@ def test_commit_that_keeps_failing_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize("name", ["all_brokers_down", "transport", "unknown_topic_or_part"])
-def test_what_is_told_elsewhere_is_not_told_again(name: str) -> None:
+def test_error_that_another_problem_shows_is_no_problem(name: str) -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(GROUP, name, "said")
     scene.kafka_consumer.listener.failed(ZERO, name, "said")
@@ -189,7 +189,7 @@ def test_what_is_told_elsewhere_is_not_told_again(name: str) -> None:
         (Topics(partitions={TOPIC: 2}, leaderless={TOPIC: (1,)}), "read_failed"),
     ],
 )
-def test_what_the_brokers_say_of_a_topic_is_a_problem(seen: Topics, code: str) -> None:
+def test_state_of_a_topic_in_the_metadata_is_a_problem(seen: Topics, code: str) -> None:
     scene = Scene()
     unhealthy = passes(scene, PROBLEM_AFTER_S + 1, seen)
     assert (reasons(unhealthy), reasons(passes(scene, STARTUP_GRACE_S))) == ([code], [])
@@ -202,20 +202,20 @@ def test_denied_topic_is_not_called_missing() -> None:
     assert (reasons(missing), reasons(denied)) == (["topic_missing"], ["topic_denied"])
 
 
-def test_topic_that_is_gone_has_no_other_problem() -> None:
+def test_missing_topic_has_no_other_problem() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     assert reasons(passes(scene, PROBLEM_AFTER_S + 1, Topics(partitions={TOPIC: 0}))) == ["topic_missing"]
 
 
-def test_error_of_a_partition_that_left_does_not_count() -> None:
+def test_error_of_a_revoked_partition_does_not_count() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     scene.kafka_consumer.listener.revoked([ZERO])
     assert reasons(passes(scene, PROBLEM_AFTER_S + 1)) == []
 
 
-def test_error_of_a_partition_that_left_is_not_remembered_when_it_comes_back() -> None:
+def test_error_of_a_revoked_partition_is_forgotten_when_it_is_assigned_again() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.failed(ZERO, "topic_authorization_failed", "denied")
     scene.kafka_consumer.listener.commit_failed([ZERO], "not_coordinator", "said")
@@ -225,7 +225,7 @@ def test_error_of_a_partition_that_left_is_not_remembered_when_it_comes_back() -
     assert reasons(passes(scene, 1)) == []
 
 
-def test_last_commit_that_fails_does_not_count_when_its_partition_comes_back() -> None:
+def test_failed_last_commit_does_not_count_when_its_partition_is_assigned_again() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.revoked([ZERO])
     scene.kafka_consumer.listener.commit_failed([ZERO], "illegal_generation", "said")
@@ -258,7 +258,7 @@ def test_detail_names_a_few_of_many_partitions() -> None:
     assert problem.detail == f"{places}: topic_authorization_failed: denied"
 
 
-def test_commit_that_cannot_be_asked_for_counts_as_failed() -> None:
+def test_commit_that_cannot_be_requested_counts_as_failed() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     passes(scene, 1)

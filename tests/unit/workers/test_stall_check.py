@@ -1,6 +1,6 @@
-"""What stands still for too long makes its subscription unhealthy, with the cause, until it is over.
+"""A stall that lasts makes its subscription unhealthy, with the cause, until it is over.
 
-Oracle: the table of states in docs/operating.md. Consumer, services and clock are in the test's hand.
+Oracle: the table of states in docs/reference/statuses.md. The test controls the Kafka consumer, services and clock.
 """
 
 import pytest
@@ -30,7 +30,7 @@ def test_short_stall_is_no_problem(wait_s: float) -> None:
     assert after(scene, wait_s) == ("", "")
 
 
-def test_position_that_stays_unknown_is_named() -> None:
+def test_lasting_unknown_position_is_a_problem() -> None:
     scene = Scene()
     scene.kafka_consumer.broken = True
     scene.kafka_consumer.listener.position_required(ZERO)
@@ -42,13 +42,13 @@ def test_position_that_stays_unknown_is_named() -> None:
     assert after(scene, 0.0) == ("", "")
 
 
-def test_partitions_without_a_reader_are_named() -> None:
+def test_partitions_without_a_reader_are_a_problem() -> None:
     scene = Scene()
     scene.consumer.update_topics(Topics(partitions={"orders": 5}))
     assert after(scene, TOLERATED_S["not_assigned"]) == ("not_assigned", "orders: 3 partitions have no reader")
 
 
-def test_deliveries_that_are_refused_again_and_again_are_named() -> None:
+def test_deliveries_that_workers_keep_refusing_are_a_problem() -> None:
     scene = Scene()
     scene.consumer.stall_check.delivery_ended(ReportKind.STALE)
     scene.consumer.stall_check.delivery_ended(ReportKind.STARTED)
@@ -57,7 +57,7 @@ def test_deliveries_that_are_refused_again_and_again_are_named() -> None:
     assert (refused, after(scene, 61.0)[0]) == ("deliveries_stale", "")
 
 
-def test_dead_letters_that_are_not_written_are_named() -> None:
+def test_dead_letters_that_are_not_stored_are_a_problem() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD)
     code, detail = after(scene, 61.0)
@@ -74,16 +74,16 @@ def test_problem_of_the_process_before_ends_when_it_is_not_found(code: str) -> N
     assert (early, after(scene, 1.0)) == (code, ("", ""))
 
 
-def test_problem_of_the_process_before_that_lasts_is_not_over_in_between() -> None:
+def test_lasting_problem_of_the_process_before_does_not_end_in_between() -> None:
     scene = Scene()
     scene.consumer.begin_problem("position_unknown", "of the process before", standing=True)
     after(scene, 0.0)
     scene.lane(ZERO).position_known = False
     after(scene, TOLERATED_S["position_unknown"])
-    assert [told.succeeded for told in scene.services.told] == [False]
+    assert [activity.succeeded for activity in scene.services.activities] == [False]
 
 
-def test_delivery_that_no_worker_takes_is_named() -> None:
+def test_delivery_that_no_worker_claims_is_a_problem() -> None:
     scene = Scene()
     delivery = scene.mixed()
     delivery.claimable_at = scene.services.now
@@ -94,7 +94,7 @@ def test_delivery_that_no_worker_takes_is_named() -> None:
     assert (short, named, after(scene, 0.0)[0]) == ("", "deliveries_unclaimed", "")
 
 
-def test_reading_that_failed_is_over_after_a_minute_without_a_fault() -> None:
+def test_failed_reading_is_over_after_a_minute_without_a_failure() -> None:
     scene = Scene()
     scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
     early = after(scene, 59.0)[0]
@@ -104,7 +104,7 @@ def test_reading_that_failed_is_over_after_a_minute_without_a_fault() -> None:
     assert (early, still, after(scene, 0.0)[0]) == ("intake_failed", "intake_failed", "")
 
 
-def test_reading_that_knows_no_position_is_not_over_its_fault() -> None:
+def test_failed_reading_is_not_over_while_a_position_is_unknown() -> None:
     scene = Scene()
     scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
     scene.lane(ZERO).position_known = False
@@ -126,7 +126,7 @@ def test_lane_that_looks_ahead_knows_its_position() -> None:
     assert "position_unknown" not in {problem.code for problem in scene.consumer.status().problems} | codes
 
 
-def test_lane_that_looks_ahead_does_not_keep_the_fault_of_reading() -> None:
+def test_lane_that_looks_ahead_does_not_keep_the_failure_of_reading() -> None:
     scene = looking_ahead()
     scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
     after(scene, 61.0)

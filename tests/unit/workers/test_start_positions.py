@@ -1,4 +1,4 @@
-"""How Kafka is asked where lanes begin: all lanes in one question, and what is not answered apart from the rest."""
+"""Lookups of start positions: one request for all lanes, and a request of its own for those without an answer."""
 
 from collections.abc import Collection
 
@@ -15,8 +15,8 @@ MANY = [Partition(TOPIC, number) for number in range(1000)]
 ALL = frozenset(MANY)
 
 
-class Asked(Scene):
-    """An intake that shares the loop's thread with others: what is called runs when the test says so."""
+class Lookups(Scene):
+    """A subscription consumer whose calls run when the test runs them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,17 +27,17 @@ class Asked(Scene):
         self.services.calls = []
 
     def run(self) -> None:
-        """All that was called, and what that calls."""
+        """Run all calls, and the calls that they make."""
         while self.services.calls:
             self.services.calls.pop(0)()
 
     def begun(self) -> dict[Partition, int]:
-        """Where partitions were told to begin, of each the last."""
+        """The offsets of the last seek in each partition."""
         return {partition: offset for call, partition, offset in self.kafka_consumer.asked if call == "seek"}
 
 
-def test_partitions_without_a_commit_begin_after_one_question() -> None:
-    scene = Asked()
+def test_partitions_without_a_commit_start_after_one_lookup() -> None:
+    scene = Lookups()
     scene.kafka_consumer.listener.assigned(MANY)
     scene.run()
     assert scene.offsets.requests == [("committed", ALL), ("bounds", ALL)]
@@ -45,8 +45,8 @@ def test_partitions_without_a_commit_begin_after_one_question() -> None:
     assert all(lane.position_known for lane in scene.consumer.accumulator.lanes.values())
 
 
-def test_partitions_with_a_commit_are_left_to_their_consumer() -> None:
-    scene = Asked()
+def test_partitions_with_a_commit_start_at_it_without_a_seek() -> None:
+    scene = Lookups()
     scene.offsets.commits[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(7, CommitMetadata(failed_attempts=2)))
     scene.kafka_consumer.listener.assigned(MANY)
     scene.run()
@@ -54,8 +54,8 @@ def test_partitions_with_a_commit_are_left_to_their_consumer() -> None:
     assert {lane.failures for lane in scene.consumer.accumulator.lanes.values()} == {2}
 
 
-def test_partitions_that_lose_their_position_together_are_one_question() -> None:
-    scene = Asked()
+def test_partitions_that_lose_their_position_together_need_one_lookup() -> None:
+    scene = Lookups()
     scene.offsets.commits[GROUP] = dict.fromkeys(MANY, OffsetAndMetadata(1))
     scene.kafka_consumer.listener.assigned(MANY)
     scene.run()
@@ -68,8 +68,8 @@ def test_partitions_that_lose_their_position_together_are_one_question() -> None
     assert len(scene.consumer.status().lost_ranges) == 20
 
 
-def test_what_is_said_while_it_is_asked_is_not_asked_again() -> None:
-    scene = Asked()
+def test_need_that_a_running_lookup_covers_is_not_looked_up_again() -> None:
+    scene = Lookups()
     scene.kafka_consumer.listener.assigned(MANY[:2])
     scene.run()
     scene.offsets.requests.clear()
@@ -85,8 +85,8 @@ def test_what_is_said_while_it_is_asked_is_not_asked_again() -> None:
     assert [asked for what, asked in scene.offsets.requests if what == "bounds"] == [{MANY[0]}, {MANY[1]}]
 
 
-def test_silent_leader_holds_up_no_other_partition() -> None:
-    scene = Asked()
+def test_silent_leader_delays_no_other_partition() -> None:
+    scene = Lookups()
     scene.offsets.unanswered = {MANY[2], MANY[3]}
     scene.kafka_consumer.listener.assigned(MANY[:5])
     scene.run()
@@ -100,8 +100,8 @@ def test_silent_leader_holds_up_no_other_partition() -> None:
     assert set(scene.begun()) == set(MANY[:5])
 
 
-def test_partitions_that_come_meanwhile_do_not_wait_for_a_silent_leader() -> None:
-    scene = Asked()
+def test_new_partitions_do_not_wait_for_a_silent_leader() -> None:
+    scene = Lookups()
     scene.offsets.unanswered = {MANY[2]}
     scene.kafka_consumer.listener.assigned(MANY[:3])
     scene.run()
@@ -115,7 +115,7 @@ def test_partitions_that_come_meanwhile_do_not_wait_for_a_silent_leader() -> Non
 
 
 def test_coordinator_that_is_down_is_asked_again() -> None:
-    scene = Asked()
+    scene = Lookups()
     scene.offsets.down = True
     scene.kafka_consumer.listener.assigned(MANY[:2])
     scene.run()
@@ -128,7 +128,7 @@ def test_coordinator_that_is_down_is_asked_again() -> None:
 
 
 class Faulty(MemoryPartitionOffsets):
-    """Fails, in a way nobody foresaw, until it is `well`."""
+    """Raises an unexpected error until it is `well`."""
 
     well = False
 
@@ -140,8 +140,8 @@ class Faulty(MemoryPartitionOffsets):
         return super().committed(group, partitions, timeout_s)
 
 
-def test_question_that_fails_unforeseen_is_asked_again() -> None:
-    scene = Asked()
+def test_lookup_that_raises_is_repeated() -> None:
+    scene = Lookups()
     scene.services.offsets = faulty = Faulty()
     faulty.ranges = scene.offsets.ranges
     scene.kafka_consumer.listener.assigned(MANY[:2])
@@ -154,8 +154,8 @@ def test_question_that_fails_unforeseen_is_asked_again() -> None:
     assert set(scene.begun()) == set(MANY[:4])
 
 
-def test_answer_about_an_earlier_assignment_is_dropped() -> None:
-    scene = Asked()
+def test_result_for_an_earlier_assignment_is_dropped() -> None:
+    scene = Lookups()
     scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(7, CommitMetadata(failed_attempts=2))}
     scene.services.held = []
     scene.kafka_consumer.listener.assigned(MANY[:1])
@@ -169,8 +169,8 @@ def test_answer_about_an_earlier_assignment_is_dropped() -> None:
     assert scene.lane().failures == 4
 
 
-def test_position_lost_right_after_an_assignment_is_asked_for() -> None:
-    scene = Asked()
+def test_position_lost_right_after_an_assignment_is_looked_up() -> None:
+    scene = Lookups()
     scene.offsets.commits[GROUP] = {MANY[0]: OffsetAndMetadata(1)}
     scene.services.held = []
     scene.kafka_consumer.listener.assigned(MANY[:1])
@@ -185,8 +185,8 @@ def test_position_lost_right_after_an_assignment_is_asked_for() -> None:
     assert scene.begun() == {MANY[0]: 3}
 
 
-def test_one_partition_that_is_gone_stops_no_other() -> None:
-    scene = Asked()
+def test_partition_that_refuses_a_seek_stops_no_other() -> None:
+    scene = Lookups()
     scene.kafka_consumer.gone.add(MANY[1])
     scene.kafka_consumer.listener.assigned(MANY[:3])
     scene.run()

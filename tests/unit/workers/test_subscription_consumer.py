@@ -1,4 +1,4 @@
-"""One subscription at work: what it reads, pauses, commits and gives back, with a consumer in the test's hand."""
+"""A subscription consumer: what it reads, pauses, commits and gives back. The test controls the Kafka consumer."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from workers.ingest.consumer.subscription_consumer import SLOW_FILTER_PAUSE_FACT
 def test_matching_records_wait_in_their_lanes() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, SMALL, GOOD)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 2]
+    assert [record.offset for record in scene.lane().waiting] == [0, 2]
     assert scene.consumer.status().filtered == 1
 
 
@@ -29,14 +29,14 @@ def test_filtered_records_are_committed() -> None:
     assert scene.committable() == {ZERO: 2}
 
 
-def test_watermarks_are_asked_for_once() -> None:
+def test_moved_watermarks_are_committed_once() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.committable()
     assert scene.committable() == {}
 
 
-def test_dead_letter_settles_once_it_is_safe() -> None:
+def test_dead_letter_settles_once_it_is_stored() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
     assert scene.committable() == {ZERO: 0}
@@ -46,7 +46,7 @@ def test_dead_letter_settles_once_it_is_safe() -> None:
     assert scene.consumer.status().dead_lettered == 1
 
 
-def test_records_of_a_partition_not_ours_are_dropped() -> None:
+def test_records_of_a_revoked_partition_are_dropped() -> None:
     scene = Scene()
     scene.kafka_consumer.listener.revoked([ZERO])
     scene.reads(ZERO, GOOD)
@@ -57,7 +57,7 @@ def test_revoked_partition_commits_what_is_settled() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD, GOOD)
     scene.kafka_consumer.listener.revoked([ZERO, ONE])
-    assert [offsets(marks) for marks in scene.kafka_consumer.commits] == [{ZERO: 1}]
+    assert [offsets(commits) for commits in scene.kafka_consumer.commits] == [{ZERO: 1}]
 
 
 def test_revoked_partition_that_was_not_read_commits_nothing() -> None:
@@ -87,7 +87,7 @@ def test_mix_that_lost_a_lane_rereads_only_the_other(in_flight: InFlightDeliveri
     assert scene.kafka_consumer.asked == [("seek", ONE, 7)]
 
 
-def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
+def test_seek_of_a_closed_lane_is_ignored() -> None:
     scene = Scene()
     old = scene.lane()
     scene.reads(ZERO, GOOD)
@@ -99,7 +99,7 @@ def test_lane_that_came_back_is_not_moved_by_its_past() -> None:
     assert scene.kafka_consumer.asked == []
 
 
-def test_held_lane_stops_reading_until_its_probe() -> None:
+def test_lane_with_an_open_circuit_is_paused_until_its_probe() -> None:
     scene = Scene()
     scene.lane().circuit.state = CircuitState.OPEN
     scene.consumer.pause(scene.lane())
@@ -120,7 +120,7 @@ def test_large_lane_is_paused_and_resumed() -> None:
     assert scene.kafka_consumer.asked[1:] == [("resume", ZERO, 0)]
 
 
-def test_idle_consumer_is_looked_at_more_rarely() -> None:
+def test_idle_consumer_is_polled_more_rarely() -> None:
     scene = Scene()
     waits = []
     for idle_s in (0.0, 0.1, 0.4, 60.0):
@@ -133,7 +133,7 @@ def test_closing_commits_every_lane_that_was_read() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD)
     scene.consumer.close()
-    assert [offsets(marks) for marks in scene.kafka_consumer.closed] == [{ZERO: 1}]
+    assert [offsets(commits) for commits in scene.kafka_consumer.closed] == [{ZERO: 1}]
 
 
 def test_closed_consumer_commits_and_seeks_no_more() -> None:
@@ -154,7 +154,7 @@ def test_status_counts_filter_errors() -> None:
     assert (status.filter_errors, status.last_filter_error) == (0, "")
 
 
-def test_commit_that_failed_is_said_again() -> None:
+def test_failed_commit_is_repeated() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.committable()
@@ -164,7 +164,7 @@ def test_commit_that_failed_is_said_again() -> None:
     assert (unseen, scene.committable()) == ({}, {ZERO: 1})
 
 
-def test_nothing_is_committed_for_a_topic_that_is_gone() -> None:
+def test_nothing_is_committed_for_a_deleted_topic() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL)
     scene.consumer.update_topics(Topics(partitions={TOPIC: 0}))
@@ -172,7 +172,7 @@ def test_nothing_is_committed_for_a_topic_that_is_gone() -> None:
     assert (scene.committable(), scene.kafka_consumer.closed) == ({}, [{}])
 
 
-def test_status_goes_on_where_it_was() -> None:
+def test_status_goes_on_from_the_previous_one() -> None:
     was = SubscriptionStatus(
         subscription_id="s",
         health=Health.UNHEALTHY,
@@ -200,7 +200,7 @@ class Slow(Matcher):
         return value is not None
 
 
-def test_slow_filters_leave_the_rest_for_the_next_turn() -> None:
+def test_slow_filters_leave_the_rest_for_the_next_iteration() -> None:
     scene = Scene()
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
@@ -209,14 +209,14 @@ def test_slow_filters_leave_the_rest_for_the_next_turn() -> None:
     assert (first, len(scene.lane().waiting)) == (FIRST_SLICE_SIZE, FIRST_SLICE_SIZE + FIRST_SLICE_SIZE // 4)
 
 
-def test_slow_filters_leave_the_loop_to_the_others_for_a_while() -> None:
+def test_subscription_with_slow_filters_is_polled_later() -> None:
     scene = Scene()
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
     assert scene.consumer.poll_at == scene.services.now + SLOW_FILTER_PAUSE_FACTOR * 1.0
 
 
-def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
+def test_waiting_records_of_a_rewound_lane_are_fetched_again() -> None:
     scene = Scene()
     scene.filters_by(Slow(scene.services))
     scene.reads(ZERO, *[GOOD] * 100)
@@ -226,7 +226,7 @@ def test_unread_records_of_a_rewound_lane_are_read_again_not_taken() -> None:
     assert (len(lane.waiting), scene.kafka_consumer.asked[-1]) == (0, ("seek", ZERO, 0))
 
 
-def test_held_lane_keeps_the_subscription_unhealthy() -> None:
+def test_open_circuit_keeps_the_subscription_unhealthy() -> None:
     scene = Scene()
     scene.consumer.begin_problem("http_500")
     scene.lane(ONE).circuit.state = CircuitState.OPEN

@@ -1,4 +1,4 @@
-"""What becomes of revocations while the board is away. Real: the publisher's thread; the board is the memory one."""
+"""Revocations while Redis is down. Real: the publisher's thread. Doubled: Redis, by the store in memory."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from workers.task_names import FIRST
 
 
 class Board(UnreliableCoordination):
-    """Says when something was done."""
+    """Puts the name of each call into `done`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Board(UnreliableCoordination):
 
 
 class Scene:
-    """A publisher over a board that may be away."""
+    """A publisher, and a coordination store that may refuse calls."""
 
     def __init__(self, folder: Path) -> None:
         settings = Settings(redis_url="memory://", database_url=f"sqlite:///{folder}/none.db")
@@ -86,7 +86,7 @@ def test_revoked_delivery_is_stale(scene: Scene) -> None:
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
 
-def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
+def test_revocation_waits_while_redis_is_down(scene: Scene) -> None:
     ref = scene.published()
     scene.coordination.become_unavailable()
     scene.publisher.revoke(ref.claim_keys())
@@ -96,7 +96,7 @@ def test_revocation_waits_for_a_coordination_that_is_away(scene: Scene) -> None:
     assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]
 
 
-def test_late_revocation_spares_what_was_offered_since(scene: Scene) -> None:
+def test_late_revocation_does_not_revoke_later_publications(scene: Scene) -> None:
     old = scene.published()
     scene.coordination.refuses_revocations = True
     scene.publisher.revoke(old.claim_keys())

@@ -1,4 +1,4 @@
-"""What runs in the background of the ingest loop: consumers that close slowly hold up no question."""
+"""Background work of the ingest loop: consumers that close slowly do not delay requests."""
 
 from threading import Event
 
@@ -8,7 +8,7 @@ from workers.ingest.thread_pool import THREADS, ThreadPool
 PATIENCE_S = 10.0
 
 
-def test_consumers_that_close_slowly_hold_up_no_question() -> None:
+def test_consumers_that_close_slowly_delay_no_request() -> None:
     background, gone, asked = ThreadPool(), Event(), Event()
 
     def close() -> None:
@@ -30,7 +30,7 @@ def test_stop_waits_for_both() -> None:
     assert (background.stop(PATIENCE_S), closed.is_set(), asked.is_set()) == (0, True, True)
 
 
-def test_consumer_closes_its_consumer_apart_from_questions() -> None:
+def test_subscription_consumer_closes_apart_from_requests() -> None:
     scene = Scene()
     scene.services.held = []  # the threads for questions are busy
     scene.consumer.close()

@@ -1,6 +1,6 @@
-"""What an intake does about records that will not be delivered: problems, lanes that stop, lanes that go on.
+"""Records that cannot be delivered: the problems of their subscription, and whether their lanes stop or go on.
 
-Real: intake, lanes, problems. Doubled: the consumer, and where dead letters go.
+Real: subscription consumer, lanes, problems. Doubled: the Kafka consumer and the store of dead letters.
 """
 
 from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Scene
@@ -16,27 +16,27 @@ from workers.ingest.consumer.undeliverable_records import TOPIC_UNAVAILABLE, UNR
 FRAMED = b"\x00\x00\x00\x00\x07\x0aabc"
 
 
-def ill(code: str) -> SubscriptionStatus:
-    """A condition with this standing problem."""
+def unhealthy_with(code: str) -> SubscriptionStatus:
+    """A status with this standing problem."""
     problem = Problem(code=code, detail="as it was", since=1.0, standing=True)
     return SubscriptionStatus(subscription_id="s", health=Health.UNHEALTHY, reason=code, problems=(problem,))
 
 
 def stored(scene: Scene) -> list[int]:
-    """The offsets that were put aside so far, safe from here on."""
+    """Store the dead letters so far; returns their offsets."""
     written, scene.services.dead_letters.written = scene.services.dead_letters.written, []
-    for _, safe in written:
-        safe()
+    for _, done in written:
+        done()
     return [dead_letter.offset for dead_letters, _ in written for dead_letter in dead_letters]
 
 
 def reasons(scene: Scene) -> list[str]:
-    """The codes of the problems after the next look."""
+    """The codes of the problems after the next check."""
     scene.consumer.check()
     return [problem.code for problem in scene.consumer.status().problems]
 
 
-def test_unreadable_topic_is_held_with_its_frame_named() -> None:
+def test_unreadable_topic_stops_its_lane_and_names_the_frame() -> None:
     scene = Scene()
     scene.reads(ZERO, *[FRAMED] * 2000)
     scene.reads(ZERO, *[FRAMED] * 2000, at=2000)
@@ -46,11 +46,11 @@ def test_unreadable_topic_is_held_with_its_frame_named() -> None:
     assert "schema id 7" in problem.detail
 
 
-def test_other_lanes_go_on_beside_a_held_one() -> None:
+def test_other_lanes_go_on_beside_a_stopped_one() -> None:
     scene = Scene()
     scene.reads(ZERO, *[BAD] * 100)
     scene.reads(ONE, GOOD, BAD, GOOD)
-    assert [fragment.offset for fragment in scene.lane(ONE).waiting] == [0, 2]
+    assert [record.offset for record in scene.lane(ONE).waiting] == [0, 2]
 
 
 def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:
@@ -64,21 +64,25 @@ def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:
     assert ([f.offset for f in scene.lane().waiting], reasons(scene)) == ([301], [])
 
 
-def test_problem_stays_until_the_lanes_of_the_next_process_are_known() -> None:
-    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW)))
+def test_problem_stays_until_the_next_process_knows_its_positions() -> None:
+    scene = Scene(
+        previous=unhealthy_with(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW))
+    )
     held = reasons(scene)
     scene.reads(ZERO, SMALL, at=7)
     scene.reads(ONE, SMALL, at=7)
     assert (held, reasons(scene)) == ([UNREADABLE], [])
 
 
-def test_held_lane_tells_what_was_wrong_before_it_was_read_again() -> None:
-    scene = Scene(previous=ill(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW)))
+def test_stopped_lane_keeps_its_detail_before_it_is_read_again() -> None:
+    scene = Scene(
+        previous=unhealthy_with(UNREADABLE), committed=OffsetAndMetadata(7, CommitMetadata(undecodable=IN_A_ROW))
+    )
     assert reasons(scene) == [UNREADABLE]
     assert scene.consumer.status().problems[0].detail == "as it was"
 
 
-def test_lanes_with_dead_letters_stop_while_there_is_no_room() -> None:
+def test_lanes_with_dead_letters_stop_while_no_row_is_free() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
     scene.consumer.undeliverable.set_capacity(0, 100)
@@ -88,7 +92,7 @@ def test_lanes_with_dead_letters_stop_while_there_is_no_room() -> None:
     assert (paused, scene.lane(ONE).paused, reasons(scene)) == ((True, False), True, [FULL])
 
 
-def test_room_lets_them_go_on() -> None:
+def test_free_rows_let_them_go_on() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
     scene.consumer.undeliverable.set_capacity(0, 100)
@@ -99,26 +103,26 @@ def test_room_lets_them_go_on() -> None:
     assert (scene.lane().paused, reasons(scene), scene.committable()[ZERO]) == (False, [], 2)
 
 
-def test_room_is_asked_for_where_there_was_none() -> None:
-    scene = Scene(previous=ill(FULL))
+def test_free_rows_are_requested_where_there_were_none() -> None:
+    scene = Scene(previous=unhealthy_with(FULL))
     assert (scene.services.dead_letters.asked, reasons(scene)) == ([scene.consumer.subscription.id], [FULL])
 
 
 def test_copies_that_fail_are_a_problem_until_they_succeed() -> None:
     scene, seen = Scene(), []
-    for trouble in (None, "dead does not exist", "dead does not exist", "", None):
-        scene.services.dead_letters.trouble = trouble
+    for failure in (None, "dead does not exist", "dead does not exist", "", None):
+        scene.services.dead_letters.failure = failure
         seen.append(reasons(scene))
     assert seen == [[], [TOPIC_UNAVAILABLE], [TOPIC_UNAVAILABLE], [], []]
 
 
-def test_copies_nothing_is_known_of_end_no_problem() -> None:
-    scene = Scene(previous=ill(TOPIC_UNAVAILABLE))
+def test_unknown_state_of_copies_ends_no_problem() -> None:
+    scene = Scene(previous=unhealthy_with(TOPIC_UNAVAILABLE))
     assert reasons(scene) == [TOPIC_UNAVAILABLE]
 
 
-def test_trouble_of_the_process_before_is_forgotten_after_an_hour_without_a_copy() -> None:
-    scene = Scene(previous=ill(TOPIC_UNAVAILABLE))
+def test_problem_of_the_process_before_ends_after_an_hour_without_a_copy() -> None:
+    scene = Scene(previous=unhealthy_with(TOPIC_UNAVAILABLE))
     scene.services.now += MAX_AGE_S
     scene.consumer.check()
     before = scene.consumer.status().reason

@@ -1,7 +1,7 @@
 """Which alert mails about a subscription are due to its owner, and the alerts with their mails.
 
 event                                            mail
-the subscription is unhealthy, or still is       as incident.py says; records lost meanwhile stand in the same mail
+the subscription is unhealthy, or still is       as incident.py says; records lost meanwhile are in the same mail
 it has recovered                                 as incident.py says
 its owner has changed it                         none before the new version has delivered something or is unhealthy
 records were lost                                at once; records lost within an hour after that mail (then 4, 12, 24 h)
@@ -112,7 +112,7 @@ def _health(
     latest: SubscriptionStatus, recipient: AlertRecipient, incident: Incident | None, now: float
 ) -> tuple[Incident | None, NoticeKind | None]:
     older = 0 < latest.version < recipient.version
-    if older or (latest.health is Health.HEALTHY and not latest.delivered_since_change):
+    if older or (latest.health is Health.HEALTHY and not latest.version_delivered):
         return observe_unknown(incident, now), None
     return observe(incident, failing=latest.health is Health.UNHEALTHY, now=now)
 

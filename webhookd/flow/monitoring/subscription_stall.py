@@ -65,5 +65,5 @@ def _codes(found: Iterable[Stall]) -> set[str]:
 def _detail(found: list[Stall]) -> str:
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     subjects = ", ".join(item.subject for item in found[:SHOWN] if item.subject) + more
-    said = next((item.detail for item in found if item.detail), "")
-    return ": ".join(part for part in (subjects, said) if part)
+    detail = next((item.detail for item in found if item.detail), "")
+    return ": ".join(part for part in (subjects, detail) if part)

@@ -1,12 +1,12 @@
 """The current state of a subscription's deliveries; the status shows it beside the health.
 
-state        lanes                                                            ends when
-starting     none is assigned yet, or their start positions are not known     Kafka has answered
-idle         nothing waits, nothing is in flight                              a record arrives
-delivering   records wait or are in flight, the last attempts succeeded       all are delivered, or an attempt fails
-failing      the last attempt of a lane failed, a retry follows               it succeeds, or no attempt is left
-circuit_open no attempt is left: the open circuit is probed now and then      a probe succeeds
-stopped      the subscription is inactive, offline or unusable                it is active and online again
+state          lanes                                                            ends when
+starting       none is assigned yet, or their start positions are not known     Kafka has answered
+idle           nothing waits, nothing is in flight                              a record arrives
+delivering     records wait or are in flight, the last attempts succeeded       all are delivered, or an attempt fails
+failing        the last attempt of a lane failed, a retry follows               it succeeds, or no attempt is left
+circuit_open   no attempt is left: the open circuit is probed now and then      a probe succeeds
+stopped        the subscription is inactive, offline or unusable                it is active and online again
 
 If several lanes fail, the one that has failed for longest is shown. `failing` and `circuit_open` tell how many
 attempts of its batch have failed and when the next one is due.
@@ -46,8 +46,8 @@ class FailedAttempt:
     detail: str = ""
 
     def __str__(self) -> str:
-        words = self.answer or self.detail
-        return f"{self.code}: {words}" if words else self.code
+        text = self.answer or self.detail
+        return f"{self.code}: {text}" if text else self.code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

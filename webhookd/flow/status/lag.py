@@ -27,7 +27,7 @@ NO_ANSWER_S: Final = 30.0
 """When no broker has answered for so long, the ends of the last fetches are not used."""
 
 
-class Ends:
+class EndOffsets:
     """The ends of partitions that are not fetched, as the brokers returned them; times are monotonic seconds."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ def is_fetched(lane: Lane, *, readable: bool) -> bool:
 
 def lag(
     lanes: Collection[Lane],
-    ends: Ends,
+    ends: EndOffsets,
     now: float,
     *,
     fetched: Callable[[Partition], int | None],

@@ -2,7 +2,8 @@
 
 WEBHOOKD_CODES has webhookd's own codes. EXCHANGE_CODES has the results of failed exchanges: failure codes and HTTP
 statuses, a status by itself (`http_429`) or by its class (`http_5xx`). tests/closure checks that each code has its
-advice for a mail (flow/alerting/problem_advice.py, flow/alerting/failure_advice.py) and its row in the docs.
+advice for a mail (flow/alerting/problem_advice.py, flow/alerting/failure_advice.py) and its row in
+docs/reference/statuses.md.
 """
 
 from collections.abc import Mapping

@@ -50,7 +50,7 @@ class SubscriptionStatus:
     lag                      offsets between the watermarks and the ends of the partitions, None while unknown
     problems                 the causes of `health`, first the one that `reason` names
     version                  the subscription's version, 0 when unknown
-    delivered_since_change   whether something was delivered since the owner last changed the subscription
+    version_delivered   whether something was delivered since the owner last changed the subscription
     """
 
     subscription_id: str
@@ -70,7 +70,7 @@ class SubscriptionStatus:
     last_filter_error: str = ""
     dead_lettered: int = 0
     version: int = 0
-    delivered_since_change: bool = True
+    version_delivered: bool = True
 
 
 def unhealthy(before: SubscriptionStatus, code: str, detail: str, now: float, version: int = 0) -> SubscriptionStatus:

@@ -1,8 +1,8 @@
-"""Sends what the outbox holds, and what the outbox cannot hold because the database is away.
+"""Sends the mails of the outbox over SMTP, and mails that are sent directly because the database is down.
 
-Of several ingest processes each sends what it claims. A mail server that is down delays mails and nothing else: they
-are tried again for three days, then given up. Each recipient is settled apart: a retry is for those who have not got
-the mail, and one who never will is logged, stands in the status of the subscription, and keeps it from nobody else.
+Each ingest process sends the mails that it claims. A mail server that is down only delays mails: they are tried again
+for three days, then given up. Each recipient has its own result: a retry goes to those that have not got the mail. A
+rejected recipient is logged, shown in the status of the subscription, and does not keep the mail from the others.
 """
 
 from collections import deque
@@ -24,21 +24,21 @@ from workers.ingest.loop_limits import Clocks
 INTERVAL_S = 2.0
 GIVE_UP_S = 3 * 86400.0
 PING_S = 60.0
-"""Without mails to send the server is asked so rarely: it costs it a login."""
+"""How often the server is checked while there is no mail to send: each check is a login."""
 PING_AGAIN_S = 5.0
-"""A server that did not answer is asked again so soon, so that its fault is over when it is."""
+"""How soon a server that did not answer is checked again, so that its fault ends soon after it works."""
 PURGE_INTERVAL_S = 600.0
-HELD = 100
-"""Alerts kept for the database; they are about few faults, each told at growing intervals."""
+MAX_DIRECT = 100
+"""Direct alerts kept until the database is back; they are about few faults, each at growing intervals."""
 
 _log = logs.get(__name__)
 
 
 class Sends(Protocol):
-    """A mail server, as edges/mailer.py has it."""
+    """A mail server; edges/mailer.py implements it."""
 
     def send(self, mail: Mail) -> Sequence[RecipientResult]:
-        """Have it take the mail; returns what became of each recipient. Raises MailUnavailable. Blocks."""
+        """Send the mail; return the result for each recipient. Raises MailUnavailable. Blocks."""
 
     def ping(self) -> None:
         """Raises MailUnavailable. Blocks."""
@@ -46,7 +46,7 @@ class Sends(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Direct:
-    """A mail that is sent without the outbox, not before `due`; `tries` counts those that were made."""
+    """A mail that is sent without the outbox, not before `due`; `tries` counts the tries so far."""
 
     alert: Alert
     tries: int = 0
@@ -54,7 +54,7 @@ class _Direct:
 
 
 class OutboxRelay:
-    """One thread; `mailer` is where mails go."""
+    """One thread that sends over `mailer`."""
 
     def __init__(
         self,
@@ -73,38 +73,38 @@ class OutboxRelay:
         self._retention_s = retention_s
         self._clocks = clocks
         self._lock = Lock()
-        self._direct: deque[_Direct] = deque(maxlen=HELD)
-        self._to_record: deque[tuple[Alert, Sequence[RecipientResult], float]] = deque(maxlen=HELD)
+        self._direct: deque[_Direct] = deque(maxlen=MAX_DIRECT)
+        self._to_record: deque[tuple[Alert, Sequence[RecipientResult], float]] = deque(maxlen=MAX_DIRECT)
         self._ping_at = clocks.monotonic()
         self._purge_at = clocks.monotonic()
         self._unavailable: MailUnavailable | None = None
         self._operators_missed = 0
         self._stop = Event()
         self._wake = Event()
-        self._thread = Thread(target=self._run, name="mailing", daemon=True)
+        self._thread = Thread(target=self._run, name="outbox-relay", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """End the thread; what was not sent stays in the outbox."""
+        """End the thread; mails that were not sent stay in the outbox."""
         self._stop.set()
         self._wake.set()
         self._thread.join(budget_s)
 
     def check(self) -> None:
-        """Raises MailUnavailable when the mail server did not answer the last time; asks nobody."""
+        """Raises MailUnavailable when the mail server did not answer the last time; does not connect."""
         if self._unavailable is not None:
             raise MailUnavailable(str(self._unavailable))
 
     def check_operators(self) -> None:
-        """Raises MailUndeliverable when mails do not get to an operator, as the database said last; asks nobody."""
+        """Raises MailUndeliverable when, as last read from the database, mails do not reach an operator."""
         if self._operators_missed:
             raise MailUndeliverable(f"{self._operators_missed} of the addresses in WEBHOOKD_OPERATOR_EMAILS")
 
     def send_directly(self, alert: Alert) -> None:
-        """Send without the database, which cannot be reached, and record it there when it can."""
+        """Send without the database, which is down, and store the alert there when it is back; returns at once."""
         with self._lock:
             self._direct.append(_Direct(alert, due=self._clocks.monotonic()))
         self._wake.set()
@@ -113,20 +113,22 @@ class OutboxRelay:
         while not self._stop.is_set():
             self._wake.clear()
             for step in (self._send_direct, self._record_results, self._send_outbox):
-                self._take(step)
+                self._run_step(step)
             self._wake.wait(self._interval_s)
 
-    def _take(self, step: Callable[[], None]) -> None:
+    def _run_step(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except (MailUnavailable, StoreUnavailable) as error:
-            _log.warning(error.code, code=error.code, detail=error.detail)
-        except Exception:  # noqa: BLE001 - the top of the thread: one mail must not end all mailing
-            _log.exception("mailing_failed")
+        except MailUnavailable as error:
+            _log.warning("mail_unavailable", code=error.code, detail=error.detail)
+        except StoreUnavailable as error:
+            _log.warning("store_unavailable", code=error.code, detail=error.detail)
+        except Exception:  # noqa: BLE001 - the top of the thread: an error of one mail must not end it
+            _log.exception("outbox_relay_failed")
 
     def _send_direct(self) -> None:
         while (direct := self._due_direct()) is not None and self._reachable():
-            again = self._send_unclaimed(direct) if direct.alert.mail.recipients else None
+            again = self._try_direct(direct) if direct.alert.mail.recipients else None
             with self._lock:
                 if direct in self._direct:
                     self._direct.remove(direct)
@@ -138,29 +140,29 @@ class OutboxRelay:
         with self._lock:
             return next((direct for direct in self._direct if direct.due <= now), None)
 
-    def _send_unclaimed(self, direct: _Direct) -> _Direct | None:
-        """Send it; returns the next try, for who may get it later."""
+    def _try_direct(self, direct: _Direct) -> _Direct | None:
+        """Send a mail; return the next try for the remaining recipients, None when there are none."""
         alert, tries, now = direct.alert, direct.tries + 1, self._clocks.wall()
-        settlements = self._hand_over(alert.mail)
-        left = remaining_recipients(settlements)
+        results = self._send_to_server(alert.mail)
+        left = remaining_recipients(results)
         if left and self._is_old(alert.mail, now):
-            settlements, left = given_up(settlements), ()
-            detail = next(item.detail for item in settlements if item.result is MailResult.GIVEN_UP)
+            results, left = given_up(results), ()
+            detail = next(item.detail for item in results if item.result is MailResult.GIVEN_UP)
             self._log_given_up(alert.mail, tries, detail)
-        self._to_record.append((alert, settlements, now))
+        self._to_record.append((alert, results, now))
         if not left:
             return None
         rest = replace(alert, mail=replace(alert.mail, recipients=left))
         return _Direct(rest, tries, self._clocks.monotonic() + mail_outbox.wait_s(tries))
 
     def _record_results(self) -> None:
-        """Write down what is due by now and what was sent without the database, and forget what is old."""
+        """Store due reminders and the results of direct mails in the database, and delete old mails."""
         now = self._clocks.wall()
         with self._database.transaction() as session:
             raised = due_alerts.remind(session, now)
-            for alert, settlements, at in self._to_record:
+            for alert, results, at in self._to_record:
                 mail_outbox.add(session, [alert], sent_at=at)
-                mail_failures.note(session, mail_outbox.owner_of(alert.subject_key), settlements, at)
+                mail_failures.note(session, mail_outbox.owner_of(alert.subject_key), results, at)
             mail_failures.keep(session, mail_failures.OPERATORS, self._operators)
             self._operators_missed = mail_failures.operators_missed(session, now)
         self._to_record.clear()
@@ -180,22 +182,22 @@ class OutboxRelay:
             self._send(claimed)
 
     def _send(self, claimed: ClaimedMail) -> None:
-        """Raises MailUnavailable, once the next try is noted: the others in the outbox would meet the same."""
+        """Send a claimed mail. Raises MailUnavailable once its next try is stored: other mails would fail too."""
         try:
-            settlements = self._hand_over(claimed.mail)
+            results = self._send_to_server(claimed.mail)
         except MailUnavailable as error:
-            self._put_off(claimed, error)
+            self._postpone(claimed, error)
             raise
         now = self._clocks.wall()
         with self._database.transaction() as session:
-            mail_outbox.settle(session, claimed, settlements, now)
-        self._log(claimed.mail, claimed.tries, settlements)
-        left = remaining_recipients(settlements)
+            mail_outbox.settle(session, claimed, results, now)
+        self._log(claimed.mail, claimed.tries, results)
+        left = remaining_recipients(results)
         if left and self._is_old(claimed.mail, now):
             again = replace(claimed, mail=replace(claimed.mail, recipients=left))
-            self._give_up(again, next(item.detail for item in settlements if item.result is MailResult.LATER))
+            self._give_up(again, next(item.detail for item in results if item.result is MailResult.LATER))
 
-    def _put_off(self, claimed: ClaimedMail, error: MailUnavailable) -> None:
+    def _postpone(self, claimed: ClaimedMail, error: MailUnavailable) -> None:
         now = self._clocks.wall()
         if self._is_old(claimed.mail, now):
             self._give_up(claimed, str(error))
@@ -217,37 +219,37 @@ class OutboxRelay:
         facts = {"mail": mail.token, "subject": mail.subject, "tries": tries}
         _log.error("mail_given_up", code=MailUnavailable.code, detail=detail, **facts)
 
-    def _hand_over(self, mail: Mail) -> Sequence[RecipientResult]:
+    def _send_to_server(self, mail: Mail) -> Sequence[RecipientResult]:
         try:
-            settlements = self._mailer.send(mail)
+            results = self._mailer.send(mail)
         except MailUnavailable as error:
-            self._heard(error)
+            self._set_server_state(error)
             raise
-        self._heard(None)
-        return settlements
+        self._set_server_state(None)
+        return results
 
     @staticmethod
-    def _log(mail: Mail, tries: int, settlements: Sequence[RecipientResult]) -> None:
-        """Not whom: an address is a person's, and the log has many readers."""
-        delivered = sum(item.result is MailResult.DELIVERED for item in settlements)
+    def _log(mail: Mail, tries: int, results: Sequence[RecipientResult]) -> None:
+        """Log the results without addresses: they are personal data, and the log has many readers."""
+        delivered = sum(item.result is MailResult.DELIVERED for item in results)
         if delivered:
             _log.info("mail_sent", mail=mail.token, tries=tries, recipients=delivered)
-        for item in settlements:
+        for item in results:
             if item.result is MailResult.REFUSED:
                 _log.error("recipient_refused", code=MailRefused.code, mail=mail.token, detail=item.detail)
 
     def _reachable(self) -> bool:
-        """Whether the mail server may be sent to: while it is away it is asked now and then. Raises MailUnavailable."""
+        """Return whether the mail server answers; it is checked only now and then. Raises MailUnavailable."""
         if self._clocks.monotonic() < self._ping_at:
             return self._unavailable is None
         try:
             self._mailer.ping()
         except MailUnavailable as error:
-            self._heard(error)
+            self._set_server_state(error)
             raise
-        self._heard(None)
+        self._set_server_state(None)
         return True
 
-    def _heard(self, error: MailUnavailable | None) -> None:
+    def _set_server_state(self, error: MailUnavailable | None) -> None:
         self._unavailable = error
         self._ping_at = self._clocks.monotonic() + (PING_S if error is None else PING_AGAIN_S)

@@ -1,4 +1,4 @@
-"""What an intake's consumer says beside records: ends that were reached, errors, and how far behind the lanes are."""
+"""What a Kafka consumer reports besides records: partition ends and errors. Computes the lag from them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -10,61 +10,65 @@ from webhookd.flow.monitoring.kafka_read_errors import CODES, KafkaReadErrors
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
-from webhookd.flow.status.lag import NO_ANSWER_S, Ends, is_fetched, lag
+from webhookd.flow.status.lag import NO_ANSWER_S, EndOffsets, is_fetched, lag
 from workers.ingest.consumer.start_positions import LaneOffset
 from workers.ingest.consumer.subscription_health import TOPIC_MISSING, SubscriptionHealth
 from workers.ingest.ports import KafkaConsumer, Services
 
 REFETCHES_AT_ONCE = 16
-"""Partitions with an error that are fetched anew within a second."""
+"""At most so many partitions with an error are fetched again in each second."""
 
 _log = logs.get(__name__)
 
 
 class Owner(Protocol):
-    """The intake; every method is for the ingest loop's thread."""
+    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
 
     health: SubscriptionHealth
     accumulator: BatchAccumulator
 
     @property
     def kafka_consumer(self) -> KafkaConsumer:
-        """Its consumer."""
+        """The Kafka consumer."""
 
     def lane(self, partition: Partition) -> Lane | None:
-        """The lane that is open for a partition."""
+        """The open lane of a partition."""
 
     def seek(self, targets: Sequence[LaneOffset]) -> None:
-        """Read these lanes on from their offsets."""
+        """Read these lanes on from these offsets."""
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
-        """A problem began."""
+        """Begin a problem, or give it another detail."""
 
     def end_problem(self, code: str) -> None:
-        """A standing problem is over."""
+        """End the standing problem with this code."""
 
 
 class ConsumerEvents:
-    """Owned by the ingest loop's thread."""
+    """Owned by the ingest loop's thread.
+
+    Kafka's callbacks come while messages are fetched, so before those messages are processed. Hence an end that was
+    reached waits for `apply_ends`, and messages that were fetched together with an error do not end it.
+    """
 
     def __init__(self, owner: Owner, services: Services, subscription_id: str) -> None:
         self._owner = owner
         self._services = services
         self._subscription_id = subscription_id
         self._errors = KafkaReadErrors(services.monotonic(), services.commit_interval_s)
-        self._ends = Ends()
+        self._ends = EndOffsets()
         self._described_at = services.monotonic()
         self._reached: dict[Partition, int] = {}
         self._just_failed: set[Partition] = set()
         self._reported: dict[str, str] = {}
 
     def end_reached(self, partition: Partition, offset: int) -> None:
-        """The end of a partition was read; `settle` takes it to the lane when all records before it are taken."""
+        """The consumer has read to the end of a partition; `apply_ends` tells its lane."""
         self._reached[partition] = offset
         self._errors.read_succeeded(partition)
 
     def apply_ends(self) -> None:
-        """All records that were read are taken: the lanes are where their partitions end."""
+        """All fetched messages are processed: tell the lanes which ends were reached."""
         for partition, offset in self._reached.items():
             lane = self._owner.lane(partition)
             if lane is not None and not lane.awaiting_seek:
@@ -73,16 +77,16 @@ class ConsumerEvents:
         self._just_failed.clear()
 
     def records_read(self, partition: Partition) -> None:
-        """Records of the partition were taken; they may be older than an error that came with them."""
+        """Messages of the partition were processed: its error is over, unless it came with these messages."""
         if partition not in self._just_failed:
             self._errors.read_succeeded(partition)
 
     def discard_end(self, partition: Partition) -> None:
-        """The partition is read from elsewhere now, or not by us any more: what was said of it before is void."""
+        """Forget an end that was reached: the partition is read from another offset now, or its lane is closed."""
         self._reached.pop(partition, None)
 
     def assigned(self) -> None:
-        """The group gave us partitions."""
+        """Partitions were assigned to this member of the group: errors of the group are over."""
         self._errors.partitions_assigned()
 
     def kafka_error(self, place: Partition, name: str, text: str) -> None:
@@ -96,12 +100,12 @@ class ConsumerEvents:
         self._errors.commit_succeeded(partitions)
 
     def commit_failed(self, partitions: Iterable[Partition], name: str, text: str) -> None:
-        """A commit failed; that of a partition that was given back is no concern of ours any more."""
+        """A commit failed; partitions whose lane is closed are ignored."""
         ours = [partition for partition in partitions if self._owner.lane(partition) is not None]
         self._errors.commit_failed(ours, name, text, self._services.monotonic())
 
     def update_topics(self, topics: Topics, used: Collection[str]) -> None:
-        """The brokers answered about topics: begin and end the problems of what lasts."""
+        """Compare with the latest topic metadata: begin the problems that last, end those that are over."""
         self._check_missing_topics(self._owner.health.missing_topics)
         now = self._described_at = self._services.monotonic()
         self._errors.topics_described(topics, used, now)
@@ -117,14 +121,17 @@ class ConsumerEvents:
         self._reported = lasting
 
     def refetch_failed(self) -> None:
-        """Fetch partitions with an error anew: librdkafka tells an error once, and its end not at all."""
+        """Seek in partitions with an error, so that they are fetched again.
+
+        librdkafka reports an error only once, and does not report that it is over.
+        """
         lanes = {lane.partition: lane for lane in self._lanes() if _can_be_refetched(lane)}
         due = self._errors.due_probes(lanes, self._services.monotonic(), REFETCHES_AT_ONCE)
         if due:
             self._owner.seek([(lanes[partition], lanes[partition].ledger.position) for partition in due])
 
     def unfetched_partitions(self) -> list[Partition]:
-        """The partitions whose ends the brokers are to be asked for, since nothing is fetched of them."""
+        """The partitions that are not fetched now, so that the brokers must be asked for their end offsets."""
         return [
             lane.partition
             for lane in self._lanes()
@@ -133,17 +140,17 @@ class ConsumerEvents:
         ]
 
     def update_end_offsets(self, ends: Mapping[Partition, int]) -> None:
-        """The brokers were asked where partitions end, ours and others."""
+        """Keep the end offsets of this subscription's partitions; those of others are ignored."""
         ours = {lane.partition: ends[lane.partition] for lane in self._lanes() if lane.partition in ends}
         self._ends.update(ours, self._services.monotonic())
 
     def forget(self, partition: Partition) -> None:
-        """The lane of the partition is closed."""
+        """Forget the errors and the end offset of a partition whose lane is closed."""
         self._ends.forget(partition)
         self._errors.forget(partition)
 
     def lag(self) -> int | None:
-        """How many records the subscription is behind; None when that cannot be told."""
+        """How many records the subscription is behind; None when it is unknown."""
         now = self._services.monotonic()
         if now - self._described_at > NO_ANSWER_S:
             return None

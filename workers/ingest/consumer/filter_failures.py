@@ -1,4 +1,4 @@
-"""The problem of an intake whose filters fail again and again: when it begins, what it tells and when it ends."""
+"""Begins and ends the problem of a subscription whose filters fail on many records."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,32 +8,35 @@ from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.subscription_health import SubscriptionHealth
 
 FILTER_FAILING = "filter_failing"
-"""The filters of the subscription cannot judge many of its records."""
+"""The filters of the subscription fail on many of its records."""
 
 
 class Owner(Protocol):
-    """What it asks of its intake."""
+    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
 
     subscription: Subscription
     health: SubscriptionHealth
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
-        """A problem began, or has another detail."""
+        """Begin a problem, or give it another detail."""
 
     def end_problem(self, code: str) -> None:
-        """The standing problem is over."""
+        """End the standing problem with this code."""
 
 
 class FilterFailures:
-    """Of one intake, whose filters' errors `counting` counts by topic; goes on with what was stored of it."""
+    """Owned by the ingest loop's thread; goes on with the problem that the status had before.
 
-    def __init__(self, owner: Owner, counting: Mapping[str, FilterErrorCounts]) -> None:
+    `error_counts` are the filter errors so far, by topic.
+    """
+
+    def __init__(self, owner: Owner, error_counts: Mapping[str, FilterErrorCounts]) -> None:
         self._owner = owner
         known = owner.health.problems.detail_of(FILTER_FAILING)
-        self._detector = FilterFailureDetector(counting, owner.subscription.sources, known)
+        self._detector = FilterFailureDetector(error_counts, owner.subscription.sources, known)
 
     def add_records(self, topic: str, records: int) -> None:
-        """So many records of the topic were taken."""
+        """So many records of the topic were processed."""
         detail = self._detector.add_poll(topic, records)
         if detail:
             self._owner.begin_problem(FILTER_FAILING, detail, standing=True)
@@ -41,6 +44,6 @@ class FilterFailures:
             self._owner.end_problem(FILTER_FAILING)
 
     def check(self) -> None:
-        """Once a second: the filter that failed before a restart may not be there any more."""
+        """Once a second: end the problem of a filter that failed before a restart and is no longer configured."""
         if not self._detector.failing and FILTER_FAILING in self._owner.health.problems:
             self._owner.end_problem(FILTER_FAILING)

@@ -1,4 +1,4 @@
-"""What is asked of Kafka about the lanes of one subscription: all of them in one question, in the background."""
+"""Asks Kafka for the commits, topic ids and offset ranges of many lanes of one subscription at once."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,28 +18,28 @@ _log = logs.get(__name__)
 
 
 class LookupNeed(IntEnum):
-    """What a lane lacks; where two are wanted the higher one counts."""
+    """What is to be looked up for a lane. When a lane needs two of them, the higher one counts."""
 
     COMMITTED = 1
-    """What was committed for it, and, if nothing usable was, where it begins."""
+    """The committed offset and metadata; the offset range too if nothing usable was committed."""
     START_OFFSET = 2
-    """Where it begins: its consumer has no position."""
+    """All of it, since the Kafka consumer has no valid position: the lane needs an offset to start from."""
     TOPIC_ID = 3
-    """Whether its topic was deleted and made again, and where that one begins."""
+    """The topic id and the offset range: the topic may have been deleted and recreated."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookupRequest:
-    """A lane, what it lacks, and how far it had read when Kafka was asked."""
+    """A lane, what to look up for it, and its read position when Kafka was asked."""
 
     lane: Lane
     need: LookupNeed
-    seen: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """What Kafka says of a lane's partition; `bounds` are None where nobody wants them, or where they were not told."""
+    """What Kafka returned for a lane's partition; `bounds` are None when they are not needed, or not known."""
 
     committed: OffsetAndMetadata | None
     topic_id: str
@@ -49,13 +49,13 @@ class LookupResult:
 def look_up(
     services: Services, subscription_id: str, requests: Mapping[Partition, LookupRequest], timeout_s: float
 ) -> dict[Partition, LookupResult]:
-    """Ask for all that these lanes lack; what is not answered is left out. Blocks."""
+    """Look up what these lanes need; lanes that Kafka did not answer for are left out. Blocks."""
     try:
         found = _committed(services, subscription_id, requests, timeout_s)
-    except (KafkaException, RuntimeError) as error:  # RuntimeError: this process stops
+    except (KafkaException, RuntimeError) as error:  # RuntimeError: this process is stopping
         _log.warning("position_unknown", subscription=subscription_id, lanes=len(requests), detail=str(error))
         return {}
-    without_bounds = {partition for partition in found if _wants_bounds(requests[partition].need, found[partition])}
+    without_bounds = {partition for partition in found if _needs_bounds(requests[partition].need, found[partition])}
     return found | _with_bounds(services, found, without_bounds, timeout_s)
 
 
@@ -63,12 +63,12 @@ def _committed(
     services: Services, subscription_id: str, requests: Mapping[Partition, LookupRequest], timeout_s: float
 ) -> dict[Partition, LookupResult]:
     wanted = [partition for partition, request in requests.items() if request.need is not LookupNeed.TOPIC_ID]
-    marks = services.offsets.committed(consumer_group(subscription_id), wanted, timeout_s)
+    commits = services.offsets.committed(consumer_group(subscription_id), wanted, timeout_s)
     ids = services.topics({partition.topic for partition in requests}).ids
     return {
-        partition: LookupResult(committed=marks.get(partition), topic_id=ids.get(partition.topic, ""))
+        partition: LookupResult(committed=commits.get(partition), topic_id=ids.get(partition.topic, ""))
         for partition, request in requests.items()
-        if partition in marks or request.need is LookupNeed.TOPIC_ID
+        if partition in commits or request.need is LookupNeed.TOPIC_ID
     }
 
 
@@ -86,7 +86,7 @@ def _with_bounds(
     }
 
 
-def _wants_bounds(need: LookupNeed, found: LookupResult) -> bool:
+def _needs_bounds(need: LookupNeed, found: LookupResult) -> bool:
     return (
         need is not LookupNeed.COMMITTED
         or found.committed is None

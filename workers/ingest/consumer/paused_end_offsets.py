@@ -1,4 +1,4 @@
-"""Where the partitions end of which nothing is fetched (lanes held or paused): asked for all in one question."""
+"""Asks for the end offsets of all partitions that are not fetched (paused, or circuit open), in one request."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
@@ -7,23 +7,23 @@ from webhookd.flow.offsets.position import Partition
 from workers.ingest.ports import Offsets
 
 REFRESH_S = 5.0
-"""The lag of a lane that is held is at most so old; one request to each broker."""
+"""The lag of a paused lane is at most so old. Each refresh is one request to each broker."""
 
 TIMEOUT_S = 3.0
 
 
 class RunningSubscription(Protocol):
-    """A subscription at work."""
+    """What it uses of a SubscriptionConsumer."""
 
     def unfetched_partitions(self) -> Collection[Partition]:
-        """The partitions of which nothing is fetched now, so that no fetch tells where they end."""
+        """The partitions that are not fetched now, so that no fetch returns their end offsets."""
 
     def update_end_offsets(self, ends: Mapping[Partition, int]) -> None:
-        """Where partitions end, those of other subscriptions among them."""
+        """The end offsets of partitions, those of other subscriptions among them."""
 
 
 class PausedEndOffsets:
-    """Owned by the ingest loop's thread; `call` runs something there, `in_background` where it may block."""
+    """Owned by the ingest loop's thread; `call` runs an action there, `in_background` on a thread that may block."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class PausedEndOffsets:
         self._request_pending = False
 
     def refresh(self, now: float) -> None:
-        """Ask, if it is time to and the last answer is there."""
+        """Ask, if REFRESH_S have passed and no request is pending."""
         if self._request_pending or now - self._requested_at < REFRESH_S:
             return
         partitions = {

@@ -1,7 +1,7 @@
-"""Once a second, over one subscription: what its deliveries do now, and what has stood still for too long.
+"""Checks one subscription once a second: what its deliveries are doing, and which of its work makes no progress.
 
-A standstill (flow/monitoring/subscription_stall.py) that lasts becomes a problem of its subscription, and is over when
-it is not found any more. What only callbacks tell (dead letters, stale deliveries) is noted here in between.
+A stall (flow/monitoring/subscription_stall.py) that lasts becomes a problem of the subscription, which ends when the
+stall is not found any more. Stalls that only callbacks can find (dead letters, stale deliveries) are kept in between.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -28,22 +28,23 @@ DEAD_LETTERS_FULL = "dead_letters_full"
 """No more dead letters of the subscription are stored until some are deleted."""
 
 READING_RECOVERED_S = 60.0
+"""Reading counts as recovered when every lane has known its position for so long."""
 
 UNCLAIMED_S = 10.0
-"""Deliveries that are claimed sooner, as nearly all are, need not be remembered."""
+"""Deliveries that are claimed sooner, as nearly all are, are not reported to the detector."""
 
 
 class Owner(Protocol):
-    """The intake that is looked at."""
+    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
 
     health: SubscriptionHealth
     status_changed: bool
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
-        """A problem began."""
+        """Begin a problem, or give it another detail."""
 
     def end_problem(self, code: str) -> None:
-        """The standing problem with this code is over."""
+        """End the standing problem with this code."""
 
 
 class StallCheck:
@@ -63,12 +64,12 @@ class StallCheck:
         self._readable_since: float | None = None
 
     def delivery_ended(self, kind: ReportKind) -> None:
-        """A worker said how a delivery ended, or how far it is."""
+        """A worker reported how a delivery ended, or its progress."""
         if kind not in {ReportKind.STARTED, ReportKind.PROGRESS}:
             self._last_was_stale = kind is ReportKind.STALE
 
     def positions_looked_up(self, partitions: Collection[Partition], error: str = "") -> None:
-        """Kafka was asked for these positions: it answered, or why it did not."""
+        """Kafka was asked for these positions; `error` is why it did not answer, empty when it did."""
         for partition in partitions:
             if error:
                 self._unknown_positions[partition] = error
@@ -76,7 +77,7 @@ class StallCheck:
                 self._unknown_positions.pop(partition, None)
 
     def track_dead_letters(self, subject: str, stored: Callable[[], None]) -> Callable[[], None]:
-        """Dead letters of `subject` are on their way; returns what is to be called instead of `stored`."""
+        """Dead letters of `subject` are being stored; returns what has to be called in place of `stored`."""
         number = next(self._order)
         self._dead_letters[number] = subject
 
@@ -87,7 +88,7 @@ class StallCheck:
         return written
 
     def check(self, lanes: Collection[Lane]) -> None:
-        """Compare with the last time, and tell what is news."""
+        """Update the delivery status; begin and end the problems of stalls."""
         owner, now, wall = self._owner, self._services.monotonic(), self._services.wall_clock()
         owner.status_changed |= owner.health.update_delivery_status(lanes, self._max_attempts, monotonic=now, wall=wall)
         if owner.health.failing_too_long(lanes, wall):
@@ -101,7 +102,7 @@ class StallCheck:
         self._check_reading(lanes, now)
 
     def _may_end(self, code: str, now: float) -> bool:
-        """A problem from before the start stands until its cause would have been found again."""
+        """A problem that this process has not found itself is kept until its cause would have been found again."""
         return code in self._begun or now - self._began_at >= RESUMED_PROBLEM_KEPT_S[code]
 
     def _check_reading(self, lanes: Collection[Lane], now: float) -> None:
@@ -123,13 +124,13 @@ class StallCheck:
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
         if self._last_was_stale:
             yield Stall(DELIVERIES_STALE, "")
-        if DEAD_LETTERS_FULL not in self._owner.health.problems:  # which says already why they wait
+        if DEAD_LETTERS_FULL not in self._owner.health.problems:  # that problem is the reason why they wait
             for number, subject in self._dead_letters.items():
                 yield Stall(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")
 
 
 def unassigned(lanes: Collection[Lane], partitions: Mapping[str, int]) -> dict[str, int]:
-    """How many partitions of each topic no lane reads, where there are any."""
+    """How many partitions of each topic have no lane; topics without such partitions are left out."""
     read = dict.fromkeys(partitions, 0)
     for lane in lanes:
         read[lane.partition.topic] = read.get(lane.partition.topic, 0) + 1

@@ -1,18 +1,18 @@
-"""Where the lanes of one subscription begin to read.
+"""At which offset the lanes of one subscription start to read.
 
-    event                             asked of Kafka, in the background   then
-    a partition is assigned           the committed memo, the topic's     the lane may dispatch, its past known; or it
-                                      UUID; without a usable commit also  begins where start_position.py says; or it is
-                                      first and end offset                another topic by now, see below
-    it has no usable position         committed, first and end offset,    it begins where start_position.py says
-                                      UUID
-    a look finds another UUID         the same                            another lane, from the first offset
+    event                       looked up, in the background        then
+    a partition is assigned     commit metadata, topic id; without  the lane restores the metadata and may dispatch;
+                                a usable commit also first and end  without a commit it starts as start_position.py
+                                offset                              decides; for a recreated topic see below
+    its position is not valid   commit, topic id, first and end     it starts as start_position.py decides
+                                offset
+    its topic has another id    the same                            another lane replaces it, from the first offset
 
-Kafka is asked for all lanes that lack something in one question. What it does not answer (a partition's leader is
-down) is asked again in a question of its own, so that it does not delay the others.
+One lookup covers all lanes that need one. Partitions that Kafka does not answer for, because their leader is down, are
+looked up again apart from the others, so that they do not delay them.
 
-A lane commits only while the last look at its topic found the UUID that it reads under. Looks come right before
-commits, so the moment in which a commit could reach a topic that was made in the place of the old one is short.
+A lane commits only while the last topic metadata had the topic id under which it reads. The metadata is fetched right
+before commits, so there is little time in which a commit could reach a topic that has replaced the old one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,48 +32,48 @@ from workers.ingest.consumer.stall_check import StallCheck
 from workers.ingest.ports import Services
 
 FIRST_TIMEOUT_S = 1.0
-"""One leader that does not answer delays the lanes of the others for so long."""
+"""A leader that does not answer delays the lanes of the other leaders for so long."""
 
 RETRY_TIMEOUT_S = 5.0
-"""For what was not answered at first."""
+"""For partitions that were not answered for within FIRST_TIMEOUT_S."""
 
 RETRY_S = 1.0
 
 LaneOffset = tuple[Lane, int]
-"""A lane, and the offset that its consumer has to go to."""
+"""A lane, and the offset that its Kafka consumer has to seek."""
 
 _log = logs.get(__name__)
 
 
 class Owner(Protocol):
-    """The intake that the lanes are of; every method is for the ingest loop's thread."""
+    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
 
     @property
     def closed(self) -> bool:
-        """Whether it is left: nothing is asked for it any more."""
+        """Whether its group is being left: nothing is looked up any more."""
 
     @property
     def stall_check(self) -> StallCheck:
-        """What hears which positions could not be learnt."""
+        """Is told which positions could not be looked up."""
 
     def lane(self, partition: Partition) -> Lane | None:
-        """The lane that is open for a partition."""
+        """The open lane of a partition."""
 
     def open_lane(self, partition: Partition) -> Lane:
-        """A new lane in the place of the one that was open, which is forgotten."""
+        """A new lane in place of the one that was open."""
 
     def seek(self, targets: Sequence[LaneOffset]) -> None:
-        """Have these lanes read on from these offsets."""
+        """Read these lanes on from these offsets."""
 
     def request_dispatch(self) -> None:
         """There may be something to dispatch now."""
 
     def report_lost(self, lost: LostRange) -> None:
-        """Kafka no longer holds these offsets."""
+        """Kafka no longer holds these offsets, which were not read."""
 
 
 class StartPositions:
-    """Owned by the ingest loop's thread; asks in the background and comes back with a call."""
+    """Owned by the ingest loop's thread. Lookups run in the background, and their results come back as calls."""
 
     def __init__(self, owner: Owner, sources: Mapping[str, Source], services: Services, subscription_id: str) -> None:
         self._owner = owner
@@ -85,18 +85,21 @@ class StartPositions:
         self._lookup_running = False
 
     def assigned(self, partitions: Sequence[Partition]) -> None:
-        """Owner for what was just assigned: they read at once, and dispatch when their past is known."""
+        """Open lanes for partitions that were just assigned.
+
+        They read at once, and dispatch once the commit metadata is restored.
+        """
         for partition in partitions:
             self._owner.open_lane(partition).position_known = False
             self._needs[partition] = LookupNeed.COMMITTED
         self._schedule_lookup()
 
     def unpositioned(self, partition: Partition) -> None:
-        """Kafka has no position for the lane: ask where it begins."""
+        """The Kafka consumer has no valid position in a partition: look up where to start."""
         self._need(partition, LookupNeed.START_OFFSET)
 
     def check_topic(self, lane: Lane, topics: Topics) -> None:
-        """Hold a look at the topics against the lane."""
+        """Compare the topic id of a lane with the latest topic metadata."""
         topic = lane.partition.topic
         topic_id = topics.ids.get(topic, "")
         if not topics.partitions.get(topic):
@@ -109,14 +112,14 @@ class StartPositions:
             self._need(lane.partition, LookupNeed.TOPIC_ID)
 
     def _need(self, partition: Partition, need: LookupNeed) -> None:
-        asked = self._pending.get(partition)
-        if asked is not None and asked.need >= need and asked.lane is self._owner.lane(partition):
-            return  # the answer that is on its way says it
+        pending = self._pending.get(partition)
+        if pending is not None and pending.need >= need and pending.lane is self._owner.lane(partition):
+            return  # a lookup that runs returns it
         self._needs[partition] = max(need, self._needs.get(partition, need))
         self._schedule_lookup()
 
     def _schedule_lookup(self) -> None:
-        """In a moment, so that what many lanes lack at once is one question; and one such question at a time."""
+        """Start a lookup in the next call, so that it covers all lanes that need one by then; one at a time."""
         if not self._lookup_running:
             self._lookup_running = True
             self._services.call(self._look_up_needs)
@@ -131,7 +134,7 @@ class StartPositions:
         self._start_lookup(needs, RETRY_TIMEOUT_S)
 
     def _start_lookup(self, needs: Mapping[Partition, LookupNeed], timeout_s: float) -> bool:
-        """Ask; answers whether there is anything to ask."""
+        """Start a lookup; returns whether there was anything to look up."""
         lanes = {partition: self._owner.lane(partition) for partition in needs}
         requests = {
             p: LookupRequest(lane, needs[p], lane.ledger.position) for p, lane in lanes.items() if lane is not None
@@ -144,7 +147,7 @@ class StartPositions:
             found: Mapping[Partition, LookupResult] = {}
             try:
                 found = look_up(self._services, self._subscription_id, requests, timeout_s)
-            except Exception:  # noqa: BLE001 - whatever it is: without an answer nothing would be asked any more
+            except Exception:  # noqa: BLE001 - without a result no lookup would be started any more
                 _log.exception("position_lookup_failed", subscription=self._subscription_id)
             self._services.call(lambda: self._lookup_done(requests, found, first=timeout_s == FIRST_TIMEOUT_S))
 
@@ -175,7 +178,7 @@ class StartPositions:
                 if need is not None:
                     missing[partition] = need
         self._owner.stall_check.positions_looked_up(requests.keys() - missing.keys())
-        self._owner.stall_check.positions_looked_up(missing, "the brokers do not say")
+        self._owner.stall_check.positions_looked_up(missing, "the brokers do not answer")
         self._owner.seek(targets)
         self._owner.request_dispatch()
         if missing:
@@ -186,7 +189,7 @@ class StartPositions:
     def _apply_result(
         self, request: LookupRequest, found: LookupResult | None, targets: list[LaneOffset]
     ) -> LookupNeed | None:
-        """Apply what was found; answers what the lane still lacks because Kafka did not say it."""
+        """Apply a result; returns what has to be looked up again because Kafka did not answer."""
         lane = request.lane
         if found is None:
             return request.need
@@ -196,7 +199,7 @@ class StartPositions:
                 self._needs[lane.partition] = LookupNeed.TOPIC_ID
                 return None
             if found.committed is not None or lane.ledger.position != UNREAD:
-                return None  # its consumer finds the commit by itself
+                return None  # the Kafka consumer starts at the commit by itself
         if found.bounds is None:
             return max(request.need, LookupNeed.START_OFFSET)
         target = self._new_position(request, found, found.bounds)
@@ -206,7 +209,7 @@ class StartPositions:
         return None
 
     def _restore_metadata(self, lane: Lane, found: LookupResult) -> bool:
-        """Go on with what was committed; answers whether it is of the topic that there is."""
+        """Restore the commit metadata; returns whether it belongs to the topic that exists now."""
         if lane.position_known:
             return True
         lane.restore(found.committed.metadata if found.committed else NO_METADATA, self._services.monotonic())
@@ -216,11 +219,11 @@ class StartPositions:
         return lane.position_known
 
     def _new_position(self, request: LookupRequest, found: LookupResult, bounds: OffsetRange) -> LaneOffset | None:
-        """Where the lane, or another one in its place, has to read on; None where it is."""
+        """Where the lane, or another one in its place, has to read on; None when it stays where it is."""
         lane = request.lane
         if request.need is LookupNeed.TOPIC_ID:
             return self._replace_if_recreated(lane, found, bounds)
-        if lane.ledger.position not in {UNREAD, request.seen}:  # it has read on since: the answer says nothing about it
+        if lane.ledger.position not in {UNREAD, request.position}:  # it has read on since the request
             return lane, lane.ledger.position
         if not same_topic(lane.topic_id, found.topic_id):
             return self._replace_if_recreated(lane, found, bounds)
@@ -229,25 +232,23 @@ class StartPositions:
         start = start_position(source, lane.partition.number, wanted, bounds.first, bounds.end, found.topic_id)
         if start.lost:
             self._report_lost(lane.partition, start)
-        if start.offset < lane.ledger.watermark:  # the topic was deleted and made again: what was settled is history
+        if start.offset < lane.ledger.watermark:  # the topic was recreated: the old offsets are void
             lane = self._replace_lane(lane.partition, found.topic_id)
         lane.skip_to(start.offset)
         return lane, start.offset
 
     def _replace_if_recreated(self, lane: Lane, found: LookupResult, bounds: OffsetRange) -> LaneOffset | None:
-        """Another lane from the first offset, unless it is another one already."""
+        """Replace the lane by one that starts at the first offset, if its topic was recreated."""
         if not same_topic(lane.topic_id, found.topic_id):
             another = self._replace_lane(lane.partition, found.topic_id)
             another.skip_to(bounds.first)
             return another, bounds.first
-        if (
-            not lane.position_known
-        ):  # the brokers do not agree yet: the next look confirms the lane, or finds the other topic
+        if not lane.position_known:  # the brokers differ still: the next topic metadata confirms the lane, or does not
             lane.position_known, lane.topic_confirmed = True, False
         return None
 
     def _replace_lane(self, partition: Partition, topic_id: str) -> Lane:
-        """Another lane, for the topic that has this UUID; it takes nothing before its consumer was moved."""
+        """A new lane for the topic with this id; it takes no message before the seek is done."""
         lane = self._owner.open_lane(partition)
         lane.topic_id = topic_id
         lane.awaiting_seek = True
@@ -267,7 +268,7 @@ class StartPositions:
 
 
 def _wanted_offset(lane: Lane, committed: OffsetAndMetadata | None, topic_id: str) -> int | None:
-    """Where the lane should read on: where it is, or at the committed offset if that is one of the same topic."""
+    """Where the lane should read on: at its position, or at the committed offset if that is of the same topic."""
     if lane.ledger.position != UNREAD:
         return lane.ledger.position
     if committed is None or not same_topic(committed.metadata.topic_id, topic_id):

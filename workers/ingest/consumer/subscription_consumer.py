@@ -169,7 +169,7 @@ class SubscriptionConsumer:
     def delivery_succeeded(self) -> None:
         """End the problems that a delivery ends, unless the circuit of another lane is still open."""
         if not self.has_open_circuit:
-            self.health.delivered_since_change = True
+            self.health.version_delivered = True
             self._change_problems(Problems.delivered)
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""How one subscription is doing: its counters, its health and what it lost; what its condition shows."""
+"""The health of one subscription: its problems, counters and lost ranges. Its status is made from these."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -13,27 +13,27 @@ from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, TopicStatus
 
 CONSUMER_FAILED = "intake_failed"
-"""Reading failed: a standing problem once it had begun, which is over when every lane has known its position for a
-while (oversight.py); before that, over when it starts."""
+"""Reading failed. Once the subscription has read, this is a standing problem, which ends when every lane has known its
+position for a while (stall_check.py); before, it ends when the consumer starts."""
 
 OVER_AT_START = frozenset({UnusableSubscription.code, CONSUMER_FAILED})
-"""What kept a subscription from being run says nothing of one that runs."""
+"""Problems that prevent a start: they are over once the subscription runs."""
 
 UNHEALTHY_AFTER_S = 300.0
-"""A batch that fails for so long makes its subscription unhealthy, also while it has retries left."""
+"""A batch that has failed for so long makes its subscription unhealthy, even while it has retries left."""
 
 LOST_RANGES = 20
-"""The newest that the condition shows; all of them are in the log and in alerts."""
+"""At most so many of the newest are shown in the status; the log and the alerts have all of them."""
 
 ANSWER_CHARACTERS = 200
 
 TOPIC_MISSING = "topic_missing"
-"""A topic of the subscription does not exist, yet or any more: nothing of it can be delivered."""
+"""A topic of the subscription does not exist, not yet or not any more: none of its records can be delivered."""
 
 
 @dataclass(slots=True)
 class Counters:
-    """Records since the subscription was made; `filter_errors` those of earlier runs only."""
+    """Numbers of records since the subscription was registered; `filter_errors` are those of earlier runs only."""
 
     delivered: int = 0
     filtered: int = 0
@@ -43,12 +43,12 @@ class Counters:
 
 @dataclass(slots=True)
 class SubscriptionHealth:
-    """Owned by the ingest loop's thread. `since` is that of the last change of `state`, wall time."""
+    """Owned by the ingest loop's thread. `since` is when `state` last changed, wall time."""
 
     subscription_id: str
     since: float
     version: int = 0
-    delivered_since_change: bool = True
+    version_delivered: bool = True
     counters: Counters = field(default_factory=Counters)
     problems: Problems = field(default_factory=Problems)
     failure: FailedAttempt | None = None
@@ -72,10 +72,10 @@ class SubscriptionHealth:
         """The code of the last failed attempt."""
         return self.failure.code if self.failure else ""
 
-    def change_problems(self, act: Callable[[Problems], bool], now: float) -> Activity | None:
-        """Change the problems; returns what to tell the subscription's owner, None when health and reason stay."""
+    def change_problems(self, change: Callable[[Problems], bool], now: float) -> Activity | None:
+        """Change the problems; returns the event for the recent activity, None when health and reason stay the same."""
         before = (self.state, self.reason)
-        act(self.problems)
+        change(self.problems)
         if (self.state, self.reason) == before:
             return None
         if self.state is not before[0]:
@@ -85,7 +85,7 @@ class SubscriptionHealth:
         return Activity(subscription_id=self.subscription_id, at=now, event=event, succeeded=healthy, error=self.reason)
 
     def exchange_failed(self, failure: LoggedExchange) -> None:
-        """An exchange failed: keep what was answered, for people."""
+        """An HTTP exchange failed: keep the response, to be shown in the status."""
         self.failure = FailedAttempt(
             code=failure.error,
             at=failure.at,
@@ -95,17 +95,17 @@ class SubscriptionHealth:
         )
 
     def add_lost_range(self, lost: LostRange) -> None:
-        """Kafka no longer holds these offsets."""
+        """Kafka no longer holds these offsets, which were not read."""
         self.lost_ranges = [*self.lost_ranges, lost][-LOST_RANGES:]
 
     def failing_too_long(self, lanes: Collection[Lane], now: float) -> bool:
-        """Whether a batch has been failing for so long that the subscription is to be called unhealthy."""
+        """Whether a healthy subscription has a batch that has failed for UNHEALTHY_AFTER_S."""
         since = failing_since(lanes)
         failed = self.state is Health.HEALTHY and since > 0.0 and bool(self.last_code)
         return failed and now - since >= UNHEALTHY_AFTER_S
 
     def status(self, lanes: Collection[Lane]) -> SubscriptionStatus:
-        """What the status shows, filter errors of this run aside."""
+        """The status, without the filter errors of this run."""
         failed = self.state is Health.UNHEALTHY or failing_since(lanes)
         failure = self.failure if failed else None
         return SubscriptionStatus(
@@ -125,48 +125,48 @@ class SubscriptionHealth:
             filter_errors=self.counters.filter_errors,
             dead_lettered=self.counters.dead_lettered,
             version=self.version,
-            delivered_since_change=self.delivered_since_change,
+            version_delivered=self.version_delivered,
         )
 
     def update_delivery_status(
         self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float
     ) -> bool:
-        """Keep what the deliveries are doing; returns whether that is news."""
+        """Update the state of the deliveries; returns whether it has changed."""
         before = self.delivery
         self.delivery = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
         return self.delivery.differs(before)
 
     @property
     def missing_topics(self) -> list[str]:
-        """The topics that do not exist, as far as the cluster was asked."""
+        """The topics that do not exist, according to the latest topic metadata."""
         return sorted(topic for topic, partitions in self.topics.items() if partitions == 0)
 
-    def update_topics(self, seen: Topics, sources: Collection[str]) -> bool:
-        """How many partitions each topic has by now, as far as it was looked at; answers whether that is news.
+    def update_topics(self, found: Topics, sources: Collection[str]) -> bool:
+        """Update the number of partitions of each topic that was described; returns whether any has changed.
 
-        Whether a topic exists that the brokers do not describe is not known.
+        The brokers do not describe a topic that is denied; whether it exists is unknown.
         """
-        told = {topic: seen.partitions[topic] for topic in sources if topic in seen.partitions}
+        described = {topic: found.partitions[topic] for topic in sources if topic in found.partitions}
         topics = {
             topic: partitions
-            for topic, partitions in (self.topics | told).items()
-            if partitions or topic not in seen.denied
+            for topic, partitions in (self.topics | described).items()
+            if partitions or topic not in found.denied
         }
-        news = topics != self.topics
+        changed = topics != self.topics
         self.topics = topics
-        return news
+        return changed
 
 
 def failing_since(lanes: Collection[Lane]) -> float:
-    """When the lane that has failed for longest began to; 0 while all are well."""
+    """When the lane that has failed for longest began to fail, wall time; 0 while none fails."""
     return min((lane.circuit.failing_since for lane in lanes if lane.circuit.failing_since), default=0.0)
 
 
 def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | None, now: float) -> SubscriptionHealth:
-    """Go on where the last run of the subscription left its condition: only a delivery makes it healthy again.
+    """Go on from the status of the last run: only a delivery makes an unhealthy subscription healthy again.
 
-    What failed before its owner changed it says nothing of it as it is now; and a configuration that could not be used
-    can be, or this would not be called.
+    Problems of an older version are dropped, since the owner has changed the subscription. So are problems that prevent
+    a start (OVER_AT_START), since the subscription has started.
     """
     fresh = SubscriptionHealth(subscription_id=subscription_id, version=version, since=now)
     if previous is None:
@@ -179,11 +179,11 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
     )
     kept = replace(fresh, counters=counters, lost_ranges=list(previous.lost_ranges))
     if previous.version not in {0, version}:
-        return replace(kept, delivered_since_change=False)
+        return replace(kept, version_delivered=False)
     problems = [problem for problem in _problems(previous) if problem.standing or problem.code not in OVER_AT_START]
     return replace(
         kept,
-        delivered_since_change=previous.delivered_since_change,
+        version_delivered=previous.version_delivered,
         problems=Problems(problems),
         since=previous.since,
         failure=previous.delivery.last_failure if previous.delivery else None,
@@ -191,7 +191,7 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
 
 
 def _problems(previous: SubscriptionStatus) -> tuple[Problem, ...]:
-    """What a condition was unhealthy of; one that was written before migration 0003 has its reason only."""
+    """The problems of a status; one that was written before migration 0003 has only its reason."""
     if previous.problems or previous.health is Health.HEALTHY:
         return previous.problems
     code = previous.reason

@@ -1,4 +1,4 @@
-"""Looks at the topics that are in use, again and again: before each commit, and for the status."""
+"""Fetches the metadata of the topics in use, before each commit."""
 
 import logging
 from collections.abc import Callable, Collection
@@ -18,7 +18,7 @@ _library_log = logging.getLogger("librdkafka")
 
 
 class TopicWatch:
-    """One thread; `saw` is called on it. `in_use` answers the topics that matter."""
+    """One thread, which calls `on_topics` with what it found. `in_use` returns the topics of all consumers."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class TopicWatch:
         self._thread = Thread(target=self._run, name="topic-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -51,7 +51,7 @@ class TopicWatch:
         self._thread.join(TIMEOUT_S + 1.0)
 
     def describe(self, topics: Collection[str]) -> Topics:
-        """A look at these topics now; blocks, any thread. Raises KafkaException when the cluster does not answer."""
+        """Fetch the metadata of these topics. Blocks; any thread. Raises KafkaException when nothing answers."""
         return describe_topics(self._client, topics, TIMEOUT_S)
 
     def _run(self) -> None:
@@ -61,7 +61,7 @@ class TopicWatch:
             except KafkaException as error:
                 _log.warning("topics_unknown", code="kafka_unavailable", detail=str(error))
                 continue
-            except Exception:  # noqa: BLE001 - the top of the thread: without looks nothing is confirmed any more
+            except Exception:  # noqa: BLE001 - the top of the thread: without topic metadata no lane is confirmed any more
                 _log.exception("topic_watch_failed")
                 continue
             self._on_topics(seen)

@@ -1,11 +1,11 @@
-"""The records of one subscription that will not be delivered: put aside as dead letters, or kept where they are.
+"""Records of one subscription that cannot be delivered: they are dead-lettered, or their lanes stop before them.
 
 problem                         begins when                                   ends when
-records_unreadable              a lane has put many aside in a row            no lane's last records were unreadable
-dead_letters_full               the database holds as many as it may          there is room again
+records_unreadable              a lane has dead-lettered many in a row        no lane's last records were unreadable
+dead_letters_full               the database holds as many as the limit       there is space again
 dead_letter_topic_unavailable   a copy to the subscription's topic failed     copies succeed again
 
-The first two keep their lanes where they are. The third does not: the rows are in the database.
+The first two stop their lanes. The third does not: the dead letters are in the database.
 """
 
 from collections.abc import Callable
@@ -25,14 +25,14 @@ from workers.ingest.consumer.subscription_health import SubscriptionHealth
 from workers.ingest.ports import DeadLetterSink
 
 UNREADABLE = "records_unreadable"
-"""So many records in a row could not be read that the topic is to blame."""
+"""So many records in a row could not be read that the fault must be in the topic."""
 
 TOPIC_UNAVAILABLE = "dead_letter_topic_unavailable"
-"""The Kafka topic for copies of dead letters does not take them."""
+"""The Kafka topic for copies of dead letters does not accept them."""
 
 
 class Owner(Protocol):
-    """The intake that the lanes are of; every method is for the ingest loop's thread."""
+    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
 
     subscription: Subscription
     accumulator: BatchAccumulator
@@ -41,10 +41,10 @@ class Owner(Protocol):
     status_changed: bool
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
-        """A problem began."""
+        """Begin a problem, or give it another detail."""
 
     def end_problem(self, code: str) -> None:
-        """A standing problem is over."""
+        """End the standing problem with this code."""
 
 
 class UndeliverableRecords:
@@ -59,7 +59,7 @@ class UndeliverableRecords:
             dead_letters.request_free_rows(owner.subscription)
 
     def dead_letter(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
-        """Put records aside that cannot be read; each is settled once its row is committed."""
+        """Dead-letter records of a lane that cannot be read; each is settled once its row is committed."""
         if not dead_letters:
             return
 
@@ -72,7 +72,7 @@ class UndeliverableRecords:
         self._write(dead_letters, self._owner.stall_check.track_dead_letters(lane.name, stored))
 
     def dead_letter_batch(self, exhausted: ExhaustedBatch, stored: Callable[[], None]) -> None:
-        """Put the records of a batch aside that no attempt is left for; `stored` runs when nothing can lose them."""
+        """Dead-letter the records of a batch that has no attempt left; `stored` runs when their rows are committed."""
         dead_letters = list(exhausted.dead_letters())
 
         def counted() -> None:
@@ -82,7 +82,7 @@ class UndeliverableRecords:
         self._write(dead_letters, self._owner.stall_check.track_dead_letters("a batch", counted))
 
     def set_capacity(self, free: int, limit: int) -> None:
-        """The database can take so many more of the subscription's dead letters, or none."""
+        """The database accepts `free` more dead letters of the subscription."""
         if free > 0:
             self._owner.end_problem(FULL)
         else:
@@ -91,17 +91,17 @@ class UndeliverableRecords:
             lane.dead_letters_full = free <= 0 and lane.ledger.dead_letter_count > 0
 
     def check(self) -> None:
-        """Once a second: whether records can be read, and whether copies of dead letters are made."""
+        """Once a second: begin or end the problems of unreadable records and of failing copies."""
         self._check_undecodable_runs()
-        trouble = self._dead_letters.copy_failure(self._owner.subscription)
-        if trouble:
-            self._owner.begin_problem(TOPIC_UNAVAILABLE, trouble, standing=True)
-        elif TOPIC_UNAVAILABLE in self._owner.health.problems and (trouble is not None or self._no_copy_for_long):
+        failure = self._dead_letters.copy_failure(self._owner.subscription)
+        if failure:
+            self._owner.begin_problem(TOPIC_UNAVAILABLE, failure, standing=True)
+        elif TOPIC_UNAVAILABLE in self._owner.health.problems and (failure is not None or self._no_copy_for_long):
             self._owner.end_problem(TOPIC_UNAVAILABLE)
 
     @property
     def _no_copy_for_long(self) -> bool:
-        """Whether what the process before said of the topic is too old to stand: no copy has been made since."""
+        """Whether a problem of the process before is too old to be shown: no copy has been made since."""
         return self._monotonic() - self._began_at > MAX_AGE_S
 
     def _write(self, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
-"""Which subscriptions this process runs: heartbeats, membership, changed rows and the switch, read from the database.
+"""Decides which subscriptions this process runs, from what it reads in the database.
 
-Once a second, and at once when a change is announced. While the database cannot be read, everything goes on as it
-was last known. A process that Kafka does not answer leaves its share to those that it does
-(flow/control/membership.py).
+It reads the heartbeats of all ingest processes, the subscriptions that have changed and the offline switch: once a
+second, and at once after a change notification. While the database cannot be read, everything stays as it was. A
+process that cannot reach Kafka leaves its subscriptions to processes that can (flow/control/membership.py).
 """
 
 from collections.abc import Callable
@@ -27,44 +27,44 @@ from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 
 FIRST_REQUEST_S = 4.0
-"""How long the first heartbeat waits for what Kafka answers first: a process that cannot read must not take
-subscriptions from one that can. Longer than one question to Kafka takes."""
+"""How long the first heartbeat waits for the first request to Kafka to end: a process that cannot reach Kafka must not
+take subscriptions from one that can. Longer than such a request takes."""
 
 _log = logs.get(__name__)
 
 
 class Kafka(Protocol):
-    """Whether Kafka answers this process."""
+    """Whether this process can reach Kafka."""
 
     @property
     def reachability(self) -> KafkaReachability:
-        """What the questions came to so far."""
+        """The results of the requests so far."""
 
-    def wait_asked(self, timeout_s: float) -> bool:
-        """Wait until the first question has ended."""
+    def wait_first_probe(self, timeout_s: float) -> bool:
+        """Wait until the first request has ended."""
 
 
 class SubscriptionRunner(Protocol):
-    """Who starts and stops what this process owns; called on the control thread."""
+    """Starts and stops the subscriptions of this process; called on the assignment thread."""
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
-        """Run this version, or say why it cannot be; `previous` is its condition as last written."""
+        """Run this version, or show why it cannot run; `previous` is its status as last written."""
 
     def leave(self, id_: str) -> None:
-        """It is deleted, or another process' now."""
+        """Stop it: it is deleted, or another process runs it from now on."""
 
     def go_offline(self, age_s: float) -> None:
-        """The switch was turned so long ago: stop everything, and start nothing before it is turned back."""
+        """The service was switched offline `age_s` ago: stop everything, and start nothing before `go_online`."""
 
     def go_online(self) -> None:
-        """Run again what is to be run."""
+        """The service is online again: run the subscriptions of this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """This process among the ingest processes: its id, and after which silence one has left.
+    """This process as one of the ingest processes: its id, and after which time one counts as gone.
 
-    `timeout_s` is that of heartbeats, `kafka_timeout_s` that of Kafka (settings, `ingest_kafka_timeout_s`).
+    `timeout_s` is the age of the last heartbeat, `kafka_timeout_s` the time without Kafka (`ingest_kafka_timeout_s`).
     """
 
     id: str
@@ -74,7 +74,7 @@ class Membership:
 
 
 class SubscriptionAssignment:
-    """One thread that reads, and one that listens for announcements to make it read sooner."""
+    """Two threads: one reads the database, the other listens for change notifications and makes it read at once."""
 
     def __init__(
         self,
@@ -99,17 +99,17 @@ class SubscriptionAssignment:
         self._stop = Event()
         self._wake = Event()
         self._threads = [
-            Thread(target=self._run, name="control", daemon=True),
-            Thread(target=lambda: listen(self._on_change, self._stop), name="announcements", daemon=True),
+            Thread(target=self._run, name="assignment", daemon=True),
+            Thread(target=lambda: listen(self._on_change, self._stop), name="change-notifications", daemon=True),
         ]
 
     def start(self) -> None:
-        """Begin to read and to listen."""
+        """Start both threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End both threads and leave the membership, so that the others need not wait for the time-out."""
+        """End both threads and delete the heartbeat, so that other processes need not wait for the timeout. Blocks."""
         self._stop.set()
         self._wake.set()
         for thread in self._threads:
@@ -125,15 +125,15 @@ class SubscriptionAssignment:
         self._wake.set()
 
     def _run(self) -> None:
-        self._kafka.wait_asked(FIRST_REQUEST_S)
+        self._kafka.wait_first_probe(FIRST_REQUEST_S)
         while not self._stop.is_set():
             self._wake.clear()
             try:
                 self._read()
             except StoreUnavailable as error:
                 _log.warning("store_unavailable", code=error.code, detail=error.detail)
-            except Exception:  # noqa: BLE001 - the top of the thread: the next read may go well
-                _log.exception("control_failed")
+            except Exception:  # noqa: BLE001 - the top of the thread: the next read may succeed
+                _log.exception("assignment_failed")
             self._wake.wait(self._interval_s)
 
     def _read(self) -> None:
@@ -156,7 +156,7 @@ class SubscriptionAssignment:
             self._runner.run(id_, version, found, before.get(id_))
 
     def _heartbeat(self, session: Session) -> list[str]:
-        """Say how this process is; returns the processes that the subscriptions are divided among."""
+        """Write the heartbeat; returns the ids of the processes that the subscriptions are divided among."""
         now, reachability = self._member.monotonic(), self._kafka.reachability
         present = ingest_members.present(session, self._member.timeout_s)
         others = [other for other in present if other.id != self._member.id]

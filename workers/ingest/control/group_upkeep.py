@@ -1,14 +1,14 @@
-"""What has to be done about consumer groups that nobody reads in, divided among the ingest processes by rendezvous.
+"""Looks after consumer groups without members: deletes them, or keeps their offsets from expiring in Kafka.
 
-    of whom                            what                          how often
-    a deleted subscription             its group is deleted          until Kafka has forgotten it for good
-    one that is off, offline, unusable its offsets are committed     every few hours: brokers forget what an empty
-                                       again, as they are, and it    group committed after a week, counted from the
-                                       is visited for a moment       commit, or (classic) from its last member
+    group of                   action                        how often
+    a deleted subscription     delete the group              until it does not come back any more
+    an inactive, offline or    commit its offsets again and  every few hours: brokers delete the offsets of an
+    unusable subscription      join the group for a moment   empty group after a week, counted from the commit
+                                                             or (classic) from when its last member left
 
-Nothing here depends on who ran a subscription: a group whose members were killed empties at its session time-out. A
-frozen process that comes back joins its group again before it reads that the subscription is gone, so a dropped group
-is deleted once more after two minutes.
+The groups are divided among the ingest processes by rendezvous hashing, whoever ran the subscription. A group whose
+members were killed is empty after its session timeout. A frozen process that goes on joins its group again before it
+reads that the subscription is deleted. So a dropped group is deleted once more after two minutes.
 """
 
 from collections import deque
@@ -40,46 +40,47 @@ from webhookd.store.subscriptions import Loaded
 ROUND_S = 1.0
 REQUEST_TIMEOUT_S = 5.0
 JOIN_TIMEOUT_S = 20.0
-"""A first member of a classic group waits three seconds for others."""
+"""The first member of a classic group waits three seconds for others."""
 
 DELAYED_S = 3600.0
-"""Offsets that could not be renewed for so long are a fault: brokers keep them for a week, and for less if told so."""
+"""Offsets that could not be renewed for so long are a fault. Brokers keep them for a week, or less if so configured."""
 
 FIRST_OFFSETS_S = 60.0
-"""After the start: a process that never lives for the whole interval must get round to it too."""
+"""The first renewal after the start: processes that do not run for the whole interval must renew offsets too."""
 
 RETRY_S = (1.0, 5.0)
 """The first and the longest wait before a group with members is tried again; it doubles between them."""
 
 REAPPEARS_S = 120.0
-"""How long a dropped group may come back: longer than any session of a member that was frozen."""
+"""For so long a dropped group may come back; longer than the session of any frozen member."""
 
 PAGE = 500
 FROZEN_S = REQUEST_TIMEOUT_S + 1.0
-"""Offsets that took so long to learn are not committed again: this process was frozen, and others may have gone on."""
+"""Offsets that took so long to read are not committed again: this process was frozen, and another one may have read
+on meanwhile."""
 
 _log = logs.get(__name__)
 
 
 class Groups(Protocol):
-    """Kafka's consumer groups; every call raises KafkaUnavailable within its timeout."""
+    """Kafka's consumer groups. Every call blocks, and raises KafkaUnavailable after its timeout."""
 
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
         """What the group has committed in these topics."""
 
     def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit these as they are; Conflict when the group has members."""
+        """Commit these unchanged. Raises Conflict when the group has members."""
 
     def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
-        """Be a member for a moment."""
+        """Be a member of the group for a moment."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
-        """Delete it, if it is there; Conflict when it has members."""
+        """Delete the group, if it exists. Raises Conflict when it has members."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle:
-    """A group nobody reads in, and its topics."""
+    """A group without members, and its topics."""
 
     group: str
     topics: tuple[str, ...]
@@ -92,7 +93,10 @@ class _Wait:
 
 
 class GroupUpkeep:
-    """One thread, which may wait for Kafka and the database; `drop_groups` and `keep_offsets` are its rounds."""
+    """One thread, which may wait for Kafka and the database; each round is `drop_groups`, then `keep_offsets`.
+
+    Nothing is done before `ready`.
+    """
 
     def __init__(
         self,
@@ -122,23 +126,23 @@ class GroupUpkeep:
         self._thread = Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; what it has in hand ends first."""
+        """End the thread after its current request. Blocks."""
         self._stop.set()
         self._thread.join(REQUEST_TIMEOUT_S + 1.0)
 
     def check(self) -> None:
-        """Raises UpkeepDelayed when a group's offsets could not be renewed for DELAYED_S; any thread."""
+        """Raises UpkeepDelayed when the offsets of a group could not be renewed for DELAYED_S; any thread."""
         now = self._monotonic()
         late = sorted(group for group, since in list(self._delayed.items()) if now - since >= DELAYED_S)
         if late:
             raise UpkeepDelayed(f"{len(late)} groups, {late[0]} among them")
 
     def drop_groups(self) -> None:
-        """Delete the groups whose subscriptions are gone, as far as they are ours and empty."""
+        """Delete the groups of deleted subscriptions that are empty and fall to this process."""
         now = self._monotonic()
         with self._database.transaction() as session:
             alive = ingest_members.sharing(session, self._member_timeout_s)
@@ -152,7 +156,7 @@ class GroupUpkeep:
                 self._drop(group, now)
 
     def keep_offsets(self) -> None:
-        """Commit again, as they are, the offsets of groups that nobody reads in; for about a second at a time."""
+        """Commit the offsets of groups without members again, unchanged; returns after about a second."""
         began = self._monotonic()
         if began >= self._offsets_at:
             self._offsets_at = began + self._offsets_every_s
@@ -167,19 +171,19 @@ class GroupUpkeep:
     def _run(self) -> None:
         while not self._stop.wait(ROUND_S):
             if not self._ready():
-                continue  # another cluster's groups are none of ours
+                continue  # the brokers may be another cluster's
             try:
                 self.drop_groups()
                 self.keep_offsets()
             except StoreUnavailable as error:
                 _log.warning("store_unavailable", code=error.code, detail=error.detail)
-            except Exception:  # noqa: BLE001 - the top of the thread: the next round may go well
+            except Exception:  # noqa: BLE001 - the top of the thread: the next round may succeed
                 _log.exception("upkeep_failed")
 
     def _drop(self, group: DroppedGroup, now: float) -> None:
         try:
             self._groups.delete_group(group.name, REQUEST_TIMEOUT_S)
-        except (Conflict, KafkaUnavailable) as error:  # ingest is still in it, or its session has not timed out yet
+        except (Conflict, KafkaUnavailable) as error:  # it still has a member, or a session that has not timed out
             wait_s = self._waits[group.name].next_s if group.name in self._waits else RETRY_S[0]
             self._waits[group.name] = _Wait(now + wait_s, min(2 * wait_s, RETRY_S[1]))
             _log.info("group_kept", group=group.name, code=error.code, detail=error.detail)
@@ -232,7 +236,7 @@ def _runs(loaded: Loaded) -> bool:
 
 
 def _topics(loaded: Loaded, status: SubscriptionStatus | None) -> tuple[str, ...]:
-    """What it reads; a damaged row does not say, but its condition still does."""
+    """The topics of a subscription; of one that cannot be loaded, those in its status."""
     if isinstance(loaded, Subscription):
         return tuple(source.topic for source in loaded.sources)
     return tuple(item.topic for item in status.topics) if status else ()

@@ -1,11 +1,11 @@
-"""When what is ready leaves, and what leaves together: the parcels of the ingest loop.
+"""Decides when ready deliveries are published, and which of them together.
 
-A subscription is *touched* when there may be something to dispatch; what is touched is looked at once the last parcel
-is through and a pause is over (see cadence). Those that wanted more than there was room for are looked at first, in
-turn, as soon as there is some (see flow/dispatch/concurrency_limit.py).
+A subscription *requests a dispatch* when it may have something to publish. All requests are served together, once the
+publisher has finished and a pause is over (loop_limits.py). Subscriptions that were refused worker threads the last
+time are served first, in round robin (flow/dispatch/concurrency_limit.py).
 
-A delivery goes to the queue for first attempts only when the endpoint answered well lately on all its lanes; else to
-that of the retries, so that those that hang hold each other up and nobody else.
+A delivery goes to the queue for first attempts only when the endpoint has succeeded lately on all its lanes. Otherwise
+it goes to the queue for retries, so that endpoints that hang delay each other only.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
 
 
 class Dispatcher:
-    """Owned by the ingest loop's thread. `failed` hears of an intake whose readiness cannot be told."""
+    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator raises."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Dispatcher:
         self._failed = failed
         self._rotation = RoundRobin(worker_threads)
         self.offline = False
-        """While webhookd is offline nothing leaves; what is ready waits."""
+        """While webhookd is offline nothing is published; ready deliveries wait."""
         self._known: dict[str, SubscriptionConsumer] = {}
         self._requested: dict[str, SubscriptionConsumer] = {}
         self._recent_lanes = ActiveLanes()
@@ -46,15 +46,15 @@ class Dispatcher:
 
     @property
     def due_at(self) -> float | None:
-        """When to dispatch next; None while there is nothing to, or the publisher is busy."""
+        """When to dispatch next; None without a request, or while the publisher is busy."""
         return self._next_at if self._requested and not self.offline and not self._publisher.waiting else None
 
     def request_dispatch(self, consumer: SubscriptionConsumer) -> None:
-        """There may be something to dispatch."""
+        """The subscription may have something to publish."""
         self._known[consumer.subscription.id] = self._requested[consumer.subscription.id] = consumer
 
     def forget(self, consumer: SubscriptionConsumer) -> None:
-        """It is not run any more."""
+        """The subscription is stopped: revoke what it has published."""
         id_ = consumer.subscription.id
         self._requested.pop(id_, None)
         self._known.pop(id_, None)
@@ -62,11 +62,11 @@ class Dispatcher:
         self._publisher.revoke([lane.claim_key for lane in consumer.accumulator.lanes.values()])
 
     def dispatch(self, now: float) -> None:
-        """Send on its way what is ready."""
+        """Publish the ready deliveries of the subscriptions that requested it, if it is time to."""
         if self.offline or not self._requested or self._publisher.waiting or now < self._next_at:
             return
-        touched, self._requested = self._requested, {}
-        accumulators = {id_: consumer.accumulator for id_, consumer in touched.items()}
+        requested, self._requested = self._requested, {}
+        accumulators = {id_: consumer.accumulator for id_, consumer in requested.items()}
         ready = self._rotation.ready(accumulators, now, lambda id_, error: self._failed(self._known[id_], error))
         outgoing = [self._outgoing(delivery) for delivery in ready]
         for out in outgoing:
@@ -79,11 +79,11 @@ class Dispatcher:
             self._publisher.publish(outgoing)
 
     def resize(self, load: ThreadLoad) -> None:
-        """The threads of the live workers, how many are busy, and among how many ingest processes they are shared."""
+        """The live workers have these threads, of which so many are busy; so many ingest processes share them."""
         self._rotation.resize(load)
 
     def publish_again(self, unclaimed: Sequence[Delivery], now: float) -> bool:
-        """Publish what nobody claimed, under the same ids; answers whether the publisher had time for it."""
+        """Publish unclaimed deliveries again, under the same ids; returns False when the publisher is busy."""
         if self.offline or not unclaimed or self._publisher.waiting:
             return False
         for delivery in unclaimed:
@@ -92,16 +92,16 @@ class Dispatcher:
         return True
 
     def count(self, now: float) -> None:
-        """Count what is under way: also what ended, or became slow, without its subscription being touched."""
+        """Count the threads in use: also of deliveries that ended, or became slow, without a request for a dispatch."""
         self._rotation.recount(now, self._in_flight.retrying)
 
     def pause_s(self) -> float:
-        """Between two parcels, and between two looks at a consumer."""
+        """The pause between two publications, and between two polls of a consumer."""
         pause_s = loop_limits.PAUSE_PER_LANE_S * self._recent_lanes.count
         return min(loop_limits.LONGEST_PAUSE_S, max(loop_limits.SHORTEST_PAUSE_S, pause_s))
 
     def count_lanes(self) -> None:
-        """A second is over: the pauses follow the lanes that shared tasks in it."""
+        """A second is over: the pauses depend on how many lanes shared tasks in it."""
         self._recent_lanes.next_second()
 
     def _outgoing(self, delivery: Delivery) -> Outgoing:

@@ -1,8 +1,8 @@
-"""Publishes parcels off the ingest loop's thread: first the offer on the board, then the task.
+"""Publishes deliveries on a thread of its own: first it makes them claimable in Redis, then it sends the Celery tasks.
 
-A publish that failed is unknown, not failed: the same delivery goes out again under the same id, and the claim makes
-sure that only one copy of it is sent. A revocation that failed is tried again until it succeeds or its lane is offered
-anew: nothing that was queued under an old version may leave once Redis is back.
+When a publication fails it is unknown whether the deliveries were published. They are published again under the same
+ids, and the claim makes sure that only one copy is sent. A revocation that fails is repeated until it succeeds, or
+until its lane is published again: no task of an old version may be executed once Redis is back.
 """
 
 from collections import defaultdict
@@ -21,28 +21,28 @@ from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_to_wire
 from workers.task_names import DELIVER
 
-OFFER_BYTES = 8 * 1024 * 1024
-"""Payloads sent to Redis in one call; more would hold up everyone else's."""
+REDIS_CALL_BYTES = 8 * 1024 * 1024
+"""Payloads that are sent to Redis in one call; more would delay the calls of other processes."""
 
 REVOKE_RETRY_S = 0.5
-"""After a revocation that Redis did not take."""
+"""The pause after a revocation that failed."""
 
 _log = logs.get(__name__)
 
 
-class Offers(Protocol):
+class Claims(Protocol):
     """Where deliveries are made claimable."""
 
     def make_claimable(self, publications: Sequence[Publication]) -> None:
         """Make them claimable. Raises QueueUnavailable."""
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
-        """Make what is queued for these lanes stale. Raises QueueUnavailable."""
+        """Make the queued deliveries of these lanes stale. Raises QueueUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One delivery to publish, with what the loop knew when it handed it over."""
+    """A delivery to publish, with its reference as it was when the loop handed it over."""
 
     delivery: Delivery
     ref: DeliveryRef
@@ -50,9 +50,12 @@ class Outgoing:
 
 
 class TaskPublisher:
-    """One thread, first in first out: a revocation never overtakes an offer."""
+    """One thread, first in first out: a revocation never overtakes a publication.
 
-    def __init__(self, app: Celery, coordination: Offers, *, on_unknown: Callable[[Sequence[Delivery]], None]) -> None:
+    `on_unknown` is called on it with deliveries that may not have been published.
+    """
+
+    def __init__(self, app: Celery, coordination: Claims, *, on_unknown: Callable[[Sequence[Delivery]], None]) -> None:
         self._app = app
         self._coordination = coordination
         self._on_unknown = on_unknown
@@ -62,29 +65,29 @@ class TaskPublisher:
         self._begun = 0  # written by the loop's thread only
         self._ended = 0  # written by the publisher's thread only
         self.took_s = 0.0
-        """How long the last publication took: on a busy machine longer, and then fewer are worth more."""
+        """How long the last publication took. On a busy machine it takes longer, and the loop publishes less often."""
 
     @property
     def waiting(self) -> int:
-        """How many calls of `publish` are not through yet."""
+        """How many calls of `publish` have not ended yet."""
         return self._begun - self._ended
 
     def start(self) -> None:
-        """Begin to publish."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Publish what waits and end; blocks for at most `budget_s`."""
+        """Publish what waits, and end. Blocks for at most `budget_s`."""
         self._jobs.put(None)
         self._thread.join(budget_s)
 
     def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        """Send these on their way; `unknown` hears of those that may not have left."""
+        """Publish these deliveries soon; returns at once."""
         self._begun += 1
         self._jobs.put(lambda: self._publish(outgoing))
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
-        """Make what is queued for these lanes stale, as soon as Redis can be reached."""
+        """Make the queued deliveries of these lanes stale, as soon as Redis can be reached; returns at once."""
         if claim_keys:
             self._jobs.put(lambda: self._pending_revocations.update(claim_keys))
 
@@ -113,16 +116,16 @@ class TaskPublisher:
         sent = 0
         began = clock.monotonic()
         try:
-            for offers in _in_redis_calls([(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]):
-                self._coordination.make_claimable([offer for _, offer in offers])
-                # Their slots hold the new epochs now: to revoke them would take what was just offered.
-                self._pending_revocations.difference_update(
-                    slot for _, offer in offers for slot in offer.ref.claim_keys()
-                )
-                for queue, task in _tasks(offers):
+            publications = [(out, Publication(out.ref, out.delivery.payload())) for out in outgoing]
+            for part in _in_redis_calls(publications):
+                self._coordination.make_claimable([publication for _, publication in part])
+                # Their claim keys have new epochs now: a pending revocation would make these deliveries stale.
+                for _, publication in part:
+                    self._pending_revocations.difference_update(publication.ref.claim_keys())
+                for queue, task in _tasks(part):
                     self._send(queue, task)
-                sent += len(offers)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the deliveries' fate is unknown
+                sent += len(part)
+        except Exception as error:  # noqa: BLE001 - whatever it is, they may have been published
             _log.warning(
                 "publish_failed", code=QueueUnavailable.code, detail=str(error), deliveries=len(outgoing) - sent
             )
@@ -144,26 +147,26 @@ class TaskPublisher:
 
 
 def _no_job() -> None:
-    """Only the revocations are due."""
+    """Nothing to publish: only revocations are pending."""
 
 
-def _in_redis_calls(offers: list[tuple[Outgoing, Publication]]) -> Iterator[list[tuple[Outgoing, Publication]]]:
+def _in_redis_calls(publications: list[tuple[Outgoing, Publication]]) -> Iterator[list[tuple[Outgoing, Publication]]]:
     call: list[tuple[Outgoing, Publication]] = []
     size = 0
-    for pair in offers:
+    for pair in publications:
         call.append(pair)
         size += len(pair[1].payload)
-        if size >= OFFER_BYTES:
+        if size >= REDIS_CALL_BYTES:
             yield call
             call, size = [], 0
     if call:
         yield call
 
 
-def _tasks(offers: list[tuple[Outgoing, Publication]]) -> Iterator[tuple[str, list[DeliveryRef]]]:
-    """Small deliveries to one queue share a task; those that are to be alone get one of their own."""
+def _tasks(publications: list[tuple[Outgoing, Publication]]) -> Iterator[tuple[str, list[DeliveryRef]]]:
+    """Small deliveries to the same queue share a task; those that are to be alone have a task of their own."""
     together: defaultdict[str, list[DeliveryRef]] = defaultdict(list)
-    for out, _ in offers:
+    for out, _ in publications:
         if out.alone:
             yield out.delivery.queue, [out.ref]
         else:

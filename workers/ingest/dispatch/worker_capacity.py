@@ -1,4 +1,4 @@
-"""The threads of the live workers, how many are busy, and how many ingest processes share them: asked once a second."""
+"""Reads once a second how many threads the live workers have, and how many of them are busy."""
 
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
@@ -15,14 +15,17 @@ _log = logs.get(__name__)
 
 
 class WorkerHeartbeats(Protocol):
-    """Where workers announce themselves."""
+    """Where the heartbeats of the workers are."""
 
     def live_workers(self) -> Sequence[WorkerHeartbeat]:
-        """Those that are alive. Raises QueueUnavailable."""
+        """The workers that have a heartbeat. Raises QueueUnavailable."""
 
 
 class WorkerCapacity:
-    """One thread; `share` is called on it with each answer. Without any worker the last answer stays."""
+    """One thread, which calls `on_load` with the load; while no worker is alive it does not.
+
+    `ingests` returns how many ingest processes share the workers.
+    """
 
     def __init__(
         self, coordination: WorkerHeartbeats, *, ingests: Callable[[], int], on_load: Callable[[ThreadLoad], None]
@@ -32,10 +35,10 @@ class WorkerCapacity:
         self._on_load = on_load
         self._logged: WorkerThreads | None = None
         self._stop = Event()
-        self._thread = Thread(target=self._run, name="slot-watch", daemon=True)
+        self._thread = Thread(target=self._run, name="worker-capacity", daemon=True)
 
     def start(self) -> None:
-        """Begin to ask."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -51,12 +54,13 @@ class WorkerCapacity:
                 _log.info("workers_unknown", code=error.code, detail=error.detail)
                 continue
             if workers:
-                self._on_load(self._logs(load_of(workers, self._ingests())))
+                load = load_of(workers, self._ingests())
+                self._log_changes(load.threads)
+                self._on_load(load)
 
-    def _logs(self, load: ThreadLoad) -> ThreadLoad:
-        """The same, after a line in the log when the slots changed."""
-        slots = load.threads
-        if slots != self._logged:
-            self._logged = slots
-            _log.info("worker_threads", first=slots.first, retry=slots.retry, both=slots.both, ingests=slots.ingests)
-        return load
+    def _log_changes(self, threads: WorkerThreads) -> None:
+        if threads != self._logged:
+            self._logged = threads
+            _log.info(
+                "worker_threads", first=threads.first, retry=threads.retry, both=threads.both, ingests=threads.ingests
+            )

@@ -1,6 +1,6 @@
-"""The parts that webhookd stands on, asked whether they work: each on a thread of its own, within one deadline.
+"""Runs the checks of the outside systems, each on a thread of its own, within one deadline.
 
-A part that hangs is asked by one thread only, and has failed until it answers.
+A check that hangs counts as failed until it returns, and is not started a second time meanwhile.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,55 +14,55 @@ from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.monitoring.queue_stall import QueueStallDetector, queues_without_workers
 
 DEADLINE_S = 6.0
-"""Above the longest socket timeout of a part (Redis: 5 s), so that it is the part's own word that is heard."""
+"""Longer than the longest socket timeout of a check (Redis: 5 s), so that the check's own error is reported."""
 
 Check = Callable[[], None]
-"""Raises Unavailable with the part's code when it does not work."""
+"""Raises Unavailable with the code of the fault when the system does not work."""
 
 _log = logs.get(__name__)
 
 
 class HealthChecks:
-    """Checks by the code of the fault they look for."""
+    """Checks, each by the code of the fault that it detects."""
 
     def __init__(self, checks: Mapping[str, Check], *, deadline_s: float = DEADLINE_S) -> None:
         self._checks = checks
         self._deadline_s = deadline_s
-        self._pool = ThreadPoolExecutor(max(1, len(checks)), thread_name_prefix="parts")
-        self._asked: dict[str, Future[str | None]] = {}
+        self._pool = ThreadPoolExecutor(max(1, len(checks)), thread_name_prefix="health-checks")
+        self._running: dict[str, Future[str | None]] = {}
 
     def run(self) -> dict[str, str | None]:
-        """What is wrong, by code; None where nothing is. A code is absent when its part could not be asked."""
+        """Run all checks; return by code the error, None where there is none. A check that could not run is absent."""
         for code, check in self._checks.items():
-            before = self._asked.get(code)
+            before = self._running.get(code)
             if before is None or before.done():
-                self._asked[code] = self._pool.submit(_answer, code, check)
-        wait(self._asked.values(), self._deadline_s)
-        answers: dict[str, str | None] = {}
-        for code, asked in self._asked.items():
-            if not asked.done():
-                answers[code] = f"no answer within {self._deadline_s:.0f} s"
-            elif asked.exception() is None:
-                answers[code] = asked.result()
-        return answers
+                self._running[code] = self._pool.submit(_run, code, check)
+        wait(self._running.values(), self._deadline_s)
+        results: dict[str, str | None] = {}
+        for code, running in self._running.items():
+            if not running.done():
+                results[code] = f"no answer within {self._deadline_s:.0f} s"
+            elif running.exception() is None:
+                results[code] = running.result()
+        return results
 
     def stop(self) -> None:
-        """Ask nobody any more; returns at once."""
+        """Start no further checks; returns at once."""
         self._pool.shutdown(wait=False)
 
 
 class QueueStates(Protocol):
-    """What the board says of workers and queues."""
+    """Workers and queues, as the coordination store has them."""
 
     def live_workers(self) -> list[WorkerHeartbeat]:
-        """The workers that are alive. Raises QueueUnavailable."""
+        """Return the heartbeats of the live workers. Raises QueueUnavailable."""
 
     def queue_lengths(self) -> dict[str, int]:
-        """How many tasks wait in each queue. Raises QueueUnavailable."""
+        """Return how many tasks wait in each queue. Raises QueueUnavailable."""
 
 
 class WorkerChecks:
-    """Whether workers take the tasks there are."""
+    """Checks that workers consume the queues and take their tasks."""
 
     def __init__(self, coordination: QueueStates, monotonic: Monotonic) -> None:
         self._coordination = coordination
@@ -76,7 +76,7 @@ class WorkerChecks:
             raise NoWorkers(f"no worker consumes {', '.join(queues)}")
 
     def queues_move(self) -> None:
-        """Raises QueueStalled when tasks wait and nobody takes them."""
+        """Raises QueueStalled when tasks wait and no worker takes them."""
         stalled = self._stalls.check(
             self._coordination.queue_lengths(), self._coordination.live_workers(), self._monotonic()
         )
@@ -84,8 +84,8 @@ class WorkerChecks:
             raise QueueStalled(", ".join(f"{tasks} tasks wait in {queue}" for queue, tasks in stalled.items()))
 
 
-def _answer(code: str, check: Check) -> str | None:
-    """Raises Unavailable when another part is at fault: then this one could not be asked."""
+def _run(code: str, check: Check) -> str | None:
+    """Return the error, None without one. Raises Unavailable with another code when the check could not run."""
     try:
         check()
     except Unavailable as error:

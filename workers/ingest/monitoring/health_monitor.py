@@ -1,8 +1,9 @@
-"""Watches the parts that webhookd stands on, keeps their faults in the database, and tells the operators.
+"""Checks the outside systems every few seconds, stores their faults in the database, and mails the operators.
 
-The database shares what the processes see, so that operators get one mail for a fault and not one from each. While it
-is away each process tells them by itself and directly: the fault of the database, and what begins meanwhile. What was
-said then is carried into the database when it is back, so that nothing is said twice there.
+The processes share faults and incidents in the database, so that operators get one mail about a fault and not one from
+each process. While the database is down each process sends its own mails directly: about the fault of the database, and
+about other faults. When the database is back, the incidents of these mails are stored in it, so that no mail is sent
+twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,48 +32,50 @@ _log = logs.get(__name__)
 
 
 class DirectMail(Protocol):
-    """What sends mails without the database."""
+    """Sends mails without the database."""
 
     def send_directly(self, alert: Alert) -> None:
-        """Send, and record when the database is back; returns at once."""
+        """Send the alert, and store it when the database is back; returns at once."""
 
 
 class HealthMonitor:
-    """One thread; `vitals` is asked on it, and answers None when nobody could say."""
+    """One thread; it calls `ingest_load`, which returns None when the load is unknown."""
 
     def __init__(
         self,
         database: Database,
-        parts: HealthChecks,
-        outlet: DirectMail,
+        checks: HealthChecks,
+        direct_mail: DirectMail,
         *,
         member_id: str,
         operators: Sequence[str],
-        vitals: Callable[[], IngestLoad | None],
+        ingest_load: Callable[[], IngestLoad | None],
         wall_clock: WallClock,
     ) -> None:
         self._database = database
-        self._parts = parts
-        self._outlet = outlet
+        self._checks = checks
+        self._direct_mail = direct_mail
         self._member_id = member_id
         self._operators = tuple(operators)
-        self._vitals = vitals
+        self._ingest_load = ingest_load
         self._wall_clock = wall_clock
         self._faults = FaultTracker()
         self._shared: dict[str, Incident] = {}
-        self._direct: dict[str, Incident] = {}
+        """The incidents as this process last read them from the database."""
+        self._own: dict[str, Incident] = {}
+        """The incidents that this process has mailed directly, while the database was down."""
         self._stop = Event()
-        self._thread = Thread(target=self._run, name="system-watch", daemon=True)
+        self._thread = Thread(target=self._run, name="health-monitor", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """End the thread; what this process saw is taken out of the database."""
+        """End the thread and delete what this process has reported from the database."""
         self._stop.set()
         self._thread.join(budget_s)
-        self._parts.stop()
+        self._checks.stop()
         try:
             with self._database.transaction() as session:
                 system_health.leave(session, self._member_id)
@@ -83,42 +86,42 @@ class HealthMonitor:
         while not self._stop.is_set():
             try:
                 self.check_now()
-            except Exception:  # noqa: BLE001 - the top of the thread: the next look may go well
-                _log.exception("system_watch_failed")
+            except Exception:  # noqa: BLE001 - the top of the thread: the next check may succeed
+                _log.exception("health_monitor_failed")
             self._stop.wait(INTERVAL_S)
 
     def check_now(self) -> None:
-        """Ask every part once and say what is due."""
-        answers = self._parts.run()
+        """Run every check once and send the mails that are due."""
+        results = self._checks.run()
         now = self._wall_clock()
-        _log_changes(self._faults.observe(answers, now))
-        if answers.get(StoreUnavailable.code) is not None:
-            self._tell_directly(now)
+        _log_changes(self._faults.observe(results, now))
+        if results.get(StoreUnavailable.code) is not None:
+            self._mail_directly(now)
             return
-        vitals = self._vitals()
+        load = self._ingest_load()
         try:
             with self._database.transaction() as session:
-                if vitals is not None:
-                    system_health.heartbeat(session, self._member_id, vitals)
-                raised = self._share(session, now)
+                if load is not None:
+                    system_health.heartbeat(session, self._member_id, load)
+                raised = self._update_shared(session, now)
         except StoreUnavailable:
-            self._tell_directly(now)
+            self._mail_directly(now)
         else:
-            self._direct.clear()
+            self._own.clear()
             due_alerts.log(raised)
 
-    def _share(self, session: Session, now: float) -> list[Alert]:
-        """Write down what this process sees, and tell what is news to all."""
+    def _update_shared(self, session: Session, now: float) -> list[Alert]:
+        """Store the faults of this process, and add the mails to the outbox that are due about the faults of all."""
         system_health.report(session, self._member_id, self._faults.active.values())
         system_health.forget(session)
-        open_ = self._carried_over(session, incidents.lock_prefix(session, PREFIX))
+        open_ = self._merge_own(session, incidents.lock_prefix(session, PREFIX))
         seen = {item.fault.code: item.fault for item in reversed(system_health.faults(session))}
         after: dict[str, Incident | None] = {}
         raised = []
         for key in sorted({*open_, *map(fault_key, seen)}):
             fault = seen.get(key.removeprefix(PREFIX))
             if fault is not None or key.removeprefix(PREFIX) in self._faults.healthy_codes:
-                after[key], alert = self._told(key, open_.get(key), fault, now)
+                after[key], alert = self._observe(key, open_.get(key), fault, now)
                 raised += [alert] if alert else []
         late = incidents.save(session, open_, after)
         raised = [item for item in raised if item.subject_key not in late]
@@ -126,39 +129,41 @@ class HealthMonitor:
         self._shared = {key: incident for key, incident in (open_ | after).items() if incident is not None}
         return raised
 
-    def _carried_over(self, session: Session, open_: dict[str, Incident]) -> dict[str, Incident]:
-        """The shared spells, with what this process has told by itself where nobody else has told more."""
-        more = {key: incident for key, incident in self._direct.items() if _said(incident) > _said(open_.get(key))}
-        incidents.save(session, open_, more)
-        return open_ | more
+    def _merge_own(self, session: Session, open_: dict[str, Incident]) -> dict[str, Incident]:
+        """Return the shared incidents, replaced by those of this process about which it has sent more mails."""
+        own = {
+            key: incident for key, incident in self._own.items() if _mails_sent(incident) > _mails_sent(open_.get(key))
+        }
+        incidents.save(session, open_, own)
+        return open_ | own
 
-    def _tell_directly(self, now: float) -> None:
-        """Without the database: what is due as far as this process knows."""
-        known = self._shared | self._direct
-        standing = self._faults.active
-        for key in sorted({*known, *map(fault_key, standing)}):
+    def _mail_directly(self, now: float) -> None:
+        """Send the mails that are due, as far as this process knows, without the database."""
+        known = self._shared | self._own
+        active = self._faults.active
+        for key in sorted({*known, *map(fault_key, active)}):
             code = key.removeprefix(PREFIX)
-            if code not in standing and code not in self._faults.healthy_codes:
+            if code not in active and code not in self._faults.healthy_codes:
                 continue
-            incident, alert = self._told(key, known.get(key), standing.get(code), now)
+            incident, alert = self._observe(key, known.get(key), active.get(code), now)
             if incident is not None:
-                self._direct[key] = incident
+                self._own[key] = incident
             if alert is not None:
                 due_alerts.log([alert])
-                self._outlet.send_directly(alert)
+                self._direct_mail.send_directly(alert)
 
-    def _told(
+    def _observe(
         self, key: str, incident: Incident | None, fault: SystemFault | None, now: float
     ) -> tuple[Incident | None, Alert | None]:
-        after, word = observe(incident, failing=fault is not None, now=now)
-        if word is None:
+        after, kind = observe(incident, failing=fault is not None, now=now)
+        if kind is None:
             return after, None
         about = fault or fault_of(key.removeprefix(PREFIX), incident or Incident(began_at=now, next_mail_at=now))
-        return after, fault_alert(word, about, self._operators, now)
+        return after, fault_alert(kind, about, self._operators, now)
 
 
-def _said(incident: Incident | None) -> tuple[int, bool]:
-    """How much has been said of it, to be compared."""
+def _mails_sent(incident: Incident | None) -> tuple[int, bool]:
+    """Return how many mails were sent about an incident, to be compared."""
     return (0, False) if incident is None else (incident.mails, not incident.owner_notified)
 
 

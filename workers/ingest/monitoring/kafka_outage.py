@@ -1,8 +1,8 @@
-"""What the statuses of a process' subscriptions say while Kafka does not answer it.
+"""The statuses of a process' subscriptions while Kafka does not answer this process.
 
-after        the status
-the bound    lag unknown (`ingest_kafka_timeout_s`; sooner, the last lag known is shown)
-30 s         unhealthy, `kafka_unavailable`, until Kafka answers
+after                      the status shows
+ingest_kafka_timeout_s     an unknown lag; before that, the last known lag
+30 s                       unhealthy, `kafka_unavailable`, until Kafka answers
 """
 
 from collections.abc import Iterable
@@ -16,32 +16,32 @@ from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 
 UNHEALTHY_AFTER_S = 30.0
-"""Longer than a cluster's restart: each owner gets a mail then. Operators are told after seconds
+"""Longer than a restart of the cluster, because each owner gets a mail then. Operators get theirs after seconds
 (flow/monitoring/system_faults.py)."""
 
 
-def show(
+def update_problem(
     consumers: Iterable[SubscriptionConsumer], reachability: KafkaReachability, now: float, bound_s: float
 ) -> None:
-    """Begin or end the problem of what runs; on the ingest loop's thread."""
-    silent_s = reachability.unreachable_s(now)
+    """Begin or end the problem of the running subscriptions; on the ingest loop's thread."""
+    unreachable_s = reachability.unreachable_s(now)
     for consumer in consumers:
         known = KafkaUnavailable.code in consumer.health.problems
-        consumer.kafka_unreachable = silent_s >= bound_s
-        if silent_s >= UNHEALTHY_AFTER_S and not known:
+        consumer.kafka_unreachable = unreachable_s >= bound_s
+        if unreachable_s >= UNHEALTHY_AFTER_S and not known:
             consumer.begin_problem(KafkaUnavailable.code, reachability.detail, standing=True)
         elif reachability.answered_since is not None and known:
             consumer.end_problem(KafkaUnavailable.code)
 
 
-def status_of(
+def status_before_start(
     subscription: Subscription,
     before: SubscriptionStatus | None,
     reachability: KafkaReachability,
     now: float,
     wall_now: float,
 ) -> SubscriptionStatus | None:
-    """The condition of what cannot be started because Kafka has never answered; None while it stays as it is."""
+    """Return the status of a subscription that waits for Kafka's first answer; None while it does not change."""
     if reachability.unreachable_s(now) < UNHEALTHY_AFTER_S:
         return None
     latest = before or SubscriptionStatus(subscription_id=subscription.id, health=Health.HEALTHY)

@@ -1,4 +1,4 @@
-"""What watches over the rest in each ingest process: who mails alerts, and who looks after the system's parts."""
+"""The monitoring of an ingest process: the relay that sends mails, and the health monitor of the outside systems."""
 
 from collections.abc import Callable, Mapping
 
@@ -22,7 +22,7 @@ from workers.ingest.monitoring.health_monitor import HealthMonitor
 
 
 class Monitor:
-    """Mailing and the system's watch; `more` are checks of this process itself.
+    """Two threads: outbox relay and health monitor; `more_checks` are those of the process itself, by fault code.
 
     Raises UnusableSetting when no mail can be sent with the settings.
     """
@@ -33,8 +33,8 @@ class Monitor:
         edges: Edges,
         *,
         member_id: str,
-        vitals: Callable[[], IngestLoad | None],
-        more: Mapping[str, Check],
+        ingest_load: Callable[[], IngestLoad | None],
+        more_checks: Mapping[str, Check],
     ) -> None:
         self._outbox_relay = OutboxRelay(
             edges.database,
@@ -43,24 +43,24 @@ class Monitor:
             retention_s=settings.activity_retention_s,
             clocks=Clocks(monotonic=clock.monotonic, wall=clock.wall_clock),
         )
-        self._watch = HealthMonitor(
+        self._health_monitor = HealthMonitor(
             edges.database,
-            HealthChecks({**_checks(edges, self._outbox_relay), **more}),
+            HealthChecks({**_checks(edges, self._outbox_relay), **more_checks}),
             self._outbox_relay,
             member_id=member_id,
             operators=settings.operator_emails,
-            vitals=vitals,
+            ingest_load=ingest_load,
             wall_clock=clock.wall_clock,
         )
 
     def start(self) -> None:
         """Start both threads."""
         self._outbox_relay.start()
-        self._watch.start()
+        self._health_monitor.start()
 
     def stop(self, budget_s: float) -> None:
-        """End both, each within the budget: the watch first, it has mails sent."""
-        self._watch.stop(budget_s)
+        """End both, each within the budget: first the health monitor, which uses the relay."""
+        self._health_monitor.stop(budget_s)
         self._outbox_relay.stop(budget_s)
 
 

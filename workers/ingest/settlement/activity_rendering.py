@@ -1,4 +1,4 @@
-"""Renders calls for the activity log: masked, parsed and readable; off the ingest loop's thread."""
+"""Renders calls as rows of the activity log: masked, parsed and readable; not on the ingest loop's thread."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,8 +9,8 @@ from webhookd.flow.status.activity_rollup import CallRollup
 from webhookd.flow.subscription import Subscription
 
 
-def activity_rows(subscription: Subscription, calls: Sequence[CallRollup]) -> Callable[[], list[Activity]]:
-    """What renders the rows, when somebody has the time."""
+def row_renderer(subscription: Subscription, calls: Sequence[CallRollup]) -> Callable[[], list[Activity]]:
+    """Return a function that renders the rows; the database writer calls it on its thread."""
     return lambda: [_row(subscription, call) for call in calls]
 
 
@@ -37,5 +37,5 @@ def _row(subscription: Subscription, call: CallRollup) -> Activity:
 
 
 def _readable(body: bytes) -> str:
-    """As text; what is not text, or what a database takes for the end of one, is replaced."""
+    """Return the body as text; invalid UTF-8 and NUL, which a database does not store, are replaced."""
     return body.decode(errors="replace").replace("\0", "\ufffd")

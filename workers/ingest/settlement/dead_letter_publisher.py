@@ -1,8 +1,8 @@
-"""Copies dead letters to the Kafka topics that subscriptions name for them, off every other thread.
+"""Copies dead letters to the Kafka topics that subscriptions name for them, on a thread of its own.
 
-A lane waits for the first attempt to copy its dead letters, and for no other: their rows are in the database by then. A
-copy that failed is tried again in the background, within the bounds of flow/settlement/dead_letter_copies.py. Copies
-that wait are in memory only: those of a process that dies are not made, and their rows are what is left.
+The rows of these dead letters are already in the database. A lane waits only for the first attempt to copy its dead
+letters. A failed copy is tried again, within the bounds of flow/settlement/dead_letter_copies.py. Waiting copies are in
+memory only: they are lost with the process, the rows stay.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +15,16 @@ from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 from webhookd.flow.settlement.dead_letter_copies import DeadLetterCopies, DeadLetterCopy
 
 WRITE_S = 6.0
-"""Above the producer's own time-out: what it gave up on is not in the topic later."""
+"""Longer than the producer's own timeout: a record that it gave up does not get into the topic later."""
 
 _log = logs.get(__name__)
 
 
 class Appends(Protocol):
-    """What writes to the topics."""
+    """Writes to the topics."""
 
     def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
-        """Write and wait for the brokers; returns what the topic did not take."""
+        """Write and wait for the brokers; return the dead letters that the topic did not accept. Blocks."""
 
 
 class DeadLetterPublisher:
@@ -38,29 +38,29 @@ class DeadLetterPublisher:
         self._stopping = False
         self.given_up = 0
         """Records whose copies were given up since the start."""
-        self._thread = Thread(target=self._run, name="graveyard", daemon=True)
+        self._thread = Thread(target=self._run, name="dead-letter-publisher", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Write what is due, once, and end; blocks for at most `budget_s`."""
+        """Write the copies that are due once and end the thread; blocks for at most `budget_s`."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self._thread.join(budget_s)
 
     def append(self, topic: str, dead_letters: Sequence[DeadLetter], tried: Callable[[], None]) -> None:
-        """Copy these to a topic; `tried` runs after the first attempt, or at once while copies to the topic fail."""
+        """Copy dead letters to a topic; `tried` runs after the first attempt, or at once while copies to it fail."""
         of = dead_letters[0].subscription_id
         with self._changed:
             failing = self._copies.failing(topic)
-            heard = None if failing else tried
+            waiting = None if failing else tried
             now = self._monotonic()
             self._copies.add(
                 DeadLetterCopy(
-                    topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, on_first_attempt=heard
+                    topic=topic, subscription_id=of, dead_letters=dead_letters, since=now, on_first_attempt=waiting
                 )
             )
             self._changed.notify()
@@ -68,7 +68,7 @@ class DeadLetterPublisher:
             tried()
 
     def failure_of(self, topic: str, subscription_id: str) -> str | None:
-        """Why the subscription's copies to the topic fail; empty while they succeed, None before the first one."""
+        """Return why the subscription's copies to the topic fail; empty while they succeed, None before the first."""
         with self._changed:
             return self._copies.problem(topic, subscription_id, self._monotonic())
 
@@ -87,22 +87,22 @@ class DeadLetterPublisher:
 
     def _try(self, copy: DeadLetterCopy) -> None:
         try:
-            uncopied = self._topics.append(copy.topic, copy.dead_letters, WRITE_S)
-        except Exception:  # noqa: BLE001 - the top of the thread: one copy that cannot be made is not the others' end
+            failed = self._topics.append(copy.topic, copy.dead_letters, WRITE_S)
+        except Exception:  # noqa: BLE001 - the top of the thread: an error of one copy must not end it
             _log.exception("dead_letters_failed", topic=copy.topic, count=len(copy.dead_letters))
-            uncopied = [FailedCopy(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
+            failed = [FailedCopy(dead_letter, CopyFailure.NO_ANSWER) for dead_letter in copy.dead_letters]
         with self._changed:
-            self._copies.attempted(copy, uncopied, self._monotonic())
-            heard = [copy.on_first_attempt] if copy.on_first_attempt is not None else []
+            self._copies.attempted(copy, failed, self._monotonic())
+            waiting = [copy.on_first_attempt] if copy.on_first_attempt is not None else []
             copy.on_first_attempt = None
-            if uncopied:  # those who wait for other copies to this topic would wait for a pause
-                heard += self._copies.take_callbacks(copy.topic)
+            if failed:  # the topic is paused now: no lane may wait for its other copies
+                waiting += self._copies.take_callbacks(copy.topic)
             given_up = self._copies.give_up(self._monotonic())
-        for tell in heard:
-            tell()
-        self._say(given_up)
+        for tried in waiting:
+            tried()
+        self._log_given_up(given_up)
 
-    def _say(self, given_up: Sequence[DeadLetterCopy]) -> None:
+    def _log_given_up(self, given_up: Sequence[DeadLetterCopy]) -> None:
         for copy in given_up:
             self.given_up += len(copy.dead_letters)
             _log.error(

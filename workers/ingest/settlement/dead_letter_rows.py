@@ -1,10 +1,10 @@
-"""The dead letters that wait for their rows in the database, and how many rows each subscription may have.
+"""Dead letters that wait for their rows in the database, and how many rows each subscription may have.
 
     the subscription's rows     its dead letters
     fewer than the limit        are written, at most up to the limit
-    as many as the limit        wait here until rows were deleted: as many as wait, or a tenth of the limit
+    as many as the limit        wait until rows were deleted: as many as wait, or a tenth of the limit
 
-The rows are counted when a subscription's first dead letter is written, and again when there seems to be no room.
+The rows are counted when a subscription's first dead letter is written, and again when no row seems to be free.
 """
 
 from collections import deque
@@ -17,12 +17,10 @@ from webhookd.clock import Monotonic
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.store import dead_letters
 from webhookd.store.database import Database
+from workers.ingest.settlement.write_attempts import TryWrite
 
 COUNT_AGAIN_S = 5.0
-"""How often the rows of a subscription without room are counted."""
-
-Accepts = Callable[..., bool]
-"""Runs a write and returns whether the database took it. Raises StoreUnavailable."""
+"""How often the rows of a subscription at its limit are counted."""
 
 
 @dataclass(slots=True)
@@ -33,8 +31,8 @@ class _Entry:
 
 
 @dataclass(slots=True)
-class _Room:
-    free: int
+class _FreeRows:
+    count: int
     counted_at: float
 
 
@@ -49,70 +47,75 @@ class _Blocked:
 
 
 class DeadLetterRows:
-    """`write` is for one thread, every other method for any; `told` hears how much room a subscription has."""
+    """`write` is for one thread, every other method for any.
+
+    `on_free_rows` is called on the writing thread with a subscription's id and its number of free rows.
+    """
 
     def __init__(self, database: Database, limit: int, monotonic: Monotonic) -> None:
         self.limit = limit
-        self.told: Callable[[str, int], None] = lambda _id, _free: None
+        self.on_free_rows: Callable[[str, int], None] = lambda _id, _free: None
         self._database = database
         self._monotonic = monotonic
         self._lock = Lock()
         self._ready: deque[_Entry] = deque()
         self._blocked: dict[str, _Blocked] = {}
-        self._asked: set[str] = set()
-        self._rooms: dict[str, _Room] = {}
+        self._requested: set[str] = set()
+        self._free_rows: dict[str, _FreeRows] = {}
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to write, or to tell."""
-        return bool(self._ready or self._asked)
+        """Whether there is something to write or to count."""
+        return bool(self._ready or self._requested)
 
     @property
     def blocked(self) -> bool:
-        """Whether a subscription has no room."""
+        """Whether a subscription has no free row."""
         return bool(self._blocked)
 
     def add(self, dead_letters: list[DeadLetter], committed: Callable[[], None]) -> None:
-        """Write these, all of one subscription; `committed` is called on the writing thread once all have rows."""
+        """Let dead letters of one subscription wait; `committed` is called on the writing thread once all have rows."""
         entry = _Entry(dead_letters[0].subscription_id, list(dead_letters), committed)
         with self._lock:
             blocked = self._blocked.get(entry.subscription_id)
             (self._ready if blocked is None else blocked.entries).append(entry)
 
     def request_free_rows(self, subscription_id: str) -> None:
-        """Count its rows, and tell."""
+        """Count the subscription's rows and call `on_free_rows`."""
         with self._lock:
-            self._asked.add(subscription_id)
+            self._requested.add(subscription_id)
 
     def forget(self, subscription_id: str) -> None:
-        """It is not run any more: what waits for room will be read again by who runs it next."""
+        """The subscription stops here: drop what waits for free rows; whoever runs it next reads it again."""
         with self._lock:
             self._blocked.pop(subscription_id, None)
-            self._asked.discard(subscription_id)
-            self._rooms.pop(subscription_id, None)  # another process may write rows until it is run here again
+            self._requested.discard(subscription_id)
+            self._free_rows.pop(subscription_id, None)  # another process may write rows before it runs here again
 
-    def write(self, accepts: Accepts) -> bool:
-        """Write what there is room for; returns whether the database took all of it."""
-        taken = True
-        self._look_for_room()
+    def write(self, try_write: TryWrite) -> bool:
+        """Write as many as there are free rows for; return whether the database accepted all of it."""
+        accepted = True
+        self._count_due()
         for _ in range(len(self._ready)):
             with self._lock:
                 entry = self._ready.popleft()
             try:
-                written = accepts(partial(self._append, entry), rows="dead_letters", subscription=entry.subscription_id)
+                written = try_write(
+                    partial(self._append, entry), rows="dead_letters", subscription=entry.subscription_id
+                )
             except BaseException:
                 with self._lock:
                     self._ready.appendleft(entry)
                 raise
-            taken &= written
-            self._go_on(entry, written=written)
-        return taken
+            accepted &= written
+            self._finish(entry, written=written)
+        return accepted
 
-    def _go_on(self, entry: _Entry, *, written: bool) -> None:
+    def _finish(self, entry: _Entry, *, written: bool) -> None:
         if written and not entry.dead_letters:
             entry.committed()
             return
-        if not written:  # behind all others
+        if not written:  # tried again after all others
             with self._lock:
                 self._ready.append(entry)
             return
@@ -120,45 +123,45 @@ class DeadLetterRows:
 
     def _block(self, id_: str, *entries: _Entry) -> None:
         with self._lock:
-            news = id_ not in self._blocked
+            new = id_ not in self._blocked
             blocked = self._blocked.setdefault(id_, _Blocked(self._monotonic()))
             blocked.entries.extend(entries)
-        if news:
-            self.told(id_, 0)
+        if new:
+            self.on_free_rows(id_, 0)
 
     def _append(self, entry: _Entry) -> None:
         id_, now, new = entry.subscription_id, self._monotonic(), entry.dead_letters
-        room = self._rooms.get(id_)
+        free = self._free_rows.get(id_)
         with self._database.transaction() as session:
-            if room is None or (room.free < len(new) and now - room.counted_at >= COUNT_AGAIN_S):
-                room = _Room(dead_letters.room(session, id_, self.limit), now)
-            if room.free < len(new):  # what was written before, and is read again, needs no room
+            if free is None or (free.count < len(new) and now - free.counted_at >= COUNT_AGAIN_S):
+                free = _FreeRows(dead_letters.room(session, id_, self.limit), now)
+            if free.count < len(new):  # a dead letter that is read again may have its row already
                 new = dead_letters.unknown(session, new)
-            dead_letters.append(session, new[: room.free])
-        entry.dead_letters = new[room.free :]
-        room.free = max(0, room.free - len(new))
-        self._rooms[id_] = room
+            dead_letters.append(session, new[: free.count])
+        entry.dead_letters = new[free.count :]
+        free.count = max(0, free.count - len(new))
+        self._free_rows[id_] = free
 
-    def _look_for_room(self) -> None:
+    def _count_due(self) -> None:
         now = self._monotonic()
         with self._lock:
-            asked, self._asked = self._asked, set()
+            requested, self._requested = self._requested, set()
             due = {id_ for id_, blocked in self._blocked.items() if now - blocked.counted_at >= COUNT_AGAIN_S}
         try:
-            self._count(asked | due, now)
-        except BaseException:  # who asked waits for an answer, and does not ask again
+            self._count(requested | due, now)
+        except BaseException:  # the caller waits for the answer and does not ask again
             with self._lock:
-                self._asked |= asked
+                self._requested |= requested
             raise
 
     def _count(self, ids: set[str], now: float) -> None:
         for id_ in sorted(ids):
             with self._database.transaction() as session:
                 free = dead_letters.room(session, id_, self.limit)
-            self._rooms[id_] = _Room(free, now)
-            self._judge(id_, free)
+            self._free_rows[id_] = _FreeRows(free, now)
+            self._unblock(id_, free)
 
-    def _judge(self, id_: str, free: int) -> None:
+    def _unblock(self, id_: str, free: int) -> None:
         with self._lock:
             blocked = self._blocked.get(id_)
             wanted = min(blocked.records, self.limit // 10) if blocked is not None else 0
@@ -168,6 +171,6 @@ class DeadLetterRows:
             if blocked is not None and enough:
                 self._ready.extend(self._blocked.pop(id_).entries)
         if enough:
-            self.told(id_, free)
+            self.on_free_rows(id_, free)
         else:
             self._block(id_)

@@ -1,4 +1,4 @@
-"""What has to happen to dead letters before their lane goes on: a row each, and an attempt to copy them to a topic."""
+"""Stores dead letters before their lane continues: each gets a row, then one attempt to copy it to a Kafka topic."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,18 +9,18 @@ from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 
 COPY_S = 1.0
-"""How long a lane waits for the first attempt to copy its dead letters, once their rows are committed: the thread that
-copies may be waiting for another topic."""
+"""How long a lane waits for the first attempt to copy its dead letters, once their rows are committed: the publisher's
+thread may be waiting for another topic."""
 
 
 class Calls(Protocol):
-    """The ingest loop's thread; both methods may be called from any other."""
+    """The ingest loop; both methods may be called from any thread."""
 
     def call(self, action: Callable[[], None]) -> None:
-        """Run it there."""
+        """Run an action on the loop's thread."""
 
     def call_later(self, delay_s: float, action: Callable[[], None]) -> None:
-        """Run it there after a while."""
+        """Run an action on the loop's thread after a delay."""
 
 
 class DeadLetterWriter:
@@ -31,40 +31,40 @@ class DeadLetterWriter:
         writer: DatabaseWriter,
         dead_letter_publisher: DeadLetterPublisher,
         loop: Calls,
-        told: Callable[[str, int, int], None],
+        on_free_rows: Callable[[str, int, int], None],
     ) -> None:
-        """`told` hears on the loop's thread how much room a subscription has, and the limit."""
+        """`on_free_rows` is called on the loop's thread: subscription id, number of free rows, limit."""
         limit = writer.dead_letters.limit
-        writer.dead_letters.told = lambda id_, free: loop.call(lambda: told(id_, free, limit))
+        writer.dead_letters.on_free_rows = lambda id_, free: loop.call(lambda: on_free_rows(id_, free, limit))
         self._writer = writer
         self._dead_letter_publisher = dead_letter_publisher
         self._loop = loop
 
-    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], safe: Callable[[], None]) -> None:
-        """Put records aside; `safe` runs on the loop's thread when their lane may go on."""
+    def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
+        """Store dead letters; `stored` runs on the loop's thread when their lane may continue."""
         topic = subscription.retry.dead_letter_topic
 
-        def stored() -> None:
+        def committed() -> None:
             if not topic:
-                self._loop.call(safe)
+                self._loop.call(stored)
                 return
-            once = _Once(safe)
+            once = _Once(stored)
             self._dead_letter_publisher.append(topic, dead_letters, lambda: self._loop.call(once))
             self._loop.call_later(COPY_S, once)
 
-        self._writer.add_dead_letters(dead_letters, stored)
+        self._writer.add_dead_letters(dead_letters, committed)
 
     def request_free_rows(self, subscription: Subscription) -> None:
-        """Have `told` called with the room that the database has for its dead letters."""
+        """Have `on_free_rows` called for the subscription."""
         self._writer.dead_letters.request_free_rows(subscription.id)
         self._writer.wake()
 
     def forget(self, subscription: Subscription) -> None:
-        """It is not run any more: its dead letters that wait for room are read again by who runs it next."""
+        """The subscription stops here: drop its dead letters that wait for free rows."""
         self._writer.dead_letters.forget(subscription.id)
 
     def copy_failure(self, subscription: Subscription) -> str | None:
-        """Why copies of its dead letters fail; empty while they do not, None where nothing is known since the start."""
+        """Return why copies of its dead letters fail; empty while they succeed, None before the first copy."""
         topic = subscription.retry.dead_letter_topic
         return self._dead_letter_publisher.failure_of(topic, subscription.id) if topic else ""
 

@@ -1,4 +1,4 @@
-"""Reads what workers report, on a thread of its own, and hands it to the ingest loop."""
+"""Reads the reports of workers on a thread of its own and passes them to the ingest loop."""
 
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
@@ -13,21 +13,21 @@ WAIT_S = 0.5
 BACK_OFF_S = 0.5
 
 LATE_S = 1.5
-"""A read that ends so long after the one before it, and all within this time after it, bring reports that had to wait:
-Redis was away, or this process did not run."""
+"""Reports count as late if they are read after a gap of so long between two reads, or within so long after such a gap:
+Redis was down, or this process did not run."""
 
 _log = logs.get(__name__)
 
 
 class Reports(Protocol):
-    """Where the reports are."""
+    """The reports that workers send to this process."""
 
     def read_reports(self, reply: str, after: str, wait_s: float) -> tuple[list[Report], str]:
-        """Those after `after`, and the place of the last. Raises QueueUnavailable."""
+        """Return the reports after `after`, and the position of the last. Blocks; raises QueueUnavailable."""
 
 
 class ReportReader:
-    """`reported` hears of reports, and whether they are late, on the reader's thread."""
+    """One thread; it calls `reported` with reports and whether they are late."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ReportReader:
         self._thread = Thread(target=self._run, name="reports", daemon=True)
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
@@ -59,7 +59,7 @@ class ReportReader:
         self._thread.join(WAIT_S + budget_s)
 
     def read(self) -> None:
-        """Read once and hand on what there is. Raises QueueUnavailable."""
+        """Read once and pass the reports on. Raises QueueUnavailable."""
         found, self._after = self._reports.read_reports(self._reply, self._after, WAIT_S)
         now, before = self._monotonic(), self._read_at
         self._read_at = now
@@ -76,6 +76,6 @@ class ReportReader:
             except QueueUnavailable as error:
                 _log.warning("reports_unreadable", code=error.code, detail=error.detail)
                 self._stopping.wait(BACK_OFF_S)
-            except Exception:  # noqa: BLE001 - the top of the thread: without reports everything would be sent again
+            except Exception:  # noqa: BLE001 - the top of the thread: without reports all deliveries would be sent again
                 _log.exception("reports_failed")
                 self._stopping.wait(BACK_OFF_S)

@@ -1,0 +1,19 @@
+"""`python -m documentation.reference`: writes every generated page (`make reference`)."""
+
+from pathlib import Path
+
+from documentation.reference.pages import FOLDER, PAGES
+
+
+def main() -> None:
+    """Write each page whose text has changed, and name it."""
+    for name, text in PAGES.items():
+        path = Path(FOLDER, name)
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if before != (after := text()):
+            path.write_text(after, encoding="utf-8")
+            print(f"written: {path.relative_to(FOLDER.parents[1])}")
+
+
+if __name__ == "__main__":
+    main()

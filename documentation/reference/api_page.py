@@ -1,0 +1,170 @@
+"""docs/reference/api.md: every path, and every object of the API, from the OpenAPI document of the application."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from api.application import build
+from documentation.reference.markdown import code, page, table
+from webhookd.settings import Settings
+
+Document = Mapping[str, Any]
+
+INTRODUCTION = """\
+The management API speaks JSON over HTTP. An API process serves the same description as an OpenAPI document at
+`/openapi.json`.
+
+A request body is one JSON document in UTF-8 with `Content-Type: application/json`. A field that is not listed here is
+refused; so is a query parameter that is not listed, on paths that have some.
+
+Every error response has the body [Error](#error-object); its codes are listed in
+[Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400, 404, 405,
+413, 415 and 500 with the meaning that those codes have.
+
+The API has no authentication: bind it to loopback or put it behind something that authenticates."""
+
+
+def document() -> Document:
+    """The OpenAPI document; nothing is connected to."""
+    response = build(Settings.model_construct(redis_url="memory://")).test_client().get("/openapi.json")
+    found: Document = response.get_json()
+    return found
+
+
+def api_page() -> str:
+    """The whole page."""
+    spec = document()
+    return page("API", INTRODUCTION, *_operations(spec), "## Objects", *_objects(spec))
+
+
+def _operations(spec: Document) -> Iterator[str]:
+    for tag in spec["tags"]:
+        yield f"## {tag['name'].replace('_', ' ').capitalize()}"
+        yield tag["description"]
+        for path, item in spec["paths"].items():
+            methods = {method: value for method, value in item.items() if tag["name"] in _tags(value)}
+            for method, operation in methods.items():
+                yield from _operation(f"{method.upper()} {code(path)}", operation, item.get("parameters", []))
+
+
+def _tags(value: Any) -> Iterable[str]:  # noqa: ANN401  # an operation, or the parameters that all of a path share
+    return value["tags"] if isinstance(value, Mapping) else ()
+
+
+def _operation(name: str, operation: Document, shared: Iterable[Document]) -> Iterator[str]:
+    yield f"### {name}"
+    yield operation["summary"]
+    if "description" in operation:
+        yield operation["description"]
+    parameters = [*shared, *operation.get("parameters", [])]
+    if parameters:
+        yield table(["Parameter", "In", "Type", "What it is"], map(_parameter, parameters))
+    if "requestBody" in operation:
+        yield f"Request body: {_kind(operation['requestBody']['content']['application/json']['schema'])}."
+    responses = sorted((status, item) for status, item in operation["responses"].items() if status != "default")
+    yield table(["Status", "Body", "Meaning"], [_response(status, item) for status, item in responses])
+
+
+def _parameter(parameter: Document) -> list[str]:
+    kind = f"{_kind(parameter['schema'])}{_bounds(parameter['schema'], required=parameter.get('required', False))}"
+    return [code(parameter["name"]), parameter["in"], kind, parameter["description"]]
+
+
+def _response(status: str, response: Document) -> list[str]:
+    success = status.startswith("2")
+    content = response.get("content", {}).get("application/json", {}).get("schema")
+    body = _kind(content) if content else "none" if success else _link("Error")
+    said = response.get("description") or HTTPStatus(int(status)).phrase
+    meaning = "A parameter or a field is wrong." if "$ref" in response else said
+    headers = [f"Header `{name}`: {header['description']}" for name, header in response.get("headers", {}).items()]
+    return [status, body, " ".join([f"{meaning.rstrip('.')}.", *headers])]
+
+
+def _objects(spec: Document) -> Iterator[str]:
+    schemas = spec["components"]["schemas"]
+    for name in sorted(_used(spec)):
+        yield f"### {name} object"
+        yield schemas[name]["description"]
+        owner = schemas[name]
+        rows = [_field(field, value, owner, schemas) for field, value in owner["properties"].items()]
+        yield table(["Field", "Type", "What it is"], rows)
+
+
+def _field(name: str, field: Document, owner: Document, schemas: Document) -> list[str]:
+    kind = f"{_kind(field)}{_bounds(field, required=name in owner.get('required', ()))}"
+    return [code(name), kind, described(field, schemas)]
+
+
+def described(field: Document, schemas: Document) -> str:
+    """What a field says of itself, or the object that it holds."""
+    return str(field.get("description") or "".join(schemas[name]["description"] for name in _names([field])))
+
+
+def _kind(schema: Document) -> str:
+    """The type of a value, with a link to the object that it is."""
+    if names := [] if schema.get("type") == "array" else list(_names([schema])):
+        return _link(names[0])
+    match schema:
+        case {"type": "array", "items": items}:
+            return f"list of {_kind(items)}"
+        case {"type": "object", "additionalProperties": values}:
+            return f"object: {_kind(values)} by name"
+        case {"enum": values}:
+            return " or ".join(code(value) for value in values if value)
+        case {"type": kind, "format": detail}:
+            return f"{kind} ({detail})"
+        case {"type": kind}:
+            return str(kind)
+        case _:
+            return "any"
+
+
+def _bounds(schema: Document, *, required: bool) -> str:
+    """What a value has to be like, and what it is when it is left out."""
+    default = schema.get("default")
+    notes = [
+        "required" if required else "",
+        _between(schema, "minimum", "maximum", ""),
+        _between(schema, "minLength", "maxLength", " characters"),
+        _between(schema, "minItems", "maxItems", " entries"),
+        "may be null" if schema.get("nullable") or _null_allowed(schema) else "",
+        "never sent in a request" if schema.get("readOnly") else "",
+        f"default {code(str(default))}" if isinstance(default, (int, str)) and default != "" else "",
+    ]
+    return "".join(f"; {note}" for note in notes if note)
+
+
+def _between(schema: Document, least: str, most: str, unit: str) -> str:
+    if least in schema and most in schema:
+        return f"{schema[least]} to {schema[most]}{unit}"
+    return f"at most {schema[most]}{unit}" if most in schema else ""
+
+
+def _null_allowed(schema: Document) -> bool:
+    return any(choice.get("nullable") for choice in schema.get("anyOf", ()))
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name.lower()}-object)"
+
+
+def _names(values: Iterable[Any]) -> Iterator[str]:
+    """The objects that these parts of the document refer to."""
+    for value in values:
+        if isinstance(value, Mapping):
+            reference = str(value.get("$ref", ""))
+            if reference.startswith("#/components/schemas/"):
+                yield reference.rpartition("/")[2]
+            yield from _names(value.values())
+        elif isinstance(value, list):
+            yield from _names(value)
+
+
+def _used(spec: Document) -> set[str]:
+    """The objects that a path refers to, directly or through others."""
+    schemas = spec["components"]["schemas"]
+    found, waiting = set[str](), {"Error", *_names([spec["paths"]])}
+    while waiting:
+        found |= waiting
+        waiting = set(_names(schemas[name] for name in waiting)) - found
+    return found

@@ -1,0 +1,163 @@
+"""docs/reference/codes.md: failure codes of requests, error codes of the API, causes of dead letters.
+
+Meanings that the code holds are taken from there; the others stand here, where tests/closure compares them with the
+code: none may be missing, and none may be left over.
+"""
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+
+from api.extensions.error_responses import STATUS, NotJson, NotJsonType, TooLarge
+from documentation.reference.markdown import code, page, table
+from webhookd.errors import (
+    ClusterMismatch,
+    Conflict,
+    FilterFailed,
+    FilterTooCostly,
+    GroupDenied,
+    InvalidInput,
+    KafkaUnavailable,
+    MailRefused,
+    NotFound,
+    StoreUnavailable,
+    TopicDenied,
+    UnusableSetting,
+    UnusableSubscription,
+    WebhookdError,
+)
+from webhookd.flow.alerting.failure_advice import TO_DO
+from webhookd.flow.attempt.exchange_result import FailureCode, Response
+from webhookd.flow.attempt.judge import Refusal, Refused, judge
+from webhookd.flow.filters import decoding
+from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
+from webhookd.flow.status.reason_codes import EXCHANGE_CODES, HTTP
+from webhookd.flow.subscription import Retry
+
+INTRODUCTION = """\
+Each code is one short word. The same word stands in the log, in the status of a subscription, in dead letters and in
+responses of the API. The reasons of a subscription and the faults of the system are listed in
+[Statuses](statuses.md)."""
+
+REQUESTS = """\
+Why a request to an endpoint failed. Every status other than 2xx is a failure, and its code is the status: `http_429`.
+Where the table has a class (`http_4xx`) it means the statuses of that class that have no row of their own. *Sent again*
+means: as long as the subscription's `max_retries` allow. When no attempt is left, and after *not sent again*,
+`on_exhausted` decides what happens to the batch."""
+
+ERRORS = """\
+The field `code` of an [Error](api.md#error-object). Responses with 503 have the header `Retry-After`."""
+
+CAUSES = """\
+The field `cause` of a [dead letter](api.md#deadletter-object). A batch without an attempt left has the failure code of
+its last attempt, for instance `timeout` or `http_422` ([above](#failure-codes-of-a-request)). The other causes:"""
+
+ONLY_LOGGED = """\
+The field `code` of a log line has one of the codes above, the code of a fault of the system, the name of its own event,
+or one of these:"""
+
+SENT_AGAIN = "Sent again"
+NOT_SENT_AGAIN = "Not sent again"
+WHAT_FOLLOWS: Mapping[str, str] = {
+    FailureCode.SHUTDOWN: f"{SENT_AGAIN}; does not count as an attempt",
+    "http_410": f"{NOT_SENT_AGAIN}; the subscription is switched off",
+    "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are",
+}
+"""Where more is to be said than whether the request is sent again."""
+
+SHUTDOWN = (
+    "webhookd ended the request because the process stopped, or because the delivery is out of date. It shows only in "
+    "the log at debug.",
+    "Nothing.",
+)
+OTHER_STATUS = {"http_1xx": 199, "http_other": 600}
+
+API_ERRORS: Mapping[type[WebhookdError], str] = {
+    NotJson: "The request body is not JSON in UTF-8; the message says where.",
+    NotFound: "There is no such subscription; or no such path.",
+    Conflict: "Another request changed the subscription at the same moment. Read it again.",
+    UnusableSubscription: "The stored configuration of the subscription cannot be used. A PUT replaces it.",
+    TooLarge: "The request body is larger than `WEBHOOKD_API_BODY_BYTES`.",
+    NotJsonType: "The request body was not sent as `application/json` in UTF-8 without compression.",
+    InvalidInput: "A field or a parameter is wrong; `errors` names each with the reason.",
+    TopicDenied: "Kafka does not authorise webhookd to use a topic; `errors` names the field.",
+    KafkaUnavailable: "The Kafka brokers did not respond in time.",
+    GroupDenied: "Kafka does not authorise webhookd to use the subscription's consumer group.",
+    ClusterMismatch: "The brokers belong to another Kafka cluster than the one this database is about.",
+    StoreUnavailable: "The database did not respond in time.",
+}
+"""Errors that an answer can carry."""
+
+HTTP_ERRORS: Mapping[str, tuple[str, str]] = {
+    "bad_request": ("400", "The request is not HTTP that can be understood."),
+    "method_not_allowed": ("405", "The path exists, but not with this method; the header `Allow` lists its methods."),
+    "too_slow": ("408", "The request did not arrive in time."),
+    "internal": ("500", "webhookd failed in a way that it did not foresee. The cause is in its log."),
+    "error": ("any other", "Any other error of HTTP; `status` and `message` say which."),
+}
+"""Codes of errors that are no WebhookdError; `not_found` is above."""
+
+LOG_ERRORS: Mapping[str, str] = {
+    MailRefused.code: "A mail cannot be written, or the mail server refused an address for good.",
+    UnusableSetting.code: "A setting cannot be used. The message names it, and the process does not start.",
+}
+"""Codes of errors that neither the API nor a status shows."""
+
+RECORD_CAUSES: Mapping[str, str] = {
+    decoding.NOT_JSON: "The record's value is not JSON.",
+    decoding.NOT_UTF8: "The record's value is not UTF-8.",
+    decoding.TOO_DEEP: "The record's value is nested too deeply to be read.",
+    decoding.NUMBER_TOO_LONG: f"The record's value has an integer of more than {decoding.NUMBER_DIGITS} digits.",
+    "unreadable": "The record cannot be read in another way: a header's name is not UTF-8, for instance.",
+    FilterFailed.code: "A filter raised an error on the record's types, and no other filter rejected the record.",
+    FilterTooCostly.code: "A filter took more steps, or built larger values, than the record's size allows.",
+    WORKER_LOST: "Three workers in a row ended while they sent the batch.",
+}
+
+
+def codes_page() -> str:
+    """The whole page."""
+    return page(
+        "Codes",
+        INTRODUCTION,
+        "## Failure codes of a request",
+        REQUESTS,
+        table(["Code", "Meaning, and what happens to the batch", "What to do"], _failures()),
+        "## Error codes of the API",
+        ERRORS,
+        table(["Code", "HTTP status", "Meaning"], sorted(_errors(), key=lambda row: row[1])),
+        "## Causes of dead letters",
+        CAUSES,
+        table(["Code", "Meaning"], ([code(cause), meaning] for cause, meaning in RECORD_CAUSES.items())),
+        "## Codes that only the log shows",
+        ONLY_LOGGED,
+        table(["Code", "Meaning"], ([code(name), meaning] for name, meaning in LOG_ERRORS.items())),
+    )
+
+
+def _failures() -> Iterator[list[str]]:
+    for name, meaning in EXCHANGE_CODES.items():
+        yield [code(name), f"{meaning} *{WHAT_FOLLOWS.get(name) or _what_follows(name)}.*", TO_DO[name]]
+    meaning, to_do = SHUTDOWN
+    yield [code(FailureCode.SHUTDOWN), f"{meaning} *{WHAT_FOLLOWS[FailureCode.SHUTDOWN]}.*", to_do]
+
+
+def _what_follows(name: str) -> str:
+    """What `judge` decides about this failure."""
+    if not name.startswith(HTTP):
+        return SENT_AGAIN
+    status = OTHER_STATUS.get(name) or int(name.removeprefix(HTTP).replace("x", "0"))
+    outcome = Response(status=status, head=b"", body=b"", elapsed_s=0.0)
+    verdict = judge(outcome, Retry(max_retries=1), failures=0, probe=False, chance=0.5, wall_now=0.0)
+    return NOT_SENT_AGAIN if isinstance(verdict, Refused) and verdict.why is not Refusal.EXHAUSTED else SENT_AGAIN
+
+
+def _errors() -> Iterator[list[str]]:
+    for kind, meaning in API_ERRORS.items():
+        yield [code(kind.code), str(status_of(kind).value), meaning]
+    for name, (status, meaning) in HTTP_ERRORS.items():
+        yield [code(name), status, meaning]
+
+
+def status_of(kind: type[WebhookdError]) -> HTTPStatus:
+    """The HTTP status that an error is answered with."""
+    return next(status for base, status in STATUS if issubclass(kind, base))

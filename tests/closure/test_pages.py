@@ -1,0 +1,69 @@
+"""What README.md and docs/ promise about themselves: blocks say what they are, links lead to files.
+
+Oracles: the pages' own text, the Makefile's targets, the files of the checkout. What the blocks do is seen in
+tests/acceptance/test_readme_blocks.py.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.harness.pages import OTHER_TESTS, PAGES, ROOT, blocks, pages, run_elsewhere
+
+README = ROOT / "README.md"
+README_LINES = 150
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
+FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
+
+every_page = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def links_of(page: Path) -> list[str]:
+    """The links to files of this repository, without their anchors."""
+    found = [one or other for one, other in LINK.findall(FENCED.sub("", page.read_text(encoding="utf-8")))]
+    return [link.partition("#")[0] for link in found if "://" not in link and not link.startswith(("#", "mailto:"))]
+
+
+def test_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+@every_page
+def test_block_says_what_it_is(page: Path) -> None:
+    assert [block.place for block in blocks(page) if not block.info] == []
+
+
+@every_page
+def test_link_leads_to_a_file(page: Path) -> None:
+    assert [link for link in links_of(page) if not (page.parent / link).exists()] == []
+
+
+def test_blocks_left_to_other_tests_are_those_listed() -> None:
+    bash = [block for page in pages() for block in blocks(page) if block.info == "bash"]
+    assert README in PAGES
+    excused = [line for block in bash if run_elsewhere(block) for line in block.text.splitlines()]
+    assert {command for command in OTHER_TESTS if any(line.startswith(command) for line in excused)} == set(OTHER_TESTS)
+
+
+def test_make_knows_what_pages_ask_it_for() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    asked = {
+        name
+        for page in pages()
+        for block in blocks(page)
+        for name in re.findall(r"^(?:\$ )?make ([a-z-]+)", block.text, flags=re.MULTILINE)
+    }
+    assert asked
+    assert asked - targets == set()
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_picture_loads_nothing_from_elsewhere(picture: Path) -> None:
+    assert set(re.findall(r"https?://[^\"')\s]+", picture.read_text())) == {"http://www.w3.org/2000/svg"}
+
+
+def test_readme_shows_the_pictures_that_are_drawn() -> None:
+    assert PICTURES
+    assert {f"docs/pictures/{picture.name}" for picture in PICTURES} <= set(links_of(README))
