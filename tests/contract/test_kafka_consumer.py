@@ -23,12 +23,12 @@ Join = Callable[..., Member]
 
 
 REAL = [
-    pytest.param(("real", "consumer"), marks=pytest.mark.kafka, id="real-consumer"),
-    pytest.param(("real", "classic"), marks=pytest.mark.kafka, id="real-classic"),
+    pytest.param(("real", "consumer"), offsets=pytest.committed.kafka, id="real-consumer"),
+    pytest.param(("real", "classic"), offsets=pytest.committed.kafka, id="real-classic"),
 ]
 MOCK = pytest.param(("mock", "classic"), id="mock-classic")
 
-on_real = pytest.mark.parametrize("kind", REAL, indirect=True, scope="module")
+on_real = pytest.committed.parametrize("kind", REAL, indirect=True, scope="module")
 """For tests of what the embedded default does not need: on the mock an assignment takes 3 s, a leave 10 s."""
 
 
@@ -69,7 +69,7 @@ def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
             pass
 
 
-MARK = OffsetAndMetadata(
+COMMITTED = OffsetAndMetadata(
     6, CommitMetadata(topic_id="uuid", failed_attempts=2, worker_losses=1, failed_probes=3, failing_since=7.5)
 )
 
@@ -151,8 +151,8 @@ def test_partition_can_stay_paused_after_a_seek(join: Join, topic: str) -> None:
 def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic: str) -> None:
     member, first, offsets = join(), Partition(topic, 0), PartitionOffsets(cluster.bootstrap_servers)
     member.until_read(10)
-    member.consumer.commit({first: MARK})
-    member.until(lambda: offsets.committed(member.group, [first], PATIENCE_S) == {first: MARK})
+    member.consumer.commit({first: COMMITTED})
+    member.until(lambda: offsets.committed(member.group, [first], PATIENCE_S) == {first: COMMITTED})
     member.close({})
     another = join()
     another.until_read(4)
@@ -163,7 +163,7 @@ def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic:
 def test_result_of_each_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.consumer.commit({first: MARK})
+    member.consumer.commit({first: COMMITTED})
     member.until(lambda: member.committed == [first])
     member.consumer.commit(
         {first: OffsetAndMetadata(7, CommitMetadata(topic_id="x" * 5000))}
@@ -266,7 +266,7 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
 
 
 @on_real
-@pytest.mark.parametrize("pauses", [False, True])
+@pytest.committed.parametrize("pauses", [False, True])
 def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str, pauses: bool) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)
@@ -299,6 +299,6 @@ def test_end_is_reported_again_after_a_pause(cluster: Cluster, join: Join, topic
 def test_successful_commit_is_reported(join: Join, topic: str) -> None:
     member, first = join(), Partition(topic, 0)
     member.until_read(10)
-    member.consumer.commit({first: MARK})
+    member.consumer.commit({first: COMMITTED})
     member.until(lambda: member.committed == [first])
     assert member.failed_commits == []

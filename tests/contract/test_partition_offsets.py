@@ -17,7 +17,7 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Parti
 from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.ingest.ports import Offsets
 
-MARK = OffsetAndMetadata(
+COMMITTED = OffsetAndMetadata(
     6, CommitMetadata(topic_id="uuid", failed_attempts=2, worker_losses=1, failed_probes=3, failing_since=7.5)
 )
 
@@ -38,9 +38,9 @@ def real(cluster: Cluster) -> Setting:
     topic = cluster.create(4)
     cluster.produce(topic, 10)
 
-    def commit(group: str, partition: Partition, mark: OffsetAndMetadata) -> None:
+    def commit(group: str, partition: Partition, committed: OffsetAndMetadata) -> None:
         consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": group})
-        place = TopicPartition(partition.topic, partition.number, mark.offset, encode(mark.metadata))
+        place = TopicPartition(partition.topic, partition.number, committed.offset, encode(committed.metadata))
         consumer.commit(offsets=[place], asynchronous=False)
         consumer.close()
 
@@ -52,11 +52,13 @@ def in_memory() -> Setting:
     fake = MemoryPartitionOffsets()
     fake.ranges = {Partition(topic, n): OffsetRange(first=0, end=0 if n else 10) for n in range(4)}
     return Setting(
-        fake, topic, lambda group, partition, mark: fake.commits.setdefault(group, {}).update({partition: mark})
+        fake,
+        topic,
+        lambda group, partition, committed: fake.commits.setdefault(group, {}).update({partition: committed}),
     )
 
 
-@pytest.fixture(params=["memory", "mock", pytest.param("real", marks=pytest.mark.kafka)], scope="module")
+@pytest.fixture(params=["memory", "mock", pytest.param("real", offsets=pytest.committed.kafka)], scope="module")
 def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
     if request.param == "memory":
         yield in_memory()
@@ -86,8 +88,8 @@ def test_partition_that_does_not_exist_delays_no_other(setting: Setting) -> None
 
 def test_committed_offsets_come_with_their_metadata(setting: Setting) -> None:
     group, first, second = f"test-{uuid.uuid4().hex}", setting.partition(0), setting.partition(1)
-    setting.commit(group, first, MARK)
-    assert setting.offsets.committed(group, [first, second], PATIENCE_S) == {first: MARK, second: None}
+    setting.commit(group, first, COMMITTED)
+    assert setting.offsets.committed(group, [first, second], PATIENCE_S) == {first: COMMITTED, second: None}
 
 
 def test_no_partitions_need_no_request(setting: Setting) -> None:
@@ -106,7 +108,7 @@ def test_unreachable_brokers_leave_everything_out() -> None:
         down.committed("test", [somewhere], 0.2)
 
 
-@pytest.mark.kafka
+@pytest.committed.kafka
 def test_partition_that_was_added_is_found() -> None:
     with open_cluster("real") as cluster:
         topic = cluster.create(1)

@@ -109,10 +109,10 @@ class Member:
         if not self._closed:
             self.consumer.close({})
 
-    def close(self, marks: dict[Partition, OffsetAndMetadata]) -> None:
+    def close(self, offsets: dict[Partition, OffsetAndMetadata]) -> None:
         """Leave the group after a last commit."""
         self._closed = True
-        self.consumer.close(marks)
+        self.consumer.close(offsets)
 
     @property
     def offsets(self) -> list[int]:

@@ -29,7 +29,7 @@ class Offsets:
     """A set of offsets per partition, one byte each, so that a long run fits in memory."""
 
     def __init__(self) -> None:
-        self._marks: defaultdict[PartitionKey, bytearray] = defaultdict(bytearray)
+        self._present: defaultdict[PartitionKey, bytearray] = defaultdict(bytearray)
         self._count = 0
 
     def __len__(self) -> int:
@@ -38,27 +38,27 @@ class Offsets:
 
     def add(self, partition: PartitionKey, offset: int) -> bool:
         """Add an offset; returns whether it is new."""
-        marks = self._marks[partition]
-        if offset >= len(marks):
-            marks.extend(bytes(offset + 1024 - len(marks)))
-        if marks[offset]:
+        present = self._present[partition]
+        if offset >= len(present):
+            present.extend(bytes(offset + 1024 - len(present)))
+        if present[offset]:
             return False
-        marks[offset] = 1
+        present[offset] = 1
         self._count += 1
         return True
 
     def ends(self) -> dict[PartitionKey, int]:
         """One past the highest offset of each partition."""
-        return {key: marks.rfind(1) + 1 for key, marks in self._marks.items()}
+        return {key: present.rfind(1) + 1 for key, present in self._present.items()}
 
     def minus(self, other: "Offsets") -> int:
         """How many of these offsets the other set does not have."""
-        return sum(_missing(marks, other._marks.get(key, b"")) for key, marks in self._marks.items())  # noqa: SLF001 - its own class
+        return sum(_missing(present, other._present.get(key, b"")) for key, present in self._present.items())  # noqa: SLF001 - its own class
 
 
-def _missing(marks: Sequence[int], others: Sequence[int]) -> int:
-    shared = sum(1 for mine, theirs in zip(marks, others, strict=False) if mine and not theirs)
-    return shared + sum(marks[len(others) :])
+def _missing(present: Sequence[int], others: Sequence[int]) -> int:
+    shared = sum(1 for mine, theirs in zip(present, others, strict=False) if mine and not theirs)
+    return shared + sum(present[len(others) :])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
