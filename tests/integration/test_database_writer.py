@@ -22,8 +22,8 @@ from webhookd.store import activity as activity_log
 from webhookd.store import dead_letters, migrating, subscription_statuses, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
-from workers.ingest.settlement.activity_rows import MAX_WAITING
 from workers.ingest.settlement.database_writer import DatabaseWriter
+from workers.ingest.settlement.pending_activity import MAX_WAITING
 
 PATIENCE_S = 10.0
 REFUSED = 2**70

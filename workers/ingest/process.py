@@ -39,7 +39,7 @@ from workers.ingest.control.group_upkeep import GroupUpkeep
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
-from workers.ingest.loop_control import LoopControl
+from workers.ingest.loop_commands import LoopCommands
 from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.monitoring.kafka_watch import KafkaWatch
 from workers.ingest.monitoring.loop_watchdog import LoopWatchdog
@@ -89,7 +89,7 @@ class IngestProcess:
         self._watchdog = LoopWatchdog(
             iteration=lambda: self.loop.inbox.iteration, thread_id=lambda: self.loop.thread_id
         )
-        self._control = LoopControl(
+        self._control = LoopCommands(
             self.loop,
             self._writer,
             reachability=lambda: self._kafka.reachability,

@@ -19,12 +19,12 @@ from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.consumer.subscription_health import CONSUMER_FAILED
 from workers.ingest.dispatch.dispatcher import Dispatcher
-from workers.ingest.offline_subscriptions import OfflineSubscriptions, Revision, Waiting
 from workers.ingest.polling_schedule import PollingSchedule
 from workers.ingest.ports import Services
 from workers.ingest.settlement.activity_rendering import row_renderer
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.settlement import Settlement
+from workers.ingest.waiting_subscriptions import Revision, Waiting, WaitingSubscriptions
 
 OpenConsumer = Callable[[Subscription, SubscriptionStatus | None], SubscriptionConsumer]
 """Makes the consumer of a subscription that has this status. Raises UnusableSubscription."""
@@ -62,7 +62,7 @@ class RunningSubscriptions:
         self._never_joined = never_joined
         self._never_joined_ids: set[str] = set()
         self._wanted: dict[str, Subscription] = {}
-        self._offline = OfflineSubscriptions()
+        self._offline = WaitingSubscriptions()
         self._leave_at: float | None = None
         self._topics_changed = False
         self.topics_in_use: frozenset[str] = frozenset()

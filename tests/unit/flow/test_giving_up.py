@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.harness.lanes import FAILED, TIMEOUTS, about, accumulator, fill, in_flight_deliveries, lane_of, offsets_of
+from tests.harness.lanes import (
+    FAILED,
+    TIMEOUTS,
+    about,
+    accumulator,
+    fill,
+    in_flight_deliveries,
+    lane_of,
+    offsets_of,
+)
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator

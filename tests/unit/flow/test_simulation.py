@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.harness.lanes import FAILED, LIMITS, TOPIC, WANTED, Record, accumulator, in_flight_deliveries, offsets_in
+from tests.harness.lanes import (
+    FAILED,
+    LIMITS,
+    TOPIC,
+    WANTED,
+    Record,
+    accumulator,
+    in_flight_deliveries,
+    offsets_in,
+)
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.dead_letter import DeadLetter

@@ -10,9 +10,9 @@ it goes to the queue for retries, so that endpoints that hang delay each other o
 
 from collections.abc import Callable, Sequence
 
-from webhookd.flow.dispatch.active_lanes import ActiveLanes
 from webhookd.flow.dispatch.concurrency_limit import ThreadLoad, WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
+from webhookd.flow.dispatch.recently_dispatched import RecentlyDispatched
 from webhookd.flow.dispatch.round_robin import RoundRobin
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from workers.ingest import loop_limits
@@ -41,7 +41,7 @@ class Dispatcher:
         """While webhookd is offline nothing is published; ready deliveries wait."""
         self._known: dict[str, SubscriptionConsumer] = {}
         self._requested: dict[str, SubscriptionConsumer] = {}
-        self._recent_lanes = ActiveLanes()
+        self._recent_lanes = RecentlyDispatched()
         self._next_at = 0.0
 
     @property

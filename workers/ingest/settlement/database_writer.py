@@ -5,7 +5,7 @@ dead letters   all wait; their lanes are paused            are tried again, afte
 statuses       the latest of each subscription waits       are tried again
 activity       as many as fit wait; the oldest are lost    are dropped and counted
 
-Dead letters also wait while their subscription has as many rows as it may have (dead_letter_rows.py).
+Dead letters also wait while their subscription has as many rows as it may have (pending_dead_letters.py).
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
 from webhookd.store import activity, dead_letters
 from webhookd.store.database import Database
-from workers.ingest.settlement.activity_rows import ActivityRows
-from workers.ingest.settlement.dead_letter_rows import COUNT_AGAIN_S, DeadLetterRows
-from workers.ingest.settlement.status_rows import StatusRows
+from workers.ingest.settlement.pending_activity import PendingActivity
+from workers.ingest.settlement.pending_dead_letters import COUNT_AGAIN_S, PendingDeadLetters
+from workers.ingest.settlement.pending_statuses import PendingStatuses
 from workers.ingest.settlement.write_attempts import WriteAttempts
 
 BACK_OFF_S = 1.0
@@ -50,10 +50,10 @@ class DatabaseWriter:
         self._wall_clock = wall_clock
         self._purged_at = 0.0
         self._changed = Condition()
-        self.dead_letters = DeadLetterRows(database, dead_letter_limit, monotonic)
+        self.dead_letters = PendingDeadLetters(database, dead_letter_limit, monotonic)
         """The dead letters that wait for their rows; whoever adds to them calls `wake`."""
-        self._statuses = StatusRows(database, wall_clock)
-        self._activity = ActivityRows(database)
+        self._statuses = PendingStatuses(database, wall_clock)
+        self._activity = PendingActivity(database)
         self._attempts = WriteAttempts()
         self._stopping = False
         self._thread = Thread(target=self._run, name="database-writer", daemon=True)

@@ -20,7 +20,7 @@ from webhookd.flow.status.subscription_status import Health, SubscriptionStatus,
 from webhookd.flow.subscription import Subscription
 from webhookd.store.subscriptions import Loaded
 from workers.ingest.loop import IngestLoop
-from workers.ingest.monitoring import kafka_outage
+from workers.ingest.monitoring import kafka_outage_statuses
 from workers.ingest.settlement.database_writer import DatabaseWriter
 
 OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
@@ -29,7 +29,7 @@ OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
 _log = logs.get(__name__)
 
 
-class LoopControl:
+class LoopCommands:
     """Public methods may be called from any thread: they return at once and act on the loop's thread.
 
     `reachability` returns how Kafka has answered so far. Kafka counts as lost after `kafka_timeout_s`. `mismatched` is
@@ -100,11 +100,13 @@ class LoopControl:
     def _show_kafka_status(self) -> None:
         self._update_kafka_lost()
         reachability, now = self._reachability(), clock.monotonic()
-        kafka_outage.update_problem(self._loop.consumers.values(), reachability, now, self._kafka_timeout_s)
+        kafka_outage_statuses.update_problem(self._loop.consumers.values(), reachability, now, self._kafka_timeout_s)
         if self._offline_reasons == {UNCONFIRMED}:
             wall_now = clock.wall_clock()
             self._loop.subscriptions.revise_offline(
-                lambda item, before: kafka_outage.status_before_start(item, before, reachability, now, wall_now)
+                lambda item, before: kafka_outage_statuses.status_before_start(
+                    item, before, reachability, now, wall_now
+                )
             )
 
     def _update_kafka_lost(self) -> None:

@@ -46,7 +46,7 @@ class _Blocked:
         return sum(len(entry.dead_letters) for entry in self.entries)
 
 
-class DeadLetterRows:
+class PendingDeadLetters:
     """`write` is for one thread, every other method for any.
 
     `on_free_rows` is called on the writing thread with a subscription's id and its number of free rows.

@@ -23,7 +23,7 @@ from workers.ingest.settlement.write_attempts import TryWrite
 _log = logs.get(__name__)
 
 
-class StatusRows:
+class PendingStatuses:
     """`write` is for one thread, every other method for any."""
 
     def __init__(self, database: Database, wall_clock: WallClock) -> None:

@@ -23,7 +23,7 @@ Addition = Callable[[], list[Activity]]
 _log = logs.get(__name__)
 
 
-class ActivityRows:
+class PendingActivity:
     """`write` and `log_dropped` are for one thread, every other method for any."""
 
     def __init__(self, database: Database) -> None:

@@ -12,7 +12,7 @@ from webhookd.errors import StoreUnavailable
 from webhookd.store import dead_letters, migrating
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
-from workers.ingest.settlement.dead_letter_rows import COUNT_AGAIN_S, DeadLetterRows
+from workers.ingest.settlement.pending_dead_letters import COUNT_AGAIN_S, PendingDeadLetters
 
 LIMIT = 20
 
@@ -23,7 +23,7 @@ class Scene:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.now = 100.0
-        self.rows = DeadLetterRows(database, LIMIT, lambda: self.now)
+        self.rows = PendingDeadLetters(database, LIMIT, lambda: self.now)
         self.free_rows: list[tuple[str, int]] = []
         self.committed: list[int] = []
         self.rows.on_free_rows = lambda id_, free: self.free_rows.append((id_, free))

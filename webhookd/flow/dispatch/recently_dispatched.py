@@ -10,7 +10,7 @@ from collections.abc import Iterable
 MAX_PER_SUBSCRIPTION = 16
 
 
-class ActiveLanes:
+class RecentlyDispatched:
     """Owned by one thread."""
 
     def __init__(self) -> None:

@@ -10,8 +10,8 @@ from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
-from workers.ingest.monitoring import kafka_outage
-from workers.ingest.monitoring.kafka_outage import UNHEALTHY_AFTER_S
+from workers.ingest.monitoring import kafka_outage_statuses
+from workers.ingest.monitoring.kafka_outage_statuses import UNHEALTHY_AFTER_S
 
 BOUND_S = 15.0
 LOST = KafkaReachability().answered(0.0).failed(100.0, "timed out")
@@ -19,7 +19,7 @@ LOST = KafkaReachability().answered(0.0).failed(100.0, "timed out")
 
 def shown(scene: Scene, reachability: KafkaReachability, now: float) -> SubscriptionStatus:
     scene.services.now = now
-    kafka_outage.update_problem([scene.consumer], reachability, now, BOUND_S)
+    kafka_outage_statuses.update_problem([scene.consumer], reachability, now, BOUND_S)
     scene.consumer.check()
     return scene.consumer.status()
 
@@ -80,12 +80,12 @@ def test_stored_problem_ends_when_kafka_answers() -> None:
 
 def test_subscription_never_started_gets_one_status() -> None:
     never, now = KafkaReachability().failed(100.0, "refused"), 100.0 + UNHEALTHY_AFTER_S
-    assert kafka_outage.status_before_start(subscription(), None, never, now - 1, 5.0) is None
-    found = kafka_outage.status_before_start(subscription(), None, never, now, 5.0)
+    assert kafka_outage_statuses.status_before_start(subscription(), None, never, now - 1, 5.0) is None
+    found = kafka_outage_statuses.status_before_start(subscription(), None, never, now, 5.0)
     assert found is not None
     assert (found.health, found.reason, found.lag, found.since) == (Health.UNHEALTHY, "kafka_unavailable", None, 5.0)
     assert found.problems == (Problem(code="kafka_unavailable", detail="refused", since=5.0, standing=True),)
-    assert kafka_outage.status_before_start(subscription(), found, never, now + 1, 6.0) is None
+    assert kafka_outage_statuses.status_before_start(subscription(), found, never, now + 1, 6.0) is None
 
 
 def test_subscription_unhealthy_before_keeps_its_time() -> None:
@@ -93,7 +93,7 @@ def test_subscription_unhealthy_before_keeps_its_time() -> None:
         subscription_id=subscription().id, health=Health.UNHEALTHY, reason="http_500", since=1.0
     )
     delivery = Problem(code="http_500", since=1.0)
-    found = kafka_outage.status_before_start(
+    found = kafka_outage_statuses.status_before_start(
         subscription(), replace(before, problems=(delivery,)), KafkaReachability().failed(0.0, ""), 99.0, 5.0
     )
     assert found is not None

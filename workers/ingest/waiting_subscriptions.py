@@ -12,7 +12,7 @@ Revision = Callable[[Subscription, SubscriptionStatus | None], SubscriptionStatu
 """Returns the new status of a waiting subscription, None to keep the one it has."""
 
 
-class OfflineSubscriptions:
+class WaitingSubscriptions:
     """Owned by the ingest loop's thread."""
 
     def __init__(self) -> None:
