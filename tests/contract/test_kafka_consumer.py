@@ -23,12 +23,12 @@ Join = Callable[..., Member]
 
 
 REAL = [
-    pytest.param(("real", "consumer"), offsets=pytest.committed.kafka, id="real-consumer"),
-    pytest.param(("real", "classic"), offsets=pytest.committed.kafka, id="real-classic"),
+    pytest.param(("real", "consumer"), marks=pytest.mark.kafka, id="real-consumer"),
+    pytest.param(("real", "classic"), marks=pytest.mark.kafka, id="real-classic"),
 ]
 MOCK = pytest.param(("mock", "classic"), id="mock-classic")
 
-on_real = pytest.committed.parametrize("kind", REAL, indirect=True, scope="module")
+on_real = pytest.mark.parametrize("kind", REAL, indirect=True, scope="module")
 """For tests of what the embedded default does not need: on the mock an assignment takes 3 s, a leave 10 s."""
 
 
@@ -266,7 +266,7 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
 
 
 @on_real
-@pytest.committed.parametrize("pauses", [False, True])
+@pytest.mark.parametrize("pauses", [False, True])
 def test_end_from_before_a_seek_is_not_reported_after_it(join: Join, topic: str, pauses: bool) -> None:
     member, first = join(), Partition(topic, 0)
     member.until(lambda: (first, 10) in member.ends)

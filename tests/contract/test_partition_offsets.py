@@ -58,7 +58,7 @@ def in_memory() -> Setting:
     )
 
 
-@pytest.fixture(params=["memory", "mock", pytest.param("real", offsets=pytest.committed.kafka)], scope="module")
+@pytest.fixture(params=["memory", "mock", pytest.param("real", marks=pytest.mark.kafka)], scope="module")
 def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
     if request.param == "memory":
         yield in_memory()
@@ -108,7 +108,7 @@ def test_unreachable_brokers_leave_everything_out() -> None:
         down.committed("test", [somewhere], 0.2)
 
 
-@pytest.committed.kafka
+@pytest.mark.kafka
 def test_partition_that_was_added_is_found() -> None:
     with open_cluster("real") as cluster:
         topic = cluster.create(1)
