@@ -17,7 +17,7 @@ import click
 from command.demo_display import DemoDisplay
 from command.demo_environment import DemoEnvironment
 from command.shutdown_signals import ShutdownSignals
-from command.switch_interval import share_between_threads
+from command.switch_interval import set_switch_interval
 from webhookd import clock, logs
 from webhookd.errors import WebhookdError
 
@@ -55,7 +55,7 @@ def demo(seconds: float) -> None:
     with 1 when a record was lost or arrived out of order.
     """
     shutdown = ShutdownSignals()
-    share_between_threads()
+    set_switch_interval()
     with TemporaryDirectory(prefix="webhookd-demo-") as place:
         log = Path(place) / "log.txt"
         with log.open("w", encoding="utf-8") as stream:
@@ -106,9 +106,9 @@ class DemoRun:
         for partition in range(self._environment.partitions):
             self._environment.orders.produce(partition, large_german=True)
         until = clock.monotonic() + WARM_UP_S
-        if self._until(lambda: any(subscription.tally.requests for subscription in subscriptions), lambda: until):
+        if self._wait_until(lambda: any(subscription.tally.requests for subscription in subscriptions), lambda: until):
             first_delivered()
-        self._until(lambda: len(self._environment.orders.all) > 0 and self._undelivered() == 0, lambda: until)
+        self._wait_until(lambda: len(self._environment.orders.all) > 0 and self._undelivered() == 0, lambda: until)
         for subscription in subscriptions:
             subscription.tally.measuring = True
 
@@ -137,9 +137,9 @@ class DemoRun:
                 last[:] = [clock.monotonic(), undelivered]
             return last[0] + STALLED_S
 
-        self._until(lambda: self._undelivered() == 0, give_up_at)
+        self._wait_until(lambda: self._undelivered() == 0, give_up_at)
         committed_by = clock.monotonic() + STALLED_S
-        self._until(
+        self._wait_until(
             lambda: all(map(self._environment.committed, self._environment.subscriptions)), lambda: committed_by
         )
 
@@ -157,13 +157,13 @@ class DemoRun:
             filtered.update((name, count["filtered"]) for name, count in counters.items())
             return all(count["delivered"] + count["filtered"] >= total for count in counters.values())
 
-        self._until(all_counted, lambda: until)
+        self._wait_until(all_counted, lambda: until)
         return filtered
 
     def _undelivered(self) -> int:
         return max(subscription.undelivered for subscription in self._environment.subscriptions)
 
-    def _until(self, done: Callable[[], bool], give_up_at: Callable[[], float]) -> bool:
+    def _wait_until(self, done: Callable[[], bool], give_up_at: Callable[[], float]) -> bool:
         """Check every tick until `done`; returns whether it became true in time."""
         while not self._shutdown.received:
             if done():

@@ -93,8 +93,10 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         faults = {
             "lost": sum(subscription.lost for subscription in subscriptions),
             "out of order": sum(subscription.tally.out_of_order for subscription in subscriptions),
-            "delivered against their filter": sum(subscription.unexpected for subscription in subscriptions),
-            "not taken by Kafka": self._environment.orders.failed,
+            "delivered although their filter drops them": sum(
+                subscription.unexpected for subscription in subscriptions
+            ),
+            "not accepted by Kafka": self._environment.orders.failed,
             "subscriptions without their last commit": sum(
                 not self._environment.committed(subscription) for subscription in subscriptions
             ),

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-from command.shutdown_signals import leaving_quietly
+from command.shutdown_signals import quiet_interrupt
 from webhookd import __version__
 
 MODULES = {
@@ -36,7 +36,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in MODULES:
             return None
-        with leaving_quietly():
+        with quiet_interrupt():
             found: click.Command = getattr(import_module(MODULES[cmd_name]), cmd_name)
         return found
 

@@ -20,7 +20,7 @@ from command.progress import Progress
 from command.run_subscription import RunOptions, register
 from command.shutdown_signals import ShutdownSignals
 from command.state_directory import StateDirectory
-from command.switch_interval import share_between_threads
+from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
 from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
@@ -87,7 +87,7 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     1 when Kafka cannot be reached or another process uses the same state. WEBHOOKD_… settings apply.
     """
     shutdown = ShutdownSignals()
-    share_between_threads()
+    set_switch_interval()
     try:
         _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, shutdown)
     except InvalidInput as error:
@@ -107,7 +107,7 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
     cluster = probe_cluster(settings.kafka_bootstrap_servers)
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))
-        directory.belongs_to(cluster.id)
+        directory.bind_to_cluster(cluster.id)
         service = EmbeddedService(settings)
         exits.callback(service.stop, DRAIN_S)
         api = ManagementClient(service.api_url)

@@ -14,7 +14,7 @@ from celery import signals
 
 from api.server import serve
 from command.shutdown_signals import SIGNALS, ShutdownSignals
-from command.switch_interval import share_between_threads
+from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, UnusableSetting
 from webhookd.settings import PREFIX, Settings
@@ -40,7 +40,7 @@ CELERY_STOP_S = 5.0
 _log = logs.get(__name__)
 
 
-def open_many_files() -> None:
+def raise_open_file_limit() -> None:
     """Raise the limit of open files as far as allowed: a subscription's consumer alone needs some 20 descriptors."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
@@ -53,7 +53,7 @@ def _settings() -> Settings:
     settings = Settings()
     logs.configure(settings.log_format, settings.log_level)
     _log.info("settings", **settings.shown())
-    share_between_threads()
+    set_switch_interval()
     # Exclude imported modules from garbage collection: a full collection of them stops every thread for some 50 ms.
     gc.collect()
     gc.freeze()
@@ -80,7 +80,7 @@ def ingest() -> None:
     It exits with 78 when the brokers belong to another Kafka cluster than the database.
     """
     settings = _settings()
-    open_many_files()
+    raise_open_file_limit()
     edges = build_edges(settings)
     # The first signal drains. A second one ends the process at once; nothing is lost.
     shutdown = ShutdownSignals()
@@ -118,7 +118,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     instance. In both cases it has to be started again.
     """
     settings = _settings()
-    open_many_files()
+    raise_open_file_limit()
     edges = build_edges(settings)
     try:
         process = WorkerProcess(settings, edges)

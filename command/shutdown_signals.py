@@ -60,7 +60,7 @@ class ShutdownSignals:
 
 
 @contextmanager
-def leaving_quietly() -> Iterator[None]:
+def quiet_interrupt() -> Iterator[None]:
     """While modules are imported Ctrl-C ends the process without a traceback; nothing has been started yet."""
     before = signal.signal(signal.SIGINT, lambda number, _frame: os._exit(128 + number))
     yield

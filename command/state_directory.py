@@ -23,7 +23,7 @@ class StateDirectory(AbstractContextManager["StateDirectory"]):
         """The URL of the SQLite file in it."""
         return f"sqlite:///{self._path / 'webhookd.db'}"
 
-    def belongs_to(self, cluster_id: str) -> None:
+    def bind_to_cluster(self, cluster_id: str) -> None:
         """Store the cluster's id. Raises InvalidInput when the directory belongs to another cluster."""
         place = self._path / "cluster"
         if not place.exists():

@@ -6,6 +6,6 @@ SWITCH_INTERVAL_S = 0.0005
 """How long a thread may run while another waits. The default of 5 ms is as long as a whole delivery takes."""
 
 
-def share_between_threads() -> None:
+def set_switch_interval() -> None:
     """Let the interpreter switch between threads more often."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -56,7 +56,7 @@ class Tally:
         self.requests = self.records = 0
         self._late_ms = array("d")
 
-    def take(self, path: bytes, body: bytes) -> None:
+    def add(self, path: bytes, body: bytes) -> None:
         """Count one request."""
         now_ns = time.time_ns()
         self.requests += 1
@@ -173,7 +173,7 @@ class Receiver:
                 self._tally.reset()
             self._answer(peer, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(report), report))
             return
-        self._tally.take(path, body)
+        self._tally.add(path, body)
         if self._delay_s:
             self._due.append((time.monotonic() + self._delay_s, peer))
         else:

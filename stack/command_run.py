@@ -59,18 +59,18 @@ def _start_missing(services: ServiceGroup) -> tuple[dict[str, str], list[str]]:
     started: dict[str, Service] = {}
     missing: list[str] = []
     for variable in [name for name in starts if not os.environ.get(name)]:
-        with _noting(missing, variable):
+        with _recording_failure(missing, variable):
             started[variable] = starts[variable]()
     addresses: dict[str, str] = {}
     for variable, service in started.items():
-        with _noting(missing, variable):
+        with _recording_failure(missing, variable):
             service.wait_ready()
             addresses[variable] = service.address
     return addresses, missing
 
 
 @contextlib.contextmanager
-def _noting(missing: list[str], variable: str) -> Iterator[None]:
+def _recording_failure(missing: list[str], variable: str) -> Iterator[None]:
     try:
         yield
     except NotStarted as reason:

@@ -37,7 +37,7 @@ def up(broker_count: int) -> int:
     """Start Kafka, Redis and Postgres with empty data, and keep them running until Ctrl-C or `down`."""
     raise_on_signals()
     try:
-        with _only_one(), ServiceGroup() as services:
+        with _locked(), ServiceGroup() as services:
             environment = _start(services, broker_count)
             print(environment, end="", flush=True)
             ENVIRONMENT_FILE.write_text(environment)
@@ -105,7 +105,7 @@ def down() -> int:
 
 
 @contextmanager
-def _only_one() -> Iterator[None]:
+def _locked() -> Iterator[None]:
     """Hold the checkout's lock file, which has this process' pid. Raises NotStarted when another process holds it."""
     STATE.mkdir(parents=True, exist_ok=True)
     with OWNER_FILE.open("a+") as owner:
@@ -123,7 +123,7 @@ def _only_one() -> Iterator[None]:
 
 
 def _start(services: ServiceGroup, broker_count: int) -> str:
-    """Start everything; returns the text of ENVIRONMENT_FILE."""
+    """Start all services; returns the text of ENVIRONMENT_FILE: their addresses for webhookd and its tests."""
     ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
     kafka = services.start_kafka(KafkaOptions(brokers=broker_count), ports)
     redis = services.start_redis(REDIS_PORT)

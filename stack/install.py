@@ -42,24 +42,24 @@ class Program:
 
     name: str
     packages: tuple[str, ...]
-    elsewhere: str
+    fallback_glob: str
     accepts: Callable[[Path], bool] = _usable
 
 
-REDIS_SERVER = Program(name="redis-server", packages=("redis-server",), elsewhere="usr/bin/redis-server")
-NGINX = Program(name="nginx", packages=("nginx-light", "nginx"), elsewhere="usr/sbin/nginx")
-OPENSSL = Program(name="openssl", packages=("openssl",), elsewhere="usr/bin/openssl")
-MAVEN = Program(name="mvn", packages=("maven",), elsewhere="usr/bin/mvn")
+REDIS_SERVER = Program(name="redis-server", packages=("redis-server",), fallback_glob="usr/bin/redis-server")
+NGINX = Program(name="nginx", packages=("nginx-light", "nginx"), fallback_glob="usr/sbin/nginx")
+OPENSSL = Program(name="openssl", packages=("openssl",), fallback_glob="usr/bin/openssl")
+MAVEN = Program(name="mvn", packages=("maven",), fallback_glob="usr/bin/mvn")
 INITDB = Program(
     name="initdb",
     packages=("postgresql",),
-    elsewhere="usr/lib/postgresql/*/bin/initdb",
+    fallback_glob="usr/lib/postgresql/*/bin/initdb",
     accepts=_has_postgres_beside,
 )
 JAVA = Program(
     name="java",
     packages=("default-jre-headless", "openjdk-17-jre-headless"),
-    elsewhere="usr/lib/jvm/*/bin/java",
+    fallback_glob="usr/lib/jvm/*/bin/java",
     accepts=_is_java_new_enough,
 )
 
@@ -67,7 +67,7 @@ JAVA = Program(
 def find(program: Program) -> Path | None:
     """Return the path of a program: from the PATH, or else the newest version in the distributions' directories."""
     on_path = shutil.which(program.name)
-    hidden = sorted(Path("/").glob(program.elsewhere), key=_numbers, reverse=True)
+    hidden = sorted(Path("/").glob(program.fallback_glob), key=_numbers, reverse=True)
     candidates = [*([Path(on_path)] if on_path else []), *hidden]
     return next((path for path in candidates if program.accepts(path)), None)
 

@@ -25,7 +25,7 @@ def test_records_with_many_items_arrive(pipeline: Pipeline) -> None:
         assert pipeline.dead_letters(id_) == []
 
 
-def test_records_that_filters_cannot_judge_end_as_configured(pipeline: Pipeline) -> None:
+def test_records_on_which_filters_fail_end_as_configured(pipeline: Pipeline) -> None:
     """One subscription for each policy reads the same records: of wrong types, too costly, excluded, and matching."""
     topic = pipeline.topic(1)
     filters = ["contains(tags, 'x')", "!skip", f"!({COSTLY})"]

@@ -9,8 +9,8 @@ import pytest
 from stack.errors import NotStarted
 from stack.kafka import KafkaOptions
 from stack.service_group import ServiceGroup
+from tests.chaos.environment import Site
 from tests.chaos.report import Report
-from tests.chaos.site import Site
 from tests.harness.databases import new_database
 
 BROKERS = {

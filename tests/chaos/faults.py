@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from redis import Redis
 
+from tests.chaos.environment import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 from tests.chaos.findings import Cost
-from tests.chaos.site import CLAIM_S, DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 
 START_S = 20.0
 """The start of a process: 3 s on an idle core, more on a busy machine."""

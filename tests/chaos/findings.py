@@ -119,11 +119,7 @@ class Finding:
 
 def find(watched: Watched, sent: Mapping[int, Sent], windows: Sequence[FaultWindow], since: float) -> Finding:
     """Check one subscription; stalls are counted from `since`, when all subscriptions were delivering."""
-    windows = (
-        watched.windows
-        if watched.windows is not None
-        else [window for window in windows if window.of in {None, watched}]
-    )
+    windows = _windows_of(watched, windows)
     wanted = watched.wanted(sent)
     lanes = _merged(watched.receivers)
     arrived = {a.number: (key, a) for key, lane in lanes.items() for a in lane.first}
@@ -155,6 +151,12 @@ def find(watched: Watched, sent: Mapping[int, Sent], windows: Sequence[FaultWind
         stall_bound_s=stall_bound,
         problems=tuple(problem for problem, found in problems.items() if found),
     )
+
+
+def _windows_of(watched: Watched, windows: Sequence[FaultWindow]) -> Sequence[FaultWindow]:
+    if watched.windows is not None:
+        return watched.windows
+    return [window for window in windows if window.of in {None, watched}]
 
 
 def longest_stall_s(lanes: Mapping[LaneKey, Arrivals], sent: Mapping[int, Sent], since: float) -> float:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
+from tests.chaos.environment import Site
 from tests.chaos.faults import Fault
 from tests.chaos.findings import SLACK_S, Cost, FaultWindow, Finding, Watched, find
 from tests.chaos.report import Report, Row
-from tests.chaos.site import Site
 from tests.harness.checking_receiver import CheckingReceiver
 from tests.harness.commit_watch import CommitWatch
 from tests.harness.load import SPARSE_EVERY, Load, Sent

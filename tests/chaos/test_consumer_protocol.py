@@ -3,10 +3,10 @@
 import pytest
 
 from tests.chaos import faults
+from tests.chaos.environment import Site
 from tests.chaos.faults import Fault
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import Site
 
 
 @pytest.mark.chaos

@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.chaos.environment import DEADLINE_S, LONGEST_PROBE_S, Site
 from tests.chaos.findings import Cost
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LONGEST_PROBE_S, Site
 from tests.harness.checking_receiver import Behaviour
 
 FAULTS = (

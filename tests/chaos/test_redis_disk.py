@@ -13,11 +13,11 @@ import pytest
 
 from stack import redis
 from stack.free_ports import free_ports
+from tests.chaos.environment import DEADLINE_S, LEASE_S, Site
 from tests.chaos.faults import RECONNECT_S
 from tests.chaos.findings import Cost
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LEASE_S, Site
 
 DISK_MB = 32
 LASTS_S = (6.0, 8.0)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.environment import DEADLINE_S, LEASE_S, Site
 from tests.chaos.faults import RECONNECT_S
 from tests.chaos.findings import Cost
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LEASE_S, Site
 from tests.harness.redis_pair import RedisPair
 
 COST = Cost(

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.chaos import faults
+from tests.chaos.environment import Site
 from tests.chaos.faults import Fault
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import Site
 
 QUICK = (faults.WORKER_KILLED, faults.REDIS_FLUSHED)
 SLOW = tuple(fault for fault in faults.SERVICE_FAULTS if fault not in QUICK)

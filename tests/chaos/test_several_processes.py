@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chaos.environment import DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 from tests.chaos.findings import SLACK_S, Cost
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LEASE_S, MEMBER_S, SESSION_S, Site
 
 MOVES = Cost(
     recovery_s=MEMBER_S + SESSION_S,

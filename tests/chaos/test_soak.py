@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.chaos import faults
+from tests.chaos.environment import DEADLINE_S, LONGEST_PROBE_S, MEMBER_S, SESSION_S, Site
 from tests.chaos.faults import Fault
 from tests.chaos.findings import Cost, FaultWindow, Watched
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LONGEST_PROBE_S, MEMBER_S, SESSION_S, Site
 from tests.harness.checking_receiver import Behaviour
 
 MOST_AT_ONCE = 3

@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.chaos.environment import DEADLINE_S, LEASE_S, SESSION_S, Site
 from tests.chaos.findings import SLACK_S, Cost, Watched
 from tests.chaos.report import Report
 from tests.chaos.scenario import Scenario
-from tests.chaos.site import DEADLINE_S, LEASE_S, SESSION_S, Site
 from tests.harness.checking_receiver import Behaviour
 
 TAKES_EFFECT_S = 5.0

@@ -6,10 +6,10 @@ from enum import Enum
 import pytest
 from confluent_kafka import KafkaException
 
+from tests.chaos.environment import SESSION_S, Site
 from tests.chaos.findings import Cost
 from tests.chaos.report import Report
 from tests.chaos.scenario import PARTITIONS, Scenario
-from tests.chaos.site import SESSION_S, Site
 from tests.harness.checking_receiver import Behaviour
 from tests.harness.pipeline import until
 from webhookd.edges.kafka_topics import describe_topics

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka.admin._acl import AclOperation
 
 from tests.harness.clusters import PATIENCE_S, Member
-from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
 from tests.harness.kafka_admin import admin_of
+from tests.harness.kafka_with_acls import DESCRIBE, GROUP, READ, TOPIC, KafkaWithAcls, kafka_with_acls
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_topics import describe_topics
 from webhookd.errors import GroupDenied, TopicDenied
@@ -19,18 +19,18 @@ pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture(scope="module")
-def kafka() -> Iterator[GuardedKafka]:
-    with guarded_kafka() as running:
+def kafka() -> Iterator[KafkaWithAcls]:
+    with kafka_with_acls() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def offsets(kafka: GuardedKafka) -> KafkaAdmin:
+def offsets(kafka: KafkaWithAcls) -> KafkaAdmin:
     return KafkaAdmin(kafka.bootstrap_servers)
 
 
 @pytest.fixture
-def topic(kafka: GuardedKafka) -> str:
+def topic(kafka: KafkaWithAcls) -> str:
     """A topic with ten records."""
     made = kafka.create()
     kafka.produce(made, 10)
@@ -42,7 +42,7 @@ def group() -> str:
     return f"webhooks-{uuid.uuid4()}"
 
 
-def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str) -> None:
+def test_topic_that_may_not_be_described_is_denied(kafka: KafkaWithAcls, offsets: KafkaAdmin, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
     calls: list[Callable[[], object]] = [
         lambda: offsets.end_offsets([topic], PATIENCE_S),
@@ -54,7 +54,9 @@ def test_topic_that_may_not_be_described_is_denied(kafka: GuardedKafka, offsets:
         assert denied.value.topic == topic
 
 
-def test_topic_that_may_not_be_read_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str, group: str) -> None:
+def test_topic_that_may_not_be_read_is_denied(
+    kafka: KafkaWithAcls, offsets: KafkaAdmin, topic: str, group: str
+) -> None:
     kafka.deny(TOPIC, topic, READ)
     assert offsets.end_offsets([topic], PATIENCE_S) == {topic: {0: 10}}
     with pytest.raises(TopicDenied):
@@ -63,20 +65,22 @@ def test_topic_that_may_not_be_read_is_denied(kafka: GuardedKafka, offsets: Kafk
         offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
 
 
-def test_topic_that_may_only_not_be_written_can_be_read(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str) -> None:
+def test_topic_that_may_only_not_be_written_can_be_read(kafka: KafkaWithAcls, offsets: KafkaAdmin, topic: str) -> None:
     kafka.deny(TOPIC, topic, AclOperation.WRITE)
     assert list(offsets.topic_ids([topic], PATIENCE_S)) == [topic]
     admin = admin_of(kafka.bootstrap_servers)
     assert describe_topics(admin, [topic], PATIENCE_S, needed=AclOperation.WRITE).denied == {topic}
 
 
-def test_group_that_may_not_be_used_is_denied(kafka: GuardedKafka, offsets: KafkaAdmin, topic: str, group: str) -> None:
+def test_group_that_may_not_be_used_is_denied(
+    kafka: KafkaWithAcls, offsets: KafkaAdmin, topic: str, group: str
+) -> None:
     kafka.deny(GROUP, group, READ)
     with pytest.raises(GroupDenied):
         offsets.commit(group, {topic: {0: 10}}, PATIENCE_S)
 
 
-def test_denied_topic_is_distinguished_from_a_missing_one(kafka: GuardedKafka, topic: str) -> None:
+def test_denied_topic_is_distinguished_from_a_missing_one(kafka: KafkaWithAcls, topic: str) -> None:
     kafka.deny(TOPIC, topic, DESCRIBE)
     well, gone, admin = kafka.create(3), f"gone-{uuid.uuid4().hex}", admin_of(kafka.bootstrap_servers)
     described = describe_topics(admin, [topic, well, gone], PATIENCE_S)
@@ -90,7 +94,7 @@ def test_denied_topic_is_distinguished_from_a_missing_one(kafka: GuardedKafka, t
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_denied_reading_is_reported_and_resumes_by_itself(
-    kafka: GuardedKafka, topic: str, group: str, protocol: str
+    kafka: KafkaWithAcls, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
     with Member(kafka, group, [topic], protocol) as member:
@@ -108,7 +112,7 @@ def test_denied_reading_is_reported_and_resumes_by_itself(
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_partition_reports_its_end_again_after_a_seek(
-    kafka: GuardedKafka, topic: str, group: str, protocol: str
+    kafka: KafkaWithAcls, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
     with Member(kafka, group, [topic], protocol) as member:
@@ -122,7 +126,7 @@ def test_partition_reports_its_end_again_after_a_seek(
     assert member.offsets == list(range(10))
 
 
-def test_denied_group_is_reported_and_resumes_by_itself(kafka: GuardedKafka, topic: str, group: str) -> None:
+def test_denied_group_is_reported_and_resumes_by_itself(kafka: KafkaWithAcls, topic: str, group: str) -> None:
     kafka.deny(GROUP, group, READ)
     with Member(kafka, group, [topic], "classic") as member:
         member.until(lambda: (THE_GROUP, "group_authorization_failed") in member.failed)
@@ -130,7 +134,7 @@ def test_denied_group_is_reported_and_resumes_by_itself(kafka: GuardedKafka, top
         member.until_read(10)
 
 
-def test_denied_group_of_the_consumer_protocol_is_a_fatal_error(kafka: GuardedKafka, topic: str, group: str) -> None:
+def test_denied_group_of_the_consumer_protocol_is_a_fatal_error(kafka: KafkaWithAcls, topic: str, group: str) -> None:
     with Member(kafka, group, [topic], "consumer") as member:
         member.until_read(10)
         kafka.deny(GROUP, group, READ)

@@ -97,8 +97,8 @@ def mailer(server: MailServer, *, step_s: float = STEP_S, **settings: object) ->
     return Mailer(Settings.model_validate(values), step_s=step_s)
 
 
-def fates(settlements: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
-    return {item.recipient: item.result for item in settlements}
+def by_recipient(results: tuple[RecipientResult, ...]) -> dict[str, MailResult]:
+    return {item.recipient: item.result for item in results}
 
 
 def recipients(post: MailSetting) -> list[str]:
@@ -106,55 +106,55 @@ def recipients(post: MailSetting) -> list[str]:
 
 
 def test_mail_arrives_as_it_was_written_at_each_recipient(post: MailSetting) -> None:
-    assert fates(post.mailer.send(MAIL)) == {"a@example.com": DELIVERED, "b@example.com": DELIVERED}
+    assert by_recipient(post.mailer.send(MAIL)) == {"a@example.com": DELIVERED, "b@example.com": DELIVERED}
     assert post.arrived() == [((recipient,), MAIL.subject, MAIL.body) for recipient in MAIL.recipients]
 
 
 def test_refused_recipient_does_not_affect_the_others(post: MailSetting) -> None:
     post.refuse("a@example.com")
-    settled = post.mailer.send(MAIL)
-    assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
-    assert settled[0].detail.startswith("550")
+    results = post.mailer.send(MAIL)
+    assert by_recipient(results) == {"a@example.com": REFUSED, "b@example.com": DELIVERED}
+    assert results[0].detail.startswith("550")
     assert recipients(post) == ["b@example.com"]
 
 
 def test_only_deferred_recipients_are_left_over(post: MailSetting) -> None:
     post.refuse("a@example.com")
     post.defer("b@example.com")
-    settled = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
-    assert fates(settled) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
-    assert remaining_recipients(settled) == ("b@example.com",)
+    results = post.mailer.send(replace(MAIL, recipients=(*MAIL.recipients, "c@example.com")))
+    assert by_recipient(results) == {"a@example.com": REFUSED, "b@example.com": LATER, "c@example.com": DELIVERED}
+    assert remaining_recipients(results) == ("b@example.com",)
     assert recipients(post) == ["c@example.com"]
 
 
 @pytest.mark.parametrize("bad", ["nobody at home", "a@💩.example", "a@b", "a@example.com\nBcc: c@example.com", "", "@"])
 def test_invalid_address_is_refused_alone(post: MailSetting, bad: str) -> None:
-    settled = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
-    assert fates(settled) == {bad: REFUSED, "b@example.com": DELIVERED}
+    results = post.mailer.send(replace(MAIL, recipients=(bad, "b@example.com")))
+    assert by_recipient(results) == {bad: REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
 def test_mail_without_a_valid_address_is_refused(post: MailSetting) -> None:
-    assert fates(post.mailer.send(replace(MAIL, recipients=("nobody",)))) == {"nobody": REFUSED}
+    assert by_recipient(post.mailer.send(replace(MAIL, recipients=("nobody",)))) == {"nobody": REFUSED}
 
 
 def test_non_ascii_local_part_is_delivered_where_smtputf8_is_offered(post: MailSetting) -> None:
     mail = replace(MAIL, recipients=("jörg@example.com", "b@example.com"))
-    assert fates(post.mailer.send(mail)) == {"jörg@example.com": DELIVERED, "b@example.com": DELIVERED}
+    assert by_recipient(post.mailer.send(mail)) == {"jörg@example.com": DELIVERED, "b@example.com": DELIVERED}
     assert recipients(post) == ["jörg@example.com", "b@example.com"]
     assert [(subject, body) for _, subject, body in post.arrived()] == [(MAIL.subject, MAIL.body)] * 2
 
 
 def test_non_ascii_local_part_is_refused_alone_where_it_is_not(post: MailSetting) -> None:
     post.take_ascii_only()
-    settled = post.mailer.send(replace(MAIL, recipients=("jörg@example.com", "b@example.com")))
-    assert fates(settled) == {"jörg@example.com": REFUSED, "b@example.com": DELIVERED}
+    results = post.mailer.send(replace(MAIL, recipients=("jörg@example.com", "b@example.com")))
+    assert by_recipient(results) == {"jörg@example.com": REFUSED, "b@example.com": DELIVERED}
     assert recipients(post) == ["b@example.com"]
 
 
 def test_subject_with_line_breaks_makes_no_header(post: MailSetting) -> None:
-    settled = post.mailer.send(replace(MAIL, subject="failing\r\nBcc: c@example.com"))
-    assert set(fates(settled).values()) == {REFUSED}
+    results = post.mailer.send(replace(MAIL, subject="failing\r\nBcc: c@example.com"))
+    assert set(by_recipient(results).values()) == {REFUSED}
     assert post.arrived() == []
 
 
@@ -221,9 +221,9 @@ def test_wrong_password_is_unavailable(context: ssl.SSLContext, ca_file: Path) -
 def test_replies_are_distinguished(verb: str, answer: str, expected: list[tuple[MailResult, bool]]) -> None:
     with MailServer() as server:
         server.answers[verb] = answer
-        settled = mailer(server, smtp_security="none").send(MAIL)
-        assert [(item.result, item.tried) for item in settled] == expected
-        assert all(item.detail for item in settled)
+        results = mailer(server, smtp_security="none").send(MAIL)
+        assert [(item.result, item.tried) for item in results] == expected
+        assert all(item.detail for item in results)
         assert server.received == []
 
 
@@ -240,11 +240,11 @@ def test_recipient_at_which_the_server_hangs_is_tried_last() -> None:
     with MailServer() as server:
         server.answers["RCPT a@example.com"] = HANG
         quick = mailer(server, smtp_security="none", step_s=0.3)
-        settled = quick.send(MAIL)
-        assert [(item.result, item.tried) for item in settled] == [(LATER, True), (LATER, False)]
-        left = remaining_recipients(settled)
+        results = quick.send(MAIL)
+        assert [(item.result, item.tried) for item in results] == [(LATER, True), (LATER, False)]
+        left = remaining_recipients(results)
         assert left == ("b@example.com", "a@example.com")
-        assert fates(quick.send(replace(MAIL, recipients=left)))["b@example.com"] is DELIVERED
+        assert by_recipient(quick.send(replace(MAIL, recipients=left)))["b@example.com"] is DELIVERED
 
 
 def test_domain_goes_to_the_server_as_ascii() -> None:
@@ -257,7 +257,7 @@ def test_domain_goes_to_the_server_as_ascii() -> None:
 def test_failed_quit_does_not_undo_delivery() -> None:
     with MailServer() as server:
         server.answers["QUIT"] = "500 no"
-        assert set(fates(mailer(server, smtp_security="none").send(MAIL)).values()) == {DELIVERED}
+        assert set(by_recipient(mailer(server, smtp_security="none").send(MAIL)).values()) == {DELIVERED}
 
 
 def test_without_a_mail_server_each_recipient_is_refused() -> None:

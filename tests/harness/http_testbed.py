@@ -41,7 +41,7 @@ class Authority:
         self._authority = trustme.CA()
         self.file = folder / "authority.pem"
         self._authority.cert_pem.write_to_path(self.file)
-        self.trusting = client_context(
+        self.client_context = client_context(
             self.file
         )  # shared by all loops of a run: reading the system's authorities is slow
 
@@ -51,7 +51,7 @@ class Authority:
         self._authority.issue_cert(*names).configure_cert(context)
         return context
 
-    def demanding(self, *names: str) -> ssl.SSLContext:
+    def mtls_context(self, *names: str) -> ssl.SSLContext:
         """The same for a server that requires a client certificate of this authority."""
         context = self.context(*names)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -149,7 +149,7 @@ class HttpTestbed:
     ) -> ExchangeLoop:
         """Start a loop, which trusts the test bed's authority unless a context is given."""
         settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy})
-        context = context or self.authority.trusting
+        context = context or self.authority.client_context
         loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _no_resolver, context=context)
         loop.start()
         self._exits.callback(loop.stop, 0.0)

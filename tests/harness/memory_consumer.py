@@ -48,18 +48,18 @@ class MemoryConsumer:
         """Record it."""
         self.asked.append(("resume", partition, 0))
 
-    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+    def commit(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Record it; raises while the consumer is `broken`."""
         self._refuse_if_broken()
-        self.commits.append(dict(marks))
+        self.commits.append(dict(commits))
 
     def end_offset(self, partition: Partition) -> int | None:
         """What the test has set."""
         return self.last if partition.number >= 0 else None
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+    def close(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Record it."""
-        self.closed.append(dict(marks))
+        self.closed.append(dict(commits))
 
     def _refuse_if_broken(self) -> None:
         if self.broken:

@@ -97,10 +97,10 @@ class Scene:
         return delivery
 
 
-def offsets(marks: Mapping[Partition, OffsetAndMetadata]) -> dict[Partition, int]:
-    return {partition: mark.offset for partition, mark in marks.items()}
+def offsets(commits: Mapping[Partition, OffsetAndMetadata]) -> dict[Partition, int]:
+    return {partition: commit.offset for partition, commit in commits.items()}
 
 
-def decoded(mark: OffsetAndMetadata) -> OffsetAndMetadata:
+def decoded(commit: OffsetAndMetadata) -> OffsetAndMetadata:
     """An offset and its metadata as Kafka returns them."""
-    return OffsetAndMetadata(mark.offset, decode(encode(mark.metadata)))
+    return OffsetAndMetadata(commit.offset, decode(encode(commit.metadata)))

@@ -1,6 +1,7 @@
 """The ingest loop with consumers that the test controls: a fault affects one subscription only, and loses no record.
 
-Real: the loop's thread, intakes, routes and the publisher's thread on kombu's in-memory transport. Doubled: consumers.
+Real: the loop's thread, subscription consumers, accumulators, the publisher's thread on kombu's in-memory transport.
+Doubled: Kafka consumers.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -68,8 +69,8 @@ class ClosableConsumer(MemoryConsumer):
             raise self.refusal
         return super().poll()
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
-        super().close(marks)
+    def close(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
+        super().close(commits)
         self.gone_for_good.set()
 
 
@@ -175,9 +176,9 @@ def test_failed_iteration_skips_no_record(scene: Scene) -> None:
     assert scene.opened.wait(PATIENCE_S)
     assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
     committed = [
-        marks[ONE].offset
-        for marks in [*scene.kafka_consumers[0].commits, *scene.kafka_consumers[0].closed]
-        if ONE in marks
+        commits[ONE].offset
+        for commits in [*scene.kafka_consumers[0].commits, *scene.kafka_consumers[0].closed]
+        if ONE in commits
     ]
     assert max(committed, default=0) <= 50
 
@@ -252,7 +253,7 @@ def test_offline_loop_leaves_groups_with_their_positions(scene: Scene) -> None:
     scene.until_read(ZERO, 8)
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
     assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
-    assert [marks[ZERO].offset for marks in scene.kafka_consumers[0].closed] == [8]
+    assert [commits[ZERO].offset for commits in scene.kafka_consumers[0].closed] == [8]
     assert gone_online(scene) == [(ID, 1)]
 
 

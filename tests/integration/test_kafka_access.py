@@ -1,6 +1,6 @@
-"""An intake on a real broker that withdraws what it had allowed, and whose topics hold what no consumer sees.
+"""A subscription consumer on a real broker that revokes access, and whose topics hold what no consumer reads.
 
-Real: Kafka with an authorizer, the consumer, the looks at topics. In the test's hand: the clock and the loop's turns.
+Real: Kafka with an authorizer, the consumer, topic metadata. The test controls the clock and the loop's iterations.
 """
 
 import threading
@@ -12,8 +12,8 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from tests.harness.clusters import PATIENCE_S
-from tests.harness.guarded_kafka import DESCRIBE, GROUP, READ, TOPIC, GuardedKafka, guarded_kafka
 from tests.harness.kafka_admin import admin_of
+from tests.harness.kafka_with_acls import DESCRIBE, GROUP, READ, TOPIC, KafkaWithAcls, kafka_with_acls
 from tests.harness.lanes import LIMITS, tokens
 from tests.harness.memory_consumer import MemoryServices
 from tests.harness.subscriptions import subscription
@@ -33,7 +33,7 @@ from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 pytestmark = pytest.mark.kafka
 
 MINUTE_S = 60
-"""What may be wrong for longer has to be in the status."""
+"""An error that lasts longer must be in the status."""
 
 ASK_S = 5.0
 NOTHING = ("total > `100`",)
@@ -41,13 +41,13 @@ NOTHING = ("total > `100`",)
 
 
 @pytest.fixture(scope="module")
-def kafka() -> Iterator[GuardedKafka]:
-    with guarded_kafka() as running:
+def kafka() -> Iterator[KafkaWithAcls]:
+    with kafka_with_acls() as running:
         yield running
 
 
 class AskingServices(MemoryServices):
-    """Asks real brokers about topics and positions."""
+    """Asks real brokers for topic metadata and positions."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class AskingServices(MemoryServices):
         self._admin = admin_of(bootstrap_servers)
 
     def hear(self) -> None:
-        """Run what waits for the loop's next turn."""
+        """Run the calls that wait for the loop's next iteration."""
         waiting, self.calls = self.calls or [], []
         later, self.later = self.later, []
         for action in [*waiting, *(action for _, action in later)]:
@@ -67,9 +67,9 @@ class AskingServices(MemoryServices):
 
 
 class Site:
-    """A subscription at work in a group of its own; each turn is a second of its clock."""
+    """A subscription consumer in a group of its own; each iteration is a second of its clock."""
 
-    def __init__(self, kafka: GuardedKafka, topic: str, group: str, protocol: str = "classic") -> None:
+    def __init__(self, kafka: KafkaWithAcls, topic: str, group: str, protocol: str = "classic") -> None:
         self.services = AskingServices(kafka.bootstrap_servers)
         source = Source(topic=topic, jmes_filters=NOTHING, start=Start.EARLIEST)
         matchers = {topic: Matcher(NOTHING)}
@@ -86,7 +86,7 @@ class Site:
         self._topic = topic
 
     def turn(self) -> SubscriptionStatus:
-        """A second passes: what the loop, its clock and the topic watch do."""
+        """Let a second pass, with what the loop, its timers and the topic watch do in it."""
         self.services.now += 1.0
         self.services.hear()
         self.consumer.poll(self.services.now, 0.001)
@@ -99,7 +99,7 @@ class Site:
         return self.consumer.status()
 
     def until(self, status: Callable[[SubscriptionStatus], bool]) -> SubscriptionStatus:
-        """Turns until it holds; answers the condition."""
+        """Iterate until it holds; returns the status."""
         deadline, pause = clock.monotonic() + PATIENCE_S, threading.Event()
         while not status(seen := self.turn()):
             assert clock.monotonic() < deadline, f"it never came true: {seen}"
@@ -107,7 +107,7 @@ class Site:
         return seen
 
     def until_read(self, records: int) -> None:
-        """Turns until so many records were read, and their end."""
+        """Iterate until so many records were read, and the end was reached."""
         self.until(lambda seen: seen.filtered >= records and seen.lag == 0)
 
     def committed(self) -> int:
@@ -117,7 +117,7 @@ class Site:
 
 
 @contextmanager
-def at_work(kafka: GuardedKafka, topic: str, group: str = "", protocol: str = "classic") -> Iterator[Site]:
+def at_work(kafka: KafkaWithAcls, topic: str, group: str = "", protocol: str = "classic") -> Iterator[Site]:
     site = Site(kafka, topic, group or f"webhooks-{uuid.uuid4()}", protocol)
     try:
         yield site
@@ -130,7 +130,7 @@ def reasons(status: SubscriptionStatus) -> list[str]:
 
 
 @pytest.fixture
-def topic(kafka: GuardedKafka) -> str:
+def topic(kafka: KafkaWithAcls) -> str:
     """A topic with ten records."""
     made = kafka.create()
     kafka.produce(made, 10)
@@ -138,7 +138,7 @@ def topic(kafka: GuardedKafka) -> str:
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_withdrawn_reading_is_told_and_resumes(kafka: GuardedKafka, topic: str, protocol: str) -> None:
+def test_revoked_read_access_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
@@ -151,7 +151,7 @@ def test_withdrawn_reading_is_told_and_resumes(kafka: GuardedKafka, topic: str, 
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
 
 
-def test_reading_that_is_allowed_again_is_seen_without_a_record(kafka: GuardedKafka, topic: str) -> None:
+def test_granted_read_access_is_noticed_without_a_record(kafka: KafkaWithAcls, topic: str) -> None:
     with at_work(kafka, topic) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, READ)
@@ -161,7 +161,7 @@ def test_reading_that_is_allowed_again_is_seen_without_a_record(kafka: GuardedKa
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_withdrawn_description_is_told_and_resumes(kafka: GuardedKafka, topic: str, protocol: str) -> None:
+def test_revoked_describe_access_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str, protocol: str) -> None:
     with at_work(kafka, topic, protocol=protocol) as site:
         site.until_read(10)
         kafka.deny(TOPIC, topic, DESCRIBE)
@@ -174,7 +174,7 @@ def test_withdrawn_description_is_told_and_resumes(kafka: GuardedKafka, topic: s
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (13, [], 0))
 
 
-def test_group_that_is_denied_is_told_and_resumes(kafka: GuardedKafka, topic: str) -> None:
+def test_denied_group_is_a_problem_until_granted(kafka: KafkaWithAcls, topic: str) -> None:
     group = f"webhooks-{uuid.uuid4()}"
     kafka.deny(GROUP, group, READ)
     with at_work(kafka, topic, group) as site:
@@ -184,7 +184,7 @@ def test_group_that_is_denied_is_told_and_resumes(kafka: GuardedKafka, topic: st
         site.until(lambda seen: (seen.filtered, reasons(seen), seen.lag) == (10, [], 0))
 
 
-def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
+def test_transactions_leave_no_lag_and_no_loss(kafka: KafkaWithAcls) -> None:
     topic, group = kafka.create(), f"webhooks-{uuid.uuid4()}"
     kafka.transact(topic, 10, commit=True)
     kafka.transact(topic, 500, commit=False)
@@ -202,7 +202,7 @@ def test_transactions_leave_no_lag_and_no_loss(kafka: GuardedKafka) -> None:
         assert (after.lost_ranges, after.problems, after.filtered) == ((), (), 0)
 
 
-def test_open_transaction_is_no_lag(kafka: GuardedKafka, topic: str) -> None:
+def test_open_transaction_is_no_lag(kafka: KafkaWithAcls, topic: str) -> None:
     with at_work(kafka, topic) as site, kafka.transaction(topic, 5) as producer:
         site.until_read(10)
         site.until(lambda _: site.consumer.kafka_consumer.end_offset(Partition(topic, 0)) == 15)

@@ -19,28 +19,28 @@ def offsets(*numbers: int, partition: int = 0) -> Offsets:
 
 def test_tally_counts_requests_and_distinct_records() -> None:
     tally = Tally()
-    tally.take(records(0, 1), 1.0)
-    tally.take(records(0, partition=1), 1.0)
+    tally.add(records(0, 1), 1.0)
+    tally.add(records(0, partition=1), 1.0)
     assert (tally.requests, len(tally.delivered), tally.duplicates, tally.out_of_order) == (2, 3, 0, 0)
 
 
 def test_repeated_record_is_a_duplicate_not_disorder() -> None:
     tally = Tally()
-    tally.take(records(0, 1), 1.0)
-    tally.take(records(0, 1, 2), 1.0)
+    tally.add(records(0, 1), 1.0)
+    tally.add(records(0, 1, 2), 1.0)
     assert (len(tally.delivered), tally.duplicates, tally.out_of_order) == (3, 2, 0)
 
 
 def test_late_first_arrival_is_out_of_order() -> None:
     tally = Tally()
-    tally.take(records(0, 2), 1.0)
-    tally.take(records(1), 1.0)
+    tally.add(records(0, 2), 1.0)
+    tally.add(records(1), 1.0)
     assert tally.out_of_order == 1
 
 
 def test_partitions_have_an_order_each() -> None:
     tally = Tally()
-    tally.take([*records(5), *records(1, partition=1)], 1.0)
+    tally.add([*records(5), *records(1, partition=1)], 1.0)
     assert tally.out_of_order == 0
 
 
@@ -58,13 +58,13 @@ def test_ends_are_one_past_the_highest() -> None:
 def test_latency_is_from_timestamp_to_arrival() -> None:
     tally = Tally()
     assert tally.latency() == Latency(p50_s=None, p99_s=None)
-    tally.take(records(0, timestamp=1000), 1.25)
+    tally.add(records(0, timestamp=1000), 1.25)
     assert tally.latency() == Latency(p50_s=0.25, p99_s=0.25)
 
 
 def test_unmeasured_records_still_count() -> None:
     tally = Tally()
     tally.measuring = False
-    tally.take(records(0), 9.0)
+    tally.add(records(0), 9.0)
     assert len(tally.delivered) == 1
     assert tally.latency().p50_s is None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from command.service import MAX_OPEN_FILES, open_many_files
+from command.service import MAX_OPEN_FILES, raise_open_file_limit
 
 SCARCE = 512
 
@@ -20,7 +20,7 @@ def hard_limit() -> Iterator[int]:
 
 
 def test_process_may_open_all_files_it_can(hard_limit: int) -> None:
-    open_many_files()
+    raise_open_file_limit()
     most = MAX_OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(hard_limit, MAX_OPEN_FILES)
     assert most > SCARCE
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, hard_limit)

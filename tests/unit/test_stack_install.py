@@ -8,7 +8,7 @@ import pytest
 from stack import install
 from stack.errors import NotStarted
 
-SERVER = install.Program(name="webhookd-no-such-program", packages=("first-choice", "last-choice"), elsewhere="")
+SERVER = install.Program(name="webhookd-no-such-program", packages=("first-choice", "last-choice"), fallback_glob="")
 
 
 def program_in(directory: Path, text: str = "#!/bin/sh\n", mode: int = 0o755) -> Path:
@@ -20,7 +20,7 @@ def program_in(directory: Path, text: str = "#!/bin/sh\n", mode: int = 0o755) ->
 
 
 def looking_in(program: install.Program, directory: Path) -> install.Program:
-    return replace(program, name=SERVER.name, elsewhere=f"{str(directory).lstrip('/')}/*/server")
+    return replace(program, name=SERVER.name, fallback_glob=f"{str(directory).lstrip('/')}/*/server")
 
 
 def java_saying(version: str, directory: Path) -> Path:

@@ -52,28 +52,7 @@ class DeadLetterTopics:
         Returns those that the topic did not accept. One that got no answer in time may be in the topic nevertheless.
         """
         producer = self._open()
-        failed: dict[int, KafkaError] = {}
-        reported: set[int] = set()
-
-        def on_delivery(index: int, error: KafkaError | None, _message: Message) -> None:
-            reported.add(index)
-            if error is not None:
-                failed[index] = error
-
-        for index, dead_letter in enumerate(dead_letters):
-            try:
-                producer.produce(
-                    topic,
-                    dead_letter.value,
-                    dead_letter.key,
-                    headers=_headers(dead_letter),
-                    on_delivery=partial(on_delivery, index),
-                )
-            except KafkaException as error:
-                on_delivery(index, error.args[0], Message())
-            except BufferError:  # librdkafka's queue is full: the next call sends the rest
-                break
-        producer.flush(timeout_s)
+        failed, reported = _produce_all(producer, topic, dead_letters, timeout_s)
         if any(error.fatal() for error in failed.values()):
             self._producer = None  # a fatal error: this producer cannot be used any more
         left = [index for index in range(len(dead_letters)) if index in failed or index not in reported]
@@ -115,6 +94,35 @@ class DeadLetterTopics:
                 logger=_library_log,
             )
         return self._producer
+
+
+def _produce_all(
+    producer: Producer, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float
+) -> tuple[dict[int, KafkaError], set[int]]:
+    """Produce and wait; returns the errors by index, and the indexes of all records with a delivery report."""
+    failed: dict[int, KafkaError] = {}
+    reported: set[int] = set()
+
+    def on_delivery(index: int, error: KafkaError | None, _message: Message) -> None:
+        reported.add(index)
+        if error is not None:
+            failed[index] = error
+
+    for index, dead_letter in enumerate(dead_letters):
+        try:
+            producer.produce(
+                topic,
+                dead_letter.value,
+                dead_letter.key,
+                headers=_headers(dead_letter),
+                on_delivery=partial(on_delivery, index),
+            )
+        except KafkaException as error:
+            on_delivery(index, error.args[0], Message())
+        except BufferError:  # librdkafka's queue is full: the next call sends the rest
+            break
+    producer.flush(timeout_s)
+    return failed, reported
 
 
 def _topic_failure(producer: Producer, topic: str) -> CopyFailure:

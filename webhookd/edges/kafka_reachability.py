@@ -80,7 +80,7 @@ def _address(broker: BrokerMetadata) -> str:
 def _client(servers: str) -> AdminClient:
     config: dict[str, Any] = {
         "bootstrap.servers": servers,
-        "client.id": "webhookd-contact",
+        "client.id": "webhookd-probe",
         "allow.auto.create.topics": False,
         "reconnect.backoff.max.ms": 1000,
         "socket.connection.setup.timeout.ms": 3000,

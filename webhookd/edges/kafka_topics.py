@@ -1,6 +1,6 @@
 """Topic metadata from the cluster: partitions, UUID, and whether webhookd is authorised."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
@@ -54,16 +54,21 @@ def describe_topics(
             described[topic] = _result(answer, timeout_s)
         except KafkaException as error:
             refused[topic] = error
+    return _topics(described, refused, needed)
+
+
+def _topics(
+    described: Mapping[str, TopicDescription], refused: Mapping[str, KafkaException], needed: AclOperation | None
+) -> Topics:
     missing = {topic for topic, error in refused.items() if error.args[0].code() in MISSING}
     denied = {topic for topic, error in refused.items() if error.args[0].code() == DENIED}
-    denied |= {
-        topic for topic, description in described.items() if needed is not None and not _allows(description, needed)
-    }
+    if needed is not None:
+        denied |= {topic for topic, description in described.items() if not _allows(description, needed)}
     if refused and not (described or missing or denied):
         raise next(iter(refused.values()))
+    partitions = {topic: len(description.partitions) for topic, description in described.items()}
     return Topics(
-        partitions={topic: len(description.partitions) for topic, description in described.items()}
-        | dict.fromkeys(missing, 0),
+        partitions=partitions | dict.fromkeys(missing, 0),
         ids={topic: str(description.topic_id) for topic, description in described.items()},
         denied=frozenset(denied),
         leaderless={topic: lost for topic, description in described.items() if (lost := _leaderless(description))},

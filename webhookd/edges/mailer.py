@@ -63,32 +63,32 @@ class Mailer:
 
         Raises MailUnavailable when no recipient could be tried: the server is unreachable, or refuses the sender.
         """
-        settled, addresses = _parse_recipients(mail)
+        results, addresses = _parse_recipients(mail)
         if addresses:
             with self._connected() as server:
                 server.ehlo_or_helo_if_needed()
-                settled += self._send_to_each(server, mail, addresses)
-        return tuple(settled)
+                results += self._send_to_each(server, mail, addresses)
+        return tuple(results)
 
     def _send_to_each(
         self, server: smtplib.SMTP, mail: Mail, addresses: dict[str, MailAddress]
     ) -> list[RecipientResult]:
-        settled: list[RecipientResult] = []
+        results: list[RecipientResult] = []
         until = clock.monotonic() + TRY_S
         left = list(addresses)
         while left and clock.monotonic() < until:
             recipient = left.pop(0)
             try:
-                settled.append(self._send_to_one(server, mail, recipient, addresses[recipient]))
+                results.append(self._send_to_one(server, mail, recipient, addresses[recipient]))
             except smtplib.SMTPSenderRefused:
-                if not settled:
+                if not results:
                     raise
                 left.insert(0, recipient)
                 break
             except (smtplib.SMTPException, OSError) as error:
-                settled.append(_later(recipient, str(error) or type(error).__name__))
+                results.append(_later(recipient, str(error) or type(error).__name__))
                 break  # the connection is lost or in an unknown state
-        return settled + [_later(recipient, "not tried yet", tried=False) for recipient in left]
+        return results + [_later(recipient, "not tried yet", tried=False) for recipient in left]
 
     def _send_to_one(self, server: smtplib.SMTP, mail: Mail, recipient: str, address: MailAddress) -> RecipientResult:
         """Raises SMTPSenderRefused, and SMTPException or OSError when the connection is unusable."""

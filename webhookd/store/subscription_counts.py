@@ -78,9 +78,8 @@ def count(session: Session, switch: Administration) -> Counts:
             unhealthy[reason] += number
             states["circuit_open"] += number * (delivery == DeliveryState.CIRCUIT_OPEN)
         else:
-            states["failing" if delivery in {DeliveryState.FAILING, DeliveryState.CIRCUIT_OPEN} else "healthy"] += (
-                number
-            )
+            failing = delivery in {DeliveryState.FAILING, DeliveryState.CIRCUIT_OPEN}
+            states["failing" if failing else "healthy"] += number
     return Counts(
         **states,
         unhealthy=unhealthy.total(),

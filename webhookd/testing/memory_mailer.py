@@ -27,13 +27,13 @@ class MemoryMailer:
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Accept the mail; returns a result for each recipient."""
         self.ping()
-        settled = tuple(self._result_for(mail, recipient) for recipient in mail.recipients)
+        results = tuple(self._result_for(mail, recipient) for recipient in mail.recipients)
         with self._changed:
             self.sent += [
-                replace(mail, recipients=(item.recipient,)) for item in settled if item.result is MailResult.DELIVERED
+                replace(mail, recipients=(item.recipient,)) for item in results if item.result is MailResult.DELIVERED
             ]
             self._changed.notify_all()
-        return settled
+        return results
 
     def ping(self) -> None:
         """Raises MailUnavailable while `down`."""

@@ -81,7 +81,7 @@ class Tally:
         self._highest: dict[PartitionKey, int] = {}
         self._late_s = array("f")
 
-    def take(self, messages: Sequence[Received], now: float) -> None:
+    def add(self, messages: Sequence[Received], now: float) -> None:
         """Count one request; `now` is in seconds since the epoch."""
         self.requests += 1
         for message in messages:

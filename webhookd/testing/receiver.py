@@ -48,7 +48,7 @@ class CheckingReceiver:
         except msgspec.DecodeError:
             return 400
         with self.changed:
-            tally.take(messages, self._wall_clock())
+            tally.add(messages, self._wall_clock())
             self.changed.notify_all()
         return 204
 

@@ -106,11 +106,11 @@ class KafkaConsumer(Protocol):
     def resume(self, partition: Partition) -> None:
         """Fetch again."""
 
-    def commit(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+    def commit(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Request a commit; returns at once."""
 
     def end_offset(self, partition: Partition) -> int | None:
         """The end offset that the last fetch returned; None before the first. Returns at once."""
 
-    def close(self, marks: Mapping[Partition, OffsetAndMetadata]) -> None:
+    def close(self, commits: Mapping[Partition, OffsetAndMetadata]) -> None:
         """Commit a last time and leave the group. Blocks."""

@@ -16,7 +16,7 @@ from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome
 from webhookd.flow.attempt.target import Target
 
 
-def finding(*addresses: str) -> Resolver:
+def resolving_to(*addresses: str) -> Resolver:
     """A resolver that always returns these addresses."""
     return lambda host, port: addresses  # noqa: ARG005  # as Resolver is called
 
@@ -58,14 +58,14 @@ def test_sequence_goes_on_after_each_refusal(plain_testbed: HttpTestbed) -> None
 )
 def test_refused_address_is_never_dialled(plain_testbed: HttpTestbed, addresses: Sequence[str], named: str) -> None:
     server = plain_testbed.serve(answering(OK))
-    loop = plain_testbed.loop(resolver=finding(*addresses), allow=())
+    loop = plain_testbed.loop(resolver=resolving_to(*addresses), allow=())
     failure = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]
     assert code(failure) is FailureCode.ADDRESS_REFUSED
     assert detail(failure).endswith(named)
     assert server.accepted == 0
 
 
-def test_literal_address_is_guarded_too(plain_testbed: HttpTestbed) -> None:
+def test_literal_address_is_checked_too(plain_testbed: HttpTestbed) -> None:
     server = plain_testbed.serve(answering(OK))
     failure = plain_testbed.submit(plain_testbed.loop(allow=()), plain_testbed.target(server)).wait()[0]
     assert code(failure) is FailureCode.ADDRESS_REFUSED
@@ -83,20 +83,20 @@ def test_odd_spellings_of_loopback_are_refused(plain_testbed: HttpTestbed, spell
 
 def test_allowed_address_among_refused_is_dialled(testbed: HttpTestbed) -> None:
     server = testbed.serve(answering(OK), testbed.authority.context("endpoint.test") if testbed.tls else None)
-    loop = testbed.loop(resolver=finding("10.0.0.1", "127.0.0.1"))
+    loop = testbed.loop(resolver=resolving_to("10.0.0.1", "127.0.0.1"))
     assert response(testbed.submit(loop, testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
 def test_next_address_follows_a_refused_connection(plain_testbed: HttpTestbed) -> None:
     server = plain_testbed.serve(answering(OK))
-    loop = plain_testbed.loop(resolver=finding("127.0.0.7", "127.0.0.1"))
+    loop = plain_testbed.loop(resolver=resolving_to("127.0.0.7", "127.0.0.1"))
     assert response(plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
 def test_next_address_follows_an_immediate_failure(plain_testbed: HttpTestbed) -> None:
     server = plain_testbed.serve(answering(OK))
     broadcast = "255.255.255.255"  # the kernel refuses to connect to it without a packet
-    loop = plain_testbed.loop(resolver=finding(broadcast, "127.0.0.1"), allow=(*LOOPBACK, broadcast))
+    loop = plain_testbed.loop(resolver=resolving_to(broadcast, "127.0.0.1"), allow=(*LOOPBACK, broadcast))
     assert response(plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
     assert (
         code(plain_testbed.submit(loop, plain_testbed.target(server, broadcast)).wait()[0])
@@ -107,13 +107,13 @@ def test_next_address_follows_an_immediate_failure(plain_testbed: HttpTestbed) -
 def test_only_few_addresses_are_tried(plain_testbed: HttpTestbed) -> None:
     server = plain_testbed.serve(answering(OK))
     elsewhere = [f"127.0.0.{number}" for number in range(2, 6)]
-    loop = plain_testbed.loop(resolver=finding(*elsewhere, "127.0.0.1"))
+    loop = plain_testbed.loop(resolver=resolving_to(*elsewhere, "127.0.0.1"))
     outcomes = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()
     assert code(outcomes[0]) is FailureCode.CONNECT_REFUSED
     assert server.accepted == 0
 
 
-@pytest.mark.parametrize("resolver", [finding(), None], ids=["no-address", "error"])
+@pytest.mark.parametrize("resolver", [resolving_to(), None], ids=["no-address", "error"])
 def test_name_without_address_fails(plain_testbed: HttpTestbed, resolver: Resolver | None) -> None:
     outcomes = plain_testbed.submit(plain_testbed.loop(resolver=resolver), Target.parse("http://nowhere.test/")).wait()
     assert code(outcomes[0]) is FailureCode.DNS_FAILED
@@ -212,7 +212,7 @@ def test_unknown_authority_is_refused(tls_testbed: HttpTestbed, tmp_path: Path) 
 
 def test_certificate_for_another_host_is_refused(tls_testbed: HttpTestbed) -> None:
     server = tls_testbed.serve(answering(OK), tls_testbed.authority.context("other.test"))
-    loop = tls_testbed.loop(resolver=finding("127.0.0.1", "127.0.0.1"))
+    loop = tls_testbed.loop(resolver=resolving_to("127.0.0.1", "127.0.0.1"))
     failure = tls_testbed.submit(loop, tls_testbed.target(server, "endpoint.test")).wait()[0]
     assert code(failure) is FailureCode.TLS_FAILED
     assert "endpoint.test" in detail(failure)
@@ -232,7 +232,7 @@ def test_handshake_names_the_host(tls_testbed: HttpTestbed) -> None:
     context = tls_testbed.authority.context("endpoint.test")
     context.sni_callback = lambda sock, name, context: named.append(name)  # noqa: ARG005  # as ssl calls it
     server = tls_testbed.serve(answering(OK), context)
-    loop = tls_testbed.loop(resolver=finding("127.0.0.1"))
+    loop = tls_testbed.loop(resolver=resolving_to("127.0.0.1"))
     assert response(tls_testbed.submit(loop, tls_testbed.target(server, "Endpoint.Test.")).wait()[0]).status == 200
     assert named == ["endpoint.test"]
 
@@ -256,6 +256,6 @@ def test_next_handshake_resumes_the_session(tls_testbed: HttpTestbed, version: s
 def test_tls_session_of_one_host_is_not_used_for_another(tls_testbed: HttpTestbed) -> None:
     context = tls_testbed.authority.context("one.test")
     server = tls_testbed.serve(answering(OK), context)
-    loop = tls_testbed.loop(resolver=finding("127.0.0.1"))
+    loop = tls_testbed.loop(resolver=resolving_to("127.0.0.1"))
     assert response(tls_testbed.submit(loop, tls_testbed.target(server, "one.test")).wait()[0]).status == 200
     assert code(tls_testbed.submit(loop, tls_testbed.target(server, "two.test")).wait()[0]) is FailureCode.TLS_FAILED

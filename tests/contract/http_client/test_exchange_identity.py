@@ -20,8 +20,8 @@ CLIENT = "webhookd.test"
 versions = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
 
 
-def demanding(testbed: HttpTestbed, version: ssl.TLSVersion) -> ssl.SSLContext:
-    context = testbed.authority.demanding("127.0.0.1")
+def mtls_context(testbed: HttpTestbed, version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = testbed.authority.mtls_context("127.0.0.1")
     context.maximum_version = version
     return context
 
@@ -33,14 +33,14 @@ def identity(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def showing(authority: Authority, identity: Identity) -> ssl.SSLContext:
+def client_context_with_certificate(authority: Authority, identity: Identity) -> ssl.SSLContext:
     """A client's TLS context with that certificate."""
     return client_context(authority.file, identity.cert, identity.key)
 
 
 @versions
 def test_certificate_is_sent_when_requested(
-    tls_testbed: HttpTestbed, showing: ssl.SSLContext, version: ssl.TLSVersion
+    tls_testbed: HttpTestbed, client_context_with_certificate: ssl.SSLContext, version: ssl.TLSVersion
 ) -> None:
     seen: list[tuple[list[str], bool]] = []
 
@@ -48,19 +48,25 @@ def test_certificate_is_sent_when_requested(
         seen.append((peer.client_names, peer.resumed))
         peer.answer(OK)
 
-    target = tls_testbed.target(tls_testbed.serve(script, demanding(tls_testbed, version)))
-    outcomes = tls_testbed.submit(tls_testbed.loop(context=showing), target, *[post(target)] * 2).wait()
+    target = tls_testbed.target(tls_testbed.serve(script, mtls_context(tls_testbed, version)))
+    outcomes = tls_testbed.submit(
+        tls_testbed.loop(context=client_context_with_certificate), target, *[post(target)] * 2
+    ).wait()
     assert [response(outcome).status for outcome in outcomes] == [200, 200]
     assert seen == [([CLIENT], False), ([CLIENT], True)]
 
 
-def test_certificate_is_sent_through_a_proxy(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
-    server = tls_testbed.serve(answering(OK), tls_testbed.authority.demanding("endpoint.test"))
-    loop = tls_testbed.loop(context=showing, proxy=url(tls_testbed.proxy(ScriptedProxy())))
+def test_certificate_is_sent_through_a_proxy(
+    tls_testbed: HttpTestbed, client_context_with_certificate: ssl.SSLContext
+) -> None:
+    server = tls_testbed.serve(answering(OK), tls_testbed.authority.mtls_context("endpoint.test"))
+    loop = tls_testbed.loop(context=client_context_with_certificate, proxy=url(tls_testbed.proxy(ScriptedProxy())))
     assert response(tls_testbed.submit(loop, tls_testbed.target(server, "endpoint.test")).wait()[0]).status == 200
 
 
-def test_certificate_is_not_sent_unless_requested(tls_testbed: HttpTestbed, showing: ssl.SSLContext) -> None:
+def test_certificate_is_not_sent_unless_requested(
+    tls_testbed: HttpTestbed, client_context_with_certificate: ssl.SSLContext
+) -> None:
     names: list[list[str]] = []
 
     def script(peer: Peer) -> None:
@@ -68,13 +74,16 @@ def test_certificate_is_not_sent_unless_requested(tls_testbed: HttpTestbed, show
         peer.answer(OK)
 
     target = tls_testbed.target(tls_testbed.serve(script))
-    assert response(tls_testbed.submit(tls_testbed.loop(context=showing), target).wait()[0]).status == 200
+    assert (
+        response(tls_testbed.submit(tls_testbed.loop(context=client_context_with_certificate), target).wait()[0]).status
+        == 200
+    )
     assert names == [[]]
 
 
 @versions
 def test_missing_certificate_is_a_failure_of_tls(tls_testbed: HttpTestbed, version: ssl.TLSVersion) -> None:
-    server = tls_testbed.serve(answering(OK), demanding(tls_testbed, version))
+    server = tls_testbed.serve(answering(OK), mtls_context(tls_testbed, version))
     target = tls_testbed.target(server)
     outcomes = tls_testbed.submit(tls_testbed.loop(), target, *[post(target)] * 5).wait()
     assert [code(outcome) for outcome in outcomes] == [FailureCode.TLS_FAILED] * 5
@@ -87,14 +96,14 @@ def test_certificate_of_another_authority_is_refused(
 ) -> None:
     stranger = Authority(tmp_path).identity(tmp_path, CLIENT)
     context = client_context(tls_testbed.authority.file, stranger.cert, stranger.key)
-    target = tls_testbed.target(tls_testbed.serve(answering(OK), demanding(tls_testbed, version)))
+    target = tls_testbed.target(tls_testbed.serve(answering(OK), mtls_context(tls_testbed, version)))
     outcomes = tls_testbed.submit(tls_testbed.loop(context=context), target).wait()
     assert code(outcomes[0]) is FailureCode.TLS_FAILED
 
 
 def test_one_file_may_hold_certificate_and_key(tls_testbed: HttpTestbed, identity: Identity) -> None:
     context = client_context(tls_testbed.authority.file, identity.both)
-    target = tls_testbed.target(tls_testbed.serve(answering(OK), tls_testbed.authority.demanding("127.0.0.1")))
+    target = tls_testbed.target(tls_testbed.serve(answering(OK), tls_testbed.authority.mtls_context("127.0.0.1")))
     assert response(tls_testbed.submit(tls_testbed.loop(context=context), target).wait()[0]).status == 200
 
 

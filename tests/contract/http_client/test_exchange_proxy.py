@@ -24,7 +24,7 @@ def endpoint(testbed: HttpTestbed, script: Callable[[Peer], None]) -> HostileSer
     return testbed.serve(script, testbed.authority.context(NAME) if testbed.tls else None)
 
 
-def through(testbed: HttpTestbed, script: ScriptedProxy, *, times: int = 1) -> tuple[list[Outcome], HostileServer]:
+def via_proxy(testbed: HttpTestbed, script: ScriptedProxy, *, times: int = 1) -> tuple[list[Outcome], HostileServer]:
     """The outcomes of requests through the proxy to an endpoint that always answers, and that endpoint."""
     server = endpoint(testbed, answering(*[OK] * times))
     target = testbed.target(server, NAME)
@@ -40,7 +40,7 @@ def detail(outcome: Outcome) -> str:
 
 def test_connect_names_host_and_port(testbed: HttpTestbed) -> None:
     proxy = ScriptedProxy()
-    outcomes, server = through(testbed, proxy)
+    outcomes, server = via_proxy(testbed, proxy)
     assert response(outcomes[0]).body == b"ok"
     place = f"{NAME}:{server.port}"
     lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", f"User-Agent: webhookd/{__version__}", "", ""]
@@ -49,7 +49,7 @@ def test_connect_names_host_and_port(testbed: HttpTestbed) -> None:
 
 def test_many_requests_share_one_tunnel(testbed: HttpTestbed) -> None:
     proxy = ScriptedProxy()
-    outcomes, server = through(testbed, proxy, times=20)
+    outcomes, server = via_proxy(testbed, proxy, times=20)
     assert [response(outcome).status for outcome in outcomes] == [200] * 20
     assert (len(proxy.requests), server.accepted) == (1, 1)
 
@@ -76,7 +76,7 @@ def test_each_endpoint_has_tunnels_of_its_own(testbed: HttpTestbed) -> None:
 @pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden", "502 Bad Gateway", "302 X"])
 def test_refusal_of_the_proxy_is_named(testbed: HttpTestbed, status: str) -> None:
     proxy = ScriptedProxy(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nno".encode())
-    outcomes, server = through(testbed, proxy)
+    outcomes, server = via_proxy(testbed, proxy)
     assert code(outcomes[0]) is FailureCode.PROXY_REFUSED
     assert detail(outcomes[0]) == f"the proxy answered {status}"
     assert (len(proxy.requests), server.accepted) == (1, 0)
@@ -84,7 +84,7 @@ def test_refusal_of_the_proxy_is_named(testbed: HttpTestbed, status: str) -> Non
 
 def test_each_request_connects_again_after_a_refusal(plain_testbed: HttpTestbed) -> None:
     proxy = ScriptedProxy(b"HTTP/1.1 503 Overloaded\r\n\r\n")
-    outcomes, _ = through(plain_testbed, proxy, times=20)
+    outcomes, _ = via_proxy(plain_testbed, proxy, times=20)
     assert [code(outcome) for outcome in outcomes] == [FailureCode.PROXY_REFUSED] * 20
 
 
@@ -105,7 +105,7 @@ def test_each_request_connects_again_after_a_refusal(plain_testbed: HttpTestbed)
     ids=["ssh", "tls", "http-2", "no-status", "upgrade", "interim", "long", "many", "cut", "nothing"],
 )
 def test_malformed_proxy_response_fails(plain_testbed: HttpTestbed, answer: bytes) -> None:
-    outcomes, server = through(plain_testbed, ScriptedProxy(answer))
+    outcomes, server = via_proxy(plain_testbed, ScriptedProxy(answer))
     expected = FailureCode.PROXY_REFUSED if b" 101 " in answer else FailureCode.PROXY_FAILED
     assert code(outcomes[0]) is expected
     assert detail(outcomes[0])
@@ -113,7 +113,7 @@ def test_malformed_proxy_response_fails(plain_testbed: HttpTestbed, answer: byte
 
 
 def test_bytes_sent_with_the_answer_fail(testbed: HttpTestbed) -> None:
-    outcomes, _ = through(testbed, ScriptedProxy(CONNECTED + OK))
+    outcomes, _ = via_proxy(testbed, ScriptedProxy(CONNECTED + OK))
     assert code(outcomes[0]) is FailureCode.PROXY_FAILED
     assert detail(outcomes[0]) == "the proxy sent bytes after its answer"
 
@@ -129,12 +129,12 @@ def test_bytes_sent_with_the_answer_fail(testbed: HttpTestbed) -> None:
     ids=["interim", "http-1.0", "other-2xx", "length-to-ignore"],
 )
 def test_any_success_opens_the_tunnel(testbed: HttpTestbed, answer: bytes) -> None:
-    outcomes, _ = through(testbed, ScriptedProxy(answer), times=2)
+    outcomes, _ = via_proxy(testbed, ScriptedProxy(answer), times=2)
     assert [response(outcome).body for outcome in outcomes] == [b"ok", b"ok"]
 
 
 def test_answer_byte_by_byte_is_put_together(testbed: HttpTestbed) -> None:
-    outcomes, _ = through(testbed, ScriptedProxy(CONNECTED, slices=True))
+    outcomes, _ = via_proxy(testbed, ScriptedProxy(CONNECTED, slices=True))
     assert response(outcomes[0]).status == 200
 
 

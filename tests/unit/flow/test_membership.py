@@ -18,7 +18,7 @@ STEADY = Member(id="steady", reachable_s=STEADY_S)
         pytest.param(NEVER, [], 0.0, True, id="alone, nothing known yet"),
         pytest.param(NEVER, [STEADY], 0.0, True, id="nothing known yet"),
         pytest.param(NEVER.failed(0.0, ""), [], 0.0, True, id="alone without Kafka"),
-        pytest.param(NEVER.failed(0.0, ""), [STEADY], 0.0, False, id="never answered, another one reads"),
+        pytest.param(NEVER.failed(0.0, ""), [STEADY], 0.0, False, id="never answered, another one takes"),
         pytest.param(WELL, [STEADY], 500.0, True, id="both are answered"),
         pytest.param(LOST, [STEADY], 200.0 + LOST_S - 0.1, True, id="silent for less than the bound"),
         pytest.param(LOST, [STEADY], 200.0 + LOST_S, False, id="silent for the bound"),
@@ -28,7 +28,7 @@ STEADY = Member(id="steady", reachable_s=STEADY_S)
         pytest.param(
             LOST, [Member(id="out", takes_part=False, reachable_s=60)], 900.0, True, id="the other one is out"
         ),
-        pytest.param(LOST, [Member(id="silent"), STEADY], 900.0, False, id="one of the others reads"),
+        pytest.param(LOST, [Member(id="silent"), STEADY], 900.0, False, id="one of the others takes"),
     ],
 )
 def test_process_stops_taking_part_only_if_another_reaches_kafka(
@@ -55,15 +55,15 @@ def test_process_takes_part_again_when_it_reaches_kafka(
 
 def test_nothing_moves_when_all_lose_kafka_within_seconds() -> None:
     contacts = {"a": WELL.failed(200.0, ""), "b": WELL.failed(204.0, "")}
-    reads = dict.fromkeys(contacts, True)
+    takes = dict.fromkeys(contacts, True)
     for now in range(200, 400):
-        said = {
-            id_: Member(id=id_, takes_part=reads[id_], reachable_s=c.reachable_s(now)) for id_, c in contacts.items()
+        members = {
+            id_: Member(id=id_, takes_part=takes[id_], reachable_s=c.reachable_s(now)) for id_, c in contacts.items()
         }
         for id_, contact in contacts.items():
-            others = [member for member in said.values() if member.id != id_]
-            reads[id_] = takes_part(contact, others, float(now), before=reads[id_], lost_s=LOST_S)
-        assert all(reads.values()), now
+            others = [member for member in members.values() if member.id != id_]
+            takes[id_] = takes_part(contact, others, float(now), before=takes[id_], lost_s=LOST_S)
+        assert all(takes.values()), now
 
 
 def test_nothing_moves_when_all_reach_kafka_for_the_first_time() -> None:

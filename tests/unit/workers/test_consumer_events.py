@@ -96,7 +96,7 @@ def test_revoked_partition_commits_the_end_it_reached() -> None:
     scene = Scene()
     ended(scene, ZERO, 512, SMALL)
     scene.kafka_consumer.listener.revoked([ZERO])
-    assert [{p: mark.offset for p, mark in marks.items()} for marks in scene.kafka_consumer.commits] == [{ZERO: 512}]
+    assert [{p: one.offset for p, one in commits.items()} for commits in scene.kafka_consumer.commits] == [{ZERO: 512}]
 
 
 # Lag.

@@ -69,11 +69,11 @@ def test_failures_are_restored_from_the_commit() -> None:
     before = Scene(size=1)
     before.reads(ZERO, GOOD, at=7)
     before.lane().failures, before.lane().circuit.failing_since = 3, 50.0
-    mark = before.consumer.commits.take_moved()[ZERO]
-    after = Scene(size=1, committed=decoded(mark))
+    commit = before.consumer.commits.take_moved()[ZERO]
+    after = Scene(size=1, committed=decoded(commit))
     after.reads(ZERO, GOOD, GOOD, at=7)
     (delivery,) = after.consumer.accumulator.ready(0.0)
-    assert (mark.offset, delivery.failures, len(delivery.batches)) == (7, 3, 1)
+    assert (commit.offset, delivery.failures, len(delivery.batches)) == (7, 3, 1)
     assert after.consumer.status().failing_since == 50.0
 
 
@@ -122,7 +122,7 @@ def test_lane_that_has_read_on_is_not_sent_back_by_a_late_result() -> None:
     for answer in scene.services.held:
         answer()
     assert (scene.kafka_consumer.asked[-1], scene.lane().ledger.position) == (("seek", ZERO, 4), 4)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1, 2, 3]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1, 2, 3]
 
 
 def test_position_in_a_deleted_topic_is_not_used_in_the_recreated_one() -> None:
@@ -173,7 +173,7 @@ def test_recreated_topic_is_read_from_its_start() -> None:
     scene.kafka_consumer.committed, scene.kafka_consumer.last = OffsetAndMetadata(53), 2
     scene.kafka_consumer.listener.position_required(ZERO)
     scene.reads(ZERO, GOOD, GOOD)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1]
     assert scene.committable() == {ZERO: 0}
 
 
@@ -188,7 +188,7 @@ def test_failed_seek_is_repeated() -> None:
     again()
     scene.reads(ZERO, GOOD, GOOD)
     assert scene.kafka_consumer.asked == [("seek", ZERO, 0)]
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1]
 
 
 def test_nothing_is_taken_before_a_failed_seek_is_repeated() -> None:
@@ -197,7 +197,7 @@ def test_nothing_is_taken_before_a_failed_seek_is_repeated() -> None:
     scene.kafka_consumer.gone.add(ZERO)
     scene.consumer.seek([(scene.lane(), 2)])
     scene.reads(ZERO, GOOD, at=5)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 1]
+    assert [record.offset for record in scene.lane().waiting] == [0, 1]
 
 
 def test_repeated_seek_goes_to_the_position_at_that_time() -> None:

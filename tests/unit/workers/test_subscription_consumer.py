@@ -19,7 +19,7 @@ from workers.ingest.consumer.subscription_consumer import SLOW_FILTER_PAUSE_FACT
 def test_matching_records_wait_in_their_lanes() -> None:
     scene = Scene()
     scene.reads(ZERO, GOOD, SMALL, GOOD)
-    assert [fragment.offset for fragment in scene.lane().waiting] == [0, 2]
+    assert [record.offset for record in scene.lane().waiting] == [0, 2]
     assert scene.consumer.status().filtered == 1
 
 
@@ -57,7 +57,7 @@ def test_revoked_partition_commits_what_is_settled() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD, GOOD)
     scene.kafka_consumer.listener.revoked([ZERO, ONE])
-    assert [offsets(marks) for marks in scene.kafka_consumer.commits] == [{ZERO: 1}]
+    assert [offsets(commits) for commits in scene.kafka_consumer.commits] == [{ZERO: 1}]
 
 
 def test_revoked_partition_that_was_not_read_commits_nothing() -> None:
@@ -133,7 +133,7 @@ def test_closing_commits_every_lane_that_was_read() -> None:
     scene = Scene()
     scene.reads(ZERO, SMALL, GOOD)
     scene.consumer.close()
-    assert [offsets(marks) for marks in scene.kafka_consumer.closed] == [{ZERO: 1}]
+    assert [offsets(commits) for commits in scene.kafka_consumer.closed] == [{ZERO: 1}]
 
 
 def test_closed_consumer_commits_and_seeks_no_more() -> None:

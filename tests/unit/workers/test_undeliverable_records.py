@@ -50,7 +50,7 @@ def test_other_lanes_go_on_beside_a_stopped_one() -> None:
     scene = Scene()
     scene.reads(ZERO, *[BAD] * 100)
     scene.reads(ONE, GOOD, BAD, GOOD)
-    assert [fragment.offset for fragment in scene.lane(ONE).waiting] == [0, 2]
+    assert [record.offset for record in scene.lane(ONE).waiting] == [0, 2]
 
 
 def test_readable_record_lets_the_lane_go_on_without_a_gap() -> None:

@@ -9,7 +9,7 @@ with the offset when the topic is deleted. Kafka stores up to 4,096 bytes of met
                       ("" if not known)                                       was deleted and recreated
     failed_attempts   failed attempts in a row of the batch at the offset     retries would never end
     worker_losses     workers lost in a row with the batch at the offset      one bad batch would go on killing workers
-    failed_probes     circuit openings in a row; 0 while it is closed          a dead endpoint would get all retries
+    failed_probes     circuit openings in a row; 0 while it is closed         a dead endpoint would get all retries
     version           version of the subscription (0 if not known); under     the owner's change would not start the
                       another version only worker_losses still counts         retries anew
     failing_since     when the lane began to fail, seconds since the epoch    nobody would be mailed after five minutes

@@ -41,9 +41,9 @@ class OffsetCommits:
         """What has to be committed since the last call; it counts as committed from here on."""
         moved = {}
         for lane in self._owner.accumulator.lanes.values():
-            mark = lane.committable
-            if mark is not None and mark != lane.committed:
-                moved[lane.partition] = lane.committed = mark
+            committable = lane.committable
+            if committable is not None and committable != lane.committed:
+                moved[lane.partition] = lane.committed = committable
         return moved
 
     def commit(self) -> None:
@@ -69,5 +69,5 @@ class OffsetCommits:
 
 def latest(lanes: Iterable[Lane]) -> dict[Partition, OffsetAndMetadata]:
     """What these lanes have to commit, whether it was committed before or not."""
-    marks = {lane.partition: lane.committable for lane in lanes}
-    return {partition: mark for partition, mark in marks.items() if mark is not None}
+    commits = {lane.partition: lane.committable for lane in lanes}
+    return {partition: commit for partition, commit in commits.items() if commit is not None}

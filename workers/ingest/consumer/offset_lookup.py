@@ -63,12 +63,12 @@ def _committed(
     services: Services, subscription_id: str, requests: Mapping[Partition, LookupRequest], timeout_s: float
 ) -> dict[Partition, LookupResult]:
     wanted = [partition for partition, request in requests.items() if request.need is not LookupNeed.TOPIC_ID]
-    marks = services.offsets.committed(consumer_group(subscription_id), wanted, timeout_s)
+    commits = services.offsets.committed(consumer_group(subscription_id), wanted, timeout_s)
     ids = services.topics({partition.topic for partition in requests}).ids
     return {
-        partition: LookupResult(committed=marks.get(partition), topic_id=ids.get(partition.topic, ""))
+        partition: LookupResult(committed=commits.get(partition), topic_id=ids.get(partition.topic, ""))
         for partition, request in requests.items()
-        if partition in marks or request.need is LookupNeed.TOPIC_ID
+        if partition in commits or request.need is LookupNeed.TOPIC_ID
     }
 
 

@@ -21,7 +21,7 @@ from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from webhookd import clock
 
-GUARD: Final = KafkaOptions(
+AUTHORIZER: Final = KafkaOptions(
     settings={
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
@@ -32,7 +32,7 @@ TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
 READ, DESCRIBE = AclOperation.READ, AclOperation.DESCRIBE
 
 
-class GuardedKafka(Cluster):
+class KafkaWithAcls(Cluster):
     """A cluster whose access rules a test sets."""
 
     def __init__(self, bootstrap_servers: str) -> None:
@@ -74,13 +74,13 @@ def _of(kind: ResourceType, name: str) -> AclBindingFilter:
 
 
 @contextmanager
-def guarded_kafka() -> Iterator[GuardedKafka]:
+def kafka_with_acls() -> Iterator[KafkaWithAcls]:
     """Start such a Kafka; skips the test when Kafka cannot be started."""
     required_service("kafka")
     with ServiceGroup() as session:
         try:
-            kafka = session.start_kafka(GUARD)
+            kafka = session.start_kafka(AUTHORIZER)
             session.wait_ready()
         except NotStarted as reason:
             pytest.fail(str(reason), pytrace=False)
-        yield GuardedKafka(kafka.address)
+        yield KafkaWithAcls(kafka.address)
