@@ -228,7 +228,7 @@ def test_purge_keeps_what_is_new_or_not_settled(database: Database) -> None:
     with database.transaction() as session:
         mail_outbox.add(session, [an_alert("old and sent", NOW - 100)], sent_at=NOW - 90)
         mail_outbox.purge(session, NOW - 50)
-        left = set(session.scalars(text("SELECT message_id FROM alerts")))
+        left = set(session.scalars(text("SELECT message_id FROM mail_outbox")))
     assert left == {"old and waiting", "new"}
 
 
@@ -357,4 +357,4 @@ def test_what_dead_processes_said_is_forgotten(database: Database) -> None:
         dead = FaultRow.member_id == "dead"
         session.execute(update(FaultRow).where(dead).values(seen_at=FaultRow.seen_at - 11 * system_health.FRESH_S))
         system_health.forget(session)
-        assert list(session.scalars(text("SELECT member_id FROM faults"))) == ["alive"]
+        assert list(session.scalars(text("SELECT member_id FROM system_faults"))) == ["alive"]
