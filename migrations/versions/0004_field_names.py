@@ -9,9 +9,10 @@ vitals                       ingest_load (longest_turn_s → longest_iteration_s
 ingest_members.beat_at, …    heartbeat_at, reads_kafka, kafka_reachable_s
 mail_failures.fate           result
 delivery state "paused"      "circuit_open"
+reason "intake_failed"       "consumer_failed"
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -59,11 +60,11 @@ def upgrade() -> None:
     for old, new, table, column in INDEXES:
         op.drop_index(old, table_name=table)
         op.create_index(new, table, [column])
-    _rename_delivery_state("paused", "circuit_open")
+    _rename_codes({"paused": "circuit_open", "intake_failed": "consumer_failed"})
 
 
 def downgrade() -> None:
-    _rename_delivery_state("circuit_open", "paused")
+    _rename_codes({"circuit_open": "paused", "consumer_failed": "intake_failed"})
     for _, new, table, _ in INDEXES:
         op.drop_index(new, table_name=table)
     for table, old, new in reversed(COLUMNS):
@@ -75,16 +76,22 @@ def downgrade() -> None:
     op.create_index("ix_spells_speak_at", "spells", ["speak_at"])
 
 
-def _rename_delivery_state(old: str, new: str) -> None:
-    """In the column and in the document beside it; a subscription that is off keeps its last status."""
+def _rename_codes(renamed: Mapping[str, str]) -> None:
+    """In delivery states and reasons, and in the documents beside them; a subscription that is off keeps its status."""
+    columns = ("subscription_id", "reason", "delivery_state", "delivery", "problems")
     statuses: Any = sa.table(
         "subscription_statuses",
-        sa.column("subscription_id", sa.Text()),
-        sa.column("delivery_state", sa.Text()),
-        sa.column("delivery", sa.JSON()),
+        *[sa.column(name, sa.JSON() if name in {"delivery", "problems"} else sa.Text()) for name in columns],
     )
     connection = op.get_bind()
-    stored = sa.select(statuses.c.subscription_id, statuses.c.delivery).where(statuses.c.delivery_state == old)
-    for row in connection.execute(stored).all():
-        changed = statuses.update().where(statuses.c.subscription_id == row.subscription_id)
-        connection.execute(changed.values(delivery_state=new, delivery=row.delivery | {"state": new}))
+    for row in connection.execute(sa.select(statuses)).all():
+        state = renamed.get(row.delivery_state, row.delivery_state)
+        after = {
+            "reason": renamed.get(row.reason, row.reason),
+            "delivery_state": state,
+            "delivery": row.delivery | {"state": state} if row.delivery else {},
+            "problems": [item | {"code": renamed.get(item["code"], item["code"])} for item in row.problems],
+        }
+        if any(after[name] != getattr(row, name) for name in after):
+            changed = statuses.update().where(statuses.c.subscription_id == row.subscription_id)
+            connection.execute(changed.values(**after))

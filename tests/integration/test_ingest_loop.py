@@ -208,7 +208,7 @@ def test_consumer_that_fails_twice_before_it_joins_is_a_problem(scene: Scene) ->
     for _ in range(2):
         on_the_loop(scene, fails)
         on_the_loop(scene, lambda: reasons.append(scene.loop.consumers[ID].status().reason))
-    assert reasons == ["", "intake_failed"]
+    assert reasons == ["", "consumer_failed"]
 
 
 def test_failed_start_is_repeated(scene: Scene) -> None:

@@ -38,9 +38,9 @@ class MailFailure:
     at: float
 
 
-def note(session: Session, owner: str, settlements: Iterable[RecipientResult], now: float) -> None:
+def note(session: Session, owner: str, results: Iterable[RecipientResult], now: float) -> None:
     """Store the result of a mail for each recipient."""
-    for item in settlements:
+    for item in results:
         recipient = _key(item.recipient)
         where = and_(MailFailureRow.owner == owner, MailFailureRow.recipient == recipient)
         if item.result is MailResult.DELIVERED:

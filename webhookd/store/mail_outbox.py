@@ -71,12 +71,12 @@ def claim(session: Session, now: float) -> ClaimedMail | None:
     return ClaimedMail(id=row.id, owner=owner_of(row.subject_key), tries=row.tries, mail=_mail(row))
 
 
-def settle(session: Session, claimed: ClaimedMail, settlements: Sequence[RecipientResult], now: float) -> None:
+def settle(session: Session, claimed: ClaimedMail, results: Sequence[RecipientResult], now: float) -> None:
     """Store the result of a try; the next one is for the recipients who may still get the mail."""
-    mail_failures.note(session, claimed.owner, _still_addressed(session, claimed.owner, settlements), now)
-    left = remaining_recipients(settlements)
+    mail_failures.note(session, claimed.owner, _still_addressed(session, claimed.owner, results), now)
+    left = remaining_recipients(results)
     changes: dict[str, Any] = {"recipients": list(left)}
-    if any(item.result is MailResult.DELIVERED for item in settlements):
+    if any(item.result is MailResult.DELIVERED for item in results):
         changes["sent_at"] = now
     _update(session, claimed, next_try_at=now + wait_s(claimed.tries) if left else None, **changes)
 
@@ -157,12 +157,12 @@ def _stored_emails(session: Session, id_: str) -> tuple[str, ...]:
     return tuple(email for email in emails if isinstance(email, str))
 
 
-def _still_addressed(session: Session, owner: str, settlements: Sequence[RecipientResult]) -> list[RecipientResult]:
+def _still_addressed(session: Session, owner: str, results: Sequence[RecipientResult]) -> list[RecipientResult]:
     """Results for current addresses only: the subscription may have been changed or deleted since."""
     if owner == mail_failures.OPERATORS:
-        return list(settlements)
+        return list(results)
     emails = _stored_emails(session, owner)
-    return [item for item in settlements if item.recipient in emails]
+    return [item for item in results if item.recipient in emails]
 
 
 def _update(session: Session, claimed: ClaimedMail, **values: Any) -> None:  # noqa: ANN401  # columns

@@ -123,7 +123,7 @@ class RunningSubscriptions:
             return
         consumer.broken = True  # it must not be polled again: the records of the failed poll would be missing
         id_ = consumer.subscription.id
-        _log.error("intake_failed", code=CONSUMER_FAILED, subscription=id_, detail=repr(error))
+        _log.error("consumer_failed", code=CONSUMER_FAILED, subscription=id_, detail=repr(error))
         if isinstance(error, GroupDenied):
             consumer.begin_problem(error.code, error.detail, standing=True)
         elif consumer.joined or id_ in self._never_joined_ids:

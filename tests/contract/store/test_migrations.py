@@ -57,8 +57,8 @@ PAUSED = """
 INSERT INTO conditions (subscription_id, health, reason, since, failing_since, last_failure, delivery, delivery_state,
     lag, problems, lost_ranges, topics, delivered, filtered, filter_errors, last_filter_error, dead_lettered, version,
     proven)
-VALUES ('s', 'unhealthy', 'http_500', 1.5, 1, '', '{"state": "paused", "lanes": 2}', 'paused',
-    NULL, '[]', '[]', '[]', 7, 0, 0, '', 0, 3, TRUE)
+VALUES ('s', 'unhealthy', 'intake_failed', 1.5, 1, '', '{"state": "paused", "lanes": 2}', 'paused',
+    NULL, '[{"code": "intake_failed"}]', '[]', '[]', 7, 0, 0, '', 0, 3, TRUE)
 """
 OWNER = """
 INSERT INTO subscriptions (id, version, name, active, url, headers, sources, max_batch_size, max_batch_interval_s,
@@ -87,11 +87,13 @@ def test_renaming_keeps_statuses_and_incidents(bare_url: str) -> None:
     assert rows(bare_url, "SELECT delivery_state, delivered, version_delivered FROM subscription_statuses") == [
         ("circuit_open", delivered, proven)
     ]
-    assert "circuit_open" in str(rows(bare_url, "SELECT delivery FROM subscription_statuses"))
+    codes = str(rows(bare_url, "SELECT reason, delivery, problems FROM subscription_statuses"))
+    assert (codes.count("circuit_open"), codes.count("consumer_failed")) == (1, 2)
     assert rows(bare_url, "SELECT subject_key, mails, next_mail_at, unreported_records FROM incidents") == [
         ("health:s", 2, 5, 40)
     ]
     migrating.downgrade(bare_url, "0003")
     assert rows(bare_url, "SELECT delivery_state, delivered, proven FROM conditions") == before
-    assert "circuit_open" not in str(rows(bare_url, "SELECT delivery FROM conditions"))
+    codes = str(rows(bare_url, "SELECT reason, delivery, problems FROM conditions"))
+    assert (codes.count("paused"), codes.count("intake_failed")) == (1, 2)
     assert rows(bare_url, "SELECT speak_at, untold_records FROM spells") == [(5, 40)]

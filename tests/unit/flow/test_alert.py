@@ -160,7 +160,7 @@ def test_text_has_the_facts_for_the_owner() -> None:
         ("proxy_failed", OnExhausted.PAUSE, "WEBHOOKD_EGRESS_PROXY"),
         ("internal_error", OnExhausted.PAUSE, "not the cause"),
         ("unusable_configuration", OnExhausted.PAUSE, "Save the subscription again"),
-        ("intake_failed", OnExhausted.PAUSE, "ask the operator of webhookd"),
+        ("consumer_failed", OnExhausted.PAUSE, "ask the operator of webhookd"),
         ("worker_lost", OnExhausted.PAUSE, "ask the operator of webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
         ("filter_failing", OnExhausted.PAUSE, "checks the type first"),

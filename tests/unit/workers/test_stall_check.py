@@ -96,19 +96,19 @@ def test_delivery_that_no_worker_claims_is_a_problem() -> None:
 
 def test_failed_reading_is_over_after_a_minute_without_a_failure() -> None:
     scene = Scene()
-    scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
+    scene.consumer.begin_problem("consumer_failed", "beyond use", standing=True)
     early = after(scene, 59.0)[0]
     scene.consumer.delivery_succeeded()
     still = after(scene, 0.0)[0]
     scene.services.now += 1.0
-    assert (early, still, after(scene, 0.0)[0]) == ("intake_failed", "intake_failed", "")
+    assert (early, still, after(scene, 0.0)[0]) == ("consumer_failed", "consumer_failed", "")
 
 
 def test_failed_reading_is_not_over_while_a_position_is_unknown() -> None:
     scene = Scene()
-    scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
+    scene.consumer.begin_problem("consumer_failed", "beyond use", standing=True)
     scene.lane(ZERO).position_known = False
-    assert "intake_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}
+    assert "consumer_failed" in {after(scene, 59.0)[0], after(scene, 59.0)[0]}
 
 
 def looking_ahead() -> Scene:
@@ -128,9 +128,9 @@ def test_lane_that_looks_ahead_knows_its_position() -> None:
 
 def test_lane_that_looks_ahead_does_not_keep_the_failure_of_reading() -> None:
     scene = looking_ahead()
-    scene.consumer.begin_problem("intake_failed", "beyond use", standing=True)
+    scene.consumer.begin_problem("consumer_failed", "beyond use", standing=True)
     after(scene, 61.0)
-    assert "intake_failed" not in {problem.code for problem in scene.consumer.status().problems}
+    assert "consumer_failed" not in {problem.code for problem in scene.consumer.status().problems}
 
 
 def test_lane_that_looks_ahead_is_not_at_its_end() -> None:

@@ -101,7 +101,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "group_denied": (NOT_READ, FIX_GROUP_ACCESS),
     "read_failed": (NOT_READ, FIX_KAFKA),
     "commit_failed": (NOT_COMMITTED, FIX_KAFKA),
-    "intake_failed": (STARTED_AGAIN, FIX_INSIDE),
+    "consumer_failed": (STARTED_AGAIN, FIX_INSIDE),
     "records_lost": (READ_ON, FIX_LOSS),
     "position_unknown": (NOT_SENT, FIX_KAFKA),
     "not_assigned": (NOT_SENT, FIX_GROUP),

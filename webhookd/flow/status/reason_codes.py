@@ -13,7 +13,7 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 WEBHOOKD_CODES: Mapping[str, str] = {
     "unusable_configuration": "The stored configuration cannot be used.",
     "topic_missing": "A topic of the subscription does not exist.",
-    "intake_failed": "Reading from Kafka failed with an unexpected error.",
+    "consumer_failed": "Reading from Kafka failed with an unexpected error.",
     "kafka_unavailable": "Kafka has not answered for half a minute.",
     "records_unreadable": "webhookd could not decode a long series of consecutive records of a topic.",
     "dead_letters_full": "The limit of stored dead letters is reached; records that would become dead letters wait.",

@@ -12,7 +12,7 @@ from webhookd.flow.status.delivery_status import STARTING, DeliveryStatus, Faile
 from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, TopicStatus
 
-CONSUMER_FAILED = "intake_failed"
+CONSUMER_FAILED = "consumer_failed"
 """Reading failed. Once the subscription has read, this is a standing problem, which ends when every lane has known its
 position for a while (stall_check.py); before, it ends when the consumer starts."""
 
