@@ -1,0 +1,39 @@
+"""Code and docs use the field's terms: none of the words that they have replaced is left.
+
+The glossary in docs/explanation/architecture.md has the words that are used instead.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("api", "command", "docs", "documentation", "load-test", "stack", "tests", "webhookd", "workers", ".github")
+ENDINGS = {".py", ".md", ".yml", ".toml", ".cfg"}
+
+REPLACED = re.compile(
+    r"\b(addressees?|asleep|boards?|buri(al|ed)|bury(ing)?|deaf(ness)?|desk|errands?|graveyard|intakes?|leash|memos?"
+    r"|occupation|oversight|parcels?|spells?|standstills?|vigils?|vitals)\b",
+    re.IGNORECASE,
+)
+ALLOWED = {
+    "tests/closure/test_vocabulary.py": "names the words",
+    "tests/contract/store/test_migrations.py": "writes into tables as they were before they got their names",
+}
+
+
+def pages() -> Iterator[Path]:
+    yield from (path for path in ROOT.iterdir() if path.suffix in ENDINGS or path.name in {"Makefile", "Procfile"})
+    for folder in FOLDERS:
+        yield from (path for path in (ROOT / folder).rglob("*") if path.suffix in ENDINGS)
+
+
+@pytest.mark.parametrize("path", sorted(pages()), ids=lambda path: str(path.relative_to(ROOT)))
+def test_replaced_words_are_not_used(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    if name in ALLOWED or path.name == "CHANGELOG.md":
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [f"{name}:{number}: {line}" for number, line in enumerate(lines, 1) if REPLACED.search(line)] == []
