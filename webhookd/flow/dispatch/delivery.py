@@ -3,7 +3,7 @@
 stage            waits for                overdue after                          then
 QUEUED           a worker's claim         claim_timeout, doubling                the same id is published again
 CLAIMED          reports                  lease + request deadline               its lanes take a new epoch and rewind
-RETRYING         the retry's claim        countdown + claim_timeout + lease      likewise
+RETRYING         the retry's claim        countdown + claim_timeout + the same   likewise
 DEAD_LETTERING   its dead letters' rows   never                                  -
 """
 
