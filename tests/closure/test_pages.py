@@ -1,20 +1,25 @@
 """What README.md and docs/ promise about themselves: blocks say what they are, links lead to files.
 
-Oracles: the pages' own text, the Makefile's targets, the files of the checkout. What the blocks do is seen in
-tests/acceptance/test_readme_blocks.py.
+Oracles: the pages' own text, the Makefile's targets, the files of the checkout, the API's schema. What the blocks do is
+seen in tests/acceptance/test_readme_blocks.py.
 """
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from api.resources.subscription.schemas import SubscriptionSchema
 from tests.harness.pages import OTHER_TESTS, PAGES, ROOT, blocks, pages, run_elsewhere
 
 README = ROOT / "README.md"
 README_LINES = 150
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+WITH_SUBSCRIPTION = {"alerts.md", "batch.md", "filter.md", "register.md", "retry.md"}
+"""How-to pages that show a whole subscription."""
+
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 
 every_page = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -38,6 +43,17 @@ def test_block_says_what_it_is(page: Path) -> None:
 @every_page
 def test_link_leads_to_a_file(page: Path) -> None:
     assert [link for link in links_of(page) if not (page.parent / link).exists()] == []
+
+
+def test_api_accepts_each_subscription_of_the_how_to_pages() -> None:
+    documents = [
+        (block.place, json.loads(block.text.rpartition("\n\n")[2]))
+        for page in pages()
+        for block in blocks(page)
+        if "how-to" in block.page and '"destination"' in block.text
+    ]
+    assert {place.rpartition("/")[2].partition(":")[0] for place, _ in documents} >= WITH_SUBSCRIPTION
+    assert {place: errors for place, one in documents if (errors := SubscriptionSchema().validate(one))} == {}
 
 
 def test_blocks_left_to_other_tests_are_those_listed() -> None:

@@ -71,6 +71,13 @@ def table(heading: str) -> set[str]:
     return {code.strip().strip("`") for cell in first for code in cell.split(",")}
 
 
+def meanings(heading: str) -> dict[str, str]:
+    """The second column of that table, by the code in the first one."""
+    section = DOCS.split(f"## {heading}\n", 1)[1].split("\n#", 1)[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
+    return {row[1].strip().strip("`"): row[2].strip() for row in rows}
+
+
 RAISED = [
     found
     for package in ("workers", "webhookd")
@@ -109,6 +116,13 @@ def test_each_stall_is_a_reason() -> None:
 
 def test_docs_list_each_reason_and_no_other() -> None:
     assert table("Reasons of a subscription") == WEBHOOKD_CODES.keys() | EXCHANGE_CODES.keys()
+
+
+def test_docs_give_each_reason_and_fault_the_meaning_that_webhookd_shows() -> None:
+    shown = {**WEBHOOKD_CODES, **EXCHANGE_CODES}
+    faults = {code: text for code, (text, _) in MEANING.items()}
+    assert meanings("Reasons of a subscription") == shown
+    assert {code: text for code, text in meanings("Faults of the system").items() if code in faults} == faults
 
 
 def test_docs_list_each_state_of_deliveries_and_no_other() -> None:
