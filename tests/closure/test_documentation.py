@@ -4,6 +4,7 @@ Oracle: the repository's own files. The site's links and anchors are checked by 
 """
 
 import re
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_each_scenario_that_the_promise_names_was_run() -> None:
     table = PROMISE.split("| what | shown by |", 1)[1].split("\n\n", 1)[0]
     named = {name.removesuffix("…") for name in re.findall(r"(?<!\*)\*([^*\n]+)\*(?!\*)", table)}
     assert {name for name in named if not any(row.startswith(name.strip()) for row in ran)} == set()
+
+
+@pytest.mark.parametrize(("package", "contract"), [("webhookd/flow", "5"), ("workers/ingest", "6")])
+def test_order_of_imports_is_that_of_the_contract(package: str, contract: str) -> None:
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    layers = config[f"importlinter:contract:{contract}"]["layers"].strip().replace(" : ", ", ")
+    architecture = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    assert f"`{package}`:\n\n```text\n{layers}\n```\n" in architecture
 
 
 @every_page
