@@ -87,7 +87,7 @@ CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(S
 bench-isolation: $(VENV)/test ## what other subscriptions cost ten healthy ones (ROWS="hang start held" RUNS=5)
 	@exec env $(LOAD_TEST)/isolation.py --runs $(RUNS) $(ROWS)
 
-bench-takeover: $(VENV)/test ## how long a subscription stands still when its ingest starts, stops or dies
+bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest starts, stops or dies
 	@exec env $(LOAD_TEST)/takeover.py
 
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)

@@ -1,4 +1,4 @@
-"""Builders for the deliver worker: request template, batches, outcomes, and a clock that the test moves."""
+"""Builders for the delivery worker: request template, batches, outcomes, and a clock that the test moves."""
 
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue

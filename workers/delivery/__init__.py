@@ -1,1 +1,1 @@
-"""The deliver worker: a Celery worker that posts deliveries and reports their results."""
+"""The delivery worker: a Celery worker that posts deliveries and reports their results."""
