@@ -66,7 +66,7 @@ def test_ingest_is_healthy_while_its_heart_beats(tmp_path: Path, beating: bool) 
     # Long, since the check may start late on a busy machine.
     environment = {**os.environ, "WEBHOOKD_DATABASE_URL": url, "WEBHOOKD_INGEST_MEMBER_TIMEOUT_S": "600"}
     ended = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert (ended.returncode == 0, b"no ingest process is heard of" in ended.stderr) == (beating, not beating)
+    assert (ended.returncode == 0, b"no ingest process has a heartbeat" in ended.stderr) == (beating, not beating)
 
 
 @pytest.mark.parametrize("name", ["ingest", "worker-first", "worker-retry"])
