@@ -34,9 +34,16 @@ class Setting:
         return Partition(self.topic, number)
 
 
+def await_leaders(cluster: Cluster, topic: str, count: int) -> None:
+    """Wait until the leader of each partition answers: brokers learn one after another of a new topic."""
+    offsets, partitions = PartitionOffsets(cluster.bootstrap_servers), [Partition(topic, n) for n in range(count)]
+    until(lambda: len(offsets.end_offsets(partitions, PATIENCE_S)) == count, "all partitions have leaders")
+
+
 def real(cluster: Cluster) -> Setting:
     topic = cluster.create(4)
     cluster.produce(topic, 10)
+    await_leaders(cluster, topic, 4)
 
     def commit(group: str, partition: Partition, committed: OffsetAndMetadata) -> None:
         consumer = Consumer({"bootstrap.servers": cluster.bootstrap_servers, "group.id": group})
@@ -112,6 +119,7 @@ def test_unreachable_brokers_leave_everything_out() -> None:
 def test_partition_that_was_added_is_found() -> None:
     with open_cluster("real") as cluster:
         topic = cluster.create(1)
+        await_leaders(cluster, topic, 1)
         offsets = PartitionOffsets(cluster.bootstrap_servers)
         before = offsets.end_offsets([Partition(topic, 0)], PATIENCE_S)
         admin_of(cluster.bootstrap_servers).create_partitions([NewPartitions(topic, 2)])[topic].result(PATIENCE_S)
