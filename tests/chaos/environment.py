@@ -111,10 +111,10 @@ class Site:
                 self.restarts.append(name)
                 self.pipeline.start(name)
 
-    def wait_until(self, status: Callable[[], bool], patience_s: float) -> bool:
+    def wait_until(self, condition: Callable[[], bool], patience_s: float) -> bool:
         """Wait until the condition is true, and supervise meanwhile; returns whether it became true in time."""
         deadline = time.monotonic() + patience_s
-        while not status():
+        while not condition():
             self.supervise()
             if time.monotonic() > deadline:
                 return False

@@ -20,7 +20,7 @@ from workers.task_names import FIRST, QUEUES, RETRY
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_SHOTS = {"migrate"}
-STATUSES = {"service_healthy", "service_completed_successfully"}
+CONDITIONS = {"service_healthy", "service_completed_successfully"}
 
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -75,9 +75,9 @@ def test_process_with_many_connections_may_open_files(name: str) -> None:
 
 
 @every_service
-def test_dependencies_wait_for_a_status(name: str) -> None:
+def test_dependencies_wait_for_a_condition(name: str) -> None:
     for other, wanted in SERVICES[name].get("depends_on", {}).items():
-        assert wanted["condition"] in STATUSES
+        assert wanted["condition"] in CONDITIONS
         assert (wanted["condition"] == "service_completed_successfully") == (other in ONE_SHOTS)
         assert other in SERVICES
 

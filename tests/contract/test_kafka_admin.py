@@ -294,9 +294,9 @@ def _until_reported(offsets: KafkaAdmin, topic: str) -> str:
     return offsets.topic_ids([topic], TIMEOUT_S)[topic]
 
 
-def _until(status: Callable[[], bool]) -> None:
+def _until(condition: Callable[[], bool]) -> None:
     deadline, pause = clock.monotonic() + TIMEOUT_S, threading.Event()
-    while not status():
+    while not condition():
         assert clock.monotonic() < deadline, "it did not become true in time"
         pause.wait(0.05)
 

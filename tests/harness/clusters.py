@@ -127,10 +127,10 @@ class Member:
             if self._begin is not None:
                 self.consumer.seek({partition: self._begin})
 
-    def until(self, status: Callable[[], bool], *others: "Member") -> None:
+    def until(self, condition: Callable[[], bool], *others: "Member") -> None:
         """Poll, together with other members, until the condition is true."""
         deadline, pause = clock.monotonic() + PATIENCE_S, Event()
-        while not status():
+        while not condition():
             assert clock.monotonic() < deadline, "it did not become true in time"
             for member in (self, *others):
                 member.poll_once()

@@ -179,10 +179,10 @@ class Exchanged:
         self.server = server
 
 
-def holds_on_loop(loop: ExchangeLoop, status: Callable[[], bool]) -> bool:
+def holds_on_loop(loop: ExchangeLoop, condition: Callable[[], bool]) -> bool:
     """Whether a condition becomes true on the loop's thread in time."""
     reached = threading.Event()
-    loop.every(0.005, lambda: reached.set() if status() else None)
+    loop.every(0.005, lambda: reached.set() if condition() else None)
     return reached.wait(_PATIENCE_S)
 
 

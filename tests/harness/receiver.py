@@ -78,10 +78,10 @@ class Receiver:
         """How many records arrived for the first time after a later one of their lane."""
         return sum(lane.backwards for lane in self.lanes.values())
 
-    def wait(self, status: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    def wait(self, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         """Wait until the condition is true. Raises AssertionError with the counts when it is not in time."""
         with self._changed:
-            if not self._changed.wait_for(status, patience_s):
+            if not self._changed.wait_for(condition, patience_s):
                 raise AssertionError(f"{self.records} records in {len(self.requests)} requests after {patience_s} s")
 
     def wait_for_records(self, count: int, patience_s: float = PATIENCE_S) -> None:

@@ -332,7 +332,7 @@ def an_alert(name: str, recipient: str, at: float | None = None) -> Alert:
 
 def failures(database: Database, recipients: Sequence[str]) -> dict[str, MailResult]:
     with database.transaction() as session:
-        return {item.recipient: item.fate for item in mail_failures.read(session, ID, recipients)}
+        return {item.recipient: item.result for item in mail_failures.read(session, ID, recipients)}
 
 
 def _misses_operators(outbox_relay: OutboxRelay) -> bool:

@@ -96,7 +96,7 @@ def test_direct_mail_is_given_up_after_days(direct: DirectScene, database: Datab
 
 def operator_failures(database: Database) -> list[MailResult]:
     with database.transaction() as session:
-        return [item.fate for item in mail_failures.read(session, mail_failures.OPERATORS, ["busy@example.com"])]
+        return [item.result for item in mail_failures.read(session, mail_failures.OPERATORS, ["busy@example.com"])]
 
 
 def an_alert(name: str, recipient: str, at: float) -> Alert:

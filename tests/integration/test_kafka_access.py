@@ -98,10 +98,10 @@ class Site:
         self.consumer.check()
         return self.consumer.status()
 
-    def until(self, status: Callable[[SubscriptionStatus], bool]) -> SubscriptionStatus:
+    def until(self, condition: Callable[[SubscriptionStatus], bool]) -> SubscriptionStatus:
         """Iterate until it holds; returns the status."""
         deadline, pause = clock.monotonic() + PATIENCE_S, threading.Event()
-        while not status(seen := self.turn()):
+        while not condition(seen := self.turn()):
             assert clock.monotonic() < deadline, f"it never came true: {seen}"
             pause.wait(0.05)
         return seen

@@ -84,9 +84,9 @@ class Scene:
             self.changed.notify_all()
             return self.now
 
-    def until(self, status: Callable[[], bool]) -> None:
+    def until(self, condition: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(status, PATIENCE_S), (self.a.running, self.b.running)
+            assert self.changed.wait_for(condition, PATIENCE_S), (self.a.running, self.b.running)
 
     def let_both_read(self) -> None:
         """Wait until each has read a few times."""

@@ -31,7 +31,7 @@ class MailFailure:
     """An address and why its newest mail did not arrive; `since` is the first try of the first such mail."""
 
     recipient: str
-    fate: MailResult
+    result: MailResult
     detail: str
     mails: int
     since: float
@@ -65,7 +65,7 @@ def read(session: Session, owner: str, recipients: Sequence[str]) -> list[MailFa
     found = {
         row.recipient: MailFailure(
             recipient=row.recipient,
-            fate=MailResult(row.result),
+            result=MailResult(row.result),
             detail=row.detail,
             mails=row.mails,
             since=row.since,

@@ -111,7 +111,7 @@ def _alerts(failures: Sequence[MailFailure]) -> dict[str, Any]:
         "recipients": [
             {
                 "address": failure.recipient,
-                "state": failure.fate.value,
+                "state": failure.result.value,
                 "detail": failure.detail,
                 "since": iso(failure.since),
                 "timestamp": iso(failure.at),

@@ -142,10 +142,10 @@ def test_failing_addresses_are_named_until_a_mail_gets_there(database: Database)
         )
     assert failing(database, "c", "b", "a") == [
         MailFailure(
-            recipient="c@example.com", fate=MailResult.REFUSED, detail="said to c", mails=2, since=NOW, at=NOW + 1
+            recipient="c@example.com", result=MailResult.REFUSED, detail="said to c", mails=2, since=NOW, at=NOW + 1
         ),
         MailFailure(
-            recipient="b@example.com", fate=MailResult.LATER, detail="said to b", mails=0, since=NOW, at=NOW + 1
+            recipient="b@example.com", result=MailResult.LATER, detail="said to b", mails=0, since=NOW, at=NOW + 1
         ),
     ]
     add(database, an_alert("t2"))
@@ -159,7 +159,7 @@ def test_given_up_mail_is_never_tried_again_and_names_who_has_not_got_it(databas
     with database.transaction() as session:
         mail_outbox.give_up(session, must_claim(database), "nobody listens", NOW)
     assert claim(database, NOW + 1e9) is None
-    assert [(item.fate, item.detail, item.mails) for item in failing(database, "a")] == [
+    assert [(item.result, item.detail, item.mails) for item in failing(database, "a")] == [
         (MailResult.GIVEN_UP, "nobody listens", 1)
     ]
 
