@@ -188,6 +188,57 @@ def test_status_goes_on_from_the_previous_one() -> None:
     assert (now.health, now.reason, now.since, now.delivered, now.filtered) == (was.health, "http_500", 7.0, 5, 7)
 
 
+def resumed(code: str) -> Scene:
+    """A subscription whose status was unhealthy when this process read it."""
+    problem = Problem(code=code, since=7.0)
+    return Scene(
+        previous=SubscriptionStatus(
+            subscription_id="s", health=Health.UNHEALTHY, reason=code, since=7.0, problems=(problem,)
+        )
+    )
+
+
+def test_problem_that_no_lane_confirms_is_over() -> None:
+    scene = resumed("http_500")
+    before = scene.consumer.status().health
+    scene.consumer.check()
+    assert (before, scene.consumer.status().health) == (Health.UNHEALTHY, Health.HEALTHY)
+
+
+def test_problem_of_a_lane_that_still_fails_goes_on() -> None:
+    scene = resumed("http_500")
+    scene.lane(ONE).circuit.failing_since = 5.0
+    scene.consumer.check()
+    scene.lane(ONE).circuit.failing_since = 0.0
+    scene.consumer.check()
+    assert scene.consumer.status().reason == "http_500"
+
+
+def test_problem_goes_on_while_a_lane_is_not_known() -> None:
+    scene = resumed("http_500")
+    scene.lane(ONE).position_known = False
+    scene.consumer.check()
+    unknown = scene.consumer.status().reason
+    scene.lane(ONE).position_known = True
+    scene.consumer.check()
+    assert (unknown, scene.consumer.status().reason) == ("http_500", "")
+
+
+@pytest.mark.parametrize("code", ["worker_lost", "records_lost"])
+def test_loss_is_over_with_a_delivery_only(code: str) -> None:
+    scene = resumed(code)
+    scene.consumer.check()
+    assert scene.consumer.status().reason == code
+
+
+def test_problem_of_this_process_is_over_with_a_delivery_only() -> None:
+    scene = Scene()
+    scene.consumer.check()
+    scene.consumer.begin_problem("http_500")
+    scene.consumer.check()
+    assert scene.consumer.status().reason == "http_500"
+
+
 class Slow(Matcher):
     """Takes a second a record, on the services' clock."""
 

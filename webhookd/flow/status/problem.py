@@ -1,7 +1,8 @@
 """The problems of a subscription: why it delivers less than it should.
 
 kind       causes                                                            ends
-delivery   the endpoint's failure codes, worker_lost, records_lost           with the next successful delivery
+delivery   the endpoint's failure codes, worker_lost, records_lost           with the next successful delivery; after a
+                                                                             change of process also when no lane fails
 standing   independent of the endpoint's answers: topic_missing, …           when the check that began it ends it
 
 A subscription is unhealthy while it has a problem. Its reason is the code of the oldest standing problem, or of the
@@ -44,6 +45,11 @@ class Problems:
         """All problems; the code of the first one is the reason."""
         standing = sorted(self._standing.values(), key=lambda problem: problem.since)
         return (*standing, *((self._delivery,) if self._delivery else ()))
+
+    @property
+    def delivery_code(self) -> str:
+        """The code of the delivery problem; empty when there is none."""
+        return self._delivery.code if self._delivery else ""
 
     @property
     def reason(self) -> str:

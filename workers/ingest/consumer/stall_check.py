@@ -46,6 +46,9 @@ class Owner(Protocol):
     def end_problem(self, code: str) -> None:
         """End the standing problem with this code."""
 
+    def end_resumed_delivery_problem(self) -> None:
+        """End the delivery problem of the process before, if no lane fails."""
+
 
 class StallCheck:
     """Owned by the ingest loop's thread."""
@@ -62,6 +65,7 @@ class StallCheck:
         self._unknown_positions: dict[Partition, str] = {}
         self._last_was_stale = False
         self._readable_since: float | None = None
+        self._has_been_readable = False
 
     def delivery_ended(self, kind: ReportKind) -> None:
         """A worker reported how a delivery ended, or its progress."""
@@ -110,6 +114,9 @@ class StallCheck:
         if not readable:
             self._readable_since = None
             return
+        if not self._has_been_readable and not unassigned(lanes, self._owner.health.topics):
+            self._has_been_readable = True
+            self._owner.end_resumed_delivery_problem()
         self._readable_since = now if self._readable_since is None else self._readable_since
         if now - self._readable_since >= READING_RECOVERED_S and CONSUMER_FAILED in self._owner.health.problems:
             self._owner.end_problem(CONSUMER_FAILED)

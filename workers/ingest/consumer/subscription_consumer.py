@@ -27,6 +27,7 @@ from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.status.activity_rollup import ActivityRollup
 from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import LostRange, SubscriptionStatus
@@ -40,6 +41,9 @@ from workers.ingest.consumer.stall_check import StallCheck
 from workers.ingest.consumer.start_positions import RETRY_S, LaneOffset, StartPositions
 from workers.ingest.consumer.undeliverable_records import UndeliverableRecords
 from workers.ingest.ports import KafkaConsumer, Services
+
+RECORDS_LOST = "records_lost"
+"""Kafka had deleted records before they could be read."""
 
 SLOW_RECORD_S = 0.1
 SLOW_FILTER_PAUSE_FACTOR = 4.0
@@ -172,6 +176,17 @@ class SubscriptionConsumer:
             self.health.version_delivered = True
             self._change_problems(Problems.delivered)
 
+    def end_resumed_delivery_problem(self) -> None:
+        """End the delivery problem of the process before if no lane fails; call it when all lanes know their positions.
+
+        The process before may have delivered, and committed that, after its status was read here. A lane that fails
+        says so in its commit metadata; lost workers and lost records need a delivery to be over.
+        """
+        lanes = self.accumulator.lanes.values()
+        failing = any(lane.failing or lane.circuit.failing_since for lane in lanes)
+        if not failing and self.health.problems.delivery_code not in {"", WORKER_LOST, RECORDS_LOST}:
+            self._change_problems(Problems.delivered)
+
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """A problem (flow/status/problem.py) began: unhealthy, shown in the status and in the activity."""
         problem = Problem(code=code, detail=detail, since=self._services.wall_clock(), standing=standing)
@@ -257,11 +272,11 @@ class SubscriptionConsumer:
     def report_lost(self, lost: LostRange) -> None:
         """Kafka no longer holds these offsets: the subscription becomes unhealthy, and the range is logged."""
         self.health.add_lost_range(lost)
-        self.begin_problem("records_lost")
+        self.begin_problem(RECORDS_LOST)
         self.status_changed = True
         _log.error(
             "records_lost",
-            code="records_lost",
+            code=RECORDS_LOST,
             subscription=self.subscription.id,
             lane=f"{lost.topic}/{lost.partition}",
             first=lost.first,
