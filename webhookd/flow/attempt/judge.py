@@ -1,8 +1,8 @@
-"""The verdict on one exchange: its batch is acknowledged, tried again, or given up.
+"""The verdict on one exchange: its batch is acknowledged, is tried again, or gets no further attempt.
 
 class       outcome                                       verdict
 success     2xx                                           Delivered
-gone        410                                           Refused GONE: the subscription is switched off
+gone        410                                           Refused GONE: the subscription is deactivated
 permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same response
 retryable   anything else: no response, 408, 425, 429,    RetryAt, after the algorithm's wait or a longer Retry-After,
             5xx                                           as long as failures ≤ max_retries. After that Refused
@@ -25,7 +25,7 @@ SLOW_DOWN = frozenset({"http_429", "http_503"})
 
 
 class Refusal(StrEnum):
-    """Why a batch is given up."""
+    """Why a batch gets no further attempt."""
 
     EXHAUSTED = "exhausted"
     PERMANENT = "permanent"
@@ -73,7 +73,7 @@ def judge(
     wall_now: float,
     time_scale: float = 1.0,
 ) -> Verdict:
-    """The verdict on one exchange.
+    """Return the verdict on one exchange.
 
     `failures` counts the failures of the batch in a row, without this one. `chance` is a random number in [0, 1).
     """
@@ -96,7 +96,7 @@ def failure_code(outcome: Outcome) -> str:
 
 
 def _permanent(outcome: Outcome) -> Refusal | None:
-    """Why the same request cannot succeed when it is tried again; None when it may."""
+    """Return why a retry of the same request cannot succeed; None if it may succeed."""
     if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
         return None
     return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT

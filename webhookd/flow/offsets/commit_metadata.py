@@ -1,8 +1,7 @@
 """What a lane must not lose when its process dies; it is stored as the metadata of the committed offset.
 
-So it is as durable as the offset, the next process that reads the partition gets it with the offset, and it disappears
-with the offset when the topic is deleted. Kafka stores up to 4,096 bytes of metadata with an offset; this needs about
-150.
+So it is as durable as the offset. The next process that reads the partition gets it with the offset. Both disappear
+when the topic is deleted. Kafka stores up to 4,096 bytes of metadata with an offset; this needs about 150.
 
     field             what                                                    if it were lost
     topic_id          UUID of the topic that the offset belongs to            the offset would be used in a topic that
@@ -21,7 +20,7 @@ import msgspec
 
 
 class CommitMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is committed beside the offset of a lane; if neither has changed, nothing needs to be committed."""
+    """What is committed with the offset of a lane; if both are unchanged, nothing needs to be committed."""
 
     topic_id: str = ""
     failed_attempts: int = 0
@@ -44,7 +43,7 @@ def encode(metadata: CommitMetadata) -> str:
 
 
 def decode(metadata: str | None) -> CommitMetadata:
-    """The metadata in that text; NO_METADATA for what another program wrote, such as a tool that reset the group."""
+    """Parse that text; returns NO_METADATA if another program wrote it, such as a tool that has reset the group."""
     try:
         return _decoder.decode(metadata or "{}")
     except (msgspec.DecodeError, UnicodeError):

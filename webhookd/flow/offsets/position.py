@@ -42,5 +42,5 @@ class Committed:
 
 
 def next_offset(offset: int) -> int:
-    """The offset to commit once the record at `offset` is settled: the only place with a `+ 1`."""
+    """Return the offset to commit once the record at `offset` is settled. No other code adds 1 to an offset."""
     return offset + 1

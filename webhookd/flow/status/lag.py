@@ -7,9 +7,9 @@ paused, its circuit is open, or not readable    the brokers' answer, if it is re
 (kafka_read_errors.py)
 just paused, the brokers have not answered      the end of the last fetch
 
-An end is where a consumer of committed records stops: an open transaction does not count once every record before it is
-read. While a lane is behind, the fetches include the open transaction. The lag of the whole subscription is unknown
-while a lane has no end or no known position, and while the brokers do not answer.
+The end is the offset at which a consumer of committed records stops: an open transaction is not counted when every
+record before it is read. While a lane is behind, the end of its last fetch includes an open transaction. The lag of the
+subscription is unknown while a lane has no end or no known position, and while the brokers do not answer.
 """
 
 from collections.abc import Callable, Collection, Mapping
