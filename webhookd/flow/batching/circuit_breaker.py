@@ -64,6 +64,6 @@ class CircuitBreaker:
         self.probe_at = 0.0
 
     def restore(self, failed_probes: int, now: float) -> None:
-        """Open the circuit that another process left open, with a probe due at `now`; with 0 failed probes do nothing."""
+        """Open the circuit that another process left open, with a probe due at `now`; 0 failed probes: do nothing."""
         if failed_probes:
             self.state, self.failed_probes, self.probe_at = CircuitState.OPEN, failed_probes, now

@@ -94,7 +94,7 @@ class RoundRobin:
         return limit, ready
 
     def _share_tasks(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
-        """Assign deliveries without a task of their own to one task per queue; each uses an equal part of its thread."""
+        """Assign deliveries without a task of their own to one task per queue, with equal parts of its thread."""
         together: defaultdict[str, list[tuple[SubscriptionLimit, Delivery]]] = defaultdict(list)
         for limit, deliveries in found:
             for delivery in deliveries:

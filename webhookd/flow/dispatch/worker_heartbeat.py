@@ -7,8 +7,8 @@ worker has sent no other one for WORKER_SILENCE_S. If Redis loses it, the next o
 from dataclasses import dataclass
 
 WORKER_SILENCE_S = 10.0
-"""A worker without a heartbeat for this long does not count as live. Heartbeats are sent once a second. A slow Redis may
-delay one by a socket timeout (5 s), after which the worker's threads must still be counted."""
+"""A worker without a heartbeat for this long does not count as live. Heartbeats are sent once a second. A slow Redis
+may delay one by a socket timeout (5 s), after which the worker's threads must still be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ class KafkaReachability:
     """The state after the last probe; times are of the monotonic clock.
 
     `answered_since` is when the current series of answers began, `failing_since` when the current series of failures
-    began; at most one of them is set. `ever_answered` is True if Kafka has answered this process at least once. `detail`
-    is the text of the last failure.
+    began; at most one of them is set. `ever_answered` is True if Kafka has answered this process at least once.
+    `detail` is the text of the last failure.
     """
 
     answered_since: float | None = None

@@ -59,8 +59,8 @@ NO_LEADER: Final = "leader_not_available"
 IGNORED_ERRORS: Final = frozenset(
     {"all_brokers_down", "transport", "resolve", "authentication", "ssl", "timed_out", "fatal", "unknown_topic_or_part"}
 )
-"""Connection errors concern the whole process. A topic that does not exist is the problem `topic_missing`. After a fatal
-error the consumer is replaced."""
+"""Connection errors concern the whole process. A topic that does not exist is the problem `topic_missing`. After a
+fatal error the consumer is replaced."""
 
 PLACES_SHOWN: Final = 5
 

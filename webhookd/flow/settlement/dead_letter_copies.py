@@ -92,7 +92,7 @@ class DeadLetterCopies:
         return min(due, key=lambda queue: queue.due_at).copies.popleft() if due else None
 
     def take_callbacks(self, topic: str) -> list[Callable[[], None]]:
-        """Remove and return `on_first_attempt` of all copies for a topic that fails: such a topic must block no lane."""
+        """Remove and return `on_first_attempt` of all copies for a failing topic, which must block no lane."""
         callbacks = [copy.on_first_attempt for copy in self._queues[topic].copies if copy.on_first_attempt is not None]
         for copy in self._queues[topic].copies:
             copy.on_first_attempt = None

@@ -239,7 +239,7 @@ class OutboxRelay:
                 _log.error("recipient_refused", code=MailRefused.code, mail=mail.token, detail=item.detail)
 
     def _reachable(self) -> bool:
-        """Return whether the mail server answers; it is checked only when `_ping_at` is reached. Raises MailUnavailable."""
+        """Return whether the mail server answers; check it only when a check is due. Raises MailUnavailable."""
         if self._clocks.monotonic() < self._ping_at:
             return self._unavailable is None
         try:

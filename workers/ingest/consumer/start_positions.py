@@ -73,7 +73,7 @@ class Owner(Protocol):
 
 
 class StartPositions:
-    """Owned by the ingest loop's thread. Lookups run in the background; each passes its result to the loop as a call."""
+    """Owned by the ingest loop's thread. Lookups run in the background and pass their results to the loop as calls."""
 
     def __init__(self, owner: Owner, sources: Mapping[str, Source], services: Services, subscription_id: str) -> None:
         self._owner = owner

@@ -1,7 +1,7 @@
 """Records of one subscription that cannot be delivered: they are dead-lettered, or their lanes stop before them.
 
 problem                         begins when                                   ends when
-records_unreadable              a lane has read 50 undecodable in a row       the last record of each lane is decodable
+records_unreadable              a lane has read 50 undecodable in a row       these lanes have read a decodable record
 dead_letters_full               the database holds as many as the limit       there is space again
 dead_letter_topic_unavailable   a copy to the subscription's topic failed     copies succeed again
 
@@ -101,7 +101,7 @@ class UndeliverableRecords:
 
     @property
     def _no_copy_for_long(self) -> bool:
-        """Whether this process has run so long without a copy that the problem of the previous process is out of date."""
+        """Whether this process runs for so long without a copy that a problem from before its start is out of date."""
         return self._monotonic() - self._began_at > MAX_AGE_S
 
     def _write(self, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:

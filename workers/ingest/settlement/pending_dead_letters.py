@@ -2,7 +2,7 @@
 
     the subscription's rows     its dead letters
     fewer than the limit        are written, at most up to the limit
-    as many as the limit        wait until rows were deleted: as many as wait, or a tenth of the limit
+    as many as the limit        wait until there are free rows for all that wait, or for a tenth of the limit
 
 The rows are counted when a subscription's first dead letter is written, and again when no row seems to be free.
 """
@@ -47,7 +47,7 @@ class _Blocked:
 
 
 class PendingDeadLetters:
-    """`write` is for one thread, every other method for any.
+    """`write` is called by one thread; any thread may call the other methods.
 
     `on_free_rows` is called on the writing thread with a subscription's id and its number of free rows.
     """
@@ -86,7 +86,7 @@ class PendingDeadLetters:
             self._requested.add(subscription_id)
 
     def forget(self, subscription_id: str) -> None:
-        """The subscription stops here: drop what waits for free rows; whoever runs it next reads it again."""
+        """Drop what a stopped subscription has waiting for free rows; the next process that runs it reads it again."""
         with self._lock:
             self._blocked.pop(subscription_id, None)
             self._requested.discard(subscription_id)
@@ -149,7 +149,7 @@ class PendingDeadLetters:
             due = {id_ for id_, blocked in self._blocked.items() if now - blocked.counted_at >= COUNT_AGAIN_S}
         try:
             self._count(requested | due, now)
-        except BaseException:  # the caller waits for the answer and does not ask again
+        except BaseException:  # each request must get a result: it is made only once
             with self._lock:
                 self._requested |= requested
             raise
