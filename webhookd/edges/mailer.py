@@ -161,7 +161,7 @@ class Mailer:
 
 
 class NoMailer:
-    """The mailer without a mail server: it refuses each recipient, so that the outbox and the status show the reason."""
+    """The mailer without a mail server: it refuses each recipient, so that outbox and status show the reason."""
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Refuse each recipient."""

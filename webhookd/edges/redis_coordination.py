@@ -1,8 +1,8 @@
 """The coordination store in Redis: payloads, epochs, claims, reports and worker heartbeats.
 
-Every call that writes is atomic and one round trip (one command, a Lua script or one MULTI). Every call blocks for at
-most the socket timeout and raises QueueUnavailable when Redis does not answer. Then it is unknown whether the call has
-taken effect.
+Every call but `read_reports` is atomic and one round trip (one command, a Lua script or one MULTI). Every call blocks
+for at most the socket timeout and raises QueueUnavailable when Redis does not answer. After that it is unknown whether
+the call has taken effect.
 """
 
 from collections.abc import Sequence

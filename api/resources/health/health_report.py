@@ -1,7 +1,7 @@
 """The report of GET /health: what ingest processes have stored, and what this process detects itself.
 
-Liveness probes request it, so it must not block: the database and the coordination store are queried on threads of
-their own within a short deadline, and the result is reused for a second.
+Liveness probes request it, so it must not block. The database and the coordination store are queried on threads of
+their own within a short deadline, and the result is used again for a second.
 """
 
 import threading
@@ -34,10 +34,10 @@ HERE = "api"
 """The member name of faults that this process detects."""
 
 NO_INGEST = "no_ingest"
-"""Code: no ingest process has a heartbeat. No process reads Kafka, and none would report faults."""
+"""Fault code: no ingest process has a heartbeat. So no process reads Kafka, and none can report faults."""
 
 NOT_STARTED = "subscriptions_not_started"
-"""Code: ingest processes live, but none runs a subscription that was registered or changed over a minute ago."""
+"""Fault code: no live ingest process runs a subscription that was registered or changed over a minute ago."""
 
 Answer = TypeVar("Answer")
 
@@ -178,7 +178,7 @@ def _query_coordination(coordination: Coordination | None) -> CoordinationAnswer
 
 
 def _result(asked: Future[Answer], code: str, own: dict[str, str]) -> Answer | None:
-    """The result of a query; without one, the fault goes to `own`."""
+    """Return the result of a query; if there is none, add the fault to `own` and return None."""
     if not asked.done():
         own[code] = "no answer in time"
         return None

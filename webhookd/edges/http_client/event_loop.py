@@ -37,9 +37,9 @@ class ExchangeLoop:
     """Runs many request sequences at once; within a sequence the next request waits for the response. One per process.
 
     `submit`, `every`, `start`, `abort_all` and `stop` may be called from any thread. A deadline fires up to
-    `sweep_interval_s` late. An error that a sequence or a callback raises is logged; the thread continues. After a crash
-    of the process a sequence never finishes, and the submitter must handle that. Without a `context` one is built from
-    the settings, which reads files. Raises UnusableSetting for settings with which no request can be sent.
+    `sweep_interval_s` late. An error that a sequence or a callback raises is logged; the thread continues. After a
+    crash of the process a sequence never finishes, and the submitter must handle that. Without a `context` one is built
+    from the settings, which reads files. Raises UnusableSetting for settings with which no request can be sent.
     """
 
     def __init__(

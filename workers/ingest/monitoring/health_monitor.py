@@ -110,7 +110,7 @@ class HealthMonitor:
             due_alerts.log(raised)
 
     def _update_shared(self, session: Session, now: float) -> list[Alert]:
-        """Store the faults of this process; add to the outbox the mails that are due about the faults of all processes."""
+        """Store the faults of this process; add to the outbox the mails that are due about faults of all processes."""
         system_health.report(session, self._member_id, self._faults.active.values())
         system_health.forget(session)
         open_ = self._merge_own(session, incidents.lock_prefix(session, PREFIX))
