@@ -50,7 +50,7 @@ class Stalled(WebhookdError):
 def demo(seconds: float) -> None:
     """Deliver a topic of orders to three subscriptions, all in this process, and check what arrives.
 
-    It needs no services: Kafka is librdkafka's mock cluster, the queue is this process' memory, the database an SQLite
+    It needs no services: Kafka is librdkafka's mock cluster, the queue is in memory, the database is an SQLite
     file in a temporary directory. API, ingest and worker are the service's own. It leaves nothing behind, and exits
     with 1 when a record was lost or arrived out of order.
     """

@@ -64,8 +64,8 @@ class StorageSettings(Subject):
 
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0",
-        description="The Redis that carries tasks, payloads and reports. `memory://` keeps them in this process' "
-        "memory instead.",
+        description="The Redis that carries tasks, payloads and reports. `memory://` keeps them in the memory of this "
+        "process instead.",
     )
     redis_key_prefix: str = Field(default="webhookd:", description="The prefix of every key in Redis.")
     database_url: str = Field(

@@ -1,4 +1,4 @@
-"""The clock that all processes share: the clock of the coordination store, that is of Redis.
+"""The clock that all processes share: the clock of the coordination store (of Redis).
 
 It is read at most every ten seconds. Between two readings the process adds the time of its monotonic clock, so its wall
 clock is not used. While the store cannot be read, the last reading stays in use.

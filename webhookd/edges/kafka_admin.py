@@ -152,8 +152,8 @@ class KafkaAdmin:
     def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Join a group and leave it at once; nothing is committed.
 
-        This renews the retention of a classic group's offsets: brokers count it from when the group became empty,
-        whatever is committed afterwards. For groups of the consumer protocol they count it from each commit.
+        This renews the retention of a classic group's offsets: brokers count it from when the group became empty, and
+        later commits do not change that. For groups of the consumer protocol they count it from each commit.
         """
         budget = _Budget(timeout_s)
         joined = threading.Event()

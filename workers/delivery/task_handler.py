@@ -1,6 +1,6 @@
 """Works on one task: looks up, claims, sends and reports its deliveries, and publishes retries of failed batches.
 
-The order of steps, and what a crash after each of them costs:
+The order of steps, and the effect of a crash after each of them:
 
     0. read the switch     while webhookd is offline, every delivery is reported as stale and dropped
     1. look up templates   nothing is claimed yet: the task is delivered to another worker. While the database is

@@ -133,7 +133,7 @@ class IngestLoop:
             _log.warning("groups_not_left", code="kafka_unavailable", count=unfinished)
 
     def abandon_cluster(self) -> None:
-        """Stop to poll, dispatch and commit for good: the brokers are those of another cluster."""
+        """Poll, dispatch and commit nothing any more: the brokers are those of another cluster."""
         self.subscriptions.foreign_cluster = self._dispatcher.offline = True
         self._dispatching = False
 

@@ -66,7 +66,7 @@ class InFlight(NamedTuple):
 
 
 class IngestProcess:
-    """Runs this process' share of the subscriptions, from `start` to `stop`.
+    """Runs the subscriptions that are assigned to this process, from `start` to `stop`.
 
     `mismatched` is called if the brokers are not the database's cluster: the process must end.
     """

@@ -13,7 +13,7 @@ Revision = Callable[[Subscription, SubscriptionStatus | None], SubscriptionStatu
 
 
 class WaitingSubscriptions:
-    """Owned by the ingest loop's thread."""
+    """The waiting subscriptions by id; owned by the ingest loop's thread."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}

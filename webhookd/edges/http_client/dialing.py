@@ -1,4 +1,4 @@
-"""From a target to an open connection: DNS look-up, egress policy, then the addresses one after another.
+"""Opens a connection to a target: DNS look-up, egress policy, then the addresses one after another.
 
 way        looked up            checked by the egress policy        connected to
 direct     the endpoint's name  each address found, and literals    the address that was checked

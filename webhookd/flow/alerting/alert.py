@@ -1,8 +1,8 @@
 """Which alert mails about a subscription are due to its owner, and the alerts with their mails.
 
 event                                            mail
-the subscription is unhealthy, or still is       as incident.py says; records lost meanwhile are in the same mail
-it has recovered                                 as incident.py says
+the subscription is unhealthy, or still is       see incident.py; records lost meanwhile are in the same mail
+it has recovered                                 see incident.py
 its owner has changed it                         none before the new version has delivered something or is unhealthy
 records were lost                                at once; records lost within an hour after that mail (then 4, 12, 24 h)
                                                  are reported together in one mail after it

@@ -28,7 +28,7 @@ REMINDER_INTERVALS_S = (3600.0, 4 * 3600.0, 12 * 3600.0, 24 * 3600.0)
 PAUSES_AFTER_RECOVERY_S = (FLAP_WINDOW_S, *REMINDER_INTERVALS_S)
 
 FORGET_UNKNOWN_AFTER_S = 7 * 24 * 3600.0
-"""An incident ends without a mail when nothing was delivered for so long after the owner's change."""
+"""An incident ends without a mail when nothing was delivered for this long after the owner's change."""
 
 
 class NoticeKind(StrEnum):

@@ -83,7 +83,7 @@ class EgressProxy:
 def read_connect_answer(arrived: bytes, head_bytes: int) -> ConnectResult | None:
     """Return the result, from all bytes that have arrived from the proxy so far; None while more must arrive.
 
-    No bytes may follow a 2xx head, whatever Content-Length it has: an endpoint sends nothing before it gets a request.
+    No bytes may follow a 2xx head, even if it has a Content-Length: an endpoint sends nothing before it gets a request.
     """
     rest = arrived
     while True:

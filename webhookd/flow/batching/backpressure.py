@@ -26,14 +26,17 @@ DEAD_LETTER_LIMIT = 1000
 """Records of one lane that may wait until their dead letters are stored."""
 
 LOW_BUFFER_DIVISOR = 16
-"""A lane that buffers less than its bound divided by this is low on records, and must go on reading."""
+"""A lane that buffers less than its bound divided by this is low on records, and must continue to read."""
 
 LONGEST_SKIP_S = 1.0
 
 
 @dataclass(slots=True)
 class ReadBackpressure:
-    """`lane_bytes` is the bound of one lane; `skipping_since` is monotonic seconds, 0 while reading goes on."""
+    """Decides which lanes of a subscription read.
+
+    `lane_bytes` is the bound of one lane. `skipping_since` is monotonic seconds, 0 while polls are not skipped.
+    """
 
     lane_bytes: int
     skipping_since: float = 0.0

@@ -22,7 +22,7 @@ class CircuitBreaker:
 
     `failed_probes` counts the openings since the circuit was last closed. `probe_at` is when the next probe is due, in
     monotonic seconds. `failing_since` is when the endpoint began to fail, in seconds since the epoch, 0 while it
-    succeeds; it is set while the circuit is still closed and retries go on.
+    succeeds; it is also set while the circuit is still closed and retries are left.
     """
 
     __slots__ = ("failed_probes", "failing_since", "probe_at", "state")

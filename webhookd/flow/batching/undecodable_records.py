@@ -2,12 +2,12 @@
 
     undecodable in a row           the lane
     up to 50                       makes each a dead letter
-    more                           stops before the next one and looks ahead: it reads on, but keeps no record and makes
-                                   no dead letter
+    more                           stops before the next one and looks ahead: it still reads, but keeps no record and
+                                   makes no dead letter
     a decodable one is found       goes back to where it stopped, makes dead letters of those before it, and continues
 
-So a topic without a single decodable record costs 50 dead letters a partition, however much is produced to it.
-Undecodable records between decodable ones become dead letters, however many they are.
+So a topic without a single decodable record causes at most 50 dead letters in each partition. Undecodable records
+between decodable ones all become dead letters.
 """
 
 from dataclasses import dataclass

@@ -41,4 +41,4 @@ class Administration:
 
 
 ONLINE = Administration()
-"""The state as long as nobody has ever set the switch."""
+"""The state before the switch is set for the first time."""

@@ -4,7 +4,7 @@ FIRST = "webhookd.first"
 """First attempts to endpoints that succeeded recently."""
 
 RETRY = "webhookd.retry"
-"""Retries, and first attempts to endpoints without a recent success. They do not wait for each other's queue."""
+"""Retries, and first attempts to endpoints without a recent success: they must not delay the other first attempts."""
 
 QUEUES = {"first": FIRST, "retry": RETRY}
 """The queues by the name that `webhookd worker --queue` accepts."""

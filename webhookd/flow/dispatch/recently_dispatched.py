@@ -1,7 +1,7 @@
 """How many lanes dispatched recently: the more there are, the longer a task waits for further deliveries to join it.
 
 At most MAX_PER_SUBSCRIPTION lanes of a subscription are counted. One consumer reads all of its lanes, so they leave in
-one task anyway. Records of other subscriptions must not wait because one subscription has many partitions.
+one task in any case. Records of other subscriptions must not wait because one subscription has many partitions.
 """
 
 from collections import defaultdict

@@ -17,7 +17,7 @@ import msgspec
 
 
 class RetryCountdown(msgspec.Struct, frozen=True):
-    """How long a task waits, and until when by the store's clock; None if the publisher could not read that."""
+    """How long a task waits, and until when by the store's clock; None if the publisher could not read it."""
 
     wait_s: float
     until: float | None

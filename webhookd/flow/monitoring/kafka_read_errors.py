@@ -204,8 +204,8 @@ def _begin(failures: dict[Partition, KafkaReadError], place: Partition, name: st
 def _concerns(place: Partition, failure: KafkaReadError, assigned: Collection[Partition]) -> bool:
     """Return whether an error keeps records from being read.
 
-    A group that has assigned partitions works, whatever error was reported. Only an unauthorised consumer loses its
-    partitions soon.
+    A group that has assigned partitions works, even if an error was reported. The exception is the error that the
+    consumer is not authorised: it loses its partitions soon.
     """
     return place != GROUP or failure.name == GROUP_REFUSAL or not assigned
 

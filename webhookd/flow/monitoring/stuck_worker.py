@@ -7,7 +7,7 @@ one: a stuck worker still starts tasks that it took before, when their countdown
     at a check                                              the worker
     the queue is empty                                      is not stuck; the time starts again
     no free thread, or its prefetch is full of countdowns   is not stuck; the time starts again
-    it took a task since the check before                   is not stuck; the time starts again
+    it took a task since the previous check                 is not stuck; the time starts again
     Redis did not answer, or the last check is long ago     is not stuck; the time starts again
     none of these for `after_s`                             is stuck
 """

@@ -7,11 +7,13 @@ when the topic is deleted. Kafka stores up to 4,096 bytes of metadata with an of
     topic_id          UUID of the topic that the offset belongs to            the offset would be used in a topic that
                       ("" if not known)                                       was deleted and recreated
     failed_attempts   failed attempts in a row of the batch at the offset     retries would never end
-    worker_losses     workers lost in a row with the batch at the offset      one bad batch would go on killing workers
+    worker_losses     workers lost in a row with the batch at the offset      a batch that crashes workers would be sent
+                                                                              without end
     failed_probes     circuit openings in a row; 0 while it is closed         a dead endpoint would get all retries
     version           version of the subscription (0 if not known); under     the owner's change would not start the
                       another version only worker_losses still counts         retries anew
-    failing_since     when the lane began to fail, seconds since the epoch    nobody would be mailed after five minutes
+    failing_since     when the lane began to fail, seconds since the epoch    the subscription would not be unhealthy
+                                                                              after five minutes
     undecodable       undecodable records in a row; 0 below the bound of      a restart would dead-letter as many again
                       flow/batching/undecodable_records.py
 """
@@ -38,7 +40,7 @@ _decoder = msgspec.json.Decoder(CommitMetadata)
 
 
 def encode(metadata: CommitMetadata) -> str:
-    """The text that Kafka stores beside the offset."""
+    """Return the text that Kafka stores with the offset."""
     return _encoder.encode(metadata).decode()
 
 

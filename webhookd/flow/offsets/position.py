@@ -19,7 +19,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class OffsetAndMetadata:
-    """What a lane commits: the offset to read on from, and what must outlive the process."""
+    """What a lane commits: the offset at which to continue, and what must outlive the process."""
 
     offset: int
     metadata: CommitMetadata = NO_METADATA

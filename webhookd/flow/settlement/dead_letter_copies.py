@@ -30,7 +30,7 @@ FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
 class DeadLetterCopy:
     """Dead letters of one subscription that are written to a topic together; `since` is a monotonic time.
 
-    `on_first_attempt` is to be called after the first attempt, whatever its result; None once it has been.
+    `on_first_attempt` is to be called after the first attempt with any result; None after it was called.
     """
 
     topic: str

@@ -209,7 +209,7 @@ class InFlightDeliveries:
             lane.dispatch_not_before = now + self._chance() * self._timeouts.lease_s * 2.0**lane.worker_losses
 
     def dead_letters_stored(self, delivery: Delivery) -> ReportEffect:
-        """End a delivery whose failed batch is stored as dead letters: its lanes go on with the next batch."""
+        """End a delivery whose failed batch is stored as dead letters: its lanes continue with the next batch."""
         effect = ReportEffect()
         if self._in_flight.get(delivery.id) is not delivery or not delivery.current:
             return effect

@@ -1,4 +1,4 @@
-"""The current state of a subscription's deliveries; the status shows it beside the health.
+"""The current state of a subscription's deliveries; the status shows it in addition to the health.
 
 state          lanes                                                            ends when
 starting       none is assigned yet, or their start positions are not known     Kafka has answered

@@ -24,7 +24,7 @@ END_VALID_S: Final = 75.0
 """How long an end that the brokers returned is used: several requests in a row may fail."""
 
 NO_ANSWER_S: Final = 30.0
-"""When no broker has answered for so long, the ends of the last fetches are not used."""
+"""When no broker has answered for this long, the ends of the last fetches are not used."""
 
 
 class EndOffsets:

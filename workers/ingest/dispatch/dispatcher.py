@@ -4,8 +4,8 @@ A subscription *requests a dispatch* when it may have something to publish. All 
 publisher has finished and a pause is over (loop_limits.py). Subscriptions that were refused worker threads the last
 time are served first, in round robin (flow/dispatch/concurrency_limit.py).
 
-A delivery goes to the queue for first attempts only if the endpoint has succeeded recently and none of its lanes fails.
-Otherwise it goes to the queue for retries, so that endpoints that hang delay only each other.
+A delivery goes to the queue for first attempts only if the endpoint has succeeded recently and none of the delivery's
+lanes fails. Otherwise it goes to the queue for retries, so that endpoints that hang delay only each other.
 """
 
 from collections.abc import Callable, Sequence
