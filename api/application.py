@@ -1,4 +1,4 @@
-"""The Flask application of the management API: the one place that puts its parts together."""
+"""Builds the Flask application of the management API from its parts."""
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -29,14 +29,14 @@ def create_app(
     notifier: ChangeNotifications,
     coordination: Coordination | None = None,
 ) -> Flask:
-    """The API with these collaborators; it connects to nothing before the first request.
+    """Return the API with these collaborators; it connects to nothing before the first request.
 
     Without a coordination store /health shows neither workers nor queues.
     """
     app = Flask("webhookd", static_folder=None)
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
-    # A path with a doubled slash is unknown (404); werkzeug would redirect it.
+    # A path with a doubled slash gets 404; werkzeug's default is a redirect.
     app.url_map.merge_slashes = False
     services = Services(
         settings=settings, database=database, brokers=kafka_offsets, notifications=notifier, coordination=coordination
@@ -53,7 +53,7 @@ def create_app(
 
 
 def build(settings: Settings) -> Flask:
-    """The API with the real Kafka, Redis and database of the settings; call it after a fork."""
+    """Return the API with the Kafka, Redis and database of the settings; call it after a fork."""
     return create_app(
         settings,
         database=Database(settings.database_url),

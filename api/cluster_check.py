@@ -6,7 +6,7 @@ from webhookd.store import kafka_cluster
 
 
 def confirm(services: Services, timeout_s: float) -> None:
-    """Ask a broker for its cluster id and compare it with the stored one; the first id is stored.
+    """Ask a broker for its cluster id and compare it with the stored one; if there is none, store it.
 
     Raises ClusterMismatch, KafkaUnavailable, StoreUnavailable.
     """
@@ -20,7 +20,7 @@ def confirm(services: Services, timeout_s: float) -> None:
 
 
 def ready(services: Services, timeout_s: float) -> None:
-    """As `confirm`, but an unreachable database is not an error here: readiness checks the database separately."""
+    """Do the same as `confirm`, but ignore an unreachable database: readiness checks the database separately."""
     try:
         confirm(services, timeout_s)
     except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""Protocols of what the API needs: Kafka, change notifications, and the coordination store."""
+"""The protocols of the API's collaborators: Kafka, change notifications, and the coordination store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Brokers(Protocol):
         """The UUID of each topic that exists, as far as the brokers return it."""
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
-        """What limits writing to a topic, as far as the brokers return it in time."""
+        """The rules for writing to a topic, as far as the brokers return them in time."""
 
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
         """Commit offsets for a group without members; raises Conflict when it has members."""

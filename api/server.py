@@ -19,7 +19,7 @@ from webhookd.settings import Settings
 WORKERS = 2
 THREADS = 8
 REQUEST_S = 30
-"""gunicorn replaces a worker process that is stuck for so long; longer than every timeout of the API."""
+"""gunicorn replaces a worker process that is stuck for this long; it is longer than every timeout of the API."""
 STOP_S = 10
 
 
@@ -27,7 +27,7 @@ class StructuredGunicornLogger(Logger):
     """gunicorn's log lines in webhookd's format instead of its own."""
 
     def setup(self, cfg: object) -> None:
-        """Hand every line to the root logger, which `logs.configure` has set up."""
+        """Pass every line to the root logger, which `logs.configure` has set up."""
         self.cfg = cfg
         for logger in (self.error_log, self.access_log):
             logger.handlers.clear()
@@ -62,35 +62,35 @@ class ApiServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """The application of one worker process; raises ClusterMismatch, with which gunicorn ends as a whole."""
+        """Return the application of one worker process. Raises ClusterMismatch, which ends all of gunicorn."""
         app = build(self._settings)
         try:
             cluster_check.confirm(services_of(app), self._settings.kafka_ask_timeout_s)
         except ClusterMismatch as error:
             logs.get(__name__).error("cluster_mismatch", code=error.code, detail=error.detail)
             raise
-        except Unavailable as error:  # it is asked again with each registration
+        except Unavailable as error:  # each registration checks the cluster again
             logs.get(__name__).warning("cluster_unconfirmed", code=error.code, detail=error.detail)
         return app
 
 
 def serve(settings: Settings) -> None:
-    """Serve until told to stop; SIGTERM lets requests end first."""
+    """Serve until a stop signal; after SIGTERM the open requests end first."""
     logs.configure(settings.log_format, settings.log_level)
     ApiServer(settings).run()
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Requests over HTTP/1.1, not logged."""
+    """Handles requests over HTTP/1.1 without logging them."""
 
     protocol_version = "HTTP/1.1"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing: the application logs."""
+        """Log nothing: the application logs what matters."""
 
 
 class EmbeddedServer:
-    """The API in a thread of this process; `port` is the bound port, also when 0 was requested."""
+    """The API in a thread of this process; `port` is the bound port, even if port 0 was requested."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         self._server: BaseWSGIServer = make_server(host, port, app, threaded=True, request_handler=QuietHandler)

@@ -23,7 +23,7 @@ class ManagementClient:
         self._session.trust_env = False
 
     def register(self, document: Mapping[str, Any]) -> Document:
-        """Create a subscription; nothing produced after this returns is missed."""
+        """Create a subscription; no record that is produced after this call is missed."""
         created: Document = self._ask("POST", "/1/Subscription", document)
         return created
 

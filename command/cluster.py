@@ -21,8 +21,8 @@ def cluster(*, forget: bool) -> None:
     """Show the Kafka cluster that the database belongs to, and the one that the brokers form.
 
     The first ingest or API process that reaches Kafka records the cluster's id. Every process refuses to work with
-    brokers of another cluster, because its topics and offsets are different ones under the same names. To move to
-    another cluster stop all webhookd processes, run this with --forget, and start them with the new
+    brokers of another cluster, because topics with the same names have other records and offsets there. To move to
+    another cluster, stop all webhookd processes, run this with --forget, and start them with the new
     WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS.
     """
     settings = Settings()

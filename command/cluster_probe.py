@@ -1,4 +1,4 @@
-"""Reads id and topics of the Kafka cluster behind some bootstrap servers."""
+"""Reads the id and the topics of the Kafka cluster at the given bootstrap servers."""
 
 import logging
 from collections.abc import Set as AbstractSet

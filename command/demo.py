@@ -3,7 +3,7 @@
 phase      what happens
 start      cluster, receiver, API, three subscriptions, worker, ingest
 warm_up    one order in each partition, until every subscription has received them
-produce    orders for the given time, never further ahead than the cluster keeps
+produce    orders for the given time, never more undelivered ones than the cluster keeps
 drain      wait until everything has arrived and is committed
 table      the result; the exit code is 1 when a record was lost
 """
@@ -23,7 +23,7 @@ from webhookd.errors import WebhookdError
 
 ORDERS_A_SECOND = 1000
 MAX_UNDELIVERED = 8000
-"""The most orders that may be in Kafka but not delivered: some 2 MB; the mock cluster keeps 5 MB of each partition."""
+"""The most orders that may wait in Kafka: about 2 MB, while the mock cluster keeps 5 MB of each partition."""
 
 TICK_S = 0.02
 WARM_UP_S = 30.0
@@ -34,7 +34,7 @@ LOG_LINES = 20
 
 
 class Stalled(WebhookdError):
-    """No record was delivered any more."""
+    """No more records were delivered."""
 
     code = "stalled"
 
@@ -50,7 +50,7 @@ class Stalled(WebhookdError):
 def demo(seconds: float) -> None:
     """Deliver a topic of orders to three subscriptions, all in this process, and check what arrives.
 
-    It needs no services: Kafka is librdkafka's mock cluster, the queue is this process' memory, the database an SQLite
+    It needs no services: Kafka is librdkafka's mock cluster, the queue is in memory, the database is an SQLite
     file in a temporary directory. API, ingest and worker are the service's own. It leaves nothing behind, and exits
     with 1 when a record was lost or arrived out of order.
     """
@@ -99,7 +99,7 @@ class DemoRun:
         return self.filtered()
 
     def warm_up(self, first_delivered: Callable[[], None]) -> None:
-        """Produce one order per partition that matches every filter. Not measured: it also waits for the consumers."""
+        """Produce one order per partition that matches every filter, and wait for it. Latency is not measured."""
         subscriptions = self._environment.subscriptions
         for subscription in subscriptions:
             subscription.tally.measuring = False
@@ -113,7 +113,7 @@ class DemoRun:
             subscription.tally.measuring = True
 
     def produce(self, seconds: float) -> None:
-        """Produce orders at a steady rate; delayed ones follow as fast as deliveries allow."""
+        """Produce orders at a steady rate; orders that were delayed follow as fast as deliveries allow."""
         began = clock.monotonic()
         produced = 0
         while (now := clock.monotonic()) < began + seconds and not self._shutdown.wait(TICK_S):

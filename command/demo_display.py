@@ -1,4 +1,4 @@
-"""The demo's output: a live table on a terminal, otherwise a line a second; at the end the result table."""
+"""The demo's output: a live table on a terminal, otherwise one line a second; at the end the result table."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ PLAIN_WIDTH = 120
 
 
 class DemoDisplay(AbstractContextManager["DemoDisplay"]):
-    """Draws on the demo's own thread, when that calls `refresh`."""
+    """Shows the progress when the demo's thread calls `refresh`."""
 
     def __init__(self, environment: DemoEnvironment, monotonic: Monotonic) -> None:
         console = Console()

@@ -42,7 +42,7 @@ class DemoSubscription:
 
     @property
     def unexpected(self) -> int:
-        """How many records have arrived that the filter should have dropped."""
+        """How many of the records that have arrived should have been dropped by the filter."""
         return self.tally.delivered.minus(self.expected)
 
 
@@ -122,7 +122,7 @@ def _settings(bootstrap_servers: str, directory: Path) -> Settings:
     """The default settings, except for the edges and for what the mock cluster needs."""
     return Settings(
         kafka_bootstrap_servers=bootstrap_servers,
-        # On the mock cluster the classic protocol waits 3 s, and an empty fetch lasts for its whole wait.
+        # With the mock cluster the classic protocol waits 3 s, and an empty fetch always lasts as long as is set here.
         kafka_group_protocol="consumer",
         kafka_fetch_wait_s=0.01,
         redis_url="memory://",

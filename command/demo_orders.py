@@ -10,7 +10,7 @@ from webhookd.testing.offset_tally import Offsets
 TOPIC = "orders"
 FILTER = "country == 'DE' && total >= `100`"
 BY_KEY = -1
-"""librdkafka chooses the partition by the key."""
+"""The partition number with which librdkafka chooses the partition by the key."""
 
 COUNTRIES = ("DE", "FR", "NL", "US", "IN", "BR")
 

@@ -1,7 +1,7 @@
-"""The embedded service: API, ingest and a Celery worker in this one process, with the same code as the service.
+"""The embedded service: API, ingest and a Celery worker in one process, with the same code as the service.
 
 The settings choose the edges: an in-memory queue and coordination store (`redis_url="memory://"`) and SQLite in a file.
-What is in memory is lost with the process and rebuilt from Kafka: the committed offsets are the only state that counts.
+The state in memory is lost with the process. That loses no record: reading continues at the offsets committed in Kafka.
 
     __init__   schema, API                    a subscription can be registered before anything runs
     start      worker, ingest                 the worker consumes before ingest publishes
@@ -22,13 +22,13 @@ from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
 THREADS = 64
-"""Tasks in progress at once. The threads mostly wait, and one subscription has few lanes."""
+"""The most tasks in progress at the same time. The threads mostly wait, and a subscription has few lanes."""
 
 WORKER_STOP_S = 10.0
 
 
 class EmbeddedService:
-    """webhookd in one process. Call `stop` in any case."""
+    """webhookd in one process. Call `stop` even if `start` was not called or has failed."""
 
     def __init__(self, settings: Settings) -> None:
         upgrade(settings.database_url)
@@ -37,7 +37,7 @@ class EmbeddedService:
         self._process = WorkerProcess(settings, self._edges)
         self._worker = EmbeddedWorker(self._process.app, THREADS)
         self.mismatch: ClusterMismatch | None = None
-        """Set when the brokers belong to another cluster than the one in the database; nothing is read then."""
+        """The error if the brokers belong to another cluster than the one in the database; then nothing is read."""
         self._ingest = IngestProcess(
             settings, self._edges, self._process.app, lambda error: setattr(self, "mismatch", error)
         )
@@ -66,7 +66,7 @@ class EmbeddedService:
         self._ingest.start()
 
     def stop(self, drain_s: float) -> None:
-        """Settle and commit what is being sent within `drain_s`, then end all threads. The rest is sent again later."""
+        """Settle and commit deliveries in flight within `drain_s`, then end all threads. The rest is sent later."""
         if self._started:
             self._ingest.stop(drain_s)
         self._process.stop(1.0)

@@ -1,4 +1,4 @@
-"""`webhookd`: the commands, and what they have in common."""
+"""The command `webhookd`: the group of all commands."""
 
 from importlib import import_module
 
@@ -20,19 +20,19 @@ MODULES = {
     "topic": "command.topic",
     "worker": "command.service",
 }
-"""Where each command is defined, under its own name."""
+"""The module that defines each command, by the command's name."""
 
 
 class Commands(click.Group):
-    """Imports a command when it is asked for: what one needs costs the others nothing."""
+    """Imports only the module of the command that is called, so that no command waits for the imports of others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands there are."""
+        """Return the names of the commands."""
         del ctx
         return list(MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name; None when there is none."""
+        """Return the command of that name; None when there is none."""
         del ctx
         if cmd_name not in MODULES:
             return None

@@ -1,4 +1,4 @@
-"""Progress of `webhookd run`: a line when the subscription's status has changed."""
+"""Shows the progress of `webhookd run`: one line whenever the subscription's status has changed."""
 
 import click
 

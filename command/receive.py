@@ -1,4 +1,4 @@
-"""`webhookd receive`: an HTTP endpoint on loopback that prints what it gets, to try deliveries out."""
+"""`webhookd receive`: an HTTP endpoint on loopback that prints the requests that it gets, to try deliveries out."""
 
 import sys
 import threading
@@ -12,7 +12,7 @@ import msgspec
 from command.shutdown_signals import ShutdownSignals
 
 IDLE_S = 60.0
-"""A connection without a request for so long is closed."""
+"""A connection without a request for this long is closed."""
 
 WITHOUT_BODY = {204, 304}
 
@@ -54,12 +54,12 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Request)
 
     def show(self, text: str) -> None:
-        """Print the text as a whole, whatever other requests come at the same moment."""
+        """Print the text in one piece, even if other requests arrive at the same moment."""
         with self._printing:
             click.echo(text)
 
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:  # noqa: ANN401 - socketserver's own signature
-        """Print in one line what ended a connection; a client that has disconnected is not an error."""
+        """Print in one line the error that ended a connection; a client that has disconnected is not an error."""
         del request, client_address
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
@@ -67,7 +67,7 @@ class Receiver(ThreadingHTTPServer):
 
 
 class _Request(BaseHTTPRequestHandler):
-    """One connection; its requests one after another."""
+    """Handles the requests of one connection, one after another."""
 
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
@@ -87,10 +87,10 @@ class _Request(BaseHTTPRequestHandler):
 
 
 def readable(body: bytes) -> str:
-    """The body as people read it, its numbers and strings as they were sent.
+    """Return the body in a form for people, with numbers and strings as they were sent.
 
-    A line for each record of a delivery; other JSON is indented; anything else is text, with escapes for bytes that are
-    not UTF-8.
+    A delivery has one line for each record. Other JSON is indented. Anything else is text, with escapes for bytes that
+    are not UTF-8.
     """
     try:
         records = _records(body)
@@ -102,7 +102,7 @@ def readable(body: bytes) -> str:
 
 
 def _records(body: bytes) -> list[str] | None:
-    """The records of a delivery; None for a body that is JSON of another kind."""
+    """Return the records of a delivery; None for JSON that is not a delivery."""
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         records = msgspec.json.decode(fields.pop("messages"), type=list[msgspec.Raw])

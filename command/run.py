@@ -3,7 +3,7 @@
 check       the URL's address, the networks, Kafka               on error one line and exit code 2 or 1
 lock        the state directory                                  one process at a time
 register    create or change the subscription over the API       no record that is produced after this is missed
-run         until SIGINT or SIGTERM                              then what is being sent is settled and committed
+run         until SIGINT or SIGTERM                              then deliveries in flight are settled and committed
 """
 
 import sys
@@ -74,14 +74,14 @@ PROGRESS_S = 1.0
     help="The directory of this command's state; created if missing. One process at a time uses it.",
 )
 @click.option(
-    "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) that the URL may lead to, besides the internet."
+    "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) outside the internet that the URL may lead to."
 )
 def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: object) -> None:
     """Deliver topics of your Kafka to one URL, from this one process.
 
     Its position is kept in Kafka, as the committed offsets of a consumer group; the state directory holds the name of
-    the group. It may be stopped and started again, with the same options or with others, and goes on where it was.
-    Records are delivered at least once, in the order of their partition.
+    the group. It may be stopped and started again, with the same options or with others, and continues at that
+    position. Records are delivered at least once, in the order of their partition.
 
     Ctrl-C or SIGTERM ends it when the requests in flight have ended. It exits with 2 when an option is wrong, and with
     1 when Kafka cannot be reached or another process uses the same state. WEBHOOKD_… settings apply.
@@ -144,7 +144,7 @@ def _check_address(url: str, settings: Settings) -> None:
     """Raises InvalidInput if the egress policy would refuse every request to this URL.
 
     A name that cannot be resolved now is accepted, since it may be resolved later. An egress proxy resolves names
-    elsewhere, so with one only the URL itself is checked.
+    itself, so with a proxy only the URL's syntax is checked.
     """
     try:
         target = Target.parse(url)

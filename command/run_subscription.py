@@ -20,7 +20,7 @@ OPTIONS = {
     "max_batch_interval_seconds": "--batch-interval",
     "on_filter_error": "--on-filter-error",
 }
-"""Which option sets a field of the API."""
+"""The option that sets each field of the API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class RunOptions:
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> "RunOptions":
-        """From the options as click has parsed them."""
+        """Build it from the options that click has parsed."""
         return cls(**cast("dict[str, Any]", dict(values)))
 
     def document(self) -> Document:
@@ -71,7 +71,10 @@ def register(api: ManagementClient, options: RunOptions) -> str:
 
 
 def _differs(wanted: Document, known: Document) -> bool:
-    """Whether the options differ from the stored subscription. The API masks header values: they count as changed."""
+    """Whether the options differ from the stored subscription.
+
+    Headers always count as changed, because the API masks their values.
+    """
     if "unusable" in known or wanted["destination"]["webhook"]["headers"]:
         return True
     return not _is_part_of(wanted, known)

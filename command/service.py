@@ -35,13 +35,13 @@ CLUSTER_EXIT_CODE = 78
 """EX_CONFIG: the settings name another Kafka cluster than the database's; a restart does not help."""
 
 CELERY_STOP_S = 5.0
-"""How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs some 0.1 s."""
+"""How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs about 0.1 s."""
 
 _log = logs.get(__name__)
 
 
 def raise_open_file_limit() -> None:
-    """Raise the limit of open files as far as allowed: a subscription's consumer alone needs some 20 descriptors."""
+    """Raise the limit of open files as far as allowed: the consumer of each subscription needs about 20 of them."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -54,7 +54,7 @@ def _settings() -> Settings:
     logs.configure(settings.log_format, settings.log_level)
     _log.info("settings", **settings.shown())
     set_switch_interval()
-    # Exclude imported modules from garbage collection: a full collection of them stops every thread for some 50 ms.
+    # Exclude imported modules from garbage collection: a full collection of them stops every thread for about 50 ms.
     gc.collect()
     gc.freeze()
     return settings
@@ -113,9 +113,9 @@ def ingest() -> None:
 def worker(queue: tuple[str, ...], threads: int | None) -> None:
     """Send deliveries: a Celery worker for first attempts, retries or both.
 
-    SIGTERM and SIGINT stop it in order and within WEBHOOKD_STOP_BUDGET_S; a second one ends it at once. Neither loses
-    a record. It exits with 70 when it was stuck, and with 1 when Celery could not go on, because Redis was killed, for
-    instance. In both cases it has to be started again.
+    SIGTERM and SIGINT stop it in order within WEBHOOKD_STOP_BUDGET_S; a second signal ends it at once. In both cases no
+    record is lost. It exits with 70 when it was stuck, and with 1 when Celery could not continue, for example because
+    Redis was killed. After these exits it has to be started again.
     """
     settings = _settings()
     raise_open_file_limit()
@@ -130,7 +130,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
     signals.worker_shutting_down.connect(lambda **_: _stop_on_signal(process, settings.stop_budget_s), weak=False)
-    # Not earlier: a worker that is still starting takes no tasks, but is not stuck, and must send no heartbeat.
+    # The heartbeat must not start earlier: a worker that is still starting takes no tasks, and would count as stuck.
     signals.worker_ready.connect(
         lambda **_: _start_process(process, names, threads, settings.stop_budget_s), weak=False
     )
@@ -170,7 +170,10 @@ def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
 
 
 def _exit_if_celery_hangs() -> None:
-    """Exit when Celery hangs: an unreachable Redis delays it by 5 s a task. Tasks not requeued wait for their lease."""
+    """Exit if Celery hangs: an unreachable Redis delays it by 5 s for each task.
+
+    The deliveries of tasks that were not requeued wait for the end of their lease.
+    """
     _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
     ShutdownSignals.exit_process(0)
 
@@ -195,7 +198,7 @@ def flower(arguments: tuple[str, ...]) -> None:
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
     build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
-    # Flower has stopped by now; at its exit Python would wait for threads that still ask the workers something.
+    # Flower has stopped. A normal exit would wait for threads that are still waiting for answers of workers.
     ShutdownSignals.exit_process(0)
 
 
@@ -211,4 +214,4 @@ def settings() -> None:
 
 
 def _keep_logging(**_: object) -> None:
-    """Celery configures logging unless this signal has a receiver; webhookd's is configured already."""
+    """Do nothing: because this signal has a receiver, Celery keeps the logging that webhookd has configured."""

@@ -16,7 +16,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ShutdownSignals:
-    """Installs the handlers. Create it, and wait, on the main thread."""
+    """Installs the signal handlers. Create it on the main thread, and call `wait` there."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -47,7 +47,7 @@ class ShutdownSignals:
 
     @staticmethod
     def exit_process(exit_code: int) -> NoReturn:
-        """End the process at once, after everything was stopped: a consumer that hangs in `close` must not block it."""
+        """End the process at once. Stop everything before; a consumer that hangs in `close` does not block the exit."""
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(exit_code)
@@ -61,7 +61,7 @@ class ShutdownSignals:
 
 @contextmanager
 def quiet_interrupt() -> Iterator[None]:
-    """While modules are imported Ctrl-C ends the process without a traceback; nothing has been started yet."""
+    """Make Ctrl-C end the process without a traceback in this block, in which modules are imported."""
     before = signal.signal(signal.SIGINT, lambda number, _frame: os._exit(128 + number))
     yield
     signal.signal(signal.SIGINT, before)

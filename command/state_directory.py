@@ -10,7 +10,7 @@ from webhookd.errors import Conflict, InvalidInput
 
 
 class StateDirectory(AbstractContextManager["StateDirectory"]):
-    """A context: creates the directory if it is missing, and locks it. The lock ends with the process.
+    """A context manager that creates the directory if it is missing, and locks it until the end of the context.
 
     Entering raises InvalidInput when the directory is not writable, and Conflict when another process uses it.
     """

@@ -3,7 +3,7 @@
 import sys
 
 SWITCH_INTERVAL_S = 0.0005
-"""How long a thread may run while another waits. The default of 5 ms is as long as a whole delivery takes."""
+"""How long a thread may run while another one waits. The default of 5 ms is as long as a whole delivery takes."""
 
 
 def set_switch_interval() -> None:

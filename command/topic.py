@@ -1,7 +1,7 @@
-"""`webhookd topic`: create a topic and produce records, for people who do not have Kafka's own tools.
+"""`webhookd topic`: creates a topic and produces records, for people who do not have Kafka's own tools.
 
-Both commands end with exit code 0, or with one line that says what is wrong: exit code 1 when Kafka or the records
-are to blame, 2 when an option is.
+Both commands end with exit code 0, or with one line about the error: exit code 1 for an error of Kafka or of the
+records, 2 for an invalid option.
 """
 
 import logging
@@ -20,16 +20,16 @@ from webhookd.errors import KafkaUnavailable
 from webhookd.settings import Settings
 
 CREATE_S = 15.0
-"""What the brokers get to create a topic; they need a fraction of a second."""
+"""The time that the brokers get to create a topic; they need a fraction of a second."""
 
 DELIVERY_S = 15.0
-"""A record that the brokers have not acknowledged for so long counts as not produced."""
+"""A record that the brokers have not acknowledged for this long counts as not produced."""
 
 WAIT_FOR_ROOM_S = 0.1
 """How long to wait for acknowledgements when librdkafka's queue (100,000 records) is full, before the next try."""
 
 BROKER_DEFAULT = -1
-"""Kafka's word for "as the brokers are configured"."""
+"""The value with which Kafka uses the default of the brokers."""
 
 bootstrap_servers_option = click.option(
     "--bootstrap-servers",
@@ -41,7 +41,7 @@ bootstrap_servers_option = click.option(
 @click.group()
 def topic() -> None:
     """Create a Kafka topic, and produce records to it."""
-    # The command's own error line has what librdkafka would log.
+    # librdkafka's log lines are dropped: the command's own error line has the same information.
     logging.getLogger("librdkafka").addHandler(logging.NullHandler())
 
 
@@ -72,8 +72,8 @@ def create(name: str, partitions: int | None, bootstrap_servers: str | None) -> 
 def produce(name: str, key: str | None, bootstrap_servers: str | None) -> None:
     """Produce the lines of standard input to the topic NAME: one JSON value a line, one record each.
 
-    Ends at the end of the input, when all in-sync replicas have every record, and says how many those are. Stops at
-    the first line that is not JSON; what was before it is produced. Empty lines are skipped.
+    It ends at the end of the input, when all in-sync replicas have every record, and prints the number of records. It
+    stops at the first line that is not JSON; the lines before it are produced. Empty lines are skipped.
     """
     brokers = _brokers(bootstrap_servers)
     if name not in _probe(brokers).topics:
@@ -111,7 +111,7 @@ class Records:
         self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
 
     def produce(self, value: bytes) -> None:
-        """Hand one record to the producer; waits only while its queue is full."""
+        """Pass one record to the producer; waits only while its queue is full."""
         while not self._accepted(value):
             self._producer.poll(WAIT_FOR_ROOM_S)
         self._producer.poll(0)
@@ -146,7 +146,7 @@ class Records:
 
 
 def _produce_lines(lines: Iterable[bytes], produce_one: Callable[[bytes], None]) -> str:
-    """Produce each line that is not empty; returns what is wrong with the line that ended it, or nothing."""
+    """Produce each line that is not empty; returns the error of the first line that is not JSON, or an empty text."""
     for number, line in enumerate(lines, start=1):
         value = line.strip()
         if not value:

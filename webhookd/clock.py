@@ -1,4 +1,4 @@
-"""The two clocks of the code; tests pass their own."""
+"""The two clocks of a process; tests pass their own functions."""
 
 import time
 from collections.abc import Callable

@@ -26,8 +26,8 @@
         ├── NoWorkers           no worker consumes a queue
         └── QueueStalled        tasks wait, but no worker takes them
 
-A class' docstring is its message. Its `code` is the same in the exception, the log line, the dead letter and the API's
-response.
+The docstring of a class is its message. Its `code` is the same in the exception, the log line, the dead letter and the
+API's response.
 """
 
 from typing import ClassVar
@@ -73,7 +73,7 @@ class TopicDenied(InvalidInput):
         self.topic = topic
 
     def at(self, field: str) -> "TopicDenied":
-        """The same error for the field that names the topic."""
+        """Return the same error for the field that names the topic."""
         return TopicDenied(self.topic, self.detail, field=field)
 
 

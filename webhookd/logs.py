@@ -1,7 +1,7 @@
 """Log lines: a fixed event name and facts as fields, as one JSON object or as text.
 
-webhookd's own lines are written directly to stderr, since each delivery logs one (some 5 µs). Lines of libraries come
-through the standard library's logging and have the same format.
+webhookd's own lines are written directly to stderr, since each delivery logs one; it takes about 5 µs. Lines of
+libraries come through the standard library's logging and have the same format.
 """
 
 import logging
@@ -49,7 +49,7 @@ def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -
 
 
 def get(name: str) -> FilteringBoundLogger:
-    """The logger of a module; `configure` may be called later."""
+    """Return the logger of a module; `configure` may be called later."""
     logger: FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
 

@@ -1,4 +1,4 @@
-"""Every setting: its type, its default and what it is for, in this one place.
+"""All settings, each with its type, its default and its description.
 
 A process reads them once, when it starts, from `WEBHOOKD_…` environment variables. `webhookd demo` and `webhookd run`
 build the same object with other values. A value of the wrong type or outside its bounds ends the process before it
@@ -33,7 +33,7 @@ class Subject(BaseSettings):
 
     @classmethod
     def title(cls) -> str:
-        """The subject, for a heading."""
+        """Return the title of the subject, for a heading."""
         return (cls.__doc__ or cls.__name__).splitlines()[0].rstrip(".")
 
 
@@ -46,13 +46,13 @@ class KafkaSettings(Subject):
     kafka_group_protocol: GroupProtocol = Field(
         default="classic",
         description="The consumer group protocol. `classic`: the partitions of a killed ingest process are read again "
-        "after 10 s, those of a stopped one after 5 s. `consumer` (KIP-848, brokers from 4.0): after the broker's "
-        "45 s, and after 0.5 s. `auto`: `consumer`, or `classic` where the brokers do not know it.",
+        "after 10 s, those of a stopped one after 5 s. `consumer` (KIP-848, brokers from 4.0): after 45 s, which the "
+        "brokers set, and after 0.5 s. `auto`: `consumer`, or `classic` if the brokers do not support it.",
     )
     kafka_fetch_wait_s: float = Field(
         default=0.4,
         description="How long a broker holds a fetch request for which it has no records. A partition may also wait "
-        "for so long while another one has a full buffer.",
+        "this long while another one has a full buffer.",
     )
     kafka_ask_timeout_s: float = Field(
         default=5.0, description="How long the API waits for the brokers before it returns 503."
@@ -64,8 +64,8 @@ class StorageSettings(Subject):
 
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0",
-        description="The Redis that carries tasks, payloads and reports. `memory://` keeps them in this process' "
-        "memory instead.",
+        description="The Redis that carries tasks, payloads and reports. `memory://` keeps them in the memory of this "
+        "process instead.",
     )
     redis_key_prefix: str = Field(default="webhookd:", description="The prefix of every key in Redis.")
     database_url: str = Field(
@@ -79,14 +79,15 @@ class IngestSettings(Subject):
 
     ingest_member_timeout_s: float = Field(
         default=10.0,
-        description="An ingest process without a heartbeat for so long counts as ended; the others take over its "
+        description="An ingest process without a heartbeat for this long counts as ended; the others take over its "
         "subscriptions.",
     )
     ingest_kafka_timeout_s: float = Field(
         default=15.0,
         gt=0,
-        description="An ingest process that has had no response from Kafka for so long gives its subscriptions to "
-        "processes that have one. Longer than the restart of a broker (5 to 10 s), so that a restart moves nothing.",
+        description="An ingest process that has had no response from Kafka for this long gives its subscriptions to "
+        "processes that reach Kafka. It should be longer than the restart of a broker (5 to 10 s), so that a restart "
+        "moves no subscription.",
     )
     control_read_interval_s: float = Field(
         default=1.0,
@@ -102,23 +103,23 @@ class IngestSettings(Subject):
     )
     delivery_bytes: int = Field(default=4 * 1024 * 1024, description="The size of a delivery's payload at most.")
     delivery_target_s: float = Field(
-        default=0.25, description="A delivery is made so large that sending it takes about so long."
+        default=0.25, description="The size of a delivery is chosen so that sending it takes about this time."
     )
     commit_interval_s: float = Field(default=1.0, description="How often ingest commits offsets to Kafka.")
     offset_upkeep_s: float = Field(
         default=6 * 3600.0,
         gt=0,
-        description="How often ingest commits the offsets of subscriptions that do not run again, unchanged, so that "
-        "the brokers keep them. Far below the brokers' `offsets.retention.minutes`.",
+        description="How often ingest repeats the commits of subscriptions that do not run, so that the brokers keep "
+        "their offsets. It must be much shorter than the brokers' `offsets.retention.minutes`.",
     )
     claim_timeout_s: float = Field(
         default=10.0,
-        description="Ingest publishes the task of a delivery again when no worker has claimed it for so long; the "
+        description="Ingest publishes the task of a delivery again when no worker has claimed it for this long; the "
         "time doubles with each publication.",
     )
     lease_s: float = Field(
         default=5.0,
-        description="A claimed delivery counts as lost when no report has come for this time plus "
+        description="A claimed delivery counts as lost when no report has arrived for this time plus "
         "`WEBHOOKD_REQUEST_DEADLINE_S`; ingest then sends it again.",
     )
 
@@ -137,7 +138,7 @@ class DeliverySettings(Subject):
     )
     response_bytes: int = Field(
         default=16 * 1024,
-        description="How much of a response body is kept. What exceeds it is read and dropped.",
+        description="How much of a response body is kept. The rest is read and dropped, up to 256 KiB.",
     )
     worker_threads: int = Field(
         default=256,
@@ -147,8 +148,8 @@ class DeliverySettings(Subject):
     worker_stuck_s: float = Field(
         default=30.0,
         gt=0,
-        description="A worker that has a free thread and takes none of the tasks in its queue for so long is stuck: it "
-        "ends itself with exit code 70, so that its supervisor starts it again.",
+        description="A worker that has a free thread and takes none of the tasks in its queue for this long is stuck: "
+        "it ends itself with exit code 70, so that its supervisor starts it again.",
     )
 
 
@@ -157,7 +158,7 @@ class EgressSettings(Subject):
 
     egress_allow: tuple[str, ...] = Field(
         default=(),
-        description="Networks (CIDR) to which webhookd may send, besides the public internet. For example "
+        description="Networks (CIDR) to which webhookd may send, in addition to the public internet. For example "
         '`["10.0.0.0/8"]`.',
     )
     egress_ca_file: Path | None = Field(
@@ -175,8 +176,8 @@ class EgressSettings(Subject):
         default=None,
         description="An HTTP proxy, as `http://[user:password@]host:port`. Every connection to an endpoint is a "
         "CONNECT through it. The proxy resolves host names, so it has to refuse names that lead to internal addresses "
-        "(as smokescreen does). webhookd itself checks only addresses that stand in a URL; the proxy's own address is "
-        "not checked.",
+        "(as smokescreen does). webhookd itself checks only a URL whose host is an address; it does not check the "
+        "proxy's own address.",
     )
 
 
@@ -203,7 +204,7 @@ class AlertSettings(Subject):
     mail_from: str = Field(default="", description="The sender's address. Required with `WEBHOOKD_SMTP_HOST`.")
     operator_emails: tuple[str, ...] = Field(
         default=(),
-        description="Addresses that are mailed faults of the system: brokers, Redis, database, workers, mail server. "
+        description="Addresses that get mails about system faults: brokers, Redis, database, workers, mail server. "
         'For example `["ops@example.com"]`.',
     )
 
@@ -232,8 +233,9 @@ class ProcessSettings(Subject):
     stop_budget_s: float = Field(
         default=20.0,
         ge=0,
-        description="How long the deliveries in flight may take when an ingest or worker process is told to stop. Open "
-        "ones are then interrupted and sent again. The supervisor should wait 15 s longer before it kills the process.",
+        description="How long the deliveries in flight may take after an ingest or worker process got a stop signal. "
+        "Those still open are then aborted, and sent again later. The supervisor should wait 15 s longer before it "
+        "kills the process.",
     )
     api_bind: str = Field(
         default="127.0.0.1:8080", description="The address and port of the management API, as `host:port`."
@@ -273,10 +275,10 @@ class Settings(
         return Settings.__bases__[::-1]
 
     def shown(self) -> dict[str, str]:
-        """Every setting as text, with passwords masked: for logs and people."""
+        """Return every setting as text, with passwords masked, for logs and people."""
         return {name: _PASSWORD.sub(_masked, str(getattr(self, name))) for name in type(self).model_fields}
 
     @property
     def embedded(self) -> bool:
-        """Whether queue, payloads, claims and reports live in this process' memory."""
+        """Whether queue, payloads, claims and reports are kept in the memory of this process."""
         return self.redis_url.startswith("memory:")

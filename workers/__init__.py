@@ -1,1 +1,1 @@
-"""The Celery application, its tasks, the ingest loop and the commands that start them."""
+"""The ingest process, the delivery workers, and the Celery application between them."""

@@ -1,4 +1,4 @@
-"""Reconnects a Celery worker to its broker soon after the broker is up again, however long it was down."""
+"""Reconnects a Celery worker to its broker soon after the broker is up again, even if it was down for long."""
 
 from typing import Any, Self
 
@@ -7,8 +7,8 @@ from celery.app.amqp import AMQP
 from webhookd.edges.kombu_redis_transport import PrimaryBroker
 
 RETRY_INTERVALS_S: dict[str, float] = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2.0}
-"""Between two attempts, growing to 2 s. kombu's own intervals grow to 30 s: when Redis is up again after minutes, the
-workers would take no tasks for half a minute more."""
+"""The wait between two attempts, which grows to 2 s. kombu's own intervals grow to 30 s: after an outage of minutes the
+workers would take no tasks for another half minute."""
 
 
 class PromptConnection(PrimaryBroker):
@@ -21,6 +21,6 @@ class PromptConnection(PrimaryBroker):
 
 
 class PromptAMQP(AMQP):  # type: ignore[misc]  # Celery has no types
-    """Celery's AMQP class with such connections."""
+    """Celery's AMQP class, with the connections above."""
 
     Connection = PromptConnection

@@ -12,17 +12,17 @@ from workers.broker_reconnect import PromptAMQP
 from workers.task_names import FIRST, QUEUES
 
 VISIBILITY_TIMEOUT_S = int(LONGEST_RETRY_AFTER_S + 1200)
-"""A task that is unacknowledged for so long is delivered again. If this were shorter than the longest countdown, each
-retry would be delivered several times. Claims would drop the copies, at a cost."""
+"""A task that is not acknowledged for this long is delivered again. If this were shorter than the longest countdown,
+each retry would be delivered several times. The claims would drop the copies, but each copy costs time."""
 
 ETA_LIMIT = 4 * RETRYING_LIMIT
-"""Retries that one worker holds in memory for their countdown, some 2 kB each. A worker that holds so many takes no
-more tasks from its queues, so the limit is above what a few ingest processes let wait
+"""Retries that one worker may hold in memory for their countdown, about 2 kB each. A worker that holds so many takes no
+more tasks from its queues. So the limit is above the number of retries that a few ingest processes let wait
 (flow/dispatch/concurrency_limit.py)."""
 
 
 def build_celery(settings: Settings) -> Celery:
-    """An application for the broker in the settings; connects to nothing."""
+    """Return an application for the broker in the settings; it connects to nothing yet."""
     broker = "memory://localhost/" if settings.embedded else settings.redis_url
     app = Celery("webhookd", broker=broker, set_as_current=False, amqp=PromptAMQP)
     app.conf.update(
@@ -41,7 +41,7 @@ def build_celery(settings: Settings) -> Celery:
         worker_concurrency=settings.worker_threads,
         worker_prefetch_multiplier=1,
         worker_eta_task_limit=ETA_LIMIT,
-        # Needed when Redis restarts while all threads are busy: remote control is what wakes the worker then.
+        # If Redis restarts while all threads are busy, only remote control makes the worker consume again.
         worker_enable_remote_control=True,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -1,8 +1,8 @@
 """Celery countdowns by the shared clock: the header that a publisher adds to a task, and how a consumer reads it.
 
-Beside Celery's own ETA (a wall-clock time, which Flower shows) a task carries flow/dispatch/retry_countdown.py in a
-header. The consumer sets the ETA from that header before Celery gives the task to its timer. `celery inspect scheduled`
-shows the result.
+In addition to Celery's own ETA (a wall-clock time, which Flower shows) a task has a header with a RetryCountdown
+(flow/dispatch/retry_countdown.py). The consumer sets the ETA from that header before Celery gives the task to its
+timer. `celery inspect scheduled` shows the result.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,12 +17,12 @@ HEADER = "webhookd_countdown"
 
 
 def countdown(wait_s: float, clock: CoordinationClock) -> dict[str, Any]:
-    """The publish options of a task that waits for `wait_s`."""
+    """Return the publish options of a task that waits for `wait_s`."""
     return {"countdown": wait_s, "headers": {HEADER: RetryCountdown.of(wait_s, clock.now()).to_wire()}}
 
 
 def request_kind(clock: CoordinationClock) -> type[Any]:
-    """The class of a received task. Without the header a task keeps Celery's own ETA."""
+    """Return the class of a received task. Without the header a task keeps Celery's own ETA."""
 
     class CountedRequest(Request):  # type: ignore[misc]  # Celery has no types
         """A received task that waits for the rest of its countdown."""

@@ -1,7 +1,7 @@
-"""The clock that all processes share: that of the coordination store, which is Redis' clock.
+"""The clock that all processes share: the clock of the coordination store (of Redis).
 
-It is read every ten seconds at most. In between the monotonic clock is added to the last reading, so that no machine's
-wall clock counts. While the store cannot be read, the last reading stays in use.
+It is read at most every ten seconds. Between two readings the process adds the time of its monotonic clock, so its wall
+clock is not used. While the store cannot be read, the last reading stays in use.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class CoordinationClock:
         self._ahead_s: float | None = None
 
     def now(self) -> float | None:
-        """Seconds by the shared clock; None before its first reading. A reading blocks for a round trip."""
+        """Return seconds by the shared clock; None before its first reading. A reading blocks for a round trip."""
         now = self._monotonic()
         if now >= self._next_read_at:
             self._next_read_at = now + READ_INTERVAL_S

@@ -1,4 +1,4 @@
-"""Chooses the edges of a process, by its settings."""
+"""Builds the edges of a process from its settings: the database, the coordination store and change notifications."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Edges:
 
 
 def build_edges(settings: Settings) -> Edges:
-    """Redis and Postgres, or the process' memory and SQLite when the settings say embedded."""
+    """Return edges on Redis and Postgres, or on the process's memory and SQLite if the settings are embedded."""
     return Edges(
         database=Database(settings.database_url),
         coordination=MemoryCoordination()

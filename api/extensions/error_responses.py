@@ -1,4 +1,4 @@
-"""Error responses: one JSON shape for every error, and the HTTP status of each exception.
+"""Error responses: one JSON format for every error, and the HTTP status of each exception.
 
     {"code": "invalid_input", "status": 422, "message": "...",
      "errors": [{"field": "source[0].topic", "reason": "..."}]}
@@ -27,9 +27,9 @@ from webhookd.errors import (
 )
 
 ERRORS_SHOWN: Final = 100
-"""Errors in one response; the largest body can contain an error in every few bytes."""
+"""The most errors in one response; a large body can contain an error in every few bytes."""
 TEXT_SHOWN: Final = 500
-"""Characters of a field's path or a reason; the name of an unknown field can be as long as the body."""
+"""The most characters of a field's path or a reason; the name of an unknown field can be as long as the body."""
 TRY_AGAIN_S: Final = 1
 
 KNOWN: Final[Mapping[int, tuple[str, str]]] = {
@@ -116,7 +116,7 @@ STATUS: Final[tuple[tuple[type[WebhookdError], HTTPStatus], ...]] = (
 
 
 def register(app: Flask) -> None:
-    """Send every error of this application in the one shape."""
+    """Make this application send every error in the format above."""
     app.register_error_handler(WebhookdError, lambda error: from_webhookd_error(error).response())
     app.register_error_handler(HTTPException, lambda error: from_http_error(error).response())
     app.register_error_handler(Exception, lambda error: from_unexpected(error).response())
@@ -127,7 +127,7 @@ def from_webhookd_error(error: WebhookdError) -> ErrorResponse:
     status = _status_of(error)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         _log.warning("request_unavailable", code=error.code, error=str(error), path=request.path)
-        # The text of an outside system is not for the client; the ids of the two clusters are.
+        # The client does not get the text of an outside system, except the ids of the two clusters.
         message = str(error) if isinstance(error, ClusterMismatch) else str(type(error).__doc__)
         headers = {"Retry-After": str(TRY_AGAIN_S)}
     else:

@@ -36,7 +36,7 @@ class ErrorSchema(marshmallow.Schema):
 
 
 class Descriptions(BasePlugin):
-    """Describes each schema in the document by its class' docstring."""
+    """Describes each schema in the document by the docstring of its class."""
 
     def schema_helper(self, name: str, definition: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401, ARG002  # apispec's own signature
         """The description to add."""
@@ -51,15 +51,15 @@ class StrictBlueprint(Blueprint):
 
 
 class DocumentedApi(Api):
-    """flask-smorest with the API's own error shape."""
+    """flask-smorest with the API's own error format."""
 
     ERROR_SCHEMA = ErrorSchema
 
     def _register_error_handlers(self) -> None:
-        """Leave errors to `error_responses`."""
+        """Register no handlers: `error_responses` handles all errors."""
 
     def handle_http_exception(self, error: HTTPException) -> object:
-        """Answer in the one shape, should flask-smorest ever call this."""
+        """Return the error in the API's format, if flask-smorest calls this method."""
         return error_responses.from_http_error(error).response()
 
 

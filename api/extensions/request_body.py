@@ -19,7 +19,8 @@ from webhookd import logs
 
 CHUNK_BYTES: Final = 64 * 1024
 DISCARD_BYTES: Final = 16 * 1024 * 1024
-"""Up to this size the rest of a body is read, so that the client gets the response; beyond, the connection closes."""
+"""The rest of a body is read up to this size, so that the client gets the response. A larger one is not read to the
+end, and the connection is closed."""
 UNSTORABLE: Final = "has a NUL character or half of a surrogate pair"
 
 _log = logs.get(__name__)
@@ -28,7 +29,7 @@ _log = logs.get(__name__)
 class StrictParser(FlaskParser):
     """Parses the arguments of every route."""
 
-    # A misspelt `older_than` must not delete everything.
+    # An unknown query parameter is an error: a misspelt `older_than` must not delete everything.
     DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002  # webargs' own signature
@@ -51,7 +52,7 @@ class StrictParser(FlaskParser):
     ) -> NoReturn:
         """Raise InvalidDocument with every error and the path of its field."""
         messages: Any = error.messages
-        # webargs wraps the messages in the place they came from: json, query.
+        # webargs groups the messages by the place that they came from: json, query.
         found = [item for place in messages.values() for item in flatten(place)]
         raise InvalidDocument(found) from error
 
@@ -92,7 +93,7 @@ def discard_body(response: Response) -> Response:
 
 
 def _body(req: Request, limit_bytes: int) -> bytes:
-    """The whole body; with or without a Content-Length, never more than the limit is read."""
+    """Return the whole body; with or without a Content-Length, it reads little more than the limit."""
     if (req.content_length or 0) > limit_bytes:
         raise TooLarge
     chunks, size = [], 0
@@ -122,7 +123,7 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _strings(document: object) -> Iterator[tuple[str, str]]:
-    """Every string in the document with its path, names included; not recursive, as nesting may be deep."""
+    """Yield every string in the document with its path, names included; not recursive, since nesting may be deep."""
     waiting: list[tuple[str, object]] = [("", document)]
     while waiting:
         path, value = waiting.pop()

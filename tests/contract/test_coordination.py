@@ -107,7 +107,7 @@ def test_unknown_lane_is_stale(coordination: CoordinationStore) -> None:
 
 def test_lost_payload_is_stale(coordination: CoordinationStore) -> None:
     offered(coordination, ref())
-    coordination.send_reports(ReportFlush(reports={}, drop=[payload_key("d1", 0)]))
+    coordination.send_reports(ReportFlush(reports={}, payloads_to_delete=[payload_key("d1", 0)]))
     assert claimed(coordination, ref()) is ClaimDenied.STALE
 
 
@@ -156,7 +156,11 @@ def test_retry_claims_with_its_own_payload(coordination: CoordinationStore) -> N
     offered(coordination, ref())
     claimed(coordination, ref())
     coordination.send_reports(
-        ReportFlush(reports={}, drop=[payload_key("d1", 0)], keep={payload_key("d1", 1): b"failed batch"})
+        ReportFlush(
+            reports={},
+            payloads_to_delete=[payload_key("d1", 0)],
+            payloads_to_store={payload_key("d1", 1): b"failed batch"},
+        )
     )
     assert claimed(coordination, ref(attempt=1)) == b"failed batch"
     assert claimed(coordination, ref(attempt=1)) is ClaimDenied.TAKEN
@@ -165,7 +169,7 @@ def test_retry_claims_with_its_own_payload(coordination: CoordinationStore) -> N
 
 def test_retry_before_its_first_attempt_is_denied(coordination: CoordinationStore) -> None:
     offered(coordination, ref())
-    coordination.send_reports(ReportFlush(reports={}, keep={payload_key("d1", 1): b"failed batch"}))
+    coordination.send_reports(ReportFlush(reports={}, payloads_to_store={payload_key("d1", 1): b"failed batch"}))
     assert isinstance(claimed(coordination, ref(attempt=1)), ClaimDenied)
     assert claimed(coordination, ref()) == b"payload"
 
@@ -265,8 +269,8 @@ def test_flush_is_one_step(coordination: CoordinationStore) -> None:
         coordination.send_reports(
             ReportFlush(
                 reports={REPLY: [Report(ReportKind.RETRY, "d1", 0)]},
-                keep={payload_key("d1", 1): b"again"},
-                drop=["d1.0"],
+                payloads_to_store={payload_key("d1", 1): b"again"},
+                payloads_to_delete=["d1.0"],
             )
         )
         assert answer.result(PATIENCE_S)[0] == [Report(ReportKind.RETRY, "d1", 0)]
@@ -350,7 +354,9 @@ def test_undecodable_report_does_not_hide_the_others(
 def test_everything_in_redis_expires(redis_coordination: RedisCoordination, redis_url: str, prefix: str) -> None:
     redis_coordination.make_claimable([Publication(ref(), b"payload")])
     redis_coordination.claim([ref()])
-    redis_coordination.send_reports(ReportFlush(reports={"ingest-2": [finished("d1")]}, keep={"d1.1": b"again"}))
+    redis_coordination.send_reports(
+        ReportFlush(reports={"ingest-2": [finished("d1")]}, payloads_to_store={"d1.1": b"again"})
+    )
     with Redis.from_url(redis_url, decode_responses=True) as client:
         left_s = {key.removeprefix(prefix): client.ttl(key) for key in client.scan_iter(f"{prefix}*", count=1000)}
     assert {key for key, seconds in left_s.items() if seconds == -1} == {"claims"}

@@ -31,7 +31,7 @@ MAIL = Mail(
 )
 
 
-class Sends(Protocol):
+class MailSender(Protocol):
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]: ...
 
     def ping(self) -> None: ...
@@ -41,7 +41,7 @@ class Sends(Protocol):
 class MailSetting:
     """A mailer, and its server as a test controls it."""
 
-    mailer: Sends
+    mailer: MailSender
     arrived: Callable[[], list[tuple[tuple[str, ...], str, str]]]
     refuse: Callable[[str], None]
     defer: Callable[[str], None]

@@ -1,1 +1,1 @@
-"""What is done: one file per outside system, with no decision about the product."""
+"""The code that talks to outside systems: Kafka, Redis, mail servers and endpoints. Decisions are made in flow/."""

@@ -1,10 +1,10 @@
-"""Change notifications to every process: a kombu fanout over Redis, or over this process' memory.
+"""Change notifications to every process: a kombu fanout over Redis, or over the memory of this process.
 
     {"id": "…", "version": 7}        a subscription changed, or was deleted
     {"administration": "offline"}    webhookd went offline or online
 
 A notification only makes a change take effect sooner. It may be lost: every process also reads the database
-periodically. So the notifier gives up after about a second, and the subscriber reconnects for ever.
+periodically. So the notifier gives up after about a second. The subscriber reconnects without a limit.
 """
 
 import socket
@@ -32,7 +32,7 @@ SEND_TIMEOUT_S: Final = 0.4
 LOCK_TIMEOUT_S: Final = 0.5
 """How long one thread waits for another's publication, so that threads do not queue up while Redis is unreachable."""
 SUBSCRIBE_S: Final = 0.05
-"""How long the first drain lasts; it subscribes and receives the confirmation."""
+"""How long the first call of `_drain` lasts, which subscribes and receives the confirmation."""
 STOP_CHECK_S: Final = 0.5
 """How often a subscriber checks whether it should stop."""
 RECONNECT_S: Final = (0.1, 5.0)
@@ -87,7 +87,7 @@ class ChangeNotifier:
             self._drop_connection()
 
     def _publish_on_primary(self, body: dict[str, str | int]) -> None:
-        """A server that is no primary any more published nothing, so publish again at once on a new connection."""
+        """Publish; if the server is not the primary any more, it published nothing: repeat on a new connection."""
         try:
             self._publish_once(body)
         except NotPrimary:
@@ -120,8 +120,8 @@ class ChangeSubscriber:
     def run(self, on_change: OnChange, stop: threading.Event, *, subscribed: threading.Event | None = None) -> None:
         """Call `on_change` for each notification, in this thread, until `stop` is set.
 
-        Reconnects for ever with bounded waits; notifications sent meanwhile are lost. `subscribed` is set when it has
-        subscribed for the first time.
+        Reconnects without a limit, with bounded waits; notifications that are sent meanwhile are lost. `subscribed` is
+        set after the first subscription.
         """
         wait_s = RECONNECT_S[0]
         while not stop.is_set():
@@ -170,7 +170,7 @@ def _check_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels ha
 
 
 def _check_writable(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
-    """Raises one of _ERRORS when the broker accepts no writes, for whatever reason."""
+    """Raises one of _ERRORS when the broker accepts no writes for any reason."""
     if isinstance(channel, PrimaryChannel):
         channel.check_writable()
 
@@ -221,7 +221,7 @@ def _redis_options(key_prefix: str, timeout_s: float) -> dict[str, Any]:
 
 
 def _open_channel(connection: Connection) -> Any:  # noqa: ANN401  # kombu's channels have no type of their own
-    # kombu takes 0 retries as "for ever" and sleeps between retries, so: one retry, at once.
+    # 0 retries mean no limit to kombu, and it sleeps between retries. So there is one retry, at once.
     connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, interval_max=0)
     return connection.channel()
 

@@ -1,8 +1,9 @@
 """Copies dead letters to a Kafka topic: the original key, value and headers, and headers with the cause.
 
-Each record has these headers besides its own, in UTF-8: `webhookd-subscription`, `webhookd-topic`,
+Each record has these headers in addition to its own, in UTF-8: `webhookd-subscription`, `webhookd-topic`,
 `webhookd-partition`, `webhookd-offset`, `webhookd-cause`, `webhookd-status` (absent without a response) and
-`webhookd-attempts`. At least once: after a crash a dead letter may be in the topic twice, with the same position.
+`webhookd-attempts`. Copies are written at least once: after a crash a dead letter may be in the topic twice, with the
+same topic, partition and offset in its headers.
 """
 
 import logging
@@ -29,7 +30,7 @@ FAILURES: Final = {
 """Why brokers or librdkafka refused one record; every other error counts as no answer."""
 
 MESSAGE_BYTES = 1_000_000_000
-"""The topic's own limit decides, not the client's default of 1 MB: the record came from Kafka."""
+"""The largest message that the client sends. The topic's own limit decides, not the client's default of 1 MB."""
 
 DELIVERY_TIMEOUT_S = 5.0
 METADATA_TIMEOUT_S = 1.0
@@ -49,7 +50,7 @@ class DeadLetterTopics:
     def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
         """Write the dead letters in order and wait until all in-sync replicas have them. Blocks.
 
-        Returns those that the topic did not accept. One that got no answer in time may be in the topic nevertheless.
+        Returns those that the topic did not accept. A dead letter without an answer in time may still be in the topic.
         """
         producer = self._open()
         failed, reported = _produce_all(producer, topic, dead_letters, timeout_s)

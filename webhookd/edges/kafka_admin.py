@@ -1,8 +1,8 @@
 """Kafka administration: end offsets of topics, and committed offsets of consumer groups without members.
 
-One admin client per process, created on first use: librdkafka does not survive a fork. Every call has one time budget
-for all its steps and raises KafkaUnavailable when that is used up. It works on librdkafka's mock cluster too, which
-supports these requests, but neither DescribeTopics nor DeleteGroups.
+Each process has one admin client, created on first use, because librdkafka does not work after a fork. Every call has
+one time budget for all its steps and raises KafkaUnavailable when that is used up. The module also works with
+librdkafka's mock cluster, which supports neither DescribeTopics nor DeleteGroups.
 """
 
 import logging
@@ -64,10 +64,11 @@ COORDINATOR_S: Final = 2.0
 short): the admin client's own connection may be in its reconnect back-off of a second."""
 
 DELETION_S: Final = 30.0
-"""Longer than any caller waits. A late deletion is fine; a request that times out can crash librdkafka."""
+"""The timeout of a deletion, longer than any caller waits. A late deletion does no harm, but a request that times out
+can crash librdkafka."""
 
 NO_TOPIC: Final = "webhookd-no-topic"
-"""Named in metadata requests where only the cluster matters: metadata of one topic costs less than of all."""
+"""The topic in metadata requests about the cluster: metadata of one topic costs less than that of all topics."""
 
 _library_log = logging.getLogger("librdkafka")
 
@@ -151,8 +152,8 @@ class KafkaAdmin:
     def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
         """Join a group and leave it at once; nothing is committed.
 
-        This renews the retention of a classic group's offsets: brokers count it from when the group became empty,
-        whatever is committed afterwards. For groups of the consumer protocol they count it from each commit.
+        This renews the retention of a classic group's offsets: brokers count it from when the group became empty, and
+        later commits do not change that. For groups of the consumer protocol they count it from each commit.
         """
         budget = _Budget(timeout_s)
         joined = threading.Event()

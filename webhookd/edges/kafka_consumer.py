@@ -29,8 +29,8 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
 POLL_RECORDS = 2000
 FETCH_WAIT_S = 0.4
-"""How long a broker holds an empty fetch. A partition whose queue is full is left out of the others' fetch, so it may
-also wait this long. A thousand idle consumers each send a request at this interval."""
+"""How long a broker holds an empty fetch. A partition whose queue is full is not in the current fetch, so it may wait
+for as long. Each idle consumer sends a request at this interval, and there may be a thousand of them."""
 
 QUEUE_KBYTES = 4096
 
@@ -91,8 +91,8 @@ class GroupConsumer:
     def poll(self) -> list[Message]:
         """Return the messages that have arrived, without errors; returns at once.
 
-        Raises KafkaException after a fatal error. Raises GroupDenied if that is because webhookd may not use the group:
-        with the consumer protocol only; with the classic protocol the consumer keeps trying.
+        Raises KafkaException after a fatal error, or GroupDenied if its cause is that webhookd may not use the group.
+        Only the consumer protocol raises GroupDenied; with the classic protocol the consumer keeps trying.
         """
         messages = self._consumer.consume(POLL_RECORDS, 0)
         if any(map(_error, messages)):
@@ -118,11 +118,11 @@ class GroupConsumer:
         self._consumer.resume([_topic_partition(partition)])
 
     def commit(self, offsets: Mapping[Partition, OffsetAndMetadata]) -> None:
-        """Start an asynchronous commit; a later commit makes up for one that fails."""
+        """Start an asynchronous commit; returns at once. The callbacks get the result."""
         self._consumer.commit(offsets=_positions(offsets), asynchronous=True)
 
     def end_offset(self, partition: Partition) -> int | None:
-        """The end offset of the last fetch; None before the first fetch. Returns at once."""
+        """Return the end offset of the last fetch; None before the first fetch. Returns at once."""
         offsets = self._consumer.get_watermark_offsets(_topic_partition(partition), cached=True)
         return offsets[1] if offsets[1] >= 0 else None
 
@@ -202,7 +202,7 @@ def _error_name(error: KafkaError) -> str:
 
 
 def _partition_of(message: Message) -> Partition:
-    """What an error is about. In an error without a topic librdkafka's partition number has no meaning."""
+    """Return the partition, topic or group that an error is about. Without a topic the partition has no meaning."""
     topic, number = message.topic(), message.partition()
     if topic is None:
         return GROUP

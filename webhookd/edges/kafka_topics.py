@@ -13,14 +13,14 @@ from confluent_kafka.admin._topic import TopicDescription
 from webhookd.flow.offsets.topic_metadata import Topics
 
 MOCK_CLUSTER = "mockCluster"
-"""How librdkafka's mock cluster id begins. A request that the mock does not support can abort the process later."""
+"""The beginning of the mock cluster's id. A request that the mock does not support can abort the process later."""
 
 DENIED = KafkaError.TOPIC_AUTHORIZATION_FAILED
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID})
 
 
 def cluster_id_of(metadata: ClusterMetadata) -> str:
-    """The id by which clusters are compared; empty for a cluster that has none.
+    """Return the id by which clusters are compared; empty for a cluster that has none.
 
     librdkafka's mock creates a new id at each start, and brokers before 0.10.1 have none.
     """
@@ -88,7 +88,10 @@ def _result(answer: "Future[TopicDescription]", timeout_s: float) -> TopicDescri
 
 
 def _allows(description: TopicDescription, needed: AclOperation) -> bool:
-    """Whether an operation is authorised. A list without DESCRIBE, the operation just made, is not reliable."""
+    """Whether an operation is authorised.
+
+    A list without DESCRIBE is not reliable, since that operation has just been authorised; it counts as allowing all.
+    """
     allowed = description.authorized_operations or ()
     return needed in allowed or AclOperation.DESCRIBE not in allowed
 

@@ -15,8 +15,9 @@ class PrimaryChannel(redis.Channel):
     """A channel whose connections lead to the primary, or raise a connection error when they do not.
 
     kombu 5.7 drops a transport when one of its channels fails to close its connection to a dead Redis. When the other
-    channels then acknowledge or requeue tasks, kombu raises an AttributeError, which ends the worker. Here it is the
-    connection error that the callers expect. Such tasks come again, and the claim drops those that were sent.
+    channels then acknowledge or requeue tasks, kombu raises an AttributeError, which ends the worker. This class raises
+    the connection error that the callers expect. The tasks are delivered again, and the claims drop those that were
+    sent.
     """
 
     connection_class = PrimaryConnection
@@ -45,33 +46,33 @@ class PrimaryChannel(redis.Channel):
 
 
 class PrimaryTransport(redis.Transport):
-    """The transport with that channel."""
+    """kombu's Redis transport with the channel above."""
 
     Channel = PrimaryChannel
 
 
-class _OnPrimary(Connection):
+class _PrimaryBrokerConnection(Connection):
     """A connection to the broker; with Redis, to its primary."""
 
     def get_transport_cls(self) -> type[Any]:
-        """The transport of the URL; for Redis the one above."""
+        """Return the transport of the URL; for Redis the one above."""
         found: type[Any] = super().get_transport_cls()  # type: ignore[no-untyped-call]
         return PrimaryTransport if found is redis.Transport else found
 
 
-class _Pooled(_OnPrimary, PooledConnection):
-    """Such a connection in a pool."""
+class _PooledPrimaryConnection(_PrimaryBrokerConnection, PooledConnection):
+    """The connection above, in a pool."""
 
 
 class _BrokerPool(ConnectionPool):
-    """kombu's own pool always creates plain connections, whatever class it was created from."""
+    """A pool of the connections above; kombu's own pool always creates plain connections."""
 
-    def new(self) -> _Pooled:
+    def new(self) -> _PooledPrimaryConnection:
         """Create a connection; it is not opened yet."""
-        return _Pooled(self, **dict(self.connection._info(resolve=False)))  # type: ignore[no-untyped-call]  # noqa: SLF001 - so does kombu
+        return _PooledPrimaryConnection(self, **dict(self.connection._info(resolve=False)))  # type: ignore[no-untyped-call]  # noqa: SLF001 - so does kombu
 
 
-class PrimaryBroker(_OnPrimary):
+class PrimaryBroker(_PrimaryBrokerConnection):
     """A connection to the broker that can also create a pool of such connections."""
 
     def Pool(self, limit: int | None = None, **options: Any) -> _BrokerPool:  # noqa: ANN401, N802 - kombu's

@@ -1,4 +1,6 @@
-"""Sends mail over SMTP. It uses STARTTLS or TLS as set, never an unencrypted connection instead, and bounds every wait.
+"""Sends mail over SMTP, with STARTTLS or TLS as set: it never falls back to an unencrypted connection.
+
+Every wait has a timeout.
 
 Each recipient gets a mail of its own, so that a failure at one address does not affect the others:
 
@@ -159,14 +161,14 @@ class Mailer:
 
 
 class NoMailer:
-    """The mailer without a mail server: refuses each recipient, so that the outbox and the status show why."""
+    """The mailer without a mail server: it refuses each recipient, so that outbox and status show the reason."""
 
     def send(self, mail: Mail) -> tuple[RecipientResult, ...]:
         """Refuse each recipient."""
         return tuple(_refused(recipient, "WEBHOOKD_SMTP_HOST is not set") for recipient in mail.recipients)
 
     def ping(self) -> None:
-        """Nothing to check."""
+        """Do nothing: there is no server to check."""
 
 
 def build_mailer(settings: Settings) -> Mailer | NoMailer:

@@ -1,4 +1,7 @@
-"""The coordination store in this process' memory, for the embedded default. One contract suite tests it and Redis'."""
+"""The coordination store in the memory of this process, for the embedded default.
+
+The contract tests for it and for the store in Redis are the same.
+"""
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -51,10 +54,10 @@ class MemoryCoordination:
             return [self._holds(ref) for ref in refs]
 
     def send_reports(self, flush: ReportFlush) -> None:
-        """Add reports, and keep or drop payloads, in one atomic step."""
+        """Add reports, and store or delete payloads, in one atomic step."""
         with self._changed:
-            self._payloads.update(flush.keep)
-            for key in flush.drop:
+            self._payloads.update(flush.payloads_to_store)
+            for key in flush.payloads_to_delete:
                 self._payloads.pop(key, None)
             for reply, reports in flush.reports.items():
                 self._append(reply, list(reports))
@@ -77,7 +80,7 @@ class MemoryCoordination:
                 self._claims.pop(key, None)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
-        """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
+        """Store a worker's heartbeat; it is removed if the worker sends no other one in time."""
         with self._changed:
             self._workers[worker.id] = clock.monotonic(), worker
 
@@ -97,18 +100,18 @@ class MemoryCoordination:
         return sorted(found, key=lambda worker: worker.id)
 
     def queue_lengths(self) -> dict[str, int]:
-        """Empty: the embedded queues are in the memory of the Celery application."""
+        """Return {}: the embedded queues are in the memory of the Celery application."""
         return {}
 
     def now(self) -> float:
-        """This process' monotonic clock, which all its threads share."""
+        """Return the process's monotonic clock, which all its threads share."""
         return clock.monotonic()
 
     def ping(self) -> None:
-        """Always reachable."""
+        """Do nothing: this store is always reachable."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is no connection."""
 
     def _holds(self, ref: DeliveryRef) -> bool:
         held = (self._claims.get(key, ("", "", 0))[:2] for key in ref.claim_keys())

@@ -1,7 +1,8 @@
 """First, end and committed offsets of many partitions at once, over connections that do not fetch records.
 
-A request on a consumer that reads waits for the long poll of its connection, and every other call of that consumer
-waits for the request, even `consume` with a timeout of 0 and cached look-ups.
+These connections are separate for a reason: a request on a consumer that reads waits for the long poll of its
+connection, and every other call of that consumer waits for the request, even `consume` with a timeout of 0 and cached
+look-ups.
 
     call             request                                                  result has
     committed        a new consumer of the group, which does not join it      all partitions, or raises
@@ -34,7 +35,7 @@ _library_log = logging.getLogger("librdkafka")
 
 
 class PartitionOffsets:
-    """Any thread; every call blocks for at most about its timeout. Create one per process and keep it."""
+    """Any thread may call it; each call blocks for at most about its timeout. Create one per process and keep it."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._config: dict[str, Any] = {

@@ -1,7 +1,8 @@
 """The coordination store in Redis: payloads, epochs, claims, reports and worker heartbeats.
 
-Every call is atomic and one round trip (a Lua script or one MULTI). Every call blocks for at most the socket timeout
-and raises QueueUnavailable when Redis does not answer. A call that raised may or may not have taken effect.
+Every call but `read_reports` is atomic and one round trip (one command, a Lua script or one MULTI). Every call blocks
+for at most the socket timeout and raises QueueUnavailable when Redis does not answer. After that it is unknown whether
+the call has taken effect.
 """
 
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ PAYLOAD_TTL_S = 9000
 """Longer than the longest retry countdown (1 h) plus a redelivery after Celery's visibility timeout."""
 
 COPIED_BYTES = 6000
-"""Longer arguments are sent without copying. hiredis would pack them into one command and copy megabytes twice: a
-seventh of ingest's cost of a batch of 100."""
+"""Longer arguments are sent without copying. hiredis would pack them into one command and copy megabytes twice, which
+is a seventh of the time that ingest needs for a batch of 100."""
 
 STREAM_TTL_S = 3600
 """The reports to an ingest process that has ended expire after this time."""
@@ -38,7 +39,7 @@ STREAM_TTL_S = 3600
 TRIM_INTERVAL_S = 1.0
 
 STREAM_LENGTH = 100_000
-"""Flushes kept for an ingest process that does not read. A report that is lost delays its lane by one lease."""
+"""The flushes that are kept for an ingest process that does not read. A lost report delays its lane by one lease."""
 
 _MAKE_CLAIMABLE = """
 local publications = cmsgpack.unpack(ARGV[1])
@@ -116,8 +117,8 @@ _granted = msgspec.msgpack.Decoder(list[tuple[str, int]])
 _worker = msgspec.msgpack.Decoder(WorkerHeartbeat)
 
 
-class _Answering(AbstractContextManager[None]):
-    """Turns Redis errors into QueueUnavailable. After NotPrimary all connections are reopened."""
+class _RedisErrors(AbstractContextManager[None]):
+    """Turns the Redis errors in its block into QueueUnavailable. After NotPrimary all connections are reopened."""
 
     def __init__(self, pool: PrimaryPool) -> None:
         self._pool = pool
@@ -142,14 +143,14 @@ class RedisCoordination:
             command_packer=PythonRespSerializer(COPIED_BYTES, _encoded),
         )
         self._redis = redis.Redis.from_pool(pool)
-        self._answering = _Answering(pool)
+        self._answering = _RedisErrors(pool)
         self._trim_at = 0.0
         self._claims = f"{prefix}claims"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
         self._workers = f"{prefix}workers"
         self._writable = f"{prefix}{WRITABLE}"
-        # kombu keeps a queue without priorities in a list of the queue's name, behind its `global_keyprefix`.
+        # kombu keeps a queue without priorities in a list, under its `global_keyprefix` and the queue's name.
         self._queues = {name: f"{prefix}{name}" for name in QUEUES.values()}
         self._silence_ms = round(worker_silence_s * 1000)
         self._make_claimable = self._redis.register_script(_MAKE_CLAIMABLE)
@@ -193,12 +194,12 @@ class RedisCoordination:
         return [all(good[end - len(ref.lanes) : end]) for ref, end in zip(refs, ends, strict=True)]
 
     def send_reports(self, flush: ReportFlush) -> None:
-        """Add reports, and keep or drop payloads, in one MULTI."""
+        """Add reports, and store or delete payloads, in one MULTI."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
-            for key, payload in flush.keep.items():
+            for key, payload in flush.payloads_to_store.items():
                 pipe.set(self._payloads + key, payload, ex=PAYLOAD_TTL_S)
-            if flush.drop:
-                pipe.delete(*(self._payloads + key for key in flush.drop))
+            if flush.payloads_to_delete:
+                pipe.delete(*(self._payloads + key for key in flush.payloads_to_delete))
             for reply, reports in flush.reports.items():
                 pipe.xadd(self._reports + reply, {"r": encode(list(reports))}, maxlen=STREAM_LENGTH)
                 pipe.expire(self._reports + reply, STREAM_TTL_S)
@@ -218,16 +219,16 @@ class RedisCoordination:
             found = [report for _, fields in entries for report in _decode(fields)]
             last = entries[-1][0].decode() if entries else after
             if clock.monotonic() >= self._trim_at:
-                last = last if entries else self._where_to_read_on(stream, last)
+                last = last if entries else self._continue_after(stream, last)
                 self._redis.xtrim(stream, minid=last)
                 self._trim_at = clock.monotonic() + TRIM_INTERVAL_S
             return found, last
 
-    def _where_to_read_on(self, stream: str, after: str) -> str:
+    def _continue_after(self, stream: str, after: str) -> str:
         """Return `after`, or "0" if the stream's last entry is before it.
 
-        Redis' clock numbers the entries. After a lost stream or a failover the server's clock may be behind, and then
-        no report would be read until it has caught up. Reading a report twice has no effect.
+        The ids of entries come from the server's clock. After the stream was lost, or after a failover, that clock may
+        be behind `after`: no report would be read until it has caught up. Reading a report twice has no effect.
         """
         try:
             reached: Any = self._redis.xinfo_stream(stream)["last-generated-id"]
@@ -242,7 +243,7 @@ class RedisCoordination:
                 self._redis.hdel(self._claims, *claim_keys)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
-        """Store a worker's heartbeat; the worker counts as gone when it sends no other one in time."""
+        """Store a worker's heartbeat; it is removed if the worker sends no other one in time."""
         with self._answering:
             self._write_heartbeat(
                 keys=[self._workers], args=[worker.id, msgspec.msgpack.encode(worker), self._silence_ms]
@@ -261,14 +262,14 @@ class RedisCoordination:
         return sorted(found, key=lambda worker: worker.id)
 
     def queue_lengths(self) -> dict[str, int]:
-        """The number of waiting tasks by queue, without those that a worker has fetched (also for a countdown)."""
+        """Return the number of waiting tasks by queue, without those that a worker holds (also for a countdown)."""
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key in self._queues.values():
                 pipe.llen(key)
             return dict(zip(self._queues, pipe.execute(), strict=True))
 
     def now(self) -> float:
-        """Redis' clock in seconds, which all processes share."""
+        """Return the time of the Redis server in seconds, which all processes share."""
         with self._answering:
             seconds, micros = self._redis.time()
             return float(seconds + micros / 1e6)
@@ -306,13 +307,13 @@ def _worker_of(stored: bytes, silent_s: float) -> WorkerHeartbeat | None:
 
 
 def _number_of(entry: str) -> tuple[int, int]:
-    """A stream entry's id as a comparable number."""
+    """Return a stream entry's id in a form that can be compared."""
     at_ms, _, count = entry.partition("-")
     return int(at_ms), int(count or 0)
 
 
 def _decode(fields: dict[bytes, bytes]) -> list[Report]:
-    """The reports of one entry. An entry of another version is ignored; its deliveries wait for their lease."""
+    """Return the reports of one entry; none for an entry of another version, whose deliveries wait for their lease."""
     try:
         if b"s" in fields:
             started = _granted.decode(fields[b"s"])

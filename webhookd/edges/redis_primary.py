@@ -1,9 +1,9 @@
 """Connections to the Redis primary, also after a failover.
 
-In a failover another server becomes the primary, and the old one a replica. Open connections lead to the replica for
-ever: it answers, health checks included, and refuses each write with an error that redis-py takes for an error of the
-command. Here it is a connection error: the connection is closed, and the next one is opened to where the address leads
-then.
+In a failover another server becomes the primary, and the old one a replica. Open connections stay on the replica: it
+answers health checks, and refuses each write with an error that redis-py takes for an error of the command. This module
+turns it into a connection error: the connection is closed, and the next one goes to the server that the address leads
+to at that time.
 """
 
 from typing import Any, Final, Self
@@ -12,7 +12,7 @@ import redis
 from redis.connection import AbstractConnection, Connection, SSLConnection
 
 NOT_PRIMARY: Final = frozenset({"READONLY", "UNBLOCKED", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"})
-"""Error codes that mean: this server accepts no writes, another one may.
+"""Error codes of a server that accepts no writes while another server may accept them.
 
 UNBLOCKED ends a blocking call when its server becomes a replica. A primary that has lost its replicas returns
 NOREPLICAS. A full memory or disk (OOM, MISCONF) is not in this list: another connection leads to the same server.

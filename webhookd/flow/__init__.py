@@ -1,1 +1,1 @@
-"""What is decided: no socket, thread, clock, database or Celery in here; time is an argument."""
+"""The decisions of webhookd. Code in here uses no socket, thread, clock, database or Celery; time is an argument."""

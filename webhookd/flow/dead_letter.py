@@ -28,7 +28,7 @@ class DeadLetter:
 
     @property
     def size_bytes(self) -> int:
-        """About how much memory it takes."""
+        """About how much memory it takes, in bytes."""
         return len(self.key or b"") + len(self.value or b"") + 200
 
 

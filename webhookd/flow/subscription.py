@@ -20,7 +20,7 @@ class OnExhausted(StrEnum):
 
 
 class OnFilterError(StrEnum):
-    """What to do with a record that a filter cannot be evaluated on, unless another filter rejects the record."""
+    """What to do with a record on which a filter cannot be evaluated, unless another filter rejects the record."""
 
     DEAD_LETTER = "dead_letter"
     DROP = "drop"

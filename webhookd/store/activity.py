@@ -1,7 +1,7 @@
 """Recent activity of subscriptions. Every function works inside the caller's transaction.
 
-Successful calls are routine: `recent` returns at most the newest 20, and `purge` keeps no more than those. So a fast
-subscription cannot push its failures out of the list, or fill the disk.
+Successful calls are routine: `recent` returns at most the newest 20 of them, and `purge` keeps no more than these. So
+the successes of a fast subscription neither remove its failures from the list nor fill the disk.
 """
 
 from collections.abc import Sequence
@@ -60,8 +60,8 @@ def recent(session: Session, subscription_id: str) -> list[Activity]:
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> int:
     """Delete events before `older_than`, and successful calls beyond the newest 20; returns how many.
 
-    At most `limit` rows: the database aborts a statement that takes too long, and would abort it again. As long as
-    the result is `limit` there is more to purge, in further transactions.
+    It deletes at most `limit` rows, because the database aborts a statement that takes too long. If the result is
+    `limit`, there are more rows to purge in further transactions.
     """
     other = aliased(ActivityRow)
     last_shown = (
@@ -73,7 +73,7 @@ def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> in
         .scalar_subquery()
     )
     expired = select(ActivityRow.id).where(ActivityRow.at < older_than)
-    # Each row once: a row in both would count twice against the limit.
+    # No row may be in both queries: it would count twice against the limit.
     surplus = select(ActivityRow.id).where(
         ActivityRow.routine,
         ActivityRow.at >= older_than,

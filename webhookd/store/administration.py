@@ -14,7 +14,7 @@ ROW = 1
 
 
 def read(session: Session, *, lock: bool = False) -> Administration:
-    """Offline or online; with `lock` nobody changes it before this transaction ends."""
+    """Return whether webhookd is online; with `lock` the state cannot change before this transaction ends."""
     age_s = (DatabaseNow() - AdministrationRow.changed_at).label("age_s")
     query = select(AdministrationRow.status, AdministrationRow.offline_message, age_s)
     query = query.where(AdministrationRow.id == ROW)

@@ -1,11 +1,11 @@
 """The database: one engine per process, short transactions, every wait bounded.
 
-wait                      bound       what breaks if it is longer
-a connection is made      3 s         the API answers late instead of with 503
-a statement runs          3 s         a lane waits for the activity log
-the server is silent      4 s         a frozen server (it keeps its sockets open) would hold the caller for ever
-a free connection         3 s         requests pile up behind a slow database
-SQLite's write lock       5 s         writers take turns; each holds it for milliseconds
+waiting for               bound       without the bound
+a new connection          3 s         the API would answer late instead of with 503
+the end of a statement    3 s         a lane would wait for the activity log
+an answer of the server   4 s         a frozen server (it keeps its sockets open) would block the caller for ever
+a free connection         3 s         requests would pile up behind a slow database
+SQLite's write lock       5 s         a writer that hangs would block the others; each needs the lock for milliseconds
 """
 
 import select
@@ -51,10 +51,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A session that commits on exit and rolls back on any error.
+        """Open a session that commits on exit and rolls back on any error.
 
-        Raises StoreUnavailable when the database is unreachable, too slow, or busy. A commit whose answer was lost may
-        have happened. On SQLite the transaction holds the write lock from its start: keep it short.
+        Raises StoreUnavailable when the database is unreachable, too slow, or busy. If the answer to a commit is lost,
+        it is unknown whether the commit happened. On SQLite the transaction holds the write lock from its start: keep
+        it short.
         """
         try:
             with Session(self._engine, expire_on_commit=False) as session, session.begin():
@@ -77,7 +78,7 @@ class Database:
 
 
 def _engine(url: URL, *, pool_size: int, silence_s: float) -> Engine:
-    # Errors are logged, and parameters hold secrets and bodies: an error must not show them.
+    # Errors are logged, and the parameters of statements contain secrets and bodies: an error must not show them.
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, pool_timeout=POOL_WAIT_S, pool_size=pool_size, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -102,7 +103,7 @@ def _cause(error: Exception) -> str:
 
 
 def _keep_first_line(context: ExceptionContext) -> None:
-    # From the second line on, messages show the statement with its parameters, and the row: secrets and bodies.
+    # From the second line on, a message shows the statement, its parameters and the row: secrets and bodies.
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None and error.args:
             error.args = (str(error.args[0]).partition("\n")[0], *error.args[1:])
@@ -123,7 +124,7 @@ def _begin_immediately(connection: Connection) -> None:
 
 
 class BoundedConnection(extensions.connection):
-    """A connection that gives up on a silent server; other connections of the process (migrations) have no bound."""
+    """A connection with a bound on waiting for the server; other ones of the process (migrations) have no bound."""
 
     silence_s: ClassVar[float] = SILENCE_S
 

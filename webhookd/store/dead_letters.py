@@ -18,7 +18,7 @@ PURGE_ROWS = 2_000
 """Rows deleted by one statement: a dead letter may be a megabyte."""
 
 PAGE_BYTES = 8 * 1024 * 1024
-"""A page ends at this size: it holds fewer dead letters then, but at least one."""
+"""A page ends when it reaches this size, but it holds at least one dead letter."""
 
 Place = tuple[str, int, int]
 """Topic, partition and offset."""
@@ -55,14 +55,14 @@ def count(session: Session, subscription_id: str) -> int:
     return session.scalar(query) or 0
 
 
-def room(session: Session, subscription_id: str, limit: int) -> int:
-    """How many more dead letters of the subscription may be stored; counts no further than the limit."""
+def free_rows(session: Session, subscription_id: str, limit: int) -> int:
+    """Return how many more dead letters of the subscription may be stored; stops counting rows at the limit."""
     kept = select(DeadLetterRow.offset).where(DeadLetterRow.subscription_id == subscription_id).limit(limit)
     return limit - (session.scalar(select(func.count()).select_from(kept.subquery())) or 0)
 
 
-def unknown(session: Session, dead_letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-    """Those of one subscription's dead letters that are not stored yet."""
+def not_stored(session: Session, dead_letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Return which of these dead letters, all of one subscription, are not stored yet."""
     places = [
         (dead_letter.partition.topic, dead_letter.partition.number, dead_letter.offset) for dead_letter in dead_letters
     ]

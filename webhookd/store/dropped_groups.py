@@ -1,4 +1,4 @@
-"""Consumer groups of deleted subscriptions, until Kafka has none. Works inside the caller's transaction."""
+"""Consumer groups that are to be deleted from Kafka. Every function works inside the caller's transaction."""
 
 from dataclasses import dataclass
 
@@ -31,5 +31,5 @@ def waiting(session: Session) -> list[DroppedGroup]:
 
 
 def remove(session: Session, name: str) -> None:
-    """The group has been deleted from Kafka."""
+    """Remove a group that was deleted from Kafka."""
     session.execute(delete(DroppedGroupRow).where(DroppedGroupRow.name == name))

@@ -1,6 +1,7 @@
 """Incidents in the database. Every function works inside the caller's transaction.
 
-What is read here is locked until the transaction ends: of several processes, one decides at a time.
+Incidents that are read here are locked until the transaction ends, so that only one process at a time decides about
+them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,17 +18,17 @@ DUE_KEYS = 100
 
 
 def lock(session: Session, keys: Iterable[str]) -> dict[str, Incident]:
-    """The incidents with these keys, as far as they exist."""
+    """Lock and return the incidents with these keys, as far as they exist."""
     return _locked(session, IncidentRow.subject_key.in_(sorted(set(keys))))
 
 
 def lock_prefix(session: Session, prefix: str) -> dict[str, Incident]:
-    """The incidents whose keys begin with the prefix."""
+    """Lock and return the incidents whose keys begin with the prefix."""
     return _locked(session, IncidentRow.subject_key.startswith(prefix, autoescape=True))
 
 
 def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
-    """Keys of incidents to check because time has passed: a reminder may be due, or the incident is long over."""
+    """Return the keys of incidents to check because time has passed: a reminder may be due, or the incident is over."""
     lasting = and_(IncidentRow.ended_at == 0, IncidentRow.next_mail_at <= now)
     over = and_(IncidentRow.ended_at > 0, ~IncidentRow.owner_notified, IncidentRow.ended_at <= now - FLAP_WINDOW_S)
     forgotten = and_(
@@ -45,7 +46,7 @@ def due(session: Session, now: float, limit: int = DUE_KEYS) -> list[str]:
 def save(session: Session, before: Mapping[str, Incident], after: Mapping[str, Incident | None]) -> set[str]:
     """Store the incidents, delete where `after` is None; returns the keys that another process inserted first.
 
-    `before` holds the locked ones. Of two processes that begin the same incident, one succeeds.
+    `before` holds the locked incidents. If two processes begin the same incident, only one succeeds.
     """
     late = set()
     for key in sorted(after):

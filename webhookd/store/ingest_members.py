@@ -1,4 +1,7 @@
-"""The live ingest processes, by their heartbeats and the database's clock. Works inside the caller's transaction."""
+"""The live ingest processes, by their heartbeats and the database's clock.
+
+Every function works inside the caller's transaction.
+"""
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -8,11 +11,11 @@ from webhookd.store.dialects import DatabaseNow, upsert
 from webhookd.store.tables import IngestMemberRow
 
 FORGET_S = 86400.0
-"""A member without a heartbeat for so long was killed; its row is deleted."""
+"""A member without a heartbeat for this long was killed; its row is deleted."""
 
 
 def heartbeat(session: Session, member: Member) -> None:
-    """Store the heartbeat of this process, and whether it can read Kafka."""
+    """Store the heartbeat of this process, and whether it takes part in the division of the subscriptions."""
     now = session.scalar(select(DatabaseNow()))
     row = {
         "id": member.id,
@@ -47,6 +50,6 @@ def leave(session: Session, member_id: str) -> None:
     session.execute(delete(IngestMemberRow).where(IngestMemberRow.id == member_id))
 
 
-def forget(session: Session) -> None:
+def delete_expired(session: Session) -> None:
     """Delete the rows of processes that were killed long ago."""
     session.execute(delete(IngestMemberRow).where(IngestMemberRow.heartbeat_at < DatabaseNow() - FORGET_S))

@@ -1,8 +1,8 @@
 """The id of the Kafka cluster that this database belongs to. Every function works inside the caller's transaction.
 
-The first process that reaches Kafka writes the cluster's id; every other one must find the same. An operator who
-changes the cluster on purpose forgets it (`webhookd cluster --forget`), and the next process to start writes the new
-one.
+The first process that reaches Kafka writes the cluster's id; every other process must find the same id. An operator who
+changes the cluster on purpose deletes the id (`webhookd cluster --forget`), and the next process to start writes the
+new one.
 """
 
 from sqlalchemy import delete, select

@@ -1,7 +1,7 @@
 """Addresses that did not get their newest mail. Every function works inside the caller's transaction.
 
-A row is inserted with the first mail that an address does not take. It is deleted with the next mail that it takes,
-with the address (its subscription is changed or deleted), or when it is as old as mails are kept.
+A row is inserted with the first mail that does not reach an address. It is deleted when a mail reaches the address,
+when the address is removed (its subscription is changed or deleted), or when it is as old as mails are kept.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -15,20 +15,20 @@ from webhookd.store.dialects import upsert
 from webhookd.store.tables import MailFailureRow, storable
 
 OPERATORS = ""
-"""The owner of the operators' addresses."""
+"""The value of `owner` for the operators' addresses."""
 
 RECIPIENT_CHARACTERS = 320
 """The longest address; longer ones were stored before the API refused them."""
 
 LATE_S = 3600.0
-"""A mail that waits for longer counts as not delivered; a mail server that is only busy takes it sooner."""
+"""A mail that waits for longer counts as not delivered; a mail server that is only busy accepts it sooner."""
 
 LOST = (MailResult.REFUSED.value, MailResult.GIVEN_UP.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailFailure:
-    """An address and why its newest mail did not arrive; `since` is the first try of the first such mail."""
+    """An address and why its newest mail did not arrive; `since` is the first attempt of the first such mail."""
 
     recipient: str
     result: MailResult
@@ -60,7 +60,7 @@ def note(session: Session, owner: str, results: Iterable[RecipientResult], now: 
 
 
 def read(session: Session, owner: str, recipients: Sequence[str]) -> list[MailFailure]:
-    """The failing ones of these addresses, in their order."""
+    """Return which of these addresses fail, in their order."""
     rows = session.scalars(select(MailFailureRow).where(MailFailureRow.owner == owner))
     found = {
         row.recipient: MailFailure(

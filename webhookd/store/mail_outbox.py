@@ -1,10 +1,10 @@
 """The outbox of mails. Every function works inside the caller's transaction.
 
     add        in one transaction with its cause: a crash loses neither
-    claim      postpones the next try before this one is made, so that two processes do not send the same mail
+    claim      postpones the next try before this try is made, so that two processes do not send the same mail
     settle     stores the result of each recipient; the next try is for those who may still get the mail
-    later      no recipient could be tried: another try for all, at growing intervals
-    give_up    no further try
+    later      no recipient could be tried: another try for all follows, at growing intervals
+    give_up    ends the tries
 
 A process that dies between sending and `settle` repeats the mail after CLAIM_S, with the same Message-ID.
 """
@@ -25,11 +25,11 @@ from webhookd.store.dialects import insert_if_new
 from webhookd.store.tables import MailRow, SubscriptionRow
 
 CLAIM_S = 300.0
-"""Seconds; longer than any try takes (edges/mailer.py)."""
+"""A claimed mail is not claimed again for this time, which is longer than any try takes (edges/mailer.py)."""
 
 FIRST_WAIT_S = 15.0
 LONGEST_WAIT_S = 300.0
-"""Between the tries of one mail: 15, 30, 60, 120, 240, 300, 300 … seconds."""
+"""The waits between the tries of one mail are 15, 30, 60, 120, 240, 300, 300 … seconds."""
 
 PURGE_ROWS = 5000
 
@@ -55,7 +55,7 @@ def add(session: Session, alerts: Iterable[Alert], *, sent_at: float | None = No
 
 
 def claim(session: Session, now: float) -> ClaimedMail | None:
-    """The mail that has been due for longest and that no other process is sending; None when there is none."""
+    """Claim and return the mail that is due for longest and that no other process sends; None if there is none."""
     query = (
         select(MailRow)
         .where(MailRow.next_try_at <= now)
@@ -82,12 +82,12 @@ def settle(session: Session, claimed: ClaimedMail, results: Sequence[RecipientRe
 
 
 def later(session: Session, claimed: ClaimedMail, now: float) -> None:
-    """No recipient could be tried; another try for all of them follows."""
+    """Schedule another try for all recipients: none of them could be tried."""
     _update(session, claimed, next_try_at=now + wait_s(claimed.tries))
 
 
 def give_up(session: Session, claimed: ClaimedMail, detail: str, now: float) -> None:
-    """No further try; the recipients that are left do not get the mail."""
+    """End the tries; the remaining recipients do not get the mail."""
     given_up = [
         RecipientResult(recipient=recipient, result=MailResult.GIVEN_UP, detail=detail)
         for recipient in claimed.mail.recipients
@@ -136,7 +136,7 @@ def recipient(subscription: Subscription) -> AlertRecipient:
 
 
 def _readable_part(session: Session, id_: str) -> AlertRecipient:
-    """What can still be read of a damaged row: its owner must get the alert about it."""
+    """Return what can still be read of a damaged row, so that its owner gets the alert about it."""
     summary = subscriptions.summary(session, id_)
     return AlertRecipient(
         id=id_,
@@ -148,7 +148,7 @@ def _readable_part(session: Session, id_: str) -> AlertRecipient:
 
 
 def _stored_emails(session: Session, id_: str) -> tuple[str, ...]:
-    """Empty for a subscription that is deleted, or whose addresses are damaged."""
+    """Return the stored addresses; none for a subscription that is deleted, or whose addresses are damaged."""
     try:
         stored = session.scalar(select(SubscriptionRow.alert_emails).where(SubscriptionRow.id == id_))
     except ValueError:

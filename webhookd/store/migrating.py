@@ -1,10 +1,10 @@
-"""Bringing a database to the current tables; safe to run again and from several processes one after the other."""
+"""Upgrades the tables of a database. It is safe to run it again, and from several processes one after the other."""
 
 from alembic import command
 from alembic.config import Config
 
 LOCATION = "migrations:"
-"""Alembic's way to say: the folder of that package, wherever it is installed."""
+"""The folder of the package `migrations`, in Alembic's notation."""
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -13,7 +13,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Undo migrations down to a revision; what the removed tables held is lost."""
+    """Undo migrations down to a revision; the data in the removed tables is lost."""
     command.downgrade(_config(url), revision)
 
 
@@ -21,6 +21,6 @@ def _config(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", LOCATION)
     config.set_main_option("path_separator", "os")
-    # Not an option: its reader would take a percent sign in a password for an interpolation.
+    # The URL is not set as an option, where a percent sign in a password would mean an interpolation.
     config.attributes["url"] = url
     return config

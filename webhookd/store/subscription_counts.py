@@ -14,18 +14,18 @@ from webhookd.flow.status.subscription_status import Health
 from webhookd.store.tables import SubscriptionRow, SubscriptionStatusRow
 
 OWNER = "owner"
-"""The reason of an inactive subscription that its owner has switched off."""
+"""The reason of an inactive subscription that its owner has deactivated."""
 
 STARTS_WITHIN_S = 60.0
-"""Seconds; by then an ingest process runs a new or changed subscription: it reads the rows about once a second."""
+"""An ingest process runs a new or changed subscription within this time: it reads the rows about once a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """Subscriptions by state: `healthy`, `failing`, `unhealthy` and `inactive` add up to `total`.
 
-    `circuit_open` counts those of the unhealthy that have no attempt left, `not_started` the active ones whose
-    version no ingest process has begun with in time.
+    `circuit_open` counts the unhealthy ones that have no attempt left. `not_started` counts the active ones whose
+    latest version no ingest process has started in time.
     """
 
     total: int = 0
@@ -43,7 +43,7 @@ NONE = Counts()
 
 
 def count(session: Session, switch: Administration) -> Counts:
-    """The states as ingest last wrote them; while webhookd is offline, every subscription is inactive."""
+    """Count the states that ingest wrote last; while webhookd is offline, every subscription is inactive."""
     late = and_(
         func.coalesce(SubscriptionStatusRow.version, -1).not_in(
             [0, SubscriptionRow.version]

@@ -43,7 +43,7 @@ def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, in
 
 
 def load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
-    """The subscriptions with these ids; a deleted one is absent, an unusable one is its error."""
+    """Return the subscriptions with these ids; a deleted one is absent, for an unusable one the value is its error."""
     try:
         return _load(session, ids)
     except ValueError:
@@ -92,10 +92,10 @@ def insert(session: Session, subscription: Subscription) -> None:
 
 
 def replace(session: Session, subscription: Subscription) -> None:
-    """Store the next version over the one before it.
+    """Store the next version in place of the previous one.
 
-    `subscription.version` is one more than the version it was made from. Raises Conflict when another change was
-    stored in between, NotFound when it was deleted.
+    `subscription.version` is one more than the version that was changed. Raises Conflict if another change was stored
+    in between, NotFound if the subscription was deleted.
     """
     statement = (
         update(SubscriptionRow)
@@ -108,9 +108,9 @@ def replace(session: Session, subscription: Subscription) -> None:
 
 
 def deactivate(session: Session, subscription: Subscription, reason: str) -> bool:
-    """Deactivate this version of a subscription for a reason of webhookd's own; returns whether it did.
+    """Deactivate this version of a subscription for a reason that webhookd has found; returns whether it did.
 
-    It does not when the subscription was changed or deleted meanwhile: the owner's change wins.
+    It does not if the subscription was changed or deleted meanwhile: the owner's change has priority.
     """
     statement = (
         update(SubscriptionRow)

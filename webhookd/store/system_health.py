@@ -14,7 +14,7 @@ from webhookd.store.dialects import DatabaseNow, upsert
 from webhookd.store.tables import FaultRow, IngestLoadRow
 
 FRESH_S = 30.0
-"""A row that was not written again for so long belongs to a dead process, and does not count."""
+"""A row that was not written again for this long belongs to a dead process, and does not count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class IngestLoad:
 
 
 def report(session: Session, member_id: str, faults: Iterable[SystemFault]) -> None:
-    """Store the faults that this process detects now; those it stored before and does not detect are deleted."""
+    """Store the faults that this process detects now; delete those that it stored before and does not detect now."""
     now = session.scalar(select(DatabaseNow()))
     rows = [
         {"code": f.code, "member_id": member_id, "detail": f.detail, "since": f.since, "seen_at": now} for f in faults
@@ -90,7 +90,7 @@ def leave(session: Session, member_id: str) -> None:
     session.execute(delete(IngestLoadRow).where(IngestLoadRow.member_id == member_id))
 
 
-def forget(session: Session) -> None:
+def delete_expired(session: Session) -> None:
     """Delete the rows of dead processes."""
     for table in (FaultRow, IngestLoadRow):
         session.execute(delete(table).where(table.seen_at < DatabaseNow() - 10 * FRESH_S))

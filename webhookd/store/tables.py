@@ -1,6 +1,6 @@
 """The tables, as the migrations build them on Postgres and on SQLite.
 
-Times are seconds since the epoch, as floats. Answers of endpoints and values of records can be any text, so the two
+Times are seconds since the epoch, as floats. Responses of endpoints and values of records can be any text. So the two
 column types here replace what Postgres cannot store (NUL characters, lone surrogates) instead of raising an error.
 """
 
@@ -162,8 +162,8 @@ class DeadLetterRow(Table):
 class IngestMemberRow(Table):
     """One ingest process and its last heartbeat, by the database's clock.
 
-    `reads_kafka`: it takes part in the division of the subscriptions. `kafka_reachable_s`: for how long Kafka has
-    answered it without a gap.
+    `reads_kafka` says whether it takes part in the division of the subscriptions. `kafka_reachable_s` is for how long
+    Kafka has answered it without a gap.
     """
 
     __tablename__ = "ingest_members"
@@ -185,7 +185,7 @@ class KafkaClusterRow(Table):
 
 
 class AdministrationRow(Table):
-    """The one row that says whether webhookd is online; without a row it is."""
+    """The one row that says whether webhookd is online; without the row webhookd is online."""
 
     __tablename__ = "administration"
 
@@ -207,8 +207,8 @@ class DroppedGroupRow(Table):
 class MailRow(Table):
     """A mail in the outbox: waiting, sent, or given up. It outlives its subscription, so it has no foreign key to it.
 
-    `recipients` are those that have not got it yet, at first all of them. `next_try_at` is NULL when no further
-    try is made; `sent_at` is NULL until the mail server has accepted it.
+    `recipients` are those that have not received it yet, at first all of them. `next_try_at` is NULL if no further try
+    is made; `sent_at` is NULL until the mail server has accepted it.
     """
 
     __tablename__ = "mail_outbox"

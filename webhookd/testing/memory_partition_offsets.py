@@ -10,8 +10,8 @@ from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Parti
 class MemoryPartitionOffsets:
     """Behaves like PartitionOffsets. A test sets `ranges` and `commits`, and reads `requests`.
 
-    Partitions in `unanswered` are left out of results, as if their leader were down. While `down` is set no partition
-    is answered.
+    Partitions in `unanswered` are left out of results, as if their leader were down. While `down` is set there is no
+    answer for any partition.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """librdkafka's mock cluster: Kafka brokers inside this process, for the demo and for tests.
 
 It speaks Kafka's protocol to any client and supports the consumer group protocol of Kafka 4. A topic is created on
-first use, with four partitions. It keeps 5 MB or 100,000 messages a partition and drops older ones: no reader may fall
-that far behind. It has no DescribeTopics, and a request to delete a group makes librdkafka abort the process.
+first use, with four partitions. Each partition keeps 5 MB or 100,000 messages; older ones are dropped, so no reader may
+fall that far behind. It has no DescribeTopics, and a request to delete a group makes librdkafka abort the process.
 """
 
 from confluent_kafka import KafkaException, Producer

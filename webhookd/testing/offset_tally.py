@@ -48,7 +48,7 @@ class Offsets:
         return True
 
     def ends(self) -> dict[PartitionKey, int]:
-        """One past the highest offset of each partition."""
+        """Return the offset after the highest one of each partition."""
         return {key: present.rfind(1) + 1 for key, present in self._present.items()}
 
     def minus(self, other: "Offsets") -> int:
@@ -104,4 +104,4 @@ class Tally:
 
 
 Tallies = Mapping[str, Tally]
-"""By the path that was posted to."""
+"""Tallies by the path of the endpoint."""

@@ -21,7 +21,7 @@ _decode = msgspec.json.Decoder(Body).decode
 
 
 class CheckingReceiver:
-    """Listens on loopback once created. `tallies` by path; `changed` is notified of every request."""
+    """Listens on loopback from its creation on. `tallies` are by path; each request notifies `changed`."""
 
     def __init__(self, paths: Sequence[str], *, wall_clock: WallClock = clock.wall_clock) -> None:
         self.tallies = {path: Tally() for path in paths}
@@ -72,7 +72,7 @@ class _Server(socketserver.ThreadingTCPServer):
         super().process_request(request, client_address)
 
     def close_request(self, request: _Request) -> None:
-        """The connection has ended."""
+        """Forget a connection that has ended."""
         self._open.pop(id(request), None)
         super().close_request(request)
 

@@ -1,13 +1,13 @@
-"""What a worker process does about changes: going offline and online, and new versions of subscriptions.
+"""How a worker process reacts to changes: webhookd goes offline or online, or a subscription has a new version.
 
-    learns of a change from    and then
+    source of the change       what the process does
     a change notification      makes an outdated request template stale at once, or reads the offline switch at once
-    the database, read about   updates both; while the database is down, the state last read stays in force
+    the database, read about   updates both; while the database is down, the last state that was read stays valid
       once a second
 
 When webhookd goes offline, no request is begun any more. Requests that are still open 4 s after the switch are aborted.
-They do not count as failures: ingest learns how far each delivery got, and sends the rest after webhookd is online
-again.
+They do not count as failures: the worker reports how far each delivery got, and ingest sends the rest when webhookd is
+online again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ class CachedSubscriptions(Protocol):
         """The subscriptions that are in memory."""
 
     def drop_outdated(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
-        """Drop those `ids` that have a newer version, or none."""
+        """Drop those subscriptions in `ids` whose version in `versions` is newer or missing."""
 
 
 class RequestAborter(Protocol):
@@ -85,10 +85,10 @@ class ChangeWatch:
         return self._abort_at is not None
 
     def end_deliveries_while_offline(self) -> None:
-        """While offline, end the deliveries in progress, and abort their requests once 4 s have passed.
+        """While offline, end the deliveries in progress, and abort their requests 4 s after the switch.
 
-        Call it every few tenths of a second, since a task may have begun just before the switch. It does not block, so
-        the thread that calls it must not be one that reads the database.
+        Call it every few tenths of a second, since a task may have begun just before the switch. It does not block.
+        Call it on a thread that does not read the database, so that a slow database does not delay it.
         """
         if self._abort_at is None:
             return

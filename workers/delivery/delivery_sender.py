@@ -35,7 +35,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
 SUCCESS_BODY_BYTES = 2048
-"""How much of an acknowledgement's body is kept. Every report carries one, and few people read them."""
+"""How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
 
 _log = logs.get(__name__)
 
@@ -52,9 +52,9 @@ class RequestTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendLimits:
-    """How long one delivery may take: `budget_s` in all, `deadline_s` per exchange, `lease_s` between two reports.
+    """How long one delivery may take: `budget_s` in total, `deadline_s` per exchange, `lease_s` between two reports.
 
-    `log_attempts` logs each exchange.
+    If `log_attempts` is True, each exchange is logged.
     """
 
     budget_s: float
@@ -114,7 +114,7 @@ class DeliverySender:
         self._failure: Outcome | None = None
 
     def advance(self, outcome: Outcome | None) -> bytes | None:
-        """The next request, or None at the end. `outcome` is that of the request before; None before the first one."""
+        """Return the next request, None at the end; `outcome` is that of the previous one, None before the first."""
         now = self._clocks.monotonic()
         if self._log_attempts and outcome is not None:
             self._log_attempt(outcome)
@@ -142,13 +142,13 @@ class DeliverySender:
         )
 
     def progress(self) -> Report:
-        """The report of how far it has got."""
+        """Return the report of how far the delivery has got."""
         return Report(
             ReportKind.PROGRESS, self.ref.id, self.ref.attempt, self.done, self._clocks.monotonic() - self._began_at
         )
 
     def report(self) -> Report:
-        """The final report: how it ended."""
+        """Return the final report: how the attempt ended."""
         match self.verdict:
             case Delivered():
                 kind, wait_s = ReportKind.FINISHED, 0.0
@@ -169,7 +169,7 @@ class DeliverySender:
 
     @property
     def failures_before(self) -> int:
-        """How often the current batch had failed before this delivery was made."""
+        """How often the current batch had failed before this delivery was formed."""
         return self.ref.failures if self.done == 0 else 0
 
     @property

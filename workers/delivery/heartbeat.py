@@ -1,8 +1,8 @@
 """The worker's heartbeat, written once a second, and the check whether this worker is stuck.
 
-A stuck worker lives, but takes no more tasks from its queues, and nothing in the process can mend that. So it ends
-itself, and whoever runs it starts it again. That loses nothing: what it holds is either reported, or covered by
-ingest's lease.
+A stuck worker runs, but takes no more tasks from its queues, and the process cannot repair that. So the process ends
+itself, and its supervisor starts it again. No record is lost: the deliveries that it holds are reported, or ingest
+sends them again when their lease has run out.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _log = logs.get(__name__)
 
 
 class WorkerRegistry(Protocol):
-    """Where workers write their heartbeats, and where the queues are."""
+    """The part of the coordination store that holds heartbeats and the lengths of the queues."""
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store the state of a worker. Raises QueueUnavailable."""
@@ -37,7 +37,7 @@ class WorkerRegistry(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """What does not change about a worker process; `tasks_held` is the most tasks it takes, countdowns included."""
+    """The constant facts about a worker process; `tasks_held` is how many tasks it takes at most, with countdowns."""
 
     worker_id: str
     queues: tuple[str, ...]
@@ -76,7 +76,7 @@ class Heartbeat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Have the thread remove the heartbeat and end; returns at once."""
+        """Make the thread remove the heartbeat and end; returns at once."""
         self._stopping.set()
 
     def join(self, budget_s: float) -> None:
@@ -100,7 +100,7 @@ class Heartbeat:
     def write_and_check(self) -> bool:
         """Write the heartbeat, and return whether the worker is stuck.
 
-        While Redis is down nobody can tell, so the check starts over when it is back.
+        While Redis is down this is unknown, so the check starts again when Redis is up.
         """
         try:
             self._registry.write_heartbeat(self.current())

@@ -1,4 +1,4 @@
-"""A worker process: what runs behind its Celery tasks, and its heartbeat.
+"""A worker process: the threads that its Celery tasks use, and its heartbeat.
 
     start   heartbeat                         once Celery consumes the queues
             report sender, exchange loop,     with the first task
@@ -10,8 +10,8 @@
             report sender                     sends the final reports; the tasks end with them
             change watch
 
-The caller of `stop` has seen to it that no more tasks are taken. A crash at any point costs a lease: what was
-acknowledged and not reported is sent again.
+The caller of `stop` has made sure that no more tasks are taken. After a crash at any point, ingest waits until the
+lease has run out and sends again what was not reported, even if the endpoint acknowledged it.
 """
 
 import os
@@ -43,10 +43,11 @@ from workers.delivery.worker_load import WorkerLoad
 from workers.edges import Edges
 
 LAST_REPORTS_S = 5.0
-"""How long sending the last reports may take after the budget is used up; a slower Redis costs a lease."""
+"""How long sending the last reports may take after the budget is used up. Reports that are not sent by then are lost,
+and ingest sends their deliveries again when the lease has run out."""
 
 REMOVE_HEARTBEAT_S = 1.0
-"""How long removing the heartbeat may take on top of that; one that is left expires after 10 s."""
+"""How long removing the heartbeat may take after that; a heartbeat that is not removed expires after 10 s."""
 
 OFFLINE_CHECK_S = 0.2
 """How often an offline worker ends the deliveries that are still in progress."""
@@ -57,7 +58,7 @@ _log = logs.get(__name__)
 class WorkerProcess:
     """One exchange loop, one report sender and one task handler for all task threads.
 
-    Raises UnusableSetting when the settings of the HTTP client, the egress proxy among them, cannot be used.
+    Raises UnusableSetting if the settings of the HTTP client or of the egress proxy cannot be used.
     """
 
     def __init__(self, settings: Settings, edges: Edges) -> None:
@@ -96,10 +97,10 @@ class WorkerProcess:
         self._heartbeat.start()
 
     def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
-        """Work on one task, as the task handler does, and count it as load.
+        """Pass one task to the task handler, and count it as load.
 
-        Raises Celery's Reject when the process is stopping: the task goes back to its queue. Nobody would report its
-        claims, which would cost a lease.
+        Raises Celery's Reject when the process is stopping: the task goes back to its queue. If it was claimed here,
+        nothing would report its deliveries, and they would wait for the end of the lease.
         """
         if self._stopping:
             raise Reject("the worker is stopping", requeue=True)
@@ -110,14 +111,14 @@ class WorkerProcess:
             self._load.task_ended()
 
     def handler(self) -> TaskHandler:
-        """The task handler. The first call makes and starts it, so that `celery inspect` and Flower start nothing."""
+        """Return the task handler. The first call starts it, so that `celery inspect` and Flower start nothing."""
         with self._lock:
             if self._handler is None:
                 self._handler = self._start_handler()
             return self._handler
 
     def stop(self, budget_s: float) -> None:
-        """End the open requests within the budget, and report; blocks for that. The tasks end after it."""
+        """End the open requests within the budget and report their results. Blocks. The tasks end after that."""
         self._stopping = True
         if self._heartbeat is not None:
             self._heartbeat.stop()
@@ -179,12 +180,12 @@ class _OpenRequests:
         self._report_sender.stop_senders()
 
     def abort_requests(self) -> None:
-        """Abort the requests that are open; the exchange loop goes on."""
+        """Abort the requests that are open; the exchange loop still runs."""
         self._exchanges.abort_all()
 
 
 def send_limits(settings: Settings) -> SendLimits:
-    """The limits of one delivery, from the settings."""
+    """Return the limits of one delivery from the settings."""
     return SendLimits(
         budget_s=2 * settings.delivery_target_s,
         deadline_s=settings.request_deadline_s,

@@ -1,10 +1,10 @@
-"""Sends the reports of a worker process to the ingest processes: one thread, and one call for all that are waiting.
+"""Sends the reports of a worker process to the ingest processes: one thread, and one call for all waiting reports.
 
 Every 50 ms the thread also reports how far the open senders have got, which renews their leases. About every 100 ms it
-asks the coordination store whether their epochs are still current. A sender that is older than any can be was lost by
-the exchange loop. It is reported no more, so that its lease runs out.
+asks the coordination store whether their epochs are still current. A sender that runs for longer than the limits allow
+was lost by the exchange loop. The thread stops its reports, so that its lease runs out.
 
-A final report is sent at once, and its task waits for that: the report comes before the task's acknowledgement.
+A final report is sent at once, and the task waits until it is sent. So a task is acknowledged only after its reports.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ from workers.delivery.delivery_sender import DeliverySender
 PROGRESS_INTERVAL_S = 0.05
 EPOCH_INTERVAL_S = 0.1
 HEARTBEAT_S = 1.0
-"""A sender that waits for a slow response is reported this often although nothing has changed; far below the lease."""
+"""A sender that waits for a slow response is reported this often even without progress; far shorter than the lease."""
 
 RETRY_INTERVAL_S = 0.2
 
@@ -35,10 +35,10 @@ _log = logs.get(__name__)
 
 
 class ReportChannel(Protocol):
-    """What takes the reports, and knows which epochs are current."""
+    """The part of the coordination store that takes reports and holds the current epochs."""
 
     def send_reports(self, flush: ReportFlush) -> None:
-        """Hand over the reports in one step. Raises QueueUnavailable."""
+        """Write the reports and payloads of a flush in one step. Raises QueueUnavailable."""
 
     def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the one that its lanes wait for. Raises QueueUnavailable."""
@@ -87,7 +87,7 @@ class ReportSender:
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Send what is waiting, and end; blocks for at most `budget_s`, and gives up what could not be sent by then."""
+        """Send what is waiting and end the thread; blocks for at most `budget_s`, then gives up what is not sent."""
         with self._changed:
             self._stopping = True
             self._give_up_by = self._monotonic() + budget_s
@@ -161,7 +161,7 @@ class ReportSender:
                 _call_back(finals, reached=False)
 
     def _drop_lost(self, now: float) -> None:
-        """Report the senders no more that the exchange loop has lost."""
+        """Stop and log the senders that the exchange loop has lost; they are not reported any more."""
         for entry in [entry for entry in self._open.values() if now - entry.started_at >= self._lost_after_s]:
             ref = self._open.pop(entry.sender.ref.id).sender.ref
             entry.sender.stopped = True
@@ -184,8 +184,8 @@ class ReportSender:
         self._coordination.send_reports(
             ReportFlush(
                 reports=reports,
-                drop=[payload_key(final.ref.id, final.ref.attempt) for final in finals],
-                keep={key: payload for final in finals for key, payload in final.keep.items()},
+                payloads_to_delete=[payload_key(final.ref.id, final.ref.attempt) for final in finals],
+                payloads_to_store={key: payload for final in finals for key, payload in final.keep.items()},
             )
         )
         for entry, done in reported:
@@ -194,7 +194,7 @@ class ReportSender:
         _call_back(finals, reached=True)
 
     def _check_epochs(self, senders: list[DeliverySender]) -> None:
-        """Stop the senders whose lanes have another epoch by now."""
+        """Stop the senders whose lanes have a new epoch."""
         now = self._monotonic()
         if not senders or now - self._epochs_checked_at < EPOCH_INTERVAL_S:
             return
@@ -205,7 +205,7 @@ class ReportSender:
                 sender.stopped = True
 
     def _keep(self, finals: list[_FinalReport], error: QueueUnavailable) -> None:
-        """Keep what could not be sent for the next attempt, and give up what has waited for too long."""
+        """Keep the reports that could not be sent for the next attempt; give up those that have waited for too long."""
         now = self._monotonic()
         kept = [final for final in finals if now < min(final.give_up_at, self._give_up_by)]
         lost = [final for final in finals if now >= min(final.give_up_at, self._give_up_by)]

@@ -20,7 +20,7 @@ from webhookd.store.database import Database
 from workers.delivery.delivery_sender import RequestTemplate
 
 MAX_CACHED = 10_000
-"""Templates in memory, some 2 kB each. When there are more, the oldest half is dropped."""
+"""The most templates in memory, about 2 kB each. When there would be more, the oldest half is dropped."""
 
 
 class SubscriptionCache:
@@ -52,7 +52,7 @@ class SubscriptionCache:
                     self._set_latest(id_, version)
 
     def templates(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
-        """The template of each delivery: None when it is stale, the error when it could not be read.
+        """Return the template of each delivery: None if the delivery is stale, the error if it could not be read.
 
         Reads the database for versions that are not in memory, and blocks for that.
         """
@@ -93,14 +93,14 @@ class SubscriptionCache:
 
 
 def _make_room(cached: dict[str, Any], more: int = 1) -> None:
-    """Drop the oldest half when `more` entries would be too many; the database still has what is dropped."""
+    """Drop the oldest half if `more` entries would be too many; the database still has the dropped entries."""
     if len(cached) + more > MAX_CACHED:
         for id_ in list(cached)[: MAX_CACHED // 2]:
             del cached[id_]
 
 
 def _template(subscription: Subscription) -> RequestTemplate | None:
-    """The template of a subscription; None when its destination is unusable."""
+    """Return the template of a subscription; None if its destination cannot be used."""
     try:
         target = Target.parse(subscription.destination.url)
         head = request_head(target, subscription.destination.headers, CONTENT_TYPE)

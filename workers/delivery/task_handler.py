@@ -1,14 +1,14 @@
 """Works on one task: looks up, claims, sends and reports its deliveries, and publishes retries of failed batches.
 
-The order of steps, and what a crash after each of them costs:
+The order of steps, and the effect of a crash after each of them:
 
-    0. read the switch     while webhookd is offline every delivery is stale; nothing is kept for later
+    0. read the switch     while webhookd is offline, every delivery is reported as stale and dropped
     1. look up templates   nothing is claimed yet: the task is delivered to another worker. While the database is
                            down, the deliveries whose template is not in memory are published again, each alone
     2. claim               the lease runs from here on: when it has run out, ingest dispatches again what is not settled
     3. send                likewise; what was acknowledged and not reported is sent twice
-    4. report              likewise; in one step with storing the retry's payload
-    5. publish the retry   likewise: a lost retry is a lost delivery
+    4. report              likewise; the retry's payload is stored in the same step
+    5. publish the retry   likewise, if the retry is lost
     6. acknowledge the     a second copy of the task finds the delivery claimed and does nothing
        task
 """
@@ -30,7 +30,7 @@ from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemp
 from workers.delivery.report_sender import ReportSender
 
 BACK_OFF_S = 2.0
-"""How long a delivery waits when the database or Redis is down; nothing of it is claimed yet."""
+"""How long a delivery that is not claimed yet waits when the database or Redis is down."""
 
 _log = logs.get(__name__)
 
@@ -42,21 +42,21 @@ Ended = SimpleQueue[DeliverySender | None]
 
 
 class RequestTemplates(Protocol):
-    """Where the request templates are looked up."""
+    """The cache of request templates."""
 
     def templates(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
-        """The template of each delivery: None when it is stale, the error when it cannot be read now."""
+        """Return the template of each delivery: None if the delivery is stale, the error if it cannot be read now."""
 
 
 class Claims(Protocol):
-    """Where deliveries are claimed."""
+    """The part of the coordination store with which deliveries are claimed."""
 
     def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """The payload of each delivery, or why the claim was denied. Raises QueueUnavailable."""
+        """Return the payload of each delivery, or why the claim was denied. Raises QueueUnavailable."""
 
 
 class Exchanges(Protocol):
-    """What runs the senders."""
+    """The exchange loop, which runs the senders."""
 
     def submit(self, sender: DeliverySender) -> None:
         """Run a sender to its end; returns at once."""
@@ -100,7 +100,7 @@ class TaskHandler:
         templates = [None] * len(refs) if self._switch.offline else self._cache.templates(refs)
         found = list(zip(refs, templates, strict=True))
         sendable = [(ref, template) for ref, template in found if isinstance(template, RequestTemplate)]
-        # Before the claims: when publishing fails, the whole task goes back, so nothing of it may be claimed by then.
+        # This comes before the claims: if publishing fails, the whole task goes back to its queue unclaimed.
         _publish_unread_again(found, publish_retry)
         ended: Ended = SimpleQueue()
         waiting = self._report_stale([ref for ref, template in found if template is None], ended)
@@ -116,7 +116,7 @@ class TaskHandler:
                 publish_retry(_next_attempt(sender), sender.verdict.wait_s)
 
     def _next(self, ended: Ended) -> DeliverySender | None:
-        """The next sender that ended. One that never ends (a fault in the exchange loop) must not block the thread."""
+        """Return the next sender that has ended; a sender that never ends, by a bug, must not block the thread."""
         try:
             return ended.get(timeout=self._limits.lost_after_s)
         except Empty:
@@ -124,7 +124,7 @@ class TaskHandler:
             return None
 
     def _report_stale(self, refs: list[DeliveryRef], ended: Ended) -> int:
-        """Do not send these; report them as stale. Returns how many there are."""
+        """Report these deliveries as stale instead of sending them. Returns how many there are."""
         for ref in refs:
             _log.info("delivery_stale", delivery=ref.id, subscription=ref.subscription, lanes=[*ref.lanes])
             report = Report(ReportKind.STALE, ref.id, ref.attempt)
@@ -169,9 +169,9 @@ class TaskHandler:
 def _publish_unread_again(
     found: Sequence[tuple[DeliveryRef, RequestTemplate | StoreUnavailable | None]], publish_retry: PublishRetry
 ) -> None:
-    """Publish the deliveries whose templates cannot be read again, as the same attempts.
+    """Publish once more, with the same attempt number, the deliveries whose templates cannot be read.
 
-    Raises StoreUnavailable when these are all: then the task goes back, as it is, to the queue that it came from.
+    Raises StoreUnavailable if no template of the task can be read: then the task goes back unchanged to its queue.
     """
     unread = [(ref, error) for ref, error in found if isinstance(error, StoreUnavailable)]
     if not unread:
@@ -185,7 +185,7 @@ def _publish_unread_again(
 
 
 def _next_attempt(sender: DeliverySender) -> DeliveryRef:
-    """The reference of the retry, which has the failed batch only."""
+    """Return the reference of the retry, which has the failed batch only."""
     failed = sender.batches[sender.done]
     return msgspec.structs.replace(
         sender.ref,

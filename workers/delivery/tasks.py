@@ -21,14 +21,14 @@ _log = logs.get(__name__)
 
 
 class Handler(Protocol):
-    """What works on tasks."""
+    """The task handler, as the Celery task calls it."""
 
     def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
-        """Return when every delivery is reported. Raises Unavailable before anything is claimed."""
+        """Send and report the deliveries of a task. Blocks. Raises Unavailable, but only before it claims any."""
 
 
 def register(app: Celery, handler: Callable[[], Handler], clock: CoordinationClock) -> None:
-    """Add the task to an application; `handler` returns the process' handler, started."""
+    """Add the task to an application; `handler` returns the started task handler of the process."""
 
     def publish_retry(task: Task, ref: DeliveryRef, wait_s: float) -> None:
         _retry(task, ref, countdown(wait_s, clock))
@@ -46,7 +46,7 @@ def register(app: Celery, handler: Callable[[], Handler], clock: CoordinationClo
 
 
 def _retry(task: Task, ref: DeliveryRef, waiting: dict[str, Any]) -> None:
-    """Publish the retry of a failed batch. When publishing fails, ingest's lease covers the delivery."""
+    """Publish a retry. If that fails, ingest dispatches the delivery again when its lease has run out."""
     try:
         task.retry(
             args=[[ref_to_wire(ref)]],

@@ -1,4 +1,4 @@
-"""The parts beside the ingest loop that may block."""
+"""The parts of an ingest process, outside the loop, that may block."""
 
 from dataclasses import dataclass
 

@@ -4,9 +4,9 @@
       ▲                                                               ┆
     commit ◀─ watermarks ◀─ settle ◀─ reports ◀───────────────────────┘
 
-One iteration: run the calls of other threads, run the timers that are due, poll the consumers that are due, dispatch
-what is ready, then wait for the next of these. Other threads hand over all their work as calls in the inbox. Nothing in
-here blocks: what may block (closing a consumer, asking Kafka for offsets) runs in the thread pool.
+One iteration runs the calls of other threads, runs the timers that are due, polls the consumers that are due,
+dispatches what is ready, and waits until the next of these is due. Other threads put all their work as calls into the
+inbox. Nothing in here blocks: what may block (closing a consumer, asking Kafka for offsets) runs in the thread pool.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -36,7 +36,7 @@ from workers.ingest.thread_pool import ThreadPool
 from workers.ingest.timer_queue import TimerQueue
 
 GONE = "gone"
-"""Why a subscription is switched off whose endpoint returned 410 (RFC 9110 §15.5.11)."""
+"""The reason code of a subscription that is deactivated because its endpoint returned 410 (RFC 9110 §15.5.11)."""
 
 _log = logs.get(__name__)
 
@@ -133,7 +133,7 @@ class IngestLoop:
             _log.warning("groups_not_left", code="kafka_unavailable", count=unfinished)
 
     def abandon_cluster(self) -> None:
-        """The brokers are another cluster's: poll, dispatch and commit nothing any more, for good."""
+        """Poll, dispatch and commit nothing any more: the brokers are those of another cluster."""
         self.subscriptions.foreign_cluster = self._dispatcher.offline = True
         self._dispatching = False
 
@@ -162,27 +162,27 @@ class IngestLoop:
         return self._describe_topics(names)
 
     def set_worker_load(self, load: ThreadLoad) -> None:
-        """Tell the dispatcher how many threads the live workers have, and how many are busy."""
+        """Pass on to the dispatcher how many threads the live workers have, and how many are busy."""
         self.call(lambda: self._dispatcher.resize(load))
 
     def add_reports(self, reports: Sequence[Report], *, late: bool = False) -> None:
-        """Settle these reports; `late` when they had to wait before they could be read."""
+        """Settle these reports; `late` is True if they had to wait before they could be read."""
         self.call(lambda: self._settlement.settle(reports, late=late))
 
     def publish_unknown(self, deliveries: Sequence[Delivery]) -> None:
-        """It is unknown whether these were published: publish them again soon, under the same ids."""
+        """Publish again soon, under the same ids, deliveries of which it is unknown whether they were published."""
         self.call(lambda: self._settlement.republish_soon(deliveries))
 
     # Called on the loop's thread.
 
     def request_dispatch(self, subscription_id: str) -> None:
-        """The subscription may have something to dispatch."""
+        """Request a dispatch of a subscription that may have something to publish."""
         consumer = self.consumers.get(subscription_id)
         if consumer is not None:
             self._settlement.schedule_dispatch(consumer)
 
     def update_topics(self, topics: Topics) -> None:
-        """Hand the latest topic metadata to all consumers, then commit what is settled."""
+        """Pass the latest topic metadata to all consumers, then commit what is settled."""
         self._topics_seen_at = self.monotonic()
         for consumer in self.consumers.values():
             consumer.update_topics(topics)
@@ -208,7 +208,7 @@ class IngestLoop:
         all_run = self.inbox.run_pending(loop_limits.CALLS_BUDGET_S)
         self.subscriptions.refresh_topics_in_use()
         now = self.monotonic()
-        if all_run:  # else the report that renews a lease may still wait in the inbox
+        if all_run:  # otherwise the inbox may still hold the report that renews a lease
             self._timers.run_due(now)
         if self._dispatching:
             self._poll(now)
@@ -242,7 +242,7 @@ class IngestLoop:
             self.inbox.wait(until - now)
 
     def _commit_without_topics(self) -> None:
-        """Commit although the topics could not be checked lately: lanes that were confirmed last remain confirmed."""
+        """Commit even if the topics were not checked recently: lanes that were confirmed last remain confirmed."""
         if self.monotonic() - self._topics_seen_at > loop_limits.MISSED_TOPIC_CHECKS * self._limits.commit_interval_s:
             self._commit()
 

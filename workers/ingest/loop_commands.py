@@ -3,9 +3,9 @@
 decision or result                     then
 run, leave                             a subscription starts, or stops
 the service goes offline               everything stops; see running_subscriptions.py
-the cluster is not confirmed yet       nothing starts: the brokers may be another cluster's than the database's
-both of these are over                 what waits starts
-the brokers are another cluster's      nothing is read or committed any more, and the process ends
+the cluster is not confirmed yet       nothing starts: the brokers may not be the database's cluster
+online, and the cluster is confirmed   the waiting subscriptions start
+the brokers are another cluster        nothing is read or committed any more, and the process ends
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from workers.ingest.monitoring import kafka_outage_statuses
 from workers.ingest.settlement.database_writer import DatabaseWriter
 
 OFFLINE, UNCONFIRMED = "offline", "unconfirmed"
-"""Why nothing runs: the service is offline; it is not known yet whether the brokers are the database's cluster."""
+"""Why nothing runs: the service is offline, or it is not known yet whether the brokers are the database's cluster."""
 
 _log = logs.get(__name__)
 
@@ -32,8 +32,8 @@ _log = logs.get(__name__)
 class LoopCommands:
     """Public methods may be called from any thread: they return at once and act on the loop's thread.
 
-    `reachability` returns how Kafka has answered so far. Kafka counts as lost after `kafka_timeout_s`. `mismatched` is
-    called when the brokers turn out to be another cluster's than the database's: the process must end.
+    `reachability` returns the results of the requests to Kafka so far. Kafka counts as lost after `kafka_timeout_s`.
+    `mismatched` is called if the brokers are not the database's cluster: the process must end.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LoopCommands:
                 self._loop.call(partial(self._start, found, previous))
 
     def leave(self, id_: str) -> None:
-        """Stop running a subscription; without a last commit while Kafka is lost."""
+        """Stop running a subscription. Its consumer commits a last time, unless Kafka is lost."""
         self._loop.call(self._update_kafka_lost)
         self._loop.call(partial(self._loop.subscriptions.stop, id_))
 
@@ -79,7 +79,7 @@ class LoopCommands:
         self._loop.call(partial(self._loop.subscriptions.go_offline, max(0.0, SETTLE_WITHIN_S - age_s)))
 
     def go_online(self) -> None:
-        """Go on from the committed offsets."""
+        """Run the subscriptions again, from the committed offsets."""
         _log.warning("went_online")
         self._loop.call(partial(self._remove_reason, OFFLINE))
 
@@ -92,7 +92,7 @@ class LoopCommands:
         self._loop.call(self._show_kafka_status)
 
     def kafka_mismatched(self, error: ClusterMismatch) -> None:
-        """The brokers are another cluster's: nothing is read from its topics or committed to its groups any more."""
+        """The brokers are another cluster: nothing is read from its topics or committed to its groups any more."""
         _log.error("cluster_mismatch", code=error.code, detail=error.detail)
         self._loop.abandon_cluster()
         self._mismatched(error)
@@ -112,7 +112,8 @@ class LoopCommands:
     def _update_kafka_lost(self) -> None:
         """Decide whether consumers that close may commit.
 
-        They may again only STEADY_S after Kafka has come back: other processes may have read on meanwhile.
+        After an outage they may commit only when Kafka has answered for STEADY_S: until then another process may run
+        their subscriptions and commit later offsets.
         """
         reachability, now = self._reachability(), clock.monotonic()
         if reachability.unreachable_s(now) >= self._kafka_timeout_s:
@@ -121,7 +122,10 @@ class LoopCommands:
             self._loop.subscriptions.kafka_lost = False
 
     def _remove_reason(self, reason: str) -> None:
-        """Go online when no other reason is left. Each start is a call of its own, so that no iteration takes long."""
+        """Remove a reason to be offline; if it was the last one, start what waits.
+
+        Each start is a call of its own, so that no iteration of the loop takes long.
+        """
         self._offline_reasons.discard(reason)
         if self._offline_reasons:
             return

@@ -8,7 +8,7 @@ from webhookd.clock import Monotonic
 
 
 class LoopInbox:
-    """`put` may be called from any thread, the rest on the loop's thread only.
+    """`put` may be called from any thread, the other methods on the loop's thread only.
 
     `iteration` is the number of the current iteration, 0 while the loop waits; any thread may read it.
     """
@@ -21,7 +21,7 @@ class LoopInbox:
         self._pending = 0
 
     def put(self, action: Callable[[], None]) -> None:
-        """Have an action run on the loop's thread, after those that were put before."""
+        """Run an action on the loop's thread, after those that were put before; returns at once."""
         self._queue.put(action)
 
     def run_pending(self, for_s: float) -> bool:

@@ -17,21 +17,21 @@ task in the last second (at most a few of one subscription, see flow/dispatch/re
 deliveries are published at once. With hundreds of sparse lanes one task carries many of them, since a task costs as
 much as dozens of deliveries. Lanes with tasks of their own do not count: a longer pause would save no task, and leave a
 worker thread idle. Two publications begin at least PUBLISH_TIME_FACTOR times as far apart as the last one took. So they
-take at most a third of a thread's time, and a busy machine does not get busier with ever smaller tasks."""
+take at most a third of a thread's time, and a busy machine does not get busier because tasks become smaller."""
 
 LEAVE_S = 10.0
 """How long a stop waits for the last commits: while the brokers are down each blocks for 45 s. Records whose offsets
 are not committed are delivered again."""
 
 MISSED_TOPIC_CHECKS = 3.0
-"""After so many commit intervals without topic metadata the loop commits all the same."""
+"""After so many commit intervals without topic metadata the loop commits without it."""
 
 STATUS_S = 1.0
 RESTART_S = 1.0
 START_RETRY_S = 5.0
 CALLS_BUDGET_S = 0.05
-"""How long an iteration runs the calls of other threads before it polls and dispatches: to start a thousand
-subscriptions takes a second."""
+"""How long an iteration runs the calls of other threads before it polls and dispatches. There may be many: to start a
+thousand subscriptions takes a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopLimits:
-    """The address of reports, the commit interval, and how many bytes may wait in memory.
+    """The name to which workers send reports, the commit interval, and how many bytes may wait in memory.
 
     `worker_threads` is assumed until the first worker has a heartbeat.
     """

@@ -1,4 +1,4 @@
-"""What a subscription consumer uses of the ingest process, and of its Kafka consumer."""
+"""The parts of the ingest process and of the Kafka consumer that a subscription consumer uses."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
@@ -22,7 +22,7 @@ class Offsets(Protocol):
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
     ) -> Mapping[Partition, OffsetAndMetadata | None]:
-        """What the group has committed, None where nothing is. Raises KafkaException when no broker answers."""
+        """What the group has committed, None where it has not. Raises KafkaException when no broker answers."""
 
     def offset_ranges(self, partitions: Collection[Partition], timeout_s: float) -> Mapping[Partition, OffsetRange]:
         """The first and the end offset of these partitions."""
@@ -35,20 +35,20 @@ class DeadLetterSink(Protocol):
     """Stores dead letters; for the ingest loop's thread."""
 
     def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
-        """Store dead letters; `stored` runs on the ingest loop's thread when their lane may go on."""
+        """Store dead letters; `stored` runs on the ingest loop's thread when their lane may continue."""
 
     def request_free_rows(self, subscription: Subscription) -> None:
-        """Have the consumer told how many more of its dead letters the database accepts."""
+        """Ask how many more dead letters the database accepts; the consumer's `set_capacity` gets the result."""
 
     def forget(self, subscription: Subscription) -> None:
-        """The subscription is stopped: drop its dead letters that wait for free rows."""
+        """Drop the dead letters of a stopped subscription that wait for free rows."""
 
     def copy_failure(self, subscription: Subscription) -> str | None:
-        """Why copies of its dead letters fail; empty while they succeed, None when no copy was tried."""
+        """Return why copies of its dead letters fail; empty while they succeed, None when no copy was tried."""
 
 
 class Services(Protocol):
-    """What a subscription consumer uses of the ingest process."""
+    """The part of the ingest process that a subscription consumer uses."""
 
     monotonic: Monotonic
     wall_clock: WallClock
@@ -79,7 +79,7 @@ class Services(Protocol):
         """Fetch the metadata of these topics. Blocks; for a background thread. Raises KafkaException."""
 
     def request_dispatch(self, subscription_id: str) -> None:
-        """The subscription may have something to dispatch; on the ingest loop's thread."""
+        """Request a dispatch of a subscription that may have something to publish; on the ingest loop's thread."""
 
     def add_activity(self, activity: Activity) -> None:
         """Write an event to the recent activity of its subscription."""
@@ -95,9 +95,9 @@ class KafkaConsumer(Protocol):
         """
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
-        """Read these partitions on from these offsets.
+        """Continue to read these partitions at these offsets.
 
-        Raises KafkaException, and moves none, when one is not assigned.
+        Raises KafkaException and moves no partition if one of them is not assigned.
         """
 
     def pause(self, partition: Partition) -> None:

@@ -2,10 +2,11 @@
 
 start   publisher, database writer, dead-letter publisher, loop, watchdog, report reader, Kafka watch, assignment,
         topic watch, worker capacity, monitor, group upkeep
-        parts start before their callers; nothing is read before the cluster is known to be the database's
+        parts start before their callers; nothing is read before the brokers are known to be the database's cluster
 stop    assignment, Kafka watch, topic watch, worker capacity, loop (drains), watchdog, group upkeep, report reader,
         publisher, database writer, dead-letter publisher, monitor
-        nothing new starts; in-flight deliveries are settled while their reports still arrive; the last rows come last
+        first nothing new starts; then in-flight deliveries are settled, while reports still arrive; then the last
+        rows are written
 """
 
 import random
@@ -49,10 +50,10 @@ from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
 from workers.ingest.settlement.report_reader import ReportReader
 
 LOAD_TIMEOUT_S = 1.0
-"""How long the monitor waits for the loop's answer; later it shows the answer before."""
+"""How long the monitor waits until the loop returns its load; after that it shows the previous load."""
 
 STOP_S = 5.0
-"""How long a stop waits for each thread that still has rows, tasks or reports to hand over."""
+"""How long a stop waits for each thread that still has rows or tasks to write, or reports to pass on."""
 
 _log = logs.get(__name__)
 
@@ -65,9 +66,9 @@ class InFlight(NamedTuple):
 
 
 class IngestProcess:
-    """Runs this process' share of the subscriptions, from `start` to `stop`.
+    """Runs the subscriptions that are assigned to this process, from `start` to `stop`.
 
-    `mismatched` is called when the brokers turn out to be another cluster's than the database's: the process must end.
+    `mismatched` is called if the brokers are not the database's cluster: the process must end.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class IngestProcess:
         _log.info("ingest_started", member=self.member_id, group_protocol=self._consumer_factory.group_protocol)
 
     def stop(self, budget_s: float) -> None:
-        """Drain within the budget. Blocks. When the budget is too short nothing is lost, but records are sent again."""
+        """Drain within the budget. Blocks. If the budget is too short, no record is lost, but some are sent again."""
         self._assignment.stop()
         self._kafka.stop()
         self._topic_watch.stop()
@@ -210,10 +211,10 @@ class IngestProcess:
         }
 
     def _load(self) -> IngestLoad:
-        """The load of this process: what the loop's thread returns, and the watchdog's longest iteration."""
+        """Return the load of this process: what the loop's thread returns, and the watchdog's longest iteration."""
         answers: SimpleQueue[InFlight] = SimpleQueue()
         self.loop.call(lambda: answers.put(InFlight(len(self._in_flight), self._in_flight.oldest_at)))
-        with suppress(Empty):  # a loop that is stuck returns nothing: its last answer is kept
+        with suppress(Empty):  # a loop that is stuck returns nothing: the previous load is kept
             self._last_load = answers.get(timeout=LOAD_TIMEOUT_S)
         return IngestLoad(
             deliveries_in_flight=self._last_load.deliveries,

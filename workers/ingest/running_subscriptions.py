@@ -2,7 +2,7 @@
 
 event                                  then
 a subscription is to be run            its consumer starts; while the service is offline the subscription waits
-its consumer cannot be made            it is tried again after START_RETRY_S
+its consumer cannot be made            the start is tried again after START_RETRY_S
 its consumer raises                    it is closed, and after RESTART_S another one starts at the committed offsets
 the service goes offline               nothing is dispatched; once all in-flight deliveries are settled, or after
                                        `settle_s`, every consumer group is left and every subscription waits
@@ -35,8 +35,8 @@ _log = logs.get(__name__)
 class RunningSubscriptions:
     """Owned by the ingest loop's thread. `consumers` are those that run, by subscription id; `polling` schedules them.
 
-    `never_joined` is called when a consumer failed for the first time before it joined its group: the group protocol
-    may be at fault.
+    `never_joined` is called when a subscription's first consumer failed before it joined its group: the cause may be
+    the group protocol.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class RunningSubscriptions:
         self.topics_in_use: frozenset[str] = frozenset()
         """The topics of all consumers; any thread may read it."""
         self.foreign_cluster = False
-        """Whether the brokers are another cluster's than the database's: nothing starts or commits any more."""
+        """Whether the brokers are not the database's cluster: then nothing starts or commits any more."""
         self.kafka_lost = False
-        """Whether Kafka has been unreachable for long. A commit would then block, and could set back the offsets that
-        another process has committed meanwhile."""
+        """Whether Kafka has been unreachable for long. Then a commit would block, and it could overwrite later offsets
+        that another process has committed meanwhile."""
 
     def run(self, subscription: Subscription, previous: SubscriptionStatus | None) -> None:
         """Run a subscription, in place of an older version of it; `previous` is its status before this process.
@@ -140,7 +140,7 @@ class RunningSubscriptions:
             self.run(consumer.subscription, None)
 
     def write_status(self, consumer: SubscriptionConsumer) -> None:
-        """Write the status when it has changed, and the calls since the last time."""
+        """Write the status if it has changed, and the calls since the last write."""
         if consumer.status_changed:
             consumer.status_changed = False
             self._writer.set_status(consumer.status())

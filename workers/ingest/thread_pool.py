@@ -6,7 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from webhookd import logs
 
 THREADS = 8
-"""Of each kind. A consumer that closes blocks for 45 s while its brokers are down, and must not delay requests."""
+"""The number of threads for requests, and of those for closing. A consumer that closes blocks for 45 s while its
+brokers are down; it must not delay requests."""
 
 _log = logs.get(__name__)
 

@@ -29,7 +29,7 @@ class TimerQueue:
         self.at(self._clock() + interval_s, again)
 
     def run_due(self, now: float) -> None:
-        """Run all actions that are due. Raises what an action raises; the others stay due."""
+        """Run all actions that are due. Raises the error of an action that fails; the remaining actions stay due."""
         while self._due and self._due[0][0] <= now:
             heapq.heappop(self._due)[2]()
 

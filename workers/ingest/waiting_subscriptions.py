@@ -13,7 +13,7 @@ Revision = Callable[[Subscription, SubscriptionStatus | None], SubscriptionStatu
 
 
 class WaitingSubscriptions:
-    """Owned by the ingest loop's thread."""
+    """The waiting subscriptions by id; owned by the ingest loop's thread."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, Waiting] = {}
@@ -22,11 +22,11 @@ class WaitingSubscriptions:
         return len(self._waiting)
 
     def add(self, subscription: Subscription, status: SubscriptionStatus | None) -> None:
-        """Let it wait, in place of another version of it."""
+        """Add a subscription, in place of another version of it."""
         self._waiting[subscription.id] = (subscription, status)
 
     def discard(self, subscription_id: str) -> None:
-        """Remove it; nothing happens when it does not wait."""
+        """Remove a subscription, if it is among them."""
         self._waiting.pop(subscription_id, None)
 
     def revise(self, revision: Revision) -> list[SubscriptionStatus]:

@@ -1,4 +1,4 @@
-"""Offline or online, and every subscription's state; read inside the caller's transaction."""
+"""Whether webhookd is online, and the state of every subscription; read inside the caller's transaction."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ PAGE = 500
 
 
 def overview(session: Session, now: float) -> dict[str, Any]:
-    """The response at `now`, in seconds since the epoch."""
+    """Return the response body; `now` is in seconds since the epoch."""
     switch = administration.read(session)
     return {
         "id": ID,

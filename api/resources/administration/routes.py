@@ -21,7 +21,7 @@ blueprint = StrictBlueprint(
     "administration",
     __name__,
     url_prefix="/1/EventNotificationAdmin",
-    description="Stop every subscription at once, and let all go on.",
+    description="Stop all subscriptions at once, and start them again.",
 )
 
 
@@ -42,8 +42,8 @@ class Administration(MethodView):
     def post(self, document: dict[str, str]) -> dict[str, Any]:
         """Take webhookd offline or online.
 
-        `offline` stops every subscription within 5 s; positions in Kafka stay. `online` lets them go on from there.
-        To ask for the present state changes nothing.
+        `offline` stops every subscription within 5 s; the positions in Kafka stay. `online` continues from these
+        positions. A request for the current state changes only the message.
         """
         services = services_of(current_app)
         status = Availability(document["status"])
@@ -56,7 +56,7 @@ class Administration(MethodView):
 
 
 def _notify(services: Services, status: Availability) -> None:
-    """A lost notification delays the change by about a second: every process also reads the row."""
+    """Notify every process. A lost notification delays the change by about a second: processes also read the row."""
     try:
         services.notifications.publish(AdministrationChanged(status=status))
     except QueueUnavailable as error:

@@ -15,7 +15,7 @@ class SwitchSchema(Schema):
     status = fields.String(
         required=True,
         validate=OneOf([status.value for status in Availability]),
-        metadata={"description": "`offline` stops every subscription; `online` lets them go on."},
+        metadata={"description": "`offline` stops every subscription; `online` starts them again."},
     )
     offline_message = fields.String(
         load_default="",

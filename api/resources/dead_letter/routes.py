@@ -16,7 +16,7 @@ from webhookd import clock, logs
 from webhookd.store import dead_letters, subscriptions
 
 DELETION_S = 10.0
-"""How long one request deletes: far below what a client waits for."""
+"""One request deletes for this long, which is far less than a client waits for."""
 
 Answer = dict[str, Any]
 
@@ -72,7 +72,7 @@ class DeadLetters(MethodView):
     def delete(self, which: Document, subscription_id: UUID) -> Answer:
         """Delete dead letters for good, all or the older ones.
 
-        Lanes that stopped because of `dead_letters_full` go on within 5 s.
+        Lanes that stopped because of `dead_letters_full` continue within 5 s.
         """
         id_, database = str(subscription_id), services_of(current_app).database
         older_than = which["older_than"].timestamp() if which["older_than"] else None
@@ -88,6 +88,6 @@ class DeadLetters(MethodView):
 
 
 def _must_be_known(session: Session, id_: str) -> None:
-    """NotFound for an id that nothing is stored under."""
+    """Raise NotFound for an id under which neither a subscription nor a dead letter is stored."""
     if not dead_letters.count(session, id_):
         subscriptions.summary(session, id_)

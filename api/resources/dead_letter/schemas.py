@@ -23,13 +23,13 @@ class PlaceField(fields.Field[Place]):
 
 
 class DeadLetterPageSchema(Schema):
-    """Which part of the dead letters."""
+    """Which page of the dead letters to return."""
 
     after = PlaceField(
         load_default=None,
         metadata={
-            "description": "The last position of the page before, as `topic:partition:offset`; the first page without "
-            "it.",
+            "description": "The last position of the previous page, as `topic:partition:offset`; leave it out for the "
+            "first page.",
             "type": "string",
         },
     )
@@ -50,7 +50,7 @@ class OlderThanSchema(Schema):
         format="iso",
         load_default=None,
         metadata={
-            "description": "Only those that were stored before this time (ISO 8601 with a time zone); without it all."
+            "description": "Only those that were stored before this time (ISO 8601 with a time zone); all if left out."
         },
     )
 

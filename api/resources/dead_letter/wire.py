@@ -1,4 +1,4 @@
-"""How a stored dead letter is shown."""
+"""Renders stored dead letters for responses."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from api.resources.status.rendering import iso
 from webhookd.store.dead_letters import StoredDeadLetter
 
 Document = Mapping[str, Any]
-"""What the schema has checked."""
+"""Arguments that the schema has checked."""
 
 
 def render(stored: StoredDeadLetter) -> dict[str, Any]:
-    """The dead letter as it is answered; bytes are shown as in the envelope."""
+    """Return the dead letter as responses show it; bytes are rendered as in the envelope."""
     dead_letter = stored.dead_letter
     return {
         "topic": dead_letter.partition.topic,
@@ -31,7 +31,7 @@ def render(stored: StoredDeadLetter) -> dict[str, Any]:
 
 
 def place(stored: StoredDeadLetter) -> str:
-    """Its position, as a page's `after` names it."""
+    """Return its position in the format of a page's `after`."""
     dead_letter = stored.dead_letter
     return f"{dead_letter.partition.topic}:{dead_letter.partition.number}:{dead_letter.offset}"
 

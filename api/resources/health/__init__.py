@@ -1,1 +1,1 @@
-"""Whether this process is alive, and whether it can work."""
+"""The health of the system, and whether this API process is ready."""

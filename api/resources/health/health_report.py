@@ -1,7 +1,7 @@
 """The report of GET /health: what ingest processes have stored, and what this process detects itself.
 
-Liveness probes request it, so it must not block: the database and the coordination store are queried on threads of
-their own within a short deadline, and the result is reused for a second.
+Liveness probes request it, so it must not block. The database and the coordination store are queried on threads of
+their own within a short deadline, and the result is used again for a second.
 """
 
 import threading
@@ -34,10 +34,10 @@ HERE = "api"
 """The member name of faults that this process detects."""
 
 NO_INGEST = "no_ingest"
-"""Code: no ingest process has a heartbeat. No process reads Kafka, and none would report faults."""
+"""Fault code: no ingest process has a heartbeat. So no process reads Kafka, and none can report faults."""
 
 NOT_STARTED = "subscriptions_not_started"
-"""Code: ingest processes live, but none runs a subscription that was registered or changed over a minute ago."""
+"""Fault code: no live ingest process runs a subscription that was registered or changed over a minute ago."""
 
 Answer = TypeVar("Answer")
 
@@ -45,7 +45,7 @@ _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseAnswer:
+class DatabaseResult:
     """The result of the database query."""
 
     faults: Sequence[SeenFault]
@@ -57,7 +57,7 @@ class DatabaseAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CoordinationAnswer:
+class CoordinationResult:
     """The result of the coordination store query."""
 
     workers: Sequence[Mapping[str, Any]]
@@ -85,30 +85,30 @@ class HealthReport:
 
     def __init__(
         self,
-        stored: Callable[[], DatabaseAnswer],
-        coordination_answer: Callable[[], CoordinationAnswer],
+        stored: Callable[[], DatabaseResult],
+        coordination_result: Callable[[], CoordinationResult],
         *,
         monotonic: Monotonic,
         wall_clock: WallClock,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._stored = BoundedQuery(stored, StoreUnavailable.code)
-        self._coordination_answer = BoundedQuery(coordination_answer, QueueUnavailable.code)
+        self._coordination_answer = BoundedQuery(coordination_result, QueueUnavailable.code)
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._since: dict[str, float] = {}
         self._valid_until = float("-inf")
-        self._kept: dict[str, Any] = {}
+        self._cached: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
         """The report, at most a second old."""
         with self._lock:
             if self._monotonic() >= self._valid_until:
-                self._kept = self._ask()
+                self._cached = self._ask()
                 self._valid_until = self._monotonic() + KEPT_S
-            return self._kept
+            return self._cached
 
     def _ask(self) -> dict[str, Any]:
         store_query, coordination_query = self._stored.begin(), self._coordination_answer.begin()
@@ -116,15 +116,15 @@ class HealthReport:
         wait(both, self._deadline_s)
         own: dict[str, str] = {}
         stored = _result(store_query, self._stored.code, own)
-        coordination_answer = _result(coordination_query, self._coordination_answer.code, own)
+        coordination_result = _result(coordination_query, self._coordination_answer.code, own)
         if stored is not None and not stored.ingest_alive:
             own[NO_INGEST] = "no ingest process has a heartbeat"
         elif stored is not None and stored.subscriptions.not_started:
             own[NOT_STARTED] = f"{stored.subscriptions.not_started} changed subscriptions are run by no ingest process"
-        return self._rendered(stored, coordination_answer, own)
+        return self._rendered(stored, coordination_result, own)
 
     def _rendered(
-        self, stored: DatabaseAnswer | None, coordination_answer: CoordinationAnswer | None, own: Mapping[str, str]
+        self, stored: DatabaseResult | None, coordination_result: CoordinationResult | None, own: Mapping[str, str]
     ) -> dict[str, Any]:
         now = self._wall_clock()
         self._since = {code: self._since.get(code, now) for code in own}
@@ -140,8 +140,8 @@ class HealthReport:
             "offline": offline(switch, now) if switch.offline else None,
             "faults": faults,
             "subscriptions": shown(stored.subscriptions) if stored is not None else None,
-            "workers": list(coordination_answer.workers) if coordination_answer is not None else [],
-            "queues": dict(coordination_answer.queues) if coordination_answer is not None else {},
+            "workers": list(coordination_result.workers) if coordination_result is not None else [],
+            "queues": dict(coordination_result.queues) if coordination_result is not None else {},
             "undeliverable_addresses": stored.undeliverable if stored is not None else None,
             "deliveries_in_flight": load.deliveries_in_flight if load is not None else None,
             "oldest_unanswered_s": load.oldest_unanswered_s if load is not None else None,
@@ -152,9 +152,9 @@ class HealthReport:
 def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -> HealthReport:
     """The health report over these services."""
 
-    def stored() -> DatabaseAnswer:
+    def stored() -> DatabaseResult:
         with services.database.transaction() as session:
-            return DatabaseAnswer(
+            return DatabaseResult(
                 faults=system_health.faults(session),
                 load=system_health.ingest_load(session),
                 ingest_alive=bool(ingest_members.alive(session, services.settings.ingest_member_timeout_s)),
@@ -168,17 +168,17 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
     )
 
 
-def _query_coordination(coordination: Coordination | None) -> CoordinationAnswer:
+def _query_coordination(coordination: Coordination | None) -> CoordinationResult:
     if coordination is None:
-        return CoordinationAnswer(workers=(), queues={})
+        return CoordinationResult(workers=(), queues={})
     coordination.ping()  # a replica may return outdated workers and queues
-    return CoordinationAnswer(
+    return CoordinationResult(
         workers=[asdict(worker) for worker in coordination.live_workers()], queues=coordination.queue_lengths()
     )
 
 
 def _result(asked: Future[Answer], code: str, own: dict[str, str]) -> Answer | None:
-    """The result of a query; without one, the fault goes to `own`."""
+    """Return the result of a query; if there is none, add the fault to `own` and return None."""
     if not asked.done():
         own[code] = "no answer in time"
         return None

@@ -10,7 +10,7 @@ from webhookd import logs
 from webhookd.errors import Unavailable
 
 DEADLINE_S = 2.0
-"""Seconds; probes of orchestrators give up after a few seconds, so a later result is of no use."""
+"""The time for all checks. Probes of orchestrators give up after a few seconds, so a later result is of no use."""
 
 Check = Callable[[], None]
 
@@ -28,7 +28,7 @@ class Readiness:
         self._asking = threading.Lock()
 
     def ask(self) -> dict[str, bool]:
-        """By system: whether its check succeeded within the deadline."""
+        """Run the checks; return for each system whether its check succeeded within the deadline. Blocks."""
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
         wait(asked.values(), timeout=self._deadline_s)

@@ -18,13 +18,13 @@ blueprint = StrictBlueprint("health", __name__, description="For orchestrators, 
 
 @blueprint.route("/health")
 class Health(MethodView):
-    """Whether the process is alive, and how the system is."""
+    """Whether the process is alive, and the state of the system."""
 
     @blueprint.response(200, HealthSchema)
     def get(self) -> dict[str, Any]:
-        """Show how the system is.
+        """Show the state of the system.
 
-        The response comes within a second, and with 200 as long as the process lives: faults are in the body.
+        The response arrives within a second, with status 200 as long as the process is alive: faults are in the body.
         """
         report: HealthReport = current_app.extensions[REPORT]
         return report.read()

@@ -1,4 +1,4 @@
-"""What /health and /ready answer."""
+"""The wire format of /health and /ready."""
 
 from marshmallow import Schema, fields
 
@@ -46,7 +46,7 @@ class SubscriptionCountsSchema(Schema):
         metadata={"description": "Those that are not unhealthy yet: the last attempt failed and another follows."}
     )
     unhealthy = fields.Integer(metadata={"description": "Those that deliver less than they should."})
-    inactive = fields.Integer(metadata={"description": "Those that are switched off, and all while offline."})
+    inactive = fields.Integer(metadata={"description": "Those that are deactivated; while offline all."})
     circuit_open = fields.Integer(
         metadata={"description": "Of the unhealthy, those without an attempt left; they are probed at intervals."}
     )
@@ -57,8 +57,8 @@ class SubscriptionCountsSchema(Schema):
         keys=fields.String(),
         values=fields.Integer(),
         metadata={
-            "description": "The inactive ones by reason. `owner`: its owner switched it off. `offline`: its owner did "
-            "not, but webhookd is offline."
+            "description": "The inactive ones by reason. `owner`: the owner deactivated it. `offline`: it is active, "
+            "but webhookd is offline."
         },
     )
 
@@ -83,7 +83,7 @@ class HealthSchema(Schema):
     )
     undeliverable_addresses = fields.Integer(
         allow_none=True,
-        metadata={"description": "How many addresses alerts do not get to; each subscription's status names its own."},
+        metadata={"description": "How many addresses alerts do not reach; each subscription's status lists its own."},
     )
     deliveries_in_flight = fields.Integer(
         allow_none=True, metadata={"description": "How many deliveries are in flight, in all ingest processes."}
@@ -91,8 +91,8 @@ class HealthSchema(Schema):
     longest_iteration_s = fields.Float(
         allow_none=True,
         metadata={
-            "description": "The longest iteration of an ingest loop in the last minute, in seconds. Records of that "
-            "process' subscriptions may have been delayed by so long."
+            "description": "The longest iteration of an ingest loop in the last minute, in seconds. It may have "
+            "delayed records of that process's subscriptions by as much."
         },
     )
     oldest_unanswered_s = fields.Float(
@@ -104,7 +104,7 @@ class HealthSchema(Schema):
 class ReadySchema(Schema):
     """Whether the process can work, and each system that it needs."""
 
-    status = fields.String(metadata={"enum": ["ok", "failed"], "description": "`ok` when every check is."})
+    status = fields.String(metadata={"enum": ["ok", "failed"], "description": "`ok` when every check is `ok`."})
     checks = fields.Dict(
         keys=fields.String(),
         values=fields.String(metadata={"enum": ["ok", "failed"]}),

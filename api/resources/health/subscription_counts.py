@@ -9,12 +9,12 @@ from webhookd.store.subscription_counts import Counts
 
 
 def offline(switch: Administration, now: float) -> dict[str, Any]:
-    """Since when webhookd is offline, and why."""
+    """Return since when webhookd is offline, and why."""
     return {"since": iso(now - switch.age_s), "message": switch.offline_message}
 
 
 def shown(counts: Counts) -> dict[str, Any]:
-    """The counts by state; subscriptions that no process runs are a fault instead (subscriptions_not_started)."""
+    """Return the counts by state. `not_started` is left out: it is shown as a fault (subscriptions_not_started)."""
     document = asdict(counts)
     del document["not_started"]
     return document

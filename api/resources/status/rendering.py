@@ -36,7 +36,7 @@ class StatusRows(SubscriptionRows):
 
 
 def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
-    """The response at `now`, in seconds since the epoch."""
+    """Return the response body; `now` is in seconds since the epoch."""
     status = rows.status or SubscriptionStatus(subscription_id=rows.summary.id, health=Health.HEALTHY)
     health, reason = health_of(rows)
     since = now - rows.administration.age_s if rows.administration.offline else status.since
@@ -70,7 +70,7 @@ def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
 
 
 def delivery_of(rows: SubscriptionRows) -> DeliveryStatus:
-    """What the deliveries do now; STARTING until ingest runs the newest version."""
+    """Return the state of the deliveries; STARTING until ingest runs the newest version."""
     if rows.administration.offline or not rows.summary.active or not rows.usable:
         return STOPPED
     status = rows.status
@@ -137,7 +137,7 @@ def _lost(item: LostRange) -> dict[str, Any]:
 
 
 def iso(at: float) -> str:
-    """ISO 8601 in UTC, to the millisecond."""
+    """Return a time in ISO 8601 and UTC, to the millisecond."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -155,7 +155,7 @@ def health_of(rows: SubscriptionRows) -> tuple[str, str]:
 
 
 def topics_of(rows: SubscriptionRows) -> list[dict[str, Any]]:
-    """The topics and partition counts that ingest last read."""
+    """Return the topics with their partition counts, as ingest last read them."""
     topics = rows.status.topics if rows.status else ()
     return [{"topic": item.topic, "partitions": item.partitions} for item in topics]
 

@@ -26,7 +26,7 @@ blueprint = StrictBlueprint(
     "status",
     __name__,
     url_prefix="/1/Subscription/<uuid:subscription_id>/Status",
-    description="How a subscription's deliveries do.",
+    description="The state of a subscription's deliveries.",
 )
 
 

@@ -17,7 +17,7 @@ class ActivitySchema(Schema):
         }
     )
     calls = fields.Integer(
-        metadata={"description": "How many successful requests in a row this event stands for; the last one is shown."}
+        metadata={"description": "How many successful requests this event combines; the last one is shown."}
     )
     request = fields.String(metadata={"description": "Method and URL.", "example": "POST https://example.com/hook"})
     request_headers = fields.List(
@@ -30,12 +30,12 @@ class ActivitySchema(Schema):
     response_headers = fields.List(fields.String(), metadata={"description": "The response's headers."})
     error = fields.String(metadata={"description": "The failure code of a request, or the reason of a change."})
     detail = fields.String(
-        metadata={"description": "webhookd's explanation of the error; it holds no text of the endpoint's."}
+        metadata={"description": "webhookd's explanation of the error, without text of the endpoint."}
     )
 
 
 class TopicSchema(Schema):
-    """One topic, as ingest last saw it."""
+    """One topic, as ingest last read its metadata."""
 
     topic = fields.String(metadata={"description": "The topic's name."})
     partitions = fields.Integer(
@@ -44,11 +44,11 @@ class TopicSchema(Schema):
 
 
 class CountersSchema(Schema):
-    """What became of records since the subscription was registered."""
+    """Numbers of records since the subscription was registered; `dead_lettered` is the number now."""
 
     delivered = fields.Integer(metadata={"description": "Records that the endpoint acknowledged."})
     filtered = fields.Integer(metadata={"description": "Records that a filter rejected."})
-    filter_errors = fields.Integer(metadata={"description": "Records that a filter could not be evaluated on."})
+    filter_errors = fields.Integer(metadata={"description": "Records on which a filter could not be evaluated."})
     last_filter_error = fields.String(metadata={"description": "The last of these errors; empty without one."})
     dead_lettered = fields.Integer(metadata={"description": "Dead letters that are stored now."})
 
@@ -86,13 +86,14 @@ class FailureSchema(Schema):
 
 
 class DeliverySchema(Schema):
-    """What the deliveries do now. Of several failing lanes (partitions), the one that fails for longest is shown."""
+    """The state of the deliveries. Of several failing lanes (partitions), the one that fails for longest is shown."""
 
     state = fields.String(
         metadata={
             "enum": [state.value for state in DeliveryState],
             "description": "`failing`: the last attempt failed and another follows. `circuit_open`: no attempt "
-            "is left; the endpoint is probed at intervals. `stopped`: the subscription is off, offline or unusable.",
+            "is left; the endpoint is probed at intervals. `stopped`: the subscription is inactive, offline or "
+            "unusable.",
         }
     )
     since = fields.String(allow_none=True, metadata={"description": "When it began to fail."})
@@ -102,7 +103,7 @@ class DeliverySchema(Schema):
     )
     next_attempt_at = fields.String(
         allow_none=True,
-        metadata={"description": "When the next attempt is due; null when it is under way or may begin now."},
+        metadata={"description": "When the next attempt is due; null when it is in progress or may begin now."},
     )
     lanes = fields.Integer(metadata={"description": "How many partitions are read."})
     lanes_failing = fields.Integer(metadata={"description": "How many of them fail."})
@@ -128,11 +129,11 @@ class RecipientSchema(Schema):
 
 
 class AlertsSchema(Schema):
-    """Whether alerts get to their addresses."""
+    """Whether alerts reach their addresses."""
 
     undelivered = fields.Integer(
         metadata={
-            "description": "How many mails were refused or given up, for each address since the last that it got."
+            "description": "How many mails were refused or given up, for each address since its last delivered mail."
         }
     )
     last_error = fields.String(metadata={"description": "The mail server's response to the newest mail that failed."})
@@ -142,18 +143,18 @@ class AlertsSchema(Schema):
 
 
 class StatusSchema(Schema):
-    """How a subscription is doing."""
+    """The status of a subscription."""
 
     id = fields.String(metadata={"description": "The subscription's id."})
     kind = fields.String(metadata={"enum": ["WebhookStatus"], "description": "The kind of this document."})
     name = fields.String(metadata={"description": "The subscription's name."})
-    active = fields.String(metadata={"enum": ["yes", "no"], "description": "Whether it is switched on."})
+    active = fields.String(metadata={"enum": ["yes", "no"], "description": "Whether it is active."})
     payload_url = fields.String(metadata={"description": "The endpoint's URL."})
     timestamp = fields.String(metadata={"description": "When this response was made: ISO 8601, UTC."})
     status = fields.String(
         metadata={
             "enum": ["healthy", "unhealthy", "inactive"],
-            "description": "`unhealthy`: it delivers less than it should. `inactive`: it is switched off, or webhookd "
+            "description": "`unhealthy`: it delivers less than it should. `inactive`: it is not active, or webhookd "
             "is offline.",
         }
     )

@@ -2,11 +2,11 @@
 
     register   check → ask the brokers for the end offsets → commit them to the new group → insert → notify
     change     check → the same for topics that are new → replace → notify
-    remove     delete, and store the group, which ingest deletes once it has no members → notify
+    remove     delete, and store the group, which ingest deletes when it has no members → notify
 
-The offsets come first: no record produced after the response may be missed, and when the brokers do not answer,
-nothing has been stored. The row stores the offsets too; they apply where the group has none. The change notification
-comes last and may fail: every process also reads the rows periodically.
+The offsets come first: no record that is produced after the response may be missed, and nothing is stored if the
+brokers do not answer. The row stores the offsets too; they are used where the group has no commit. The change
+notification comes last and may fail: every process also reads the rows periodically.
 """
 
 import uuid
@@ -54,8 +54,8 @@ def register(services: Services, document: Document) -> Subscription:
 def change(services: Services, id_: str, document: Document) -> Subscription:
     """Replace a whole subscription; topics that it already had keep their positions.
 
-    Raises NotFound, Conflict when someone else changed it at the same moment, TopicDenied for a new topic that webhookd
-    may not read, KafkaUnavailable, StoreUnavailable.
+    Raises NotFound, Conflict if another request changed it at the same moment, TopicDenied for a new topic that
+    webhookd may not read, KafkaUnavailable, StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
@@ -98,7 +98,7 @@ def _stored(services: Services, id_: str) -> tuple[subscriptions.SubscriptionSum
 
 
 def _check_dead_letter_topic(services: Services, draft: Subscription) -> None:
-    """Refuse a topic that is known not to take dead letters."""
+    """Raise InvalidInput for a topic that is known not to accept dead letters, TopicDenied for one that is denied."""
     if not draft.retry.dead_letter_topic:
         return
     try:
@@ -117,7 +117,7 @@ def _dead_letters_refused(services: Services, topic: str) -> str:
 
 
 def _with_positions(services: Services, draft: Subscription, *, new: frozenset[str], commit: Commit) -> Subscription:
-    """The subscription with the start offsets of its new topics; they are also committed for its group."""
+    """Return the subscription with the start offsets of its new topics; commit them for its group too."""
     if not new:
         return draft
     try:
@@ -150,7 +150,7 @@ def _if_free(services: Services) -> Commit:
         try:
             services.brokers.commit(group, offsets, timeout_s)
         except Conflict:
-            # Ingest is a member of this group, so only it may commit; it starts a new topic at the row's offsets.
+            # Ingest is a member of this group, so only ingest may commit; it starts a new topic at the row's offsets.
             _log.debug("start_left_to_ingest", group=group)
 
     return commit

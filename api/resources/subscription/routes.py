@@ -58,7 +58,7 @@ class Subscriptions(MethodView):
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
         """Register a subscription.
 
-        With `start: latest` reading begins at the end offsets that the brokers gave before this response: no record
+        With `start: latest` reading begins at the end offsets that the brokers returned before this response: no record
         that is produced after the response is missed.
         """
         created = lifecycle.register(services_of(current_app), document)
@@ -88,7 +88,7 @@ class OneSubscription(MethodView):
     def put(self, document: Document, subscription_id: UUID) -> Answer:
         """Replace a subscription as a whole.
 
-        Topics that it had before are read on from their committed offsets.
+        Reading of topics that it had before continues at their committed offsets.
         """
         return render(lifecycle.change(services_of(current_app), str(subscription_id), document))
 

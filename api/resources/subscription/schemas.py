@@ -1,4 +1,4 @@
-"""The wire format of a subscription, to the letter; what is not in here is refused."""
+"""The wire format of a subscription; fields that are not in here are refused."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ PAGE = 100
 PAGE_MAX = 1000
 
 ID_IN_PATH = {"in": "path", "name": "subscription_id", "description": "The subscription's id."}
-"""For the documents of all routes below a subscription."""
+"""The path parameter of all routes below a subscription, for the OpenAPI document."""
 
 
 class WholeNumber(fields.Integer):
@@ -126,7 +126,7 @@ class RetrySchema(Schema):
         metadata={
             "description": "What happens when no attempt is left, or when the endpoint refused the batch in a way that "
             "another attempt cannot change. `pause` keeps the position in Kafka and sends the batch again at growing "
-            "intervals. `dead_letter` stores the batch's records as dead letters and goes on with the next batch."
+            "intervals. `dead_letter` stores the batch's records as dead letters and continues with the next batch."
         },
     )
     dead_letter_topic = fields.String(
@@ -155,7 +155,7 @@ class AlertingSchema(Schema):
 
 
 class FilteringSchema(Schema):
-    """What happens to a record that the filters cannot be evaluated on."""
+    """What happens to a record on which the filters cannot be evaluated."""
 
     on_filter_error = fields.String(
         load_default=OnFilterError.DEAD_LETTER.value,
@@ -163,7 +163,8 @@ class FilteringSchema(Schema):
         metadata={
             "description": "What happens to a record when a filter raises an error on its types and no other filter "
             "rejects it. `dead_letter` stores it as a dead letter with the cause `filter_error`; `drop` drops it and "
-            "counts it. A record that a filter is too costly for always becomes a dead letter (`filter_too_costly`)."
+            "counts it. A record on which a filter takes too many steps always becomes a dead letter "
+            "(`filter_too_costly`)."
         },
     )
 
@@ -195,7 +196,7 @@ class SubscriptionSchema(Schema):
     active = fields.String(
         load_default="yes",
         validate=OneOf(["yes", "no"]),
-        metadata={"description": "`no` switches the subscription off; its position in Kafka stays."},
+        metadata={"description": "`no` deactivates the subscription; its position in Kafka stays."},
     )
     destination = fields.Nested(DestinationSchema, required=True)
     source = fields.List(
@@ -220,10 +221,10 @@ class SubscriptionSchema(Schema):
 
 
 class PageSchema(Schema):
-    """Which page of a list."""
+    """Which page of a list to return."""
 
     after = fields.UUID(
-        load_default=None, metadata={"description": "The last id of the page before; the first page without it."}
+        load_default=None, metadata={"description": "The last id of the previous page; leave it out for the first."}
     )
     limit = fields.Integer(
         load_default=PAGE,

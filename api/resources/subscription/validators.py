@@ -37,7 +37,7 @@ def email(value: str) -> None:
 
 
 def url(value: str) -> None:
-    """Raise ValidationError unless the workers would call the URL."""
+    """Raise ValidationError unless workers can send requests to the URL."""
     _as_validation_error(check_url, value)
 
 
@@ -58,12 +58,12 @@ def headers_differ(headers: list[str]) -> None:
 
 
 def check_url(value: str) -> None:
-    """Raise InvalidInput for a destination that cannot be called."""
+    """Raise InvalidInput for a URL to which no request can be sent."""
     Target.parse(value)
 
 
 def check_filter(expression: str) -> None:
-    """Raise InvalidFilter, which names the position, for what cannot be used as a filter."""
+    """Raise InvalidFilter, which has the position, for a text that cannot be used as a filter."""
     matcher.check(expression)
 
 
@@ -74,13 +74,13 @@ def topics_differ(sources: list[dict[str, str]]) -> None:
 
 
 def not_a_source(dead_letter_topic: str | None, sources: list[dict[str, str]]) -> None:
-    """Raise ValidationError when dead letters would be read as records again: they would circulate for ever."""
+    """Raise ValidationError if the dead letter topic is a source: its dead letters would be read again without end."""
     if dead_letter_topic in {source["topic"] for source in sources}:
         raise ValidationError({"configuration": {"retry": {"dead_letter_topic": ["is a topic of this subscription"]}}})
 
 
 def dead_letters_refused(rules: TopicRules) -> str:
-    """Why a topic cannot take or keep dead letters; empty when no reason is known."""
+    """Return why a topic cannot accept or keep dead letters; empty when no reason is known."""
     if rules.cleanup is not None and "compact" in rules.cleanup:
         return (
             "is compacted: it takes no record without a key, and keeps one record of each key. A topic for dead "

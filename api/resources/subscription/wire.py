@@ -26,7 +26,7 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What is not in the document: the id and version it gets, and the subscription stored under that id."""
+    """What the document does not have: the new id and version, and the subscription that is stored under that id."""
 
     id: str
     version: int = 1
@@ -34,10 +34,10 @@ class Identity:
 
 
 def parse(document: Document, identity: Identity) -> Subscription:
-    """The subscription that a validated document describes, with the stored start offsets.
+    """Return the subscription that a validated document describes, with the stored start offsets.
 
-    Raises InvalidInput where the document contradicts what is stored: a masked header with nothing to keep, another
-    start for a topic that is being read.
+    Raises InvalidInput if the document contradicts the stored subscription: a masked header without a stored value, or
+    another start for a topic that is already read.
     """
     batching, retry = document["configuration"]["batching"], document["configuration"]["retry"]
     return Subscription(
@@ -64,7 +64,7 @@ def parse(document: Document, identity: Identity) -> Subscription:
 
 
 def _inactive_reason(document: Document, stored: Subscription | None) -> str:
-    """The reason of a deactivation stays until the owner activates the subscription again."""
+    """Return the reason of webhookd's deactivation, which stays until the owner activates the subscription again."""
     return stored.inactive_reason if stored and document["active"] == "no" else ""
 
 

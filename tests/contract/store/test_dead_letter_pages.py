@@ -63,7 +63,7 @@ def test_page_holds_no_more_bytes_than_it_may(database: Database) -> None:
 def test_rows_are_counted_up_to_the_limit(database: Database) -> None:
     stored(database, *[dead_letter(ID, offset) for offset in range(5)], dead_letter(OTHER_ID))
     with database.transaction() as session:
-        rooms = [dead_letters.room(session, ID, limit) for limit in (7, 5, 3)]
+        rooms = [dead_letters.free_rows(session, ID, limit) for limit in (7, 5, 3)]
     assert rooms == [2, 0, 0]
 
 
@@ -71,7 +71,7 @@ def test_dead_letters_that_are_kept_are_known(database: Database) -> None:
     stored(database, dead_letter(ID, 1), dead_letter(OTHER_ID, 2), at("other", 0, 3))
     asked = [dead_letter(ID, offset) for offset in (1, 2, 3)]
     with database.transaction() as session:
-        unknown = dead_letters.unknown(session, asked)
+        unknown = dead_letters.not_stored(session, asked)
     assert [one.offset for one in unknown] == [2, 3]
 
 

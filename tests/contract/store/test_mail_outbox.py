@@ -356,5 +356,5 @@ def test_what_dead_processes_said_is_forgotten(database: Database) -> None:
             system_health.report(session, member, [FAULT])
         dead = FaultRow.member_id == "dead"
         session.execute(update(FaultRow).where(dead).values(seen_at=FaultRow.seen_at - 11 * system_health.FRESH_S))
-        system_health.forget(session)
+        system_health.delete_expired(session)
         assert list(session.scalars(text("SELECT member_id FROM system_faults"))) == ["alive"]

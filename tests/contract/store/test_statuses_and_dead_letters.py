@@ -194,5 +194,5 @@ def test_members_silent_for_a_day_are_forgotten(database: Database) -> None:
             .where(IngestMemberRow.id == "old")
             .values(heartbeat_at=IngestMemberRow.heartbeat_at - 90_000)
         )
-        ingest_members.forget(session)
+        ingest_members.delete_expired(session)
         assert ingest_members.alive(session, 1e6) == ["new"]

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from api.application import create_app
-from api.resources.health.health_report import CoordinationAnswer, DatabaseAnswer, HealthReport
+from api.resources.health.health_report import CoordinationResult, DatabaseResult, HealthReport
 from api.resources.health.readiness import Readiness
 from tests.harness.subscriptions import subscription
 from webhookd import clock
@@ -140,7 +140,7 @@ def test_queue_that_answers_and_takes_no_writes_is_a_fault(
 def test_question_that_hangs_holds_up_no_answer() -> None:
     go_on = threading.Event()
 
-    def hang() -> DatabaseAnswer:
+    def hang() -> DatabaseResult:
         go_on.wait(10)
         raise StoreUnavailable
 
@@ -154,7 +154,7 @@ def test_question_that_hangs_holds_up_no_answer() -> None:
 def test_answer_is_good_for_a_second_and_says_since_when() -> None:
     now, asked = [100.0], []
 
-    def away() -> DatabaseAnswer:
+    def away() -> DatabaseResult:
         asked.append(now[0])
         raise StoreUnavailable("refused")
 
@@ -167,16 +167,16 @@ def test_answer_is_good_for_a_second_and_says_since_when() -> None:
 
 
 def test_question_that_breaks_is_a_fault_without_its_cause() -> None:
-    def broken() -> DatabaseAnswer:
+    def broken() -> DatabaseResult:
         raise ZeroDivisionError("a secret")
 
     [fault] = report_on(broken).read()["faults"]
     assert (fault["code"], "secret" in fault["detail"]) == ("store_unavailable", False)
 
 
-def report_on(stored: Callable[[], DatabaseAnswer], now: Callable[[], float] = clock.monotonic) -> HealthReport:
+def report_on(stored: Callable[[], DatabaseResult], now: Callable[[], float] = clock.monotonic) -> HealthReport:
     return HealthReport(
-        stored, lambda: CoordinationAnswer(workers=(), queues={}), monotonic=now, wall_clock=now, deadline_s=0.2
+        stored, lambda: CoordinationResult(workers=(), queues={}), monotonic=now, wall_clock=now, deadline_s=0.2
     )
 
 

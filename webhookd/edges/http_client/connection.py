@@ -2,7 +2,7 @@
 
     connecting ─▶ tunnelling (proxy) ─▶ TLS handshake ─▶ open: idle ◀─▶ exchanging ─▶ closed
 
-It moves bytes. Its owner decides what a response or a failure means.
+A connection only sends and receives bytes. Its owner decides what a response or a failure means.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from webhookd.edges.http_client.tunnel import Tunnel
 from webhookd.flow.attempt.egress_proxy import TunnelOpened, TunnelRefused
 from webhookd.flow.attempt.exchange_result import FailureCode
 
-# A whole TLS record (16 kB) fits. Nothing is left in OpenSSL's buffer, which epoll does not see. This is also the most
-# that one connection reads before the loop serves the others.
+# Larger than a TLS record (16 kB), so that nothing is left in OpenSSL's buffer, which epoll does not see. This is also
+# the most that one connection reads before the loop serves the others.
 READ_BYTES = 64 * 1024
-# A large body is sent in slices, for the same reason. OpenSSL requires that a blocked write is repeated with the same
-# bytes, so `send` and `_write` slice alike.
+# A large body is sent in slices, so that the loop also serves the others. OpenSSL requires that a blocked write is
+# repeated with the same bytes, so `send` and `_write` use the same slices.
 WRITE_BYTES = 128 * 1024
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
@@ -32,7 +32,7 @@ _CONNECTED = {0, errno.EISCONN}
 
 
 class ConnectionOwner(Protocol):
-    """What uses the connection at the moment: a dial, an exchange or the pool. Called on the loop's thread."""
+    """The current user of the connection: a dial, an exchange or the pool. Called on the loop's thread."""
 
     def connection_ready(self, connection: "Connection") -> None:
         """The connection is open, or `reader` holds a finished response."""

@@ -8,10 +8,10 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 class ConnectionPool:
     """Idle connections per origin. The last one released is the first one acquired, so the others can expire.
 
-    Bounded per origin, in total (the longest idle one is closed) and in time. The pool owns its connections: one that
-    the other side closes is removed, and so is one that receives bytes without a request. HTTP/1.1 cannot distinguish
-    such bytes from a response when they arrive after the next request was sent. A check at each `acquire` would narrow
-    that gap by microseconds and cost 2 µs.
+    The number of connections is limited per origin and in total (the longest idle one is closed), and so is their idle
+    time. The pool owns its connections: it removes one that the other side closes, and one that receives bytes without
+    a request. If such bytes arrive after the next request was sent, HTTP/1.1 cannot distinguish them from a response. A
+    check in `acquire` would shorten that time by only microseconds, and cost 2 µs for each request.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -52,7 +52,7 @@ class ConnectionPool:
         self._discard(connection)
 
     def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # as ConnectionOwner declares it
-        """The other side closed it, or sent bytes without a request."""
+        """The other side closed the connection, or sent bytes without a request: remove it."""
         self._discard(connection)
 
     def sweep(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""From a target to an open connection: DNS look-up, egress policy, then the addresses one after another.
+"""Opens a connection to a target: DNS look-up, egress policy, then the addresses one after another.
 
 way        looked up            checked by the egress policy        connected to
 direct     the endpoint's name  each address found, and literals    the address that was checked
@@ -56,9 +56,9 @@ class DialContext:
 
 
 class Dial:
-    """One attempt to open a connection. It connects to the very address that the egress policy allowed.
+    """One attempt to open a connection. It connects to exactly the address that the egress policy has allowed.
 
-    After a refused or silent address it tries the next one. A failed handshake and a proxy's refusal are final.
+    If an address refuses or does not answer, it tries the next one. A failed handshake and a proxy's refusal are final.
     """
 
     def __init__(self, context: DialContext, target: Target, listener: DialListener) -> None:
@@ -76,7 +76,7 @@ class Dial:
 
     @property
     def phase_code(self) -> FailureCode:
-        """The failure code if the deadline passed now."""
+        """The failure code to report if the deadline passes now."""
         code = FailureCode.CONNECT_TIMEOUT if self._connection else FailureCode.DNS_FAILED
         return FailureCode.PROXY_FAILED if self._before_proxy else code
 
@@ -188,7 +188,7 @@ class Dial:
 
 
 def _literal(host: str) -> str | None:
-    """The address that a host is written as, in any notation that resolvers accept (0x7f.1); None for a name."""
+    """Return the address if the host is one, in any notation that resolvers accept (0x7f.1); None for a name."""
     with contextlib.suppress(ValueError):
         return ip_address(host).compressed
     with contextlib.suppress(OSError):

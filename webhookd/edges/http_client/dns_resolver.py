@@ -20,16 +20,16 @@ _log = logs.get(__name__)
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Ask the system's resolver; its addresses in its order, without duplicates."""
+    """Ask the system's resolver; returns its addresses in its order, without duplicates."""
     result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in result))
 
 
 class DnsResolver:
-    """Runs one look-up per host at a time, however many callers wait for it: a host that hangs holds one thread.
+    """Runs one look-up per host at a time for all callers that wait for it, so a host that hangs holds one thread.
 
     `look_up` is called on the loop's thread, and so is `on_result`. A look-up cannot be cancelled: the caller ignores a
-    late result. The threads are daemons, so a hanging resolver does not keep the process from ending.
+    late result. The threads are daemon threads, so a resolver that hangs does not prevent the end of the process.
     """
 
     def __init__(self, resolver: Resolver, call_soon: CallSoon, max_threads: int) -> None:

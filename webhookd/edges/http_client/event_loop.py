@@ -37,9 +37,9 @@ class ExchangeLoop:
     """Runs many request sequences at once; within a sequence the next request waits for the response. One per process.
 
     `submit`, `every`, `start`, `abort_all` and `stop` may be called from any thread. A deadline fires up to
-    `sweep_interval_s` late. What a sequence or a callback raises is logged; the thread continues. Nothing survives a
-    crash of the process: the submitter must handle sequences that never finish. Without a `context` one is built from
-    the settings, which reads files. Raises UnusableSetting for settings with which no request can be sent.
+    `sweep_interval_s` late. An error that a sequence or a callback raises is logged; the thread continues. After a
+    crash of the process a sequence never finishes, and the submitter must handle that. Without a `context` one is built
+    from the settings, which reads files. Raises UnusableSetting for settings with which no request can be sent.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ExchangeLoop:
             self._end()
 
     def _call_soon(self, call: Callable[[], None]) -> None:
-        """Schedule a call on the loop's thread; after the loop's end it is made here."""
+        """Schedule a call on the loop's thread; after the end of the loop, run it on the caller's thread."""
         self._inbox.append(call)
         # The loop sets `_polling` before it checks the inbox for the last time. So either it sees this call, or this
         # thread sees `_polling`.

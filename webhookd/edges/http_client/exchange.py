@@ -28,8 +28,8 @@ class RequestSequence(Protocol):
         """Return the next request as bytes, or None when the sequence is finished.
 
         Called on the loop's thread, first with None and then with the outcome of the previous request; must not block.
-        After `Failure(shutdown)` nothing more is sent, whatever it returns. An exception is logged and ends the
-        sequence.
+        After `Failure(shutdown)` nothing more is sent, even if it returns a request. An exception is logged and ends
+        the sequence.
         """
 
 

@@ -1,4 +1,4 @@
-"""The limits of an exchange loop that are no settings, and the origin that they count by."""
+"""The limits of an exchange loop that are not settings, and the origin of a connection."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ Origin = tuple[bool, str, int]
 class Limits:
     """How long one loop waits, and how much it keeps and reads, at most.
 
-    Times are timeouts towards other people's servers; tests make them short. `response_bytes` comes from the setting of
+    The times are timeouts for the endpoints' servers; tests make them short. `response_bytes` comes from the setting of
     the same name.
     """
 

@@ -13,7 +13,7 @@ class Pollable(Protocol):
     """Gets the events of its file descriptor."""
 
     def handle_events(self, events: int) -> None:
-        """Handle events. A spurious event must be harmless: numbers of closed descriptors are reused."""
+        """Handle events. A spurious event must have no effect: the numbers of closed descriptors are used again."""
 
     def fail(self) -> None:
         """`handle_events` raised an unexpected exception: end this connection."""

@@ -7,7 +7,7 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.response_head import ends_with_connection
 
 _END_OF_HEAD = b"\r\n\r\n"
-_CACHED_BYTES = 4096  # for each connection; larger answers are rarely the same twice
+_CACHED_BYTES = 4096  # for each connection; larger responses are rarely the same twice
 
 
 class ResponseReader:
@@ -55,9 +55,9 @@ class ResponseReader:
     def feed(self, data: bytes) -> bool:
         """Read a piece; returns whether the response is finished.
 
-        Many endpoints send the same bytes every time (their Date changes once a second). A response that came in one
-        piece is cached, and the same bytes are not parsed again: the parser is between two messages then, so the
-        result would be the same.
+        Many endpoints send the same bytes every time (their Date changes once a second). A response that arrived in one
+        piece is cached, and the same bytes are not parsed again. The parser is between two messages at that time, so
+        its result would be the same.
         """
         if self.finished:
             if data == self._last_response:

@@ -11,7 +11,7 @@ import certifi
 from webhookd.edges.http_client.limits import Origin
 from webhookd.errors import UnusableSetting
 
-_SESSIONS_KEPT = 1024  # some 2 kB each
+_SESSIONS_KEPT = 1024  # about 2 kB each
 
 
 def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file: Path | None = None) -> ssl.SSLContext:

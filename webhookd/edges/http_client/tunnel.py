@@ -18,7 +18,7 @@ class Tunnel:
         self._unsent = proxy.request(host, port)
         self._received = b""
         self._head_bytes = head_bytes
-        self.request_sent = False  # true once the proxy is reached; failures after that are the endpoint's
+        self.request_sent = False  # true after the proxy is reached; later failures concern the endpoint
 
     @property
     def events(self) -> int:
@@ -26,7 +26,7 @@ class Tunnel:
         return IN | OUT if self._unsent else IN
 
     def advance(self, sock: socket.socket) -> ConnectResult | None:
-        """Send or read as much as the connected, non-blocking socket allows; None while the tunnel is not decided."""
+        """Send or read as much as the connected, non-blocking socket allows; returns None until there is a result."""
         try:
             if self._unsent:
                 self.request_sent = True

@@ -1,8 +1,8 @@
 """Which alert mails about a subscription are due to its owner, and the alerts with their mails.
 
 event                                            mail
-the subscription is unhealthy, or still is       as incident.py says; records lost meanwhile are in the same mail
-it has recovered                                 as incident.py says
+the subscription is unhealthy, or still is       see incident.py; records lost meanwhile are in the same mail
+it has recovered                                 see incident.py
 its owner has changed it                         none before the new version has delivered something or is unhealthy
 records were lost                                at once; records lost within an hour after that mail (then 4, 12, 24 h)
                                                  are reported together in one mail after it
@@ -73,7 +73,7 @@ def loss_key(subscription_id: str) -> str:
 def write_alert(
     subject_key: str, kind: AlertKind, recipients: Sequence[str], text: alert_text.Text, now: float
 ) -> Alert:
-    """Return the alert with its mail; each recipient gets it once."""
+    """Return the alert with its mail, which each recipient gets once."""
     mail = Mail(
         token=token_of(subject_key, kind, now),
         recipients=tuple(dict.fromkeys(recipients)),
@@ -130,7 +130,7 @@ def alerts_on_deactivation(
 def _loss(
     before: SubscriptionStatus | None, latest: SubscriptionStatus, incident: Incident | None, now: float
 ) -> tuple[Incident | None, LostRecords | None]:
-    """Return the incident of lost records, and the losses to report now.
+    """Return the incident of lost records (None: there is none), and the losses to report now.
 
     Once a mail was sent, `began_at` of the incident is the time of the first loss that is not reported.
     """
@@ -155,7 +155,7 @@ def _loss(
 
 
 def _add_unreported(new: LostRecords, incident: Incident) -> Incident:
-    """Count losses that no mail has reported yet: the status keeps only the newest ranges."""
+    """Count losses that no mail has reported yet. The status cannot count them: it keeps only the newest ranges."""
     began_at = min(item.at for item in new.ranges)
     return replace(
         incident,

@@ -7,7 +7,7 @@ from webhookd.flow.subscription import OnExhausted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRecipient:
-    """What an alert needs of a subscription, also when its configuration cannot be used.
+    """What an alert needs to know about a subscription, even if its configuration cannot be used.
 
     `version` is the stored version, 0 when it is not known. A status of an older version is out of date.
     """

@@ -9,26 +9,26 @@ still failing, 1st   1 h
 recovered            at once, if the last mail reported the failure
 
 Flap suppression: a failure within 10 minutes of the recovery belongs to the same incident. It is mailed only if it
-still lasts after a pause: 10 minutes when one mail has reported a failure so far, then 1, 4, 12 and 24 h. So an
-endpoint that fails and recovers every few seconds costs two mails, ten minutes later two more, an hour later two more,
-and so on.
+still lasts when a pause after the recovery has ended. The pause is 10 minutes after the first mail about a failure,
+then 1, 4, 12 and 24 h. So an endpoint that fails and recovers every few seconds causes two mails at once, two more
+after ten minutes, two more after another hour, and so on.
 
-After its owner has changed a subscription, nothing is known until the next delivery: `observe_unknown` keeps the
-incident, and no mail is due. A later recovery is then mailed only if the failure was, and a failure long after the
-change begins a new incident.
+After the owner has changed a subscription, its health is unknown until the next delivery. `observe_unknown` keeps the
+incident meanwhile, and no mail is due. A later recovery is mailed only if the failure was mailed. A failure long after
+the change begins a new incident.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 FLAP_WINDOW_S = 600.0
-"""A failure sooner after a recovery belongs to the same incident; a later one begins another."""
+"""A failure within this time after a recovery belongs to the same incident; a later one begins another."""
 
 REMINDER_INTERVALS_S = (3600.0, 4 * 3600.0, 12 * 3600.0, 24 * 3600.0)
 PAUSES_AFTER_RECOVERY_S = (FLAP_WINDOW_S, *REMINDER_INTERVALS_S)
 
 FORGET_UNKNOWN_AFTER_S = 7 * 24 * 3600.0
-"""An incident ends without a mail when nothing was delivered for so long after the owner's change."""
+"""An incident ends without a mail when nothing was delivered for this long after the owner's change."""
 
 
 class NoticeKind(StrEnum):
@@ -43,10 +43,10 @@ class NoticeKind(StrEnum):
 class Incident:
     """An incident as it is stored between two checks; times are seconds since the epoch.
 
-    `ended_at` is 0 while the failure lasts. `owner_notified` says that the last mail reported the failure; together
-    with `ended_at` it means that the owner changed the subscription then, and nothing was delivered since. `mails`
-    counts the mails that reported a failure. The next mail may be sent from `next_mail_at` on. `unreported_records` in
-    `unreported_ranges` were lost since the last mail about lost records.
+    `ended_at` is 0 while the failure lasts. `owner_notified` is True if the last mail reported the failure. If
+    `ended_at` is set as well, the owner changed the subscription at that time, and nothing was delivered since. `mails`
+    counts the mails that reported a failure. The next mail may be sent from `next_mail_at` on. `unreported_records`
+    counts the records that were lost since the last mail about lost records, `unreported_ranges` their ranges.
     """
 
     began_at: float

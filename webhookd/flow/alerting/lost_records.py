@@ -8,7 +8,7 @@ from webhookd.flow.status.subscription_status import LostRange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostRecords:
-    """`count` ranges of offsets with up to `records` lost records in all; `ranges` are those to show."""
+    """`count` ranges of offsets with up to `records` lost records in total; `ranges` has the ranges to show."""
 
     ranges: tuple[LostRange, ...]
     count: int

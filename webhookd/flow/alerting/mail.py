@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """One mail to all its recipients. Its Message-ID is made of `token`, so it is the same at every try."""
+    """One mail to all its recipients. Its Message-ID is made of `token`, so it is the same at each attempt."""
 
     token: str
     recipients: tuple[str, ...]
@@ -37,7 +37,7 @@ class MailResult(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientResult:
-    """The result of one try for one recipient; `tried` is False when the try ended before this recipient."""
+    """The result of one attempt for one recipient; `tried` is False if the attempt ended before this recipient."""
 
     recipient: str
     result: MailResult
@@ -46,7 +46,10 @@ class RecipientResult:
 
 
 def remaining_recipients(results: Iterable[RecipientResult]) -> tuple[str, ...]:
-    """Return the recipients of the next try: first those that this try did not reach, so that each gets its turn."""
+    """Return the recipients of the next attempt to send: first those that this attempt did not reach.
+
+    The order makes sure that no recipient is left out again and again.
+    """
     later = [item for item in results if item.result is MailResult.LATER]
     return tuple(item.recipient for item in sorted(later, key=lambda item: item.tried))
 
@@ -64,6 +67,6 @@ def token_of(subject_key: str, kind: str, at: float) -> str:
 
 
 def one_line(text: str, limit: int = LINE_CHARACTERS) -> str:
-    """Return the text without line breaks and control characters, cut to the limit; others have written it."""
+    """Return a text that others have written, without line breaks and control characters, cut to the limit."""
     line = _UNPRINTABLE.sub(" ", text).strip()
     return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -38,7 +38,7 @@ class MailAddress:
 
     @property
     def is_ascii(self) -> bool:
-        """Whether every mail server accepts it, also one without SMTPUTF8."""
+        """Whether a mail server without SMTPUTF8 accepts it too."""
         return self.local.isascii()
 
 

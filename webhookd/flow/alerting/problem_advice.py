@@ -1,4 +1,4 @@
-"""What webhookd does about the reason of an unhealthy subscription, and what its owner should do.
+"""For each reason of an unhealthy subscription: what webhookd does, and what the subscription's owner should do.
 
 reason                                          advice
 a code of webhookd's own                        PROBLEM_ADVICE
@@ -121,7 +121,7 @@ BATCH_ADVICE = {"worker_lost": FIX_INSIDE}
 
 
 def advice(code: str, on_exhausted: OnExhausted) -> tuple[str, str]:
-    """Return what webhookd does about a reason, and what to do; an unknown code comes from another release."""
+    """Return what webhookd does about a reason, and what the owner should do; an unknown code is of another release."""
     if code in PROBLEM_ADVICE:
         return PROBLEM_ADVICE[code]
     reaction = DEAD_LETTERED if on_exhausted is OnExhausted.DEAD_LETTER else RETRIES_GO_ON

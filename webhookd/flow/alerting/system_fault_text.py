@@ -78,7 +78,7 @@ def fault_alert(kind: NoticeKind, fault: SystemFault, recipients: Sequence[str],
 
 
 def fault_of(code: str, incident: Incident) -> SystemFault:
-    """Return the fault of an incident that another process has found, or this one before a restart."""
+    """Return the fault of an incident that another process has found, or this process before a restart."""
     return SystemFault(code=code, detail="", since=incident.began_at)
 
 

@@ -1,7 +1,7 @@
 """The reports that workers send to ingest: how far a delivery has got, and why it stopped.
 
-They are sent as msgpack arrays. A report is never the only copy of a fact; it only makes a commit earlier. A lost
-report costs a lease, but no record.
+They are sent as msgpack arrays. No fact depends on a report alone: reports only make commits earlier. If a report is
+lost, the delivery is sent again after its lease has run out, and no record is lost.
 """
 
 from enum import IntEnum
@@ -10,7 +10,7 @@ import msgspec
 
 
 class ReportKind(IntEnum):
-    """What is reported. All kinds but the first two end the attempt."""
+    """What is reported. STARTED and PROGRESS are sent during an attempt; each other kind ends it."""
 
     STARTED = 0
     PROGRESS = 1
@@ -39,7 +39,7 @@ class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults
 class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """How far one attempt of a delivery has got.
 
-    `done` counts the batches acknowledged since the attempt began, and `sending_s` is the time that they took.
+    `done` counts the batches acknowledged since the attempt began, and `sending_s` is how long their requests took.
     `wait_s` is the countdown of a scheduled retry, or the wait that an endpoint asked for when no retry is left.
     `success` is the last acknowledged exchange, `failure` the one that stopped the attempt.
     """
@@ -59,7 +59,7 @@ PLAUSIBLE_AGE_S = 60.0
 
 
 def with_plausible_times(report: Report, now: float) -> Report:
-    """The report, with `now` in place of times that come from a wrong clock of the worker."""
+    """Return the report with `now` in place of times that a worker's wrong clock has given."""
     success, failure = _dated(report.success, now), _dated(report.failure, now)
     if success is report.success and failure is report.failure:
         return report

@@ -1,6 +1,6 @@
 """Which IP addresses requests may be sent to: public ones, and those that the operator allows in addition.
 
-The check runs on the address that is about to be dialled, and names the reason of a refusal. `ipaddress.is_global` is
+The check gets the address that is about to be dialled, and returns the reason of a refusal. `ipaddress.is_global` is
 not enough: it is True for translated (64:ff9b::/96), tunnelled (2002::/16), multicast, site-local and IPv4-compatible
 addresses, each of which can lead to an internal address.
 """
@@ -62,7 +62,7 @@ def parse_networks(networks: Sequence[str]) -> tuple[Network, ...]:
 
 
 def refusal_reason(address: Address, allowed_networks: Sequence[Network]) -> str | None:
-    """The code of the reason why nothing may be sent to this address; None when it is allowed.
+    """Return the code of the reason why nothing may be sent to this address; None when it is allowed.
 
     An IPv4-mapped IPv6 address is checked as the IPv4 address that is really dialled.
     """

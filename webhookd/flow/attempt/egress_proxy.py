@@ -58,9 +58,9 @@ class EgressProxy:
 
     @classmethod
     def parse(cls, url: str) -> "EgressProxy":
-        """The proxy of a URL: `http://host:port`, or `http://user:password@host:port`.
+        """Parse the proxy's URL: `http://host:port`, or `http://user:password@host:port`.
 
-        Raises UnusableSetting. Its text repeats nothing of the URL, since a password may stand anywhere in it.
+        Raises UnusableSetting. The error's text repeats nothing of the URL, which may contain a password anywhere.
         """
         found = _URL.fullmatch(url)
         if found is None:
@@ -81,9 +81,9 @@ class EgressProxy:
 
 
 def read_connect_answer(arrived: bytes, head_bytes: int) -> ConnectResult | None:
-    """The result, from all bytes that have arrived from the proxy so far; None while more must arrive.
+    """Return the result, from all bytes that have arrived from the proxy so far; None while more must arrive.
 
-    No bytes may follow a 2xx head, whatever Content-Length it has: an endpoint sends nothing before it gets a request.
+    No bytes may follow a 2xx head, even if it has a Content-Length: an endpoint sends nothing before it gets a request.
     """
     rest = arrived
     while True:

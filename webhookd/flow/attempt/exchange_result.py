@@ -1,7 +1,7 @@
 """The result of one HTTP exchange: a response, or a failure with a short code.
 
-One of them is made for each request on the exchange loop. They are msgspec structs because those cost a tenth of frozen
-dataclasses (0.07 against 0.7 µs, of some 6 µs for a request).
+The exchange loop makes one of them for each request. They are msgspec structs because creating one takes a tenth of the
+time of a frozen dataclass (0.07 against 0.7 µs; a request takes about 6 µs in total).
 """
 
 from enum import StrEnum
@@ -41,7 +41,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """No response. `sent`: the endpoint may have received a part of the request. `detail` is for people."""
+    """No response. `sent` is True if the endpoint may have received a part of the request. `detail` is for people."""
 
     code: FailureCode
     detail: str

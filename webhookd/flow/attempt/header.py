@@ -28,7 +28,7 @@ RESERVED_NAMES: Final = frozenset(
         "upgrade",
     }
 )
-"""These decide how a request is framed and routed, what its body is, or that the response is not compressed."""
+"""These control the framing and routing of a request, the format of its body, and the compression of the response."""
 
 RESERVED_PREFIXES: Final = ("proxy-", "webhook-")
 
@@ -42,7 +42,7 @@ def parse_header(text: str) -> tuple[str, str]:
     if not colon:
         raise InvalidInput('is not of the form "Name: value"')
     if not _NAME.fullmatch(name):
-        raise InvalidInput("has a name that is no HTTP token")
+        raise InvalidInput("has a name that is not an HTTP token")
     if name.lower() in RESERVED_NAMES or name.lower().startswith(RESERVED_PREFIXES):
         raise InvalidInput(f"{name} cannot be set: webhookd sets it itself")
     if not _VALUE.fullmatch(value):
@@ -58,5 +58,5 @@ def mask(name: str) -> str:
 
 
 def is_masked(value: str) -> bool:
-    """Whether the value is the mask. A client that sends it keeps the stored value."""
+    """Whether the value is the mask. If a client sends the mask, the stored value stays."""
     return value == MASK

@@ -1,8 +1,8 @@
-"""The verdict on one exchange: its batch is acknowledged, tried again, or given up.
+"""The verdict on one exchange: its batch is acknowledged, is tried again, or gets no further attempt.
 
 class       outcome                                       verdict
 success     2xx                                           Delivered
-gone        410                                           Refused GONE: the subscription is switched off
+gone        410                                           Refused GONE: the subscription is deactivated
 permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same response
 retryable   anything else: no response, 408, 425, 429,    RetryAt, after the algorithm's wait or a longer Retry-After,
             5xx                                           as long as failures ≤ max_retries. After that Refused
@@ -25,7 +25,7 @@ SLOW_DOWN = frozenset({"http_429", "http_503"})
 
 
 class Refusal(StrEnum):
-    """Why a batch is given up."""
+    """Why a batch gets no further attempt."""
 
     EXHAUSTED = "exhausted"
     PERMANENT = "permanent"
@@ -73,21 +73,21 @@ def judge(
     wall_now: float,
     time_scale: float = 1.0,
 ) -> Verdict:
-    """The verdict on one exchange.
+    """Return the verdict on one exchange.
 
     `failures` counts the failures of the batch in a row, without this one. `chance` is a random number in [0, 1).
     """
     if acknowledged(outcome):
         return DELIVERED
     code = failure_code(outcome)
-    asked_s = _asked_s(outcome, wall_now)
+    requested_s = _requested_wait_s(outcome, wall_now)
     permanent = _permanent(outcome)
     if permanent is not None:
-        return Refused(code, permanent, asked_s)
+        return Refused(code, permanent, requested_s)
     if probe or failures >= policy.max_retries:
-        return Refused(code, Refusal.EXHAUSTED, asked_s)
+        return Refused(code, Refusal.EXHAUSTED, requested_s)
     wait_s = retry.wait_s(policy.algorithm, failures + 1, chance) * time_scale
-    return RetryAt(max(wait_s, asked_s), code)
+    return RetryAt(max(wait_s, requested_s), code)
 
 
 def failure_code(outcome: Outcome) -> str:
@@ -96,13 +96,13 @@ def failure_code(outcome: Outcome) -> str:
 
 
 def _permanent(outcome: Outcome) -> Refusal | None:
-    """Why the same request cannot succeed when it is tried again; None when it may."""
+    """Return why a retry of the same request cannot succeed; None if it may succeed."""
     if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
         return None
     return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT
 
 
-def _asked_s(outcome: Outcome, wall_now: float) -> float:
+def _requested_wait_s(outcome: Outcome, wall_now: float) -> float:
     """The wait that `Retry-After` asks for, up to an hour; 0 without one."""
-    asked_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
-    return min(asked_s or 0.0, retry.LONGEST_RETRY_AFTER_S)
+    requested_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
+    return min(requested_s or 0.0, retry.LONGEST_RETRY_AFTER_S)

@@ -47,7 +47,7 @@ def retry_after_s(head: bytes, now: float) -> float | None:
 
 
 def ends_with_connection(head: bytes) -> bool:
-    """Whether only the end of the connection ends the body: it has neither a length nor chunks."""
+    """Whether the body ends only when the connection is closed, because it has neither a length nor chunks."""
     coding = field_value(head, "transfer-encoding")
     if coding is not None:
         return coding.rpartition(",")[2].strip().lower() != "chunked"

@@ -4,8 +4,8 @@
     exponential_backoff   5 s × 2ⁿ⁻¹, at most 900 s:   5, 10, 20, 40, 80, 160, 320, 640, 900, 900
     fixed_time            30 s
 
-A jitter of ±20 % spreads the retries of many failing lanes, and never gives 0. `Retry-After` (RFC 9110 §10.2.3) is a
-lower bound, of an hour at most.
+A jitter of ±20 % spreads the retries of many failing lanes. The wait is at least that of `Retry-After` (RFC 9110
+§10.2.3), of which at most an hour counts.
 """
 
 from webhookd.flow.subscription import RetryAlgorithm

@@ -39,7 +39,7 @@ class Target:
 
     @classmethod
     def parse(cls, url: str) -> "Target":
-        """The target of a URL. Raises InvalidInput (field `url`) with the reason when the URL is not usable."""
+        """Parse the URL of an endpoint. Raises InvalidInput (field `url`) with the reason if it cannot be used."""
         parts = _split(url)
         host = _host(parts)
         port = _port(parts)
@@ -89,7 +89,7 @@ def _split(url: str) -> SplitResult:
     if parts.scheme not in DEFAULT_PORTS:
         _refuse("only http and https are supported")
     if "@" in parts.netloc:
-        _refuse("user and password do not belong in the URL; use a header")
+        _refuse("the URL must not contain a user or a password; use a header")
     if "#" in url:
         _refuse("a fragment is never sent")
     return parts

@@ -1,13 +1,19 @@
 """When a subscription stops reading because its endpoint is slower than Kafka.
 
-    buffered in its lanes                         reading
-    less than half of their bounds together       goes on
-    more, and no lane is low on records           is skipped for up to a second, which keeps what was prefetched
-    no room for a lane's dead letters             the partition is paused until there is room
-    one lane above its bound                      the partition is paused until the lane is below a quarter of it
-    skipped for a second                          all partitions are paused, and polled: the consumer stays in its group
+    state                                         reading
+    all lanes buffer less than half of the sum    continues
+      of their bounds
+    they buffer more, and no lane is low on       is skipped for up to a second; this keeps the prefetched messages
+      records
+    polls were skipped for a second               all partitions are paused, and polled so that the consumer stays in
+                                                  its group
+    one lane is above its bound of bytes, or of   its partition is paused until the lane is below a quarter of it
+      records that wait for their dead letters
+    the lane's circuit is open, or there is no    its partition is paused until this has ended
+      room for dead letters in the database
 
-Pausing drops what was prefetched. So it is the exception, and a lane resumes far below the bound at which it paused.
+Pausing drops the prefetched messages. So webhookd skips polls first, and a lane resumes far below the bound at which it
+was paused.
 """
 
 from collections.abc import Collection
@@ -20,20 +26,23 @@ DEAD_LETTER_LIMIT = 1000
 """Records of one lane that may wait until their dead letters are stored."""
 
 LOW_BUFFER_DIVISOR = 16
-"""A lane that buffers less than its bound divided by this is low on records, and must go on reading."""
+"""A lane that buffers less than its bound divided by this is low on records, and must continue to read."""
 
 LONGEST_SKIP_S = 1.0
 
 
 @dataclass(slots=True)
 class ReadBackpressure:
-    """`lane_bytes` is the bound of one lane; `skipping_since` is monotonic seconds, 0 while reading goes on."""
+    """Decides which lanes of a subscription read.
+
+    `lane_bytes` is the bound of one lane. `skipping_since` is monotonic seconds, 0 while polls are not skipped.
+    """
 
     lane_bytes: int
     skipping_since: float = 0.0
 
     def skips(self, lanes: Collection[Lane[DeliveryT]], now: float) -> bool:
-        """Whether to poll nothing for now."""
+        """Whether to skip the next poll."""
         buffered = sum(lane.buffered_bytes for lane in lanes)
         plenty = buffered * 2 > len(lanes) * self.lane_bytes and all(
             lane.paused or lane.buffered_bytes * LOW_BUFFER_DIVISOR > self.lane_bytes for lane in lanes
@@ -69,5 +78,5 @@ class ReadBackpressure:
 
 
 def _stopped(lane: Lane[DeliveryT]) -> bool:
-    """Whether a lane must not read, however little it buffers."""
+    """Whether a lane must not read, even if it buffers nothing."""
     return lane.circuit.state is CircuitState.OPEN or lane.dead_letters_full

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Batch(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """Exactly one request. `webhook_id` is a digest of its contents."""
+    """The records of one request, rendered. `webhook_id` is a digest that identifies the records."""
 
     webhook_id: str
     records: int
@@ -18,7 +18,7 @@ _batches = msgspec.msgpack.Decoder(list[Batch])
 
 
 def encode_batches(batches: Sequence[Batch]) -> bytes:
-    """The payload: what the coordination store holds of a delivery."""
+    """Return the payload that the coordination store holds for a delivery."""
     return _encoder.encode(batches)
 
 

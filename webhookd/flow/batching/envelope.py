@@ -14,7 +14,7 @@ Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Envelope:
-    """Renders the records of one lane; the part that is the same for all of them is rendered once."""
+    """Renders the records of one lane; it renders only once the part that all records have in common."""
 
     __slots__ = ("_prefix",)
 

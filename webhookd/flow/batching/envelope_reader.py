@@ -1,9 +1,10 @@
 """Reads the records of a rendered request body (flow/batching/envelope.py), each value as its exact bytes.
 
-Values are not decoded: they were accepted before, and another parser may refuse what the first one accepted (escapes
-of half a surrogate pair, deep nesting, numbers beyond a double). Brackets and strings are enough to find their ends.
+Values are not decoded: the matcher has accepted them already, and another parser may refuse what it accepted (escapes
+of half a surrogate pair, deep nesting, numbers beyond a double). Brackets and strings are enough to find where a value
+ends.
 
-A tombstone and a record with the value `null` are rendered alike; both are read as tombstones.
+A tombstone and a record with the value `null` have the same rendered form; both are read as tombstones.
 """
 
 import base64
@@ -27,8 +28,8 @@ _PLAIN = rb'[^"\[\]{}]++|%b' % _STRING
 _FLAT = rb"[\[{](?:%b)*+[\]}]" % _PLAIN
 _NESTED = rb"[\[{](?:%b|%b)*+[\]}]" % (_PLAIN, _FLAT)
 _BRACKET = re.compile(rb"(?:%b|%b)*+([\[\]{}])" % (_PLAIN, _NESTED), re.DOTALL)
-"""Up to the next bracket that is not inside a string. Containers at most two deep are skipped as a whole, because each
-search step costs more in Python than the bytes that it covers."""
+"""Matches up to the next bracket that is not inside a string. Containers with at most two levels are skipped as a
+whole, because in Python a search step takes more time than the bytes that it covers."""
 
 _FIRST = len(b'{"messages":')
 
@@ -65,7 +66,7 @@ def records_of(body: bytes) -> Iterator[ParsedRecord]:
     while body[at : at + 1] != b"]":
         head = _HEAD.match(body, at)
         if head is None:
-            raise ValueError(f"no rendered record at byte {at}")
+            raise ValueError(f"there is no rendered record at byte {at}")
         end = _value_end(body, head.end())
         yield _record(head, body[head.end() : end])
         at = end + 1
@@ -90,7 +91,7 @@ def _value_end(body: bytes, at: int) -> int:
     while depth >= 0:
         bracket = _BRACKET.match(body, at)
         if bracket is None:
-            raise ValueError(f"a value that does not end, from byte {at}")
+            raise ValueError(f"the value that includes byte {at} does not end")
         depth += 1 if bracket[1] in b"[{" else -1
         at = bracket.end()
     return at - 1

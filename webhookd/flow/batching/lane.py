@@ -1,9 +1,9 @@
 """A lane: one subscription × one topic-partition; the unit of order, back-pressure and commit.
 
 A lane has at most one delivery in flight, which keeps the order of its records. Its circuit breaker
-(circuit_breaker.py) says whether it reads and dispatches. While the batch at its watermark has failed, or a worker was
-lost while it sent that batch, the lane sends that batch alone: what is counted then belongs to one batch. The metadata
-of its commits (flow/offsets/commit_metadata.py) holds what must outlive the process.
+(circuit_breaker.py) decides whether it reads and dispatches. After the batch at its watermark has failed, or a worker
+was lost while it sent that batch, the lane sends that batch alone. So failures and losses are counted for one batch.
+The metadata of its commits (flow/offsets/commit_metadata.py) holds what must outlive the process.
 """
 
 from collections import deque
@@ -36,7 +36,7 @@ DeliveryT = TypeVar("DeliveryT")
 class RenderedRecord(msgspec.Struct, frozen=True, gc=False):
     """A rendered record that waits for its batch; `read_at` is monotonic seconds.
 
-    The garbage collector does not track it: otherwise each collection would walk over all that wait.
+    The garbage collector does not track it, because each collection would otherwise visit every waiting record.
     """
 
     offset: int
@@ -47,8 +47,8 @@ class RenderedRecord(msgspec.Struct, frozen=True, gc=False):
 class Lane(Generic[DeliveryT]):
     """The state of one lane; owned by the ingest loop, not thread-safe.
 
-    `delivery` is what is in flight. The lane only needs to know whether there is one: its type is a parameter, so that
-    deliveries can refer to lanes without a cycle.
+    `delivery` is the delivery in flight. The lane only needs to know whether there is one. So the type of deliveries is
+    a parameter, and deliveries can refer to lanes without an import cycle.
     """
 
     def __init__(
@@ -112,27 +112,31 @@ class Lane(Generic[DeliveryT]):
 
     @property
     def failing(self) -> bool:
-        """Whether the batch at its watermark has failed or lost a worker: it may hold a thread for a whole deadline."""
+        """Whether the batch at its watermark has failed or has lost a worker, or the circuit is not closed.
+
+        A delivery of such a lane may hold its thread until the request deadline.
+        """
         return self.failures > 0 or self.worker_losses > 0 or self.circuit.state is not CircuitState.CLOSED
 
     @property
     def seek_due(self) -> bool:
-        """Whether its consumer must be moved to where the lane reads on; not while it looks ahead."""
+        """Whether its consumer must seek to the lane's position; False while the lane looks ahead."""
         return self.awaiting_seek and self.undecodable_run.lookahead_offset is None
 
     def recently_succeeded(self, now: float) -> bool:
-        """Whether it is not failing and its endpoint succeeded lately: then it uses the queue for first attempts.
+        """Whether it is not failing and its endpoint succeeded recently: then it uses the queue for first attempts.
 
-        A success of any lane of the subscription counts, since all have one endpoint.
+        A success of any lane of the subscription counts, since all of them have the same endpoint.
         """
         return not self.failing and now - self.endpoint_latency.succeeded_at < RECENT_SUCCESS_S
 
     @property
     def committable(self) -> OffsetAndMetadata | None:
-        """What to commit; None before the first record was read.
+        """What to commit; None while nothing may be committed.
 
-        And None while its position is not known, or the topic is not confirmed to be the one that was read: after a
-        topic was deleted and recreated, a commit would move the position in the new one.
+        That is before the first record was read, while the position is not known, and while it is not confirmed that
+        the topic is the one that was read. If the topic was deleted and recreated, a commit would move the position in
+        the new topic.
         """
         watermark = self.ledger.watermark
         if watermark == UNREAD or not (self.position_known and self.topic_confirmed):
@@ -150,9 +154,9 @@ class Lane(Generic[DeliveryT]):
         return OffsetAndMetadata(watermark, metadata)
 
     def restore(self, metadata: CommitMetadata, now: float) -> None:
-        """Go on where the process before this one was: with its failures counted, and its circuit open if it was.
+        """Continue with the state that the previous process has committed: failures, worker losses and open circuit.
 
-        Failures under another version of the subscription do not count. Worker losses do: they do not depend on it.
+        Failures under another version of the subscription do not count. Worker losses count under any version.
         """
         self.position_known = True
         self.topic_id = metadata.topic_id or self.topic_id
@@ -168,10 +172,10 @@ class Lane(Generic[DeliveryT]):
     def take(self, messages: Iterable[Message], matcher: Matching, now: float) -> tuple[int, list[DeadLetter]]:
         """Decode, match and render the messages that were polled: the hot path.
 
-        Returns how many records the filters dropped, and the new dead letters: a record that is read again while its
-        dead letter is being stored waits for that one. The messages are in offset order; those below the ledger's
-        position (read again after a rewind) are skipped. Stops before an undecodable record where
-        undecodable_records.py says so, and looks ahead from there.
+        Returns how many records the filters dropped, and the new dead letters. A record that is read again while its
+        dead letter is being stored gets no second dead letter. The messages are in offset order; those below the
+        ledger's position (read again after a rewind) are skipped. After too many undecodable records in a row the lane
+        stops before the next one and looks ahead from there (undecodable_records.py).
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
         run = self.undecodable_run
@@ -213,7 +217,7 @@ class Lane(Generic[DeliveryT]):
     def look_ahead(self, messages: Iterable[Message], matcher: Matching) -> bool:
         """Search the messages for a decodable record; returns whether one was found.
 
-        Then the lane goes on from `ledger.position`, once its consumer was moved there.
+        Then the lane continues from `ledger.position`, after its consumer has moved there.
         """
         run = self.undecodable_run
         reached = run.lookahead_offset
@@ -228,7 +232,7 @@ class Lane(Generic[DeliveryT]):
         return False
 
     def fills(self, records: int, size_bytes: int) -> bool:
-        """Whether what waits makes a full batch: in records, or in bytes where records are large."""
+        """Whether the waiting records fill a batch, by their number or by their bytes."""
         return len(self.waiting) >= records or self.buffered_bytes >= size_bytes
 
     def form_batch(self, records: int, size_bytes: int) -> Batch:
@@ -252,42 +256,45 @@ class Lane(Generic[DeliveryT]):
         return taken
 
     def put_back(self, batches: Sequence[Batch]) -> None:
-        """Batches that were not sent are the next to be sent, as they are."""
+        """Return batches that were not sent; they are the next to be sent, unchanged."""
         self.returned.extendleft(reversed(batches))
 
     def settle(self, records: int, size: int) -> None:
-        """The oldest `records` are acknowledged or dead-lettered; `size` bytes are no longer buffered for them."""
+        """Settle the oldest `records`, which are acknowledged or dead-lettered; `size` bytes are no longer buffered."""
         self.ledger.settle(records)
         self.failures = self.worker_losses = 0
         self.buffered_bytes = max(0, self.buffered_bytes - size)
 
     def settle_dead_letter(self, dead_letter: DeadLetter) -> None:
-        """The row of the dead letter is committed; its record settles if it was read again since a rewind."""
+        """Settle the record of a dead letter whose row is committed.
+
+        After a rewind the record settles only if the lane has read it again.
+        """
         size = self._dead_letters.pop(dead_letter.offset, 0)
         if self.ledger.settle_dead_letter(dead_letter.offset):
             self.dead_letter_bytes = max(0, self.dead_letter_bytes - size)
 
     def skip_to(self, offset: int) -> None:
-        """Reading goes on at `offset`: no record before it is waited for, unless it was accepted already."""
+        """Continue to read at `offset`; of the records before it, only those accepted already are still waited for."""
         self.ledger.read(offset - 1)
         self.undecodable_run.lookahead_offset = None
 
     def reach_end(self, offset: int) -> None:
-        """All below `offset` was read, and nothing more can be read for now; offsets without a record are settled."""
+        """Note that all below `offset` was read and no more can be read now; settles offsets without a record."""
         self.end_offset = offset
         if offset > self.ledger.position:
             self.ledger.read(offset - 1)
 
     @property
     def at_end(self) -> bool:
-        """Whether nothing was read since it reached the end of what can be read."""
+        """Whether the lane has read everything that can be read now."""
         return self.end_offset != UNREAD and self.ledger.position == self.end_offset and not self.awaiting_seek
 
     def rewind(self, epoch: str) -> int:
         """Forget what is not settled, under a new epoch; returns the offset to read from (UNREAD: no seek is needed).
 
-        Dead letters go on being stored, but records before them may be read meanwhile. The lane awaits a seek until its
-        consumer is at the offset: messages that arrive before that lie behind a gap and must not be taken.
+        Dead letters are still being stored meanwhile. The lane awaits a seek until its consumer is at the returned
+        offset: messages that arrive before that come after a gap and must not be taken.
         """
         self.epoch = epoch
         self.waiting.clear()
@@ -299,13 +306,13 @@ class Lane(Generic[DeliveryT]):
         return self.ledger.rewind()
 
     def _stop_before(self, offset: int, message: Message, error: Exception) -> None:
-        """Read on without taking anything: what arrives from here on lies behind a gap."""
+        """Begin to look ahead: messages from here on come after a gap, so the lane reads them but takes none."""
         self.ledger.read(offset - 1)
         self.undecodable_run.lookahead_offset, self.awaiting_seek = offset, True
         self.undecodable_run.detail = description(error, message.value())
 
     def _await_dead_letter(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
-        """Keep the record open until its dead letter is stored; returns that, unless it is being stored already."""
+        """Keep the record open until its dead letter is stored; returns the dead letter if it is a new one."""
         self.ledger.add_dead_letter(offset)
         dead_letters = []
         if offset not in self._dead_letters:

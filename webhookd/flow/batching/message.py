@@ -1,4 +1,4 @@
-"""What a lane reads: a Kafka message, what decides whether it is delivered, and its dead letter when it cannot be."""
+"""The interfaces of a Kafka message and of its matcher, and the dead letter of a message that cannot be delivered."""
 
 from typing import Protocol
 
@@ -7,12 +7,12 @@ from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.position import Partition
 
 UNDECODABLE = (UndecodableRecord, SystemError, ValueError)
-"""What reading one record can raise: confluent-kafka raises SystemError for a header name that is not UTF-8. Such a
-record is dead-lettered; any other error is a bug in webhookd and stops the subscription."""
+"""Errors that one record can cause; confluent-kafka raises SystemError for a header name that is not UTF-8. Such a
+record is dead-lettered. Any other error is a bug in webhookd and stops the subscription."""
 
 
 class Message(Protocol):
-    """What the hot path needs of a Kafka message; confluent_kafka.Message and the records of the tests have it."""
+    """The part of a Kafka message that the hot path uses; confluent_kafka.Message implements it."""
 
     def offset(self) -> int | None:
         """The offset in its partition."""
@@ -41,7 +41,7 @@ class Matching(Protocol):
 
 
 def is_decodable(message: Message, matcher: Matching) -> bool:
-    """Whether the record can be decoded; a filter that cannot be evaluated does not count against it."""
+    """Whether the record can be decoded; it can be if only the evaluation of a filter fails."""
     try:
         if matcher.matches(message.value()):
             message.headers()

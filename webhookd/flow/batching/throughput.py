@@ -1,4 +1,4 @@
-"""How many batches a second an endpoint acknowledges, and so how many a delivery holds.
+"""The estimate of how many batches a second an endpoint acknowledges; it decides how many a delivery holds.
 
 Deliveries are sized by time: a fast endpoint gets large ones, a slow one gets single batches. So no delivery holds a
 worker thread for long, and a changed configuration takes effect at once.
@@ -23,7 +23,7 @@ class ThroughputEstimate:
         self._per_s = _FIRST / target_s
 
     def measured(self, batches: int, elapsed_s: float) -> None:
-        """A delivery sent `batches` in `elapsed_s` of sending."""
+        """Add a measurement: the requests for `batches` took `elapsed_s`."""
         if batches <= 0 or elapsed_s <= 0.0:
             return
         now_per_s = batches / elapsed_s

@@ -2,12 +2,12 @@
 
     undecodable in a row           the lane
     up to 50                       makes each a dead letter
-    more                           stops before the next one and looks ahead: it reads on, but keeps no record and makes
-                                   no dead letter
-    a decodable one lies ahead     goes back to where it stopped, makes dead letters of those before it, and goes on
+    more                           stops before the next one and looks ahead: it still reads, but keeps no record and
+                                   makes no dead letter
+    a decodable one is found       goes back to where it stopped, makes dead letters of those before it, and continues
 
-So a topic without a single decodable record costs 50 dead letters a partition, however much is produced to it.
-Undecodable records between decodable ones become dead letters, however many they are.
+So a topic without a single decodable record causes at most 50 dead letters in each partition. Undecodable records
+between decodable ones all become dead letters.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from webhookd.errors import UndecodableRecord
 from webhookd.flow.offsets.ledger import UNREAD
 
 IN_A_ROW = 50
-"""Enough to tell a fault of the topic from a few bad records; few enough for people to look at all of them."""
+"""Enough to distinguish a fault of the topic from a few bad records; few enough for people to read all of them."""
 
 _CONFLUENT_BYTES = 5
 _GLUE_BYTES = 18
@@ -43,21 +43,21 @@ class UndecodableRun:
         return self.count >= IN_A_ROW
 
     def begin(self, decodable: int) -> None:
-        """Messages are about to be read; `decodable` is a count of decodable records that grows with each."""
+        """Begin to read messages; `decodable` is a count that grows with each decodable record."""
         self._decodable = decodable
 
     def count_decodable(self, decodable: int) -> None:
-        """That count is now `decodable`: if it has grown, the run has ended."""
+        """Update the count of `begin`; if it has grown, the run has ended."""
         if decodable != self._decodable:
             self._decodable = decodable
             self.end()
 
     def end(self) -> None:
-        """A record could be decoded."""
+        """End the run: a record could be decoded."""
         self.count, self.detail, self._ended = 0, "", True
 
     def restore(self, count: int) -> None:
-        """Another process counted so many before; ignored if a record could be decoded since."""
+        """Continue the count of another process, unless a record could be decoded since."""
         if not self._ended:
             self.count = max(self.count, count)
 
@@ -66,13 +66,13 @@ class UndecodableRun:
         return self.too_long and offset >= self.decodable_offset
 
     def add(self, error: Exception, value: bytes | None) -> None:
-        """One more undecodable record becomes a dead letter."""
+        """Count one more undecodable record, which becomes a dead letter."""
         self.count += 1
         if self.count == IN_A_ROW:
             self.detail = description(error, value)
 
     def reset(self) -> None:
-        """The lane reads again from its watermark, and counts again what lies there."""
+        """Start again: the lane reads from its watermark and counts again the records after it."""
         self.count, self.lookahead_offset, self.decodable_offset = 0, None, UNREAD
 
 

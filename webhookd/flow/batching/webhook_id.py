@@ -14,7 +14,7 @@ _pack = Struct("<q").pack
 
 
 class WebhookIds:
-    """Ids of batches of one lane; the part of the digest that is the same for all of them is computed once."""
+    """Ids of batches of one lane; it computes only once the part of the digest that all ids have in common."""
 
     __slots__ = ("_digest",)
 
@@ -32,7 +32,7 @@ class WebhookIds:
 def webhook_id_of_mixed(subscription_id: str, parts: Sequence[tuple[str, int, Sequence[int]]]) -> str:
     """The id of a batch with records of several lanes, given in the order of the body.
 
-    For a single lane it equals that of WebhookIds: the same records may form a batch of that lane the next time.
+    For a single lane it equals the id of WebhookIds, because the same records may form a batch of that lane later.
     """
     digest = blake2b(subscription_id.encode() + b"\0", digest_size=_DIGEST_BYTES)
     lanes = [_lane(topic, partition) + array("q", offsets).tobytes() for topic, partition, offsets in parts]

@@ -1,4 +1,4 @@
-"""Whether the whole of webhookd is online, as its operators set it, and what happens when they set it offline.
+"""Whether webhookd as a whole is online, as its operators set it, and what happens when they set it offline.
 
 after    what happens
 0 s      nothing new is dispatched, and no request is begun
@@ -41,4 +41,4 @@ class Administration:
 
 
 ONLINE = Administration()
-"""The state as long as nobody has ever set the switch."""
+"""The state before the switch is set for the first time."""

@@ -7,7 +7,7 @@ from webhookd.flow.control.administration import Availability
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionChanged:
-    """A subscription was changed to this version, or deleted: then the version is one that was never stored."""
+    """A subscription was changed to this version, or deleted; a deletion has a version that was never stored."""
 
     id: str
     version: int
@@ -15,7 +15,7 @@ class SubscriptionChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdministrationChanged:
-    """The offline switch was set. When that was, and what it is now, is read from the database."""
+    """The offline switch was set. The receiver reads from the database when that was, and the current state."""
 
     status: Availability
 

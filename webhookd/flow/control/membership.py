@@ -9,8 +9,8 @@ a process that does not take part                  takes part again
 reaches Kafka                                      after 10 s without a gap
 is one of several, none of which takes part        at once
 
-While no process reaches Kafka, no subscription moves, since no process could do better. Processes that lose Kafka at
-the same moment notice it within a few seconds of each other, which is less than the bound.
+While no process reaches Kafka, no subscription moves, since another process could not read it either. Processes that
+lose Kafka at the same moment notice it within a few seconds of each other, which is less than the bound.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 
 STEADY_S = 5.0
-"""A process takes over subscriptions after it has reached Kafka for so long. A cluster that is up again answers all
-processes within about a second, and each must notice that before another one takes its subscriptions."""
+"""A process takes over subscriptions only after it has reached Kafka for this long. When a cluster is up again, all
+processes reach it within about a second, and each must notice this before another process takes its subscriptions."""
 
 REJOIN_AFTER_S = 10.0
-"""A process must reach Kafka for so long before it takes part again. Moving a subscription costs a rebalance, so an
+"""A process must reach Kafka for this long before it takes part again. Moving a subscription costs a rebalance, so an
 unstable connection must not move any."""
 
 
@@ -39,7 +39,7 @@ class Member:
 def takes_part(kafka: KafkaReachability, others: Sequence[Member], now: float, *, before: bool, lost_s: float) -> bool:
     """Whether a process takes part from now on.
 
-    `before` is the last result, `others` are the other live processes, and `lost_s` is the bound in the table above.
+    `before` is the previous result, `others` are the other live processes, `lost_s` is the bound in the table above.
     """
     if before:
         bound_s = lost_s if kafka.ever_answered else 0.0

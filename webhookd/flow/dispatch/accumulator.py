@@ -1,4 +1,4 @@
-"""The batch accumulator: the lanes of one subscription; decides which deliveries leave now.
+"""The batch accumulator of one subscription: it holds the lanes, and decides which deliveries leave now.
 
 `max_batch_size` and `max_batch_interval_seconds` hold for the subscription, not for each partition. A lane with full
 batches sends them as a delivery of its own. The leftovers of the other lanes leave as one mixed batch, when together
@@ -68,10 +68,10 @@ class BatchAccumulator:
         return lane
 
     def close_lane(self, partition: Partition) -> Lane | None:
-        """The partition was revoked: nothing more is dispatched or committed for it.
+        """Remove the lane of a revoked partition: nothing more is dispatched or committed for it.
 
-        A delivery of this lane alone is forgotten. A mixed one becomes overdue, and the next sweep gives it up, not
-        this call: no polled message may come between the rewind of the other lanes and the seek that belongs to it.
+        A delivery of this lane alone is forgotten. A mixed delivery only becomes overdue here; the next sweep ends it
+        and rewinds its other lanes. No polled message may be taken between the rewind of a lane and its seek.
         """
         lane = self.lanes.pop((partition.topic, partition.number), None)
         if lane is not None and lane.delivery is not None:
@@ -82,7 +82,7 @@ class BatchAccumulator:
         return lane
 
     def threads_in_use(self, now: float) -> ThreadsInUse:
-        """The threads that its deliveries use. Also updates the endpoint's latency by deliveries without progress."""
+        """Return the threads that its deliveries use; deliveries without progress raise the measured latency."""
         in_use = ThreadsInUse()
         for lane in self.lanes.values():
             delivery = lane.delivery
@@ -114,7 +114,7 @@ class BatchAccumulator:
                 yield delivery
 
     def ready(self, now: float, limit: SubscriptionLimit | None = None) -> list[Delivery]:
-        """Every delivery that can leave now within the limit; from here on its lanes have it in flight."""
+        """Form and return every delivery that can leave now within the limit; it is then in flight in its lanes."""
         deliveries = []
         leftovers = []
         for lane in self.lanes.values():
@@ -161,7 +161,7 @@ class BatchAccumulator:
         return delivery
 
     def _move_busy_lanes_last(self) -> None:
-        """Lanes that have a delivery in flight come last the next time, so that the others get a thread."""
+        """Put lanes with a delivery in flight behind the others, which get a thread first the next time."""
         self.lanes = dict(sorted(self.lanes.items(), key=lambda item: item[1].delivery is not None))
 
     def _mixed_deliveries(
@@ -182,7 +182,7 @@ class BatchAccumulator:
             yield _queued(delivery, now, limit)
 
     def _mixed_delivery(self, leftovers: list[Lane]) -> Delivery:
-        """One batch with records of the first of these lanes, as many as it holds."""
+        """Form one batch of the waiting records of these lanes, in their order, until it is full."""
         free, free_bytes = self._size, self._limits.delivery_bytes
         parts: list[tuple[Lane, list[RenderedRecord]]] = []
         for lane in leftovers:
@@ -210,7 +210,7 @@ class BatchAccumulator:
     def _in_flight(
         self, lanes: tuple[Lane, ...], batches: list[Batch], records_per_lane: tuple[int, ...] | None = None
     ) -> Delivery:
-        """A delivery of these batches; the lanes have it in flight from here on."""
+        """Make a delivery of these batches and set it in flight in its lanes."""
         delivery = Delivery(
             id=self._new_token(),
             subscription_id=self.subscription.id,
@@ -228,7 +228,7 @@ class BatchAccumulator:
 
 
 def _queued(delivery: Delivery, now: float, limit: SubscriptionLimit | None) -> Delivery:
-    """The delivery with its queue: that for first attempts if all its lanes succeeded lately, else that for retries."""
+    """Set the queue: that for first attempts if all lanes of the delivery succeeded recently, else that for retries."""
     delivery.queue = FIRST if all(lane.recently_succeeded(now) for lane in delivery.lanes) else RETRY
     if limit is not None and delivery.own_task:
         limit.add(delivery)

@@ -1,4 +1,4 @@
-"""How many worker threads each subscription may use: all of them if it is alone, a fair part if others want some.
+"""How many worker threads each subscription may use: nearly all if no other wants some, otherwise a fair part.
 
 pool      is                               a delivery counts in it when                  spare
 threads   the threads for first attempts,  it goes to the queue for first attempts       0
@@ -22,12 +22,12 @@ two slow ones                           5 and 5
 two slow ones and a fast one            5, 5 and 5
 
 So no subscription waits for the endpoint of another one. A thread of a fast endpoint is free again within 0.75 s. Slow
-endpoints never use the last quarter of the threads. An endpoint that begins to hang counts as slow after 0.5 s, and
-did not have the last of 16 threads by then. Below 16 threads none is reserved.
+endpoints never use the last quarter of the threads. An endpoint that begins to hang counts as slow after 0.5 s; until
+then the reserved thread (one in 16) stays free for others. Below 16 threads none is reserved.
 
 Where workers take from both queues (`both`), deliveries in the queue for retries count in `threads` as well, and
-`retry` is a quarter. Several ingest processes share the threads: each may use its equal part, and what it sees unused
-by the others. A delivery that is refused a thread stays in its lane, or in Kafka, until a thread is free.
+`retry` is a quarter. Several ingest processes share the threads: each may use its equal part, and the threads that the
+others leave unused. While no thread is free for a subscription, its records stay in their lanes, or in Kafka.
 """
 
 from collections import deque
@@ -43,22 +43,26 @@ RETRYING_LIMIT = 10_000
 """Deliveries that wait for their retry. Workers hold them in memory; their ETA limit must lie above this."""
 
 MIN_IN_FLIGHT = 4
-"""So many deliveries may be in flight, however few threads there are."""
+"""The smallest size of a pool: so many deliveries may be in flight even if there are fewer threads."""
 
 RESERVED_ONE_IN = 16
 """One thread in so many is reserved for subscriptions that have none."""
 
 SLOW_PART, FAILING_PART = 0.75, 0.5
 NEWCOMER_SPARE = 0.5
-"""The spare, in fair parts, of a pool whose threads are in use for long."""
+"""The spare, in fair parts, of the pools whose deliveries may hold their threads for long."""
 
 SAMPLES = 8
-"""The mean of our own running deliveries is taken over so many counts: two seconds, the age of worker heartbeats."""
+"""The number of running deliveries is averaged over so many counts: two seconds, which is how old the workers' busy
+counts may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerThreads:
-    """The threads of the live workers by their queues (`both` are in the other two); `ingests` processes share them."""
+    """The threads of the live workers by queue; `both` counts those that `first` and `retry` both contain.
+
+    `ingests` is the number of ingest processes that share them.
+    """
 
     first: int
     retry: int
@@ -76,7 +80,7 @@ class ThreadLoad:
 
 
 def load_of(workers: Iterable[WorkerHeartbeat], ingests: int) -> ThreadLoad:
-    """The threads of these workers by their queues, and how many are busy; `ingests` processes are alive."""
+    """Return the threads of these workers by queue, and how many are busy; `ingests` ingest processes are alive."""
     alive = list(workers)
     first, retry = ([worker for worker in alive if queue in worker.queues] for queue in (FIRST, RETRY))
     both = [worker for worker in first if worker in retry]
@@ -95,8 +99,8 @@ def _threads_of(workers: Iterable[WorkerHeartbeat]) -> int:
 class ThreadsInUse:
     """The threads that the deliveries of one subscription use, or are about to use, by queue.
 
-    Deliveries that share a task share a thread. `retried` are retries that are due: no limit holds them back, and they
-    do not count in `retry`, so that this pool is left to first attempts. `running_…` is what workers have claimed.
+    Deliveries that share a task share a thread. `retried` counts retries that are due: no limit delays them, and they
+    do not count in `retry`, so that this pool stays free for first attempts. `running_…` counts what is claimed.
     """
 
     first: float = 0.0
@@ -123,7 +127,7 @@ class ConcurrencyLimits:
         self.resize(ThreadLoad(threads=threads))
 
     def resize(self, load: ThreadLoad) -> None:
-        """The workers have these threads, and so many of them are busy."""
+        """Set the sizes of the pools from the workers' threads and how many of these are busy."""
         threads = load.threads
         ours_first, ours_retry = self._mean_running()
         first = _usable(threads.first, threads.ingests, load.busy_first - ours_first)
@@ -135,13 +139,13 @@ class ConcurrencyLimits:
         self._failing.size = max(MIN_IN_FLIGHT, FAILING_PART * threads.retry / threads.ingests)
 
     def subscription_limit(self, id_: str, *, slow: bool) -> "SubscriptionLimit":
-        """The limit of one subscription for this dispatch; `set_in_use` must have been called for it before."""
+        """Return the limit of one subscription for this dispatch; call `set_in_use` for the subscription before."""
         for pool in self._pools:
             pool.set_wants_more(id_, more=False)
         return SubscriptionLimit(self, id_, slow=slow)
 
     def set_in_use(self, id_: str, in_use: ThreadsInUse, *, slow: bool) -> None:
-        """The subscription uses these threads from here on."""
+        """Set which threads the subscription uses."""
         self._threads.set_in_use(id_, in_use.first + (in_use.retry + in_use.retried if self._both else 0.0))
         self._slow.set_in_use(id_, in_use.first if slow else 0.0)
         self._retry.set_in_use(id_, in_use.retry)
@@ -152,14 +156,14 @@ class ConcurrencyLimits:
             self._running.pop(id_, None)
 
     def remove(self, id_: str) -> None:
-        """This process does not run the subscription any more."""
+        """Forget a subscription that this process does not run any more."""
         for pool in self._pools:
             pool.set_wants_more(id_, more=False)
             pool.set_in_use(id_, 0.0)
         self._running.pop(id_, None)
 
     def recounted(self, retrying: int) -> None:
-        """`set_in_use` was called for all that use threads; `retrying` deliveries wait for their retry."""
+        """Complete a count, after `set_in_use` for all that use threads; `retrying` deliveries wait for their retry."""
         self._retries_full = retrying >= RETRYING_LIMIT
         for pool in self._pools:
             pool.recount()
@@ -171,7 +175,7 @@ class ConcurrencyLimits:
         return any(pool.wants_more(id_) and pool.allows(id_) for pool in self._pools)
 
     def pools(self, *, succeeded: bool, failing: bool, slow: bool) -> tuple[FairPool, ...]:
-        """The pools that such a delivery counts in; `succeeded`: its endpoint succeeded lately."""
+        """Return the pools that such a delivery counts in; `succeeded` says that its endpoint succeeded recently."""
         if succeeded:
             return (self._threads, self._slow) if slow else (self._threads,)
         retry = (self._threads, self._retry) if self._both else (self._retry,)
@@ -183,20 +187,20 @@ class ConcurrencyLimits:
         return self._retries_full
 
     def _mean_running(self) -> tuple[float, float]:
-        """How many deliveries ran on the threads for first attempts and for retries, on average over the samples."""
+        """Return the mean number of deliveries on the threads for first attempts and on those for retries."""
         count = max(1, len(self._samples))
         first, retry = (sum(sample[at] for sample in self._samples) / count for at in (0, 1))
         return (first + retry, first + retry) if self._both else (first, retry)
 
 
 def _usable(threads: int, ingests: int, others: float) -> float:
-    """How many threads one of several ingest processes may use; `others` use some. A single process may use all."""
+    """Return how many threads one ingest process may use while the other ones use `others` of them."""
     return float(threads) if ingests == 1 else max(threads / ingests, threads - max(0.0, others))
 
 
 @dataclass(slots=True)
 class SubscriptionLimit:
-    """What one subscription may still dispatch; valid for one dispatch."""
+    """Decides what one subscription may still dispatch; valid for one dispatch."""
 
     limits: ConcurrencyLimits
     id: str
@@ -209,9 +213,9 @@ class SubscriptionLimit:
         return bool(self._refused)
 
     def allows(self, lane: Lane, now: float) -> bool:
-        """Whether this lane may dispatch; if not, the subscription wants more than it has."""
+        """Whether this lane may dispatch; if not, it is noted that the subscription wants more threads."""
         succeeded, failing = lane.recently_succeeded(now), lane.failing
-        if (succeeded, failing) in self._refused:  # no thread was given back since
+        if (succeeded, failing) in self._refused:  # within one dispatch no thread becomes free
             return False
         refusing = [
             pool
@@ -226,7 +230,7 @@ class SubscriptionLimit:
         return True
 
     def add(self, delivery: Delivery) -> None:
-        """The delivery is dispatched, and uses its share of a thread."""
+        """Count the share of a thread that a dispatched delivery uses."""
         succeeded = delivery.queue == FIRST
         for pool in self.limits.pools(succeeded=succeeded, failing=delivery.failing, slow=self.slow):
             pool.add(self.id, delivery.thread_share)

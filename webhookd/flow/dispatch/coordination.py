@@ -2,12 +2,12 @@
 
 The store itself is an edge (edges/redis_coordination.py, edges/memory_coordination.py).
 
-For each lane it holds one claim, `{epoch}|{delivery id}|{attempts claimed}`, under the lane's claim key; for each
-delivery attempt it holds the payload. It never has the only copy of a fact: it may lose everything at any moment. Then
-every claim is denied, and ingest makes the deliveries claimable again under a new epoch.
+For each lane it holds one claim, `{epoch}|{delivery id}|{attempts claimed}`, under the lane's claim key. For each
+delivery attempt it holds the payload. It never has the only copy of a fact, so it may lose everything at any moment.
+After that every claim is denied, and ingest makes the deliveries claimable again under a new epoch.
 
     call            claim of the lane                                        payload
-    make_claimable  epoch|id|0, unless it is this id's already               written
+    make_claimable  epoch|id|0, unless it already has this id                written
     claim           epoch|id|n → epoch|id|n+1 for attempt n, else denied     read
     send_reports    -                                                        deleted, or replaced by the retry's
     revoke          deleted                                                  -
@@ -27,10 +27,10 @@ class ClaimDenied(Enum):
     """Why a delivery was not claimed."""
 
     TAKEN = "taken"
-    """Another copy of the task has claimed it: drop this one without a report."""
+    """Another copy of the task has claimed the delivery: drop this copy without a report."""
 
     STALE = "stale"
-    """Its lane has another epoch or none, or it has no payload: do not send it; report it as stale."""
+    """One of its lanes has another epoch or none, or its payload is missing: do not send it; report it as stale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class Publication:
 class ReportFlush:
     """What a worker's report sender writes in one atomic step.
 
-    `reports` are by the `reply_to` of their ingest process. The payloads under the keys `drop` are deleted; those of
-    `keep` are written.
+    `reports` holds the reports by the `reply_to` of their ingest process. The payloads under the keys in
+    `payloads_to_delete` are deleted; those in `payloads_to_store` are written.
     """
 
     reports: Mapping[str, Sequence[Report]]
-    drop: Sequence[str] = ()
-    keep: Mapping[str, bytes] = field(default_factory=dict)
+    payloads_to_delete: Sequence[str] = ()
+    payloads_to_store: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def payload_key(delivery_id: str, attempt: int) -> str:

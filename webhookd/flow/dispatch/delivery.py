@@ -30,7 +30,7 @@ class DeliveryStage(Enum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
-    """The batches stay here until they are acknowledged, so that those that were not sent can go back to their lane.
+    """A delivery with its batches. Those that were not sent go back to their lane when it ends.
 
     All times are monotonic seconds.
 
@@ -38,8 +38,8 @@ class Delivery:
                   `done` counts the batches that are acknowledged, `done_before_attempt` those of earlier attempts
     attempts      `failures` counts attempts of the first batch that failed before this delivery was formed.
                   `early_attempts` counts those that began before their `not_before`
-    publication   `publication_number` is its place among the publications to `queue`. `claimable_at` is when a worker
-                  could first claim this attempt, `due_at` when the delivery is overdue in its stage
+    publication   `publication_number` is its position among the publications to `queue`. `claimable_at` is when a
+                  worker could first claim this attempt, `due_at` when the delivery becomes overdue in its stage
     threads       `shared_task` is the number of the task that it shares, 0 for a task of its own. `thread_share` is its
                   part of the thread that runs the task. `last_progress_at` is when a worker claimed it, or when the
                   endpoint last acknowledged a batch
@@ -81,7 +81,7 @@ class Delivery:
         return any(one.failing for one in self.lanes)
 
     def unclaimed_s(self, now: float) -> float:
-        """For how long no worker has claimed it; negative before a retry is due."""
+        """Return for how long no worker has claimed it; negative before a retry is due, 0 in the other stages."""
         return now - self.claimable_at if self.stage in {DeliveryStage.QUEUED, DeliveryStage.RETRYING} else 0.0
 
     @property
@@ -100,7 +100,7 @@ class Delivery:
         self.due_at = -inf
 
     def ref(self, reply_to: str) -> DeliveryRef:
-        """What its task carries; `reply_to` names the ingest process that gets the reports."""
+        """Return the reference that its task carries; `reply_to` names the ingest process that gets the reports."""
         return DeliveryRef(
             id=self.id,
             subscription=self.subscription_id,

@@ -2,7 +2,7 @@
 
 
 class FairPool:
-    """How many threads of the pool each subscription uses, and which ones want more; not thread-safe.
+    """Counts how many threads of the pool each subscription uses, and which subscriptions want more; not thread-safe.
 
     `spare` threads, counted in fair parts, are kept free for a subscription that has none yet. Without a spare such a
     subscription may exceed `size` by one thread.
@@ -17,7 +17,7 @@ class FairPool:
         self._wanting_in_use = 0.0
 
     def set_in_use(self, id_: str, threads: float) -> None:
-        """The subscription uses so many threads from here on."""
+        """Set how many threads the subscription uses."""
         more = threads - self._in_use.get(id_, 0.0)
         self.total += more
         if id_ in self._wanting:
@@ -28,11 +28,11 @@ class FairPool:
             self._in_use.pop(id_, None)
 
     def add(self, id_: str, threads: float) -> None:
-        """The subscription uses so many threads more."""
+        """Increase the number of threads that the subscription uses."""
         self.set_in_use(id_, self._in_use.get(id_, 0.0) + threads)
 
     def set_wants_more(self, id_: str, *, more: bool) -> None:
-        """Whether the subscription wants more threads than it uses."""
+        """Set whether the subscription wants more threads than it uses."""
         if more and id_ not in self._wanting:
             self._wanting.add(id_)
             self._wanting_in_use += self._in_use.get(id_, 0.0)
@@ -41,11 +41,11 @@ class FairPool:
             self._wanting_in_use -= self._in_use.get(id_, 0.0)
 
     def wants_more(self, id_: str) -> bool:
-        """Whether the subscription wanted more threads at its last check."""
+        """Whether the subscription wants more threads than it uses, as it was set last."""
         return id_ in self._wanting
 
     def allows(self, id_: str) -> bool:
-        """Whether the subscription may use one thread more."""
+        """Whether the subscription may use one more thread."""
         own = self._in_use.get(id_, 0.0)
         if own < 1.0 and not self._spare:
             return True

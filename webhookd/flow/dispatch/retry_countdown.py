@@ -4,10 +4,10 @@ Celery sends the end as a time of day by the publisher's clock, and the consumer
 two differ by ten minutes, the retry runs at once, or ten minutes late. All processes can read the clock of the
 coordination store.
 
-the publisher reads the clock   the consumer reads it   left of the wait
-yes                             yes                     until its end, and not more than its length
-no (Redis is down)              yes or no               all of it
-yes or no                       no                      all of it
+the publisher reads the clock   the consumer reads it   the consumer waits
+yes                             yes                     until the end of the wait, at most its length
+no (Redis is down)              yes or no               the whole length
+yes or no                       no                      the whole length
 """
 
 from collections.abc import Mapping
@@ -17,31 +17,31 @@ import msgspec
 
 
 class RetryCountdown(msgspec.Struct, frozen=True):
-    """How long a task waits, and until when by the store's clock; None if the publisher could not read that."""
+    """How long a task waits, and until when by the store's clock; None if the publisher could not read it."""
 
     wait_s: float
     until: float | None
 
     @classmethod
     def of(cls, wait_s: float, now: float | None) -> Self:
-        """A wait that begins at `now`, by the store's clock."""
+        """Return a wait that begins at `now`, by the store's clock."""
         return cls(wait_s, None if now is None else now + wait_s)
 
     @classmethod
     def from_wire(cls, wire: object) -> Self | None:
-        """The countdown in a task's options; None for what another version of webhookd sent."""
+        """Parse the countdown in a task's options; None if another version of webhookd sent it."""
         try:
             return msgspec.convert(wire, cls)
         except msgspec.ValidationError:
             return None
 
     def to_wire(self) -> Mapping[str, Any]:
-        """In plain JSON types."""
+        """Return the countdown in plain JSON types."""
         wire: Mapping[str, Any] = msgspec.to_builtins(self)
         return wire
 
     def left_s(self, now: float | None) -> float:
-        """The rest of the wait; `now` is by the store's clock, None if that cannot be read."""
+        """Return the rest of the wait; `now` is by the store's clock, None if that cannot be read."""
         if now is None or self.until is None:
             return self.wait_s
         return min(max(0.0, self.until - now), self.wait_s)

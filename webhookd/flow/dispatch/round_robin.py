@@ -1,4 +1,4 @@
-"""The order in which subscriptions dispatch: round robin, those first that were refused a thread before.
+"""The order in which subscriptions dispatch: round robin, beginning with those that were refused a thread before.
 
 flow/dispatch/concurrency_limit.py decides how many threads each may use. The order decides which of two subscriptions
 gets a thread that both may use.
@@ -14,7 +14,7 @@ from webhookd.flow.dispatch.delivery import Delivery
 
 
 class RoundRobin:
-    """Owned by the ingest loop, not thread-safe."""
+    """Dispatches for all subscriptions of this process; owned by the ingest loop, not thread-safe."""
 
     def __init__(self, threads: WorkerThreads) -> None:
         self._limits = ConcurrencyLimits(threads)
@@ -23,11 +23,11 @@ class RoundRobin:
         self._tasks = itertools.count(1)
 
     def resize(self, load: ThreadLoad) -> None:
-        """The threads of the live workers, how many are busy, and how many ingest processes share them."""
+        """Set the threads of the live workers, how many are busy, and how many ingest processes share them."""
         self._limits.resize(load)
 
     def remove(self, id_: str) -> None:
-        """This process does not run the subscription any more."""
+        """Forget a subscription that this process does not run any more."""
         self._refused.pop(id_, None)
         self._in_flight.pop(id_, None)
         self._limits.remove(id_)
@@ -35,13 +35,14 @@ class RoundRobin:
     def ready(
         self, touched: Mapping[str, BatchAccumulator], now: float, failed: Callable[[str, Exception], None]
     ) -> list[Delivery]:
-        """The deliveries that leave now, of the touched subscriptions and of refused ones that may get a thread now.
+        """Return the deliveries that leave now.
 
-        Calls `failed` for a subscription whose accumulator raised.
+        They are of the touched subscriptions, and of those that were refused a thread and may get one now. Calls
+        `failed` for a subscription whose accumulator raised an error.
         """
         found: list[tuple[SubscriptionLimit, list[Delivery]]] = []
         for id_, accumulator in touched.items():
-            self._count_in_use(id_, accumulator, now)  # first: any subscription may use what one has given back
+            self._count_in_use(id_, accumulator, now)  # before any dispatches: it may use threads of any other
             self._in_flight[id_] = accumulator
         for id_, accumulator in self._in_order(touched):
             try:
@@ -52,7 +53,7 @@ class RoundRobin:
         return [delivery for _, deliveries in found for delivery in deliveries]
 
     def recount(self, now: float, retrying: int) -> None:
-        """Count the threads in use again: some deliveries end, or become slow, without a touched subscription.
+        """Count the threads in use again: deliveries of subscriptions that are not touched may end or become slow.
 
         `retrying` deliveries wait for their retry.
         """
@@ -63,15 +64,15 @@ class RoundRobin:
         for id_, accumulator in list(self._in_flight.items()):
             self._count_in_use(id_, accumulator, now)
             if all(lane.delivery is None for lane in accumulator.lanes.values()):
-                del self._in_flight[id_]  # not while a retry waits: it uses a thread as soon as it is due
+                del self._in_flight[id_]  # a retry that waits keeps it here: it uses a thread as soon as it is due
         self._limits.recounted(retrying)
 
     def _count_in_use(self, id_: str, accumulator: BatchAccumulator, now: float) -> None:
-        in_use = accumulator.threads_in_use(now)  # before `slow` is read, which this call may set
+        in_use = accumulator.threads_in_use(now)  # may set `slow`, so it comes first
         self._limits.set_in_use(id_, in_use, slow=accumulator.endpoint_latency.slow)
 
     def _in_order(self, touched: Mapping[str, BatchAccumulator]) -> list[tuple[str, BatchAccumulator]]:
-        """Those that were refused first come first, then the rest."""
+        """Return first the subscriptions that were refused, in the order of their refusals, then the others."""
         refused = [
             (id_, accumulator)
             for id_, accumulator in self._refused.items()
@@ -89,11 +90,11 @@ class RoundRobin:
         if ready:
             self._in_flight[id_] = accumulator
         if limit.refused:
-            self._refused[id_] = accumulator  # last in the order, unless it got nothing: then it keeps its place
+            self._refused[id_] = accumulator  # goes to the end if it got a thread, else keeps its place
         return limit, ready
 
     def _share_tasks(self, found: Sequence[tuple[SubscriptionLimit, Sequence[Delivery]]]) -> None:
-        """Deliveries without a task of their own share one per queue, and use equal parts of its thread."""
+        """Assign deliveries without a task of their own to one task per queue, with equal parts of its thread."""
         together: defaultdict[str, list[tuple[SubscriptionLimit, Delivery]]] = defaultdict(list)
         for limit, deliveries in found:
             for delivery in deliveries:

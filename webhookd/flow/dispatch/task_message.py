@@ -1,6 +1,6 @@
 """What a Celery task carries: references to deliveries. The batches themselves are in the coordination store.
 
-DeliveryRef   one delivery of the task: no body, no header, no secret
+DeliveryRef   one delivery of the task, without bodies, headers or secrets
 payload       the batches of that delivery (flow/batching/batch.py), under a key of the coordination store
 """
 
@@ -49,7 +49,7 @@ _SHOWN = 8
 
 
 def describe(refs: Sequence[DeliveryRef]) -> str:
-    """What Flower and `celery inspect` show of a task: subscriptions, lanes and counts."""
+    """Return the text that Flower and `celery inspect` show for a task: subscriptions, lanes and counts."""
     shown = [f"{ref.subscription} {','.join(ref.lanes)} {ref.records} records" for ref in refs[:_SHOWN]]
     if len(refs) > _SHOWN:
         shown.append(f"and {len(refs) - _SHOWN} more deliveries, {sum(ref.records for ref in refs)} records in all")

@@ -1,22 +1,22 @@
 """What a worker process publishes about itself once a second: which queues it takes from, and how many threads it has.
 
-It goes to the coordination store (edges/redis_coordination.py, edges/memory_coordination.py), which removes it when the
-worker has been silent. If Redis loses it, the next one follows within a second.
+The coordination store holds it (edges/redis_coordination.py, edges/memory_coordination.py), and removes it when the
+worker has sent no other one for WORKER_SILENCE_S. If Redis loses it, the next one follows within a second.
 """
 
 from dataclasses import dataclass
 
 WORKER_SILENCE_S = 10.0
-"""A worker without a heartbeat for so long counts as gone. Heartbeats are sent once a second; a slow Redis may delay
-one by a socket timeout (5 s), which must not make the worker's threads disappear."""
+"""A worker without a heartbeat for this long does not count as live. Heartbeats are sent once a second. A slow Redis
+may delay one by a socket timeout (5 s), after which the worker's threads must still be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHeartbeat:
-    """A worker process, as it was `silent_s` ago.
+    """The state of a worker process `silent_s` ago.
 
     `since_began_s` and `since_ended_s` are the ages of its last task start and end at that moment, None before the
-    first one. Ages are sent instead of times because the clocks of machines differ. `started_at` is the worker's own
+    first one. Ages are sent instead of times because the clocks of machines differ. `started_at` is by the worker's own
     wall clock, for people.
     """
 

@@ -1,6 +1,6 @@
 """Detects that the filters of a subscription fail again and again, from the number of errors in each poll.
 
-There is no work per record, and no state for a topic without errors.
+It does no work per record, and keeps no state for a topic without errors.
 
 state of a topic   when
 failing            20 failed records in a row, in polls without any other record, or more than half of the last 100;
@@ -21,7 +21,7 @@ from webhookd.flow.subscription import Source
 IN_A_ROW = 20
 CLEAN_IN_A_ROW = 50
 WINDOW = 100
-"""The last records are those of the newest polls that together have so many."""
+"""The "last 100 records" are the records of the newest polls that have at least so many together."""
 
 
 class FilterErrorCounts(Protocol):

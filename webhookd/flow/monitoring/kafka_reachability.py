@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 class KafkaReachability:
     """The state after the last probe; times are of the monotonic clock.
 
-    `answered_since` is the first of the uninterrupted answers, `failing_since` the first of the uninterrupted failures;
-    at most one of them is set. `ever_answered` says that Kafka has answered this process at least once, `detail` is
-    the last failure.
+    `answered_since` is when the current series of answers began, `failing_since` when the current series of failures
+    began; at most one of them is set. `ever_answered` is True if Kafka has answered this process at least once.
+    `detail` is the text of the last failure.
     """
 
     answered_since: float | None = None

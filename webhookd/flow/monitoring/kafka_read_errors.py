@@ -33,13 +33,13 @@ from webhookd.flow.offsets.topic_metadata import Topics
 
 PROBLEM_AFTER_S: Final = 30.0
 PROBE_INTERVAL_S: Final = 10.0
-"""How often a partition with an error is fetched anew: librdkafka does not report otherwise that the error is over."""
+"""How often a partition with an error is fetched anew: without that librdkafka does not report the end of the error."""
 
 STARTUP_GRACE_S: Final = 1.5 * PROBLEM_AFTER_S
-"""For so long after the start, problems that were stored before it stay: their errors may be reported again."""
+"""Problems that were stored before the start are kept for this long, because their errors may be reported again."""
 
 TOPICS_REQUEST_S: Final = 5.0
-"""The longest request for the metadata of the topics."""
+"""The timeout of a request for the metadata of the topics."""
 
 ALL_PARTITIONS: Final = -1
 """The partition number that stands for all partitions of a topic."""
@@ -59,17 +59,17 @@ NO_LEADER: Final = "leader_not_available"
 IGNORED_ERRORS: Final = frozenset(
     {"all_brokers_down", "transport", "resolve", "authentication", "ssl", "timed_out", "fatal", "unknown_topic_or_part"}
 )
-"""Connection errors concern the whole process, a topic that does not exist is `topic_missing`, and after a fatal error
-the consumer is replaced."""
+"""Connection errors concern the whole process. A topic that does not exist is the problem `topic_missing`. After a
+fatal error the consumer is replaced."""
 
 PLACES_SHOWN: Final = 5
 
 
 def outage_after_s(check_interval_s: float) -> float:
-    """Return how long the brokers must not have answered for an outage, after which all errors count from the start.
+    """Return for how long the brokers must not have answered for an outage.
 
-    An error from before the outage may end soon after it. The time is longer than the distance of two checks of the
-    topics that are answered, however slowly.
+    After an outage the time of all errors starts again, because an error from before it may end soon. The result is
+    longer than the time between two checks of the topics to which the brokers answer, even if they answer slowly.
     """
     return 3.0 * check_interval_s + TOPICS_REQUEST_S
 
@@ -164,7 +164,7 @@ class KafkaReadErrors:
         )
 
     def startup_is_over(self, now: float) -> bool:
-        """Return whether problems from before the start end now, unless their errors were reported again."""
+        """Return whether problems from before the start now end if their errors were not reported again."""
         return now - self._began_at >= STARTUP_GRACE_S
 
     def is_described(self, topic: str) -> bool:
@@ -197,15 +197,15 @@ def _begin(failures: dict[Partition, KafkaReadError], place: Partition, name: st
     known = failures.get(place)
     if known is None:
         failures[place] = KafkaReadError(name, text, now, now)
-    elif known.name != name:  # another name for the same trouble keeps its start time
+    elif known.name != name:  # the error has changed, the start time stays
         known.name, known.text = name, text
 
 
 def _concerns(place: Partition, failure: KafkaReadError, assigned: Collection[Partition]) -> bool:
     """Return whether an error keeps records from being read.
 
-    A group that has assigned partitions works, whatever error was reported. Only an unauthorised consumer loses its
-    partitions soon.
+    A group that has assigned partitions works, even if an error was reported. The exception is the error that the
+    consumer is not authorised: it loses its partitions soon.
     """
     return place != GROUP or failure.name == GROUP_REFUSAL or not assigned
 

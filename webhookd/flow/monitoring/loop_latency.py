@@ -1,6 +1,6 @@
 """The duration of the ingest loop's iterations, measured by another thread: which are slow, and the longest recent one.
 
-    a tick of the watchdog thread finds                 then
+    a tick of the watchdog's thread finds               then
     the loop waiting for work                           nothing is counted
     another iteration than the tick before              it is counted from this tick on
     the same iteration as the tick before               it is one tick longer
@@ -23,7 +23,7 @@ PERIODS = 60
 
 
 class LoopLatency:
-    """Used by one thread; `longest_iteration_s` may be read from any."""
+    """Counts the ticks of each iteration; used by one thread. Any thread may read `longest_iteration_s`."""
 
     def __init__(self) -> None:
         self._iteration = 0

@@ -2,7 +2,7 @@
 
     queue_stalled   tasks waited at every check for 30 s, and no consumer has started one in that time
 
-Consumers that are merely too slow start a task now and then; the request deadline bounds how long one task takes.
+Consumers that are too slow still start a task from time to time; the request deadline bounds how long one task takes.
 """
 
 from collections.abc import Iterable, Mapping

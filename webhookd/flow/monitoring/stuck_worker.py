@@ -1,13 +1,13 @@
 """Detects a stuck worker: it runs, has free threads, tasks wait in its queue, and it takes none of them.
 
-If Redis restarts while all threads of a worker are busy, Celery may never consume again; nothing else distinguishes
-such a worker from an idle one. Taking a task from the queue counts, not starting it: a stuck worker still starts the
-tasks that it holds until their countdown ends.
+If Redis restarts while all threads of a worker are busy, Celery may never consume again. Such a worker differs from an
+idle one only in that tasks wait in its queue. What counts is that it takes a task from the queue, not that it starts
+one: a stuck worker still starts tasks that it took before, when their countdown ends.
 
     at a check                                              the worker
     the queue is empty                                      is not stuck; the time starts again
     no free thread, or its prefetch is full of countdowns   is not stuck; the time starts again
-    it took a task since the check before                   is not stuck; the time starts again
+    it took a task since the previous check                 is not stuck; the time starts again
     Redis did not answer, or the last check is long ago     is not stuck; the time starts again
     none of these for `after_s`                             is stuck
 """
@@ -36,5 +36,5 @@ class StuckWorkerDetector:
         return now - self._not_stuck_at >= self._after_s
 
     def reset(self) -> None:
-        """Start the time again: Redis did not answer."""
+        """Start the time again, because Redis did not answer."""
         self._not_stuck_at = None

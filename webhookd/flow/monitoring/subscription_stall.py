@@ -25,7 +25,7 @@ TOLERATED_S: Mapping[str, float] = {
     DEAD_LETTERS_WAITING: 60.0,
 }
 RESUMED_PROBLEM_KEPT_S: Mapping[str, float] = {code: 1.5 * normal_s for code, normal_s in TOLERATED_S.items()}
-"""How long after the start a problem from before it is kept: a stall needs its time to be found again."""
+"""How long after the start of the process a problem from before is kept: it takes time to find a stall again."""
 
 SHOWN = 5
 """How many subjects the detail names."""
@@ -41,7 +41,7 @@ class Stall:
 
 
 class StallDetector:
-    """Keeps since when each stall lasts; `check` gets all current stalls each time, in monotonic seconds."""
+    """Keeps since when each stall lasts; each call of `check` gets all current stalls. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._since: dict[tuple[str, str], float] = {}

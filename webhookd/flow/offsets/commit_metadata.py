@@ -1,18 +1,19 @@
 """What a lane must not lose when its process dies; it is stored as the metadata of the committed offset.
 
-So it is as durable as the offset, the next process that reads the partition gets it with the offset, and it disappears
-with the offset when the topic is deleted. Kafka stores up to 4,096 bytes of metadata with an offset; this needs about
-150.
+So it is as durable as the offset. The next process that reads the partition gets it with the offset. Both disappear
+when the topic is deleted. Kafka stores up to 4,096 bytes of metadata with an offset; this needs about 150.
 
     field             what                                                    if it were lost
     topic_id          UUID of the topic that the offset belongs to            the offset would be used in a topic that
                       ("" if not known)                                       was deleted and recreated
     failed_attempts   failed attempts in a row of the batch at the offset     retries would never end
-    worker_losses     workers lost in a row with the batch at the offset      one bad batch would go on killing workers
+    worker_losses     workers lost in a row with the batch at the offset      a batch that crashes workers would be sent
+                                                                              without end
     failed_probes     circuit openings in a row; 0 while it is closed         a dead endpoint would get all retries
     version           version of the subscription (0 if not known); under     the owner's change would not start the
                       another version only worker_losses still counts         retries anew
-    failing_since     when the lane began to fail, seconds since the epoch    nobody would be mailed after five minutes
+    failing_since     when the lane began to fail, seconds since the epoch    the subscription would not be unhealthy
+                                                                              after five minutes
     undecodable       undecodable records in a row; 0 below the bound of      a restart would dead-letter as many again
                       flow/batching/undecodable_records.py
 """
@@ -21,7 +22,7 @@ import msgspec
 
 
 class CommitMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is committed beside the offset of a lane; if neither has changed, nothing needs to be committed."""
+    """What is committed with the offset of a lane; if both are unchanged, nothing needs to be committed."""
 
     topic_id: str = ""
     failed_attempts: int = 0
@@ -39,12 +40,12 @@ _decoder = msgspec.json.Decoder(CommitMetadata)
 
 
 def encode(metadata: CommitMetadata) -> str:
-    """The text that Kafka stores beside the offset."""
+    """Return the text that Kafka stores with the offset."""
     return _encoder.encode(metadata).decode()
 
 
 def decode(metadata: str | None) -> CommitMetadata:
-    """The metadata in that text; NO_METADATA for what another program wrote, such as a tool that reset the group."""
+    """Parse that text; returns NO_METADATA if another program wrote it, such as a tool that has reset the group."""
     try:
         return _decoder.decode(metadata or "{}")
     except (msgspec.DecodeError, UnicodeError):

@@ -38,34 +38,34 @@ class Ledger:
         self._dead_letters: set[int] = set()
 
     def read(self, offset: int) -> None:
-        """Everything up to `offset` was read; what is neither accepted nor a dead letter is settled."""
+        """Note that everything up to `offset` was read; what is neither accepted nor a dead letter is settled."""
         self.position = next_offset(offset)
 
     def accept(self, offset: int) -> None:
-        """The record at `offset` waits for its delivery."""
+        """Add the record at `offset` to those that wait for their delivery."""
         self._open.append(offset)
 
     def add_dead_letter(self, offset: int) -> None:
-        """The record at `offset` waits until its dead letter is stored."""
+        """Add the record at `offset` to those that wait until their dead letter is stored."""
         self._dead_letters.add(offset)
 
     def settle(self, count: int) -> None:
-        """The first `count` accepted records are delivered or dead-lettered. Raises IndexError if there are fewer."""
+        """Settle the first `count` accepted records. Raises IndexError if there are fewer."""
         drop = self._open.popleft
         for _ in range(count):
             drop()
 
     def settle_dead_letter(self, offset: int) -> bool:
-        """The dead letter of `offset` is stored; returns whether the record waited for that.
+        """Settle the record at `offset`, whose dead letter is stored; returns whether the record waited for that.
 
-        It does not if the lane was rewound and has not read the record again since.
+        It did not wait if the lane was rewound and has not read the record again since.
         """
         waited = offset in self._dead_letters
         self._dead_letters.discard(offset)
         return waited
 
     def rewind(self) -> int:
-        """Forget everything above the watermark; returns it, as the offset to read from."""
+        """Forget everything from the watermark on; returns the watermark, which is the offset to read from."""
         self.position = self.watermark
         self._open.clear()
         self._dead_letters.clear()

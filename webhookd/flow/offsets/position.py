@@ -19,7 +19,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class OffsetAndMetadata:
-    """What a lane commits: the offset to read on from, and what must outlive the process."""
+    """What a lane commits: the offset at which to continue, and what must outlive the process."""
 
     offset: int
     metadata: CommitMetadata = NO_METADATA
@@ -42,5 +42,5 @@ class Committed:
 
 
 def next_offset(offset: int) -> int:
-    """The offset to commit once the record at `offset` is settled: the only place with a `+ 1`."""
+    """Return the offset to commit once the record at `offset` is settled. No other code adds 1 to an offset."""
     return offset + 1

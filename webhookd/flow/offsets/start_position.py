@@ -25,7 +25,7 @@ class StartPosition:
 def start_position(
     source: Source, partition: int, committed: int | None, first: int, end: int, topic_id: str = ""
 ) -> StartPosition:
-    """Where to begin in a partition that holds the offsets from `first` up to, not including, `end`.
+    """Return where to begin in a partition that holds the offsets from `first` up to, not including, `end`.
 
     `topic_id` is the UUID of the topic as it is now, "" if the brokers do not return it.
     """

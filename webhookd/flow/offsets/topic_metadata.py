@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topics:
-    """The brokers' metadata of the topics that were asked for.
+    """The brokers' metadata of the requested topics.
 
     `partitions` is 0 for a topic that does not exist. `ids` holds the UUIDs (KIP-516) that the brokers returned: a
     topic that was deleted and recreated has another one. `denied` are the topics that webhookd is not authorised to
-    describe (it does not know then whether they exist), or to use as was asked. `leaderless` holds the partitions
-    without a leader.
+    describe (then it is unknown whether they exist), or to use for the operation in the request. `leaderless` holds the
+    partitions without a leader.
     """
 
     partitions: Mapping[str, int] = field(default_factory=dict)

@@ -30,7 +30,7 @@ FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 60.0
 class DeadLetterCopy:
     """Dead letters of one subscription that are written to a topic together; `since` is a monotonic time.
 
-    `on_first_attempt` is to be called after the first attempt, whatever its result; None once it has been.
+    `on_first_attempt` is to be called after the first attempt with any result; None after it was called.
     """
 
     topic: str
@@ -87,12 +87,12 @@ class DeadLetterCopies:
         return queue is not None and queue.failures > 0
 
     def next(self, now: float) -> DeadLetterCopy | None:
-        """Remove and return the copy to write now, if there is one: for the topic that is due for the longest time."""
+        """Remove and return the copy to write now, if any: one for the topic that has been due for the longest time."""
         due = [queue for queue in self._queues.values() if queue.copies and queue.due_at <= now]
         return min(due, key=lambda queue: queue.due_at).copies.popleft() if due else None
 
     def take_callbacks(self, topic: str) -> list[Callable[[], None]]:
-        """Remove and return `on_first_attempt` of all copies for a topic: a failing topic must block no lane."""
+        """Remove and return `on_first_attempt` of all copies for a failing topic, which must block no lane."""
         callbacks = [copy.on_first_attempt for copy in self._queues[topic].copies if copy.on_first_attempt is not None]
         for copy in self._queues[topic].copies:
             copy.on_first_attempt = None

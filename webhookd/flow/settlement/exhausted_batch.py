@@ -11,10 +11,10 @@ from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.offsets.position import Partition
 
 DETAIL_CHARACTERS = 500
-"""The length of the text kept with each record: of the endpoint's response, or of webhookd's own when there is none."""
+"""The length of the text in each dead letter: of the endpoint's response, or of webhookd's text if there is none."""
 
 WORKER_LOST = "worker_lost"
-"""The cause when the workers that sent the batch were lost: no report came, so there is no response to show."""
+"""The cause if the workers that sent the batch were lost. No report has arrived, so there is no response to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

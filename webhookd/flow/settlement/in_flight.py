@@ -39,13 +39,14 @@ from webhookd.flow.settlement.lane_updates import (
 from webhookd.flow.settlement.queue_progress import QueueProgress
 
 STALE_PAUSE_S = 0.5
-"""The pause of a lane after STALE. Ingest and worker may know different versions while one cannot read the database."""
+"""The pause of a lane after STALE. While one of ingest and worker cannot read the database, they may know different
+versions of the subscription."""
 
 LONGEST_CLAIM_WAIT_S = 300.0
 """An unclaimed delivery is published again at doubling intervals, up to this one."""
 
 MAX_WORKER_LOSSES = 3
-"""After so many lost workers in a row a batch is exhausted. A single worker may be lost for reasons of its own."""
+"""After so many lost workers in a row a batch is exhausted. A single loss need not be caused by the batch."""
 
 EARLY_S = 1.0
 """A retry is too early when it begins before its due time, by more than this and by more than half of its wait. Then a
@@ -66,8 +67,8 @@ class DeliveryTimeouts:
 class ReportEffect:
     """What the ingest loop has to do after a report or a timeout.
 
-    `delivered` counts records. `reread` holds the lanes that were rewound, with the offset to read from. `lanes_freed`:
-    lanes may dispatch again.
+    `delivered` counts records. `reread` holds the lanes that were rewound, with the offset to read from. `lanes_freed`
+    is True if lanes may dispatch again.
     """
 
     delivered: int = 0
@@ -110,11 +111,11 @@ class InFlightDeliveries:
 
     @property
     def oldest_at(self) -> float:
-        """Since when the oldest delivery waits for its final report, countdowns not counted; infinity without any."""
+        """When a worker could first claim the oldest delivery or its retry; infinity without deliveries."""
         return min((delivery.claimable_at for delivery in self._in_flight.values()), default=inf)
 
     def __getitem__(self, delivery_id: str) -> Delivery:
-        """Raises KeyError for a delivery that has ended."""
+        """Return the delivery with this id. Raises KeyError if it has ended."""
         return self._in_flight[delivery_id]
 
     def published(self, delivery: Delivery, now: float) -> None:
@@ -165,7 +166,7 @@ class InFlightDeliveries:
                     lane.dispatch_not_before = max(lane.dispatch_not_before, now + STALE_PAUSE_S)
 
     def overdue(self, now: float) -> tuple[list[Delivery], list[Delivery]]:
-        """The unclaimed deliveries, to be published again, and those whose worker was lost; see `worker_lost`."""
+        """Return the unclaimed deliveries, to be published again, and those whose worker was lost (`worker_lost`)."""
         unclaimed: list[Delivery] = []
         lost: list[Delivery] = []
         for delivery in list(self._in_flight.values()):
@@ -203,12 +204,12 @@ class InFlightDeliveries:
         return effect
 
     def _spread_apart(self, lane: Lane, now: float) -> None:
-        """From the second loss on, dispatch lanes of one task at different times: one of them may be the cause."""
+        """From the second loss on, dispatch the lanes of a task at different times, as one of them may be the cause."""
         if lane.worker_losses > 1:
             lane.dispatch_not_before = now + self._chance() * self._timeouts.lease_s * 2.0**lane.worker_losses
 
     def dead_letters_stored(self, delivery: Delivery) -> ReportEffect:
-        """End a delivery whose failed batch is stored as dead letters: its lanes go on with the next batch."""
+        """End a delivery whose failed batch is stored as dead letters: its lanes continue with the next batch."""
         effect = ReportEffect()
         if self._in_flight.get(delivery.id) is not delivery or not delivery.current:
             return effect
@@ -284,7 +285,7 @@ class InFlightDeliveries:
             self._open_circuit(lane, now + max(wait_s, asked_wait_s), effect)
 
     def _exhausted_too_early(self, delivery: Delivery, report: Report, effect: ReportEffect) -> None:
-        """No attempt is left, but some began too early: repeat as many, the first one at its due time."""
+        """Repeat as many attempts as began too early, the first one at its due time: no other attempt is left."""
         attempts = _attempts(delivery)
         self.rewind(delivery, effect)
         for lane in delivery.lanes:
@@ -306,7 +307,7 @@ class InFlightDeliveries:
 
 
 def _attempts(delivery: Delivery) -> int:
-    """How many attempts the current batch has had, with the one that is reported."""
+    """Return how many attempts the current batch has had, including the one that is reported."""
     return (delivery.failures if not delivery.done else 0) + delivery.attempt + 1
 
 

@@ -45,13 +45,13 @@ def settle(delivery: Delivery, done: int) -> int:
 
 
 def begin_failing(lane: Lane, failure: LoggedExchange | None) -> None:
-    """Note since when the endpoint has failed; without a failure nothing changes."""
+    """Note when the endpoint began to fail; does nothing without a failure."""
     if failure is not None:
         lane.circuit.begin_failing(failure.at)
 
 
 def record_timings(delivery: Delivery, report: Report, now: float) -> None:
-    """Measure latency and throughput, and decide about pauses and tasks of their own for the lanes."""
+    """Measure latency and throughput; decide whether the lanes pause and whether they get tasks of their own."""
     if report.failure is not None and report.failure.error in SLOW_DOWN:
         for lane in delivery.lanes:
             lane.cool_down_s = min(LONGEST_COOLDOWN_S, max(SHORTEST_COOLDOWN_S, 2 * lane.cool_down_s))

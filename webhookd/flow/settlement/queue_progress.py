@@ -2,11 +2,11 @@
 
 A delivery that is still queued must not be published again, since that only lengthens the queue.
 
-of the queue, a worker has claimed                the delivery
-one that was published later                      was overtaken: its task is lost; publish it again
-another one within the claim timeout, but none    is still queued: leave it
+deliveries that were claimed from the queue       the unclaimed delivery
+one that was published later                      its task is lost: it is published again
+another one within the claim timeout, but none    is still queued: it is not published again
   that was published later
-none within the claim timeout                     publish it again, at growing intervals: no worker runs, or Redis has
+none within the claim timeout                     is published again, at growing intervals: no worker runs, or Redis has
                                                   lost its data
 """
 
@@ -45,6 +45,6 @@ class QueueProgress:
         progress.moved_at = now
 
     def still_queued(self, queue: str, position: int, now: float) -> bool:
-        """Whether the delivery at this position is still queued, as far as one can tell."""
+        """Whether the delivery at this position is probably still queued, as the table above says."""
         progress = self._queues[queue]
         return progress.claimed < position and now - progress.moved_at < self._claim_timeout_s

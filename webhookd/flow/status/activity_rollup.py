@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 
 MAX_FAILURE_ROWS = 1000
-"""Rows of failures of one subscription between two flushes. A retry waits seconds: only many lanes reach this."""
+"""The bound on failure rows of one subscription between two flushes. Retries wait for seconds, so only a subscription
+with many lanes reaches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRollup:
-    """`calls` exchanges, of which `exchange` was the last. Not yet masked and parsed: that is not for the hot path."""
+    """`calls` exchanges, of which `exchange` was the last. It is masked and parsed later, outside the hot path."""
 
     exchange: LoggedExchange
     calls: int

@@ -1,15 +1,15 @@
-"""The current state of a subscription's deliveries; the status shows it beside the health.
+"""The current state of a subscription's deliveries; the status shows it in addition to the health.
 
 state          lanes                                                            ends when
 starting       none is assigned yet, or their start positions are not known     Kafka has answered
 idle           nothing waits, nothing is in flight                              a record arrives
 delivering     records wait or are in flight, the last attempts succeeded       all are delivered, or an attempt fails
 failing        the last attempt of a lane failed, a retry follows               it succeeds, or no attempt is left
-circuit_open   no attempt is left: the open circuit is probed now and then      a probe succeeds
+circuit_open   no attempt is left: the endpoint is probed from time to time     a probe succeeds
 stopped        the subscription is inactive, offline or unusable                it is active and online again
 
-If several lanes fail, the one that has failed for longest is shown. `failing` and `circuit_open` tell how many
-attempts of its batch have failed and when the next one is due.
+If several lanes fail, the one that has failed for longest is shown. With `failing` and `circuit_open` the status shows
+how many attempts of its batch have failed and when the next one is due.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import DeliveryStage, Lane
 
 SAME_TIME_TOLERANCE_S = 1.0
-"""Smaller differences between two times of the next attempt are no change: the clocks drift apart a little."""
+"""Smaller differences between two times of the next attempt are not shown: the two clocks drift apart a little."""
 
 
 class DeliveryState(StrEnum):

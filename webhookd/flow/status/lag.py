@@ -7,9 +7,9 @@ paused, its circuit is open, or not readable    the brokers' answer, if it is re
 (kafka_read_errors.py)
 just paused, the brokers have not answered      the end of the last fetch
 
-An end is where a consumer of committed records stops: an open transaction does not count once every record before it is
-read. While a lane is behind, the fetches include the open transaction. The lag of the whole subscription is unknown
-while a lane has no end or no known position, and while the brokers do not answer.
+The end is the offset at which a consumer of committed records stops: an open transaction is not counted when every
+record before it is read. While a lane is behind, the end of its last fetch includes an open transaction. The lag of the
+subscription is unknown while a lane has no end or no known position, and while the brokers do not answer.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -24,7 +24,7 @@ END_VALID_S: Final = 75.0
 """How long an end that the brokers returned is used: several requests in a row may fail."""
 
 NO_ANSWER_S: Final = 30.0
-"""When no broker has answered for so long, the ends of the last fetches are not used."""
+"""When no broker has answered for this long, the ends of the last fetches are not used."""
 
 
 class EndOffsets:

@@ -3,7 +3,7 @@
 kind       causes                                                            ends
 delivery   the endpoint's failure codes, worker_lost, records_lost           with the next successful delivery; after a
                                                                              change of process also when no lane fails
-standing   independent of the endpoint's answers: topic_missing, …           when the check that began it ends it
+standing   not the endpoint: topic_missing, …                                when the check that began it ends it
 
 A subscription is unhealthy while it has a problem. Its reason is the code of the oldest standing problem, or of the
 delivery problem where there is no standing one.

@@ -50,7 +50,7 @@ class SubscriptionStatus:
     lag                      offsets between the watermarks and the ends of the partitions, None while unknown
     problems                 the causes of `health`, first the one that `reason` names
     version                  the subscription's version, 0 when unknown
-    version_delivered   whether something was delivered since the owner last changed the subscription
+    version_delivered        whether something was delivered since the owner last changed the subscription
     """
 
     subscription_id: str

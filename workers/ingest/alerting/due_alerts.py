@@ -67,7 +67,7 @@ def raise_deactivation(session: Session, subscription: Subscription, now: float)
 
 
 def log(raised: Sequence[Alert]) -> None:
-    """Log the alerts: a subscription may have no recipient."""
+    """Log the alerts, including those that no one is mailed about because the subscription has no recipient."""
     for item in raised:
         _log.warning(
             "alert_raised",

@@ -1,8 +1,8 @@
-"""Sends the mails of the outbox over SMTP, and mails that are sent directly because the database is down.
+"""MailSender the mails of the outbox over SMTP, and mails that are sent directly because the database is down.
 
-Each ingest process sends the mails that it claims. A mail server that is down only delays mails: they are tried again
-for three days, then given up. Each recipient has its own result: a retry goes to those that have not got the mail. A
-rejected recipient is logged, shown in the status of the subscription, and does not keep the mail from the others.
+Each ingest process sends the mails that it claims. While the mail server is down, mails are tried again for three days,
+then given up. Each recipient has a result of its own: a retry goes to those that have not received the mail. A rejected
+recipient is logged and shown in the status of the subscription; the other recipients still get the mail.
 """
 
 from collections import deque
@@ -26,22 +26,22 @@ GIVE_UP_S = 3 * 86400.0
 PING_S = 60.0
 """How often the server is checked while there is no mail to send: each check is a login."""
 PING_AGAIN_S = 5.0
-"""How soon a server that did not answer is checked again, so that its fault ends soon after it works."""
+"""How soon a server that did not answer is checked again, so that its fault ends soon after the server works again."""
 PURGE_INTERVAL_S = 600.0
 MAX_DIRECT = 100
-"""Direct alerts kept until the database is back; they are about few faults, each at growing intervals."""
+"""Direct alerts that are kept until the database is up again. There are few faults, and few mails about each."""
 
 _log = logs.get(__name__)
 
 
-class Sends(Protocol):
+class MailSender(Protocol):
     """A mail server; edges/mailer.py implements it."""
 
     def send(self, mail: Mail) -> Sequence[RecipientResult]:
         """Send the mail; return the result for each recipient. Raises MailUnavailable. Blocks."""
 
     def ping(self) -> None:
-        """Raises MailUnavailable. Blocks."""
+        """Check that the server answers. Raises MailUnavailable. Blocks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +54,12 @@ class _Direct:
 
 
 class OutboxRelay:
-    """One thread that sends over `mailer`."""
+    """One thread, which sends mails with `mailer`."""
 
     def __init__(
         self,
         database: Database,
-        mailer: Sends,
+        mailer: MailSender,
         *,
         operators: Sequence[str] = (),
         retention_s: float,
@@ -94,17 +94,17 @@ class OutboxRelay:
         self._thread.join(budget_s)
 
     def check(self) -> None:
-        """Raises MailUnavailable when the mail server did not answer the last time; does not connect."""
+        """Raises MailUnavailable if the mail server did not answer the last request; sends no request itself."""
         if self._unavailable is not None:
             raise MailUnavailable(str(self._unavailable))
 
     def check_operators(self) -> None:
-        """Raises MailUndeliverable when, as last read from the database, mails do not reach an operator."""
+        """Raises MailUndeliverable if mails do not reach an operator; the database was read before."""
         if self._operators_missed:
             raise MailUndeliverable(f"{self._operators_missed} of the addresses in WEBHOOKD_OPERATOR_EMAILS")
 
     def send_directly(self, alert: Alert) -> None:
-        """Send without the database, which is down, and store the alert there when it is back; returns at once."""
+        """Send the alert while the database is down, and store it there when the database is up; returns at once."""
         with self._lock:
             self._direct.append(_Direct(alert, due=self._clocks.monotonic()))
         self._wake.set()
@@ -182,7 +182,7 @@ class OutboxRelay:
             self._send(claimed)
 
     def _send(self, claimed: ClaimedMail) -> None:
-        """Send a claimed mail. Raises MailUnavailable once its next try is stored: other mails would fail too."""
+        """Send a claimed mail. Raises MailUnavailable after its next attempt is stored: other mails would fail too."""
         try:
             results = self._send_to_server(claimed.mail)
         except MailUnavailable as error:
@@ -239,7 +239,7 @@ class OutboxRelay:
                 _log.error("recipient_refused", code=MailRefused.code, mail=mail.token, detail=item.detail)
 
     def _reachable(self) -> bool:
-        """Return whether the mail server answers; it is checked only now and then. Raises MailUnavailable."""
+        """Return whether the mail server answers; check it only when a check is due. Raises MailUnavailable."""
         if self._clocks.monotonic() < self._ping_at:
             return self._unavailable is None
         try:

@@ -1,4 +1,4 @@
-"""What a Kafka consumer reports besides records: partition ends and errors. Computes the lag from them."""
+"""Handles what a Kafka consumer reports in addition to records: partition ends and errors. Computes the lag."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -22,7 +22,7 @@ _log = logs.get(__name__)
 
 
 class Owner(Protocol):
-    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
+    """The part of SubscriptionConsumer that this module uses; every method is for the ingest loop's thread."""
 
     health: SubscriptionHealth
     accumulator: BatchAccumulator
@@ -35,7 +35,7 @@ class Owner(Protocol):
         """The open lane of a partition."""
 
     def seek(self, targets: Sequence[LaneOffset]) -> None:
-        """Read these lanes on from these offsets."""
+        """Seek to these offsets, at which the lanes continue."""
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
         """Begin a problem, or give it another detail."""
@@ -45,10 +45,10 @@ class Owner(Protocol):
 
 
 class ConsumerEvents:
-    """Owned by the ingest loop's thread.
+    """The errors and partition ends of one subscription; owned by the ingest loop's thread.
 
-    Kafka's callbacks come while messages are fetched, so before those messages are processed. Hence an end that was
-    reached waits for `apply_ends`, and messages that were fetched together with an error do not end it.
+    Kafka calls back while messages are fetched, before those messages are processed. So an end that was reached waits
+    for `apply_ends`, and messages that were fetched together with an error do not end the error.
     """
 
     def __init__(self, owner: Owner, services: Services, subscription_id: str) -> None:
@@ -63,12 +63,12 @@ class ConsumerEvents:
         self._reported: dict[str, str] = {}
 
     def end_reached(self, partition: Partition, offset: int) -> None:
-        """The consumer has read to the end of a partition; `apply_ends` tells its lane."""
+        """Note that the consumer has read to the end of a partition; `apply_ends` passes it on to the lane."""
         self._reached[partition] = offset
         self._errors.read_succeeded(partition)
 
     def apply_ends(self) -> None:
-        """All fetched messages are processed: tell the lanes which ends were reached."""
+        """Pass the ends that were reached on to the lanes; call it when all fetched messages are processed."""
         for partition, offset in self._reached.items():
             lane = self._owner.lane(partition)
             if lane is not None and not lane.awaiting_seek:
@@ -77,7 +77,7 @@ class ConsumerEvents:
         self._just_failed.clear()
 
     def records_read(self, partition: Partition) -> None:
-        """Messages of the partition were processed: its error is over, unless it came with these messages."""
+        """Messages of the partition were processed: end its error, unless it was reported with these messages."""
         if partition not in self._just_failed:
             self._errors.read_succeeded(partition)
 
@@ -90,17 +90,17 @@ class ConsumerEvents:
         self._errors.partitions_assigned()
 
     def kafka_error(self, place: Partition, name: str, text: str) -> None:
-        """Kafka reported an error about a partition, a topic or the group."""
+        """Note and log an error that Kafka has reported about a partition, a topic or the group."""
         self._errors.error_reported(place, name, text, self._services.monotonic())
         self._just_failed.add(place)
         _log.warning("kafka_error", subscription=self._subscription_id, code=name, place=str(place), detail=text)
 
     def committed(self, partitions: Sequence[Partition]) -> None:
-        """A commit succeeded."""
+        """A commit succeeded: end the errors of the group and of these commits."""
         self._errors.commit_succeeded(partitions)
 
     def commit_failed(self, partitions: Iterable[Partition], name: str, text: str) -> None:
-        """A commit failed; partitions whose lane is closed are ignored."""
+        """Note that a commit failed; partitions whose lane is closed are ignored."""
         ours = [partition for partition in partitions if self._owner.lane(partition) is not None]
         self._errors.commit_failed(ours, name, text, self._services.monotonic())
 

@@ -1,4 +1,4 @@
-"""Makes the consumer of a subscription from its configuration and the process' settings."""
+"""Makes the consumer of a subscription from its configuration and the settings of the process."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ _log = logs.get(__name__)
 
 
 class ConsumerFactory:
-    """`group_protocol` is what the consumers it makes from here on join their groups with."""
+    """Makes consumers; `group_protocol` is the protocol with which new ones join their groups."""
 
     def __init__(self, settings: Settings, new_token: Callable[[], str]) -> None:
         self._settings = settings
@@ -31,7 +31,7 @@ class ConsumerFactory:
     def open(
         self, subscription: Subscription, previous: SubscriptionStatus | None, services: Services
     ) -> SubscriptionConsumer:
-        """A consumer that has begun to join its group; its health goes on from `previous`.
+        """Make a consumer, which begins to join its group; its health continues from the status `previous`.
 
         Raises UnusableSubscription when the filters, the URL or the headers cannot be used.
         """
@@ -56,14 +56,14 @@ class ConsumerFactory:
         )
 
     def fall_back(self) -> None:
-        """Use the classic group protocol from here on, if the setting is `auto`: brokers before 4.0 know no other."""
+        """Use the classic group protocol for new consumers if the setting is `auto`: brokers before 4.0 need it."""
         if self._settings.kafka_group_protocol == "auto" and self.group_protocol != "classic":
             self.group_protocol = "classic"
             _log.warning("group_protocol_fell_back", group_protocol=self.group_protocol)
 
 
 def _matchers(subscription: Subscription) -> dict[str, Matcher]:
-    """The filters of each topic; raises UnusableSubscription for what cannot be used, the destination included."""
+    """Return the filters of each topic. Raises UnusableSubscription if they or the destination cannot be used."""
     drops = subscription.filtering.on_filter_error is OnFilterError.DROP
     try:
         matchers = {source.topic: Matcher(source.jmes_filters, drops_errors=drops) for source in subscription.sources}

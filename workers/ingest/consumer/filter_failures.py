@@ -12,7 +12,7 @@ FILTER_FAILING = "filter_failing"
 
 
 class Owner(Protocol):
-    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
+    """The part of SubscriptionConsumer that this module uses; every method is for the ingest loop's thread."""
 
     subscription: Subscription
     health: SubscriptionHealth
@@ -25,7 +25,7 @@ class Owner(Protocol):
 
 
 class FilterFailures:
-    """Owned by the ingest loop's thread; goes on with the problem that the status had before.
+    """Owned by the ingest loop's thread; continues the problem that the status had before.
 
     `error_counts` are the filter errors so far, by topic.
     """
@@ -36,7 +36,7 @@ class FilterFailures:
         self._detector = FilterFailureDetector(error_counts, owner.subscription.sources, known)
 
     def add_records(self, topic: str, records: int) -> None:
-        """So many records of the topic were processed."""
+        """Note how many records of a topic were processed; begin or end the problem."""
         detail = self._detector.add_poll(topic, records)
         if detail:
             self._owner.begin_problem(FILTER_FAILING, detail, standing=True)

@@ -1,7 +1,7 @@
-"""Takes fetched messages into the lanes of a subscription: decode, match and batch, for a short time in each iteration.
+"""Takes fetched messages into the lanes of a subscription: decodes, matches and renders them for a short time.
 
-Filters may be slow, and other subscriptions share the loop's thread. So messages are processed in slices, and what is
-not processed within BUDGET_S waits for the next poll.
+Filters may be slow, and other subscriptions share the loop's thread. So messages are processed in slices, and messages
+that are not processed within BUDGET_S wait for the next poll.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,11 +26,11 @@ BUDGET_S = 0.02
 
 FIRST_SLICE_SIZE = 32
 LARGEST_SLICE_SIZE = 2048
-"""Records that are processed between two readings of the clock; doubles while they are quick."""
+"""Records that are processed between two readings of the clock; the number doubles while a slice takes little time."""
 
 
 class Owner(Protocol):
-    """What it uses of its SubscriptionConsumer."""
+    """The part of SubscriptionConsumer that this module uses."""
 
     accumulator: BatchAccumulator
     counters: Counters
@@ -38,13 +38,13 @@ class Owner(Protocol):
     undeliverable: UndeliverableRecords
 
     def seek(self, targets: Sequence[LaneOffset]) -> None:
-        """Read these lanes on from these offsets."""
+        """Seek to these offsets, at which the lanes continue."""
 
 
 class MessageProcessor:
-    """Owned by the ingest loop's thread. `waiting` are fetched messages that are not processed yet.
+    """Owned by the ingest loop's thread. `waiting` has the fetched messages that are not processed yet.
 
-    `matchers` are the filters of each topic of the subscription.
+    `matchers` has the filters of each topic of the subscription.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class MessageProcessor:
         return record_s
 
     def discard(self, partitions: Collection[Partition]) -> None:
-        """Drop the waiting messages of these partitions: their lanes read on from elsewhere, or are closed."""
+        """Drop the waiting messages of these partitions: their lanes continue at other offsets, or are closed."""
         if self.waiting:
             places = {(partition.topic, partition.number) for partition in partitions}
             self.waiting = [m for m in self.waiting if (m.topic(), m.partition()) not in places]

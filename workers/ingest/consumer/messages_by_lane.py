@@ -1,4 +1,4 @@
-"""Messages as a consumer returns them, by the lane they are for."""
+"""Groups the messages that a consumer has returned by their lane."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ Place = tuple[str | None, int | None]
 
 
 def by_lane(messages: Sequence[Message], *, one_topic: bool) -> Iterable[tuple[Place, list[Message]]]:
-    """The messages of each lane in their order; with one topic, as most have, it need not be asked of each."""
+    """Return the messages of each lane in their order; with `one_topic` the topic is read from the first one only."""
     by_number: defaultdict[int | None, list[Message]] = defaultdict(list)
     by_place: defaultdict[Place, list[Message]] = defaultdict(list)
     if one_topic:

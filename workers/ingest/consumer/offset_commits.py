@@ -19,18 +19,18 @@ _log = logs.get(__name__)
 
 
 class Owner(Protocol):
-    """What it uses of its SubscriptionConsumer."""
+    """The part of SubscriptionConsumer that this module uses."""
 
     accumulator: BatchAccumulator
     broken: bool
 
     @property
     def kafka_consumer(self) -> KafkaConsumer:
-        """Where the commits go."""
+        """The Kafka consumer, which commits."""
 
 
 class OffsetCommits:
-    """Owned by the ingest loop's thread."""
+    """Commits the lanes of one subscription; owned by the ingest loop's thread."""
 
     def __init__(self, owner: Owner, events: ConsumerEvents, subscription_id: str) -> None:
         self._owner = owner
@@ -38,7 +38,7 @@ class OffsetCommits:
         self._subscription_id = subscription_id
 
     def take_moved(self) -> dict[Partition, OffsetAndMetadata]:
-        """What has to be committed since the last call; it counts as committed from here on."""
+        """Return what has changed since the last call and must be committed; it then counts as committed."""
         moved = {}
         for lane in self._owner.accumulator.lanes.values():
             committable = lane.committable
@@ -47,7 +47,7 @@ class OffsetCommits:
         return moved
 
     def commit(self) -> None:
-        """Ask Kafka to commit what has moved; returns at once. A commit that fails is part of the next one again."""
+        """Ask Kafka to commit what has changed; returns at once. If it fails, the next commit includes it again."""
         moved = self.take_moved()
         if not moved or self._owner.broken:
             return
@@ -58,7 +58,7 @@ class OffsetCommits:
             self.failed(list(moved), "commit_failed", str(error))
 
     def failed(self, partitions: Sequence[Partition], name: str, text: str) -> None:
-        """A commit failed: the next one repeats it, once the topic is confirmed to be still the same."""
+        """Note that a commit failed: the next one repeats it, after the topic is confirmed to be still the same."""
         self._events.commit_failed(partitions, name, text)
         for partition in partitions:
             lane = self._owner.accumulator.lanes.get((partition.topic, partition.number))
@@ -68,6 +68,6 @@ class OffsetCommits:
 
 
 def latest(lanes: Iterable[Lane]) -> dict[Partition, OffsetAndMetadata]:
-    """What these lanes have to commit, whether it was committed before or not."""
+    """Return what these lanes can commit, even if it was committed before."""
     commits = {lane.partition: lane.committable for lane in lanes}
     return {partition: commit for partition, commit in commits.items() if commit is not None}

@@ -23,7 +23,7 @@ class LookupNeed(IntEnum):
     COMMITTED = 1
     """The committed offset and metadata; the offset range too if nothing usable was committed."""
     START_OFFSET = 2
-    """All of it, since the Kafka consumer has no valid position: the lane needs an offset to start from."""
+    """Commit, topic id and offset range. The Kafka consumer has no valid position: the lane needs a start offset."""
     TOPIC_ID = 3
     """The topic id and the offset range: the topic may have been deleted and recreated."""
 

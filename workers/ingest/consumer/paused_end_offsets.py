@@ -7,23 +7,23 @@ from webhookd.flow.offsets.position import Partition
 from workers.ingest.ports import Offsets
 
 REFRESH_S = 5.0
-"""The lag of a paused lane is at most so old. Each refresh is one request to each broker."""
+"""The time between two requests, and so about the age of a paused lane's lag. Each one is a request to each broker."""
 
 TIMEOUT_S = 3.0
 
 
 class RunningSubscription(Protocol):
-    """What it uses of a SubscriptionConsumer."""
+    """The part of SubscriptionConsumer that this module uses."""
 
     def unfetched_partitions(self) -> Collection[Partition]:
         """The partitions that are not fetched now, so that no fetch returns their end offsets."""
 
     def update_end_offsets(self, ends: Mapping[Partition, int]) -> None:
-        """The end offsets of partitions, those of other subscriptions among them."""
+        """Store the end offsets of partitions; partitions of other subscriptions are among them."""
 
 
 class PausedEndOffsets:
-    """Owned by the ingest loop's thread; `call` runs an action there, `in_background` on a thread that may block."""
+    """Owned by the ingest loop's thread; `call` runs an action on it, `in_background` on a thread that may block."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class PausedEndOffsets:
         self._request_pending = False
 
     def refresh(self, now: float) -> None:
-        """Ask, if REFRESH_S have passed and no request is pending."""
+        """Ask for the offsets if REFRESH_S have passed and no request is pending; returns at once."""
         if self._request_pending or now - self._requested_at < REFRESH_S:
             return
         partitions = {

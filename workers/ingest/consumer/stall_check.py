@@ -1,7 +1,7 @@
-"""Checks one subscription once a second: what its deliveries are doing, and which of its work makes no progress.
+"""Checks one subscription once a second: the state of its deliveries, and stalls.
 
-A stall (flow/monitoring/subscription_stall.py) that lasts becomes a problem of the subscription, which ends when the
-stall is not found any more. Stalls that only callbacks can find (dead letters, stale deliveries) are kept in between.
+A stall (flow/monitoring/subscription_stall.py) that lasts becomes a problem of the subscription. The problem ends when
+the stall is not found any more. Between two checks, callbacks note dead letters that wait and stale deliveries.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -28,14 +28,14 @@ DEAD_LETTERS_FULL = "dead_letters_full"
 """No more dead letters of the subscription are stored until some are deleted."""
 
 READING_RECOVERED_S = 60.0
-"""Reading counts as recovered when every lane has known its position for so long."""
+"""Reading counts as recovered when the positions of all lanes have been known for this long."""
 
 UNCLAIMED_S = 10.0
-"""Deliveries that are claimed sooner, as nearly all are, are not reported to the detector."""
+"""Deliveries that are claimed within this time, as nearly all are, are not passed to the detector."""
 
 
 class Owner(Protocol):
-    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
+    """The part of SubscriptionConsumer that this module uses; every method is for the ingest loop's thread."""
 
     health: SubscriptionHealth
     status_changed: bool
@@ -51,7 +51,7 @@ class Owner(Protocol):
 
 
 class StallCheck:
-    """Owned by the ingest loop's thread."""
+    """The check of one subscription; owned by the ingest loop's thread."""
 
     def __init__(self, owner: Owner, services: Services, *, max_retries: int) -> None:
         self._owner = owner
@@ -68,12 +68,12 @@ class StallCheck:
         self._has_been_readable = False
 
     def delivery_ended(self, kind: ReportKind) -> None:
-        """A worker reported how a delivery ended, or its progress."""
+        """Note a report about a delivery; reports of progress are ignored."""
         if kind not in {ReportKind.STARTED, ReportKind.PROGRESS}:
             self._last_was_stale = kind is ReportKind.STALE
 
     def positions_looked_up(self, partitions: Collection[Partition], error: str = "") -> None:
-        """Kafka was asked for these positions; `error` is why it did not answer, empty when it did."""
+        """Note the result of a lookup of these positions; `error` is empty if Kafka answered."""
         for partition in partitions:
             if error:
                 self._unknown_positions[partition] = error
@@ -81,7 +81,7 @@ class StallCheck:
                 self._unknown_positions.pop(partition, None)
 
     def track_dead_letters(self, subject: str, stored: Callable[[], None]) -> Callable[[], None]:
-        """Dead letters of `subject` are being stored; returns what has to be called in place of `stored`."""
+        """Note that dead letters of `subject` are being stored; returns the callback to use in place of `stored`."""
         number = next(self._order)
         self._dead_letters[number] = subject
 
@@ -106,7 +106,7 @@ class StallCheck:
         self._check_reading(lanes, now)
 
     def _may_end(self, code: str, now: float) -> bool:
-        """A problem that this process has not found itself is kept until its cause would have been found again."""
+        """Whether a problem may end; one from before the start is kept until its cause would have been found again."""
         return code in self._begun or now - self._began_at >= RESUMED_PROBLEM_KEPT_S[code]
 
     def _check_reading(self, lanes: Collection[Lane], now: float) -> None:
@@ -131,7 +131,7 @@ class StallCheck:
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
         if self._last_was_stale:
             yield Stall(DELIVERIES_STALE, "")
-        if DEAD_LETTERS_FULL not in self._owner.health.problems:  # that problem is the reason why they wait
+        if DEAD_LETTERS_FULL not in self._owner.health.problems:  # otherwise they wait for free rows
             for number, subject in self._dead_letters.items():
                 yield Stall(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")
 

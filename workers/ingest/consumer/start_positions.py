@@ -8,11 +8,11 @@
                                 offset
     its topic has another id    the same                            another lane replaces it, from the first offset
 
-One lookup covers all lanes that need one. Partitions that Kafka does not answer for, because their leader is down, are
-looked up again apart from the others, so that they do not delay them.
+One lookup covers all lanes that need one. If Kafka does not answer for some partitions, because their leader is down,
+they are looked up again in a lookup of their own, so that they do not delay the others.
 
-A lane commits only while the last topic metadata had the topic id under which it reads. The metadata is fetched right
-before commits, so there is little time in which a commit could reach a topic that has replaced the old one.
+A lane commits only while the latest topic metadata has the topic id under which the lane reads. The metadata is fetched
+right before commits, so there is little time in which a commit could reach a recreated topic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +32,10 @@ from workers.ingest.consumer.stall_check import StallCheck
 from workers.ingest.ports import Services
 
 FIRST_TIMEOUT_S = 1.0
-"""A leader that does not answer delays the lanes of the other leaders for so long."""
+"""The first lookup waits this long. A leader that does not answer delays the lanes of the other leaders by as much."""
 
 RETRY_TIMEOUT_S = 5.0
-"""For partitions that were not answered for within FIRST_TIMEOUT_S."""
+"""The timeout for partitions that Kafka did not answer for within FIRST_TIMEOUT_S."""
 
 RETRY_S = 1.0
 
@@ -46,34 +46,34 @@ _log = logs.get(__name__)
 
 
 class Owner(Protocol):
-    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
+    """The part of SubscriptionConsumer that this module uses; every method is for the ingest loop's thread."""
 
     @property
     def closed(self) -> bool:
-        """Whether its group is being left: nothing is looked up any more."""
+        """Whether the consumer is leaving its group: nothing is looked up any more."""
 
     @property
     def stall_check(self) -> StallCheck:
-        """Is told which positions could not be looked up."""
+        """The check that gets the results of lookups."""
 
     def lane(self, partition: Partition) -> Lane | None:
         """The open lane of a partition."""
 
     def open_lane(self, partition: Partition) -> Lane:
-        """A new lane in place of the one that was open."""
+        """Open a new lane in place of the one that was open."""
 
     def seek(self, targets: Sequence[LaneOffset]) -> None:
-        """Read these lanes on from these offsets."""
+        """Seek to these offsets, at which the lanes continue."""
 
     def request_dispatch(self) -> None:
-        """There may be something to dispatch now."""
+        """Request a dispatch: there may be something to publish."""
 
     def report_lost(self, lost: LostRange) -> None:
-        """Kafka no longer holds these offsets, which were not read."""
+        """Report offsets that were not read and that Kafka no longer holds."""
 
 
 class StartPositions:
-    """Owned by the ingest loop's thread. Lookups run in the background, and their results come back as calls."""
+    """Owned by the ingest loop's thread. Lookups run in the background and pass their results to the loop as calls."""
 
     def __init__(self, owner: Owner, sources: Mapping[str, Source], services: Services, subscription_id: str) -> None:
         self._owner = owner
@@ -87,7 +87,7 @@ class StartPositions:
     def assigned(self, partitions: Sequence[Partition]) -> None:
         """Open lanes for partitions that were just assigned.
 
-        They read at once, and dispatch once the commit metadata is restored.
+        The lanes read at once. They may dispatch after the commit metadata is restored.
         """
         for partition in partitions:
             self._owner.open_lane(partition).position_known = False
@@ -114,12 +114,12 @@ class StartPositions:
     def _need(self, partition: Partition, need: LookupNeed) -> None:
         pending = self._pending.get(partition)
         if pending is not None and pending.need >= need and pending.lane is self._owner.lane(partition):
-            return  # a lookup that runs returns it
+            return  # the running lookup covers it
         self._needs[partition] = max(need, self._needs.get(partition, need))
         self._schedule_lookup()
 
     def _schedule_lookup(self) -> None:
-        """Start a lookup in the next call, so that it covers all lanes that need one by then; one at a time."""
+        """Schedule a lookup as a call, so that it covers all lanes that need one by then; only one runs at a time."""
         if not self._lookup_running:
             self._lookup_running = True
             self._services.call(self._look_up_needs)
@@ -219,11 +219,11 @@ class StartPositions:
         return lane.position_known
 
     def _new_position(self, request: LookupRequest, found: LookupResult, bounds: OffsetRange) -> LaneOffset | None:
-        """Where the lane, or another one in its place, has to read on; None when it stays where it is."""
+        """Return where the lane, or the one that replaces it, continues; None when its position stays."""
         lane = request.lane
         if request.need is LookupNeed.TOPIC_ID:
             return self._replace_if_recreated(lane, found, bounds)
-        if lane.ledger.position not in {UNREAD, request.position}:  # it has read on since the request
+        if lane.ledger.position not in {UNREAD, request.position}:  # the lane has read more since the request
             return lane, lane.ledger.position
         if not same_topic(lane.topic_id, found.topic_id):
             return self._replace_if_recreated(lane, found, bounds)
@@ -243,12 +243,12 @@ class StartPositions:
             another = self._replace_lane(lane.partition, found.topic_id)
             another.skip_to(bounds.first)
             return another, bounds.first
-        if not lane.position_known:  # the brokers differ still: the next topic metadata confirms the lane, or does not
+        if not lane.position_known:  # brokers may return different ids for a while: the next metadata decides
             lane.position_known, lane.topic_confirmed = True, False
         return None
 
     def _replace_lane(self, partition: Partition, topic_id: str) -> Lane:
-        """A new lane for the topic with this id; it takes no message before the seek is done."""
+        """Open a new lane for the topic with this id; it takes no message before the seek is done."""
         lane = self._owner.open_lane(partition)
         lane.topic_id = topic_id
         lane.awaiting_seek = True
@@ -268,7 +268,7 @@ class StartPositions:
 
 
 def _wanted_offset(lane: Lane, committed: OffsetAndMetadata | None, topic_id: str) -> int | None:
-    """Where the lane should read on: at its position, or at the committed offset if that is of the same topic."""
+    """Return where the lane should continue: its position, or the committed offset if that is of the same topic."""
     if lane.ledger.position != UNREAD:
         return lane.ledger.position
     if committed is None or not same_topic(committed.metadata.topic_id, topic_id):

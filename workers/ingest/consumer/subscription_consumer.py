@@ -8,7 +8,7 @@ StartPositions          asks Kafka where lanes begin to read
 OffsetCommits           commits what is settled
 ConsumerEvents          keeps Kafka's errors and the ends of partitions; computes the lag
 UndeliverableRecords    dead-letters records that cannot be delivered
-StallCheck              finds what makes no progress
+StallCheck              detects stalls
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -47,19 +47,19 @@ RECORDS_LOST = "records_lost"
 
 SLOW_RECORD_S = 0.1
 SLOW_FILTER_PAUSE_FACTOR = 4.0
-"""A subscription whose filters took SLOW_RECORD_S or longer for one record is not polled for so many times that: an
-expensive filter on large records must not take most of the loop's time."""
+"""If the filters of a subscription take SLOW_RECORD_S or longer for a record, it is not polled for this factor times
+that time: an expensive filter on large records must not take most of the loop's time."""
 
 IDLE_POLL_S = 0.2
-"""How often a consumer is polled that has been idle for long; its first record is delayed by at most so much."""
+"""The longest time between two polls of an idle consumer, and so the longest delay of its first record."""
 
 _log = logs.get(__name__)
 
 
 class SubscriptionConsumer:
-    """Owned by the ingest loop's thread, which makes it and polls it.
+    """Owned by the ingest loop's thread, which creates and polls it.
 
-    `previous` is the status that it goes on from. Once `broken`, it is not polled any more and does not commit.
+    Its health continues from the status `previous`. When it is `broken`, it is not polled any more and does not commit.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class SubscriptionConsumer:
         return bool(messages)
 
     def seek(self, targets: Sequence[LaneOffset]) -> None:
-        """Read these lanes on from these offsets, which are their watermarks; lanes that are closed are left out."""
+        """Seek to these offsets, at which the lanes continue; lanes that are closed are left out."""
         ours = {lane.partition: (lane, at) for lane, at in targets if at != UNREAD and self._owns(lane)}
         if not ours:
             return
@@ -144,14 +144,17 @@ class SubscriptionConsumer:
             self._seek_one_by_one(list(ours.values()), error)
 
     def _seek_one_by_one(self, targets: Sequence[LaneOffset], error: KafkaException) -> None:
-        """A call with one partition that is refused moves none: try each in a call of its own, and that one later."""
+        """Seek each partition in a call of its own, and retry the one that fails later.
+
+        A call in which Kafka refuses one partition moves none of them.
+        """
         if len(targets) > 1:
             for target in targets:
                 self.seek([target])
             return
         ((lane, _),) = targets
         _log.warning("seek_failed", subscription=self.subscription.id, lane=lane.name, detail=str(error))
-        # The lane may have been sent to another offset by then.
+        # The lane's position may have changed by then.
         self._services.call_later(RETRY_S, lambda: self.seek([(lane, lane.ledger.position)]))
 
     def pause(self, lane: Lane) -> None:
@@ -160,7 +163,7 @@ class SubscriptionConsumer:
             self._pause_lane(lane)
 
     def resume(self, lane: Lane) -> None:
-        """Fetch again, for a probe."""
+        """Fetch again: a probe is due, or the lane has room again."""
         if lane.paused:
             lane.paused = False
             self.kafka_consumer.resume(lane.partition)
@@ -188,12 +191,12 @@ class SubscriptionConsumer:
             self._change_problems(Problems.delivered)
 
     def begin_problem(self, code: str, detail: str = "", *, standing: bool = False) -> None:
-        """A problem (flow/status/problem.py) began: unhealthy, shown in the status and in the activity."""
+        """Begin a problem (flow/status/problem.py), which the status shows; log a change of health or reason."""
         problem = Problem(code=code, detail=detail, since=self._services.wall_clock(), standing=standing)
         self._change_problems(lambda problems: problems.begin(problem))
 
     def end_problem(self, code: str) -> None:
-        """The standing problem with this code is over."""
+        """End the standing problem with this code."""
         self._change_problems(lambda problems: problems.end(code))
 
     def _change_problems(self, change: Callable[[Problems], bool]) -> None:
@@ -205,7 +208,7 @@ class SubscriptionConsumer:
             _log.info("health_changed", subscription=self.subscription.id, health=str(state), reason=reason)
 
     def exchange_failed(self, failure: LoggedExchange) -> None:
-        """An HTTP exchange failed: show it in the status."""
+        """Show a failed HTTP exchange in the status."""
         self.health.exchange_failed(failure)
         self.status_changed = True
 
@@ -218,7 +221,7 @@ class SubscriptionConsumer:
                 self._start_positions.check_topic(lane, topics)
 
     def check(self) -> None:
-        """Once a second: update what the deliveries do and the lag, begin and end the problems that last."""
+        """Once a second: update the state of the deliveries and the lag, and begin and end problems."""
         self._filter_failures.check()
         self.stall_check.check(self.accumulator.lanes.values())
         self._events.refetch_failed()
@@ -232,7 +235,7 @@ class SubscriptionConsumer:
         return self._events.unfetched_partitions()
 
     def update_end_offsets(self, ends: Mapping[Partition, int]) -> None:
-        """The end offsets of partitions that are not fetched, those of other subscriptions among them."""
+        """Store the end offsets of unfetched partitions; partitions of other subscriptions are among them."""
         self._events.update_end_offsets(ends)
 
     def status(self) -> SubscriptionStatus:
@@ -246,19 +249,19 @@ class SubscriptionConsumer:
         )
 
     def close(self, *, commit: bool = True) -> None:
-        """Commit and leave the group, in the background; the loop must not touch the lanes any more."""
+        """Commit and leave the group, in the background; after this call the loop must not use the lanes any more."""
         self.closed = True
         last = latest(self.accumulator.lanes.values()) if commit else {}
         self._services.close_in_background(lambda: self.kafka_consumer.close(last))
 
-    # For the parts.
+    # Used by the parts in the table above.
 
     def lane(self, partition: Partition) -> Lane | None:
         """The open lane of a partition."""
         return self.accumulator.lanes.get((partition.topic, partition.number))
 
     def open_lane(self, partition: Partition) -> Lane:
-        """A new lane; the one that was open is closed, and its in-flight delivery is ignored."""
+        """Open a new lane; the one that was open is closed, and its in-flight delivery is ignored."""
         old = self.lane(partition)
         if old is not None:
             self.resume(old)
@@ -266,11 +269,11 @@ class SubscriptionConsumer:
         return self.accumulator.open_lane(partition)
 
     def request_dispatch(self) -> None:
-        """There may be something to dispatch now."""
+        """Request a dispatch: there may be something to publish."""
         self._services.request_dispatch(self.subscription.id)
 
     def report_lost(self, lost: LostRange) -> None:
-        """Kafka no longer holds these offsets: the subscription becomes unhealthy, and the range is logged."""
+        """Log a range of offsets that Kafka no longer holds; the subscription becomes unhealthy."""
         self.health.add_lost_range(lost)
         self.begin_problem(RECORDS_LOST)
         self.status_changed = True
@@ -306,10 +309,10 @@ class SubscriptionConsumer:
         _log.info("partitions_assigned", subscription=self.subscription.id, lanes=[str(p) for p in partitions])
 
     def _on_revoked(self, partitions: Sequence[Partition]) -> None:
-        """Commit what is settled, then close the lanes: another member reads on from there.
+        """Close the lanes and commit what is settled: another member continues from there.
 
-        The commit is sent before the partitions are given back, on the same connection to the coordinator, so it
-        arrives before the next owner can begin; nobody waits for it.
+        The commit is sent before the partitions are given back, on the same connection to the coordinator. So it
+        arrives before the next owner can begin, and this process does not wait for it.
         """
         last = latest(self._close_lanes(partitions))
         if last and not self.closed:
@@ -330,7 +333,7 @@ class SubscriptionConsumer:
         return [lane for lane in closed if lane is not None]
 
     def _discard_messages(self, partitions: Collection[Partition]) -> None:
-        """Drop what was fetched of these partitions: their lanes read on from elsewhere, or are closed."""
+        """Drop the fetched messages of these partitions: their lanes continue at other offsets, or are closed."""
         for partition in partitions:
             self._events.discard_end(partition)
         self._processor.discard(partitions)

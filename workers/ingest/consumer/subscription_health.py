@@ -13,17 +13,17 @@ from webhookd.flow.status.problem import Problem, Problems
 from webhookd.flow.status.subscription_status import Health, LostRange, SubscriptionStatus, TopicStatus
 
 CONSUMER_FAILED = "consumer_failed"
-"""Reading failed. Once the subscription has read, this is a standing problem, which ends when every lane has known its
-position for a while (stall_check.py); before, it ends when the consumer starts."""
+"""Reading failed. If the consumer had started, this is a standing problem, which ends when the positions of all lanes
+have been known for a while (stall_check.py). If the consumer could not be made, it ends when the consumer starts."""
 
 OVER_AT_START = frozenset({UnusableSubscription.code, CONSUMER_FAILED})
-"""Problems that prevent a start: they are over once the subscription runs."""
+"""Problems that prevent a start; they are over when the subscription has started."""
 
 UNHEALTHY_AFTER_S = 300.0
-"""A batch that has failed for so long makes its subscription unhealthy, even while it has retries left."""
+"""A batch that has failed for this long makes its subscription unhealthy, even if it has retries left."""
 
 LOST_RANGES = 20
-"""At most so many of the newest are shown in the status; the log and the alerts have all of them."""
+"""The status shows at most so many of the newest lost ranges. The log has all of them."""
 
 ANSWER_CHARACTERS = 200
 
@@ -59,7 +59,7 @@ class SubscriptionHealth:
 
     @property
     def state(self) -> Health:
-        """Unhealthy while there is a problem."""
+        """The health: unhealthy while there is a problem."""
         return Health.UNHEALTHY if self.problems.all else Health.HEALTHY
 
     @property
@@ -85,7 +85,7 @@ class SubscriptionHealth:
         return Activity(subscription_id=self.subscription_id, at=now, event=event, succeeded=healthy, error=self.reason)
 
     def exchange_failed(self, failure: LoggedExchange) -> None:
-        """An HTTP exchange failed: keep the response, to be shown in the status."""
+        """Keep the response of a failed HTTP exchange, to be shown in the status."""
         self.failure = FailedAttempt(
             code=failure.error,
             at=failure.at,
@@ -95,7 +95,7 @@ class SubscriptionHealth:
         )
 
     def add_lost_range(self, lost: LostRange) -> None:
-        """Kafka no longer holds these offsets, which were not read."""
+        """Add a range of offsets that were not read and that Kafka no longer holds."""
         self.lost_ranges = [*self.lost_ranges, lost][-LOST_RANGES:]
 
     def failing_too_long(self, lanes: Collection[Lane], now: float) -> bool:
@@ -163,10 +163,10 @@ def failing_since(lanes: Collection[Lane]) -> float:
 
 
 def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | None, now: float) -> SubscriptionHealth:
-    """Go on from the status of the last run: only a delivery makes an unhealthy subscription healthy again.
+    """Return the health that continues from the status before the start: an unhealthy subscription stays unhealthy.
 
-    Problems of an older version are dropped, since the owner has changed the subscription. So are problems that prevent
-    a start (OVER_AT_START), since the subscription has started.
+    Problems of an older version are dropped, since the owner has changed the subscription. Problems that prevent a
+    start (OVER_AT_START) are dropped too, unless they are standing problems.
     """
     fresh = SubscriptionHealth(subscription_id=subscription_id, version=version, since=now)
     if previous is None:
@@ -191,7 +191,7 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
 
 
 def _problems(previous: SubscriptionStatus) -> tuple[Problem, ...]:
-    """The problems of a status; one that was written before migration 0003 has only its reason."""
+    """Return the problems of a status; a status that was written before migration 0003 has only its reason."""
     if previous.problems or previous.health is Health.HEALTHY:
         return previous.problems
     code = previous.reason

@@ -18,7 +18,7 @@ _library_log = logging.getLogger("librdkafka")
 
 
 class TopicWatch:
-    """One thread, which calls `on_topics` with what it found. `in_use` returns the topics of all consumers."""
+    """One thread, which calls `on_topics` with the metadata. `in_use` returns the topics of all consumers."""
 
     def __init__(
         self,

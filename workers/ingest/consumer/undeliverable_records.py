@@ -1,7 +1,7 @@
 """Records of one subscription that cannot be delivered: they are dead-lettered, or their lanes stop before them.
 
 problem                         begins when                                   ends when
-records_unreadable              a lane has dead-lettered many in a row        no lane's last records were unreadable
+records_unreadable              a lane has read 50 undecodable in a row       these lanes have read a decodable record
 dead_letters_full               the database holds as many as the limit       there is space again
 dead_letter_topic_unavailable   a copy to the subscription's topic failed     copies succeed again
 
@@ -25,14 +25,14 @@ from workers.ingest.consumer.subscription_health import SubscriptionHealth
 from workers.ingest.ports import DeadLetterSink
 
 UNREADABLE = "records_unreadable"
-"""So many records in a row could not be read that the fault must be in the topic."""
+"""So many records in a row could not be decoded that the cause must be the topic."""
 
 TOPIC_UNAVAILABLE = "dead_letter_topic_unavailable"
 """The Kafka topic for copies of dead letters does not accept them."""
 
 
 class Owner(Protocol):
-    """What it uses of its SubscriptionConsumer; every method is for the ingest loop's thread."""
+    """The part of SubscriptionConsumer that this module uses; every method is for the ingest loop's thread."""
 
     subscription: Subscription
     accumulator: BatchAccumulator
@@ -48,7 +48,7 @@ class Owner(Protocol):
 
 
 class UndeliverableRecords:
-    """Owned by the ingest loop's thread."""
+    """The undeliverable records of one subscription; owned by the ingest loop's thread."""
 
     def __init__(self, owner: Owner, dead_letters: DeadLetterSink, monotonic: Monotonic) -> None:
         self._owner = owner
@@ -59,7 +59,7 @@ class UndeliverableRecords:
             dead_letters.request_free_rows(owner.subscription)
 
     def dead_letter(self, lane: Lane, dead_letters: list[DeadLetter]) -> None:
-        """Dead-letter records of a lane that cannot be read; each is settled once its row is committed."""
+        """Store dead letters of a lane's records; each record is settled when its row is committed."""
         if not dead_letters:
             return
 
@@ -82,7 +82,7 @@ class UndeliverableRecords:
         self._write(dead_letters, self._owner.stall_check.track_dead_letters("a batch", counted))
 
     def set_capacity(self, free: int, limit: int) -> None:
-        """The database accepts `free` more dead letters of the subscription."""
+        """Begin or end `dead_letters_full`: the database accepts `free` more dead letters of the subscription."""
         if free > 0:
             self._owner.end_problem(FULL)
         else:
@@ -101,7 +101,7 @@ class UndeliverableRecords:
 
     @property
     def _no_copy_for_long(self) -> bool:
-        """Whether a problem of the process before is too old to be shown: no copy has been made since."""
+        """Whether this process runs for so long without a copy that a problem from before its start is out of date."""
         return self._monotonic() - self._began_at > MAX_AGE_S
 
     def _write(self, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:

@@ -27,8 +27,8 @@ from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 
 FIRST_REQUEST_S = 4.0
-"""How long the first heartbeat waits for the first request to Kafka to end: a process that cannot reach Kafka must not
-take subscriptions from one that can. Longer than such a request takes."""
+"""The first heartbeat waits this long for the end of the first request to Kafka: a process that cannot reach Kafka must
+not take subscriptions from one that can. This is longer than such a request takes."""
 
 _log = logs.get(__name__)
 
@@ -51,7 +51,7 @@ class SubscriptionRunner(Protocol):
         """Run this version, or show why it cannot run; `previous` is its status as last written."""
 
     def leave(self, id_: str) -> None:
-        """Stop it: it is deleted, or another process runs it from now on."""
+        """Stop the subscription: it was deleted, or another process runs it from now on."""
 
     def go_offline(self, age_s: float) -> None:
         """The service was switched offline `age_s` ago: stop everything, and start nothing before `go_online`."""
@@ -62,9 +62,10 @@ class SubscriptionRunner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """This process as one of the ingest processes: its id, and after which time one counts as gone.
+    """This process as one of the ingest processes: its id, and when a process no longer takes part.
 
-    `timeout_s` is the age of the last heartbeat, `kafka_timeout_s` the time without Kafka (`ingest_kafka_timeout_s`).
+    That is when its last heartbeat is older than `timeout_s`, or when it has not reached Kafka for `kafka_timeout_s`
+    (the setting `ingest_kafka_timeout_s`).
     """
 
     id: str
@@ -94,7 +95,7 @@ class SubscriptionAssignment:
         self._interval_s = interval_s
         self._known: dict[str, int] = {}
         self.sharing_count = 1
-        """How many ingest processes shared the subscriptions at the last read."""
+        """How many ingest processes shared the subscriptions when the database was read last."""
         self._offline = False
         self._stop = Event()
         self._wake = Event()
@@ -117,11 +118,11 @@ class SubscriptionAssignment:
         try:
             with self._database.transaction() as session:
                 ingest_members.leave(session, self._member.id)
-                ingest_members.forget(session)
+                ingest_members.delete_expired(session)
         except StoreUnavailable as error:
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
 
-    def _on_change(self, _announcement: ChangeNotification) -> None:
+    def _on_change(self, _notification: ChangeNotification) -> None:
         self._wake.set()
 
     def _run(self) -> None:
@@ -156,7 +157,7 @@ class SubscriptionAssignment:
             self._runner.run(id_, version, found, before.get(id_))
 
     def _heartbeat(self, session: Session) -> list[str]:
-        """Write the heartbeat; returns the ids of the processes that the subscriptions are divided among."""
+        """Write the heartbeat; returns the ids of the processes among which the subscriptions are divided."""
         now, reachability = self._member.monotonic(), self._kafka.reachability
         present = ingest_members.present(session, self._member.timeout_s)
         others = [other for other in present if other.id != self._member.id]

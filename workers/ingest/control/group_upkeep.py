@@ -1,14 +1,15 @@
-"""Looks after consumer groups without members: deletes them, or keeps their offsets from expiring in Kafka.
+"""Maintains consumer groups without members: deletes them, or keeps their offsets from expiring in Kafka.
 
     group of                   action                        how often
-    a deleted subscription     delete the group              until it does not come back any more
+    a deleted subscription     delete the group              at once, and once more after two minutes
     an inactive, offline or    commit its offsets again and  every few hours: brokers delete the offsets of an
     unusable subscription      join the group for a moment   empty group after a week, counted from the commit
                                                              or (classic) from when its last member left
 
-The groups are divided among the ingest processes by rendezvous hashing, whoever ran the subscription. A group whose
-members were killed is empty after its session timeout. A frozen process that goes on joins its group again before it
-reads that the subscription is deleted. So a dropped group is deleted once more after two minutes.
+The groups are divided among the ingest processes by rendezvous hashing; it does not matter which process ran the
+subscription. A group whose members were killed is empty after its session timeout; until then the deletion is tried
+again. A process that was frozen may join the group again before it reads that the subscription was deleted. So the
+group is deleted once more after two minutes.
 """
 
 from collections import deque
@@ -40,10 +41,10 @@ from webhookd.store.subscriptions import Loaded
 ROUND_S = 1.0
 REQUEST_TIMEOUT_S = 5.0
 JOIN_TIMEOUT_S = 20.0
-"""The first member of a classic group waits three seconds for others."""
+"""The timeout of joining a group. The first member of a classic group waits three seconds for others."""
 
 DELAYED_S = 3600.0
-"""Offsets that could not be renewed for so long are a fault. Brokers keep them for a week, or less if so configured."""
+"""If offsets could not be renewed for this long, there is a fault. Brokers keep them for a week by default."""
 
 FIRST_OFFSETS_S = 60.0
 """The first renewal after the start: processes that do not run for the whole interval must renew offsets too."""
@@ -52,12 +53,12 @@ RETRY_S = (1.0, 5.0)
 """The first and the longest wait before a group with members is tried again; it doubles between them."""
 
 REAPPEARS_S = 120.0
-"""For so long a dropped group may come back; longer than the session of any frozen member."""
+"""For this long after its deletion a group may exist again; longer than the session timeout of a frozen member."""
 
 PAGE = 500
 FROZEN_S = REQUEST_TIMEOUT_S + 1.0
-"""Offsets that took so long to read are not committed again: this process was frozen, and another one may have read
-on meanwhile."""
+"""Offsets that took so long to read are not committed again: this process was frozen, and another one may have
+committed later offsets meanwhile."""
 
 _log = logs.get(__name__)
 
@@ -66,13 +67,13 @@ class Groups(Protocol):
     """Kafka's consumer groups. Every call blocks, and raises KafkaUnavailable after its timeout."""
 
     def commits(self, group: str, topics: Sequence[str], timeout_s: float) -> dict[Partition, Committed]:
-        """What the group has committed in these topics."""
+        """Return what the group has committed in these topics."""
 
     def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
-        """Commit these unchanged. Raises Conflict when the group has members."""
+        """Commit these offsets and metadata unchanged. Raises Conflict when the group has members."""
 
     def join_briefly(self, group: str, topics: Sequence[str], protocol: str, timeout_s: float) -> None:
-        """Be a member of the group for a moment."""
+        """Join the group and leave it at once."""
 
     def delete_group(self, group: str, timeout_s: float) -> None:
         """Delete the group, if it exists. Raises Conflict when it has members."""
@@ -95,7 +96,7 @@ class _Wait:
 class GroupUpkeep:
     """One thread, which may wait for Kafka and the database; each round is `drop_groups`, then `keep_offsets`.
 
-    Nothing is done before `ready`.
+    It does nothing before `ready` returns True.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class GroupUpkeep:
             raise UpkeepDelayed(f"{len(late)} groups, {late[0]} among them")
 
     def drop_groups(self) -> None:
-        """Delete the groups of deleted subscriptions that are empty and fall to this process."""
+        """Delete the groups of deleted subscriptions that this process has to delete; those with members are kept."""
         now = self._monotonic()
         with self._database.transaction() as session:
             alive = ingest_members.sharing(session, self._member_timeout_s)
@@ -171,7 +172,7 @@ class GroupUpkeep:
     def _run(self) -> None:
         while not self._stop.wait(ROUND_S):
             if not self._ready():
-                continue  # the brokers may be another cluster's
+                continue  # the brokers may be those of another cluster
             try:
                 self.drop_groups()
                 self.keep_offsets()
@@ -210,7 +211,7 @@ class GroupUpkeep:
         except Conflict:
             _log.debug("group_runs_again", group=idle.group)
             self._delayed.pop(idle.group, None)
-        except TopicDenied as error:  # until the next round, hours from now
+        except TopicDenied as error:  # not tried again before the next renewal, hours from now
             _log.warning("upkeep_refused", group=idle.group, code=error.code, topic=error.topic)
         except KafkaUnavailable as error:
             _log.warning("upkeep_delayed", group=idle.group, code=error.code, detail=error.detail)
@@ -236,7 +237,7 @@ def _runs(loaded: Loaded) -> bool:
 
 
 def _topics(loaded: Loaded, status: SubscriptionStatus | None) -> tuple[str, ...]:
-    """The topics of a subscription; of one that cannot be loaded, those in its status."""
+    """Return the topics of a subscription; for one that cannot be loaded, those in its status."""
     if isinstance(loaded, Subscription):
         return tuple(source.topic for source in loaded.sources)
     return tuple(item.topic for item in status.topics) if status else ()

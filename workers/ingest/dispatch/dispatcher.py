@@ -1,11 +1,11 @@
-"""Decides when ready deliveries are published, and which of them together.
+"""Decides when ready deliveries are published, and publishes them together.
 
 A subscription *requests a dispatch* when it may have something to publish. All requests are served together, once the
 publisher has finished and a pause is over (loop_limits.py). Subscriptions that were refused worker threads the last
 time are served first, in round robin (flow/dispatch/concurrency_limit.py).
 
-A delivery goes to the queue for first attempts only when the endpoint has succeeded lately on all its lanes. Otherwise
-it goes to the queue for retries, so that endpoints that hang delay each other only.
+A delivery goes to the queue for first attempts only if the endpoint has succeeded recently and none of the delivery's
+lanes fails. Otherwise it goes to the queue for retries, so that endpoints that hang delay only each other.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from workers.ingest.dispatch.task_publisher import Outgoing, TaskPublisher
 
 
 class Dispatcher:
-    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator raises."""
+    """Owned by the ingest loop's thread. `failed` is called with a consumer whose accumulator has raised an error."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Dispatcher:
         self._failed = failed
         self._rotation = RoundRobin(worker_threads)
         self.offline = False
-        """While webhookd is offline nothing is published; ready deliveries wait."""
+        """Whether webhookd is offline: then nothing is published, and ready deliveries wait."""
         self._known: dict[str, SubscriptionConsumer] = {}
         self._requested: dict[str, SubscriptionConsumer] = {}
         self._recent_lanes = RecentlyDispatched()
@@ -50,11 +50,11 @@ class Dispatcher:
         return self._next_at if self._requested and not self.offline and not self._publisher.waiting else None
 
     def request_dispatch(self, consumer: SubscriptionConsumer) -> None:
-        """The subscription may have something to publish."""
+        """Request a dispatch of a subscription that may have something to publish."""
         self._known[consumer.subscription.id] = self._requested[consumer.subscription.id] = consumer
 
     def forget(self, consumer: SubscriptionConsumer) -> None:
-        """The subscription is stopped: revoke what it has published."""
+        """Forget a stopped subscription and revoke the deliveries that it has published."""
         id_ = consumer.subscription.id
         self._requested.pop(id_, None)
         self._known.pop(id_, None)
@@ -79,7 +79,7 @@ class Dispatcher:
             self._publisher.publish(outgoing)
 
     def resize(self, load: ThreadLoad) -> None:
-        """The live workers have these threads, of which so many are busy; so many ingest processes share them."""
+        """Set the threads of the live workers, how many are busy, and how many ingest processes share them."""
         self._rotation.resize(load)
 
     def publish_again(self, unclaimed: Sequence[Delivery], now: float) -> bool:
@@ -92,7 +92,7 @@ class Dispatcher:
         return True
 
     def count(self, now: float) -> None:
-        """Count the threads in use: also of deliveries that ended, or became slow, without a request for a dispatch."""
+        """Count the threads in use again: deliveries may end, or become slow, without a request for a dispatch."""
         self._rotation.recount(now, self._in_flight.retrying)
 
     def pause_s(self) -> float:
@@ -101,7 +101,7 @@ class Dispatcher:
         return min(loop_limits.LONGEST_PAUSE_S, max(loop_limits.SHORTEST_PAUSE_S, pause_s))
 
     def count_lanes(self) -> None:
-        """A second is over: the pauses depend on how many lanes shared tasks in it."""
+        """Begin a new second: the pauses depend on how many lanes shared tasks in the last one."""
         self._recent_lanes.next_second()
 
     def _outgoing(self, delivery: Delivery) -> Outgoing:

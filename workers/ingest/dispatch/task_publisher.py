@@ -31,10 +31,10 @@ _log = logs.get(__name__)
 
 
 class Claims(Protocol):
-    """Where deliveries are made claimable."""
+    """The part of the coordination store that makes deliveries claimable or stale."""
 
     def make_claimable(self, publications: Sequence[Publication]) -> None:
-        """Make them claimable. Raises QueueUnavailable."""
+        """Make these deliveries claimable. Raises QueueUnavailable."""
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make the queued deliveries of these lanes stale. Raises QueueUnavailable."""
@@ -42,7 +42,7 @@ class Claims(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A delivery to publish, with its reference as it was when the loop handed it over."""
+    """A delivery to publish, with the reference that the loop made when it called `publish`."""
 
     delivery: Delivery
     ref: DeliveryRef
@@ -52,7 +52,7 @@ class Outgoing:
 class TaskPublisher:
     """One thread, first in first out: a revocation never overtakes a publication.
 
-    `on_unknown` is called on it with deliveries that may not have been published.
+    It calls `on_unknown` with deliveries that may or may not have been published.
     """
 
     def __init__(self, app: Celery, coordination: Claims, *, on_unknown: Callable[[Sequence[Delivery]], None]) -> None:
@@ -77,7 +77,7 @@ class TaskPublisher:
         self._thread.start()
 
     def stop(self, budget_s: float) -> None:
-        """Publish what waits, and end. Blocks for at most `budget_s`."""
+        """Publish what waits, and end the thread. Blocks for at most `budget_s`."""
         self._jobs.put(None)
         self._thread.join(budget_s)
 
@@ -164,7 +164,7 @@ def _in_redis_calls(publications: list[tuple[Outgoing, Publication]]) -> Iterato
 
 
 def _tasks(publications: list[tuple[Outgoing, Publication]]) -> Iterator[tuple[str, list[DeliveryRef]]]:
-    """Small deliveries to the same queue share a task; those that are to be alone have a task of their own."""
+    """Group deliveries to the same queue into one task; those marked `alone` get a task of their own."""
     together: defaultdict[str, list[DeliveryRef]] = defaultdict(list)
     for out, _ in publications:
         if out.alone:

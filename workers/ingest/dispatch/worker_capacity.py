@@ -15,14 +15,14 @@ _log = logs.get(__name__)
 
 
 class WorkerHeartbeats(Protocol):
-    """Where the heartbeats of the workers are."""
+    """The part of the coordination store that holds the heartbeats of the workers."""
 
     def live_workers(self) -> Sequence[WorkerHeartbeat]:
         """The workers that have a heartbeat. Raises QueueUnavailable."""
 
 
 class WorkerCapacity:
-    """One thread, which calls `on_load` with the load; while no worker is alive it does not.
+    """One thread, which calls `on_load` with the load; it does not call it while no worker is alive.
 
     `ingests` returns how many ingest processes share the workers.
     """

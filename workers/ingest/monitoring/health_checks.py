@@ -17,13 +17,13 @@ DEADLINE_S = 6.0
 """Longer than the longest socket timeout of a check (Redis: 5 s), so that the check's own error is reported."""
 
 Check = Callable[[], None]
-"""Raises Unavailable with the code of the fault when the system does not work."""
+"""A check raises Unavailable with the code of its fault if the system that it checks does not work."""
 
 _log = logs.get(__name__)
 
 
 class HealthChecks:
-    """Checks, each by the code of the fault that it detects."""
+    """Runs the checks, which are given by the code of the fault that each detects."""
 
     def __init__(self, checks: Mapping[str, Check], *, deadline_s: float = DEADLINE_S) -> None:
         self._checks = checks

@@ -1,9 +1,8 @@
 """Checks the outside systems every few seconds, stores their faults in the database, and mails the operators.
 
 The processes share faults and incidents in the database, so that operators get one mail about a fault and not one from
-each process. While the database is down each process sends its own mails directly: about the fault of the database, and
-about other faults. When the database is back, the incidents of these mails are stored in it, so that no mail is sent
-twice.
+each process. While the database is down, each process sends its own mails directly, about the database and about other
+faults. When the database is up again, the incidents of these mails are stored in it, so that no mail is sent twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,11 +34,11 @@ class DirectMail(Protocol):
     """Sends mails without the database."""
 
     def send_directly(self, alert: Alert) -> None:
-        """Send the alert, and store it when the database is back; returns at once."""
+        """Send the alert, and store it when the database is up again; returns at once."""
 
 
 class HealthMonitor:
-    """One thread; it calls `ingest_load`, which returns None when the load is unknown."""
+    """One thread, which runs the checks. It calls `ingest_load`, which returns None when the load is unknown."""
 
     def __init__(
         self,
@@ -111,9 +110,9 @@ class HealthMonitor:
             due_alerts.log(raised)
 
     def _update_shared(self, session: Session, now: float) -> list[Alert]:
-        """Store the faults of this process, and add the mails to the outbox that are due about the faults of all."""
+        """Store the faults of this process; add to the outbox the mails that are due about faults of all processes."""
         system_health.report(session, self._member_id, self._faults.active.values())
-        system_health.forget(session)
+        system_health.delete_expired(session)
         open_ = self._merge_own(session, incidents.lock_prefix(session, PREFIX))
         seen = {item.fault.code: item.fault for item in reversed(system_health.faults(session))}
         after: dict[str, Incident | None] = {}
@@ -130,7 +129,7 @@ class HealthMonitor:
         return raised
 
     def _merge_own(self, session: Session, open_: dict[str, Incident]) -> dict[str, Incident]:
-        """Return the shared incidents, replaced by those of this process about which it has sent more mails."""
+        """Return the shared incidents, each replaced by that of this process if it has sent more mails about it."""
         own = {
             key: incident for key, incident in self._own.items() if _mails_sent(incident) > _mails_sent(open_.get(key))
         }
@@ -138,7 +137,7 @@ class HealthMonitor:
         return open_ | own
 
     def _mail_directly(self, now: float) -> None:
-        """Send the mails that are due, as far as this process knows, without the database."""
+        """Send without the database the mails that are due, as far as this process knows the faults and incidents."""
         known = self._shared | self._own
         active = self._faults.active
         for key in sorted({*known, *map(fault_key, active)}):

@@ -1,4 +1,4 @@
-"""The statuses of a process' subscriptions while Kafka does not answer this process.
+"""The statuses of this process's subscriptions while Kafka does not answer the process.
 
 after                      the status shows
 ingest_kafka_timeout_s     an unknown lag; before that, the last known lag
@@ -16,8 +16,8 @@ from webhookd.flow.subscription import Subscription
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 
 UNHEALTHY_AFTER_S = 30.0
-"""Longer than a restart of the cluster, because each owner gets a mail then. Operators get theirs after seconds
-(flow/monitoring/system_faults.py)."""
+"""Longer than a restart of the cluster, because each owner gets a mail after this time. Operators get a mail after a
+few seconds (flow/monitoring/system_faults.py)."""
 
 
 def update_problem(

@@ -1,7 +1,7 @@
 """Probes Kafka about once a second: whether it answers this process, and whether it is the database's cluster.
 
-The id of the first cluster that answers is compared with the id in the database, and every later one with that: the
-brokers behind an address may be replaced. Another cluster ends the watch, and the process with it.
+The id that the brokers return first is compared with the id in the database, and every later id too, because the
+brokers behind an address may be replaced. If the cluster is another one, the watch and the process end.
 """
 
 from threading import Event, Thread

@@ -1,4 +1,4 @@
-"""Watches the ingest loop: how long its iterations take, and which code a slow one is in."""
+"""Watches the ingest loop: how long its iterations take, and which code a slow iteration runs."""
 
 import sys
 from collections.abc import Callable
@@ -18,7 +18,10 @@ _log = logs.get(__name__)
 
 
 class LoopWatchdog:
-    """One thread. `iteration` returns the number of the loop's iteration, 0 while it waits; `thread_id` its thread."""
+    """One thread. `iteration` returns the number of the loop's iteration, 0 while the loop waits.
+
+    `thread_id` returns the id of the loop's thread.
+    """
 
     def __init__(self, *, iteration: Callable[[], int], thread_id: Callable[[], int | None]) -> None:
         self._iteration = iteration
@@ -63,7 +66,7 @@ class LoopWatchdog:
             self.check()
 
     def _current_frames(self) -> list[str]:
-        frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no other way to see it
+        frame = sys._current_frames().get(self._thread_id() or 0)  # noqa: SLF001 - there is no public function for it
         return own_frames(frame)
 
 

@@ -1,4 +1,4 @@
-"""Renders calls as rows of the activity log: masked, parsed and readable; not on the ingest loop's thread."""
+"""Renders calls as rows of the activity log, masked and readable; runs on the database writer's thread."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,11 +1,11 @@
-"""Writes the rows of an ingest process to the database: in batches, on a thread of its own, off the hot path.
+"""Writes the rows of an ingest process to the database in batches, on a thread of its own outside the hot path.
 
 rows           while the database is down                  rows that the database rejects
 dead letters   all wait; their lanes are paused            are tried again, after all other rows
 statuses       the latest of each subscription waits       are tried again
 activity       as many as fit wait; the oldest are lost    are dropped and counted
 
-Dead letters also wait while their subscription has as many rows as it may have (pending_dead_letters.py).
+Dead letters also wait while their subscription has as many rows as the limit allows (pending_dead_letters.py).
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class DatabaseWriter:
         self._purged_at = 0.0
         self._changed = Condition()
         self.dead_letters = PendingDeadLetters(database, dead_letter_limit, monotonic)
-        """The dead letters that wait for their rows; whoever adds to them calls `wake`."""
+        """The dead letters that wait for their rows; a caller that adds to them must then call `wake`."""
         self._statuses = PendingStatuses(database, wall_clock)
         self._activity = PendingActivity(database)
         self._attempts = WriteAttempts()
@@ -110,7 +110,7 @@ class DatabaseWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                # Wake up without new rows too: stored rows reach the end of their retention.
+                # Wake up without new rows too, to purge old rows.
                 wait_s = COUNT_AGAIN_S if self.dead_letters.blocked else PURGE_INTERVAL_S
                 self._changed.wait_for(lambda: self._stopping or self._waiting, wait_s)
                 if self._stopping and not self._waiting:

@@ -15,12 +15,12 @@ from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 from webhookd.flow.settlement.dead_letter_copies import DeadLetterCopies, DeadLetterCopy
 
 WRITE_S = 6.0
-"""Longer than the producer's own timeout: a record that it gave up does not get into the topic later."""
+"""Longer than the producer's own timeout, so that a record which counts as not written does not arrive later."""
 
 _log = logs.get(__name__)
 
 
-class Appends(Protocol):
+class DeadLetterTopicWriter(Protocol):
     """Writes to the topics."""
 
     def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
@@ -28,9 +28,9 @@ class Appends(Protocol):
 
 
 class DeadLetterPublisher:
-    """One thread; the methods may be called from any other and return at once."""
+    """One thread; the public methods may be called from any other thread. All but `stop` return at once."""
 
-    def __init__(self, topics: Appends, monotonic: Monotonic) -> None:
+    def __init__(self, topics: DeadLetterTopicWriter, monotonic: Monotonic) -> None:
         self._topics = topics
         self._monotonic = monotonic
         self._changed = Condition()

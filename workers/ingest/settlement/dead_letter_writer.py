@@ -24,7 +24,7 @@ class Calls(Protocol):
 
 
 class DeadLetterWriter:
-    """Used by the ingest loop's thread."""
+    """Stores dead letters; used by the ingest loop's thread."""
 
     def __init__(
         self,
@@ -55,12 +55,12 @@ class DeadLetterWriter:
         self._writer.add_dead_letters(dead_letters, committed)
 
     def request_free_rows(self, subscription: Subscription) -> None:
-        """Have `on_free_rows` called for the subscription."""
+        """Request the number of the subscription's free rows, which `on_free_rows` gets; returns at once."""
         self._writer.dead_letters.request_free_rows(subscription.id)
         self._writer.wake()
 
     def forget(self, subscription: Subscription) -> None:
-        """The subscription stops here: drop its dead letters that wait for free rows."""
+        """Drop the dead letters of a stopped subscription that wait for free rows."""
         self._writer.dead_letters.forget(subscription.id)
 
     def copy_failure(self, subscription: Subscription) -> str | None:

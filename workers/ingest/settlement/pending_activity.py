@@ -24,7 +24,7 @@ _log = logs.get(__name__)
 
 
 class PendingActivity:
-    """`write` and `log_dropped` are for one thread, every other method for any."""
+    """`write` and `log_dropped` are called by one thread; any thread may call the other methods."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

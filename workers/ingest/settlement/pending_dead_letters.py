@@ -2,7 +2,7 @@
 
     the subscription's rows     its dead letters
     fewer than the limit        are written, at most up to the limit
-    as many as the limit        wait until rows were deleted: as many as wait, or a tenth of the limit
+    as many as the limit        wait until there are free rows for all that wait, or for a tenth of the limit
 
 The rows are counted when a subscription's first dead letter is written, and again when no row seems to be free.
 """
@@ -47,7 +47,7 @@ class _Blocked:
 
 
 class PendingDeadLetters:
-    """`write` is for one thread, every other method for any.
+    """`write` is called by one thread; any thread may call the other methods.
 
     `on_free_rows` is called on the writing thread with a subscription's id and its number of free rows.
     """
@@ -86,7 +86,7 @@ class PendingDeadLetters:
             self._requested.add(subscription_id)
 
     def forget(self, subscription_id: str) -> None:
-        """The subscription stops here: drop what waits for free rows; whoever runs it next reads it again."""
+        """Drop what a stopped subscription has waiting for free rows; the next process that runs it reads it again."""
         with self._lock:
             self._blocked.pop(subscription_id, None)
             self._requested.discard(subscription_id)
@@ -134,9 +134,9 @@ class PendingDeadLetters:
         free = self._free_rows.get(id_)
         with self._database.transaction() as session:
             if free is None or (free.count < len(new) and now - free.counted_at >= COUNT_AGAIN_S):
-                free = _FreeRows(dead_letters.room(session, id_, self.limit), now)
+                free = _FreeRows(dead_letters.free_rows(session, id_, self.limit), now)
             if free.count < len(new):  # a dead letter that is read again may have its row already
-                new = dead_letters.unknown(session, new)
+                new = dead_letters.not_stored(session, new)
             dead_letters.append(session, new[: free.count])
         entry.dead_letters = new[free.count :]
         free.count = max(0, free.count - len(new))
@@ -149,7 +149,7 @@ class PendingDeadLetters:
             due = {id_ for id_, blocked in self._blocked.items() if now - blocked.counted_at >= COUNT_AGAIN_S}
         try:
             self._count(requested | due, now)
-        except BaseException:  # the caller waits for the answer and does not ask again
+        except BaseException:  # each request must get a result: it is made only once
             with self._lock:
                 self._requested |= requested
             raise
@@ -157,7 +157,7 @@ class PendingDeadLetters:
     def _count(self, ids: set[str], now: float) -> None:
         for id_ in sorted(ids):
             with self._database.transaction() as session:
-                free = dead_letters.room(session, id_, self.limit)
+                free = dead_letters.free_rows(session, id_, self.limit)
             self._free_rows[id_] = _FreeRows(free, now)
             self._unblock(id_, free)
 

@@ -24,7 +24,7 @@ _log = logs.get(__name__)
 
 
 class PendingStatuses:
-    """`write` is for one thread, every other method for any."""
+    """`write` is called by one thread; any thread may call the other methods."""
 
     def __init__(self, database: Database, wall_clock: WallClock) -> None:
         self._database = database

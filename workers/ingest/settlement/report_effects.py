@@ -3,11 +3,11 @@
 effect                     what happens
 records delivered          they are counted; a delivery problem is over
 lanes to read again        the consumer seeks to their watermarks
-lanes opened               reading pauses until their next probe; the subscription has a delivery problem
+circuits opened            the lanes are not read until their next probe; the subscription has a delivery problem
 a probe succeeded          the other lanes whose circuits are open are probed at once
 a batch exhausted          its records are stored as dead letters; the lanes continue once the rows are committed
 the endpoint is gone       the subscription is deactivated
-lanes freed                they may be dispatched
+lanes freed                the lanes may dispatch again
 """
 
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class ReportEffects:
         self._gone = gone
 
     def apply(self, consumer: SubscriptionConsumer, effect: ReportEffect, code: str = "") -> None:
-        """Apply an effect; `code` is the failure's, empty where nothing failed."""
+        """Apply an effect; `code` is the code of the failure, empty without one."""
         consumer.counters.delivered += effect.delivered
         consumer.status_changed = consumer.status_changed or effect.delivered > 0
         self._read_again(consumer, effect)
@@ -65,7 +65,7 @@ class ReportEffects:
         for due_at in {
             lane.dispatch_not_before for lane, _ in effect.reread if lane.dispatch_not_before > self._monotonic()
         }:
-            # Records that arrive before the end of the lane's pause start no dispatch: schedule one for its end.
+            # Records that arrive during the lane's pause start no dispatch: schedule one for the end of the pause.
             self._timers.at(due_at, partial(self._schedule_if_running, consumer))
 
     def _schedule_if_running(self, consumer: SubscriptionConsumer) -> None:
@@ -84,8 +84,8 @@ class ReportEffects:
 def _probe_at_once(consumer: SubscriptionConsumer) -> None:
     """Probe the other lanes whose circuits are open now: a probe succeeded, so the endpoint works again.
 
-    A success of a lane that never failed does not prove this: a lane whose batch always fails would be probed again and
-    again beside it.
+    Only a successful probe counts, not the success of a lane that never failed. Otherwise a lane whose batch always
+    fails would be probed each time another lane succeeds.
     """
     for lane in consumer.accumulator.lanes.values():
         lane.circuit.probe_at_once()

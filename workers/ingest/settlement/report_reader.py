@@ -13,8 +13,8 @@ WAIT_S = 0.5
 BACK_OFF_S = 0.5
 
 LATE_S = 1.5
-"""Reports count as late if they are read after a gap of so long between two reads, or within so long after such a gap:
-Redis was down, or this process did not run."""
+"""If two reads are further apart than this, Redis was down or this process did not run. Then the reports of the next
+read, and those within as long after it, count as late."""
 
 _log = logs.get(__name__)
 

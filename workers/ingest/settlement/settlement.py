@@ -1,4 +1,4 @@
-"""Settles deliveries: applies the reports of workers, and finds deliveries, leases and probes that are due."""
+"""Settles deliveries: applies the reports of workers, and handles overdue deliveries, expired leases and due probes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,13 +18,13 @@ from workers.ingest.settlement.report_effects import ReportEffects
 from workers.ingest.timer_queue import TimerQueue
 
 SUSPENDED_AFTER_S = 1.0
-"""A longer time between two sweeps, which are 0.05 s apart, means that this process did not run (stopped, no CPU)."""
+"""Sweeps are 0.05 s apart. A longer time than this between two of them means that the process did not run."""
 
 COUNT_S = 0.25
 """How often the deliveries in flight are counted, which takes a pass over all of them."""
 
 PUBLISH_AGAIN_S = 1.0
-"""When to publish again after a failed publish, whose task may have arrived all the same."""
+"""The wait before deliveries are published again after a publication failed; their task may have arrived anyway."""
 
 _log = logs.get(__name__)
 
@@ -32,8 +32,8 @@ _log = logs.get(__name__)
 class Settlement:
     """Owned by the ingest loop's thread; `consumers` are the running ones, by subscription.
 
-    `gone` is called with the consumer whose endpoint answered 410, `failed` with one on whose delivery an error was
-    raised.
+    `gone` is called with a consumer whose endpoint answered 410, `failed` with a consumer whose delivery raised an
+    error.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Settlement:
         self._dispatcher.request_dispatch(consumer)
 
     def forget(self, consumer: SubscriptionConsumer) -> None:
-        """The subscription stops here: what it has in flight is stale from now on."""
+        """Forget a stopped subscription: its deliveries in flight become stale."""
         self._to_check.pop(consumer.subscription.id, None)
         self._dispatcher.forget(consumer)
         for lane in consumer.accumulator.lanes.values():
@@ -102,7 +102,7 @@ class Settlement:
     def republish_soon(self, deliveries: Sequence[Delivery]) -> None:
         """Publish these again after PUBLISH_AGAIN_S: their publish failed."""
         for delivery in deliveries:
-            if delivery.stage is DeliveryStage.QUEUED:  # otherwise the task has arrived, and its lease runs
+            if delivery.stage is DeliveryStage.QUEUED:  # otherwise the task has arrived, and a lease covers it
                 delivery.due_at = self._monotonic() + PUBLISH_AGAIN_S
                 delivery.publication_number = UNKNOWN_PUBLICATION
 

@@ -13,7 +13,7 @@ _log = logs.get(__name__)
 
 
 class WriteAttempts:
-    """Used by one thread; `check` may be called from any."""
+    """Used by one thread; any thread may call `check`."""
 
     def __init__(self) -> None:
         self._refused = ""
@@ -33,7 +33,7 @@ class WriteAttempts:
         return True
 
     def all_accepted(self) -> None:
-        """Everything that must be written was accepted: end the fault."""
+        """End the fault: the database has accepted everything that must be written."""
         self._refused = ""
 
     def check(self) -> None:
