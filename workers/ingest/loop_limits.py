@@ -13,7 +13,7 @@ PAUSE_PER_LANE_S = 0.00025
 PUBLISH_TIME_FACTOR = 3.0
 LONGEST_PAUSE_S = 0.05
 """The pause between two publications, and between two polls of a consumer: PAUSE_PER_LANE_S for each lane that shared a
-task in the last second (at most a few of one subscription, see flow/dispatch/recently_dispatched.py). With few lanes
+task in the last second (at most a few of one subscription, see flow/dispatch/recent_lane_count.py). With few lanes
 deliveries are published at once. With hundreds of sparse lanes one task carries many of them, since a task costs as
 much as dozens of deliveries. Lanes with tasks of their own do not count: a longer pause would save no task, and leave a
 worker thread idle. Two publications begin at least PUBLISH_TIME_FACTOR times as far apart as the last one took. So they

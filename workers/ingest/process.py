@@ -36,7 +36,7 @@ from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.consumer_factory import ConsumerFactory
 from workers.ingest.consumer.topic_watch import TopicWatch
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
-from workers.ingest.control.group_upkeep import GroupUpkeep
+from workers.ingest.control.consumer_group_upkeep import ConsumerGroupUpkeep
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
@@ -190,9 +190,9 @@ class IngestProcess:
             listen=self._edges.notifications.run,
         )
 
-    def _new_upkeep(self) -> GroupUpkeep:
+    def _new_upkeep(self) -> ConsumerGroupUpkeep:
         settings = self._settings
-        return GroupUpkeep(
+        return ConsumerGroupUpkeep(
             self._edges.database,
             KafkaAdmin(settings.kafka_bootstrap_servers),
             member_id=self.member_id,

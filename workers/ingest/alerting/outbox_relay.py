@@ -1,4 +1,4 @@
-"""MailSender the mails of the outbox over SMTP, and mails that are sent directly because the database is down.
+"""Sends the mails of the outbox over SMTP, and mails that are sent directly because the database is down.
 
 Each ingest process sends the mails that it claims. While the mail server is down, mails are tried again for three days,
 then given up. Each recipient has a result of its own: a retry goes to those that have not received the mail. A rejected

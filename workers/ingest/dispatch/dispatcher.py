@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from webhookd.flow.dispatch.concurrency_limit import ThreadLoad, WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
-from webhookd.flow.dispatch.recently_dispatched import RecentlyDispatched
+from webhookd.flow.dispatch.recent_lane_count import RecentLaneCount
 from webhookd.flow.dispatch.round_robin import RoundRobin
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from workers.ingest import loop_limits
@@ -41,7 +41,7 @@ class Dispatcher:
         """Whether webhookd is offline: then nothing is published, and ready deliveries wait."""
         self._known: dict[str, SubscriptionConsumer] = {}
         self._requested: dict[str, SubscriptionConsumer] = {}
-        self._recent_lanes = RecentlyDispatched()
+        self._recent_lanes = RecentLaneCount()
         self._next_at = 0.0
 
     @property

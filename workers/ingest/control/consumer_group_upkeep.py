@@ -93,7 +93,7 @@ class _Wait:
     next_s: float
 
 
-class GroupUpkeep:
+class ConsumerGroupUpkeep:
     """One thread, which may wait for Kafka and the database; each round is `drop_groups`, then `keep_offsets`.
 
     It does nothing before `ready` returns True.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 MAX_PER_SUBSCRIPTION = 16
 
 
-class RecentlyDispatched:
+class RecentLaneCount:
     """Counts the lanes that dispatched in each second; owned by one thread."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from webhookd.store import (
 from webhookd.store.database import Database
 from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
-from workers.ingest.control.group_upkeep import DELAYED_S, REAPPEARS_S, GroupUpkeep
+from workers.ingest.control.consumer_group_upkeep import DELAYED_S, REAPPEARS_S, ConsumerGroupUpkeep
 
 GROUP = f"webhooks-{ID}"
 ORDERS = Partition("orders", 0)
@@ -61,8 +61,8 @@ class Scene:
         with self.database.transaction() as session:
             ingest_members.heartbeat(session, Member(id="member"))
 
-    def of(self, member: str) -> GroupUpkeep:
-        return GroupUpkeep(
+    def of(self, member: str) -> ConsumerGroupUpkeep:
+        return ConsumerGroupUpkeep(
             self.database,
             self.groups,
             member_id=member,
