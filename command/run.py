@@ -16,6 +16,7 @@ import click
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
+from command.open_files import raise_open_file_limit
 from command.progress import Progress
 from command.run_subscription import RunOptions, register
 from command.shutdown_signals import ShutdownSignals
@@ -103,6 +104,7 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
     logs.configure("text" if on_terminal else settings.log_format, level)
+    raise_open_file_limit()
     _check_address(options.url, settings)
     cluster = probe_cluster(settings.kafka_bootstrap_servers)
     with ExitStack() as exits:

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import click
 from celery import signals
 
 from api.server import serve
+from command.open_files import raise_open_file_limit
 from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs
@@ -25,9 +25,6 @@ from workers.edges import build_edges
 from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
-MAX_OPEN_FILES = 1 << 20
-"""The highest limit of open files to request: the hard limit may be infinite, which is not valid as a soft limit."""
-
 STUCK_EXIT_CODE = 70
 """EX_SOFTWARE, which differs from a requested stop, so that "restart on failure" restarts the worker."""
 
@@ -38,15 +35,6 @@ CELERY_STOP_S = 5.0
 """How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs about 0.1 s."""
 
 _log = logs.get(__name__)
-
-
-def raise_open_file_limit() -> None:
-    """Raise the limit of open files as far as allowed: the consumer of each subscription needs about 20 of them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        _log.info("open_files_raised", limit=most, before=soft)
 
 
 def _settings() -> Settings:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.command_process import CommandProcess
+from tests.harness.command_process import ROOT, CommandProcess
 from tests.harness.pipeline import until
 
 NAMES = ("everything", "filtered", "batches of 100")
+NOT_LINUX = ROOT / "tests" / "harness" / "not_linux"
 COLUMNS = ("records in", "requests out", "delivered", "filtered", "lost", "duplicates", "p50", "p99")
 
 
@@ -49,6 +50,11 @@ def test_demo_delivers_everything_and_cleans_up(environment: Mapping[str, str], 
     # Usually it is below 100 ms (see the README). A component that polls once a second would exceed this anywhere.
     assert rows["everything"]["p50"] < 1000
     assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_needs_nothing_that_only_linux_has(environment: Mapping[str, str]) -> None:
+    with CommandProcess("demo", "--seconds", "0.5", environment={**environment, "PYTHONPATH": str(NOT_LINUX)}) as demo:
+        assert demo.wait() == 0, demo.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)

@@ -14,6 +14,7 @@ from tests.harness.hostile_server import HostileServer, Script
 from webhookd.edges.http_client.dns_resolver import Resolver
 from webhookd.edges.http_client.event_loop import ExchangeLoop
 from webhookd.edges.http_client.limits import Limits
+from webhookd.edges.http_client.poller import EventQueue, Poller, event_queue
 from webhookd.edges.http_client.tls import client_context
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.target import Target, request_head
@@ -113,8 +114,9 @@ def code(outcome: Outcome) -> FailureCode:
 class HttpTestbed:
     """Starts servers and loops, and stops all of them on exit."""
 
-    def __init__(self, *, tls: bool, authority: Authority) -> None:
+    def __init__(self, *, tls: bool, authority: Authority, queue: Callable[[], EventQueue] = event_queue) -> None:
         self.tls = tls
+        self._queue = queue
         self.authority = authority
         self._exits = contextlib.ExitStack()
 
@@ -150,7 +152,9 @@ class HttpTestbed:
         """Start a loop, which trusts the test bed's authority unless a context is given."""
         settings = Settings.model_validate({"egress_allow": allow, "response_bytes": 1024, "egress_proxy": proxy})
         context = context or self.authority.client_context
-        loop = ExchangeLoop(settings, limits=limits, resolver=resolver or _no_resolver, context=context)
+        loop = ExchangeLoop(
+            settings, limits=limits, resolver=resolver or _no_resolver, context=context, poller=Poller(self._queue())
+        )
         loop.start()
         self._exits.callback(loop.stop, 0.0)
         return loop

@@ -1,10 +1,22 @@
-"""An HTTP test bed for each test, without and with TLS."""
+"""An HTTP test bed for each test, without and with TLS, on this system's event queue and on portable ones."""
 
-from collections.abc import Iterator
+import selectors
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.harness.http_testbed import Authority, HttpTestbed
+from webhookd.edges.http_client.poller import EventQueue, SelectorQueue, event_queue
+
+
+def poll_queue() -> EventQueue:
+    """The queue of systems with neither epoll nor kqueue."""
+    return SelectorQueue(selectors.PollSelector())
+
+
+def select_queue() -> EventQueue:
+    """The queue of systems that only have `select`."""
+    return SelectorQueue(selectors.SelectSelector())
 
 
 @pytest.fixture(scope="session")
@@ -13,10 +25,26 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+@pytest.fixture(params=[event_queue, poll_queue, select_queue])
+def make_queue(request: pytest.FixtureRequest) -> Callable[[], EventQueue]:
+    """Every kind of event queue."""
+    made: Callable[[], EventQueue] = request.param
+    return made
+
+
+TESTBEDS = {
+    "plain": (False, event_queue),
+    "tls": (True, event_queue),
+    "plain on poll": (False, poll_queue),
+    "tls on select": (True, select_queue),
+}
+
+
+@pytest.fixture(params=list(TESTBEDS.values()), ids=list(TESTBEDS))
 def testbed(request: pytest.FixtureRequest, authority: Authority) -> Iterator[HttpTestbed]:
-    """A test bed with servers without TLS, then one with TLS."""
-    with HttpTestbed(tls=request.param, authority=authority) as testbed:
+    """A test bed of each kind."""
+    tls, queue = request.param
+    with HttpTestbed(tls=tls, authority=authority, queue=queue) as testbed:
         yield testbed
 
 

@@ -1,1 +1,1 @@
-"""The HTTP client: many request sequences on one thread, with epoll, non-blocking sockets, `ssl` and `httptools`."""
+"""The HTTP client: many request sequences on one thread, with a poller, non-blocking sockets, `ssl` and `httptools`."""

@@ -19,8 +19,8 @@ from webhookd.edges.http_client.tunnel import Tunnel
 from webhookd.flow.attempt.egress_proxy import TunnelOpened, TunnelRefused
 from webhookd.flow.attempt.exchange_result import FailureCode
 
-# Larger than a TLS record (16 kB), so that nothing is left in OpenSSL's buffer, which epoll does not see. This is also
-# the most that one connection reads before the loop serves the others.
+# Larger than a TLS record (16 kB), so that nothing is left in OpenSSL's buffer, which the poller does not see. This is
+# also the most that one connection reads before the loop serves the others.
 READ_BYTES = 64 * 1024
 # A large body is sent in slices, so that the loop also serves the others. OpenSSL requires that a blocked write is
 # repeated with the same bytes, so `send` and `_write` use the same slices.
@@ -96,9 +96,10 @@ class Connection:
         """Start to connect to this address (with a tunnel the proxy's). Raises OSError if that fails at once."""
         self._address = (address, port)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._sock: socket.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        self._sock: socket.socket = socket.socket(family, socket.SOCK_STREAM)
         self._fd = self._sock.fileno()
         try:
+            self._sock.settimeout(0.0)  # not blocking
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(BlockingIOError):
                 self._sock.connect(self._address)
@@ -124,7 +125,7 @@ class Connection:
             self._poller.change(self._fd, IN | OUT)
 
     def handle_events(self, events: int) -> None:
-        """Continue after epoll reported events."""
+        """Continue after the poller reported events."""
         if not self._open:
             self._continue_opening()
         elif not (events & ~OUT and self._read()) and events & OUT and self.busy:
@@ -158,7 +159,10 @@ class Connection:
     def _tcp_connected(self) -> bool:
         if isinstance(self._sock, ssl.SSLSocket) or (self._tunnel is not None and self._tunnel.request_sent):
             return True
-        reason = self._sock.connect_ex(self._address)  # calling it again is harmless after a spurious event
+        # After a failure Linux tells its cause also to `connect`, but macOS only here.
+        reason = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        # Calling it again is harmless after a spurious event.
+        reason = reason or self._sock.connect_ex(self._address)
         if reason in _CONNECTED:
             return True
         if reason not in _STILL_CONNECTING:

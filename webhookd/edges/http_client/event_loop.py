@@ -50,10 +50,11 @@ class ExchangeLoop:
         clock: Monotonic = monotonic,
         resolver: Resolver = resolve,
         context: ssl.SSLContext | None = None,
+        poller: Poller | None = None,
     ) -> None:
         limits = replace(limits or Limits(), response_bytes=settings.response_bytes)
         self._clock = clock
-        self._poller = Poller()
+        self._poller = poller or Poller()
         self._dns = DnsResolver(resolver, self._call_soon, limits.lookup_threads)
         self._pool = ConnectionPool(limits)
         dial_context = DialContext(

@@ -22,7 +22,7 @@ class Tunnel:
 
     @property
     def events(self) -> int:
-        """The epoll events that `advance` waits for."""
+        """The poller's events that `advance` waits for."""
         return IN | OUT if self._unsent else IN
 
     def advance(self, sock: socket.socket) -> ConnectResult | None:
