@@ -5,10 +5,11 @@ Oracle: Python's own parser over the files that git would ship; nothing is doubl
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
-import pytest
+from tests.closure.findings import told
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("webhookd", "api", "workers", "command", "migrations", "stack", "documentation", "tests", "load-test")
@@ -28,9 +29,13 @@ def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-every_module = pytest.mark.parametrize("path", MODULES, ids=relative)
+def none_of(paths: Iterable[Path], findings_of: Callable[[Path], Iterable[str]], what: str) -> None:
+    """Fail with every finding. One test for all files of a rule: thousands of tests would cost more than they check."""
+    found = [f"{relative(path)}: {finding}" for path in paths for finding in findings_of(path)]
+    assert not found, told(what, found)
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -60,56 +65,70 @@ def named(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return f"{function.name}, line {function.lineno}"
 
 
-@every_module
-def test_module_has_at_most_400_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES
+def test_modules_have_at_most_400_lines() -> None:
+    def too_long(path: Path) -> Iterator[str]:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > MODULE_LINES:
+            yield f"{lines} lines"
+
+    none_of(MODULES, too_long, "modules that are too long")
 
 
-@every_module
-def test_functions_have_at_most_50_lines(path: Path) -> None:
-    assert [named(f) for f in functions(parsed(path)) if line_count(f) > FUNCTION_LINES] == []
+def test_functions_have_at_most_50_lines() -> None:
+    none_of(
+        MODULES,
+        lambda path: (named(f) for f in functions(parsed(path)) if line_count(f) > FUNCTION_LINES),
+        "functions that are too long",
+    )
 
 
-@every_module
-def test_control_nests_three_deep_at_most(path: Path) -> None:
-    assert [named(f) for f in functions(parsed(path)) if max(map(nesting, ast.iter_child_nodes(f))) > NESTING] == []
+def test_control_nests_three_deep_at_most() -> None:
+    def too_deep(path: Path) -> Iterator[str]:
+        return (named(f) for f in functions(parsed(path)) if max(map(nesting, ast.iter_child_nodes(f))) > NESTING)
+
+    none_of(MODULES, too_deep, "functions that nest too deep")
 
 
-@every_module
-def test_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(parsed(path))
+def test_modules_say_what_they_are() -> None:
+    none_of(MODULES, lambda path: [] if ast.get_docstring(parsed(path)) else ["no docstring"], "silent modules")
 
 
-@every_module
-def test_module_is_named_for_its_noun(path: Path) -> None:
-    parts = {part.removesuffix(".py") for part in path.relative_to(ROOT).parts}
-    assert not parts & VAGUE_NAMES
+def test_modules_are_named_for_their_noun() -> None:
+    def vague(path: Path) -> set[str]:
+        return {part.removesuffix(".py") for part in path.relative_to(ROOT).parts} & VAGUE_NAMES
+
+    none_of(MODULES, vague, "modules with a vague name")
 
 
-@every_module
-def test_module_hides_no_standard_library_module(path: Path) -> None:
-    assert path.stem not in sys.stdlib_module_names - {"__init__", "__main__"}
+def test_modules_hide_no_standard_library_module() -> None:
+    names = sys.stdlib_module_names - {"__init__", "__main__"}
+    none_of(MODULES, lambda path: [path.stem] if path.stem in names else [], "modules that hide another")
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=relative)
-def test_init_holds_a_docstring_only(path: Path) -> None:
-    allowed = ["__version__"] if path.parent.name == "webhookd" else []
-    beyond_docstring = parsed(path).body[1:]
-    targets = [ast.unparse(node.targets[0]) for node in beyond_docstring if isinstance(node, ast.Assign)]
-    assert len(targets) == len(beyond_docstring)
-    assert targets == allowed
+def test_inits_hold_a_docstring_only() -> None:
+    def beyond_docstring(path: Path) -> Iterator[str]:
+        allowed = {"__version__"} if path.parent.name == "webhookd" else set()
+        for node in parsed(path).body[1:]:
+            if not (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in allowed):
+                yield ast.unparse(node)
+
+    none_of((path for path in MODULES if path.name == "__init__.py"), beyond_docstring, "code in an __init__.py")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "unit").rglob("*.py")), ids=relative)
-def test_unit_tests_never_sleep(path: Path) -> None:
-    called = [ast.unparse(node.func) for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
-    assert [name for name in called if name.split(".")[-1] == "sleep"] == []
+def test_unit_tests_never_sleep() -> None:
+    def sleeps(path: Path) -> Iterator[str]:
+        called = (ast.unparse(node.func) for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
+        return (name for name in called if name.split(".")[-1] == "sleep")
+
+    none_of((ROOT / "tests" / "unit").rglob("*.py"), sleeps, "unit tests that sleep")
 
 
-@every_module
-def test_imports_stand_at_the_top(path: Path) -> None:
-    hidden = [node.lineno for f in functions(parsed(path)) for node in ast.walk(f) if isinstance(node, IMPORT)]
-    assert hidden == []
+def test_imports_stand_at_the_top() -> None:
+    def hidden(path: Path) -> Iterator[str]:
+        nodes = (node for f in functions(parsed(path)) for node in ast.walk(f) if isinstance(node, IMPORT))
+        return (f"line {node.lineno}" for node in nodes)
+
+    none_of(MODULES, hidden, "imports inside functions")
 
 
 def test_nesting_is_measured_as_people_see_it() -> None:
