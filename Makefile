@@ -1,4 +1,4 @@
-# Two commands do the most: `make demo` and `make test`. Everything they need goes to .venv and .state.
+# Three commands do the most: `make demo`, `make play` and `make test`. Everything they need goes to .venv and .state.
 PYTHON  ?= python3
 SECONDS ?= 10
 BROKERS ?= 1
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
-.PHONY: help demo test check format lint types imports docs reference picture pytest up service down bench bench-idle \
+.PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
 	bench-million bench-takeover bench-isolation chaos chaos-soak lock clean
 
 help: ## this list
@@ -20,6 +20,9 @@ help: ## this list
 
 demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
 	@exec $(BIN)/webhookd demo --seconds $(SECONDS)
+
+play: $(VENV)/runtime ## webhookd on its own Kafka, Redis and Postgres, with orders, an endpoint and mails, in this terminal
+	@exec $(BIN)/python -m stack play
 
 # -k: every step runs and says what it found, also after one that failed.
 test: $(VENV)/test ## every check and every test, on real Kafka, Redis and Postgres

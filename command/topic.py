@@ -1,6 +1,6 @@
-"""`webhookd topic`: creates a topic and produces records, for people who do not have Kafka's own tools.
+"""`webhookd topic`: creates a topic, produces and shows records, for people who do not have Kafka's own tools.
 
-Both commands end with exit code 0, or with one line about the error: exit code 1 for an error of Kafka or of the
+The commands end with exit code 0, or with one line about the error: exit code 1 for an error of Kafka or of the
 records, 2 for an invalid option.
 """
 
@@ -16,6 +16,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from command.cluster_probe import ClusterInfo, probe_cluster
+from command.shutdown_signals import ShutdownSignals
+from command.topic_tail import TopicTail, write_json, write_text
 from webhookd.errors import KafkaUnavailable
 from webhookd.settings import Settings
 
@@ -27,6 +29,8 @@ DELIVERY_S = 15.0
 
 WAIT_FOR_ROOM_S = 0.1
 """How long to wait for acknowledgements when librdkafka's queue (100,000 records) is full, before the next try."""
+
+NOTHING_MORE = "so it and what follows it were not produced"
 
 BROKER_DEFAULT = -1
 """The value with which Kafka uses the default of the brokers."""
@@ -40,7 +44,7 @@ bootstrap_servers_option = click.option(
 
 @click.group()
 def topic() -> None:
-    """Create a Kafka topic, and produce records to it."""
+    """Create a Kafka topic, produce records to it, and show its records."""
     # librdkafka's log lines are dropped: the command's own error line has the same information.
     logging.getLogger("librdkafka").addHandler(logging.NullHandler())
 
@@ -68,20 +72,26 @@ def create(name: str, partitions: int | None, bootstrap_servers: str | None) -> 
 @topic.command(short_help="Produce records from standard input, one JSON value a line.")
 @click.argument("name")
 @click.option("--key", help="The key of every record; records with the same key go to the same partition.")
+@click.option("--key-field", metavar="NAME", help="Take each record's key from this field of its value.")
 @bootstrap_servers_option
-def produce(name: str, key: str | None, bootstrap_servers: str | None) -> None:
+def produce(name: str, key: str | None, key_field: str | None, bootstrap_servers: str | None) -> None:
     """Produce the lines of standard input to the topic NAME: one JSON value a line, one record each.
 
+    Without --key and --key-field the records have no key, and are spread over the partitions.
+
     It ends at the end of the input, when all in-sync replicas have every record, and prints the number of records. It
-    stops at the first line that is not JSON; the lines before it are produced. Empty lines are skipped.
+    stops at the first line that is not JSON, or without the field for its key; the lines before it are produced. Empty
+    lines are skipped.
     """
+    if key is not None and key_field is not None:
+        raise click.UsageError("--key and --key-field exclude each other")
     brokers = _brokers(bootstrap_servers)
     if name not in _probe(brokers).topics:
         raise click.ClickException(f"topic {name} does not exist; create it: webhookd topic create {name}")
     records = Records(brokers, name, key)
     problem, exit_code = "", 0
     try:
-        problem = _produce_lines(sys.stdin.buffer, records.produce)
+        problem = _produce_lines(sys.stdin.buffer, key_field, records.produce)
     except KeyboardInterrupt:
         exit_code = 128 + signal.SIGINT
     records.finish()
@@ -92,8 +102,50 @@ def produce(name: str, key: str | None, bootstrap_servers: str | None) -> None:
     sys.exit(exit_code)
 
 
+@topic.command()
+@click.argument("name")
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice(["earliest", "latest"]),
+    default="latest",
+    show_default=True,
+    help="Where to begin: at the oldest records, or with those that are produced from now on.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1, 1_000_000_000),
+    help="End after this many records; without it, at Ctrl-C or SIGTERM.",
+)
+@bootstrap_servers_option
+def tail(name: str, start: str, count: int | None, bootstrap_servers: str | None) -> None:
+    """Show the records of the topic NAME as they arrive.
+
+    On a terminal a line is `partition:offset  key  value`. Elsewhere it is a JSON object with the fields that the
+    record has in a request to an endpoint; a value that is not JSON is in `raw` instead of `value`. Nothing is
+    committed, so no consumer group is left behind.
+
+    Ctrl-C ends it with exit code 130, SIGTERM with 0.
+    """
+    brokers = _brokers(bootstrap_servers)
+    if name not in _probe(brokers).topics:
+        raise click.ClickException(f"topic {name} does not exist; create it: webhookd topic create {name}")
+    signals = ShutdownSignals()
+    try:
+        records = TopicTail({"bootstrap.servers": brokers}, name, from_earliest=start == "earliest")
+        click.echo(f"showing {name} from {start}; Ctrl-C ends it", err=True)
+        records.copy(write_text if sys.stdout.isatty() else write_json, signals, count)
+    except KafkaUnavailable as error:
+        raise click.ClickException(str(error)) from None
+    records.close()
+    signals.exit_process(signals.exit_code if signals.number == signal.SIGINT else 0)
+
+
 class Records:
-    """Produces records to one topic with one key; `produced` counts those that all in-sync replicas have."""
+    """Produces records to one topic; `produced` counts those that all in-sync replicas have.
+
+    `key` is for the records that have none of their own.
+    """
 
     def __init__(self, bootstrap_servers: str, topic: str, key: str | None) -> None:
         self.produced = 0
@@ -110,9 +162,9 @@ class Records:
         }
         self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
 
-    def produce(self, value: bytes) -> None:
+    def produce(self, value: bytes, key: str | None) -> None:
         """Pass one record to the producer; waits only while its queue is full."""
-        while not self._accepted(value):
+        while not self._accepted(value, self._key if key is None else key):
             self._producer.poll(WAIT_FOR_ROOM_S)
         self._producer.poll(0)
 
@@ -125,9 +177,9 @@ class Records:
         """How many records were not produced, and why the last of them was not; empty when all were."""
         return f"{self._refused:,} not produced: {self._reason}" if self._refused else ""
 
-    def _accepted(self, value: bytes) -> bool:
+    def _accepted(self, value: bytes, key: str | None) -> bool:
         try:
-            self._producer.produce(self._topic, value, self._key, on_delivery=self._delivered)
+            self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
         except BufferError:
             return False
         except KafkaException as error:
@@ -145,18 +197,33 @@ class Records:
         self._reason = error.str()
 
 
-def _produce_lines(lines: Iterable[bytes], produce_one: Callable[[bytes], None]) -> str:
-    """Produce each line that is not empty; returns the error of the first line that is not JSON, or an empty text."""
+def _produce_lines(
+    lines: Iterable[bytes], key_field: str | None, produce_one: Callable[[bytes, str | None], None]
+) -> str:
+    """Produce each line that is not empty; returns the error of the first unusable line, or an empty text."""
     for number, line in enumerate(lines, start=1):
         value = line.strip()
         if not value:
             continue
         try:
-            msgspec.json.decode(value)
+            decoded = msgspec.json.decode(value)
+            key = None if key_field is None else key_in(decoded, key_field)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return f"line {number} is not JSON, so it and what follows it were not produced: {error}"
-        produce_one(value)
+            return f"line {number} is not JSON, {NOTHING_MORE}: {error}"
+        except ValueError as error:
+            return f"line {number} {error}, {NOTHING_MORE}"
+        produce_one(value, key)
     return ""
+
+
+def key_in(value: object, field: str) -> str:
+    """Return the record's key from a field of its value. Raises ValueError that says why there is none."""
+    found = value.get(field) if isinstance(value, dict) else None
+    if isinstance(found, str):
+        return found
+    if found is None or isinstance(found, dict | list):
+        raise ValueError(f"has no text or number in the field {field}")
+    return msgspec.json.encode(found).decode()
 
 
 def _brokers(option: str | None) -> str:

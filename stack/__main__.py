@@ -1,9 +1,11 @@
-"""The command line: `python -m stack up [--brokers 3] [--detach]`, `down`, `service`, `run -- command…`."""
+"""The command line: `python -m stack up [--brokers 3] [--detach]`, `down`, `service`, `play`, `run -- command…`."""
 
 import argparse
 import sys
+from pathlib import Path
 
 from stack import command_run, dev_stack, procfile
+from stack.play import session
 
 
 def main() -> int:
@@ -18,6 +20,8 @@ def main() -> int:
             return dev_stack.down()
         case "service":
             return procfile.run()
+        case "play":
+            return session.run(arguments.state)
         case _:
             return command_run.run(arguments.command)
 
@@ -30,6 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--detach", action="store_true", help="return when all services answer")
     actions.add_parser("down", help="stop what `up` has started")
     actions.add_parser("service", help="run the Procfile's processes in this terminal until Ctrl-C")
+    play = actions.add_parser("play", help="start services, webhookd, an endpoint and a mailbox, and deliver orders")
+    play.add_argument(
+        "--state", type=Path, default=Path(".state", "play"), help="a folder that one play at a time owns"
+    )
     run = actions.add_parser("run", help="start services, run a command, and stop the services when it ends")
     run.add_argument("command", nargs="+", help="the command, after --")
     return parser

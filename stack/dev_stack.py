@@ -1,6 +1,5 @@
 """The developer's stack: fixed ports, started and stopped by hand, one per checkout."""
 
-import fcntl
 import os
 import shlex
 import signal
@@ -11,19 +10,27 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from stack import install, kafka_jars, stack_data
 from stack.errors import NotStarted
+from stack.free_ports import usual_or_free
 from stack.kafka import KafkaOptions
 from stack.kafka_jars import ROOT
 from stack.scratch import is_locked
 from stack.service_group import ServiceGroup
 from stack.signals import Interrupted, raise_on_signals
+from stack.single_owner import owned
 
 KAFKA_PORT, REDIS_PORT, POSTGRES_PORT = 19092, 16379, 15432
 DATABASE = "webhookd"
+COMMANDS = Path(sys.executable).parent
+"""The folder of the command `webhookd`."""
 
 STATE = ROOT / ".state" / "stack"
 OWNER_FILE = STATE / "owner"
 ENVIRONMENT_FILE = STATE / "environment"
+DATA_FILE = STATE / "data"
+"""Holds what `down` needs to say what it deletes: Kafka's address and the directory of all data."""
+
 LOG_FILE = STATE / "log"
 
 UP_TIMEOUT_S = 600.0
@@ -37,26 +44,27 @@ def up(broker_count: int) -> int:
     """Start Kafka, Redis and Postgres with empty data, and keep them running until Ctrl-C or `down`."""
     raise_on_signals()
     try:
-        with _locked(), ServiceGroup() as services:
+        with _owned(), ServiceGroup() as services:
             environment = _start(services, broker_count)
-            print(environment, end="", flush=True)
+            print(_next_steps(), flush=True)  # before the file, with which `up_detached` has seen enough
             ENVIRONMENT_FILE.write_text(environment)
             signal.pause()
     except NotStarted as reason:
         print(f"stack: {reason}", flush=True)
         return 1
     except Interrupted:
-        print("stack: down", flush=True)
+        print("stack: down, and its data are deleted", flush=True)
     return 0
 
 
 def up_detached(broker_count: int) -> int:
     """Start the same in the background; returns when all services answer."""
     if is_locked(OWNER_FILE):
-        print("stack: already up; `make down` stops it")
+        print(f"stack: already up; `make down` stops it and deletes its data\n{_next_steps()}")
         return 0
     STATE.mkdir(parents=True, exist_ok=True)
     ENVIRONMENT_FILE.unlink(missing_ok=True)  # a killed stack leaves it behind, and the file means that all is up
+    print("stack: starting Kafka, Redis and Postgres", flush=True)
     with LOG_FILE.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "stack", "up", "--brokers", str(broker_count)],
@@ -74,25 +82,36 @@ def up_detached(broker_count: int) -> int:
 
 
 def _report(process: "subprocess.Popen[bytes]") -> int:
-    """Wait until it is up or has failed, and print its output."""
+    """Print what it says until it is up or has failed."""
     deadline = time.monotonic() + UP_TIMEOUT_S
-    while process.poll() is None and not ENVIRONMENT_FILE.exists() and time.monotonic() < deadline:
-        time.sleep(POLL_INTERVAL_S)
-    print(LOG_FILE.read_text(), end="")
+    with LOG_FILE.open() as log:
+        while process.poll() is None and not ENVIRONMENT_FILE.exists() and time.monotonic() < deadline:
+            print(log.read(), end="", flush=True)
+            time.sleep(POLL_INTERVAL_S)
+        print(log.read(), end="")
     if not ENVIRONMENT_FILE.exists():
         process.terminate()
         return 1
-    environment = ENVIRONMENT_FILE.relative_to(ROOT)
-    print(f"stack: up; `make service` runs webhookd on it, `. {environment}` sets the environment of a shell,")
-    print("`make down` stops it and deletes its data")
     return 0
+
+
+def _next_steps() -> str:
+    """What to do with a stack that is up."""
+    environment = ENVIRONMENT_FILE.relative_to(ROOT)
+    return f"""stack: up; next:
+  make service                      runs webhookd on it, in this terminal
+  . {environment}    sets the environment of a shell, so that you can type:
+  webhookd topic create orders      webhookd topic produce orders, webhookd topic tail orders, webhookd receive
+  make down                         stops it and deletes its data"""
 
 
 def down() -> int:
     """Stop the stack of this checkout and wait for its end."""
     if not is_locked(OWNER_FILE):
-        print("stack: nothing is up")
+        print("stack: nothing is up, so nothing is stopped or deleted")
         return 0
+    data = _data()
+    print(f"stack: stopping Kafka, Redis and Postgres, and deleting {data}", flush=True)
     os.kill(int(OWNER_FILE.read_text()), signal.SIGTERM)
     deadline = time.monotonic() + DOWN_TIMEOUT_S
     while is_locked(OWNER_FILE):
@@ -100,35 +119,40 @@ def down() -> int:
             print(f"stack: process {OWNER_FILE.read_text()} does not stop")
             return 1
         time.sleep(POLL_INTERVAL_S)
-    print("stack: down")
+    print("stack: down, and its data are deleted")
     return 0
 
 
+def _data() -> str:
+    """What the running stack holds."""
+    if not DATA_FILE.exists():  # it is just starting
+        return "their data"
+    kafka, _, directory = DATA_FILE.read_text().partition("\n")
+    return stack_data.described(kafka, Path(directory))
+
+
 @contextmanager
-def _locked() -> Iterator[None]:
-    """Hold the checkout's lock file, which has this process' pid. Raises NotStarted when another process holds it."""
-    STATE.mkdir(parents=True, exist_ok=True)
-    with OWNER_FILE.open("a+") as owner:
-        try:
-            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as taken:
-            raise NotStarted("already up; `make down` stops it") from taken
-        owner.truncate(0)
-        owner.write(str(os.getpid()))
-        owner.flush()
+def _owned() -> Iterator[None]:
+    """Own the checkout's stack. Raises NotStarted when another process does."""
+    with owned(OWNER_FILE, "already up (process {pid}); `make down` stops it"):
+        DATA_FILE.unlink(missing_ok=True)
         try:
             yield
         finally:
             ENVIRONMENT_FILE.unlink(missing_ok=True)
+            DATA_FILE.unlink(missing_ok=True)
 
 
 def _start(services: ServiceGroup, broker_count: int) -> str:
     """Start all services; returns the text of ENVIRONMENT_FILE: their addresses for webhookd and its tests."""
-    ports = [KAFKA_PORT + i for i in range(2 * broker_count)]
+    install.require_all([*kafka_jars.programs(), install.REDIS_SERVER, install.INITDB])
+    ports = [_port("Kafka", KAFKA_PORT + i) for i in range(2 * broker_count)]
     kafka = services.start_kafka(KafkaOptions(brokers=broker_count), ports)
-    redis = services.start_redis(REDIS_PORT)
-    postgres = services.start_postgres(POSTGRES_PORT)
+    redis = services.start_redis(_port("Redis", REDIS_PORT))
+    postgres = services.start_postgres(_port("Postgres", POSTGRES_PORT))
     services.wait_ready()
+    DATA_FILE.write_text(f"{kafka.address}\n{services.directory}")
+    print(f"stack: Kafka at {kafka.address}, Redis at {redis.address}, Postgres at {postgres.address}")
     tests = {
         "WEBHOOKD_TEST_KAFKA": kafka.address,
         "WEBHOOKD_TEST_REDIS": redis.address,
@@ -138,16 +162,28 @@ def _start(services: ServiceGroup, broker_count: int) -> str:
     return environment_text(kafka=kafka.address, redis=redis.address, database_url=database_url) + _exports(tests)
 
 
+def _port(service: str, usual: int) -> int:
+    """The usual port, or a free one if something else listens there."""
+    port = usual_or_free(usual)
+    if port != usual:
+        print(f"stack: port {usual} is taken, so {service} gets {port}", flush=True)
+    return port
+
+
 def environment_text(*, kafka: str, redis: str, database_url: str) -> str:
     """The shell lines that point `webhookd` at these services, put it on the PATH and allow endpoints on loopback."""
-    variables = {
+    variables = service_settings(kafka=kafka, redis=redis, database_url=database_url)
+    return f"export PATH={shlex.quote(str(COMMANDS))}:$PATH\n{_exports(variables)}"
+
+
+def service_settings(*, kafka: str, redis: str, database_url: str) -> dict[str, str]:
+    """The environment variables that point webhookd at these services and allow endpoints on loopback."""
+    return {
         "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": kafka,
         "WEBHOOKD_REDIS_URL": redis,
         "WEBHOOKD_DATABASE_URL": database_url,
         "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
     }
-    commands = Path(sys.executable).parent
-    return f"export PATH={shlex.quote(str(commands))}:$PATH\n{_exports(variables)}"
 
 
 def _exports(variables: Mapping[str, str]) -> str:

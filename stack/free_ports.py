@@ -8,7 +8,8 @@ LOWEST, HIGHEST = 20_000, 32_000
 it."""
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nothing listens on that port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -24,6 +25,11 @@ def free_ports(count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         port = candidates.pop()
-        if _is_free(port):
+        if is_free(port):
             found.append(port)
     return found
+
+
+def usual_or_free(port: int) -> int:
+    """Return this port if nothing listens on it, or else a free one."""
+    return port if is_free(port) else free_ports(1)[0]

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,15 @@ def require(program: Program, *, may_install: Callable[[], bool] = may_install) 
     if found is None:
         raise NotStarted(f"needs {program.name}: apt-get install {program.packages[-1]}")
     return found
+
+
+def require_all(programs: Iterable[Program], *, may_install: Callable[[], bool] = may_install) -> None:
+    """Raise NotStarted that names all missing programs at once, unless `require` may install them."""
+    missing = [] if may_install() else [program for program in programs if find(program) is None]
+    if missing:
+        names = ", ".join(program.name for program in missing)
+        packages = " ".join(program.packages[-1] for program in missing)
+        raise NotStarted(f"needs {names}: apt-get install {packages}")
 
 
 def _numbers(path: Path) -> list[int]:

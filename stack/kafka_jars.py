@@ -18,10 +18,19 @@ FETCH_TIMEOUT_S = 600.0
 
 def jars(version: str = VERSION) -> Path:
     """Return the directory of the jars; fetches them when it is missing (some 50 MB, seconds to a minute)."""
-    libs = ROOT / ".state" / "kafka" / version / "libs"
+    libs = _libs(version)
     if not libs.is_dir():
         _fetch(version, libs)
     return libs
+
+
+def programs(version: str = VERSION) -> list[install.Program]:
+    """Return what Kafka needs: Java, and Maven unless the jars are there."""
+    return [install.JAVA] if _libs(version).is_dir() else [install.JAVA, install.MAVEN]
+
+
+def _libs(version: str) -> Path:
+    return ROOT / ".state" / "kafka" / version / "libs"
 
 
 def _fetch(version: str, libs: Path) -> None:

@@ -1,9 +1,10 @@
 """All processes of the Procfile in one terminal: `python -m stack service`, which `make service` runs.
 
-    migrate     the database's schema
-    start       every process, its lines on this terminal under its name
-    ready       printed once, when the API reports that webhookd works
-    stop        Ctrl-C, SIGTERM, or a process that ends by itself: all are asked to stop, and waited for
+check       the ports of API and Flower: a second service must not work on the database and queue of a running one
+migrate     the database's schema
+start       every process, its lines on this terminal under its name
+ready       printed once, when the API reports that webhookd works
+stop        Ctrl-C, SIGTERM, or a process that ends by itself: all are asked to stop, and waited for
 
 It is for trying webhookd out. In production a supervisor runs each process and starts it again when it ends.
 """
@@ -12,17 +13,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
-from stack.child import Child, spawn
+from stack.child import Child
 from stack.errors import NotStarted
+from stack.free_ports import is_free
 from stack.signals import Interrupted, raise_on_signals
+from stack.terminal_output import Output
 
 PROCFILE = Path(__file__).resolve().parents[1] / "Procfile"
 OWN_NAME = "service"
@@ -31,12 +31,11 @@ ASK_INTERVAL_S = 0.2
 """How often the API is asked whether all works, and how late the end of a process is seen."""
 
 ASK_TIMEOUT_S = 2.0
-LAST_LINES_S = 2.0
+SAY_AGAIN_S = 15.0
+"""How often it says what is not ready yet."""
+
 STOP_TIMEOUT_S = 35.0
 """WEBHOOKD_STOP_BUDGET_S and the 15 s that a supervisor should wait beyond it."""
-
-COLOURS = (36, 32, 33, 35, 34, 31)
-"""Of ANSI terminals, one after another."""
 
 DEFAULTS = {"WEBHOOKD_LOG_FORMAT": "text", "WEBHOOKD_LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1"}
 """Unless the environment says otherwise: the lines are for people."""
@@ -44,108 +43,124 @@ DEFAULTS = {"WEBHOOKD_LOG_FORMAT": "text", "WEBHOOKD_LOG_LEVEL": "warning", "PYT
 API_BIND = "127.0.0.1:8080"
 """The default of WEBHOOKD_API_BIND."""
 
+FLOWER_PORT = 5555
+"""Flower's default."""
+
+OTHER_PORTS = "to choose other ports: WEBHOOKD_API_BIND=127.0.0.1:8081 FLOWER_PORT=5556 make"
+
 
 def run() -> int:
     """Run the processes until a signal comes or one of them ends; returns the exit code."""
     raise_on_signals()
     environment = {**DEFAULTS, **os.environ}
-    output = Output(list(_processes()))
-    running: dict[str, Child] = {}
+    output = Output([*processes(), OWN_NAME])
+    service = Service(environment, output, OWN_NAME)
     try:
-        _migrate(environment)
-        output.say(OWN_NAME, f"starting {', '.join(_processes())}")
-        for name, command in _processes().items():
-            running[name] = output.attach(name, command, environment)
-        return _until_one_ends(running, output, f"http://{environment.get('WEBHOOKD_API_BIND', API_BIND)}")
+        refuse_taken_ports(environment, "service")
+        service.migrate()
+        service.start()
+        service.wait_ready()
+        output.say(OWN_NAME, f"ready; the API is at {service.api_url}, Ctrl-C stops all")
+        while True:
+            service.check_alive()
+            time.sleep(ASK_INTERVAL_S)
     except Interrupted:
         return 0
     except NotStarted as reason:
         output.say(OWN_NAME, str(reason))
         return 1
     finally:
-        _stop(running, output)
+        if service.stop():
+            output.say(OWN_NAME, "stopped")
 
 
-class Output:
-    """The terminal that all processes share: whole lines, each under the name of its process."""
+class Service:
+    """The processes of the Procfile; it reports what it does under `own_name`."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._width = max(map(len, [*names, OWN_NAME]))
-        self._colours = dict(zip([*names, OWN_NAME], COLOURS, strict=False)) if sys.stdout.isatty() else {}
-        self._writing = threading.Lock()
-        self._readers: list[threading.Thread] = []
+    def __init__(self, environment: Mapping[str, str], output: Output, own_name: str) -> None:
+        self.api_url = f"http://{environment.get('WEBHOOKD_API_BIND', API_BIND)}"
+        self._environment = environment
+        self._output = output
+        self._own_name = own_name
+        self._running: dict[str, Child] = {}
 
-    def attach(self, name: str, command: str, environment: Mapping[str, str]) -> Child:
-        """Start a process whose lines appear here."""
-        read_end, write_end = os.pipe()
-        with os.fdopen(write_end, "wb") as writer:
-            child = spawn(command.split(), output=writer, environment=environment, parent_death_signal=signal.SIGTERM)
-        lines = os.fdopen(read_end, "rb")
-        reader = threading.Thread(target=self._copy, args=(name, lines), daemon=True)
-        reader.start()
-        self._readers.append(reader)
-        return child
+    def migrate(self) -> None:
+        """Bring the database to the current schema. Raises NotStarted."""
+        command = ["webhookd", "migrate"]  # found on the PATH like the Procfile's commands
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last_line = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise NotStarted(f"webhookd migrate failed: {last_line}")
 
-    def say(self, name: str, line: str) -> None:
-        """Write one line."""
-        colour = self._colours.get(name)
-        label = f"{name:<{self._width}} |"
-        with self._writing:
-            print(f"\x1b[{colour}m{label}\x1b[0m {line}" if colour else f"{label} {line}", flush=True)
+    def start(self) -> None:
+        """Start all processes; does not wait for them."""
+        self._output.say(self._own_name, f"starting {', '.join(processes())}")
+        for name, command in processes().items():
+            self._running[name] = self._output.attach(name, command.split(), self._environment)
 
-    def finish(self, timeout_s: float) -> None:
-        """Wait for the last lines of processes that have ended."""
-        for reader in self._readers:
-            reader.join(timeout_s)
+    def wait_ready(self) -> None:
+        """Block until the API reports that all works. Raises NotStarted when a process ends before."""
+        next_line_at = time.monotonic() + SAY_AGAIN_S
+        while missing := _missing(self.api_url):
+            self.check_alive()
+            if time.monotonic() > next_line_at:
+                self._output.say(self._own_name, f"not ready yet: {missing}")
+                next_line_at += SAY_AGAIN_S
+            time.sleep(ASK_INTERVAL_S)
 
-    def _copy(self, name: str, lines: IO[bytes]) -> None:
-        with lines:
-            for line in lines:
-                if text := line.decode("utf-8", "replace").rstrip():
-                    self.say(name, text)
+    def check_alive(self) -> None:
+        """Raise NotStarted when a process has ended by itself."""
+        for name, child in self._running.items():
+            if child.exit_code is not None:
+                raise NotStarted(f"{name} has ended with exit code {child.exit_code}, so the others are stopped")
+
+    def stop(self) -> bool:
+        """Ask all to stop at once, and each only once: a second signal would end it before its requests have ended.
+
+        Returns whether there was anything to stop.
+        """
+        for child in self._running.values():
+            child.send(signal.SIGTERM)
+        for name, child in self._running.items():
+            if not child.wait_or_kill(STOP_TIMEOUT_S):
+                self._output.say(self._own_name, f"{name} did not end within {STOP_TIMEOUT_S:.0f} s and was killed")
+        self._output.finish()
+        return bool(self._running)
 
 
-def _processes() -> dict[str, str]:
+def processes() -> dict[str, str]:
+    """The commands of the Procfile, by name."""
     return dict(line.split(": ", 1) for line in PROCFILE.read_text().splitlines() if line)
 
 
-def _migrate(environment: Mapping[str, str]) -> None:
-    done = subprocess.run(["webhookd", "migrate"], env=environment, capture_output=True, text=True, check=False)  # noqa: S607 - found on the PATH like the Procfile's commands
-    if done.returncode != 0:
-        last_line = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise NotStarted(f"webhookd migrate failed: {last_line}")
+def refuse_taken_ports(environment: Mapping[str, str], target: str) -> None:
+    """Raise NotStarted when something listens where the API or Flower would; `target` is the one of make."""
+    bind = environment.get("WEBHOOKD_API_BIND", API_BIND)
+    flower = environment.get("FLOWER_PORT", str(FLOWER_PORT))
+    if _answers(f"http://{bind}"):
+        raise NotStarted(f"webhookd runs already: its API is at http://{bind}; stop it, or {OTHER_PORTS} {target}")
+    for what, port in (("API", bind.rpartition(":")[2]), ("Flower", flower)):
+        if port.isdecimal() and 0 < int(port) < 65536 and not is_free(int(port)):
+            raise NotStarted(f"port {port} is taken, and {what} needs it; {OTHER_PORTS} {target}")
 
 
-def _until_one_ends(running: Mapping[str, Child], output: Output, api_url: str) -> int:
-    """Returns the exit code once a process has ended by itself; a signal ends the wait with Interrupted."""
-    ready = False
-    while all(child.exit_code is None for child in running.values()):
-        if not ready and (ready := _is_ready(api_url)):
-            output.say(OWN_NAME, f"ready; the API is at {api_url}, Ctrl-C stops all")
-        time.sleep(ASK_INTERVAL_S)
-    for name, child in running.items():
-        if child.exit_code is not None:
-            output.say(OWN_NAME, f"{name} has ended with exit code {child.exit_code}, so the others are stopped")
-    return 1
+def _answers(api_url: str) -> bool:
+    """Whether an API of webhookd is there, working or not."""
+    return not _missing(api_url).startswith(NO_ANSWER)
 
 
-def _is_ready(api_url: str) -> bool:
-    """Whether the API reports ingest, workers and all that they need as working."""
+NO_ANSWER = "the API does not answer"
+
+
+def _missing(api_url: str) -> str:
+    """What of ingest, workers and all that they need does not work, as the API reports it; empty when all works."""
     try:
         with urllib.request.urlopen(f"{api_url}/health", timeout=ASK_TIMEOUT_S) as response:  # noqa: S310 - the scheme is ours
             health = json.load(response)
     except (OSError, ValueError):  # URLError is an OSError
-        return False
-    return health["status"] != "degraded" and bool(health["workers"])
-
-
-def _stop(running: Mapping[str, Child], output: Output) -> None:
-    """Ask all of them at once, and each only once: a second signal would end it before its requests have ended."""
-    for child in running.values():
-        child.send(signal.SIGTERM)
-    for name, child in running.items():
-        if not child.wait_or_kill(STOP_TIMEOUT_S):
-            output.say(OWN_NAME, f"{name} did not end within {STOP_TIMEOUT_S:.0f} s and was killed")
-    output.finish(LAST_LINES_S)
-    if running:
-        output.say(OWN_NAME, "stopped")
+        return NO_ANSWER
+    if not isinstance(health, dict) or "status" not in health:
+        return f"{NO_ANSWER}: something else is at {api_url}"
+    if health["status"] == "degraded":
+        return ", ".join(fault["code"] for fault in health["faults"]) or "degraded"
+    return "" if health["workers"] else "no worker"

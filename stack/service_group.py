@@ -32,16 +32,17 @@ class ServiceGroup:
     """A context in which services can be started; on exit all of them are stopped and their data is removed.
 
     The `start_` methods do not wait, so that several services start at the same time; `wait_ready` waits. They raise
-    NotStarted when a program is missing. Ports are free ones unless given. Use it on the main thread.
+    NotStarted when a program is missing. Ports are free ones unless given. `directory` holds the data. Use it on the
+    main thread.
     """
 
     def __init__(self) -> None:
         self._exits = contextlib.ExitStack()
         self._started: list[Service] = []
-        self._directory: Path
+        self.directory: Path
 
     def __enter__(self) -> Self:
-        self._directory = self._exits.enter_context(scratch_directory())
+        self.directory = self._exits.enter_context(scratch_directory())
         return self
 
     def __exit__(
@@ -72,7 +73,7 @@ class ServiceGroup:
             service.wait_ready()
 
     def _place(self, name: str) -> Path:
-        place = self._directory / f"{name}-{len(self._started)}"
+        place = self.directory / f"{name}-{len(self._started)}"
         place.mkdir(exist_ok=True)
         return place
 

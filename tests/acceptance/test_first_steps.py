@@ -4,6 +4,7 @@ Oracles: what a consumer reads from the topic, the lines the commands print, the
 HTTP client of the standard library gets. Nothing is doubled.
 """
 
+import json
 import subprocess
 import sys
 import uuid
@@ -14,12 +15,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from command.receive import readable
 from tests.harness.command_process import CommandProcess
 from tests.harness.kafka_admin import admin_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 45.0
+TAIL = "webhookd-topic-tail"
 NOBODY = "127.0.0.1:9"
 
 
@@ -78,6 +79,25 @@ def test_produced_lines_are_the_topics_records(kafka_bootstrap: str) -> None:
     assert records_of(kafka_bootstrap, name, 4) == written
 
 
+def test_tail_shows_what_is_there_and_what_comes(kafka_bootstrap: str) -> None:
+    name, servers = new_name(), ("--bootstrap-servers", kafka_bootstrap)
+    run("create", name, "--partitions", "3", *servers)
+    with CommandProcess("topic", "tail", name, *servers) as tail:
+        tail.wait_for(f"showing {name} from latest")
+        given = '{"customer": "c-1", "n": 1}\n{"customer": 2, "n": 2}\n{"n": 3}'
+        done = run("produce", name, "--key-field", "customer", *servers, given=given)
+        assert (done.returncode, done.stdout) == (1, f"produced 2 records to {name}\n")
+        assert done.stderr.startswith("Error: line 3 has no text or number in the field customer, so it and")
+        tail.wait_for('"key":"2","headers":[],"value":{"customer": 2, "n": 2}}')
+        assert tail.interrupt() == 130
+        assert tail.left_behind() == []
+    shown = run("tail", name, "--from", "earliest", "--count", "2", *servers)
+    assert (shown.returncode, shown.stderr) == (0, f"showing {name} from earliest; Ctrl-C ends it\n")
+    records = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert {(one["key"], one["offset"], one["value"]["n"]) for one in records} == {("c-1", 0, 1), ("2", 0, 2)}
+    assert [one.group_id for one in admin_of(kafka_bootstrap).list_consumer_groups().result().valid].count(TAIL) == 0
+
+
 def test_line_that_is_not_json_ends_it(kafka_bootstrap: str) -> None:
     name, servers = new_name(), ("--bootstrap-servers", kafka_bootstrap)
     run("create", name, "--partitions", "1", *servers)
@@ -121,53 +141,52 @@ def test_topic_of_the_wrong_kind_is_one_line(kafka_bootstrap: str, action: str) 
     assert [said in line for line in done.stderr.splitlines()] == [True]
 
 
-def post(port: int, body: bytes, **headers: str) -> int:
-    """POST to the receiver; returns the status it answers."""
+def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, str]:
+    """One request to the receiver; returns the status and the Retry-After of the answer."""
     connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
-        connection.request("POST", "/hook", body, headers)
-        return connection.getresponse().status
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("Retry-After", "")
     finally:
         connection.close()
+
+
+def delivery(offset: int) -> bytes:
+    return b'{"messages":[{"topic":"orders","partition":0,"offset":%d,"value":"\xc3\xbc"}]}' % offset
 
 
 def port_in(line: str) -> int:
     return int(line.split(",", maxsplit=1)[0].rpartition(":")[2])
 
 
-def test_receiver_shows_headers_and_body() -> None:
-    with CommandProcess("receive", "--port", "0") as receiver:
+def test_receiver_shows_answers_and_checks_requests() -> None:
+    with CommandProcess("receive", "--port", "0", "--full", "1") as receiver:
         port = port_in(receiver.wait_for("listening on"))
-        assert post(port, b'{"messages":[{"value":1.50},{"value":"\xc3\xbc"}]}', **{"X-Api-Key": "secret"}) == 200
-        receiver.wait_for('"value":"ü"')
-        assert post(port, b"not \xff JSON") == 200
-        receiver.wait_for("not \\xff JSON")
+        assert ask(port, "POST", "/hook", delivery(0), **{"X-Api-Key": "secret"}) == (200, "")
+        receiver.wait_for('"offset":0,"value":"ü"')
+        assert ask(port, "PUT", "/receiver?status=503&retry_after=7")[0] == 200
+        receiver.wait_for("answering 503 with Retry-After: 7 from now on")
+        assert ask(port, "POST", "/hook", delivery(1)) == (503, "7")
+        assert ask(port, "PUT", "/receiver?status=ok")[0] == 400
+        assert ask(port, "PUT", "/receiver?status=204&retry_after=")[0] == 200
+        assert ask(port, "POST", "/hook", delivery(1)) == ask(port, "POST", "/hook", delivery(1)) == (204, "")
+        receiver.wait_for("DUPLICATE orders[0] offset 1")
         assert receiver.interrupt() == 0
         assert receiver.left_behind() == []
     shown = receiver.output
     assert "\nPOST /hook\n" in shown
     assert "\nX-Api-Key: secret\n" in shown
-    assert '\n{"messages":[\n  {"value":1.50},\n  {"value":"ü"}\n]}\n' in shown
-
-
-@pytest.mark.parametrize(
-    ("body", "shown"),
-    [
-        (b'{"messages":[],"more":1e2}', '{\n  "messages": [],\n  "more": 1e2\n}'),
-        (b'{"messages":7}', '{\n  "messages": 7\n}'),
-        (b"[1]", "[\n  1\n]"),
-        (b"{", "{"),
-        (b"", ""),
-    ],
-)
-def test_other_bodies_are_shown_as_what_they_are(body: bytes, shown: str) -> None:
-    assert readable(body) == shown
+    assert '\nPOST /hook → 503  orders[0] 1  "ü"\n' in shown
+    assert shown.splitlines()[-1] == (
+        "received 4 requests, 3 acknowledged, 3 records of 1 partition, 1 duplicate, 0 out of order"
+    )
 
 
 def test_receiver_answers_the_status_it_was_given() -> None:
     with CommandProcess("receive", "--port", "0", "--status", "503") as receiver:
         port = port_in(receiver.wait_for("answering 503"))
-        assert post(port, b"{}") == 503
+        assert ask(port, "POST", "/hook", b"{}") == (503, "")
         with CommandProcess("receive", "--port", str(port)) as second:
             assert second.wait() == 1
             assert second.output.splitlines() == [f"Error: cannot listen on 127.0.0.1:{port}: Address already in use"]
