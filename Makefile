@@ -12,6 +12,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
+# Ctrl-C goes to the command, to this shell and to make. The shell waits for the command's own end, and hides its exit
+# code 130 from make, which would print it as an error. make then ends as if Ctrl-C had ended it: with 130.
+without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
+
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
 	bench-million bench-takeover bench-isolation chaos chaos-soak lock clean
 
@@ -19,7 +23,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
-	@exec $(BIN)/webhookd demo --seconds $(SECONDS)
+	@$(call without_error_line,$(BIN)/webhookd demo --seconds $(SECONDS))
 
 play: $(VENV)/runtime ## webhookd on its own Kafka, Redis and Postgres, with orders, an endpoint and mails, in this terminal
 	@exec $(BIN)/python -m stack play
@@ -117,19 +121,19 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "webhookd needs Python 3.11 or newer; name one: make PYTHON=python3.11 …"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "needs Python's venv: apt-get install python3-venv"; exit 1; }
-	@echo "== environment in $(VENV)"
+	@echo "== a Python environment in $(VENV); nothing outside this folder is changed"
 	@$(PYTHON) -m venv $(VENV)
 
 # The project's build needs no network: setuptools is in the lock.
 # Nothing is compiled ahead (a third of the time to the demo's first delivery): Python does what it imports.
 $(VENV)/runtime: requirements.lock setup.cfg pyproject.toml | $(VENV)/bin/python
-	@echo "== requirements.lock"
+	@echo "== $$(grep -c == requirements.lock) packages of requirements.lock into it; the first time this takes about a minute"
 	@$(PIP) install --no-compile --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/test: requirements-test.lock $(VENV)/runtime
-	@echo "== requirements-test.lock"
+	@echo "== $$(grep -c == requirements-test.lock) packages of requirements-test.lock into it"
 	@$(PIP) install --no-deps --require-hashes -r requirements-test.lock
 	@touch $@
 

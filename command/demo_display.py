@@ -41,8 +41,9 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
             self._live.stop()
 
     def print_line(self, line: str) -> None:
-        """Print a permanent line."""
-        self._console.print(line, highlight=False)
+        """Print a permanent line. Without a terminal it takes the place of the next line about the progress."""
+        self._drawn = self._monotonic()
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def refresh(self) -> None:
         """Show the progress, at most every LIVE_S or LINE_S seconds."""
@@ -58,12 +59,15 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
                 for subscription in self._environment.subscriptions
             )
             self.print_line(
-                f"{now - self._began:5.1f} s  {len(self._environment.orders.all):,} orders in; delivered: {delivered}"
+                f"  {now - self._began:4.1f} s  {len(self._environment.orders.all):,} orders in; delivered: {delivered}"
             )
 
-    def result(self, filtered: Mapping[str, int]) -> bool:
-        """Show the result table; returns whether nothing was lost and every partition's order was kept."""
-        table = _table("records in", "requests out", "delivered", "filtered", "lost", "duplicates", "p50 ms", "p99 ms")
+    def result(self, filtered: Mapping[str, int], *, interrupted: bool) -> bool:
+        """Show the result table; returns whether nothing was lost and every partition's order was kept.
+
+        After an interruption the records that are still on their way are not lost, and there is no verdict.
+        """
+        table = _table("orders", "requests", "delivered", "filtered", "lost", "repeated", "p50 ms", "p99 ms")
         subscriptions = self._environment.subscriptions
         total = len(self._environment.orders.all)
         for subscription in subscriptions:
@@ -73,7 +77,7 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
                 tally.requests,
                 len(tally.delivered),
                 filtered.get(subscription.name, 0),
-                subscription.lost,
+                0 if interrupted else subscription.lost,
             )
             table.add_row(
                 subscription.name,
@@ -87,6 +91,9 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         self.print_line(
             "p50 and p99: from an order's timestamp to its arrival at the endpoint; a batch waits until it is full."
         )
+        if interrupted:
+            self.print_line(f"interrupted; {self._environment.undelivered:,} orders were still on their way")
+            return False
         return self._verdict(subscriptions)
 
     def _verdict(self, subscriptions: list[DemoSubscription]) -> bool:
@@ -108,7 +115,7 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         return not found
 
     def _progress(self) -> Table:
-        table = _table("records in", "requests out", "delivered", "duplicates", "p50 ms")
+        table = _table("orders", "requests", "delivered", "repeated", "p50 ms")
         for subscription in self._environment.subscriptions:
             counts = (len(self._environment.orders.all), subscription.tally.requests, len(subscription.tally.delivered))
             table.add_row(
@@ -120,7 +127,7 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)  # fits in 80 columns
     table.add_column("subscription", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)

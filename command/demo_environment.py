@@ -19,6 +19,7 @@ from webhookd.testing.receiver import CheckingReceiver
 
 ASK_S = 5.0
 DRAIN_S = 3.0
+RETRY_TIME_SCALE = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +28,14 @@ class DemoSubscription:
 
     name: str
     id: str
+    path: str
     expected: Offsets
     tally: Tally
 
     @property
     def undelivered(self) -> int:
-        """How many records have not been delivered yet."""
-        return len(self.expected) - len(self.tally.delivered)
+        """How many records have not been delivered yet; a delivery may be known before Kafka's acknowledgement."""
+        return max(0, len(self.expected) - len(self.tally.delivered))
 
     @property
     def lost(self) -> int:
@@ -56,6 +58,7 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
         self.subscriptions: list[DemoSubscription] = []
         self.orders: DemoOrders
         self.service: EmbeddedService
+        self.receiver: CheckingReceiver
         self._offsets: KafkaAdmin
         self._api: ManagementClient
 
@@ -70,10 +73,22 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
     ) -> None:
         self._exits.__exit__(kind, error, trace)
 
-    def counters(self, subscription: DemoSubscription) -> Mapping[str, Any]:
-        """The counters in the subscription's status."""
-        counters: Mapping[str, Any] = self._api.status(subscription.id)["counters"]
-        return counters
+    def subscription(self, name: str) -> DemoSubscription:
+        """The subscription of that name."""
+        return next(subscription for subscription in self.subscriptions if subscription.name == name)
+
+    def status(self, subscription: DemoSubscription) -> Mapping[str, Any]:
+        """The subscription's status, from the API."""
+        return self._api.status(subscription.id)
+
+    def status_url(self, subscription: DemoSubscription) -> str:
+        """Where the API has the subscription's status."""
+        return f"{self.service.api_url}/1/Subscription/{subscription.id}/Status"
+
+    @property
+    def undelivered(self) -> int:
+        """How many records the subscription that is furthest behind has not received yet."""
+        return max(subscription.undelivered for subscription in self.subscriptions)
 
     def committed(self, subscription: DemoSubscription) -> bool:
         """Whether the group's committed offsets are past every record."""
@@ -90,26 +105,36 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
         cluster = MockCluster()
         self.partitions = cluster.create_topic(TOPIC)
         self.orders = DemoOrders(cluster.producer)
-        receiver = CheckingReceiver([_path(name) for name in SUBSCRIPTIONS])
-        exits.callback(receiver.stop)
+        self.receiver = CheckingReceiver([_path(name) for name in SUBSCRIPTIONS])
+        exits.callback(self.receiver.stop)
         self._offsets = KafkaAdmin(cluster.bootstrap_servers)
         self.service = EmbeddedService(_settings(cluster.bootstrap_servers, self._directory))
         exits.callback(self.service.stop, DRAIN_S)
         self._api = ManagementClient(self.service.api_url)
         exits.callback(self._api.close)
         for name, special in SUBSCRIPTIONS.items():
-            document = {"name": name, "destination": {"webhook": {"url": receiver.url + _path(name)}}, **special}
-            id_ = self._api.register(document)["id"]
-            expected = self.orders.large_german if name == "filtered" else self.orders.all
-            self.subscriptions.append(
-                DemoSubscription(name=name, id=id_, expected=expected, tally=receiver.tallies[_path(name)])
-            )
+            self.subscriptions.append(self._register(name, special))
         self.service.start()
 
+    def _register(self, name: str, special: Mapping[str, Any]) -> DemoSubscription:
+        path = _path(name)
+        webhook = {"url": self.receiver.url + path, "headers": ["X-Api-Key: secret"]}
+        document = {"name": name, "destination": {"webhook": webhook}, **special}
+        return DemoSubscription(
+            name=name,
+            id=self._api.register(document)["id"],
+            path=path,
+            expected=self.orders.large_german if name == FILTERED else self.orders.all,
+            tally=self.receiver.tallies[path],
+        )
+
+
+EVERYTHING = "everything"
+FILTERED = "filtered"
 
 SUBSCRIPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "everything": {"source": [{"topic": TOPIC}]},
-    "filtered": {"source": [{"topic": TOPIC, "jmes_filters": [FILTER]}]},
+    EVERYTHING: {"source": [{"topic": TOPIC}]},
+    FILTERED: {"source": [{"topic": TOPIC, "jmes_filters": [FILTER]}]},
     "batches of 100": {"source": [{"topic": TOPIC}], "configuration": {"batching": {"max_batch_size": 100}}},
 }
 
@@ -128,4 +153,6 @@ def _settings(bootstrap_servers: str, directory: Path) -> Settings:
         redis_url="memory://",
         database_url=f"sqlite:///{directory / 'webhookd.db'}",
         egress_allow=("127.0.0.0/8",),
+        # The first retry waits for 5 s otherwise: too long for a demo of ten seconds.
+        retry_time_scale=RETRY_TIME_SCALE,
     )

@@ -27,8 +27,8 @@ class DemoOrders:
         self.large_german = Offsets()
         self.failed = 0
 
-    def produce(self, partition: int = BY_KEY, *, large_german: bool = False) -> None:
-        """Produce one order, by default to the partition of its customer."""
+    def produce(self, partition: int = BY_KEY, *, large_german: bool = False) -> bytes:
+        """Produce one order, by default to the partition of its customer; returns its JSON."""
         number = self._number
         self._number += 1
         country = "DE" if large_german else COUNTRIES[number % len(COUNTRIES)]
@@ -40,13 +40,15 @@ class DemoOrders:
             "total": total,
             "items": [{"sku": f"sku-{number % 61:02}", "quantity": 1 + number % 4}],
         }
+        value = _encode(order)
         self._producer.produce(
             TOPIC,
-            _encode(order),
+            value,
             str(order["customer"]),
             partition,
             on_delivery=partial(self._produced, country == "DE" and total >= 100),
         )
+        return value
 
     def poll(self, timeout_s: float = 0.0) -> None:
         """Handle Kafka's acknowledgements."""

@@ -1,6 +1,7 @@
 """An endpoint that counts what it receives: HTTP/1.1 with keep-alive connections, one thread for each.
 
 It responds 204 to a request after it has counted it, 404 to an unknown path and 400 to a body that is not webhookd's.
+While a path fails, it responds 500 and counts nothing but the request.
 """
 
 import socket
@@ -26,6 +27,11 @@ class CheckingReceiver:
     def __init__(self, paths: Sequence[str], *, wall_clock: WallClock = clock.wall_clock) -> None:
         self.tallies = {path: Tally() for path in paths}
         self.changed = threading.Condition()
+        self.first_requests: dict[str, bytes] = {}
+        """The first request that was counted, with its head, by path."""
+        self.failed_requests = dict.fromkeys(paths, 0)
+        self.failing: set[str] = set()
+        """The paths that fail; any thread may change it."""
         self._wall_clock = wall_clock
         self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -38,7 +44,7 @@ class CheckingReceiver:
         self._thread.join()
         self._server.server_close()
 
-    def count(self, path: str, body: bytes) -> int:
+    def count(self, path: str, head: bytes, body: bytes) -> int:
         """Count one request; returns the HTTP status."""
         tally = self.tallies.get(path)
         if tally is None:
@@ -48,6 +54,10 @@ class CheckingReceiver:
         except msgspec.DecodeError:
             return 400
         with self.changed:
+            if path in self.failing:
+                self.failed_requests[path] += 1
+                return 500
+            self.first_requests.setdefault(path, head + body)
             tally.add(messages, self._wall_clock())
             self.changed.notify_all()
         return 204
@@ -94,22 +104,24 @@ class _Connection(socketserver.StreamRequestHandler):
         try:
             while (request := _read_request(self.rfile)) is not None:
                 status = self.server.receiver.count(*request)
-                self.request.sendall(b"HTTP/1.1 %d Counted\r\nContent-Length: 0\r\n\r\n" % status)
+                self.request.sendall(b"HTTP/1.1 %d Seen\r\nContent-Length: 0\r\n\r\n" % status)
         except OSError:
             return  # the client, or `stop`, has closed the connection
 
 
-def _read_request(stream: BufferedIOBase) -> tuple[str, bytes] | None:
-    """The path and the body of the next request; None at the end of the connection."""
-    words = stream.readline(4096).split()
+def _read_request(stream: BufferedIOBase) -> tuple[str, bytes, bytes] | None:
+    """The path, the head and the body of the next request; None at the end of the connection."""
+    head = [stream.readline(4096)]
+    words = head[0].split()
     if len(words) != 3:
         return None
     length = 0
     while (line := stream.readline(16384)) not in {b"\r\n", b""}:
+        head.append(line)
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
-    return words[1].decode("ascii", "replace"), stream.read(length)
+    return words[1].decode("ascii", "replace"), b"".join([*head, b"\r\n"]), stream.read(length)
 
 
 def _hang_up(connection: socket.socket) -> None:
