@@ -58,10 +58,11 @@ docs: $(VENV)/test ## build the documentation site into .state/docs, strictly
 	@echo "== documentation"
 	@exec $(BIN)/python -m documentation
 
-# Two files at a time: the slow ones wait for processes, sessions and leases, and the others need a core.
+# Three files at a time, in the order of their folders: the slow ones in acceptance/ wait for processes, sessions and
+# leases most of their time, and the quick ones in unit/ fill the cores at the end.
 pytest: $(VENV)/test
 	@echo "== pytest"
-	@exec $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	@exec $(BIN)/python -m stack run -- $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 up: $(VENV)/runtime ## Kafka, Redis and Postgres to play with, in the background (BROKERS=1|3)
 	@exec $(BIN)/python -m stack up --detach --brokers $(BROKERS)
