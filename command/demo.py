@@ -19,7 +19,7 @@ from command.demo_environment import DemoEnvironment
 from command.shutdown_signals import ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import clock, logs
-from webhookd.errors import WebhookdError
+from webhookd.errors import UnusableSetting, WebhookdError
 
 ORDERS_A_SECOND = 1000
 MAX_UNDELIVERED = 8000
@@ -78,6 +78,8 @@ def _run_demo(place: Path, seconds: float, shutdown: ShutdownSignals) -> bool:
                 display.print_line("interrupted")
                 return False
             return display.result(filtered)
+    except UnusableSetting:
+        raise
     except WebhookdError as error:
         click.echo(f"webhookd demo: {error}", err=True)
         return False

@@ -16,8 +16,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from command.cluster_probe import ClusterInfo, probe_cluster
+from command.help_text import HelpGroup
+from command.loading import load_settings
 from webhookd.errors import KafkaUnavailable
-from webhookd.settings import Settings
 
 CREATE_S = 15.0
 """The time that the brokers get to create a topic; they need a fraction of a second."""
@@ -38,7 +39,7 @@ bootstrap_servers_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=HelpGroup)
 def topic() -> None:
     """Create a Kafka topic, and produce records to it."""
     # librdkafka's log lines are dropped: the command's own error line has the same information.
@@ -160,7 +161,8 @@ def _produce_lines(lines: Iterable[bytes], produce_one: Callable[[bytes], None])
 
 
 def _brokers(option: str | None) -> str:
-    return option or Settings().kafka_bootstrap_servers
+    given = {} if option is None else {"kafka_bootstrap_servers": option}
+    return load_settings(dict.fromkeys(given, "--bootstrap-servers"), **given).kafka_bootstrap_servers
 
 
 def _probe(brokers: str) -> ClusterInfo:
