@@ -317,9 +317,13 @@ class Settings(
         return {name: shown(getattr(self, name)) for name in type(self).model_fields}
 
     def changed(self) -> dict[str, str]:
-        """Return those that differ from their defaults, as `shown` does."""
-        differing = {name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default}
-        return {name: text for name, text in self.shown().items() if name in differing}
+        """Return the settings that differ from their defaults, as `shown` does."""
+        shown = self.shown()
+        return {
+            name: shown[name]
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        }
 
     @property
     def embedded(self) -> bool:

@@ -14,10 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from webhookd.configuration.environment import unknown_names, variable
-from webhookd.configuration.refusals import refusals
+from webhookd.configuration.refusals import read_without_refused
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.settings import Settings
 
@@ -34,14 +32,9 @@ def load_settings(checks: Sequence[Check] = (), **values: Any) -> Settings:  # n
     Raises UnusableSettings with one line for each setting that cannot be used.
     """
     problems = list(unknown_names(os.environ, Settings.model_fields))
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        refused = list(refusals(error, Settings.model_fields))
-        problems += refused
-        # With defaults in their place, so that what is wrong with the others is found as well.
-        settings = Settings(**values | {problem.setting: _default(problem.setting) for problem in refused})
-    refused_names = {variable(problem.setting) for problem in problems if problem.setting}
+    settings, refused = read_without_refused(Settings, values)
+    problems += refused
+    refused_names = {problem.variable for problem in refused}
     problems += [
         problem
         for problem in _problems(settings, checks)
@@ -51,10 +44,6 @@ def load_settings(checks: Sequence[Check] = (), **values: Any) -> Settings:  # n
     if problems:
         raise UnusableSettings(problems)
     return settings
-
-
-def _default(name: str) -> object:
-    return Settings.model_fields[name].default
 
 
 def _problems(settings: Settings, checks: Sequence[Check]) -> Iterator[UnusableSetting]:

@@ -129,7 +129,7 @@ def _noun(kind: object) -> str:
         return f"a list, separated by commas or as JSON{of}"
     if is_map(kind):
         return "a map, as `name=value,name=value` or as a JSON object"
-    return NOUNS[kind]
+    return NOUNS.get(kind, NOUNS[str])
 
 
 def _metadata(annotation: object) -> Iterator[object]:

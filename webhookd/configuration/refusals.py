@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from webhookd.configuration.forms import form_of, is_hidden
 from webhookd.configuration.texts import EMPTY
-from webhookd.errors import UnusableSetting
+from webhookd.errors import UnusableSetting, UnusableSettings
+
+Model = TypeVar("Model", bound=BaseModel)
 
 SHOWN_CHARS = 60
 """How much of a value an error line repeats."""
@@ -43,6 +45,30 @@ def refusals(error: ValidationError, fields: Mapping[str, FieldInfo]) -> Iterato
         if name not in seen:
             seen.add(name)
             yield UnusableSetting(_line(found, name, fields[name]), setting=name)
+
+
+def read_without_refused(kind: type[Model], values: Mapping[str, Any]) -> tuple[Model, list[UnusableSetting]]:
+    """Return the settings, of which `values` replace some, with the default of each that was refused; and the refused.
+
+    So what is wrong with the others can be found as well. Raises UnusableSettings when a default is refused.
+    """
+    defaults: dict[str, Any] = {}
+    problems: list[UnusableSetting] = []
+    while True:
+        try:
+            return kind(**{**values, **defaults}), problems
+        except ValidationError as error:
+            refused = list(refusals(error, kind.model_fields))
+        except UnusableSetting as error:  # a validator raises it where pydantic's own error would show a secret
+            refused = [error]
+        problems += refused
+        if any(problem.setting in defaults for problem in refused):
+            raise UnusableSettings(problems)
+        defaults |= {problem.setting: _default(kind.model_fields[problem.setting]) for problem in refused}
+
+
+def _default(field: FieldInfo) -> object:
+    return field.get_default(call_default_factory=True, validated_data={})
 
 
 def _line(found: ErrorDetails, name: str, field: FieldInfo) -> str:
