@@ -25,7 +25,7 @@ WITHOUT_BODY = {204, 304}
 def receive(port: int, status: int) -> None:
     """Print the headers and the body of each HTTP request to 127.0.0.1, and answer it.
 
-    It listens on loopback only: webhookd sends there when WEBHOOKD_EGRESS_ALLOW=127.0.0.0/8 allows it. Ctrl-C
+    It listens on loopback only: webhookd sends there when WEBHOOKD_EGRESS_ALLOW='["127.0.0.0/8"]' allows it. Ctrl-C
     or SIGTERM ends it.
     """
     signals = ShutdownSignals()
