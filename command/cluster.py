@@ -2,9 +2,9 @@
 
 import click
 
+from command.loading import load_settings
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaUnavailable, StoreUnavailable
-from webhookd.settings import Settings
 from webhookd.store import kafka_cluster
 from webhookd.store.database import Database
 
@@ -25,7 +25,7 @@ def cluster(*, forget: bool) -> None:
     another cluster, stop all webhookd processes, run this with --forget, and start them with the new
     WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS.
     """
-    settings = Settings()
+    settings = load_settings()
     database = Database(settings.database_url)
     try:
         with database.transaction() as session:

@@ -22,7 +22,7 @@ from command.demo_introduction import NEXT_STEPS, DemoIntroduction
 from command.shutdown_signals import ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import clock, logs
-from webhookd.errors import WebhookdError
+from webhookd.errors import UnusableSetting, WebhookdError
 
 ORDERS_A_SECOND = 1000
 MAX_UNDELIVERED = 8000
@@ -80,6 +80,8 @@ def _run_demo(place: Path, seconds: float, shutdown: ShutdownSignals) -> bool:
             if good:
                 display.print_line(NEXT_STEPS)
             return good
+    except UnusableSetting:
+        raise
     except WebhookdError as error:
         click.echo(f"webhookd demo: {error}", err=True)
         return False

@@ -10,6 +10,7 @@ from typing import Any, Self
 from command.api_client import ManagementClient
 from command.demo_orders import FILTER, TOPIC, DemoOrders
 from command.embedded import EmbeddedService
+from command.loading import load_settings
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.errors import KafkaUnavailable
 from webhookd.settings import Settings
@@ -145,7 +146,7 @@ def _path(name: str) -> str:
 
 def _settings(bootstrap_servers: str, directory: Path) -> Settings:
     """The default settings, except for the edges and for what the mock cluster needs."""
-    return Settings(
+    return load_settings(
         kafka_bootstrap_servers=bootstrap_servers,
         # With the mock cluster the classic protocol waits 3 s, and an empty fetch always lasts as long as is set here.
         kafka_group_protocol="consumer",

@@ -1,30 +1,53 @@
 """The command `webhookd`: the group of all commands."""
 
 from importlib import import_module
+from typing import Any
 
 import click
 
+from command.help_text import HelpGroup
 from command.shutdown_signals import quiet_interrupt
 from webhookd import __version__
+from webhookd.errors import UnusableSetting
 
 MODULES = {
     "api": "command.service",
     "cluster": "command.cluster",
+    "completion": "command.completion",
     "demo": "command.demo",
     "flower": "command.service",
     "ingest": "command.service",
     "migrate": "command.service",
     "receive": "command.receive",
     "run": "command.run",
-    "settings": "command.service",
+    "settings": "command.settings",
     "topic": "command.topic",
     "worker": "command.service",
 }
 """The module that defines each command, by the command's name."""
 
 
-class Commands(click.Group):
+EXAMPLES = (
+    ("Try it", "webhookd demo (needs nothing but Python)"),
+    ("One endpoint", "webhookd run --bootstrap-servers … --topic … --url …"),
+    ("A service", "webhookd migrate, then api, ingest, worker --queue first, worker --queue retry, flower"),
+    ("First steps", "webhookd topic create …, webhookd topic produce …, webhookd receive"),
+)
+
+UNUSABLE_SETTING = 2
+"""The exit code of a command that cannot use its settings; click's own for options that it cannot use."""
+
+
+class Commands(HelpGroup):
     """Imports only the module of the command that is called, so that no command waits for the imports of others."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
+        """Run the command; a setting that it cannot use is one line, and no traceback."""
+        try:
+            return super().invoke(ctx)
+        except UnusableSetting as error:
+            click.echo(str(error), err=True)
+            ctx.exit(UNUSABLE_SETTING)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
@@ -41,19 +64,17 @@ class Commands(click.Group):
         return found
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    examples=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="webhookd")
 def main() -> None:
     """Deliver Kafka topics to HTTP endpoints: at least once, in partition order.
 
-    \b
-    Try it:        webhookd demo                      needs nothing but Python
-    One endpoint:  webhookd run --bootstrap-servers … --topic … --url …
-    A service:     webhookd migrate, then api, ingest, worker --queue first, worker --queue retry, flower
-    First steps:   webhookd topic create …, webhookd topic produce …, webhookd receive
-
     The service's processes read their settings from WEBHOOKD_… environment variables; `webhookd settings` lists them.
-    """  # noqa: D301  # click's mark is the backspace character, not a backslash and a b
+    """
 
 
 if __name__ == "__main__":

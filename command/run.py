@@ -17,6 +17,7 @@ from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
 from command.open_files import raise_open_file_limit
+from command.loading import load_settings
 from command.progress import Progress
 from command.run_subscription import RunOptions, register
 from command.shutdown_signals import ShutdownSignals
@@ -24,7 +25,7 @@ from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
-from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
+from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSetting, WebhookdError
 from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.subscription import OnFilterError
@@ -94,6 +95,8 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
         shutdown.exit_process(2)
+    except UnusableSetting:
+        raise
     except WebhookdError as error:
         click.echo(f"webhookd run: {error}", err=True)
         shutdown.exit_process(1)
@@ -130,7 +133,8 @@ def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: Sh
 
 def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Settings:
     """The settings from the environment, with an in-memory queue and the state directory's database."""
-    settings = Settings(
+    settings = load_settings(
+        {"kafka_bootstrap_servers": "--bootstrap-servers"},
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
         database_url=StateDirectory(state).database_url,

@@ -13,11 +13,12 @@ from celery import signals
 
 from api.server import serve
 from command.open_files import raise_open_file_limit
+from command.loading import load_settings
 from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs
-from webhookd.errors import ClusterMismatch, UnusableSetting
-from webhookd.settings import PREFIX, Settings
+from webhookd.errors import ClusterMismatch
+from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
 from workers.celery_app import build_celery
 from workers.delivery.process import WorkerProcess
@@ -38,7 +39,7 @@ _log = logs.get(__name__)
 
 
 def _settings() -> Settings:
-    settings = Settings()
+    settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
     _log.info("settings", **settings.shown())
     set_switch_interval()
@@ -58,7 +59,7 @@ def migrate() -> None:
 @click.command()
 def api() -> None:
     """Serve the management API (gunicorn)."""
-    serve(Settings())
+    serve(load_settings())
 
 
 @click.command()
@@ -78,10 +79,7 @@ def ingest() -> None:
         mismatches.append(error)
         shutdown.wake()
 
-    try:
-        process = IngestProcess(settings, edges, build_celery(settings), end)
-    except UnusableSetting as error:
-        raise click.ClickException(str(error)) from None
+    process = IngestProcess(settings, edges, build_celery(settings), end)
     process.start()
     shutdown.wait()
     process.stop(0.0 if mismatches else settings.stop_budget_s)
@@ -108,10 +106,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     settings = _settings()
     raise_open_file_limit()
     edges = build_edges(settings)
-    try:
-        process = WorkerProcess(settings, edges)
-    except UnusableSetting as error:
-        raise click.ClickException(str(error)) from None
+    process = WorkerProcess(settings, edges)
     names = queue or tuple(QUEUES)
     threads = threads or settings.worker_threads
     controllers: list[Any] = []
@@ -188,17 +183,6 @@ def flower(arguments: tuple[str, ...]) -> None:
     build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
     # Flower has stopped. A normal exit would wait for threads that are still waiting for answers of workers.
     ShutdownSignals.exit_process(0)
-
-
-@click.command()
-def settings() -> None:
-    """List the environment variables that the processes read: their values, and what each is for."""
-    values = Settings().shown()
-    for subject in Settings.subjects():
-        click.echo(f"# {subject.title()}")
-        for name, field in subject.model_fields.items():
-            click.echo(f"{PREFIX}{name.upper()}={values[name]}\n    {field.description}")
-        click.echo()
 
 
 def _keep_logging(**_: object) -> None:

@@ -18,8 +18,9 @@ from confluent_kafka.cimpl import NewTopic
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.shutdown_signals import ShutdownSignals
 from command.topic_tail import TopicTail, write_json, write_text
+from command.help_text import HelpGroup
+from command.loading import load_settings
 from webhookd.errors import KafkaUnavailable
-from webhookd.settings import Settings
 
 CREATE_S = 15.0
 """The time that the brokers get to create a topic; they need a fraction of a second."""
@@ -42,7 +43,7 @@ bootstrap_servers_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=HelpGroup)
 def topic() -> None:
     """Create a Kafka topic, produce records to it, and show its records."""
     # librdkafka's log lines are dropped: the command's own error line has the same information.
@@ -227,7 +228,8 @@ def key_in(value: object, field: str) -> str:
 
 
 def _brokers(option: str | None) -> str:
-    return option or Settings().kafka_bootstrap_servers
+    given = {} if option is None else {"kafka_bootstrap_servers": option}
+    return load_settings(dict.fromkeys(given, "--bootstrap-servers"), **given).kafka_bootstrap_servers
 
 
 def _probe(brokers: str) -> ClusterInfo:

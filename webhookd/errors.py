@@ -12,6 +12,7 @@
     │   └── FilterTooCostly     its evaluation used up its budget
     ├── UnusableSubscription    a stored row that is not a valid subscription
     ├── UnusableSetting         a setting with which the process cannot start; has its name
+    │   └── UnusableSettings    several of them
     ├── MailRefused             a mail that cannot be written
     └── Unavailable             an outside system did not answer in time, or is the wrong one
         ├── KafkaUnavailable
@@ -30,6 +31,7 @@ The docstring of a class is its message. Its `code` is the same in the exception
 API's response.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -124,13 +126,30 @@ class UnusableSubscription(WebhookdError):
 
 
 class UnusableSetting(WebhookdError):
-    """The setting cannot be used."""
+    """The setting cannot be used.
+
+    Its text is one line that names the environment variable, says what is wrong and which form to write. A variable
+    that is no setting has the name `variable`.
+    """
 
     code = "unusable_setting"
 
-    def __init__(self, detail: str = "", *, setting: str = "") -> None:
-        super().__init__(f"WEBHOOKD_{setting.upper()}: {detail}")
+    def __init__(self, detail: str = "", *, setting: str = "", variable: str = "") -> None:
         self.setting = setting
+        self.variable = variable or f"WEBHOOKD_{setting.upper()}"
+        self.reason = detail
+        super().__init__(f"{self.variable}: {detail}")
+
+
+class UnusableSettings(UnusableSetting):
+    """Some settings cannot be used. Its text has one line for each of them."""
+
+    def __init__(self, problems: Sequence[UnusableSetting]) -> None:
+        super().__init__()
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
 
 
 class MailRefused(WebhookdError):

@@ -1,46 +1,41 @@
 """All settings, each with its type, its default and its description.
 
 A process reads them once, when it starts, from `WEBHOOKD_…` environment variables. `webhookd demo` and `webhookd run`
-build the same object with other values. A value of the wrong type or outside its bounds ends the process before it
-starts any work. `make reference` writes docs/reference/settings.md from this module.
+build the same object with other values. What cannot be used ends the process before it starts any work: see
+webhookd/settings_loader.py. `make reference` writes docs/reference/settings.md from this module.
+
+Every number has a lower and an upper bound: beyond them the process or the promise would break.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-PREFIX = "WEBHOOKD_"
-
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+(?=@)|([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
+from webhookd.configuration.subject import Subject, shown
+from webhookd.configuration.value_types import (
+    BrokerList,
+    DatabaseUrl,
+    HostPort,
+    Login,
+    MailAddressText,
+    MailHost,
+    Network,
+    ProxyUrl,
+    RedisUrl,
+)
 
 LogFormat = Literal["json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
-
-
-def _masked(found: re.Match[str]) -> str:
-    return f"{found[1] or found[2]}****"
-
-
-class Subject(BaseSettings):
-    """The settings of one subject; the first line of a subclass is the subject's title."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
-
-    @classmethod
-    def title(cls) -> str:
-        """Return the title of the subject, for a heading."""
-        return (cls.__doc__ or cls.__name__).splitlines()[0].rstrip(".")
 
 
 class KafkaSettings(Subject):
     """Kafka."""
 
-    kafka_bootstrap_servers: str = Field(
+    kafka_bootstrap_servers: BrokerList = Field(
         default="127.0.0.1:9092", description="Addresses of the brokers as `host:port`, separated by commas."
     )
     kafka_group_protocol: GroupProtocol = Field(
@@ -51,24 +46,26 @@ class KafkaSettings(Subject):
     )
     kafka_fetch_wait_s: float = Field(
         default=0.4,
+        ge=0.001,
+        le=10,
         description="How long a broker holds a fetch request for which it has no records. A partition may also wait "
         "this long while another one has a full buffer.",
     )
     kafka_ask_timeout_s: float = Field(
-        default=5.0, description="How long the API waits for the brokers before it returns 503."
+        default=5.0, ge=0.1, le=25, description="How long the API waits for the brokers before it returns 503."
     )
 
 
 class StorageSettings(Subject):
     """Redis and database."""
 
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         default="redis://127.0.0.1:6379/0",
         description="The Redis that carries tasks, payloads and reports. `memory://` keeps them in the memory of this "
         "process instead.",
     )
     redis_key_prefix: str = Field(default="webhookd:", description="The prefix of every key in Redis.")
-    database_url: str = Field(
+    database_url: DatabaseUrl = Field(
         default="postgresql+psycopg2://webhookd:webhookd@127.0.0.1:5432/webhookd",
         description="The database, as an SQLAlchemy URL.",
     )
@@ -79,46 +76,68 @@ class IngestSettings(Subject):
 
     ingest_member_timeout_s: float = Field(
         default=10.0,
+        ge=1,
+        le=3600,
         description="An ingest process without a heartbeat for this long counts as ended; the others take over its "
         "subscriptions.",
     )
     ingest_kafka_timeout_s: float = Field(
         default=15.0,
-        gt=0,
+        ge=1,
+        le=3600,
         description="An ingest process that has had no response from Kafka for this long gives its subscriptions to "
         "processes that reach Kafka. It should be longer than the restart of a broker (5 to 10 s), so that a restart "
         "moves no subscription.",
     )
     control_read_interval_s: float = Field(
         default=1.0,
+        ge=0.05,
+        le=60,
         description="How often a process reads changed subscriptions and the offline switch from the database.",
     )
     lane_buffer_bytes: int = Field(
         default=8 * 1024 * 1024,
+        ge=65_536,
+        le=1 << 30,
         description="How many serialised bytes may wait in one lane (one subscription × one partition). At the bound "
         "its partition is paused.",
     )
     process_buffer_bytes: int = Field(
-        default=512 * 1024 * 1024, description="How many serialised bytes may wait in one ingest process."
+        default=512 * 1024 * 1024,
+        ge=65_536,
+        le=1 << 40,
+        description="How many serialised bytes may wait in one ingest process.",
     )
-    delivery_bytes: int = Field(default=4 * 1024 * 1024, description="The size of a delivery's payload at most.")
+    delivery_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=1024, le=1 << 28, description="The size of a delivery's payload at most."
+    )
     delivery_target_s: float = Field(
-        default=0.25, description="The size of a delivery is chosen so that sending it takes about this time."
+        default=0.25,
+        ge=0.01,
+        le=60,
+        description="The size of a delivery is chosen so that sending it takes about this time.",
     )
-    commit_interval_s: float = Field(default=1.0, description="How often ingest commits offsets to Kafka.")
+    commit_interval_s: float = Field(
+        default=1.0, ge=0.05, le=60, description="How often ingest commits offsets to Kafka."
+    )
     offset_upkeep_s: float = Field(
         default=6 * 3600.0,
-        gt=0,
+        ge=60,
+        le=7 * 86400,
         description="How often ingest repeats the commits of subscriptions that do not run, so that the brokers keep "
         "their offsets. It must be much shorter than the brokers' `offsets.retention.minutes`.",
     )
     claim_timeout_s: float = Field(
         default=10.0,
+        ge=0.1,
+        le=3600,
         description="Ingest publishes the task of a delivery again when no worker has claimed it for this long; the "
         "time doubles with each publication.",
     )
     lease_s: float = Field(
         default=5.0,
+        ge=0.1,
+        le=3600,
         description="A claimed delivery counts as lost when no report has arrived for this time plus "
         "`WEBHOOKD_REQUEST_DEADLINE_S`; ingest then sends it again.",
     )
@@ -129,25 +148,33 @@ class DeliverySettings(Subject):
 
     request_deadline_s: float = Field(
         default=15.0,
+        ge=0.1,
+        le=600,
         description="The time limit of one HTTP request, from DNS lookup to the last byte of the response.",
     )
     retry_time_scale: float = Field(
         default=1.0,
-        gt=0,
+        ge=0.001,
+        le=4,
         description="Multiplies every wait between attempts and between probes. Use a value below 1 to try things out.",
     )
     response_bytes: int = Field(
         default=16 * 1024,
+        ge=0,
+        le=1 << 20,
         description="How much of a response body is kept. The rest is read and dropped, up to 256 KiB.",
     )
     worker_threads: int = Field(
         default=256,
+        ge=1,
+        le=4096,
         description="How many tasks a worker process carries out at the same time. Its threads only wait for "
         "responses.",
     )
     worker_stuck_s: float = Field(
         default=30.0,
-        gt=0,
+        ge=1,
+        le=3600,
         description="A worker that has a free thread and takes none of the tasks in its queue for this long is stuck: "
         "it ends itself with exit code 70, so that its supervisor starts it again.",
     )
@@ -156,10 +183,10 @@ class DeliverySettings(Subject):
 class EgressSettings(Subject):
     """Connections to endpoints."""
 
-    egress_allow: tuple[str, ...] = Field(
+    egress_allow: tuple[Network, ...] = Field(
         default=(),
         description="Networks (CIDR) to which webhookd may send, in addition to the public internet. For example "
-        '`["10.0.0.0/8"]`.',
+        "`10.0.0.0/8,192.168.0.0/16`.",
     )
     egress_ca_file: Path | None = Field(
         default=None, description="A CA bundle (PEM) that is trusted in addition to the system's."
@@ -172,7 +199,7 @@ class EgressSettings(Subject):
         description="The private key of the client certificate (PEM, unencrypted), unless the certificate's file "
         "holds it.",
     )
-    egress_proxy: SecretStr | None = Field(
+    egress_proxy: ProxyUrl | None = Field(
         default=None,
         description="An HTTP proxy, as `http://[user:password@]host:port`. Every connection to an endpoint is a "
         "CONNECT through it. The proxy resolves host names, so it has to refuse names that lead to internal addresses "
@@ -184,11 +211,14 @@ class EgressSettings(Subject):
 class AlertSettings(Subject):
     """Alerts by mail."""
 
-    smtp_host: str = Field(
+    smtp_host: MailHost = Field(
         default="", description="The mail server. Without one, alerts are stored and logged, but not mailed."
     )
     smtp_port: int = Field(
-        default=587, description="The mail server's port: usually 587 for `starttls`, 465 for `tls`, 25 for `none`."
+        default=587,
+        ge=1,
+        le=65_535,
+        description="The mail server's port: usually 587 for `starttls`, 465 for `tls`, 25 for `none`.",
     )
     smtp_security: SmtpSecurity = Field(
         default="starttls",
@@ -201,11 +231,13 @@ class AlertSettings(Subject):
     )
     smtp_user: str = Field(default="", description="The login at the mail server. Empty: no login.")
     smtp_password: SecretStr = Field(default=SecretStr(""), description="The password of that login.")
-    mail_from: str = Field(default="", description="The sender's address. Required with `WEBHOOKD_SMTP_HOST`.")
-    operator_emails: tuple[str, ...] = Field(
+    mail_from: MailAddressText = Field(
+        default="", description="The sender's address. Required with `WEBHOOKD_SMTP_HOST`."
+    )
+    operator_emails: tuple[MailAddressText, ...] = Field(
         default=(),
         description="Addresses that get mails about system faults: brokers, Redis, database, workers, mail server. "
-        'For example `["ops@example.com"]`.',
+        "For example `ops@example.com,oncall@example.com`.",
     )
 
 
@@ -213,15 +245,21 @@ class RetentionSettings(Subject):
     """Retention."""
 
     activity_retention_s: float = Field(
-        default=7 * 86400.0, description="How long recent activity and alerts are kept in the database."
+        default=7 * 86400.0,
+        ge=60,
+        le=3650 * 86400,
+        description="How long recent activity and alerts are kept in the database.",
     )
     dead_letter_retention_s: float = Field(
         default=30 * 86400.0,
+        ge=60,
+        le=3650 * 86400,
         description="How long dead letters are kept, also those of deleted subscriptions.",
     )
     dead_letter_limit: int = Field(
         default=10_000,
-        gt=0,
+        ge=1,
+        le=100_000_000,
         description="How many dead letters of one subscription are stored. At the limit, its lanes stop before the "
         "next record that would become one, until some are deleted. With records of 1 kB, 10,000 are 10 MB.",
     )
@@ -233,27 +271,27 @@ class ProcessSettings(Subject):
     stop_budget_s: float = Field(
         default=20.0,
         ge=0,
+        le=3600,
         description="How long the deliveries in flight may take after an ingest or worker process got a stop signal. "
         "Those still open are then aborted, and sent again later. The supervisor should wait 15 s longer before it "
         "kills the process.",
     )
-    api_bind: str = Field(
+    api_bind: HostPort = Field(
         default="127.0.0.1:8080", description="The address and port of the management API, as `host:port`."
     )
     api_body_bytes: int = Field(
-        default=256 * 1024, description="The size of a request body that the API accepts at most."
+        default=256 * 1024, ge=1024, le=64 << 20, description="The size of a request body that the API accepts at most."
     )
-    flower_login: SecretStr = Field(
+    flower_login: Login = Field(
         default=SecretStr(""),
         description="`user:password` for Flower. Without it, Flower listens on loopback only.",
     )
     log_format: LogFormat = Field(
         default="json", description="`json` writes one JSON object a line, `text` lines for people."
     )
-    log_level: str = Field(
+    log_level: LogLevel = Field(
         default="info",
-        description="`debug`, `info`, `warning` or `error`: the lowest level that is logged. `debug` also logs each "
-        "attempt.",
+        description="The lowest level that is logged. `debug` also logs each attempt.",
     )
 
 
@@ -276,7 +314,16 @@ class Settings(
 
     def shown(self) -> dict[str, str]:
         """Return every setting as text, with passwords masked, for logs and people."""
-        return {name: _PASSWORD.sub(_masked, str(getattr(self, name))) for name in type(self).model_fields}
+        return {name: shown(getattr(self, name)) for name in type(self).model_fields}
+
+    def changed(self) -> dict[str, str]:
+        """Return the settings that differ from their defaults, as `shown` does."""
+        shown = self.shown()
+        return {
+            name: shown[name]
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        }
 
     @property
     def embedded(self) -> bool:

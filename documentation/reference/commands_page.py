@@ -1,18 +1,16 @@
 """docs/reference/commands.md: every command of `webhookd`, with its arguments and options."""
 
 import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from command.help_text import HelpGroup
 from command.main import main
 from documentation.reference.markdown import code, page, table
 
 PROGRAM = "webhookd"
-_VERBATIM = "\b"
-"""click's own mark: the paragraph keeps its line breaks."""
 
 
 def commands_page() -> str:
@@ -41,18 +39,18 @@ def _blocks(context: click.Context) -> Iterator[str]:
     if context.parent is not None:
         yield f"{'#' * len(context.command_path.split())} {context.command_path}"
     yield f"```text\n{' '.join([context.command_path, *context.command.collect_usage_pieces(context)])}\n```"
-    yield from _paragraphs(context.command.help or "")
+    yield inspect.cleandoc(context.command.help or "")
+    yield from _examples(context.command)
     rows = [_row(option, context) for option in options(context)]
     if rows:
         yield table(["Option", "Default", "What it does"], rows)
 
 
-def _paragraphs(text: str) -> Iterator[str]:
-    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text)):
-        if paragraph.startswith(_VERBATIM):
-            yield f"```text\n{inspect.cleandoc(paragraph.removeprefix(_VERBATIM))}\n```"
-        else:
-            yield paragraph
+def _examples(command: click.Command) -> Iterator[str]:
+    if isinstance(command, HelpGroup) and command.examples:
+        width = max(len(purpose) for purpose, _ in command.examples)
+        lines = [f"{purpose:<{width}}  {example}" for purpose, example in command.examples]
+        yield "\n".join(["```text", *lines, "```"])
 
 
 def _row(option: click.Option, context: click.Context) -> list[str]:

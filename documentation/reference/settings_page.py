@@ -1,34 +1,37 @@
 """docs/reference/settings.md: every setting of webhookd/settings.py by subject."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args
+from collections.abc import Iterator
+from typing import Any
 
-from annotated_types import Ge, Gt
-from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from documentation.reference.markdown import code, page, table
-from webhookd.settings import PREFIX, Settings, Subject
+from webhookd.configuration.environment import variable
+from webhookd.configuration.forms import form_of, written
+from webhookd.configuration.subject import Subject
+from webhookd.settings import Settings
 
 INTRODUCTION = """\
 webhookd reads its settings once, when a process starts, from environment variables. `webhookd settings` prints each
-with its value in this environment. A value of the wrong type or outside its bounds ends the process before it starts
-any work.
+with its value in this environment, `webhookd settings NAME` one of them, and `webhookd settings --check` says whether a
+process could start with them.
 
-A *list* is written as JSON: `WEBHOOKD_EGRESS_ALLOW='["10.0.0.0/8"]'`. A *secret* is masked wherever settings are
-printed or logged. *Not set* means that the variable may be left out and that nothing takes its place."""
+A *list* is written with commas, `WEBHOOKD_EGRESS_ALLOW=10.0.0.0/8,192.168.0.0/16`, or as JSON,
+`WEBHOOKD_EGRESS_ALLOW='["10.0.0.0/8"]'`; an empty variable is a list without items. A variable that may be *not set*
+may also be empty. Words such as `json` may be written in any case. A *secret* is masked wherever settings are printed
+or logged.
 
-TYPES: dict[object, str] = {
-    str: "text",
-    int: "whole number",
-    float: "number",
-    Path: "file",
-    SecretStr: "secret",
-    tuple[str, ...]: "list of texts",
-}
-UNITS = {"_s": "seconds", "_bytes": "bytes"}
+What cannot be used ends every command with exit code 2 before it starts any work. Each such setting is one line on
+stderr:
+
+```text
+WEBHOOKD_LEASE_S: "-3" is less than 0.1: write a number of seconds from 0.1 to 3600
+WEBHOOKD_REDIS_ULR: there is no such setting; did you mean WEBHOOKD_REDIS_URL?
+```
+
+A variable that begins with `WEBHOOKD_` and is no setting is refused, because a setting whose name is spelled wrong
+would be ignored. Exceptions are names that begin with `WEBHOOKD_TEST_`, and those that Kubernetes sets for a Service
+whose name begins with `webhookd`."""
 
 
 def settings_page() -> str:
@@ -39,48 +42,17 @@ def settings_page() -> str:
 def _group(subject: type[Subject]) -> Iterator[str]:
     yield f"## {subject.title()}"
     rows = [_row(name, field) for name, field in subject.model_fields.items()]
-    yield table(["Variable, type and default", "What it is for"], rows)
+    yield table(["Variable, form and default", "What it is for"], rows)
 
 
 def _row(name: str, field: FieldInfo) -> list[str]:
-    about = f"{code(f'{PREFIX}{name.upper()}')}<br>{_type(name, field)}<br>{_default(name, field)}"
+    about = f"{code(variable(name))}<br>{form_of(name, field)}<br>{_default(name, field)}"
     return [about, field.description or ""]
 
 
-def _type(name: str, field: FieldInfo) -> str:
-    kinds = [kind for kind in _alternatives(field.annotation) if kind is not NoneType]
-    shown = [TYPES[kind] if kind in TYPES else _choice(get_args(kind)) for kind in kinds]
-    return ", ".join([" of ".join([" or ".join(shown), *_unit(name)]), *_bounds(field)])
-
-
-def _choice(texts: Sequence[str]) -> str:
-    *others, last = map(code, texts)
-    return f"{', '.join(others)} or {last}"
-
-
-def _alternatives(annotation: object) -> tuple[Any, ...]:
-    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-
-
-def _unit(name: str) -> list[str]:
-    return [unit for suffix, unit in UNITS.items() if name.endswith(suffix)]
-
-
-def _bounds(field: FieldInfo) -> Iterator[str]:
-    for bound in field.metadata:
-        match bound:
-            case Gt(gt=limit):
-                yield f"above {limit}"
-            case Ge(ge=limit):
-                yield f"{limit} or more"
-
-
 def _default(name: str, field: FieldInfo) -> str:
-    value: Any = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-    if value is None or value in {"", ()}:
-        return "not set"
-    text = f"{value:.10g}" if isinstance(value, float) else str(value)
-    return " ".join(["default", code(text), *_in_words(name, value)])
+    text = written(field.default)
+    return " ".join(["default", code(text), *_in_words(name, field.default)]) if text else "not set"
 
 
 def _in_words(name: str, value: Any) -> Iterator[str]:  # noqa: ANN401  # a default of any type

@@ -16,8 +16,8 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TESTS = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
 PROMISE = (DOCS / "explanation" / "promise.md").read_text(encoding="utf-8")
-NOT_OURS = {"WEBHOOKD_TEST_KAFKA", "WEBHOOKD_TEST_REDIS", "WEBHOOKD_TEST_POSTGRES"}
-"""Environment variables of the tests' stack."""
+NOT_OURS = {"WEBHOOKD_TEST_KAFKA", "WEBHOOKD_TEST_REDIS", "WEBHOOKD_TEST_POSTGRES", "WEBHOOKD_REDIS_ULR"}
+"""Environment variables of the tests' stack, and the example of a name that is spelled wrong."""
 
 SOURCE = "\n".join(
     path.read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ Oracle: the files themselves, read by parsers; no Docker engine is asked.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from command.loading import load_settings
 from stack import kafka_jars
+from webhookd.configuration.environment import unknown_names
 from webhookd.flow.control.membership import Member
+from webhookd.settings import Settings
 from webhookd.store import ingest_members, migrating
 from webhookd.store.database import Database
 from workers.task_names import FIRST, QUEUES, RETRY
@@ -72,6 +76,20 @@ def test_ingest_is_healthy_while_its_heart_beats(tmp_path: Path, beating: bool) 
 @pytest.mark.parametrize("name", ["ingest", "worker-first", "worker-retry"])
 def test_process_with_many_connections_may_open_files(name: str) -> None:
     assert OURS[name]["ulimits"]["nofile"]["soft"] >= 65536
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_settings_of_service_can_be_used(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for variable, text in OURS[name]["environment"].items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text))
+    load_settings()
+
+
+def test_each_setting_that_is_named_outside_the_product_exists() -> None:
+    files = [ROOT / name for name in ("Makefile", "README.md", "docker-compose.yml", "Dockerfile")]
+    files += [path for folder in ("stack", "load-test") for path in (ROOT / folder).rglob("*.py")]
+    named = {name for file in files for name in re.findall(r"\bWEBHOOKD_[A-Z_]*[A-Z]\b", file.read_text())}
+    assert list(unknown_names(dict.fromkeys(named, ""), Settings.model_fields)) == []
 
 
 @every_service

@@ -3,7 +3,7 @@
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -214,3 +214,12 @@ def _proxy(settings: Settings) -> EgressProxy | None:
     proxy = EgressProxy.parse(settings.egress_proxy.get_secret_value())
     _log.info("egress_by_proxy", host=proxy.host, port=proxy.port)
     return proxy
+
+
+def _check_proxy(settings: Settings) -> None:
+    if settings.egress_proxy is not None:
+        EgressProxy.parse(settings.egress_proxy.get_secret_value())
+
+
+SETTING_CHECKS: Sequence[Callable[[Settings], object]] = (_context, _allowed, _check_proxy)
+"""Each raises UnusableSetting for settings with which no request can be sent. The first one reads files."""

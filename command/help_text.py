@@ -1,0 +1,35 @@
+"""Help of commands that fits any width: examples and lists of commands are wrapped, and nothing is cut off."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+Examples = Sequence[tuple[str, str]]
+"""What to do, and the command for it."""
+
+WHOLE = 1000
+"""A limit of characters for a summary that none of them reaches."""
+
+
+class HelpGroup(click.Group):
+    """A group of commands that may have examples. Its docstring needs no mark for lines that must stay apart."""
+
+    def __init__(self, *args: Any, examples: Examples = (), **options: Any) -> None:  # noqa: ANN401 - click's own
+        super().__init__(*args, **options)
+        self.examples = examples
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the docstring, then the examples in two columns."""
+        super().format_help_text(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write_dl(list(self.examples))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with its whole summary, which click would cut off at the end of the line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, found.get_short_help_str(WHOLE)) for name, found in commands if found and not found.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)

@@ -1,0 +1,43 @@
+"""Loads the settings of every command, with the checks of all parts of webhookd."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from webhookd.edges.http_client.event_loop import SETTING_CHECKS
+from webhookd.edges.mailer import build_mailer
+from webhookd.errors import UnusableSetting, UnusableSettings
+from webhookd.settings import Settings
+from webhookd.settings_loader import load_settings as _load_settings
+
+
+def load_settings(options: Mapping[str, str] | None = None, **values: Any) -> Settings:  # noqa: ANN401  # of any setting
+    """Return the settings of the environment, of which `values` replace some.
+
+    `options` has the command's option for each setting whose value came from one. Raises UnusableSettings; the group of
+    all commands turns it into lines on stderr and exit code 2.
+    """
+    try:
+        return _load_settings(CHECKS, **values)
+    except UnusableSettings as error:
+        raise UnusableSettings([_named(problem, options or {}) for problem in error.problems]) from None
+
+
+def _named(problem: UnusableSetting, options: Mapping[str, str]) -> UnusableSetting:
+    option = options.get(problem.setting)
+    return UnusableSetting(problem.reason, setting=problem.setting, variable=option) if option else problem
+
+
+def _check_database(settings: Settings) -> None:
+    try:
+        make_url(settings.database_url)
+    except ArgumentError:
+        raise UnusableSetting(
+            "is not a URL like postgresql://user:password@host:5432/name", setting="database_url"
+        ) from None
+
+
+CHECKS = (*SETTING_CHECKS, build_mailer, _check_database)
+"""What the parts of webhookd say about their settings; none of them connects to anything or starts anything."""

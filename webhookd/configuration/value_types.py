@@ -1,0 +1,135 @@
+"""Types of settings that are more than a text: addresses, networks, URLs, logins. Each brings its form.
+
+A validator raises ValueError with the reason, which is read after the value: `"10.0.0.0/33" is not a network`.
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+from webhookd.configuration.forms import Form
+from webhookd.configuration.texts import EMPTY
+
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+_PROTOCOL = re.compile(r"(?:PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://", re.IGNORECASE)
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise ValueError("is not a network") from None
+    return text
+
+
+def _host_port(text: str) -> str:
+    if not text:
+        raise ValueError(EMPTY)
+    host, colon, port = text.rpartition(":")
+    if not colon or host.endswith(":"):
+        raise ValueError("has no port")
+    _check_host(host)
+    _check_port(port)
+    return text
+
+
+def _broker_list(text: str) -> str:
+    brokers = [broker.strip() for broker in text.split(",")]
+    if not any(brokers):
+        raise ValueError(EMPTY)
+    for broker in filter(None, brokers):
+        _check_broker(_PROTOCOL.sub("", broker, count=1))
+    return text
+
+
+def _check_broker(broker: str) -> None:
+    bare = broker.startswith("[") and broker.endswith("]")
+    host, colon, port = (broker, "", "") if bare else broker.rpartition(":")
+    _check_host(host if colon else broker)
+    if colon:
+        _check_port(port)
+
+
+def _check_host(host: str) -> None:
+    if host.startswith("[") and host.endswith("]"):
+        _check_address(host[1:-1])
+    elif not _HOST.fullmatch(host):
+        raise ValueError(f"has the host {host!r}, which is neither a name nor an address" if host else "has no host")
+
+
+def _check_address(text: str) -> None:
+    try:
+        ip_address(text)
+    except ValueError:
+        raise ValueError(f"has {text!r} in its brackets, which is not an address") from None
+
+
+def _check_port(port: str) -> None:
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ValueError(f"has the port {port!r}, which is not a number from 1 to 65535")
+
+
+def _mail_host(text: str) -> str:
+    if "://" in text:
+        raise ValueError("is a URL")
+    if text and not _HOST.fullmatch(text) and not _is_address(text.strip("[]")):
+        raise ValueError("is not a host name or an address")
+    return text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _login(secret: SecretStr) -> SecretStr:
+    login = secret.get_secret_value()
+    if login and not all(all(part.partition(":")[::2]) for part in login.split(",")):
+        raise ValueError("is not a user, a colon and a password")
+    return secret
+
+
+def _schemes(*schemes: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not text:
+            raise ValueError(EMPTY)
+        scheme = urlsplit(text).scheme if "://" in text else ""
+        if not scheme:
+            raise ValueError("has no scheme")
+        if scheme.partition("+")[0] not in schemes:
+            raise ValueError(f"has a scheme that is not one of {', '.join(schemes)}")
+        return text
+
+    return check
+
+
+Network = Annotated[str, AfterValidator(_network), Form("a network like `10.0.0.0/8` or an address")]
+HostPort = Annotated[str, AfterValidator(_host_port), Form("an address as `host:port`")]
+BrokerList = Annotated[
+    str, AfterValidator(_broker_list), Form("addresses as `host:port`, separated by commas; without a port it is 9092")
+]
+MailHost = Annotated[str, AfterValidator(_mail_host), Form("a host name or an address, without scheme and port")]
+MailAddressText = Annotated[str, Form("an e-mail address")]
+"""Checked where it is used (webhookd/edges/mailer.py), because the rules of mail addresses belong to the flow."""
+
+Login = Annotated[SecretStr, AfterValidator(_login), Form("a login as `user:password`", hidden=True)]
+ProxyUrl = Annotated[SecretStr, Form("a URL as `http://[user:password@]host:port`", hidden=True)]
+"""Checked where it is used (webhookd/flow/attempt/egress_proxy.py)."""
+
+RedisUrl = Annotated[
+    str,
+    AfterValidator(_schemes("redis", "rediss", "unix", "sentinel", "memory")),
+    Form("a URL like `redis://[user:password@]host:6379/0`", hidden=True),
+]
+DatabaseUrl = Annotated[
+    str,
+    AfterValidator(_schemes("postgresql", "postgres", "sqlite")),
+    Form("a URL like `postgresql://user:password@host:5432/name`", hidden=True),
+]
