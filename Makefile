@@ -25,6 +25,7 @@ help: ## this list
 demo: $(VENV)/runtime ## deliver a topic of orders to three subscriptions, in this one process (SECONDS=10)
 	@$(call without_error_line,$(BIN)/webhookd demo --seconds $(SECONDS))
 
+# Other ports: WEBHOOKD_API_BIND=127.0.0.1:8081 FLOWER_PORT=5556 RECEIVER_PORT=9001 make play
 play: $(VENV)/runtime ## webhookd on its own Kafka, Redis and Postgres, with orders, an endpoint and mails, in this terminal
 	@exec $(BIN)/python -m stack play
 
@@ -74,8 +75,9 @@ service: $(VENV)/runtime ## API, ingest, workers and Flower in this terminal, on
 down: $(VENV)/runtime ## stop what `make up` started
 	@exec $(BIN)/python -m stack down
 
-picture: $(VENV)/runtime ## draw README's picture anew, from a run of the demo
-	@exec $(BIN)/python -m documentation.demo_picture
+picture: $(VENV)/runtime ## draw README's pictures anew, from a run of the demo and one of the play
+	@$(BIN)/python -m documentation.demo_picture
+	@exec $(BIN)/python -m documentation.play_picture
 
 # The scripts in load-test/ use the checkout's own packages, the stack included.
 LOAD_TEST = PYTHONPATH=$(CURDIR) $(BIN)/python load-test

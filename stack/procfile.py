@@ -46,7 +46,7 @@ API_BIND = "127.0.0.1:8080"
 FLOWER_PORT = 5555
 """Flower's default."""
 
-OTHER_PORTS = "to choose other ports: WEBHOOKD_API_BIND=127.0.0.1:8081 FLOWER_PORT=5556 make"
+OTHER_PORTS = "choose others: WEBHOOKD_API_BIND=127.0.0.1:8081 FLOWER_PORT=5556 make service"
 
 
 def run() -> int:
@@ -56,7 +56,7 @@ def run() -> int:
     output = Output([*processes(), OWN_NAME])
     service = Service(environment, output, OWN_NAME)
     try:
-        refuse_taken_ports(environment, "service")
+        refuse_taken_ports(environment)
         service.migrate()
         service.start()
         service.wait_ready()
@@ -133,15 +133,15 @@ def processes() -> dict[str, str]:
     return dict(line.split(": ", 1) for line in PROCFILE.read_text().splitlines() if line)
 
 
-def refuse_taken_ports(environment: Mapping[str, str], target: str) -> None:
-    """Raise NotStarted when something listens where the API or Flower would; `target` is the one of make."""
+def refuse_taken_ports(environment: Mapping[str, str]) -> None:
+    """Raise NotStarted when something listens where the API or Flower would."""
     bind = environment.get("WEBHOOKD_API_BIND", API_BIND)
     flower = environment.get("FLOWER_PORT", str(FLOWER_PORT))
     if _answers(f"http://{bind}"):
-        raise NotStarted(f"webhookd runs already: its API is at http://{bind}; stop it, or {OTHER_PORTS} {target}")
+        raise NotStarted(f"webhookd runs already: its API is at http://{bind}; stop it, or {OTHER_PORTS}")
     for what, port in (("API", bind.rpartition(":")[2]), ("Flower", flower)):
         if port.isdecimal() and 0 < int(port) < 65536 and not is_free(int(port)):
-            raise NotStarted(f"port {port} is taken, and {what} needs it; {OTHER_PORTS} {target}")
+            raise NotStarted(f"port {port} is taken, and {what} needs it; {OTHER_PORTS}")
 
 
 def _answers(api_url: str) -> bool:

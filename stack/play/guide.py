@@ -9,32 +9,33 @@ STATUS_TOOL = "python3 -m json.tool"
 class Guide:
     """The lines with the addresses of this play."""
 
-    def __init__(self, places: Places, subscription_id: str) -> None:
+    def __init__(self, places: Places, subscription_url: str) -> None:
         self._places = places
-        self._status = f"curl -sS {places.api_url}/1/Subscription/{subscription_id}/Status"
+        self._status = f"curl -sS {subscription_url}/Status | {STATUS_TOOL}"
 
     def delivered(self) -> str:
         """After the first delivery."""
         return f"""\
 The first order of 100 and more was delivered. Try this in another terminal:
-  status of the subscription   {self._status} | {STATUS_TOOL}
+  status of the subscription   {self._status}
   workers and tasks            http://127.0.0.1:{self._places.flower_port} (Flower)
   all orders                   . {self._places.environment_file}; webhookd topic tail {TOPIC}
   make the endpoint fail       curl -sS -X PUT '{self._places.receiver_url}?status=500'
-The status then says "failing", and a mail comes after 10 s: waits between attempts are a twentieth of the usual ones.
-Ctrl-C ends everything and deletes its data."""
+Then the status says "failing", and a mail comes after 10 s. Ctrl-C ends all and deletes its data.
+The waits between attempts are a twentieth of the usual ones."""
 
     def failed(self) -> str:
         """After the mail that says that it fails."""
         return f"""\
-No attempt is left, so the mail above was sent, once. One request is tried now and then. All orders wait in Kafka.
-  "state": "circuit_open"      {self._status} | {STATUS_TOOL}
+No attempt is left, so the mail was sent. One request is tried now and then; the orders wait in Kafka.
+  "state": "circuit_open"      {self._status}
   mend the endpoint            curl -sS -X PUT '{self._places.receiver_url}?status=200'"""
 
     def recovered(self) -> str:
         """After the mail that says that it has recovered."""
         return f"""\
-All orders that waited are delivered, in order. Another failure within ten minutes is not mailed at once. Next steps:
+What waited is delivered, in order. A failure in the next ten minutes is not mailed at once.
+Next steps:
   register, filter, batch      docs/how-to/register.md, docs/how-to/filter.md, {self._places.api_url}/openapi.json
   your own Kafka               docs/get-started/your-kafka.md
   run it as a service          docs/how-to/deploy.md"""

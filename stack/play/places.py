@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack.dev_stack import COMMANDS
-from stack.free_ports import usual_or_free
-from stack.procfile import API_BIND, DEFAULTS, FLOWER_PORT, refuse_taken_ports
+from stack.errors import NotStarted
+from stack.free_ports import is_free, usual_or_free
+from stack.procfile import API_BIND, DEFAULTS, FLOWER_PORT
 
 RECEIVER_PORT = 9000
 """The default of `webhookd receive`."""
@@ -42,21 +43,41 @@ class Places:
 
 
 def choose(environment_file: Path, given: Mapping[str, str], say: Callable[[str], None]) -> Places:
-    """Choose the ports. Raises NotStarted when one that the environment names is taken."""
-    refuse_taken_ports({"WEBHOOKD_API_BIND": "127.0.0.1:0", "FLOWER_PORT": "0", **given}, "play")
+    """Choose the ports: those that the environment names, or the usual ones, or free ones.
 
-    def port(what: str, usual: int) -> int:
+    Raises NotStarted when one that the environment names is taken or is no port.
+    """
+
+    def port(name: str, what: str, usual: int) -> int:
+        if name in given:
+            return _free(name, given[name])
         chosen = usual_or_free(usual)
         if chosen != usual:
             say(f"port {usual} is taken, so {what} gets {chosen}")
         return chosen
 
     return Places(
-        api_bind=given.get("WEBHOOKD_API_BIND") or f"127.0.0.1:{port('the API', int(API_BIND.rpartition(':')[2]))}",
-        flower_port=int(given.get("FLOWER_PORT") or port("Flower", FLOWER_PORT)),
-        receiver_port=port("the receiver", RECEIVER_PORT),
+        api_bind=_bind(given["WEBHOOKD_API_BIND"])
+        if "WEBHOOKD_API_BIND" in given
+        else f"127.0.0.1:{port('', 'the API', int(API_BIND.rpartition(':')[2]))}",
+        flower_port=port("FLOWER_PORT", "Flower", FLOWER_PORT),
+        receiver_port=port("RECEIVER_PORT", "the endpoint", RECEIVER_PORT),
         environment_file=environment_file,
     )
+
+
+def _bind(bind: str) -> str:
+    _free("WEBHOOKD_API_BIND", bind.rpartition(":")[2])
+    return bind
+
+
+def _free(name: str, text: str) -> int:
+    """The port in a setting's text. Raises NotStarted unless something can listen there."""
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise NotStarted(f"{name} names no port: {text or 'empty'}")
+    if not is_free(int(text)):
+        raise NotStarted(f"port {text} is taken: choose another {name}, or none, and a free one is taken")
+    return int(text)
 
 
 def environment(places: Places, services: Mapping[str, str], mailbox_port: int) -> dict[str, str]:

@@ -21,9 +21,9 @@ from stack import install, kafka_jars, stack_data
 from stack.child import Child
 from stack.dev_stack import DATABASE, environment_text, service_settings
 from stack.errors import NotStarted
-from stack.play import mailbox, places, registration
+from stack.play import places, registration
 from stack.play.guide import Guide
-from stack.play.mailbox import Mailbox
+from stack.play.mail_receiver import Mailbox, shown
 from stack.play.orders import Orders
 from stack.play.places import Places
 from stack.procfile import Service, processes
@@ -105,9 +105,13 @@ class Play:
         return receiver
 
     def _register(self, where: Places) -> str:
+        """Register the subscription; returns its URL."""
         body = registration.document(where.endpoint_url)
         self._say(f"POST {where.api_url}{registration.PATH}\n{body}")
-        return registration.register(where.api_url, body)
+        url = f"{where.api_url}{registration.PATH}/{registration.register(where.api_url, body)}"
+        with where.environment_file.open("a") as file:
+            file.write(f"export SUBSCRIPTION={url}\n")
+        return url
 
     def _until(self, holds: Callable[[], bool], orders: Orders, service: Service, receiver: Child) -> None:
         """Produce orders until it holds. Raises NotStarted when a process has ended by itself."""
@@ -119,7 +123,7 @@ class Play:
             time.sleep(TICK_S)
 
     def _print_mail(self, mail: EmailMessage) -> None:
-        self._output.say("mail", mailbox.shown(mail))
+        self._output.say("mail", shown(mail))
         subject = str(mail["Subject"])
         if self._guide is not None and " is failing " in subject:
             self._say(self._guide.failed())

@@ -5,11 +5,12 @@ Each page with `bash` blocks is read from its top; the rules, in the order in wh
     **Terminal N**              the blocks below it are typed into that terminal; 1 if the page names none
     OTHER_TESTS                 blocks that are not run here, each with the test that runs it
     HERE                        what is another one here: ports, brokers, and the topic, since tests share a Kafka
+                                (`make play` has its own)
     NOT_HERE                    lines that do nothing here: the stack is up already, under free ports
     UNTIL_CTRL_C                a block whose last command goes on; it has to say that it is ready. The next block of
                                 its terminal, and the end of the page, begin with Ctrl-C
     bash                        every command of the block ends with exit code 0
-    http                        a terminal above comes to show these lines, digits and ids aside; `…` is for any lines
+    http, console               a terminal above comes to show these lines, digits and ids aside; `…` is for any lines
     json                        the JSON at the end of the output above holds these fields; the last line of that block
                                 is typed again until it does
 
@@ -39,10 +40,16 @@ from tests.harness.pipeline import until
 from tests.harness.terminal import Terminal
 
 UNTIL_CTRL_C = {
+    "make play": "play         | The first order of 100 and more was delivered.",
     "make service": "service      | ready; the API is at",
     "webhookd receive": "listening on",
     "webhookd run": "; status: http",
 }
+
+WITH_PLAY = "\n```bash\nmake play\n```\n"
+
+AT_END = "play         | stopped, and"
+"""The last line of `make play`."""
 
 NOT_HERE = ("make up", "make down")
 
@@ -60,6 +67,7 @@ class Reader:
         self._here = here
         self._terminals: dict[int, Terminal] = {}
         self._exits = ExitStack()
+        self._at_end: list[str] = []
         self._last: Block | None = None
         self._output = ""
 
@@ -70,15 +78,16 @@ class Reader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exits.__exit__(kind, error, trace)
-        killed = [line for screen in self._screens() for line in screen.splitlines() if "was killed" in line]
-        assert kind is not None or killed == []
+        lines = [line for screen in self._screens() for line in screen.splitlines()]
+        assert kind is not None or [line for line in lines if "was killed" in line] == []
+        assert kind is not None or [line for line in lines if line.startswith(AT_END)] == self._at_end
 
     def read(self, block: Block) -> None:
         """Do what the block asks for, or see that it is true."""
         match block.info:
             case "bash":
                 self._type(block)
-            case "http":
+            case "http" | "console":
                 shown = re.compile(pattern_of(self._local(block.text)), re.DOTALL)
                 until(lambda: any(map(shown.search, self._screens())), block.place)
             case "json" if self._last is not None:
@@ -92,6 +101,7 @@ class Reader:
         goes_on = next((said for command, said in UNTIL_CTRL_C.items() if command in block.text), None)
         if goes_on is not None:
             terminal.start(self._local(block.text), goes_on)
+            self._at_end += [f"{AT_END} all of its data is deleted"] if "make play" in block.text else []
             return
         code, output = terminal.run(self._local(block.text))
         assert code == 0, f"{block.place} failed:\n{output}"
@@ -104,8 +114,8 @@ class Reader:
             raise AssertionError(f"{error}; the last answer:\n{self._output}") from None
 
     def _answer_holds(self, shown: object) -> bool:
-        """Whether it does; types the last line again when it does not."""
-        if holds(json.loads(self._output[self._output.index("{") :]), shown):
+        """Whether the last JSON of the output does; types the last line again when it does not."""
+        if holds(json.loads(self._output[f"\n{self._output}".rindex("\n{") :]), shown):
             return True
         assert self._last is not None
         self._type(replace(self._last, text=self._last.text.splitlines()[-1]))
@@ -156,7 +166,9 @@ def _link(source: Path, place: Path, left_out: AbstractSet[str]) -> None:
 
 
 @pytest.fixture
-def reader(clone: Path, tmp_path: Path, kafka_bootstrap: str, redis_url: str, postgres_url: str) -> Iterator[Reader]:
+def reader(
+    page: Path, clone: Path, tmp_path: Path, kafka_bootstrap: str, redis_url: str, postgres_url: str
+) -> Iterator[Reader]:
     del postgres_url  # asked for by name: `new_database` finds it by itself
     api, endpoint, flower = (str(port) for port in free_ports(3))
     here = {
@@ -164,7 +176,7 @@ def reader(clone: Path, tmp_path: Path, kafka_bootstrap: str, redis_url: str, po
         r"\b127\.0\.0\.1:8080\b": f"127.0.0.1:{api}",
         r"\b127\.0\.0\.1:9000\b": f"127.0.0.1:{endpoint}",
         r"\bwebhookd receive\b": f"webhookd receive --port {endpoint}",
-        r"\borders\b": f"orders-{uuid.uuid4().hex}",
+        **({} if WITH_PLAY in page.read_text() else {r"\borders\b": f"orders-{uuid.uuid4().hex}"}),
         **{rf"^{command}\b.*$": ":" for command in NOT_HERE},
     }
     here = {f"(?m){pattern}": value for pattern, value in here.items()}
@@ -174,9 +186,11 @@ def reader(clone: Path, tmp_path: Path, kafka_bootstrap: str, redis_url: str, po
         "HOME": str(tmp_path),
         "PATH": os.pathsep.join(path for path in kept["PATH"].split(os.pathsep) if not path.startswith(sys.prefix)),
         "FLOWER_PORT": flower,
+        "RECEIVER_PORT": endpoint,
         "WEBHOOKD_API_BIND": f"127.0.0.1:{api}",
         "WEBHOOKD_REDIS_KEY_PREFIX": f"test-{uuid.uuid4().hex}:",
     }
+    environment |= {"WEBHOOKD_RETRY_TIME_SCALE": "0.02"} if WITH_PLAY in page.read_text() else {}
     state = clone / ".state" / "stack"
     state.mkdir(parents=True)
     with new_database("postgres", tmp_path) as database:
