@@ -16,8 +16,8 @@ import click
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
-from command.open_files import raise_open_file_limit
 from command.loading import load_settings
+from command.open_files import raise_open_file_limit
 from command.progress import Progress
 from command.run_subscription import RunOptions, register
 from command.shutdown_signals import ShutdownSignals

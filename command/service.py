@@ -12,8 +12,8 @@ import click
 from celery import signals
 
 from api.server import serve
-from command.open_files import raise_open_file_limit
 from command.loading import load_settings
+from command.open_files import raise_open_file_limit
 from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs

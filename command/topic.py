@@ -16,10 +16,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from command.cluster_probe import ClusterInfo, probe_cluster
-from command.shutdown_signals import ShutdownSignals
-from command.topic_tail import TopicTail, write_json, write_text
 from command.help_text import HelpGroup
 from command.loading import load_settings
+from command.shutdown_signals import ShutdownSignals
+from command.topic_tail import TopicTail, write_json, write_text
 from webhookd.errors import KafkaUnavailable
 
 CREATE_S = 15.0
