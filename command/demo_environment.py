@@ -11,6 +11,7 @@ from command.api_client import ManagementClient
 from command.demo_orders import FILTER, TOPIC, DemoOrders
 from command.embedded import EmbeddedService
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable
 from webhookd.settings import Settings
 from webhookd.testing.mock_cluster import MockCluster
@@ -92,7 +93,7 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
         self.orders = DemoOrders(cluster.producer)
         receiver = CheckingReceiver([_path(name) for name in SUBSCRIPTIONS])
         exits.callback(receiver.stop)
-        self._offsets = KafkaAdmin(cluster.bootstrap_servers)
+        self._offsets = KafkaAdmin(KafkaConnection(cluster.bootstrap_servers))
         self.service = EmbeddedService(_settings(cluster.bootstrap_servers, self._directory))
         exits.callback(self.service.stop, DRAIN_S)
         self._api = ManagementClient(self.service.api_url)

@@ -16,6 +16,7 @@ import click
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
+from command.kafka_options import configured, kafka_options
 from command.progress import Progress
 from command.run_subscription import RunOptions, register
 from command.shutdown_signals import ShutdownSignals
@@ -23,10 +24,12 @@ from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
-from webhookd.errors import InvalidInput, QueueUnavailable, WebhookdError
+from webhookd.edges.kafka_connection_check import checked_connection
+from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSetting, WebhookdError
 from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.subscription import OnFilterError
+from webhookd.kafka_properties import KafkaProperties
 from webhookd.settings import Settings
 
 DRAIN_S = 20.0
@@ -35,6 +38,7 @@ PROGRESS_S = 1.0
 
 @click.command()
 @click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="The Kafka brokers.")
+@kafka_options
 @click.option("--topic", "topics", required=True, multiple=True, help="A topic to read.")
 @click.option("--url", required=True, help="The endpoint that the records are posted to.")
 @click.option(
@@ -76,7 +80,14 @@ PROGRESS_S = 1.0
 @click.option(
     "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) outside the internet that the URL may lead to."
 )
-def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: object) -> None:
+def run(
+    allow: tuple[str, ...],
+    state: Path,
+    bootstrap_servers: str,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+    **options: object,
+) -> None:
     """Deliver topics of your Kafka to one URL, from this one process.
 
     Its position is kept in Kafka, as the committed offsets of a consumer group; the state directory holds the name of
@@ -89,9 +100,18 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     shutdown = ShutdownSignals()
     set_switch_interval()
     try:
-        _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, shutdown)
+        settings = configured(
+            Settings(),
+            bootstrap_servers=bootstrap_servers,
+            kafka_config=kafka_config,
+            kafka_config_file=kafka_config_file,
+        )
+        _run(RunOptions.of(options), _embedded(settings, allow, state), state, shutdown)
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
+        shutdown.exit_process(2)
+    except UnusableSetting as error:
+        click.echo(f"webhookd run: {error}", err=True)
         shutdown.exit_process(2)
     except WebhookdError as error:
         click.echo(f"webhookd run: {error}", err=True)
@@ -104,7 +124,7 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
     logs.configure("text" if on_terminal else settings.log_format, level)
     _check_address(options.url, settings)
-    cluster = probe_cluster(settings.kafka_bootstrap_servers)
+    cluster = probe_cluster(checked_connection(settings))
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))
         directory.bind_to_cluster(cluster.id)
@@ -126,18 +146,19 @@ def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: Sh
         progress.show()
 
 
-def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Settings:
-    """The settings from the environment, with an in-memory queue and the state directory's database."""
-    settings = Settings(
-        kafka_bootstrap_servers=bootstrap_servers,
-        redis_url="memory://",
-        database_url=StateDirectory(state).database_url,
-    )
+def _embedded(settings: Settings, allow: tuple[str, ...], state: Path) -> Settings:
+    """The settings with an in-memory queue and the state directory's database."""
     try:
         parse_networks(allow)
     except ValueError as error:
         raise InvalidInput(str(error), field="--allow") from error
-    return settings.model_copy(update={"egress_allow": (*settings.egress_allow, *allow)})
+    return settings.model_copy(
+        update={
+            "redis_url": "memory://",
+            "database_url": StateDirectory(state).database_url,
+            "egress_allow": (*settings.egress_allow, *allow),
+        }
+    )
 
 
 def _check_address(url: str, settings: Settings) -> None:

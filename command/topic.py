@@ -8,16 +8,18 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import click
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.cimpl import NewTopic
 
 from command.cluster_probe import ClusterInfo, probe_cluster
+from command.kafka_options import connection_of, kafka_options
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable
-from webhookd.settings import Settings
+from webhookd.kafka_properties import KafkaProperties
 
 CREATE_S = 15.0
 """The time that the brokers get to create a topic; they need a fraction of a second."""
@@ -49,14 +51,21 @@ def topic() -> None:
 @click.argument("name")
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="As the brokers are configured, if not given.")
 @bootstrap_servers_option
-def create(name: str, partitions: int | None, bootstrap_servers: str | None) -> None:
+@kafka_options
+def create(
+    name: str,
+    partitions: int | None,
+    bootstrap_servers: str | None,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+) -> None:
     """Create the topic NAME.
 
     The brokers' defaults decide the number of replicas. A topic that exists already is left as it is: exit code 1.
     """
-    brokers = _brokers(bootstrap_servers)
-    _probe(brokers)
-    client = AdminClient({"bootstrap.servers": brokers}, logger=logging.getLogger("librdkafka"))
+    kafka = connection_of(bootstrap_servers, kafka_config, kafka_config_file)
+    _probe(kafka)
+    client = kafka.admin({"client.id": "webhookd-topic"})
     wanted = NewTopic(name, num_partitions=partitions or BROKER_DEFAULT, replication_factor=BROKER_DEFAULT)
     try:
         client.create_topics([wanted], request_timeout=CREATE_S)[name].result()
@@ -69,16 +78,23 @@ def create(name: str, partitions: int | None, bootstrap_servers: str | None) -> 
 @click.argument("name")
 @click.option("--key", help="The key of every record; records with the same key go to the same partition.")
 @bootstrap_servers_option
-def produce(name: str, key: str | None, bootstrap_servers: str | None) -> None:
+@kafka_options
+def produce(
+    name: str,
+    key: str | None,
+    bootstrap_servers: str | None,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+) -> None:
     """Produce the lines of standard input to the topic NAME: one JSON value a line, one record each.
 
     It ends at the end of the input, when all in-sync replicas have every record, and prints the number of records. It
     stops at the first line that is not JSON; the lines before it are produced. Empty lines are skipped.
     """
-    brokers = _brokers(bootstrap_servers)
-    if name not in _probe(brokers).topics:
+    kafka = connection_of(bootstrap_servers, kafka_config, kafka_config_file)
+    if name not in _probe(kafka).topics:
         raise click.ClickException(f"topic {name} does not exist; create it: webhookd topic create {name}")
-    records = Records(brokers, name, key)
+    records = Records(kafka, name, key)
     problem, exit_code = "", 0
     try:
         problem = _produce_lines(sys.stdin.buffer, records.produce)
@@ -95,20 +111,19 @@ def produce(name: str, key: str | None, bootstrap_servers: str | None) -> None:
 class Records:
     """Produces records to one topic with one key; `produced` counts those that all in-sync replicas have."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, key: str | None) -> None:
+    def __init__(self, kafka: KafkaConnection, topic: str, key: str | None) -> None:
         self.produced = 0
         self._refused = 0
         self._reason = ""
         self._topic = topic
         self._key = key
-        config: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap_servers,
+        config = {
             "client.id": "webhookd-topic",
             "acks": "all",
             "enable.idempotence": True,
             "delivery.timeout.ms": int(DELIVERY_S * 1000),
         }
-        self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
+        self._producer = kafka.producer(config)
 
     def produce(self, value: bytes) -> None:
         """Pass one record to the producer; waits only while its queue is full."""
@@ -159,12 +174,8 @@ def _produce_lines(lines: Iterable[bytes], produce_one: Callable[[bytes], None])
     return ""
 
 
-def _brokers(option: str | None) -> str:
-    return option or Settings().kafka_bootstrap_servers
-
-
-def _probe(brokers: str) -> ClusterInfo:
+def _probe(kafka: KafkaConnection) -> ClusterInfo:
     try:
-        return probe_cluster(brokers)
+        return probe_cluster(kafka)
     except KafkaUnavailable as error:
         raise click.ClickException(str(error)) from None

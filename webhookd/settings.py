@@ -8,10 +8,13 @@ starts any work. `make reference` writes docs/reference/settings.md from this mo
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PlainValidator, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from webhookd.errors import UnusableSetting
+from webhookd.kafka_properties import KafkaProperties, parse_map
 
 PREFIX = "WEBHOOKD_"
 
@@ -24,6 +27,15 @@ SmtpSecurity = Literal["none", "starttls", "tls"]
 
 def _masked(found: re.Match[str]) -> str:
     return f"{found[1] or found[2]}****"
+
+
+def _kafka_properties(value: object) -> KafkaProperties:
+    if isinstance(value, KafkaProperties):
+        return value
+    try:
+        return parse_map(str(value))
+    except ValueError as error:  # not for pydantic, which would print the value
+        raise UnusableSetting(str(error), setting="kafka_config") from None
 
 
 class Subject(BaseSettings):
@@ -42,6 +54,17 @@ class KafkaSettings(Subject):
 
     kafka_bootstrap_servers: str = Field(
         default="127.0.0.1:9092", description="Addresses of the brokers as `host:port`, separated by commas."
+    )
+    kafka_config: Annotated[KafkaProperties, NoDecode, PlainValidator(_kafka_properties)] = Field(
+        default=KafkaProperties(),
+        description="librdkafka properties of every Kafka client, such as `security.protocol`, `sasl.…` and `ssl.…`: "
+        "`name=value,name=value`, or a JSON object where a value has a comma. A property that webhookd decides itself "
+        "is refused. [Kafka with login and TLS](../how-to/kafka-security.md) has examples.",
+    )
+    kafka_config_file: Path | None = Field(
+        default=None,
+        description="A file with more of these properties, one `name=value` a line, comments begin with `#`. Keep "
+        "secrets here. `WEBHOOKD_KAFKA_CONFIG` wins where both set the same property.",
     )
     kafka_group_protocol: GroupProtocol = Field(
         default="classic",

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from documentation.reference.markdown import code, page, table
+from webhookd.kafka_properties import KafkaProperties
 from webhookd.settings import PREFIX, Settings, Subject
 
 INTRODUCTION = """\
@@ -27,6 +28,7 @@ TYPES: dict[object, str] = {
     Path: "file",
     SecretStr: "secret",
     tuple[str, ...]: "list of texts",
+    KafkaProperties: "map, values are secret unless known to be none",
 }
 UNITS = {"_s": "seconds", "_bytes": "bytes"}
 
@@ -77,7 +79,7 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
 
 def _default(name: str, field: FieldInfo) -> str:
     value: Any = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-    if value is None or value in {"", ()}:
+    if value is None or value in {"", (), KafkaProperties()}:
         return "not set"
     text = f"{value:.10g}" if isinstance(value, float) else str(value)
     return " ".join(["default", code(text), *_in_words(name, value)])

@@ -72,10 +72,10 @@ def test_outage_confirms_nothing_and_is_timed(scene: Scene) -> None:
     scene.watch.probe()
     assert (scene.callbacks.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["checked", "checked"], 7.0)
     with pytest.raises(KafkaUnavailable):
-        scene.watch.check()
+        scene.watch.check_answers()
     scene.kafka.down = False
     scene.watch.probe()
-    scene.watch.check()
+    scene.watch.check_answers()
     assert scene.callbacks.all() == ["confirmed", "checked"]
 
 

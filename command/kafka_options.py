@@ -1,0 +1,80 @@
+"""The options with which commands connect to Kafka, and the connection that they and the settings give."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.edges.kafka_connection_check import checked_connection
+from webhookd.errors import UnusableSetting
+from webhookd.kafka_properties import KafkaProperties, from_entries
+from webhookd.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _properties(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> KafkaProperties:
+    del context
+    pairs = [text.partition("=") for text in texts]
+    try:
+        return from_entries(
+            ((number, (name.strip(), value)) if separator else (number, None))
+            for number, (name, separator, value) in enumerate(pairs, 1)
+        )
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from None
+
+
+def kafka_options(command: Command) -> Command:
+    """Add the options `--kafka-config` and `--kafka-config-file`, for `configured`."""
+    command = click.option(
+        "--kafka-config-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="A file of such properties, one a line; for secrets. WEBHOOKD_KAFKA_CONFIG_FILE if not given.",
+    )(command)
+    return click.option(
+        "--kafka-config",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_properties,
+        help="A librdkafka property, such as security.protocol=SASL_SSL; repeat it for more. Added to those of "
+        "WEBHOOKD_KAFKA_CONFIG.",
+    )(command)
+
+
+def configured(
+    settings: Settings, *, bootstrap_servers: str | None, kafka_config: KafkaProperties, kafka_config_file: Path | None
+) -> Settings:
+    """Return the settings with what the options set."""
+    changes = {
+        "kafka_bootstrap_servers": bootstrap_servers or settings.kafka_bootstrap_servers,
+        "kafka_config": settings.kafka_config.merged(kafka_config),
+        "kafka_config_file": kafka_config_file or settings.kafka_config_file,
+    }
+    return settings.model_copy(update=changes)
+
+
+class SettingError(click.ClickException):
+    """A setting that cannot be used: one line, and exit code 2."""
+
+    exit_code = 2
+
+
+def connection_of(
+    bootstrap_servers: str | None, kafka_config: KafkaProperties, kafka_config_file: Path | None
+) -> KafkaConnection:
+    """Return the connection that options and settings give. Raises SettingError."""
+    try:
+        return checked_connection(
+            configured(
+                Settings(),
+                bootstrap_servers=bootstrap_servers,
+                kafka_config=kafka_config,
+                kafka_config_file=kafka_config_file,
+            )
+        )
+    except UnusableSetting as error:
+        raise SettingError(str(error)) from None
