@@ -2,12 +2,10 @@
 
 import click
 
-from command.kafka_options import connection_of
+from command.kafka_options import checked_settings
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaAuthenticationFailed, KafkaUnavailable, StoreUnavailable
-from webhookd.kafka_properties import KafkaProperties
-from webhookd.settings import Settings
 from webhookd.store import kafka_cluster
 from webhookd.store.database import Database
 
@@ -28,8 +26,8 @@ def cluster(*, forget: bool) -> None:
     another cluster, stop all webhookd processes, run this with --forget, and start them with the new
     WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS.
     """
-    settings = Settings()
-    kafka = connection_of(None, KafkaProperties(), None)
+    settings = checked_settings()
+    kafka = KafkaConnection.of(settings)
     database = Database(settings.database_url)
     try:
         with database.transaction() as session:

@@ -41,7 +41,7 @@ def kafka_options(command: Command) -> Command:
         metavar="NAME=VALUE",
         callback=_properties,
         help="A librdkafka property, such as security.protocol=SASL_SSL; repeat it for more. Added to those of "
-        "WEBHOOKD_KAFKA_CONFIG.",
+        "WEBHOOKD_KAFKA_CONFIG. Other users can read it: use a file for secrets.",
     )(command)
 
 
@@ -61,6 +61,16 @@ class SettingError(click.ClickException):
     """A setting that cannot be used: one line, and exit code 2."""
 
     exit_code = 2
+
+
+def checked_settings() -> Settings:
+    """Return the settings with which librdkafka accepts to connect. Raises SettingError."""
+    try:
+        settings = Settings()
+        checked_connection(settings)
+    except UnusableSetting as error:
+        raise SettingError(str(error)) from None
+    return settings
 
 
 def connection_of(

@@ -95,7 +95,8 @@ def run(
     position. Records are delivered at least once, in the order of their partition.
 
     Ctrl-C or SIGTERM ends it when the requests in flight have ended. It exits with 2 when an option is wrong, and with
-    1 when Kafka cannot be reached or another process uses the same state. WEBHOOKD_… settings apply.
+    1 when Kafka cannot be reached or refuses the login, or another process uses the same state. WEBHOOKD_… settings
+    apply.
     """
     shutdown = ShutdownSignals()
     set_switch_interval()

@@ -13,11 +13,10 @@ import click
 from celery import signals
 
 from api.server import serve
-from command.kafka_options import SettingError
+from command.kafka_options import checked_settings
 from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs
-from webhookd.edges.kafka_connection_check import checked_connection
 from webhookd.errors import ClusterMismatch, UnusableSetting
 from webhookd.settings import PREFIX, Settings
 from webhookd.store.migrating import upgrade
@@ -52,22 +51,13 @@ def raise_open_file_limit() -> None:
 
 
 def _settings() -> Settings:
-    settings = _checked_settings()
+    settings = checked_settings()
     logs.configure(settings.log_format, settings.log_level)
     _log.info("settings", **settings.shown())
     set_switch_interval()
     # Exclude imported modules from garbage collection: a full collection of them stops every thread for about 50 ms.
     gc.collect()
     gc.freeze()
-    return settings
-
-
-def _checked_settings() -> Settings:
-    try:
-        settings = Settings()
-        checked_connection(settings)
-    except UnusableSetting as error:
-        raise SettingError(str(error)) from None
     return settings
 
 
@@ -81,7 +71,7 @@ def migrate() -> None:
 @click.command()
 def api() -> None:
     """Serve the management API (gunicorn)."""
-    serve(_checked_settings())
+    serve(checked_settings())
 
 
 @click.command()
@@ -216,7 +206,7 @@ def flower(arguments: tuple[str, ...]) -> None:
 @click.command()
 def settings() -> None:
     """List the environment variables that the processes read: their values, and what each is for."""
-    values = _checked_settings().shown()
+    values = checked_settings().shown()
     for subject in Settings.subjects():
         click.echo(f"# {subject.title()}")
         for name, field in subject.model_fields.items():

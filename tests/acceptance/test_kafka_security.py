@@ -7,46 +7,36 @@ What needs time begins with the module and is checked at its end: a fault counts
 """
 
 import os
-import re
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import requests
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
-from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from command.api_client import ManagementClient
-from command.embedded import EmbeddedService
 from tests.harness.command_process import CommandProcess
-from tests.harness.kafka_clients import RECORDS, USES, dead_letter_of, new_group
+from tests.harness.embedded import Embedded
+from tests.harness.kafka_clients import RECORDS, USES, new_group
+from tests.harness.kafka_logins import REFUSED, logins, refusals
+from tests.harness.kafka_rights import REFUSED_WITHOUT, rights_in_docs
 from tests.harness.pipeline import until
 from tests.harness.receiver import Receiver
 from tests.harness.secure_kafka import LIMITED, PASSWORD, USER, SecureKafka, secure_kafka
 from tests.harness.token_endpoint import LIFETIME_S
-from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_admin import KafkaAdmin
-from webhookd.edges.kafka_connection import CLOSED, KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
-from webhookd.errors import GroupDenied, KafkaUnavailable, TopicDenied
-from webhookd.flow.dead_letter import CopyFailure
-from webhookd.settings import Settings
+from webhookd.errors import KafkaUnavailable
 from webhookd.store.migrating import upgrade
 
 pytestmark = pytest.mark.kafka
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "kafka-security.md"
 ASK_S = 3.0
 LATE = "late"
 """A user whose password the broker learns later."""
-
-REFUSED = "kafka_authentication_failed"
 
 
 @pytest.fixture(scope="module")
@@ -65,50 +55,12 @@ def topic(kafka: SecureKafka) -> str:
     return made
 
 
-class Service:
-    """The service in this process, as a user of the broker; the state is in `folder`."""
-
-    def __init__(self, kafka: KafkaConnection, folder: Path, **settings: object) -> None:
-        self._running = EmbeddedService(
-            Settings.model_validate(
-                {
-                    "kafka_bootstrap_servers": kafka.bootstrap_servers,
-                    "kafka_config": kafka.properties,
-                    "redis_url": "memory://",
-                    "database_url": f"sqlite:///{folder / 'webhookd.db'}",
-                    "egress_allow": ("127.0.0.0/8",),
-                    **settings,
-                }
-            )
-        )
-        self.api = ManagementClient(self._running.api_url)
-        self._running.start()
-
-    def close(self) -> None:
-        """End it."""
-        self.api.close()
-        self._running.stop(5.0)
-
-    def url(self, path: str) -> str:
-        """The URL of a path of the API."""
-        return self._running.api_url + path
-
-    def ask(self, path: str, method: str = "GET") -> requests.Response:
-        """One request to the API."""
-        return requests.request(method, self.url(path), timeout=30)
-
-    @property
-    def faults(self) -> Mapping[str, str]:
-        """The faults in /health: their texts, by code."""
-        return {fault["code"]: fault["detail"] for fault in self.ask("/health").json()["faults"]}
-
-
 @pytest.fixture(scope="module")
-def refused_service(kafka: SecureKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def refused_service(kafka: SecureKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """A service with a password that the broker does not know yet."""
     kafka.set_scram_password(LATE, "another password")
     properties = kafka.login("SCRAM-SHA-512", user=LATE)
-    running = Service(kafka.connect(properties), tmp_path_factory.mktemp("refused"))
+    running = Embedded(kafka.connect(properties), tmp_path_factory.mktemp("refused"))
     yield running
     running.close()
 
@@ -133,22 +85,9 @@ def token_clients(kafka: SecureKafka) -> TokenClients:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def begun(refused_service: Service, token_clients: TokenClients) -> None:
+def begun(refused_service: Embedded, token_clients: TokenClients) -> None:
     """Begin what needs time before the first test."""
     del refused_service, token_clients
-
-
-def logins(kafka: SecureKafka) -> Mapping[str, Mapping[str, str]]:
-    """The properties of every kind of login."""
-    return {
-        "SASL_PLAINTEXT, PLAIN": kafka.login("PLAIN"),
-        "SASL_PLAINTEXT, SCRAM-SHA-256": kafka.login("SCRAM-SHA-256"),
-        "SASL_PLAINTEXT, SCRAM-SHA-512": kafka.login("SCRAM-SHA-512"),
-        "SASL_SSL, PLAIN": kafka.tls_login("PLAIN"),
-        "SASL_SSL, SCRAM-SHA-512": kafka.tls_login("SCRAM-SHA-512"),
-        "SSL, client certificate": kafka.certificate(),
-        "OAUTHBEARER, oidc": kafka.oidc(),
-    }
 
 
 LOGINS = (
@@ -170,39 +109,6 @@ def test_every_client_works_with_every_login(kafka: SecureKafka, topic: str, log
         expected = {client: returns(topic) for client, (_, returns) in USES.items()}
         # The dead-letter topic gets records of other clients meanwhile, the topic that is read does not.
         assert {client: answer.result() for client, answer in found.items()} == expected
-
-
-def refusals(kafka: SecureKafka) -> Mapping[str, tuple[KafkaConnection, str, str]]:
-    """Connections that fail: the code, and a part of the text."""
-    at, tls = kafka.connect, kafka.tls_login("PLAIN")
-    port = kafka.addresses["sasl_tls"].rpartition(":")[2]
-    no_certificate = {"security.protocol": "SSL", "ssl.ca.location": str(kafka.ca_file)}
-    return {
-        "PLAIN password": (at(kafka.login("PLAIN", password="no")), REFUSED, "Invalid username or password"),
-        "SCRAM password": (at(kafka.login("SCRAM-SHA-256", password="no")), REFUSED, "invalid credentials"),
-        "unknown user": (at(kafka.tls_login("SCRAM-SHA-512", user="no")), REFUSED, "invalid credentials"),
-        "client secret": (at(kafka.oidc("no")), REFUSED, "invalid_client"),
-        "mechanism": (
-            at(kafka.login("PLAIN")).at(kafka.addresses["oauth"]),
-            REFUSED,
-            "broker's supported mechanisms: OAUTHBEARER",
-        ),
-        "certificate of a stranger": (at(kafka.certificate("stranger")), REFUSED, "alert"),
-        "no certificate": (at(no_certificate), REFUSED, "alert"),
-        "unknown authority": (
-            at({**tls, "ssl.ca.location": str(kafka.other_ca_file)}),
-            REFUSED,
-            "certificate verify failed",
-        ),
-        "another host": (at(tls).at(f"localhost:{port}"), REFUSED, "certificate verify failed"),
-        "no TLS": (KafkaConnection(kafka.addresses["tls"]), "kafka_unavailable", CLOSED),
-        "no login": (KafkaConnection(kafka.addresses["sasl"]), "kafka_unavailable", CLOSED),
-        "TLS at a plain listener": (
-            at(kafka.certificate()).at(kafka.addresses["plain"]),
-            "kafka_unavailable",
-            "connecting to a PLAINTEXT broker listener?",
-        ),
-    }
 
 
 def test_refusal_has_its_code_and_its_reason_within_the_timeout(kafka: SecureKafka) -> None:
@@ -228,28 +134,6 @@ def test_refusal_has_its_code_and_its_reason_within_the_timeout(kafka: SecureKaf
     assert wrong == []
 
 
-def rights_in_docs(topic: str, dead: str) -> list[AclBinding]:
-    """The rights that the commands in the docs grant, for these topics and the limited user."""
-    commands = re.findall(r"^kafka-acls\.sh .*$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    return [_right(command, {"orders": topic, "dead-orders": dead}) for command in commands]
-
-
-def _right(command: str, topics: Mapping[str, str]) -> AclBinding:
-    words = shlex.split(command)[1:]
-    words.remove("--add")
-    options = dict(zip(words[::2], words[1::2], strict=True))
-    kind, name = ("TOPIC", topics[options["--topic"]]) if "--topic" in options else ("GROUP", options["--group"])
-    return AclBinding(
-        ResourceType[kind],
-        name,
-        ResourcePatternType[options.get("--resource-pattern-type", "literal").upper()],
-        f"User:{LIMITED}",
-        "*",
-        AclOperation[options["--operation"]],
-        AclPermissionType.ALLOW,
-    )
-
-
 def subscription(topic: str, url: str, dead: str) -> dict[str, object]:
     return {
         "name": "limited",
@@ -269,7 +153,7 @@ def test_rights_in_the_docs_are_enough_and_each_is_needed(kafka: SecureKafka, tm
     limited = kafka.connect(kafka.login("PLAIN", user=LIMITED))
     inside = KafkaAdmin(kafka.connection)
     with ExitStack() as exits, Receiver() as receiver:
-        service = Service(limited, tmp_path, retry_time_scale=0.02, commit_interval_s=0.1)
+        service = Embedded(limited, tmp_path, retry_time_scale=0.02, commit_interval_s=0.1)
         exits.callback(service.close)
         created = service.api.register(subscription(topic, receiver.url, dead))
         id_ = created["id"]
@@ -293,32 +177,6 @@ def test_rights_in_the_docs_are_enough_and_each_is_needed(kafka: SecureKafka, tm
 def _committed(admin: KafkaAdmin, group: str, topic: str) -> int | None:
     found = admin.commits(group, [topic], 30.0)
     return next((place.offset for place in found.values()), None)
-
-
-def _raises(error: type[Exception], action: Callable[[], object]) -> bool:
-    try:
-        action()
-    except error:
-        return True
-    return False
-
-
-REFUSED_WITHOUT: Mapping[tuple[object, object], Callable[[KafkaConnection, str], bool]] = {
-    (ResourceType.TOPIC, AclOperation.READ): lambda kafka, topic: _raises(
-        TopicDenied, lambda: KafkaAdmin(kafka).topic_ids([topic], 30.0)
-    ),
-    (ResourceType.GROUP, AclOperation.READ): lambda kafka, topic: _raises(
-        GroupDenied, lambda: KafkaAdmin(kafka).commit("webhooks-new", {topic: {0: 0}}, 30.0)
-    ),
-    (ResourceType.GROUP, AclOperation.DELETE): lambda kafka, _: _raises(
-        GroupDenied, lambda: KafkaAdmin(kafka).delete_group("webhooks-old", 30.0)
-    ),
-    (ResourceType.TOPIC, AclOperation.WRITE): lambda kafka, topic: (
-        [copy.failure for copy in DeadLetterTopics(kafka).append(f"{topic}-dead", [dead_letter_of(topic)], 5.0)]
-        == [CopyFailure.DENIED]
-    ),
-}
-"""What is refused without a right."""
 
 
 def write_properties(path: Path, properties: Mapping[str, str]) -> Path:
@@ -349,7 +207,7 @@ def test_run_delivers_over_tls_what_topic_has_produced(kafka: SecureKafka, tmp_p
         options = ("--kafka-config", "client.id=acceptance", "--url", receiver.url, "--allow", "127.0.0.0/8")
         state = ("--state", str(tmp_path / "state"), "--from", "earliest")
         with CommandProcess(*command, *options, *state) as run:
-            assert produce.communicate("1\n2\n", timeout=60) == (f"produced 2 records to {topic}\n", None)
+            assert produce.communicate("1\n2\n", timeout=60)[0] == f"produced 2 records to {topic}\n"
             receiver.wait_for_records(2)
             assert run.interrupt() == 0
             assert PASSWORD not in run.output
@@ -388,7 +246,7 @@ def test_token_is_renewed_by_clients_that_nothing_polls(token_clients: TokenClie
     assert token_clients.ask() == token_clients.first
 
 
-def test_refused_service_says_so_and_recovers_by_itself(kafka: SecureKafka, refused_service: Service) -> None:
+def test_refused_service_says_so_and_recovers_by_itself(kafka: SecureKafka, refused_service: Embedded) -> None:
     until(lambda: list(refused_service.faults) == [REFUSED], "/health has the fault, and no other")
     assert "invalid credentials" in refused_service.faults[REFUSED]
     ready = refused_service.ask("/ready")

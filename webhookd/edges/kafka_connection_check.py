@@ -6,6 +6,7 @@ no brokers, and ended at once: that takes some milliseconds. Its answer becomes 
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ PROBE: Final = "probe"
 TOKEN_ENDPOINT: Final = "sasl.oauthbearer.token.endpoint.url"  # noqa: S105  # a name
 NOWHERE: Final = "http://127.0.0.1:1/"
 """Takes the place of the token endpoint: librdkafka asks it for a token as soon as a client is made."""
+
+CREATING: Final = re.compile(r"^Failed to create \w+: ")
+"""The beginning of some of librdkafka's answers; it says nothing about the property."""
 
 _unheard = logging.getLogger("librdkafka.check")
 _unheard.setLevel(logging.CRITICAL + 1)
@@ -76,5 +80,5 @@ def _refused(properties: KafkaProperties, protocol: str) -> str:
         unconnected.consumer(member, _unheard).close()
         unconnected.producer(dead_letter_topics.CONFIG, _unheard)
     except KafkaException as error:
-        return " ".join(error.args[0].str().split())
+        return CREATING.sub("", " ".join(error.args[0].str().split()))
     return ""
