@@ -16,6 +16,7 @@ from api.resources.subscription import routes as subscription
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.settings import Settings
 from webhookd.store.database import Database
@@ -57,7 +58,7 @@ def build(settings: Settings) -> Flask:
     return create_app(
         settings,
         database=Database(settings.database_url),
-        kafka_offsets=KafkaAdmin(settings.kafka_bootstrap_servers),
+        kafka_offsets=KafkaAdmin(KafkaConnection.of(settings)),
         notifier=ChangeNotifier(settings.redis_url, key_prefix=settings.redis_key_prefix),
         coordination=None if settings.embedded else RedisCoordination(settings.redis_url, settings.redis_key_prefix),
     )

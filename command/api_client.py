@@ -5,7 +5,7 @@ from typing import Any
 
 import requests
 
-from webhookd.errors import InvalidInput, KafkaUnavailable, Unavailable
+from webhookd.errors import InvalidInput, KafkaAuthenticationFailed, KafkaUnavailable, Unavailable
 
 TIMEOUT_S = 15.0
 """Longer than the API's own timeouts for Kafka and the database."""
@@ -59,6 +59,8 @@ class ManagementClient:
 
 def _error(status: int, problem: Document) -> InvalidInput | Unavailable:
     first = next(iter(problem.get("errors", [])), {"field": "", "reason": problem["message"]})
+    if problem["code"] == KafkaAuthenticationFailed.code:
+        return KafkaAuthenticationFailed(problem["message"])
     if problem["code"] == KafkaUnavailable.code:
         return KafkaUnavailable(problem["message"])
     if status < 500:

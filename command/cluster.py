@@ -3,8 +3,9 @@
 import click
 
 from command.loading import load_settings
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
-from webhookd.errors import KafkaUnavailable, StoreUnavailable
+from webhookd.errors import KafkaAuthenticationFailed, KafkaUnavailable, StoreUnavailable
 from webhookd.store import kafka_cluster
 from webhookd.store.database import Database
 
@@ -26,6 +27,7 @@ def cluster(*, forget: bool) -> None:
     WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS.
     """
     settings = load_settings()
+    kafka = KafkaConnection.of(settings)
     database = Database(settings.database_url)
     try:
         with database.transaction() as session:
@@ -40,11 +42,14 @@ def cluster(*, forget: bool) -> None:
         click.echo(f"forgotten: {recorded or '(none was recorded)'}")
         return
     click.echo(f"recorded: {recorded or '(none yet)'}")
-    click.echo(f"found at {settings.kafka_bootstrap_servers}: {_found(settings.kafka_bootstrap_servers)}")
+    click.echo(f"found at {settings.kafka_bootstrap_servers}: {_found(kafka)}")
 
 
-def _found(bootstrap_servers: str) -> str:
+def _found(kafka: KafkaConnection) -> str:
+    """Return the cluster's id. Raises ClickException when Kafka does not answer."""
     try:
-        return KafkaProbe(bootstrap_servers).cluster_id(ASK_S) or "(a cluster without an id)"
+        return KafkaProbe(kafka).cluster_id(ASK_S) or "(a cluster without an id)"
+    except KafkaAuthenticationFailed as error:
+        raise click.ClickException(f"{error.code}: Kafka refuses the connection: {error.detail}") from None
     except KafkaUnavailable as error:
-        return f"no answer: {error.detail}"
+        raise click.ClickException(f"no Kafka answers at {kafka.bootstrap_servers}: {error.detail}") from None

@@ -1,13 +1,10 @@
 """Reads the id and the topics of the Kafka cluster at the given bootstrap servers."""
 
-import logging
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-
-from webhookd.errors import KafkaUnavailable
+from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.errors import KafkaAuthenticationFailed, KafkaUnavailable
 
 ASK_S = 5.0
 
@@ -20,11 +17,12 @@ class ClusterInfo:
     topics: AbstractSet[str]
 
 
-def probe_cluster(bootstrap_servers: str) -> ClusterInfo:
+def probe_cluster(kafka: KafkaConnection) -> ClusterInfo:
     """Ask the brokers. Raises KafkaUnavailable when none answers."""
-    config: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap_servers, "client.id": "webhookd-run"}
     try:
-        found = AdminClient(config, logger=logging.getLogger("librdkafka")).list_topics(timeout=ASK_S)
-    except KafkaException as error:
-        raise KafkaUnavailable(f"no Kafka answers at {bootstrap_servers}: {error.args[0].str()}") from error
+        found = kafka.admin({"client.id": "webhookd-run", "reconnect.backoff.max.ms": 1000}).metadata(None, ASK_S)
+    except KafkaAuthenticationFailed as error:
+        raise KafkaAuthenticationFailed(f"{error.code}: Kafka refuses the connection: {error.detail}") from error
+    except KafkaUnavailable as error:
+        raise KafkaUnavailable(f"no Kafka answers at {kafka.bootstrap_servers}: {error.detail}") from error
     return ClusterInfo(id=str(found.cluster_id), topics=frozenset(found.topics))

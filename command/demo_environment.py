@@ -12,6 +12,7 @@ from command.demo_orders import FILTER, TOPIC, DemoOrders
 from command.embedded import EmbeddedService
 from command.loading import load_settings
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable
 from webhookd.settings import Settings
 from webhookd.testing.mock_cluster import MockCluster
@@ -108,7 +109,7 @@ class DemoEnvironment(AbstractContextManager["DemoEnvironment"]):
         self.orders = DemoOrders(cluster.producer)
         self.receiver = CheckingReceiver([_path(name) for name in SUBSCRIPTIONS])
         exits.callback(self.receiver.stop)
-        self._offsets = KafkaAdmin(cluster.bootstrap_servers)
+        self._offsets = KafkaAdmin(KafkaConnection(cluster.bootstrap_servers))
         self.service = EmbeddedService(_settings(cluster.bootstrap_servers, self._directory))
         exits.callback(self.service.stop, DRAIN_S)
         self._api = ManagementClient(self.service.api_url)

@@ -12,6 +12,7 @@ from api.application import create_app
 from api.server import serve_embedded
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import ClusterMismatch
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
@@ -45,7 +46,7 @@ class EmbeddedService:
         app = create_app(
             settings,
             database=self._edges.database,
-            kafka_offsets=KafkaAdmin(settings.kafka_bootstrap_servers),
+            kafka_offsets=KafkaAdmin(KafkaConnection.of(settings)),
             notifier=self._notifier,
             coordination=self._edges.coordination,
         )

@@ -7,6 +7,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from webhookd.edges.http_client.event_loop import SETTING_CHECKS
+from webhookd.edges.kafka_connection_check import checked_connection
 from webhookd.edges.mailer import build_mailer
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.settings import Settings
@@ -39,5 +40,5 @@ def _check_database(settings: Settings) -> None:
         ) from None
 
 
-CHECKS = (*SETTING_CHECKS, build_mailer, _check_database)
+CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, _check_database)
 """What the parts of webhookd say about their settings; none of them connects to anything or starts anything."""

@@ -16,6 +16,7 @@ import click
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
+from command.kafka_options import configured, kafka_options
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.progress import Progress
@@ -25,10 +26,12 @@ from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
+from webhookd.edges.kafka_connection_check import checked_connection
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSetting, WebhookdError
 from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.subscription import OnFilterError
+from webhookd.kafka_properties import KafkaProperties
 from webhookd.settings import Settings
 
 DRAIN_S = 20.0
@@ -37,6 +40,7 @@ PROGRESS_S = 1.0
 
 @click.command()
 @click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="The Kafka brokers.")
+@kafka_options
 @click.option("--topic", "topics", required=True, multiple=True, help="A topic to read.")
 @click.option("--url", required=True, help="The endpoint that the records are posted to.")
 @click.option(
@@ -78,7 +82,14 @@ PROGRESS_S = 1.0
 @click.option(
     "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) outside the internet that the URL may lead to."
 )
-def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: object) -> None:
+def run(
+    allow: tuple[str, ...],
+    state: Path,
+    bootstrap_servers: str,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+    **options: object,
+) -> None:
     """Deliver topics of your Kafka to one URL, from this one process.
 
     Its position is kept in Kafka, as the committed offsets of a consumer group; the state directory holds the name of
@@ -86,12 +97,14 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
     position. Records are delivered at least once, in the order of their partition.
 
     Ctrl-C or SIGTERM ends it when the requests in flight have ended. It exits with 2 when an option is wrong, and with
-    1 when Kafka cannot be reached or another process uses the same state. WEBHOOKD_… settings apply.
+    1 when Kafka cannot be reached or refuses the login, or another process uses the same state. WEBHOOKD_… settings
+    apply.
     """
     shutdown = ShutdownSignals()
     set_switch_interval()
     try:
-        _run(RunOptions.of(options), _settings(bootstrap_servers, allow, state), state, shutdown)
+        settings = _settings(bootstrap_servers, allow, state, kafka_config, kafka_config_file)
+        _run(RunOptions.of(options), settings, state, shutdown)
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
         shutdown.exit_process(2)
@@ -109,7 +122,7 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
     logs.configure("text" if on_terminal else settings.log_format, level)
     raise_open_file_limit()
     _check_address(options.url, settings)
-    cluster = probe_cluster(settings.kafka_bootstrap_servers)
+    cluster = probe_cluster(checked_connection(settings))
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))
         directory.bind_to_cluster(cluster.id)
@@ -131,14 +144,21 @@ def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: Sh
         progress.show()
 
 
-def _settings(bootstrap_servers: str, allow: tuple[str, ...], state: Path) -> Settings:
-    """The settings from the environment, with an in-memory queue and the state directory's database."""
+def _settings(
+    bootstrap_servers: str,
+    allow: tuple[str, ...],
+    state: Path,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+) -> Settings:
+    """The settings from the environment and the options, with an in-memory queue and the state directory's database."""
     settings = load_settings(
         {"kafka_bootstrap_servers": "--bootstrap-servers"},
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
         database_url=StateDirectory(state).database_url,
     )
+    settings = configured(settings, kafka_config, kafka_config_file)
     try:
         parse_networks(allow)
     except ValueError as error:

@@ -8,19 +8,21 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import click
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.cimpl import NewTopic
 
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.help_text import HelpGroup
-from command.loading import load_settings
+from command.kafka_options import connection_of, kafka_options
 from command.shutdown_signals import ShutdownSignals
 from command.topic_tail import TopicTail, write_json, write_text
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable
+from webhookd.kafka_properties import KafkaProperties
 
 CREATE_S = 15.0
 """The time that the brokers get to create a topic; they need a fraction of a second."""
@@ -54,14 +56,21 @@ def topic() -> None:
 @click.argument("name")
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="As the brokers are configured, if not given.")
 @bootstrap_servers_option
-def create(name: str, partitions: int | None, bootstrap_servers: str | None) -> None:
+@kafka_options
+def create(
+    name: str,
+    partitions: int | None,
+    bootstrap_servers: str | None,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+) -> None:
     """Create the topic NAME.
 
     The brokers' defaults decide the number of replicas. A topic that exists already is left as it is: exit code 1.
     """
-    brokers = _brokers(bootstrap_servers)
-    _probe(brokers)
-    client = AdminClient({"bootstrap.servers": brokers}, logger=logging.getLogger("librdkafka"))
+    kafka = connection_of(bootstrap_servers, kafka_config, kafka_config_file)
+    _probe(kafka)
+    client = kafka.admin({"client.id": "webhookd-topic"})
     wanted = NewTopic(name, num_partitions=partitions or BROKER_DEFAULT, replication_factor=BROKER_DEFAULT)
     try:
         client.create_topics([wanted], request_timeout=CREATE_S)[name].result()
@@ -75,7 +84,15 @@ def create(name: str, partitions: int | None, bootstrap_servers: str | None) -> 
 @click.option("--key", help="The key of every record; records with the same key go to the same partition.")
 @click.option("--key-field", metavar="NAME", help="Take each record's key from this field of its value.")
 @bootstrap_servers_option
-def produce(name: str, key: str | None, key_field: str | None, bootstrap_servers: str | None) -> None:
+@kafka_options
+def produce(
+    name: str,
+    key: str | None,
+    key_field: str | None,
+    bootstrap_servers: str | None,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+) -> None:
     """Produce the lines of standard input to the topic NAME: one JSON value a line, one record each.
 
     Without --key and --key-field the records have no key, and are spread over the partitions.
@@ -86,10 +103,10 @@ def produce(name: str, key: str | None, key_field: str | None, bootstrap_servers
     """
     if key is not None and key_field is not None:
         raise click.UsageError("--key and --key-field exclude each other")
-    brokers = _brokers(bootstrap_servers)
-    if name not in _probe(brokers).topics:
+    kafka = connection_of(bootstrap_servers, kafka_config, kafka_config_file)
+    if name not in _probe(kafka).topics:
         raise click.ClickException(f"topic {name} does not exist; create it: webhookd topic create {name}")
-    records = Records(brokers, name, key)
+    records = Records(kafka, name, key)
     problem, exit_code = "", 0
     try:
         problem = _produce_lines(sys.stdin.buffer, key_field, records.produce)
@@ -119,7 +136,15 @@ def produce(name: str, key: str | None, key_field: str | None, bootstrap_servers
     help="End after this many records; without it, at Ctrl-C or SIGTERM.",
 )
 @bootstrap_servers_option
-def tail(name: str, start: str, count: int | None, bootstrap_servers: str | None) -> None:
+@kafka_options
+def tail(
+    name: str,
+    start: str,
+    count: int | None,
+    bootstrap_servers: str | None,
+    kafka_config: KafkaProperties,
+    kafka_config_file: Path | None,
+) -> None:
     """Show the records of the topic NAME as they arrive.
 
     On a terminal a line is `partition:offset  key  value`. Elsewhere it is a JSON object with the fields that the
@@ -128,12 +153,12 @@ def tail(name: str, start: str, count: int | None, bootstrap_servers: str | None
 
     Ctrl-C ends it with exit code 130, SIGTERM with 0.
     """
-    brokers = _brokers(bootstrap_servers)
-    if name not in _probe(brokers).topics:
+    kafka = connection_of(bootstrap_servers, kafka_config, kafka_config_file)
+    if name not in _probe(kafka).topics:
         raise click.ClickException(f"topic {name} does not exist; create it: webhookd topic create {name}")
     signals = ShutdownSignals()
     try:
-        records = TopicTail({"bootstrap.servers": brokers}, name, from_earliest=start == "earliest")
+        records = TopicTail(kafka, name, from_earliest=start == "earliest")
         click.echo(f"showing {name} from {start}; Ctrl-C ends it", err=True)
         records.copy(write_text if sys.stdout.isatty() else write_json, signals, count)
     except KafkaUnavailable as error:
@@ -148,20 +173,19 @@ class Records:
     `key` is for the records that have none of their own.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, key: str | None) -> None:
+    def __init__(self, kafka: KafkaConnection, topic: str, key: str | None) -> None:
         self.produced = 0
         self._refused = 0
         self._reason = ""
         self._topic = topic
         self._key = key
-        config: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap_servers,
+        config = {
             "client.id": "webhookd-topic",
             "acks": "all",
             "enable.idempotence": True,
             "delivery.timeout.ms": int(DELIVERY_S * 1000),
         }
-        self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
+        self._producer = kafka.producer(config)
 
     def produce(self, value: bytes, key: str | None) -> None:
         """Pass one record to the producer; waits only while its queue is full."""
@@ -227,13 +251,8 @@ def key_in(value: object, field: str) -> str:
     return msgspec.json.encode(found).decode()
 
 
-def _brokers(option: str | None) -> str:
-    given = {} if option is None else {"kafka_bootstrap_servers": option}
-    return load_settings(dict.fromkeys(given, "--bootstrap-servers"), **given).kafka_bootstrap_servers
-
-
-def _probe(brokers: str) -> ClusterInfo:
+def _probe(kafka: KafkaConnection) -> ClusterInfo:
     try:
-        return probe_cluster(brokers)
+        return probe_cluster(kafka)
     except KafkaUnavailable as error:
         raise click.ClickException(str(error)) from None

@@ -1,26 +1,22 @@
 """Reads a topic as it grows, without a consumer group, and writes one line for each record."""
 
 import base64
-import logging
 import sys
 from collections.abc import Callable
 
 import click
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from command.shutdown_signals import ShutdownSignals
+from webhookd.edges.kafka_connection import ExplainingAdmin, KafkaConnection
 from webhookd.errors import KafkaUnavailable, UndecodableRecord
 from webhookd.flow.filters.decoding import validate
 
 ASK_S = 10.0
 POLL_S = 0.2
 """How late a signal is seen at most."""
-
-Connection = dict[str, str | int | float | bool]
-"""What librdkafka needs to reach the brokers."""
 
 ONE_LINE = bytes.maketrans(b"\n\r", b"  ")
 """Line breaks in JSON stand only between its tokens, where spaces mean the same."""
@@ -31,22 +27,21 @@ _encode = msgspec.json.Encoder().encode
 class TopicTail:
     """Reads all partitions of an existing topic from their ends, or from their beginnings; commits nothing."""
 
-    def __init__(self, connection: Connection, topic: str, *, from_earliest: bool) -> None:
+    def __init__(self, kafka: KafkaConnection, topic: str, *, from_earliest: bool) -> None:
         """Find the offsets to begin at, so that no later record is missed. Raises KafkaUnavailable."""
         self.trouble = ""
         self._topic = topic
-        log = logging.getLogger("librdkafka")
         spec = OffsetSpec.earliest() if from_earliest else OffsetSpec.latest()
-        start = _offsets(AdminClient({**connection, "client.id": "webhookd-topic"}, logger=log), topic, spec)
-        config: Connection = {
-            **connection,
+        start = _offsets(kafka.admin({"client.id": "webhookd-topic"}), topic, spec)
+        config = {
             "client.id": "webhookd-topic",
             "group.id": "webhookd-topic-tail",  # librdkafka requires a name; nothing joins or commits to this group
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",
+            "error_cb": self._note,
         }
-        self._consumer = Consumer(config, logger=log, error_cb=self._note)
+        self._consumer = kafka.consumer(config)
         self._consumer.assign(start)
 
     def copy(self, write: Callable[[Message], None], signals: ShutdownSignals, count: int | None) -> None:
@@ -83,15 +78,15 @@ class TopicTail:
             self.trouble = ""
 
 
-def _offsets(admin: AdminClient, topic: str, spec: OffsetSpec) -> list[TopicPartition]:
+def _offsets(admin: ExplainingAdmin, topic: str, spec: OffsetSpec) -> list[TopicPartition]:
     """Return the offset of each partition, with one request to each broker."""
     try:
-        partitions = admin.list_topics(topic, timeout=ASK_S).topics[topic].partitions
+        partitions = admin.metadata(topic, ASK_S).topics[topic].partitions
         asked = {TopicPartition(topic, number): spec for number in partitions}
         found = admin.list_offsets(asked, request_timeout=ASK_S)
         return [TopicPartition(topic, part.partition, future.result().offset) for part, future in found.items()]
     except KafkaException as error:
-        raise KafkaUnavailable(f"{topic} cannot be read: {error.args[0].str()}") from error
+        raise KafkaUnavailable(f"{topic} cannot be read: {admin.explain(error).detail}") from error
 
 
 def write_json(message: Message) -> None:

@@ -16,6 +16,7 @@
     ├── MailRefused             a mail that cannot be written
     └── Unavailable             an outside system did not answer in time, or is the wrong one
         ├── KafkaUnavailable
+        │   ├── KafkaAuthenticationFailed   a login or a TLS certificate was refused
         │   └── GroupDenied     Kafka does not authorise webhookd to use a consumer group
         ├── ClusterMismatch     the brokers belong to another cluster than the database's
         ├── QueueUnavailable
@@ -168,6 +169,12 @@ class KafkaUnavailable(Unavailable):
     """The Kafka brokers did not answer in time."""
 
     code = "kafka_unavailable"
+
+
+class KafkaAuthenticationFailed(KafkaUnavailable):
+    """The login at Kafka was refused, or the TLS handshake failed."""
+
+    code = "kafka_authentication_failed"
 
 
 class GroupDenied(KafkaUnavailable):

@@ -18,6 +18,7 @@ from webhookd.configuration.value_types import (
     BrokerList,
     DatabaseUrl,
     HostPort,
+    KafkaMap,
     Login,
     MailAddressText,
     MailHost,
@@ -25,6 +26,7 @@ from webhookd.configuration.value_types import (
     ProxyUrl,
     RedisUrl,
 )
+from webhookd.kafka_properties import KafkaProperties
 
 LogFormat = Literal["json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -37,6 +39,17 @@ class KafkaSettings(Subject):
 
     kafka_bootstrap_servers: BrokerList = Field(
         default="127.0.0.1:9092", description="Addresses of the brokers as `host:port`, separated by commas."
+    )
+    kafka_config: KafkaMap = Field(
+        default=KafkaProperties(),
+        description="librdkafka properties of every Kafka client, such as `security.protocol`, `sasl.…` and `ssl.…`: "
+        "`name=value,name=value`, or a JSON object where a value has a comma. A property that webhookd decides itself "
+        "is refused. [Kafka with login and TLS](../how-to/kafka-security.md) has examples.",
+    )
+    kafka_config_file: Path | None = Field(
+        default=None,
+        description="A file with more of these properties, one `name=value` a line, comments begin with `#`. Keep "
+        "secrets here. `WEBHOOKD_KAFKA_CONFIG` wins where both set the same property.",
     )
     kafka_group_protocol: GroupProtocol = Field(
         default="classic",

@@ -20,6 +20,7 @@ from tests.harness.databases import new_database
 from tests.harness.pipeline import Pipeline, until
 from tests.harness.receiver import Receiver
 from tests.harness.relay import Relay
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaUnavailable
 from webhookd.store import kafka_cluster, migrating
@@ -114,7 +115,7 @@ def runs(pipeline: Pipeline, name: str) -> set[str]:
 
 
 def test_reachable_bootstrap_server_alone_is_not_enough(routes: Routes) -> None:
-    probe = KafkaProbe(routes.behind)
+    probe = KafkaProbe(KafkaConnection(routes.behind))
     routes.relay.close()
     with pytest.raises(KafkaUnavailable):
         probe.cluster_id(2.0)
@@ -193,7 +194,7 @@ def test_process_started_without_kafka_reads_when_it_is_reachable(pipeline: Pipe
 def test_processes_refuse_another_cluster_than_the_databases(
     kafka_bootstrap: str, redis_url: str, tmp_path: Path
 ) -> None:
-    found = KafkaProbe(kafka_bootstrap).cluster_id(20.0)
+    found = KafkaProbe(KafkaConnection(kafka_bootstrap)).cluster_id(20.0)
     with new_database("postgres", tmp_path) as url:
         migrating.upgrade(url)
         database = Database(url)

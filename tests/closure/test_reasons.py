@@ -23,17 +23,24 @@ from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.status.delivery_status import DeliveryState
 from webhookd.flow.status.reason_codes import EXCHANGE_CODES, WEBHOOKD_CODES, meaning, table_key
 from webhookd.flow.subscription import OnExhausted
+from workers.ingest.monitoring import kafka_outage_statuses
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "reference" / "statuses.md").read_text(encoding="utf-8")
 RAISERS = {"begin_problem": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
 """Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
 
-PASSED_ON = {"code", "error.code", "owner.health.last_code", "report.failure.error if report.failure else ''"}
-"""Codes of exchanges, and those that an earlier call has named."""
+PASSED_ON = {
+    "code",
+    "error.code",
+    "owner.health.last_code",
+    "reachability.code",
+    "report.failure.error if report.failure else ''",
+}
+"""Codes of exchanges and of Kafka's probe, and those that an earlier call has named."""
 
-NAMED_ELSEWHERE = {UnusableSubscription.code, WORKER_LOST, *kafka_read_errors.CODES}
-"""By the error that is caught, by the settlement of a lost delivery, and by what Kafka refuses."""
+NAMED_ELSEWHERE = {UnusableSubscription.code, WORKER_LOST, *kafka_outage_statuses.CODES, *kafka_read_errors.CODES}
+"""By the error that is caught, by the settlement of a lost delivery, by Kafka's probe, and by what Kafka refuses."""
 
 NEVER_A_REASON = {FailureCode.SHUTDOWN}
 """webhookd's own stop is nobody's failure (workers/delivery/delivery_sender.py)."""

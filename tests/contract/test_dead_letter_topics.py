@@ -10,6 +10,7 @@ from tests.harness.dead_letters import dead_letter
 from tests.harness.kafka_admin import admin_of
 from tests.harness.subscriptions import ID
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.flow.dead_letter import CopyFailure, FailedCopy
 
 pytestmark = pytest.mark.kafka
@@ -19,7 +20,7 @@ PATIENCE_S = 30.0
 
 @pytest.fixture(scope="module")
 def topics(kafka_bootstrap: str) -> DeadLetterTopics:
-    return DeadLetterTopics(kafka_bootstrap)
+    return DeadLetterTopics(KafkaConnection(kafka_bootstrap))
 
 
 def created(bootstrap: str, **config: str) -> str:
@@ -75,5 +76,5 @@ def test_record_too_large_for_the_topic_is_reported(kafka_bootstrap: str, topics
 
 
 def test_unreachable_brokers_give_no_answer() -> None:
-    left = DeadLetterTopics("127.0.0.1:1").append("dead", [dead_letter(ID)], 0.2)
+    left = DeadLetterTopics(KafkaConnection("127.0.0.1:1")).append("dead", [dead_letter(ID)], 0.2)
     assert failures(left) == [(7, CopyFailure.NO_ANSWER)]

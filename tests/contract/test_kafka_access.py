@@ -10,6 +10,7 @@ from tests.harness.clusters import PATIENCE_S, Member
 from tests.harness.kafka_admin import admin_of
 from tests.harness.kafka_with_acls import DESCRIBE, GROUP, READ, TOPIC, KafkaWithAcls, kafka_with_acls
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_topics import describe_topics
 from webhookd.errors import GroupDenied, TopicDenied
 from webhookd.flow.monitoring.kafka_read_errors import GROUP as THE_GROUP
@@ -26,7 +27,7 @@ def kafka() -> Iterator[KafkaWithAcls]:
 
 @pytest.fixture(scope="module")
 def offsets(kafka: KafkaWithAcls) -> KafkaAdmin:
-    return KafkaAdmin(kafka.bootstrap_servers)
+    return KafkaAdmin(KafkaConnection(kafka.bootstrap_servers))
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_denied_reading_is_reported_and_resumes_by_itself(
     kafka: KafkaWithAcls, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
-    with Member(kafka, group, [topic], protocol) as member:
+    with Member(kafka.connection, group, [topic], protocol) as member:
         member.until(lambda: (first, 10) in member.ends)
         kafka.deny(TOPIC, topic, READ)
         member.until(lambda: member.failed == [(first, "topic_authorization_failed")])
@@ -115,7 +116,7 @@ def test_partition_reports_its_end_again_after_a_seek(
     kafka: KafkaWithAcls, topic: str, group: str, protocol: str
 ) -> None:
     first = Partition(topic, 0)
-    with Member(kafka, group, [topic], protocol) as member:
+    with Member(kafka.connection, group, [topic], protocol) as member:
         member.until(lambda: (first, 10) in member.ends)
         kafka.deny(TOPIC, topic, READ)
         member.until(lambda: len(member.failed) == 1)
@@ -128,14 +129,14 @@ def test_partition_reports_its_end_again_after_a_seek(
 
 def test_denied_group_is_reported_and_resumes_by_itself(kafka: KafkaWithAcls, topic: str, group: str) -> None:
     kafka.deny(GROUP, group, READ)
-    with Member(kafka, group, [topic], "classic") as member:
+    with Member(kafka.connection, group, [topic], "classic") as member:
         member.until(lambda: (THE_GROUP, "group_authorization_failed") in member.failed)
         kafka.restore(GROUP, group)
         member.until_read(10)
 
 
 def test_denied_group_of_the_consumer_protocol_is_a_fatal_error(kafka: KafkaWithAcls, topic: str, group: str) -> None:
-    with Member(kafka, group, [topic], "consumer") as member:
+    with Member(kafka.connection, group, [topic], "consumer") as member:
         member.until_read(10)
         kafka.deny(GROUP, group, READ)
         with pytest.raises(GroupDenied):

@@ -15,6 +15,7 @@ from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import Conflict, KafkaUnavailable
 from webhookd.flow.offsets.position import Committed, Partition
 from webhookd.flow.offsets.topic_metadata import TopicRules
@@ -63,7 +64,7 @@ class Broker:
     """Whether topics must be created; the mock cluster creates them on first use."""
 
     def __post_init__(self) -> None:
-        self.brokers: Admin = KafkaAdmin(self.servers)
+        self.brokers: Admin = KafkaAdmin(KafkaConnection(self.servers))
 
     def produce(self, topic: str, records: int) -> None:
         if self.creates:
@@ -254,7 +255,7 @@ def test_an_open_transaction_is_not_skipped(topic: str) -> None:
 
 
 def test_unreachable_brokers_are_unavailable_in_time() -> None:
-    offsets = KafkaAdmin("127.0.0.1:1")
+    offsets = KafkaAdmin(KafkaConnection("127.0.0.1:1"))
     before = clock.monotonic()
     for call in (offsets.ping, lambda timeout_s: offsets.end_offsets(["orders"], timeout_s)):
         with pytest.raises(KafkaUnavailable):
@@ -275,7 +276,7 @@ def test_the_fake_refuses_groups_with_members() -> None:
 
 def test_recreated_topic_has_another_uuid(topic: str) -> None:
     bootstrap = required_service("kafka")
-    admin, offsets = admin_of(bootstrap), KafkaAdmin(bootstrap)
+    admin, offsets = admin_of(bootstrap), KafkaAdmin(KafkaConnection(bootstrap))
     described = []
     for _ in range(2):
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(TIMEOUT_S)
@@ -286,7 +287,7 @@ def test_recreated_topic_has_another_uuid(topic: str) -> None:
 
 
 def test_mock_cluster_has_no_uuids(mock_cluster: str, topic: str) -> None:
-    assert KafkaAdmin(mock_cluster).topic_ids([topic], TIMEOUT_S) == {}
+    assert KafkaAdmin(KafkaConnection(mock_cluster)).topic_ids([topic], TIMEOUT_S) == {}
 
 
 def _until_reported(offsets: KafkaAdmin, topic: str) -> str:
@@ -314,8 +315,10 @@ def test_rules_of_a_real_topic_are_returned(topic: str, policy: str, cleanup: se
     servers = required_service("kafka")
     new = NewTopic(topic, 1, 1, config={"cleanup.policy": policy})
     admin_of(servers).create_topics([new])[topic].result(TIMEOUT_S)
-    assert KafkaAdmin(servers).topic_rules(topic, TIMEOUT_S) == TopicRules(cleanup=frozenset(cleanup), writable=True)
+    assert KafkaAdmin(KafkaConnection(servers)).topic_rules(topic, TIMEOUT_S) == TopicRules(
+        cleanup=frozenset(cleanup), writable=True
+    )
 
 
 def test_rules_are_open_when_brokers_are_unreachable() -> None:
-    assert KafkaAdmin("127.0.0.1:1").topic_rules("orders", 0.2) == TopicRules()
+    assert KafkaAdmin(KafkaConnection("127.0.0.1:1")).topic_rules("orders", 0.2) == TopicRules()

@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import KafkaException
 
 from tests.harness.clusters import PATIENCE_S, Cluster, Member, open_cluster
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
@@ -60,7 +61,7 @@ def join(cluster: Cluster, kind: tuple[str, str], topic: str) -> Iterator[Join]:
     group, members = f"test-{uuid.uuid4().hex}", []
 
     def joined(topics: list[str] | None = None, begin: int | None = 0) -> Member:
-        members.append(Member(cluster, group, topics or [topic], kind[1], begin))
+        members.append(Member(cluster.connection, group, topics or [topic], kind[1], begin))
         return members[-1]
 
     yield joined
@@ -149,7 +150,7 @@ def test_partition_can_stay_paused_after_a_seek(join: Join, topic: str) -> None:
 
 
 def test_next_member_resumes_after_a_commit(cluster: Cluster, join: Join, topic: str) -> None:
-    member, first, offsets = join(), Partition(topic, 0), PartitionOffsets(cluster.bootstrap_servers)
+    member, first, offsets = join(), Partition(topic, 0), PartitionOffsets(KafkaConnection(cluster.bootstrap_servers))
     member.until_read(10)
     member.consumer.commit({first: COMMITTED})
     member.until(lambda: offsets.committed(member.group, [first], PATIENCE_S) == {first: COMMITTED})
@@ -259,7 +260,7 @@ def test_end_is_where_an_open_transaction_began(cluster: Cluster, join: Join, to
     with cluster.transaction(topic, 3) as producer:
         member.until(lambda: (first, 10) in member.ends)
         seen = len(member.messages)
-        end = PartitionOffsets(cluster.bootstrap_servers).end_offsets([first], PATIENCE_S)[first]
+        end = PartitionOffsets(KafkaConnection(cluster.bootstrap_servers)).end_offsets([first], PATIENCE_S)[first]
         producer.commit_transaction(PATIENCE_S)
     member.until(lambda: (first, 14) in member.ends)
     assert (seen, end, len(member.messages)) == (10, 10, 13)

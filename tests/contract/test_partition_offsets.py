@@ -11,6 +11,7 @@ from confluent_kafka.cimpl import NewPartitions
 from tests.harness.clusters import PATIENCE_S, Cluster, open_cluster
 from tests.harness.kafka_admin import admin_of
 from tests.harness.pipeline import until
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.flow.offsets.commit_metadata import CommitMetadata, encode
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
@@ -36,7 +37,10 @@ class Setting:
 
 def await_leaders(cluster: Cluster, topic: str, count: int) -> None:
     """Wait until the leader of each partition answers: brokers learn one after another of a new topic."""
-    offsets, partitions = PartitionOffsets(cluster.bootstrap_servers), [Partition(topic, n) for n in range(count)]
+    offsets, partitions = (
+        PartitionOffsets(KafkaConnection(cluster.bootstrap_servers)),
+        [Partition(topic, n) for n in range(count)],
+    )
     until(lambda: len(offsets.end_offsets(partitions, PATIENCE_S)) == count, "all partitions have leaders")
 
 
@@ -51,7 +55,7 @@ def real(cluster: Cluster) -> Setting:
         consumer.commit(offsets=[place], asynchronous=False)
         consumer.close()
 
-    return Setting(PartitionOffsets(cluster.bootstrap_servers), topic, commit)
+    return Setting(PartitionOffsets(KafkaConnection(cluster.bootstrap_servers)), topic, commit)
 
 
 def in_memory() -> Setting:
@@ -108,7 +112,7 @@ def test_no_partitions_need_no_request(setting: Setting) -> None:
 
 
 def test_unreachable_brokers_leave_everything_out() -> None:
-    down = PartitionOffsets("127.0.0.1:1")
+    down = PartitionOffsets(KafkaConnection("127.0.0.1:1"))
     somewhere = Partition("test", 0)
     assert (down.offset_ranges([somewhere], 0.2), down.end_offsets([somewhere], 0.2)) == ({}, {})
     with pytest.raises(KafkaException):
@@ -120,7 +124,7 @@ def test_partition_that_was_added_is_found() -> None:
     with open_cluster("real") as cluster:
         topic = cluster.create(1)
         await_leaders(cluster, topic, 1)
-        offsets = PartitionOffsets(cluster.bootstrap_servers)
+        offsets = PartitionOffsets(KafkaConnection(cluster.bootstrap_servers))
         before = offsets.end_offsets([Partition(topic, 0)], PATIENCE_S)
         admin_of(cluster.bootstrap_servers).create_partitions([NewPartitions(topic, 2)])[topic].result(PATIENCE_S)
         until(

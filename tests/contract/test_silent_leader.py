@@ -15,6 +15,7 @@ from tests.harness.clusters import PATIENCE_S, Cluster
 from tests.harness.kafka_admin import admin_of
 from tests.harness.pipeline import until
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.partition_offsets import PartitionOffsets
 from webhookd.errors import KafkaUnavailable
 from webhookd.flow.offsets.position import Partition
@@ -37,7 +38,7 @@ def brokers(kafka_bootstrap: str) -> Iterator[KafkaCluster]:
 def led_topic(brokers: KafkaCluster) -> str:
     """A topic whose partitions are led by all three brokers, and are all known."""
     topic = Cluster(brokers.address, real=True).create(PARTITIONS)
-    offsets = PartitionOffsets(brokers.address)
+    offsets = PartitionOffsets(KafkaConnection(brokers.address))
     until(
         lambda: len(offsets.end_offsets([Partition(topic, n) for n in range(PARTITIONS)], SHORT_S)) == PARTITIONS,
         "leaders",
@@ -59,7 +60,7 @@ def test_only_the_partitions_of_a_silent_leader_are_left_out(brokers: KafkaClust
     found = admin_of(brokers.address).list_topics(topic, timeout=PATIENCE_S).topics[topic].partitions
     led = {Partition(topic, n) for n, partition in found.items() if partition.leader == FROZEN}
     everything = {Partition(topic, n) for n in range(PARTITIONS)}
-    offsets = PartitionOffsets(brokers.address)
+    offsets = PartitionOffsets(KafkaConnection(brokers.address))
     offsets.offset_ranges(everything, PATIENCE_S)  # connected to all three
     assert len(led) > 0
     until(lambda: all_others_answered(brokers, offsets, everything, led), "answers for the partitions of the others")
@@ -80,7 +81,7 @@ def all_others_answered(
 
 def test_unknown_end_is_not_a_start_offset(brokers: KafkaCluster) -> None:
     topic = led_topic(brokers)
-    offsets = KafkaAdmin(brokers.address)
+    offsets = KafkaAdmin(KafkaConnection(brokers.address))
     assert offsets.end_offsets([topic], PATIENCE_S) == {topic: dict.fromkeys(range(PARTITIONS), 0)}
     with frozen(brokers), pytest.raises(KafkaUnavailable):
         offsets.end_offsets([topic], SHORT_S)

@@ -13,6 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from webhookd import clock
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import ConsumerCallbacks, GroupConsumer
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 
@@ -27,6 +28,7 @@ class Cluster:
 
     def __init__(self, bootstrap_servers: str, *, real: bool) -> None:
         self.bootstrap_servers = bootstrap_servers
+        self.connection = KafkaConnection(bootstrap_servers)
         self.real = real
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0}, logger=_log)
 
@@ -77,7 +79,7 @@ class Member:
     """A group member that records all callbacks; a partition without a position starts at `begin`."""
 
     def __init__(
-        self, cluster: Cluster, group: str, topics: Sequence[str], protocol: str, begin: int | None = 0
+        self, kafka: KafkaConnection, group: str, topics: Sequence[str], protocol: str, begin: int | None = 0
     ) -> None:
         self.assigned: list[Partition] = []
         self.revoked: list[Partition] = []
@@ -100,7 +102,7 @@ class Member:
             commit_failed=lambda partitions, code, _text: self.failed_commits.extend((p, code) for p in partitions),
             failed=lambda place, code, _text: self.failed.append((place, code)),
         )
-        self.consumer = GroupConsumer(cluster.bootstrap_servers, group, topics, protocol, listener)
+        self.consumer = GroupConsumer(kafka, group, topics, protocol, listener)
 
     def __enter__(self) -> Self:
         return self

@@ -18,6 +18,7 @@ from tests.harness.lanes import LIMITS, tokens
 from tests.harness.memory_consumer import MemoryServices
 from tests.harness.subscriptions import subscription
 from webhookd import clock
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.edges.kafka_topics import describe_topics
 from webhookd.edges.partition_offsets import PartitionOffsets
@@ -51,7 +52,7 @@ class AskingServices(MemoryServices):
 
     def __init__(self, bootstrap_servers: str) -> None:
         super().__init__()
-        self.offsets = PartitionOffsets(bootstrap_servers)
+        self.offsets = PartitionOffsets(KafkaConnection(bootstrap_servers))
         self.calls = []  # answers must not arrive inside the consumer's callbacks
         self._admin = admin_of(bootstrap_servers)
 
@@ -80,7 +81,9 @@ class Site:
             matchers,
             ReadBackpressure(10_000),
             self.services,
-            lambda listener: GroupConsumer(kafka.bootstrap_servers, group, [topic], protocol, listener),
+            lambda listener: GroupConsumer(
+                KafkaConnection(kafka.bootstrap_servers), group, [topic], protocol, listener
+            ),
             None,
         )
         self._topic = topic

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from webhookd.errors import ClusterMismatch, KafkaUnavailable, StoreUnavailable
+from webhookd.errors import ClusterMismatch, KafkaAuthenticationFailed, KafkaUnavailable, StoreUnavailable
 from webhookd.store import kafka_cluster, migrating
 from webhookd.store.database import Database
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -72,11 +72,25 @@ def test_outage_confirms_nothing_and_is_timed(scene: Scene) -> None:
     scene.watch.probe()
     assert (scene.callbacks.all(), scene.watch.reachability.unreachable_s(scene.now)) == (["checked", "checked"], 7.0)
     with pytest.raises(KafkaUnavailable):
-        scene.watch.check()
+        scene.watch.check_answers()
+    scene.watch.check_accepts()
     scene.kafka.down = False
     scene.watch.probe()
-    scene.watch.check()
+    scene.watch.check_answers()
     assert scene.callbacks.all() == ["confirmed", "checked"]
+
+
+def test_refused_login_is_a_fault_of_its_own(scene: Scene) -> None:
+    scene.kafka.down = True
+    scene.watch.probe()
+    scene.kafka.refused = True
+    scene.watch.probe()
+    scene.watch.check_answers()
+    with pytest.raises(KafkaAuthenticationFailed):
+        scene.watch.check_accepts()
+    scene.kafka.down = scene.kafka.refused = False
+    scene.watch.probe()
+    scene.watch.check_accepts()
 
 
 def test_other_cluster_is_rejected_with_both_ids(scene: Scene) -> None:

@@ -9,10 +9,11 @@ from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, PlainValidator, SecretStr
 
 from webhookd.configuration.forms import Form
 from webhookd.configuration.texts import EMPTY
+from webhookd.kafka_properties import KafkaProperties, parse_map
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _PROTOCOL = re.compile(r"(?:PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://", re.IGNORECASE)
@@ -96,6 +97,10 @@ def _login(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _kafka_map(value: object) -> KafkaProperties:
+    return value if isinstance(value, KafkaProperties) else parse_map(str(value))
+
+
 def _schemes(*schemes: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not text:
@@ -114,6 +119,14 @@ Network = Annotated[str, AfterValidator(_network), Form("a network like `10.0.0.
 HostPort = Annotated[str, AfterValidator(_host_port), Form("an address as `host:port`")]
 BrokerList = Annotated[
     str, AfterValidator(_broker_list), Form("addresses as `host:port`, separated by commas; without a port it is 9092")
+]
+KafkaMap = Annotated[
+    KafkaProperties,
+    PlainValidator(_kafka_map),
+    Form(
+        "a map, as `name=value,name=value` or as a JSON object; values are secret unless known to be none",
+        hidden=True,
+    ),
 ]
 MailHost = Annotated[str, AfterValidator(_mail_host), Form("a host name or an address, without scheme and port")]
 MailAddressText = Annotated[str, Form("an e-mail address")]

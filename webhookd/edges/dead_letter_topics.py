@@ -6,14 +6,14 @@ Each record has these headers in addition to its own, in UTF-8: `webhookd-subscr
 same topic, partition and offset in its headers.
 """
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from webhookd import logs
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.flow.dead_letter import CopyFailure, DeadLetter, FailedCopy
 
 FAILURES: Final = {
@@ -36,15 +36,25 @@ DELIVERY_TIMEOUT_S = 5.0
 METADATA_TIMEOUT_S = 1.0
 """Timeout of one metadata request about a topic that did not accept records in time."""
 
+CONFIG: Final[Mapping[str, Any]] = {
+    "client.id": "webhookd-dead-letters",
+    "enable.idempotence": True,
+    "message.max.bytes": MESSAGE_BYTES,
+    # A broker refuses a whole batch because of one record, so each record is a batch of its own.
+    "batch.num.messages": 1,
+    # A short timeout, because records in this queue cannot be withdrawn. The caller tries again.
+    "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
+    "allow.auto.create.topics": False,
+}
+
 _log = logs.get(__name__)
-_library_log = logging.getLogger("librdkafka")
 
 
 class DeadLetterTopics:
     """Produces dead letters and waits for the brokers' acknowledgement. Connects on first use; one thread."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
         self._producer: Producer | None = None
 
     def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
@@ -80,20 +90,7 @@ class DeadLetterTopics:
 
     def _open(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(
-                {
-                    "bootstrap.servers": self._bootstrap_servers,
-                    "client.id": "webhookd-dead-letters",
-                    "enable.idempotence": True,
-                    "message.max.bytes": MESSAGE_BYTES,
-                    # A broker refuses a whole batch because of one record, so each record is a batch of its own.
-                    "batch.num.messages": 1,
-                    # A short timeout, because records in this queue cannot be withdrawn. The caller tries again.
-                    "message.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
-                    "allow.auto.create.topics": False,
-                },
-                logger=_library_log,
-            )
+            self._producer = self._kafka.producer(CONFIG)
         return self._producer
 
 

@@ -5,27 +5,25 @@ one time budget for all its steps and raises KafkaUnavailable when that is used 
 librdkafka's mock cluster, which supports neither DescribeTopics nor DeleteGroups.
 """
 
-import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from webhookd import clock
+from webhookd.edges.kafka_connection import ExplainingAdmin, KafkaConnection
 from webhookd.edges.kafka_consumer import member_config
 from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, describe_topics
 from webhookd.edges.topic_write_rules import topic_write_rules
@@ -67,21 +65,25 @@ DELETION_S: Final = 30.0
 """The timeout of a deletion, longer than any caller waits. A late deletion does no harm, but a request that times out
 can crash librdkafka."""
 
+CONFIG: Final[Mapping[str, Any]] = {
+    "allow.auto.create.topics": False,
+    # A broker that was down is reconnected within a second, not ten.
+    "reconnect.backoff.max.ms": 1000,
+    "socket.connection.setup.timeout.ms": 3000,
+    "log_level": 3,
+}
+"""The configuration of the admin client, and of consumers that join no group."""
+
 NO_TOPIC: Final = "webhookd-no-topic"
 """The topic in metadata requests about the cluster: metadata of one topic costs less than that of all topics."""
 
-_library_log = logging.getLogger("librdkafka")
-
 
 class KafkaAdmin:
-    """End offsets of topics and the offsets of consumer groups; any thread. Every call blocks.
+    """End offsets of topics and the offsets of consumer groups; any thread. Every call blocks."""
 
-    `bootstrap_servers` is host:port, comma separated.
-    """
-
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
-        self._admin_client: AdminClient | None = None
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
+        self._admin_client: ExplainingAdmin | None = None
         self._lock = threading.Lock()
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
@@ -102,7 +104,7 @@ class KafkaAdmin:
         try:
             seen = describe_topics(self._client(), topics, _Budget(timeout_s).left_s(), needed=AclOperation.READ)
         except KafkaException as error:
-            raise _as_webhookd_error(error) from error
+            raise self._as_webhookd_error(error) from error
         if seen.denied:
             raise TopicDenied(min(seen.denied))
         return dict(seen.ids)
@@ -137,7 +139,7 @@ class KafkaAdmin:
             found = self._committed_offsets(group, wanted, budget)
             _raise_errors(found)
         except KafkaException as error:
-            raise _as_webhookd_error(error) from error
+            raise self._as_webhookd_error(error) from error
         return {
             Partition(place.topic, place.partition): Committed(offset=place.offset, metadata=place.metadata or "")
             for place in found
@@ -157,18 +159,18 @@ class KafkaAdmin:
         """
         budget = _Budget(timeout_s)
         joined = threading.Event()
-        consumer = Consumer(member_config(self._bootstrap_servers, group, protocol), logger=_library_log)
+        consumer = self._kafka.consumer(member_config(group, protocol))
         try:
             consumer.subscribe(list(topics), on_assign=lambda *_: joined.set())
             while not joined.is_set():
                 consumer.poll(min(RETRY_INTERVAL_S, budget.left_s()))
         except KafkaException as error:
-            raise _as_webhookd_error(error) from error
+            raise self._as_webhookd_error(error) from error
         finally:
             consumer.close()
 
     def _committed_offsets(self, group: str, wanted: list[TopicPartition], budget: "_Budget") -> list[TopicPartition]:
-        consumer = Consumer(self._config() | {"group.id": group, "enable.auto.commit": False}, logger=_library_log)
+        consumer = self._kafka.consumer({**CONFIG, "group.id": group, "enable.auto.commit": False})
         try:
             return consumer.committed(wanted, timeout=budget.left_s())
         finally:
@@ -203,7 +205,7 @@ class KafkaAdmin:
             budget.result(answers[group])
         except KafkaException as error:
             if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
-                raise _as_webhookd_error(error) from error
+                raise self._as_webhookd_error(error) from error
 
     def ping(self, timeout_s: float) -> None:
         """Check that a broker answers. Raises KafkaUnavailable."""
@@ -213,21 +215,11 @@ class KafkaAdmin:
         """Return the cluster's id; empty for a cluster that has none to compare."""
         return cluster_id_of(self._metadata(_Budget(timeout_s)))
 
-    def _client(self) -> AdminClient:
+    def _client(self) -> ExplainingAdmin:
         with self._lock:
             if self._admin_client is None:
-                self._admin_client = AdminClient(self._config(), logger=_library_log)
+                self._admin_client = self._kafka.admin(CONFIG)
             return self._admin_client
-
-    def _config(self) -> dict[str, str | int | float | bool]:
-        return {
-            "bootstrap.servers": self._bootstrap_servers,
-            "allow.auto.create.topics": False,
-            # A broker that was down is reconnected within a second, not ten.
-            "reconnect.backoff.max.ms": 1000,
-            "socket.connection.setup.timeout.ms": 3000,
-            "log_level": 3,
-        }
 
     def _end_offsets_retrying(self, topic: str, budget: "_Budget") -> dict[int, int]:
         while True:
@@ -237,7 +229,7 @@ class KafkaAdmin:
                 if _code(error) == DENIED:
                     raise TopicDenied(topic) from error
                 if _code(error) not in RETRIABLE:
-                    raise _as_webhookd_error(error) from error
+                    raise self._as_webhookd_error(error) from error
                 budget.wait(error)
 
     def _partitions(self, topic: str, budget: "_Budget") -> list[int]:
@@ -254,7 +246,7 @@ class KafkaAdmin:
                 return self._partitions(topic, budget)
             except KafkaException as error:
                 if _code(error) not in RETRIABLE:
-                    raise _as_webhookd_error(error) from error
+                    raise self._as_webhookd_error(error) from error
                 budget.wait(error)
 
     def _end_offsets_of(self, topic: str, partitions: Iterable[int], budget: "_Budget") -> dict[int, int]:
@@ -288,14 +280,18 @@ class KafkaAdmin:
         except KafkaException as error:
             if _code(error) in RETRIABLE:
                 return error
-            raise _as_webhookd_error(error) from error
+            raise self._as_webhookd_error(error) from error
         return None
 
+    def _as_webhookd_error(self, error: KafkaException) -> Conflict | KafkaUnavailable:
+        if _code(error) == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return GroupDenied(str(error.args[0].str()))
+        if _code(error) in HAS_MEMBERS:
+            return Conflict(str(error.args[0].str()))
+        return self._client().explain(error)
+
     def _metadata(self, budget: "_Budget", topic: str = NO_TOPIC) -> ClusterMetadata:
-        try:
-            return self._client().list_topics(topic, timeout=budget.left_s())
-        except KafkaException as error:
-            raise _as_webhookd_error(error) from error
+        return self._client().metadata(topic, budget.left_s())
 
 
 class _Budget:
@@ -319,7 +315,7 @@ class _Budget:
 
     def wait(self, reason: KafkaException) -> None:
         if self.left_s() <= RETRY_INTERVAL_S:
-            raise _as_webhookd_error(reason) from reason
+            raise KafkaUnavailable(str(reason.args[0].str())) from reason
         threading.Event().wait(RETRY_INTERVAL_S)
 
 
@@ -333,10 +329,3 @@ def _raise_errors(committed: list[TopicPartition]) -> None:
 
 def _code(error: KafkaException) -> int:
     return int(error.args[0].code())
-
-
-def _as_webhookd_error(error: KafkaException) -> Conflict | KafkaUnavailable:
-    detail = str(error.args[0].str())
-    if _code(error) == KafkaError.GROUP_AUTHORIZATION_FAILED:
-        return GroupDenied(detail)
-    return Conflict(detail) if _code(error) in HAS_MEMBERS else KafkaUnavailable(detail)

@@ -12,7 +12,6 @@ other call of the same consumer, on any thread, would wait too.
                                aborted and compacted records take offsets, but no consumer sees them
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from webhookd import logs
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import GroupDenied
 from webhookd.flow.monitoring.kafka_read_errors import ALL_PARTITIONS, GROUP
 from webhookd.flow.offsets.commit_metadata import encode
@@ -40,7 +40,6 @@ GROUP_REFUSED = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED).str()
 _error = methodcaller("error")
 
 _log = logs.get(__name__)
-_library_log = logging.getLogger("librdkafka")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +68,7 @@ class GroupConsumer:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        kafka: KafkaConnection,
         group: str,
         topics: Sequence[str],
         protocol: str,
@@ -78,12 +77,12 @@ class GroupConsumer:
         fetch_wait_s: float = FETCH_WAIT_S,
     ) -> None:
         self._callbacks = callbacks
-        config = member_config(bootstrap_servers, group, protocol) | {
+        config = member_config(group, protocol) | {
             "fetch.wait.max.ms": round(fetch_wait_s * 1000),
             "enable.partition.eof": True,
             "on_commit": self._on_commit,
         }
-        self._consumer = Consumer(config, logger=_library_log)
+        self._consumer = kafka.consumer(config)
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -174,10 +173,9 @@ class GroupConsumer:
         self._callbacks.lost([Partition(p.topic, p.partition) for p in partitions])
 
 
-def member_config(bootstrap_servers: str, group: str, protocol: str) -> dict[str, Any]:
+def member_config(group: str, protocol: str) -> dict[str, Any]:
     """The configuration of every member: members of one group must agree on how partitions are assigned."""
     config: dict[str, Any] = {
-        "bootstrap.servers": bootstrap_servers,
         "group.id": group,
         "client.id": "webhookd",
         "group.protocol": protocol,

@@ -5,32 +5,28 @@ broker is reachable at its advertised address (a load balancer, a wrong `adverti
 nothing. One broker that answers is enough.
 """
 
-import logging
 from threading import Lock
 from typing import Any
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import BrokerMetadata, ClusterMetadata
 
 from webhookd import clock
 from webhookd.edges.kafka_admin import NO_TOPIC
+from webhookd.edges.kafka_connection import ExplainingAdmin, KafkaConnection
 from webhookd.edges.kafka_topics import cluster_id_of
 from webhookd.errors import KafkaUnavailable
 
 MIN_REQUEST_S = 0.1
 """The timeout of the request when fetching the addresses has used up the time."""
 
-_library_log = logging.getLogger("librdkafka")
-
 
 class KafkaProbe:
     """Sends the request; any thread, one request at a time. Create it after a fork."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
-        self._bootstrap: AdminClient | None = None
-        self._brokers: AdminClient | None = None
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
+        self._bootstrap: ExplainingAdmin | None = None
+        self._brokers: ExplainingAdmin | None = None
         self._addresses: frozenset[str] = frozenset()
         self._addresses_stale = True
         self._lock = Lock()
@@ -38,7 +34,8 @@ class KafkaProbe:
     def cluster_id(self, timeout_s: float) -> str:
         """Return the cluster's id, from a broker at its advertised address; empty for a cluster that has none.
 
-        Raises KafkaUnavailable when no broker answers there in time.
+        Raises KafkaUnavailable when no broker answers there in time, and KafkaAuthenticationFailed when that is because
+        a login or a certificate was refused.
         """
         ends_at = clock.monotonic() + timeout_s
         with self._lock:
@@ -52,7 +49,7 @@ class KafkaProbe:
 
     def _fetch_addresses(self, timeout_s: float) -> None:
         if self._bootstrap is None:
-            self._bootstrap = _client(self._bootstrap_servers)
+            self._bootstrap = _client(self._kafka)
         self._set_addresses(_metadata(self._bootstrap, timeout_s))
 
     def _set_addresses(self, found: ClusterMetadata) -> None:
@@ -60,16 +57,13 @@ class KafkaProbe:
         addresses = frozenset(_address(broker) for broker in found.brokers.values())
         if not addresses <= self._addresses:
             self._addresses = addresses
-            self._brokers = _client(",".join(sorted(addresses)))
+            self._brokers = _client(self._kafka.at(",".join(sorted(addresses))))
 
 
-def _metadata(client: AdminClient | None, timeout_s: float) -> ClusterMetadata:
+def _metadata(client: ExplainingAdmin | None, timeout_s: float) -> ClusterMetadata:
     if client is None:
         raise KafkaUnavailable("the bootstrap servers return no broker")
-    try:
-        return client.list_topics(NO_TOPIC, timeout=timeout_s)
-    except KafkaException as error:
-        raise KafkaUnavailable(str(error.args[0].str())) from error
+    return client.metadata(NO_TOPIC, timeout_s)
 
 
 def _address(broker: BrokerMetadata) -> str:
@@ -77,13 +71,12 @@ def _address(broker: BrokerMetadata) -> str:
     return f"[{host}]:{broker.port}" if ":" in host else f"{host}:{broker.port}"
 
 
-def _client(servers: str) -> AdminClient:
+def _client(kafka: KafkaConnection) -> ExplainingAdmin:
     config: dict[str, Any] = {
-        "bootstrap.servers": servers,
         "client.id": "webhookd-probe",
         "allow.auto.create.topics": False,
         "reconnect.backoff.max.ms": 1000,
         "socket.connection.setup.timeout.ms": 3000,
         "log_level": 3,
     }
-    return AdminClient(config, logger=_library_log)
+    return kafka.admin(config)

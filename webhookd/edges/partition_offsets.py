@@ -12,42 +12,41 @@ look-ups.
 The look-up of the leaders may go to a broker that does not answer: then the result has no partition.
 """
 
-import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, wait
 from typing import Any, Final
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin._listoffsets import ListOffsetsResultInfo, OffsetSpec
 
 from webhookd import logs
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.flow.offsets.commit_metadata import decode
 from webhookd.flow.offsets.position import OffsetAndMetadata, OffsetRange, Partition
 
 ANSWER_S: Final = 1.0
 """How long librdkafka may take, after a request's timeout, to report the partitions that are still unanswered."""
 
+CONFIG: Final[Mapping[str, Any]] = {
+    "client.id": "webhookd-offsets",
+    "allow.auto.create.topics": False,
+    "reconnect.backoff.max.ms": 1_000,
+    # Leaders come from cached metadata, which does not have partitions that were added since.
+    "metadata.max.age.ms": 1_000,
+    "socket.keepalive.enable": True,
+}
+
 Answers = dict[TopicPartition, "Future[ListOffsetsResultInfo]"]
 
 _log = logs.get(__name__)
-_library_log = logging.getLogger("librdkafka")
 
 
 class PartitionOffsets:
     """Any thread may call it; each call blocks for at most about its timeout. Create one per process and keep it."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._config: dict[str, Any] = {
-            "bootstrap.servers": bootstrap_servers,
-            "client.id": "webhookd-offsets",
-            "allow.auto.create.topics": False,
-            "reconnect.backoff.max.ms": 1_000,
-            # Leaders come from cached metadata, which does not have partitions that were added since.
-            "metadata.max.age.ms": 1_000,
-            "socket.keepalive.enable": True,
-        }
-        self._client = AdminClient(self._config, logger=_library_log)
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
+        self._client = kafka.admin(CONFIG)
 
     def committed(
         self, group: str, partitions: Collection[Partition], timeout_s: float
@@ -58,7 +57,7 @@ class PartitionOffsets:
         """
         if not partitions:
             return {}
-        consumer = Consumer(self._config | {"group.id": group, "enable.auto.commit": False}, logger=_library_log)
+        consumer = self._kafka.consumer({**CONFIG, "group.id": group, "enable.auto.commit": False})
         try:
             found = consumer.committed([TopicPartition(p.topic, p.number) for p in partitions], timeout=timeout_s)
         finally:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from webhookd.edges.kafka_admin import Offsets
-from webhookd.errors import Conflict, KafkaUnavailable, TopicDenied
+from webhookd.errors import Conflict, KafkaAuthenticationFailed, KafkaUnavailable, TopicDenied
 from webhookd.flow.offsets.position import Committed, Partition
 from webhookd.flow.offsets.topic_metadata import TopicRules
 
@@ -12,7 +12,7 @@ class MemoryKafkaAdmin:
     """Behaves like KafkaAdmin. A test sets `ends` and `groups_with_members`, and reads `committed`.
 
     `metadata` has the metadata of the committed offsets. The topics in `denied` may not be used. While `down` is set
-    every call raises KafkaUnavailable.
+    every call raises KafkaUnavailable, while `refused` is set KafkaAuthenticationFailed.
     """
 
     def __init__(self, ends: dict[str, dict[int, int]] | None = None) -> None:
@@ -25,6 +25,7 @@ class MemoryKafkaAdmin:
         self.groups_with_members: set[str] = set()
         self.denied: set[str] = set()
         self.down = False
+        self.refused = False
         self.cluster = "cluster-in-memory"
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
@@ -89,6 +90,8 @@ class MemoryKafkaAdmin:
         return self.cluster
 
     def _check_up(self, timeout_s: float) -> None:
+        if self.refused:
+            raise KafkaAuthenticationFailed
         if self.down or timeout_s <= 0:
             raise KafkaUnavailable
 

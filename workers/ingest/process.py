@@ -23,9 +23,16 @@ from celery import Celery
 from webhookd import clock, logs
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
 from webhookd.edges.kafka_admin import KafkaAdmin
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.edges.partition_offsets import PartitionOffsets
-from webhookd.errors import ClusterMismatch, KafkaUnavailable, RowsRefused, UpkeepDelayed
+from webhookd.errors import (
+    ClusterMismatch,
+    KafkaAuthenticationFailed,
+    KafkaUnavailable,
+    RowsRefused,
+    UpkeepDelayed,
+)
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
@@ -75,16 +82,15 @@ class IngestProcess:
         self, settings: Settings, edges: Edges, app: Celery, mismatched: Callable[[ClusterMismatch], None]
     ) -> None:
         self._settings = settings
+        self._kafka_connection = KafkaConnection.of(settings)
         self._edges = edges
         self.member_id = secrets.token_hex(8)
         self._last_load = InFlight(0, inf)
-        self._consumer_factory = ConsumerFactory(settings, _new_token)
+        self._consumer_factory = ConsumerFactory(settings, self._kafka_connection, _new_token)
         self._writer = _database_writer(settings, edges)
         self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
         self._publisher = TaskPublisher(app, edges.coordination, on_unknown=self._publish_unknown)
-        self._dead_letter_publisher = DeadLetterPublisher(
-            DeadLetterTopics(settings.kafka_bootstrap_servers), clock.monotonic
-        )
+        self._dead_letter_publisher = DeadLetterPublisher(DeadLetterTopics(self._kafka_connection), clock.monotonic)
         self._topic_watch = self._new_topic_watch()
         self.loop = self._new_loop()
         self._watchdog = LoopWatchdog(
@@ -98,7 +104,7 @@ class IngestProcess:
             mismatched=mismatched,
         )
         self._kafka = KafkaWatch(
-            KafkaProbe(settings.kafka_bootstrap_servers), edges.database, self._control, monotonic=clock.monotonic
+            KafkaProbe(self._kafka_connection), edges.database, self._control, monotonic=clock.monotonic
         )
         self._assignment = self._new_assignment()
         self._upkeep = self._new_upkeep()
@@ -158,7 +164,7 @@ class IngestProcess:
                 publisher=self._publisher,
                 writer=self._writer,
                 dead_letter_publisher=self._dead_letter_publisher,
-                offsets=PartitionOffsets(self._settings.kafka_bootstrap_servers),
+                offsets=PartitionOffsets(self._kafka_connection),
             ),
             describe_topics=self._topic_watch.describe,
             open_consumer=self._consumer_factory.open,
@@ -167,7 +173,7 @@ class IngestProcess:
 
     def _new_topic_watch(self) -> TopicWatch:
         return TopicWatch(
-            self._settings.kafka_bootstrap_servers,
+            self._kafka_connection,
             interval_s=self._settings.commit_interval_s,
             in_use=lambda: self.loop.subscriptions.topics_in_use,
             on_topics=lambda topics: self.loop.call(partial(self.loop.update_topics, topics)),
@@ -194,7 +200,7 @@ class IngestProcess:
         settings = self._settings
         return ConsumerGroupUpkeep(
             self._edges.database,
-            KafkaAdmin(settings.kafka_bootstrap_servers),
+            KafkaAdmin(self._kafka_connection),
             member_id=self.member_id,
             member_timeout_s=settings.ingest_member_timeout_s,
             offsets_every_s=settings.offset_upkeep_s,
@@ -205,7 +211,8 @@ class IngestProcess:
 
     def _checks(self) -> dict[str, Callable[[], None]]:
         return {
-            KafkaUnavailable.code: self._kafka.check,
+            KafkaUnavailable.code: self._kafka.check_answers,
+            KafkaAuthenticationFailed.code: self._kafka.check_accepts,
             RowsRefused.code: self._writer.check,
             UpkeepDelayed.code: self._upkeep.check,
         }

@@ -64,7 +64,8 @@ def test_missing_workers_get_the_time_to_start() -> None:
 
 @pytest.mark.parametrize("code", MEANING)
 def test_each_fault_has_the_code_of_its_exception(code: str) -> None:
-    assert code in {kind.code for kind in errors.Unavailable.__subclasses__()}
+    kinds = [*errors.Unavailable.__subclasses__(), *errors.KafkaUnavailable.__subclasses__()]
+    assert code in {kind.code for kind in kinds}
 
 
 @pytest.mark.parametrize(

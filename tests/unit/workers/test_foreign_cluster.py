@@ -14,6 +14,7 @@ from tests.harness.memory_consumer import MemoryConsumer
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.flow.batching.backpressure import ReadBackpressure
@@ -81,7 +82,9 @@ class Scene:
             writers=BlockingWriters(
                 publisher=TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None),
                 writer=writer,
-                dead_letter_publisher=DeadLetterPublisher(DeadLetterTopics("127.0.0.1:1"), clock.monotonic),
+                dead_letter_publisher=DeadLetterPublisher(
+                    DeadLetterTopics(KafkaConnection("127.0.0.1:1")), clock.monotonic
+                ),
                 offsets=MemoryPartitionOffsets(),
             ),
             describe_topics=lambda names: Topics(partitions=dict.fromkeys(names, 1)),

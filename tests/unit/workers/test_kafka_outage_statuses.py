@@ -60,6 +60,29 @@ def test_long_outage_is_a_problem_until_kafka_answers() -> None:
     assert (back.health, back.problems, back.lag) == (Health.HEALTHY, (), 0)
 
 
+def test_outage_that_becomes_a_refusal_changes_its_reason() -> None:
+    scene, later = Scene(), 100.0 + UNHEALTHY_AFTER_S
+    refused = LOST.failed(later, "wrong password", "kafka_authentication_failed")
+    reasons = [
+        shown(scene, state, later + after).problems for after, state in enumerate((LOST, refused, LOST, refused))
+    ]
+    assert [[problem.code for problem in problems] for problems in reasons] == [
+        ["kafka_unavailable"],
+        ["kafka_authentication_failed"],
+    ] * 2
+    assert reasons[1][0].detail == "wrong password"
+    assert shown(scene, refused.answered(later + 9), later + 9).problems == ()
+
+
+def test_waiting_subscription_has_one_reason_for_the_outage() -> None:
+    now = 100.0 + UNHEALTHY_AFTER_S
+    refused = LOST.failed(now, "wrong password", "kafka_authentication_failed")
+    first = kafka_outage_statuses.status_before_start(subscription(), None, LOST, now, 5.0)
+    found = kafka_outage_statuses.status_before_start(subscription(), first, refused, now, 6.0)
+    assert found is not None
+    assert (found.reason, len(found.problems)) == ("kafka_authentication_failed", 1)
+
+
 def test_lasting_outage_writes_its_status_once() -> None:
     scene = Scene()
     shown(scene, LOST, 100.0 + UNHEALTHY_AFTER_S)

@@ -24,6 +24,10 @@ KAFKA_DOWN = (
     "Kafka does not answer webhookd. webhookd reads nothing now and continues automatically when Kafka answers. It "
     "keeps the position."
 )
+KAFKA_REFUSES = (
+    "Kafka refuses webhookd's login or TLS connection. webhookd reads nothing now and continues automatically when "
+    "Kafka accepts it. It keeps the position."
+)
 TOPIC_AWAITED = (
     "A topic of this subscription does not exist. webhookd checks for it regularly and reads it as soon as it exists."
 )
@@ -67,6 +71,7 @@ FIX_FILTER = (
     "type(tags) == 'array' && contains(tags, 'x'), or so that it evaluates less of each record."
 )
 FIX_INSIDE = "Nothing, unless the problem lasts: then ask the operator of webhookd."
+FIX_LOGIN = "Ask the operator of webhookd to check its login and certificates for Kafka. Kafka's error is shown above."
 FIX_LOSS = (
     "Find out whether the receiver needs these records, and produce them again if it does. To prevent further loss, "
     "give the topic a longer retention time or make the endpoint faster."
@@ -109,6 +114,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "deliveries_stale": (NOT_SENT, FIX_WORKERS),
     "dead_letters_waiting": (DEAD_LETTERS_WAIT, FIX_STORE),
     "kafka_unavailable": (KAFKA_DOWN, FIX_INSIDE),
+    "kafka_authentication_failed": (KAFKA_REFUSES, FIX_LOGIN),
     "records_unreadable": (UNREADABLE_PAUSED, FIX_UNREADABLE),
     "dead_letters_full": (DEAD_LETTERS_FULL, FIX_FULL),
     "dead_letter_topic_unavailable": (COPIED_LATER, FIX_COPIES),

@@ -16,6 +16,13 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "records.",
         "Check the brokers and the network to them.",
     ),
+    "kafka_authentication_failed": (
+        "Kafka refuses webhookd's login or TLS certificate, or webhookd does not trust the brokers' certificate. "
+        "webhookd reads and commits nothing. Nothing is lost while Kafka keeps the records.",
+        "Check WEBHOOKD_KAFKA_CONFIG and its file against the brokers' listener: user, password, mechanism, CA file, "
+        "certificates and their dates. webhookd continues by itself when Kafka accepts the login; changed settings "
+        "take effect with a restart.",
+    ),
     "queue_unavailable": (
         "Redis does not answer, or rejects writes. webhookd dispatches nothing. It sends the deliveries that were "
         "in flight again when Redis accepts writes again.",

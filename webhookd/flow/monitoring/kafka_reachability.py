@@ -6,6 +6,8 @@ machine) does not count its own pause as an outage of the brokers.
 
 from dataclasses import dataclass, replace
 
+from webhookd.errors import KafkaUnavailable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaReachability:
@@ -13,12 +15,13 @@ class KafkaReachability:
 
     `answered_since` is when the current series of answers began, `failing_since` when the current series of failures
     began; at most one of them is set. `ever_answered` is True if Kafka has answered this process at least once.
-    `detail` is the text of the last failure.
+    `code` and `detail` are those of the last failure.
     """
 
     answered_since: float | None = None
     failing_since: float | None = None
     ever_answered: bool = False
+    code: str = KafkaUnavailable.code
     detail: str = ""
 
     @property
@@ -31,10 +34,10 @@ class KafkaReachability:
         since = now if self.answered_since is None else self.answered_since
         return KafkaReachability(answered_since=since, ever_answered=True)
 
-    def failed(self, now: float, detail: str) -> "KafkaReachability":
+    def failed(self, now: float, detail: str, code: str = KafkaUnavailable.code) -> "KafkaReachability":
         """Return the state after a failure."""
         since = now if self.failing_since is None else self.failing_since
-        return replace(self, answered_since=None, failing_since=since, detail=detail)
+        return replace(self, answered_since=None, failing_since=since, code=code, detail=detail)
 
     def reachable_s(self, now: float) -> float:
         """Return for how long Kafka has answered without a gap; 0 while it does not."""

@@ -15,6 +15,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
     "topic_missing": "A topic of the subscription does not exist.",
     "consumer_failed": "Reading from Kafka failed with an unexpected error.",
     "kafka_unavailable": "Kafka has not answered for half a minute.",
+    "kafka_authentication_failed": "Kafka has refused webhookd's login or TLS connection for half a minute.",
     "records_unreadable": "webhookd could not decode a long series of consecutive records of a topic.",
     "dead_letters_full": "The limit of stored dead letters is reached; records that would become dead letters wait.",
     "dead_letter_topic_unavailable": "The Kafka topic for copies of dead letters does not accept them.",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from webhookd import logs
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.target import Target, request_head
@@ -23,8 +24,9 @@ _log = logs.get(__name__)
 class ConsumerFactory:
     """Makes consumers; `group_protocol` is the protocol with which new ones join their groups."""
 
-    def __init__(self, settings: Settings, new_token: Callable[[], str]) -> None:
+    def __init__(self, settings: Settings, kafka: KafkaConnection, new_token: Callable[[], str]) -> None:
         self._settings = settings
+        self._kafka = kafka
         self._new_token = new_token
         self.group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
 
@@ -40,7 +42,7 @@ class ConsumerFactory:
         limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
         open_kafka_consumer: Callable[..., GroupConsumer] = partial(
             GroupConsumer,
-            settings.kafka_bootstrap_servers,
+            self._kafka,
             subscription.consumer_group,
             list(matchers),
             self.group_protocol,

@@ -1,20 +1,18 @@
 """Fetches the metadata of the topics in use, before each commit."""
 
-import logging
 from collections.abc import Callable, Collection
 from threading import Event, Thread
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from webhookd import logs
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_topics import describe_topics
 from webhookd.flow.offsets.topic_metadata import Topics
 
 TIMEOUT_S = 5.0
 
 _log = logs.get(__name__)
-_library_log = logging.getLogger("librdkafka")
 
 
 class TopicWatch:
@@ -22,19 +20,15 @@ class TopicWatch:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        kafka: KafkaConnection,
         *,
         interval_s: float,
         in_use: Callable[[], Collection[str]],
         on_topics: Callable[[Topics], None],
     ) -> None:
-        config: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": bootstrap_servers,
-            "client.id": "webhookd-topics",
-            "allow.auto.create.topics": False,
-            "reconnect.backoff.max.ms": 2_000,
-        }
-        self._client = AdminClient(config, logger=_library_log)
+        self._client = kafka.admin(
+            {"client.id": "webhookd-topics", "allow.auto.create.topics": False, "reconnect.backoff.max.ms": 2_000}
+        )
         self._interval_s = interval_s
         self._in_use = in_use
         self._on_topics = on_topics
@@ -59,7 +53,8 @@ class TopicWatch:
             try:
                 seen = self.describe(self._in_use())
             except KafkaException as error:
-                _log.warning("topics_unknown", code="kafka_unavailable", detail=str(error))
+                reason = self._client.explain(error)
+                _log.warning("topics_unknown", code=reason.code, detail=str(reason))
                 continue
             except Exception:  # noqa: BLE001 - the top of the thread: without topic metadata no lane is confirmed any more
                 _log.exception("topic_watch_failed")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.errors import ClusterMismatch, KafkaUnavailable, StoreUnavailable
+from webhookd.errors import ClusterMismatch, KafkaAuthenticationFailed, KafkaUnavailable, StoreUnavailable
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.store import kafka_cluster
 from webhookd.store.database import Database
@@ -76,10 +76,15 @@ class KafkaWatch:
         """Wait until the first probe has ended; return whether it has."""
         return self._probed.wait(timeout_s)
 
-    def check(self) -> None:
-        """Raises KafkaUnavailable when the last probe failed; starts no probe."""
-        if self.reachability.failing_since is not None:
+    def check_answers(self) -> None:
+        """Raises KafkaUnavailable when no broker answered the last probe; starts no probe."""
+        if self.reachability.failing_since is not None and not self._refused:
             raise KafkaUnavailable(self.reachability.detail)
+
+    def check_accepts(self) -> None:
+        """Raises KafkaAuthenticationFailed when a login or a certificate was refused in the last probe."""
+        if self._refused:
+            raise KafkaAuthenticationFailed(self.reachability.detail)
 
     def probe(self) -> None:
         """Probe once. Raises ClusterMismatch, and StoreUnavailable before the cluster is confirmed. Blocks."""
@@ -92,6 +97,11 @@ class KafkaWatch:
             self._confirm(found)
         self._probed.set()
         self._callbacks.kafka_checked()
+
+    @property
+    def _refused(self) -> bool:
+        now = self.reachability
+        return now.failing_since is not None and now.code == KafkaAuthenticationFailed.code
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -130,6 +140,6 @@ class KafkaWatch:
 
     def _failed(self, error: KafkaUnavailable) -> None:
         before = self.reachability
-        self.reachability = before.failed(self._monotonic(), error.detail or str(error))
-        if before.failing_since is None:
+        self.reachability = before.failed(self._monotonic(), error.detail or str(error), error.code)
+        if before.failing_since is None or before.code != error.code:
             _log.warning("kafka_unreachable", code=error.code, detail=error.detail)

@@ -1,0 +1,63 @@
+"""The options with which commands connect to Kafka, and the connection that they and the settings give."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from command.loading import load_settings
+from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.edges.kafka_connection_check import checked_connection
+from webhookd.kafka_properties import KafkaProperties, from_entries
+from webhookd.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _properties(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> KafkaProperties:
+    del context
+    pairs = [text.partition("=") for text in texts]
+    try:
+        return from_entries(
+            ((number, (name.strip(), value)) if separator else (number, None))
+            for number, (name, separator, value) in enumerate(pairs, 1)
+        )
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from None
+
+
+def kafka_options(command: Command) -> Command:
+    """Add the options `--kafka-config` and `--kafka-config-file`, for `configured`."""
+    command = click.option(
+        "--kafka-config-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="A file of such properties, one a line; for secrets. WEBHOOKD_KAFKA_CONFIG_FILE if not given.",
+    )(command)
+    return click.option(
+        "--kafka-config",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_properties,
+        help="A librdkafka property, such as security.protocol=SASL_SSL; repeat it for more. Added to those of "
+        "WEBHOOKD_KAFKA_CONFIG. Other users can read it: use a file for secrets.",
+    )(command)
+
+
+def configured(settings: Settings, kafka_config: KafkaProperties, kafka_config_file: Path | None) -> Settings:
+    """Return the settings with what the options set."""
+    changes = {
+        "kafka_config": settings.kafka_config.merged(kafka_config),
+        "kafka_config_file": kafka_config_file or settings.kafka_config_file,
+    }
+    return settings.model_copy(update=changes)
+
+
+def connection_of(
+    bootstrap_servers: str | None, kafka_config: KafkaProperties, kafka_config_file: Path | None
+) -> KafkaConnection:
+    """Return the connection that options and settings give. Raises UnusableSetting."""
+    given = {} if bootstrap_servers is None else {"kafka_bootstrap_servers": bootstrap_servers}
+    settings = load_settings(dict.fromkeys(given, "--bootstrap-servers"), **given)
+    return checked_connection(configured(settings, kafka_config, kafka_config_file))

@@ -1,0 +1,71 @@
+"""Each command refuses Kafka properties that cannot be used: one line, exit code 2, no value of a secret."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from command.main import main
+
+RUN = ("run", "--bootstrap-servers", "127.0.0.1:1", "--topic", "orders", "--url", "https://192.0.2.1/")
+COMMANDS = {
+    "settings": ("settings",),
+    "migrate": ("migrate",),
+    "api": ("api",),
+    "ingest": ("ingest",),
+    "worker": ("worker",),
+    "flower": ("flower",),
+    "cluster": ("cluster",),
+    "topic create": ("topic", "create", "orders"),
+    "topic produce": ("topic", "produce", "orders"),
+}
+WRONG = {
+    "WEBHOOKD_KAFKA_CONFIG": "security.protocol=SSL,tellnobody",
+    "WEBHOOKD_KAFKA_CONFIG_FILE": "/no/such.properties",
+}
+
+
+def invoked(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+@pytest.mark.parametrize("variable", WRONG)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_wrong_setting_ends_each_command_with_one_line(command: str, variable: str) -> None:
+    found = invoked(*COMMANDS[command], **{variable: WRONG[variable]})
+    assert (found.exit_code, len(found.output.splitlines())) == (2, 1)
+    assert f"{variable}: " in found.output
+    assert "tellnobody" not in found.output
+
+
+@pytest.mark.parametrize("command", [("topic", "create", "orders"), RUN])
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--kafka-config", "tellnobody", "entry 1 has no `=`"),
+        ("--kafka-config", "group.id=tellnobody", "group.id cannot be set here"),
+    ],
+)
+def test_wrong_option_is_named(command: tuple[str, ...], option: str, value: str, message: str) -> None:
+    found = invoked(*command, option, value)
+    assert found.exit_code == 2
+    assert "--kafka-config" in found.output.splitlines()[-1]
+    assert message in found.output.splitlines()[-1]
+    assert "tellnobody" not in found.output
+
+
+def test_option_replaces_the_file_and_adds_to_the_setting(tmp_path: Path) -> None:
+    path = tmp_path / "kafka.properties"
+    path.write_text("security.protocol=SASL_SSL\nsasl.mechanism=PLAIN\nsasl.username=tell\n")
+    found = invoked(
+        *("topic", "create", "orders", "--kafka-config-file", str(path), "--kafka-config", "sasl.username=other"),
+        WEBHOOKD_KAFKA_CONFIG="client.id=a",
+        WEBHOOKD_KAFKA_CONFIG_FILE="/no/such.properties",
+    )
+    assert "WEBHOOKD_KAFKA_CONFIG: sasl.username and sasl.password must be set" in " ".join(found.output.split())
+
+
+def test_settings_show_names_and_no_secrets() -> None:
+    text = "security.protocol=SASL_PLAINTEXT,sasl.mechanism=PLAIN,sasl.username=orders,sasl.password=tellnobody"
+    output = invoked("settings", WEBHOOKD_KAFKA_CONFIG=text).output
+    assert f"WEBHOOKD_KAFKA_CONFIG={text.replace('tellnobody', '****')}" in output.splitlines()
