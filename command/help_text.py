@@ -12,8 +12,8 @@ WHOLE = 1000
 """A limit of characters for a summary that none of them reaches."""
 
 
-class HelpGroup(click.Group):
-    """A group of commands that may have examples. Its docstring needs no mark for lines that must stay apart."""
+class HelpCommand(click.Command):
+    """A command that may have examples. Its docstring needs no mark for lines that must stay apart."""
 
     def __init__(self, *args: Any, examples: Examples = (), **options: Any) -> None:  # noqa: ANN401 - click's own
         super().__init__(*args, **options)
@@ -25,6 +25,10 @@ class HelpGroup(click.Group):
         if self.examples:
             with formatter.section("Examples"):
                 formatter.write_dl(list(self.examples))
+
+
+class HelpGroup(HelpCommand, click.Group):
+    """A group of such commands."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command with its whole summary, which click would cut off at the end of the line."""

@@ -8,9 +8,9 @@ import click
 
 from command.loading import load_settings
 from webhookd.edges.kafka_connection import KafkaConnection
-from webhookd.edges.kafka_connection_check import checked_connection
 from webhookd.kafka_properties import KafkaProperties, from_entries
 from webhookd.settings import Settings
+from webhookd.settings_loader import Change
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,7 +28,7 @@ def _properties(context: click.Context, option: click.Parameter, texts: tuple[st
 
 
 def kafka_options(command: Command) -> Command:
-    """Add the options `--kafka-config` and `--kafka-config-file`, for `configured`."""
+    """Add the options `--kafka-config` and `--kafka-config-file`, for `kafka_change`."""
     command = click.option(
         "--kafka-config-file",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -45,19 +45,25 @@ def kafka_options(command: Command) -> Command:
     )(command)
 
 
-def configured(settings: Settings, kafka_config: KafkaProperties, kafka_config_file: Path | None) -> Settings:
-    """Return the settings with what the options set."""
-    changes = {
-        "kafka_config": settings.kafka_config.merged(kafka_config),
-        "kafka_config_file": kafka_config_file or settings.kafka_config_file,
-    }
-    return settings.model_copy(update=changes)
+def kafka_change(kafka_config: KafkaProperties, kafka_config_file: Path | None) -> Change:
+    """Return what these options change in the settings."""
+
+    def change(settings: Settings) -> Settings:
+        changes = {
+            "kafka_config": settings.kafka_config.merged(kafka_config),
+            "kafka_config_file": kafka_config_file or settings.kafka_config_file,
+        }
+        return settings.model_copy(update=changes)
+
+    return change
 
 
 def connection_of(
     bootstrap_servers: str | None, kafka_config: KafkaProperties, kafka_config_file: Path | None
 ) -> KafkaConnection:
-    """Return the connection that options and settings give. Raises UnusableSetting."""
+    """Return the connection that options and settings give. Raises UnusableSettings."""
     given = {} if bootstrap_servers is None else {"kafka_bootstrap_servers": bootstrap_servers}
-    settings = load_settings(dict.fromkeys(given, "--bootstrap-servers"), **given)
-    return checked_connection(configured(settings, kafka_config, kafka_config_file))
+    settings = load_settings(
+        dict.fromkeys(given, "--bootstrap-servers"), kafka_change(kafka_config, kafka_config_file), **given
+    )
+    return KafkaConnection.of(settings)

@@ -11,17 +11,22 @@ from webhookd.edges.kafka_connection_check import checked_connection
 from webhookd.edges.mailer import build_mailer
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.settings import Settings
+from webhookd.settings_loader import Change
 from webhookd.settings_loader import load_settings as _load_settings
 
 
-def load_settings(options: Mapping[str, str] | None = None, **values: Any) -> Settings:  # noqa: ANN401  # of any setting
-    """Return the settings of the environment, of which `values` replace some.
+def load_settings(
+    options: Mapping[str, str] | None = None,
+    change: Change | None = None,
+    **values: Any,  # noqa: ANN401  # of any setting
+) -> Settings:
+    """Return the settings of the environment, of which `values` replace some, and `change` others.
 
     `options` has the command's option for each setting whose value came from one. Raises UnusableSettings; the group of
     all commands turns it into lines on stderr and exit code 2.
     """
     try:
-        return _load_settings(CHECKS, **values)
+        return _load_settings(CHECKS, change, **values)
     except UnusableSettings as error:
         raise UnusableSettings([_named(problem, options or {}) for problem in error.problems]) from None
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from command.arrival_check import ArrivalCheck
+from command.help_text import HelpCommand
 from command.received_request import ReceivedRequest
 from command.receiver_answer import CONTROL_PATH, LONGEST_S, STATUSES, Answer, changed
 from command.shutdown_signals import ShutdownSignals
@@ -21,7 +22,14 @@ IDLE_S = 60.0
 WITHOUT_BODY = {204, 304}
 
 
-@click.command()
+EXAMPLES = (
+    ("Change the answer", "curl -X PUT 'http://127.0.0.1:9000/receiver?status=503&delay=2&retry_after=10'"),
+    ("Show answer and counts", "curl http://127.0.0.1:9000/receiver"),
+)
+"""What can be asked while it runs."""
+
+
+@click.command(cls=HelpCommand, examples=EXAMPLES)
 @click.option("--port", type=click.IntRange(0, 65535), default=9000, show_default=True, help="0 takes a free one.")
 @click.option(
     "--status",
@@ -52,15 +60,9 @@ def receive(
     Records are checked by path, topic and partition, once they are acknowledged with 2xx. Give each subscription a
     path of its own. The counts are printed at the end.
 
-    The answer can be changed while it runs, and shown with the counts:
-
-    \b
-    curl -X PUT 'http://127.0.0.1:9000/receiver?status=503&delay=2&retry_after=10'
-    curl http://127.0.0.1:9000/receiver
-
     It listens on loopback only: webhookd sends there when WEBHOOKD_EGRESS_ALLOW allows 127.0.0.0/8. Ctrl-C or SIGTERM
     ends it.
-    """  # noqa: D301  # click's mark is the backspace character, not a backslash and a b
+    """
     signals = ShutdownSignals()
     screen = Screen(full=full, quiet=quiet)
     check = ArrivalCheck(report_gaps=gaps)

@@ -16,7 +16,7 @@ import click
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
-from command.kafka_options import configured, kafka_options
+from command.kafka_options import kafka_change, kafka_options
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.progress import Progress
@@ -26,7 +26,7 @@ from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
 from webhookd.edges.http_client.dns_resolver import resolve
-from webhookd.edges.kafka_connection_check import checked_connection
+from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import InvalidInput, QueueUnavailable, UnusableSetting, WebhookdError
 from webhookd.flow.attempt.egress_policy import parse_networks, refusal_reason
 from webhookd.flow.attempt.target import Target
@@ -122,7 +122,7 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
     logs.configure("text" if on_terminal else settings.log_format, level)
     raise_open_file_limit()
     _check_address(options.url, settings)
-    cluster = probe_cluster(checked_connection(settings))
+    cluster = probe_cluster(KafkaConnection.of(settings))
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))
         directory.bind_to_cluster(cluster.id)
@@ -154,11 +154,11 @@ def _settings(
     """The settings from the environment and the options, with an in-memory queue and the state directory's database."""
     settings = load_settings(
         {"kafka_bootstrap_servers": "--bootstrap-servers"},
+        kafka_change(kafka_config, kafka_config_file),
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
         database_url=StateDirectory(state).database_url,
     )
-    settings = configured(settings, kafka_config, kafka_config_file)
     try:
         parse_networks(allow)
     except ValueError as error:

@@ -19,6 +19,9 @@ from webhookd.configuration.refusals import read_without_refused
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.settings import Settings
 
+Change = Callable[[Settings], Settings]
+"""Returns the settings with what a command's options set."""
+
 Check = Callable[[Settings], object]
 """Raises UnusableSetting when a part of webhookd could not work with the settings."""
 
@@ -26,14 +29,15 @@ HEARTBEATS = 3
 """How many heartbeats an ingest process may miss at least before it counts as ended."""
 
 
-def load_settings(checks: Sequence[Check] = (), **values: Any) -> Settings:  # noqa: ANN401  # values of any setting
-    """Return the settings of the environment, of which `values` replace some.
+def load_settings(checks: Sequence[Check] = (), change: Change | None = None, **values: Any) -> Settings:  # noqa: ANN401  # values of any setting
+    """Return the settings of the environment, of which `values` replace some, and `change` others.
 
     Raises UnusableSettings with one line for each setting that cannot be used.
     """
     problems = list(unknown_names(os.environ, Settings.model_fields))
     settings, refused = read_without_refused(Settings, values)
     problems += refused
+    settings = change(settings) if change else settings
     refused_names = {problem.variable for problem in refused}
     problems += [
         problem
