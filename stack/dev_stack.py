@@ -99,10 +99,10 @@ def _next_steps() -> str:
     """What to do with a stack that is up."""
     environment = ENVIRONMENT_FILE.relative_to(ROOT)
     return f"""stack: up; next:
-  make service                      runs webhookd on it, in this terminal
-  . {environment}    sets the environment of a shell, so that you can type:
-  webhookd topic create orders      webhookd topic produce orders, webhookd topic tail orders, webhookd receive
-  make down                         stops it and deletes its data"""
+  make service                     runs webhookd on it, in this terminal
+  . {environment}   makes a shell know `webhookd` and these addresses; then for example:
+  webhookd topic create orders     and webhookd topic produce orders, webhookd topic tail orders, webhookd receive
+  make down                        stops it and deletes its data"""
 
 
 def down() -> int:
@@ -152,7 +152,7 @@ def _start(services: ServiceGroup, broker_count: int) -> str:
     postgres = services.start_postgres(_port("Postgres", POSTGRES_PORT))
     services.wait_ready()
     DATA_FILE.write_text(f"{kafka.address}\n{services.directory}")
-    print(f"stack: Kafka at {kafka.address}, Redis at {redis.address}, Postgres at {postgres.address}")
+    print(f"stack: Kafka at {kafka.address}, Redis at {redis.address}, Postgres at {postgres.address}", flush=True)
     tests = {
         "WEBHOOKD_TEST_KAFKA": kafka.address,
         "WEBHOOKD_TEST_REDIS": redis.address,

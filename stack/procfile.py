@@ -4,7 +4,7 @@ check       the ports of API and Flower: a second service must not work on the d
 migrate     the database's schema
 start       every process, its lines on this terminal under its name
 ready       printed once, when the API reports that webhookd works
-stop        Ctrl-C, SIGTERM, or a process that ends by itself: all are asked to stop, and waited for
+stop        Ctrl-C, SIGTERM, or a process that ends by itself: ingest is asked to stop and waited for, then all others
 
 It is for trying webhookd out. In production a supervisor runs each process and starts it again when it ends.
 """
@@ -26,6 +26,8 @@ from stack.terminal_output import Output
 
 PROCFILE = Path(__file__).resolve().parents[1] / "Procfile"
 OWN_NAME = "service"
+READER = "ingest"
+"""The process that reads Kafka; it stops first."""
 
 ASK_INTERVAL_S = 0.2
 """How often the API is asked whether all works, and how late the end of a process is seen."""
@@ -115,17 +117,23 @@ class Service:
                 raise NotStarted(f"{name} has ended with exit code {child.exit_code}, so the others are stopped")
 
     def stop(self) -> bool:
-        """Ask all to stop at once, and each only once: a second signal would end it before its requests have ended.
+        """Stop ingest, then the others: the workers deliver what ingest has dispatched and waits for.
 
         Returns whether there was anything to stop.
         """
-        for child in self._running.values():
-            child.send(signal.SIGTERM)
-        for name, child in self._running.items():
-            if not child.wait_or_kill(STOP_TIMEOUT_S):
-                self._output.say(self._own_name, f"{name} did not end within {STOP_TIMEOUT_S:.0f} s and was killed")
+        first = {name: child for name, child in self._running.items() if name == READER}
+        self._stop_all(first)
+        self._stop_all({name: child for name, child in self._running.items() if name not in first})
         self._output.finish()
         return bool(self._running)
+
+    def _stop_all(self, children: Mapping[str, Child]) -> None:
+        """Ask all at once, and each only once: a second signal would end it before its requests have ended."""
+        for child in children.values():
+            child.send(signal.SIGTERM)
+        for name, child in children.items():
+            if not child.wait_or_kill(STOP_TIMEOUT_S):
+                self._output.say(self._own_name, f"{name} did not end within {STOP_TIMEOUT_S:.0f} s and was killed")
 
 
 def processes() -> dict[str, str]:

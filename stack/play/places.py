@@ -86,6 +86,7 @@ def environment(places: Places, services: Mapping[str, str], mailbox_port: int) 
         **DEFAULTS,
         "WEBHOOKD_LOG_LEVEL": "error",  # the receiver's lines show each attempt
         "WEBHOOKD_RETRY_TIME_SCALE": TIME_SCALE,
+        "WEBHOOKD_STOP_BUDGET_S": "3",  # the endpoint is here, and what it has not acknowledged is deleted anyway
         **os.environ,
         "PATH": f"{COMMANDS}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         **services,

@@ -53,3 +53,12 @@ def test_java_must_be_new_enough(tmp_path: Path, version: str, accepted: bool) -
 def test_absent_program_is_named_with_its_package(tmp_path: Path) -> None:
     with pytest.raises(NotStarted, match="needs webhookd-no-such-program: apt-get install last-choice"):
         install.require(looking_in(SERVER, tmp_path), may_install=lambda: False)
+
+
+def test_all_absent_programs_are_named_at_once(tmp_path: Path) -> None:
+    absent = looking_in(SERVER, tmp_path)
+    other = replace(absent, name="webhookd-other-program", packages=("other",))
+    line = "^needs webhookd-no-such-program, webhookd-other-program: apt-get install last-choice other$"
+    with pytest.raises(NotStarted, match=line):
+        install.require_all([absent, other], may_install=lambda: False)
+    install.require_all([absent, other], may_install=lambda: True)
