@@ -5,7 +5,7 @@ import click
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaUnavailable, StoreUnavailable
 from webhookd.settings import Settings
-from webhookd.store import kafka_cluster
+from webhookd.store import kafka_cluster, schema
 from webhookd.store.database import Database
 
 ASK_S = 5.0
@@ -28,6 +28,7 @@ def cluster(*, forget: bool) -> None:
     settings = Settings()
     database = Database(settings.database_url)
     try:
+        schema.confirm(database)
         with database.transaction() as session:
             recorded = kafka_cluster.recorded(session)
             if forget:

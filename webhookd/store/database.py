@@ -69,7 +69,7 @@ def _unavailable(error: Exception) -> StoreUnavailable | None:
     """The error to raise instead; None for one that is the statement's own fault, such as a key that exists."""
     original = getattr(error, "orig", None)
     if _has_other_tables(original):
-        return SchemaMismatch(f"{_cause(error)}: the database has other tables than this version of webhookd needs")
+        return SchemaMismatch(f"{_cause(error)}: the database has other tables; run: webhookd migrate")
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
     refused = isinstance(original, errors.InsufficientPrivilege)
     if lost or refused or isinstance(error, (OperationalError, InterfaceError, PoolTimeout, DisconnectionError)):
