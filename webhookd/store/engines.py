@@ -15,7 +15,8 @@ import select
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 import psycopg2
 from psycopg2 import errors, extensions
@@ -98,7 +99,8 @@ def _postgres_engine(servers: PostgresUrl, bounds: Bounds, **options: Any) -> En
     engine = create_engine(
         "postgresql+psycopg2://", creator=lambda: _connect(servers, bounds), hide_parameters=True, **options
     )
-    event.listen(engine, "begin", lambda connection: _begin(connection, bounds.begin()))
+    begin = bounds.begin()
+    event.listen(engine, "begin", lambda connection: _begin(connection, begin))
     event.listen(engine, "handle_error", _handle_error)
     return engine
 
@@ -127,11 +129,10 @@ def _connect(servers: PostgresUrl, bounds: Bounds) -> "BoundedConnection":
     failures: list[str] = []
     for parameters in servers.servers():
         timeout_s = float(parameters.get("connect_timeout", bounds.connect_s))
-        # The driver already waits inside the constructor, so the bounds are attributes of the class.
-        kind = type("BoundedConnection", (BoundedConnection,), {"silence_s": bounds.silence_s, "connect_s": timeout_s})
+        factory = partial(BoundedConnection, connect_s=timeout_s, silence_s=bounds.silence_s)
         try:
             dsn = extensions.make_dsn(**{**KEEPALIVES, **parameters})
-            connected: BoundedConnection = psycopg2.connect(dsn, connection_factory=kind)
+            connected: BoundedConnection = psycopg2.connect(dsn, connection_factory=factory)
         except psycopg2.OperationalError as error:
             failures.append(f"{_name(parameters)}: {first_line(error)}")
         else:
@@ -150,12 +151,10 @@ class BoundedConnection(extensions.connection):
     The driver would begin a transaction with a message of its own, and so the bounds would need another one.
     """
 
-    silence_s: ClassVar[float | None]
-    connect_s: ClassVar[float]
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - the driver's arguments
-        self._connected_by: float | None = clock.monotonic() + self.connect_s
-        super().__init__(*arguments, **options)
+    def __init__(self, dsn: str, *, connect_s: float, silence_s: float | None) -> None:
+        self._silence_s = silence_s
+        self._connected_by: float | None = clock.monotonic() + connect_s
+        super().__init__(dsn)  # already waits, with the bound on connecting
         self._connected_by = None
         self.autocommit = True
 
@@ -166,13 +165,13 @@ class BoundedConnection(extensions.connection):
 
     def rollback(self) -> None:
         """Roll back the transaction that was begun; without one, or when the connection is lost, do nothing."""
-        if self.get_transaction_status() in IN_TRANSACTION:
+        if not self.closed and self.get_transaction_status() in IN_TRANSACTION:
             self._execute("ROLLBACK")
 
     def wait_s(self) -> float | None:
         """How long to wait for the next answer."""
         if self._connected_by is None:
-            return self.silence_s
+            return self._silence_s
         return max(0.0, self._connected_by - clock.monotonic())
 
     def _execute(self, statement: str) -> None:
