@@ -7,11 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from api import cluster_check
 from api.ports import Services
 from webhookd import logs
-from webhookd.errors import Unavailable
+from webhookd.errors import KafkaUnavailable, QueueUnavailable, StoreUnavailable, Unavailable
 from webhookd.store import schema
 
 DEADLINE_S = 2.0
 """The time for all checks. Probes of orchestrators give up after a few seconds, so a later result is of no use."""
+
+LATE = {"database": StoreUnavailable.code, "queue": QueueUnavailable.code, "kafka": KafkaUnavailable.code}
+"""The code of a system whose check has not ended within the deadline."""
 
 Check = Callable[[], None]
 
@@ -31,12 +34,15 @@ class Readiness:
     def ask(self) -> dict[str, str]:
         """Run the checks; return the code of the error of each system, or "" when it works. Blocks.
 
-        A check that does not end within the deadline has the code `unavailable`.
+        A check that does not end within the deadline has failed.
         """
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
         wait(asked.values(), timeout=self._deadline_s)
-        return {name: _code(name, answer) if answer.done() else Unavailable.code for name, answer in asked.items()}
+        return {
+            name: _code(name, answer) if answer.done() else LATE.get(name, Unavailable.code)
+            for name, answer in asked.items()
+        }
 
     def _ask(self, name: str, check: Check) -> Future[str]:
         before = self._asked.get(name)
