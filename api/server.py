@@ -1,6 +1,7 @@
 """Serves the API: by gunicorn for `webhookd api`, by a thread in the embedded service."""
 
 import logging
+import sys
 import threading
 from typing import Any
 
@@ -12,9 +13,13 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from api import cluster_check
 from api.application import build
 from api.ports import services_of
+from api.server_errors import ServerErrors
 from webhookd import logs
-from webhookd.errors import ClusterMismatch, Unavailable
+from webhookd.errors import ClusterMismatch, SchemaMismatch, StoreUnavailable, Unavailable
 from webhookd.settings import Settings
+from webhookd.store import schema
+from webhookd.store.database import Database
+from webhookd.store.schema_watch import SchemaWatch
 
 WORKERS = 2
 THREADS = 8
@@ -38,8 +43,9 @@ class StructuredGunicornLogger(Logger):
 class ApiServer(BaseApplication):
     """gunicorn with threads; each worker process builds its own application after the fork."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, errors: ServerErrors) -> None:
         self._settings = settings
+        self._errors = errors
         super().__init__()
 
     def load_config(self) -> None:
@@ -62,22 +68,45 @@ class ApiServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Return the application of one worker process. Raises ClusterMismatch, which ends all of gunicorn."""
+        """Return the application of one worker process; with the wrong cluster or schema, end all of gunicorn."""
         app = build(self._settings)
+        services = services_of(app)
         try:
-            cluster_check.confirm(services_of(app), self._settings.kafka_ask_timeout_s)
-        except ClusterMismatch as error:
-            logs.get(__name__).error("cluster_mismatch", code=error.code, detail=error.detail)
-            raise
+            SchemaWatch(services.database, self._errors.end_server).start()
+            cluster_check.confirm(services, self._settings.kafka_ask_timeout_s)
+        except (SchemaMismatch, ClusterMismatch) as error:
+            self._errors.end_server(error)
+            sys.exit(0)
         except Unavailable as error:  # each registration checks the cluster again
             logs.get(__name__).warning("cluster_unconfirmed", code=error.code, detail=error.detail)
         return app
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a stop signal; after SIGTERM the open requests end first."""
+    """Serve until a stop signal; after SIGTERM the open requests end first.
+
+    Raises SchemaMismatch and ClusterMismatch, and UnusableSetting for the database's URL.
+    """
     logs.configure(settings.log_format, settings.log_level)
-    ApiServer(settings).run()
+    _check_schema(settings)
+    errors = ServerErrors()
+    try:
+        ApiServer(settings, errors).run()
+    finally:
+        errors.raise_first()
+
+
+def _check_schema(settings: Settings) -> None:
+    """Raises SchemaMismatch before the first line of gunicorn; each worker process checks a database that is down."""
+    database = Database(settings.database_url)
+    try:
+        schema.confirm(database)
+    except SchemaMismatch:
+        raise
+    except StoreUnavailable:
+        return
+    finally:
+        database.close()  # a fork must not inherit a connection
 
 
 class QuietHandler(WSGIRequestHandler):

@@ -6,7 +6,7 @@ from command.loading import load_settings
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_reachability import KafkaProbe
 from webhookd.errors import KafkaAuthenticationFailed, KafkaUnavailable, StoreUnavailable
-from webhookd.store import kafka_cluster
+from webhookd.store import kafka_cluster, schema
 from webhookd.store.database import Database
 
 ASK_S = 5.0
@@ -30,6 +30,7 @@ def cluster(*, forget: bool) -> None:
     kafka = KafkaConnection.of(settings)
     database = Database(settings.database_url)
     try:
+        schema.confirm(database)
         with database.transaction() as session:
             recorded = kafka_cluster.recorded(session)
             if forget:

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from webhookd.edges.http_client.event_loop import SETTING_CHECKS
 from webhookd.edges.kafka_connection_check import checked_connection
 from webhookd.edges.mailer import build_mailer
@@ -13,6 +10,7 @@ from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.settings import Settings
 from webhookd.settings_loader import Change
 from webhookd.settings_loader import load_settings as _load_settings
+from webhookd.store import database_url
 
 
 def load_settings(
@@ -37,12 +35,7 @@ def _named(problem: UnusableSetting, options: Mapping[str, str]) -> UnusableSett
 
 
 def _check_database(settings: Settings) -> None:
-    try:
-        make_url(settings.database_url)
-    except ArgumentError:
-        raise UnusableSetting(
-            "is not a URL like postgresql://user:password@host:5432/name", setting="database_url"
-        ) from None
+    database_url.parse(settings.database_url)
 
 
 CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, _check_database)

@@ -17,9 +17,10 @@ from command.open_files import raise_open_file_limit
 from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs
-from webhookd.errors import ClusterMismatch
+from webhookd.errors import ClusterMismatch, SchemaMismatch, StoreUnavailable
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
+from webhookd.store.schema_watch import SchemaWatch
 from workers.celery_app import build_celery
 from workers.delivery.process import WorkerProcess
 from workers.edges import build_edges
@@ -31,6 +32,9 @@ STUCK_EXIT_CODE = 70
 
 CLUSTER_EXIT_CODE = 78
 """EX_CONFIG: the settings name another Kafka cluster than the database's; a restart does not help."""
+
+SCHEMA_EXIT_CODE = 1
+"""The database has no tables or those of another version; a restart helps after `webhookd migrate`."""
 
 CELERY_STOP_S = 5.0
 """How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs about 0.1 s."""
@@ -51,42 +55,81 @@ def _settings() -> Settings:
 
 @click.command()
 def migrate() -> None:
-    """Upgrade the database's schema to the current version."""
+    """Upgrade the database's schema to the current version.
+
+    It says from which revision to which, and does nothing when the schema is current. It exits with 1 when the database
+    cannot be reached, or belongs to a newer version of webhookd.
+    """
     settings = _settings()
-    upgrade(settings.database_url)
+    try:
+        migrated = upgrade(settings.database_url)
+    except StoreUnavailable as error:
+        raise click.ClickException(f"the database cannot be migrated: {error.detail}") from None
+    click.echo(str(migrated))
 
 
 @click.command()
 def api() -> None:
-    """Serve the management API (gunicorn)."""
-    serve(load_settings())
+    """Serve the management API (gunicorn).
+
+    It exits with 1 when the database has not the tables of this version, and with 78 when the brokers belong to another
+    Kafka cluster than the database.
+    """
+    try:
+        serve(load_settings())
+    except SchemaMismatch as error:
+        sys.exit(_schema_exit_code(error))
+    except ClusterMismatch as error:
+        _log.error("cluster_mismatch", code=error.code, detail=error.detail)
+        sys.exit(CLUSTER_EXIT_CODE)
 
 
 @click.command()
 def ingest() -> None:
     """Read Kafka for the active subscriptions, and publish deliveries for the workers.
 
-    It exits with 78 when the brokers belong to another Kafka cluster than the database.
+    It exits with 1 when the database has not the tables of this version, and with 78 when the brokers belong to another
+    Kafka cluster than the database.
     """
     settings = _settings()
     raise_open_file_limit()
     edges = build_edges(settings)
     # The first signal drains. A second one ends the process at once; nothing is lost.
     shutdown = ShutdownSignals()
-    mismatches: list[ClusterMismatch] = []
+    mismatches: list[ClusterMismatch | SchemaMismatch] = []
 
-    def end(error: ClusterMismatch) -> None:
+    def end(error: ClusterMismatch | SchemaMismatch) -> None:
         mismatches.append(error)
         shutdown.wake()
+
+    schema = SchemaWatch(edges.database, end)
+    _start_or_exit(schema)
 
     process = IngestProcess(settings, edges, build_celery(settings), end)
     process.start()
     shutdown.wait()
+    schema.stop()
     process.stop(0.0 if mismatches else settings.stop_budget_s)
     edges.close()
-    if mismatches:
-        click.echo(f"webhookd ingest: {mismatches[0]}", err=True)
+    for mismatch in mismatches:
+        if isinstance(mismatch, SchemaMismatch):
+            sys.exit(_schema_exit_code(mismatch))
+        click.echo(f"webhookd ingest: {mismatch}", err=True)
         sys.exit(CLUSTER_EXIT_CODE)
+
+
+def _start_or_exit(schema: SchemaWatch) -> None:
+    """Check the schema before anything else starts; end the process when the database has another one."""
+    try:
+        schema.start()
+    except SchemaMismatch as error:
+        sys.exit(_schema_exit_code(error))
+
+
+def _schema_exit_code(error: SchemaMismatch) -> int:
+    """Say in one line what the database has and what to do; return the exit code."""
+    _log.error("schema_mismatch", code=error.code, detail=error.detail)
+    return SCHEMA_EXIT_CODE
 
 
 @click.command()
@@ -101,11 +144,13 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
 
     SIGTERM and SIGINT stop it in order within WEBHOOKD_STOP_BUDGET_S; a second signal ends it at once. In both cases no
     record is lost. It exits with 70 when it was stuck, and with 1 when Celery could not continue, for example because
-    Redis was killed. After these exits it has to be started again.
+    Redis was killed, or when the database has not the tables of this version. After these exits it has to be started
+    again.
     """
     settings = _settings()
     raise_open_file_limit()
     edges = build_edges(settings)
+    _start_or_exit(SchemaWatch(edges.database, lambda error: ShutdownSignals.exit_process(_schema_exit_code(error))))
     process = WorkerProcess(settings, edges)
     names = queue or tuple(QUEUES)
     threads = threads or settings.worker_threads

@@ -56,6 +56,7 @@ INITDB = Program(
     fallback_glob="usr/lib/postgresql/*/bin/initdb",
     accepts=_has_postgres_beside,
 )
+PGBOUNCER = Program(name="pgbouncer", packages=("pgbouncer",), fallback_glob="usr/sbin/pgbouncer")
 JAVA = Program(
     name="java",
     packages=("default-jre-headless", "openjdk-17-jre-headless"),

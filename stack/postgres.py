@@ -80,7 +80,7 @@ def _administrate(address: str, statement: str) -> None:
 def start(directory: Path, port: int) -> PostgresServer:
     """Create a database cluster in the directory and start it, without passwords."""
     initdb = install.require(install.INITDB).resolve()
-    user = _unprivileged_user()
+    user = unprivileged_user()
     if user:
         shutil.chown(directory, user)
     data = directory / "data"
@@ -100,8 +100,8 @@ def start(directory: Path, port: int) -> PostgresServer:
     return PostgresServer(f"postgresql+psycopg2://{ROLE}@127.0.0.1:{port}/postgres", launch)
 
 
-def _unprivileged_user() -> str:
-    """The user to run it as; empty for the current one. Postgres refuses root: then it is `postgres` or `nobody`."""
+def unprivileged_user() -> str:
+    """The user to run a server as; empty for the current one. Both servers refuse root: then `postgres` or `nobody`."""
     if os.geteuid() != 0:
         return ""
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from stack import kafka, nginx, postgres, redis
+from stack import kafka, nginx, pgbouncer, postgres, redis
 from stack.free_ports import free_ports
 from stack.scratch import scratch_directory
 
@@ -62,6 +62,10 @@ class ServiceGroup:
     def start_postgres(self, port: int = 0) -> postgres.PostgresServer:
         """Start a Postgres."""
         return self._add(postgres.start(self._place("postgres"), port or free_ports(1)[0]))
+
+    def start_pgbouncer(self, postgres_url: str) -> pgbouncer.PgBouncer:
+        """Start a PgBouncer in front of a Postgres."""
+        return self._add(pgbouncer.start(self._place("pgbouncer"), free_ports(1)[0], postgres_url))
 
     def start_nginx(self) -> nginx.NginxServer:
         """Start an nginx that responds 200 to every request."""

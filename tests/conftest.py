@@ -3,10 +3,14 @@
 import os
 import random
 import signal
+from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.services import SERVICES, required_service
+from stack.errors import NotStarted
+from stack.pgbouncer import PgBouncer
+from stack.service_group import ServiceGroup
+from tests.harness.services import SERVICES, missing_service, required_service
 
 FIXTURE_OF_SERVICE = {"kafka": "kafka_bootstrap", "redis": "redis_url", "postgres": "postgres_url"}
 
@@ -59,3 +63,15 @@ def redis_url() -> str:
 def postgres_url() -> str:
     """The SQLAlchemy URL of a real Postgres' superuser, in a database that no test may write to."""
     return required_service("postgres")
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_url: str) -> Iterator[PgBouncer]:
+    """A PgBouncer in transaction mode in front of the real Postgres."""
+    with ServiceGroup() as services:
+        try:
+            started = services.start_pgbouncer(postgres_url)
+            started.wait_ready()
+        except NotStarted as reason:
+            missing_service(f"no pgbouncer: {reason}")
+        yield started

@@ -21,6 +21,7 @@
         ├── ClusterMismatch     the brokers belong to another cluster than the database's
         ├── QueueUnavailable
         ├── StoreUnavailable
+        │   └── SchemaMismatch  the database has no tables of webhookd, or those of another version
         ├── MailUnavailable     the mail server failed, or deferred a mail
         ├── MailUndeliverable   mails do not reach an address of the operators
         ├── RowsRefused         the database answers, but refuses rows repeatedly
@@ -199,6 +200,12 @@ class StoreUnavailable(Unavailable):
     """The database did not answer in time."""
 
     code = "store_unavailable"
+
+
+class SchemaMismatch(StoreUnavailable):
+    """The database has no tables of webhookd, or those of another version."""
+
+    code = "schema_mismatch"
 
 
 class MailUnavailable(Unavailable):

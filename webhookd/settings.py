@@ -79,8 +79,9 @@ class StorageSettings(Subject):
     )
     redis_key_prefix: str = Field(default="webhookd:", description="The prefix of every key in Redis.")
     database_url: DatabaseUrl = Field(
-        default="postgresql+psycopg2://webhookd:webhookd@127.0.0.1:5432/webhookd",
-        description="The database, as an SQLAlchemy URL.",
+        default="postgresql://webhookd:webhookd@127.0.0.1:5432/webhookd",
+        description="The database: `postgresql://user:password@host:port/database` with the parameters of libpq, such "
+        "as `?sslmode=verify-full`, or `sqlite:///file`.",
     )
 
 

@@ -20,6 +20,7 @@ from webhookd.errors import (
     KafkaUnavailable,
     MailRefused,
     NotFound,
+    SchemaMismatch,
     StoreUnavailable,
     TopicDenied,
     UnusableSetting,
@@ -85,6 +86,7 @@ API_ERRORS: Mapping[type[WebhookdError], str] = {
     GroupDenied: "Kafka does not authorise webhookd to use the subscription's consumer group.",
     ClusterMismatch: "The brokers belong to another Kafka cluster than the one this database is about.",
     StoreUnavailable: "The database did not respond in time.",
+    SchemaMismatch: "The database has no tables of webhookd, or those of another version: run `webhookd migrate`.",
 }
 """Errors that an answer can carry."""
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pytest
 
+from stack.pgbouncer import PgBouncer
 from tests.harness.databases import new_database
 from tests.harness.pipeline import Pipeline
 
@@ -17,22 +18,21 @@ QUICK = {"WEBHOOKD_RETRY_TIME_SCALE": "0.02"}
 class Starts(Protocol):
     """Starts a service of a test's own."""
 
-    def __call__(self, **settings: str) -> AbstractContextManager[Pipeline]:
-        """Start it with these settings (environment variables) besides the usual ones."""
+    def __call__(self, pooler: PgBouncer | None = None, /, **settings: str) -> AbstractContextManager[Pipeline]:
+        """Start it with these settings (environment variables) besides the usual ones; with a pooler, behind it."""
 
 
 @pytest.fixture(scope="session")
 def start_pipeline(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Starts:
     @contextmanager
-    def start(**settings: str) -> Iterator[Pipeline]:
+    def start(pooler: PgBouncer | None = None, /, **settings: str) -> Iterator[Pipeline]:
         folder: Path = tmp_path_factory.mktemp("pipeline")
-        with (
-            new_database("postgres", folder) as database,
-            Pipeline(
+        with new_database("postgres", folder) as url:
+            database = pooler.through(url) if pooler is not None else url
+            with Pipeline(
                 folder, kafka=kafka_bootstrap, redis=redis_url, database=database, settings={**QUICK, **settings}
-            ) as pipeline,
-        ):
-            yield pipeline
+            ) as pipeline:
+                yield pipeline
 
     return start
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from confluent_kafka.cimpl import NewTopic
 
+from stack.pgbouncer import PgBouncer
 from tests.acceptance.conftest import Starts
 from tests.acceptance.test_giving_up import first_record, numbers
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
@@ -96,9 +97,13 @@ def test_dead_letter_topic_that_became_compacted_stops_nothing(pipeline: Pipelin
         until(lambda: pipeline.status(id_)["status"] == "healthy", "it is healthy again")
 
 
-def test_full_dead_letters_hold_the_lane_until_some_are_deleted(start_pipeline: Starts) -> None:
+def test_behind_pgbouncer_full_dead_letters_hold_the_lane_until_some_are_deleted(
+    start_pipeline: Starts, pgbouncer: PgBouncer
+) -> None:
     limit = 10
-    with start_pipeline(WEBHOOKD_DEAD_LETTER_LIMIT=str(limit)) as pipeline, Receiver(refuse_surrogates) as receiver:
+    settings = {"WEBHOOKD_DEAD_LETTER_LIMIT": str(limit)}
+    # All processes reach the database through PgBouncer: migrations, API, ingest, worker.
+    with start_pipeline(pgbouncer, **settings) as pipeline, Receiver(refuse_surrogates) as receiver:
         topic = pipeline.topic(1)
         id_ = pipeline.subscribe(receiver.url, topic, retry={"on_exhausted": "dead_letter"})
         pipeline.produce(topic, [LONE_SURROGATE, *([b"not JSON", b"1"] * limit)], partitions=1)

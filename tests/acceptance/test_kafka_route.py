@@ -214,8 +214,9 @@ def test_processes_refuse_another_cluster_than_the_databases(
             assert "the-one-before" in line
             assert '"code":"cluster_mismatch"' in ingest.output
         with CommandProcess("api", environment=environment) as api:
-            assert api.wait() != 0
-            assert "cluster_mismatch" in api.output
+            assert api.wait() == CLUSTER_EXIT_CODE
+            assert '"event":"cluster_mismatch"' in api.wait_for("the-one-before")
+            assert "Traceback" not in api.output
         with CommandProcess("cluster", environment=environment) as shown:
             assert shown.wait() == 0
             assert "recorded: the-one-before" in shown.output

@@ -24,7 +24,7 @@ SOURCE = "\n".join(
     for package in ("api", "command", "load-test", "webhookd", "workers")
     for path in sorted((ROOT / package).rglob("*.py"))
 )
-FROM_ELSEWHERE = {"pg_dump", "read_only"}
+FROM_ELSEWHERE = {"pg_dump", "read_only", "search_path"}
 """Words of other programs."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))

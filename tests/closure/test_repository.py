@@ -20,7 +20,14 @@ FORMS = [GITHUB / "ISSUE_TEMPLATE" / name for name in ("bug.yml", "feature.yml")
 FIELD_TYPES = {"checkboxes", "dropdown", "input", "markdown", "textarea"}
 PROSE = ("CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", ".github/pull_request_template.md")
 
-STARTED_BY_THE_STACK = (install.REDIS_SERVER, install.INITDB, install.NGINX, install.OPENSSL, install.MAVEN)
+STARTED_BY_THE_STACK = (
+    install.REDIS_SERVER,
+    install.INITDB,
+    install.PGBOUNCER,
+    install.NGINX,
+    install.OPENSSL,
+    install.MAVEN,
+)
 """The programs that the workflow installs; Java is set up by a step of its own."""
 
 

@@ -39,7 +39,8 @@ class Ready(MethodView):
     def get(self) -> tuple[dict[str, Any], int]:
         """Check database, queue and Kafka, within a few seconds."""
         readiness: Readiness = current_app.extensions[READINESS]
-        answers = readiness.ask()
-        well = all(answers.values())
-        checks = {name: "ok" if answered else "failed" for name, answered in answers.items()}
-        return {"status": "ok" if well else "failed", "checks": checks}, 200 if well else 503
+        codes = readiness.ask()
+        failed = {name: code for name, code in codes.items() if code}
+        checks = {name: "failed" if code else "ok" for name, code in codes.items()}
+        status = "failed" if failed else "ok"
+        return {"status": status, "checks": checks, "codes": failed}, 503 if failed else 200

@@ -113,3 +113,11 @@ class ReadySchema(Schema):
             "example": {"database": "ok", "queue": "ok", "kafka": "ok"},
         },
     )
+    codes = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "The code of each failed check, such as `schema_mismatch`; empty when all is ok.",
+            "example": {"kafka": "kafka_unavailable"},
+        },
+    )

@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
-from webhookd.errors import NotFound, StoreUnavailable
+from webhookd.errors import NotFound, SchemaMismatch, StoreUnavailable
 from webhookd.flow.control.membership import Member
 from webhookd.store import ingest_members, subscriptions
 from webhookd.store.database import Database
+from webhookd.store.engines import Bounds
 
 
 @pytest.fixture
@@ -47,11 +50,49 @@ def test_a_database_that_answers_can_be_pinged(database: Database) -> None:
     database.ping()
 
 
-def test_a_statement_that_takes_too_long_is_unavailable(database: Database, kind: str) -> None:
+def test_a_statement_that_takes_too_long_is_unavailable(database_url: str, kind: str) -> None:
     if kind == "sqlite":
         pytest.skip("SQLite runs in this process: nobody stops a statement")
+    database = Database(database_url, bounds=Bounds(statement_s=0.05))
     with pytest.raises(StoreUnavailable), database.transaction() as session:
-        session.execute(text("SET LOCAL statement_timeout = 50; SELECT pg_sleep(30)"))
+        session.execute(text("SELECT pg_sleep(60)"))
+    database.ping()
+    database.close()
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM nowhere", "SELECT nothing FROM subscriptions"])
+def test_other_tables_than_expected_are_a_mismatch(database: Database, statement: str) -> None:
+    with (
+        pytest.raises(SchemaMismatch, match=r"no(where|thing).*other tables; run: webhookd migrate"),
+        database.transaction() as session,
+    ):
+        session.execute(text(statement))
+
+
+def test_a_row_that_exists_is_no_outage(database: Database) -> None:
+    row = text("INSERT INTO kafka_cluster (id, cluster_id, recorded_at) VALUES (1, 'c', 0)")
+    with database.transaction() as session:
+        session.execute(row)
+    with pytest.raises(IntegrityError), database.transaction() as session:
+        session.execute(row)
+
+
+def test_a_server_that_takes_no_writes_is_left_for_another(database: Database, kind: str) -> None:
+    if kind == "sqlite":
+        pytest.skip("SQLite has no standby")
+    with database.transaction() as session:
+        before = session.scalar(text("SELECT pg_backend_pid()"))
+    with pytest.raises(StoreUnavailable, match="read-only"), database.transaction() as session:
+        session.execute(text("SET TRANSACTION READ ONLY; DELETE FROM subscriptions"))
+    with database.transaction() as session:
+        assert session.scalar(text("SELECT pg_backend_pid()")) != before
+
+
+def test_a_missing_right_is_unavailable(database: Database, kind: str) -> None:
+    if kind == "sqlite":
+        pytest.skip("SQLite has no rights")
+    with pytest.raises(StoreUnavailable, match="permission denied"), database.transaction() as session:
+        session.execute(text("SET LOCAL ROLE pg_monitor; SELECT * FROM subscriptions"))
 
 
 def test_writers_take_turns(database: Database) -> None:
@@ -107,8 +148,23 @@ def test_a_server_nobody_runs_is_unavailable() -> None:
 
 
 def test_a_server_that_says_nothing_is_unavailable_in_time(silent_port: int) -> None:
-    database = Database(f"postgresql+psycopg2://u:p@127.0.0.1:{silent_port}/d", silence_s=0.2)
+    database = Database(f"postgresql+psycopg2://u:p@127.0.0.1:{silent_port}/d", bounds=Bounds(connect_s=0.2))
     before = clock.monotonic()
     with pytest.raises(StoreUnavailable):
         database.ping()
     assert clock.monotonic() - before < 3.0
+
+
+def test_a_silent_host_is_left_for_the_next(silent_port: int, postgres_url: str) -> None:
+    server = make_url(postgres_url)
+    hosts = f"127.0.0.1:{silent_port},{server.host}:{server.port}"
+    url = f"postgres://{server.username}@{hosts}/{server.database}?target_session_attrs=read-write"
+    database = Database(url, bounds=Bounds(connect_s=0.2))
+    database.ping()
+    database.close()
+
+
+def test_no_host_that_answers_names_each(silent_port: int) -> None:
+    database = Database(f"postgres://u@127.0.0.1:{silent_port},127.0.0.1:1/d", bounds=Bounds(connect_s=0.2))
+    with pytest.raises(StoreUnavailable, match=f"1:{silent_port}: .*in time; 127.0.0.1:1: .*refused"):
+        database.ping()

@@ -10,7 +10,10 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
 from tests.harness.databases import new_database
-from webhookd.store import migrating
+from webhookd.errors import SchemaMismatch
+from webhookd.store import migrating, schema
+from webhookd.store.database import Database
+from webhookd.store.schema import REVISION
 from webhookd.store.tables import Table
 
 
@@ -33,11 +36,50 @@ def test_migrated_tables_equal_the_models(bare_url: str) -> None:
         assert compare_metadata(context, Table.metadata) == []
 
 
-def test_migrating_twice_changes_nothing(bare_url: str) -> None:
-    migrating.upgrade(bare_url)
+def test_migrating_says_from_where_to_where(bare_url: str) -> None:
+    assert str(migrating.upgrade(bare_url, "0003")) == "created the tables, revision 0003"
     before = tables(bare_url)
-    migrating.upgrade(bare_url)
+    assert str(migrating.upgrade(bare_url, "0003")) == "the database is at 0003 already"
     assert tables(bare_url) == before
+    assert str(migrating.upgrade(bare_url)) == f"migrated the database from 0003 to {REVISION}"
+
+
+def test_needed_revision_is_the_last_migration(bare_url: str) -> None:
+    migrating.upgrade(bare_url)
+    opened = Database(bare_url)
+    schema.confirm(opened)
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (None, "no tables of webhookd .*run: webhookd migrate"),
+        ("0003", f"at revision 0003, this version needs {REVISION}; run: webhookd migrate"),
+        ("9999", f"at revision 9999, this version needs {REVISION} and does not know 9999: either a newer"),
+        ("1975ea83b712", "does not know 1975ea83b712: .* another application"),
+    ],
+)
+def test_other_schema_is_named_with_what_to_do(bare_url: str, found: str | None, says: str) -> None:
+    if found is not None:
+        migrating.upgrade(bare_url)
+        with create_engine(bare_url, poolclass=NullPool).begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :found"), {"found": found})
+    opened = Database(bare_url)
+    with pytest.raises(SchemaMismatch, match=says):
+        schema.confirm(opened)
+    opened.close()
+    if not schema.is_known(found):
+        with pytest.raises(SchemaMismatch, match=says):
+            migrating.upgrade(bare_url)
+
+
+def test_failed_migration_leaves_nothing(bare_url: str) -> None:
+    with create_engine(bare_url, poolclass=NullPool).begin() as connection:
+        connection.execute(text("CREATE TABLE dead_letters (other INTEGER)"))
+    with pytest.raises(SchemaMismatch, match="dead_letters"):
+        migrating.upgrade(bare_url)
+    assert tables(bare_url) == {"dead_letters"}
 
 
 def test_downgrading_removes_every_table(bare_url: str) -> None:

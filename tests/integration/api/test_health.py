@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from api.application import create_app
 from api.resources.health.health_report import CoordinationResult, DatabaseResult, HealthReport
@@ -22,6 +22,7 @@ from webhookd.flow.monitoring.system_faults import SystemFault
 from webhookd.settings import Settings
 from webhookd.store import ingest_members, mail_failures, subscriptions, system_health
 from webhookd.store.database import Database
+from webhookd.store.schema import REVISION
 from webhookd.store.system_health import IngestLoad
 from webhookd.store.tables import SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -196,7 +197,7 @@ def test_ready_when_everything_answers(client: FlaskClient) -> None:
     answer = client.get("/ready")
     assert (answer.status_code, answer.get_json()) == (
         200,
-        {"status": "ok", "checks": {"database": "ok", "queue": "ok", "kafka": "ok"}},
+        {"status": "ok", "checks": {"database": "ok", "queue": "ok", "kafka": "ok"}, "codes": {}},
     )
 
 
@@ -207,6 +208,17 @@ def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryKafkaAdmi
         503,
         {"database": "ok", "queue": "ok", "kafka": "failed"},
     )
+
+
+def test_not_ready_with_the_schema_of_another_version(client: FlaskClient, database: Database) -> None:
+    with database.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+    try:
+        answer = client.get("/ready")
+    finally:
+        with database.transaction() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = :needed"), {"needed": REVISION})
+    assert (answer.status_code, answer.get_json()["codes"]) == (503, {"database": "schema_mismatch"})
 
 
 def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
@@ -239,14 +251,14 @@ def test_a_system_that_hangs_is_asked_by_one_thread_only() -> None:
     readiness = Readiness({"slow": hang, "quick": lambda: None}, deadline_s=0.05)
     answers = [readiness.ask() for _ in range(3)]
     go_on.set()
-    assert (answers, len(asked)) == ([{"slow": False, "quick": True}] * 3, 1)
+    assert (answers, len(asked)) == ([{"slow": "unavailable", "quick": ""}] * 3, 1)
 
 
 def test_a_check_that_breaks_counts_as_failed() -> None:
     def broken() -> None:
         raise ZeroDivisionError
 
-    assert Readiness({"broken": broken, "well": lambda: None}).ask() == {"broken": False, "well": True}
+    assert Readiness({"broken": broken, "well": lambda: None}).ask() == {"broken": "internal", "well": ""}
 
 
 def test_a_missing_store_is_unavailable_not_broken(settings: Settings, kafka: MemoryKafkaAdmin) -> None:

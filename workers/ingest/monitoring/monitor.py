@@ -1,6 +1,7 @@
 """The monitoring of an ingest process: the relay that sends mails, and the health monitor of the outside systems."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from webhookd import clock
 from webhookd.edges.mailer import build_mailer
@@ -13,6 +14,7 @@ from webhookd.errors import (
     StoreUnavailable,
 )
 from webhookd.settings import Settings
+from webhookd.store import schema
 from webhookd.store.system_health import IngestLoad
 from workers.edges import Edges
 from workers.ingest.alerting.outbox_relay import OutboxRelay
@@ -68,7 +70,7 @@ def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
     workers = WorkerChecks(edges.coordination, clock.monotonic)
     return {
         QueueUnavailable.code: edges.coordination.ping,
-        StoreUnavailable.code: edges.database.ping,
+        StoreUnavailable.code: partial(schema.check, edges.database),
         NoWorkers.code: workers.queues_have_consumers,
         QueueStalled.code: workers.queues_move,
         MailUnavailable.code: outbox_relay.check,

@@ -1,0 +1,1 @@
+"""The database's URL and the text about its schema; no database."""
