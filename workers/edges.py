@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from webhookd.edges.change_notifications import ChangeSubscriber
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_settings import address_of
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -24,11 +25,13 @@ class Edges:
 
 
 def build_edges(settings: Settings) -> Edges:
-    """Return edges on Redis and Postgres, or on the process's memory and SQLite if the settings are embedded."""
+    """Return edges on Redis and Postgres, or on the process's memory and SQLite if the settings are embedded.
+
+    Raises UnusableSetting.
+    """
+    redis = address_of(settings)
     return Edges(
         database=Database(settings.database_url),
-        coordination=MemoryCoordination()
-        if settings.embedded
-        else RedisCoordination(settings.redis_url, settings.redis_key_prefix),
-        notifications=ChangeSubscriber(settings.redis_url, key_prefix=settings.redis_key_prefix),
+        coordination=MemoryCoordination() if settings.embedded else RedisCoordination(redis, settings.redis_key_prefix),
+        notifications=ChangeSubscriber(redis, key_prefix=settings.redis_key_prefix),
     )

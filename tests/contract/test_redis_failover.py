@@ -20,6 +20,7 @@ from tests.harness.pipeline import until
 from tests.harness.redis_pair import RedisPair
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
@@ -44,7 +45,7 @@ def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001
 @pytest.fixture
 def coordination(pair: RedisPair) -> Iterator[RedisCoordination]:
     """A coordination store whose connections lead to the primary through the relay."""
-    made = RedisCoordination(pair.address, PREFIX)
+    made = RedisCoordination(parse(pair.address), PREFIX)
     yield made
     made.close()
 
@@ -112,7 +113,7 @@ def test_blocked_report_reader_continues_on_the_new_primary(pair: RedisPair, coo
 
 
 def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordination: RedisCoordination) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     notifier.ping()
     pair.refuse()
     for _ in range(2):
@@ -129,7 +130,7 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordina
 def test_primary_that_refuses_writes_is_reported(
     pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, expected: str
 ) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     with pair.client(0) as primary:
         primary.config_set(setting, value)
     for call in (coordination.ping, notifier.ping):
@@ -165,7 +166,7 @@ def test_task_publisher_reconnects_to_the_new_primary(pair: RedisPair, app: Cele
 
 
 def test_notification_reaches_subscribers_of_the_new_primary(pair: RedisPair) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     notifier.publish(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
     with SubscriberThread(pair.address) as received:
@@ -179,7 +180,7 @@ def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> Non
         pair.fail_over()
         with pair.client(1) as replica:
             until(lambda: not _subscribers(replica), "nobody is subscribed to the replica")
-        notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+        notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
 
         def receives() -> bool:
             notifier.publish(SubscriptionChanged(id="after", version=2))
@@ -193,7 +194,7 @@ def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> Non
 
 
 def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     with SubscriberThread(pair.address) as received, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")
         notifier.publish(SubscriptionChanged(id="one", version=1))
@@ -217,7 +218,9 @@ class SubscriberThread:
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._received.put, self._stop, subscribed=self._ready)
+        ChangeSubscriber(parse(self._url), key_prefix=PREFIX).run(
+            self._received.put, self._stop, subscribed=self._ready
+        )
 
     def __enter__(self) -> "queue.Queue[ChangeNotification]":
         self._thread.start()

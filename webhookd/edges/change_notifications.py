@@ -20,7 +20,9 @@ from kombu.messaging import Consumer, Producer
 from redis import RedisError
 
 from webhookd import clock, logs
-from webhookd.edges.kombu_redis_transport import PrimaryBroker, PrimaryChannel
+from webhookd.edges.kombu_redis_transport import ADDRESS, PrimaryBroker, PrimaryChannel, broker_url
+from webhookd.edges.redis_address import RedisAddress
+from webhookd.edges.redis_failures import detail_of
 from webhookd.edges.redis_primary import NotPrimary
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
@@ -52,8 +54,8 @@ _log = logs.get(__name__)
 class ChangeNotifier:
     """Publishes changes. Connects on first use, which must be after a fork; any thread."""
 
-    def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
-        self._redis_url = redis_url
+    def __init__(self, redis: RedisAddress, *, key_prefix: str = "") -> None:
+        self._redis = redis
         self._key_prefix = key_prefix
         self._channel: Any = None
         self._connection: Connection | None = None
@@ -67,17 +69,17 @@ class ChangeNotifier:
             self._publish_on_primary(_body(notification))
         except _ERRORS as error:
             self._drop_connection()
-            raise QueueUnavailable(str(error)) from error
+            raise QueueUnavailable(detail_of(error)) from error
         finally:
             self._lock.release()
 
     def ping(self) -> None:
         """Write to the broker on a separate connection. Raises QueueUnavailable."""
-        connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
+        connection = _connect(self._redis, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
         try:
             _check_writable(_open_channel(connection))
         except _ERRORS as error:
-            raise QueueUnavailable(str(error)) from error
+            raise QueueUnavailable(detail_of(error)) from error
         finally:
             connection.release()
 
@@ -96,7 +98,7 @@ class ChangeNotifier:
 
     def _publish_once(self, body: dict[str, str | int]) -> None:
         if self._connection is None:
-            self._connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
+            self._connection = _connect(self._redis, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
             self._channel = _open_channel(self._connection)
         exchange = _exchange(self._channel)
         Producer(self._channel, exchange=exchange, auto_declare=False).publish(body, serializer="json", retry=False)
@@ -113,8 +115,8 @@ class ChangeNotifier:
 class ChangeSubscriber:
     """Receives the changes that are published while it is connected."""
 
-    def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
-        self._redis_url = redis_url
+    def __init__(self, redis: RedisAddress, *, key_prefix: str = "") -> None:
+        self._redis = redis
         self._key_prefix = key_prefix
 
     def run(self, on_change: OnChange, stop: threading.Event, *, subscribed: threading.Event | None = None) -> None:
@@ -130,13 +132,16 @@ class ChangeSubscriber:
                 self._receive(on_change, stop, (connected, subscribed or connected))
             except _ERRORS as error:
                 _log.warning(
-                    "change_notifications_interrupted", code=QueueUnavailable.code, error=str(error), wait_s=wait_s
+                    "change_notifications_interrupted",
+                    code=QueueUnavailable.code,
+                    error=detail_of(error),
+                    wait_s=wait_s,
                 )
                 wait_s = RECONNECT_S[0] if connected.is_set() else min(wait_s * 2, RECONNECT_S[1])
                 stop.wait(wait_s)
 
     def _receive(self, on_change: OnChange, stop: threading.Event, ready: tuple[threading.Event, ...]) -> None:
-        with _connect(self._redis_url, self._key_prefix, timeout_s=RECONNECT_S[1]) as connection:
+        with _connect(self._redis, self._key_prefix, timeout_s=RECONNECT_S[1]) as connection:
             channel = _open_channel(connection)
             with Consumer(
                 channel,
@@ -202,14 +207,15 @@ def _handle(body: object, on_change: OnChange) -> None:
             _log.warning("change_notification_invalid")
 
 
-def _connect(url: str, key_prefix: str, *, timeout_s: float) -> Connection:
-    options = {"polling_interval": 0.01} if url.startswith("memory:") else _redis_options(key_prefix, timeout_s)
-    made: Connection = PrimaryBroker(url, transport_options=options, connect_timeout=timeout_s)  # type: ignore[no-untyped-call]
+def _connect(redis: RedisAddress, key_prefix: str, *, timeout_s: float) -> Connection:
+    options = {"polling_interval": 0.01} if redis.embedded else _redis_options(redis, key_prefix, timeout_s)
+    made: Connection = PrimaryBroker(broker_url(redis), transport_options=options, connect_timeout=timeout_s)  # type: ignore[no-untyped-call]
     return made
 
 
-def _redis_options(key_prefix: str, timeout_s: float) -> dict[str, Any]:
+def _redis_options(redis: RedisAddress, key_prefix: str, timeout_s: float) -> dict[str, Any]:
     return {
+        ADDRESS: redis,
         "global_keyprefix": key_prefix,
         "fanout_prefix": True,
         "fanout_patterns": True,

@@ -14,6 +14,7 @@ from tests.harness.subscriptions import subscription
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.memory_coordination import MemoryCoordination
+from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable, StoreUnavailable
 from webhookd.flow.alerting.mail import MailResult, RecipientResult
 from webhookd.flow.control.membership import Member
@@ -111,7 +112,7 @@ def test_workers_and_queues_are_shown(settings: Settings, database: Database, ka
         settings,
         database=database,
         kafka_offsets=kafka,
-        notifier=ChangeNotifier("memory://"),
+        notifier=ChangeNotifier(parse("memory://")),
         coordination=coordination,
     )
     [shown] = app.test_client().get("/health").get_json()["workers"]
@@ -128,7 +129,7 @@ class Replica(MemoryCoordination):
 def test_queue_that_answers_and_takes_no_writes_is_a_fault(
     settings: Settings, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
-    notifier = ChangeNotifier("memory://")
+    notifier = ChangeNotifier(parse("memory://"))
     app = create_app(settings, database=database, kafka_offsets=kafka, notifier=notifier, coordination=Replica())
     shown = app.test_client().get("/health").get_json()
     assert shown["status"] == "degraded"
@@ -264,5 +265,5 @@ def nobody_there(settings: Settings, kafka: MemoryKafkaAdmin) -> Flask:
         settings,
         database=Database("postgresql+psycopg2://u:p@127.0.0.1:1/d"),
         kafka_offsets=kafka,
-        notifier=ChangeNotifier("redis://127.0.0.1:1/0"),
+        notifier=ChangeNotifier(parse("redis://127.0.0.1:1/0")),
     )
