@@ -18,12 +18,13 @@ from redis import Redis
 from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from tests.harness.redis_pair import RedisPair
-from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from tests.harness.subscriber_thread import SubscriberThread
+from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
+from webhookd.flow.control.change_notification import SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -169,14 +170,14 @@ def test_notification_reaches_subscribers_of_the_new_primary(pair: RedisPair) ->
     notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     notifier.publish(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
-    with SubscriberThread(pair.address) as received:
+    with SubscriberThread(parse(pair.address), key_prefix=PREFIX) as received:
         notifier.publish(SubscriptionChanged(id="after", version=2))
         assert received.get(timeout=10) == SubscriptionChanged(id="after", version=2)
     notifier.close()
 
 
 def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
-    with SubscriberThread(pair.address) as received:
+    with SubscriberThread(parse(pair.address), key_prefix=PREFIX) as received:
         pair.fail_over()
         with pair.client(1) as replica:
             until(lambda: not _subscribers(replica), "nobody is subscribed to the replica")
@@ -195,7 +196,7 @@ def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> Non
 
 def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
     notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
-    with SubscriberThread(pair.address) as received, pair.client(0) as primary:
+    with SubscriberThread(parse(pair.address), key_prefix=PREFIX) as received, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")
         notifier.publish(SubscriptionChanged(id="one", version=1))
         assert received.get(timeout=10) == SubscriptionChanged(id="one", version=1)
@@ -205,29 +206,3 @@ def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
 def _subscribers(server: Redis) -> list[str]:
     found: Any = server.client_list(_type="pubsub")
     return [client["cmd"] for client in found]
-
-
-class SubscriberThread:
-    """A subscriber on its own thread, and the notifications that it received."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._stop = threading.Event()
-        self._received: queue.Queue[ChangeNotification] = queue.Queue()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        ChangeSubscriber(parse(self._url), key_prefix=PREFIX).run(
-            self._received.put, self._stop, subscribed=self._ready
-        )
-
-    def __enter__(self) -> "queue.Queue[ChangeNotification]":
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self._received
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(10)
-        assert not self._thread.is_alive()
