@@ -13,6 +13,7 @@ from api import cluster_check
 from api.application import build
 from api.ports import services_of
 from webhookd import logs
+from webhookd.edges.redis_settings import address_of
 from webhookd.errors import ClusterMismatch, Unavailable
 from webhookd.settings import Settings
 
@@ -75,8 +76,9 @@ class ApiServer(BaseApplication):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a stop signal; after SIGTERM the open requests end first."""
+    """Serve until a stop signal; after SIGTERM the open requests end first. Raises UnusableSetting."""
     logs.configure(settings.log_format, settings.log_level)
+    address_of(settings)  # in a worker process, gunicorn would start it again and again
     ApiServer(settings).run()
 
 

@@ -6,6 +6,7 @@ import click
 
 from command.shutdown_signals import quiet_interrupt
 from webhookd import __version__
+from webhookd.errors import UnusableSetting
 
 MODULES = {
     "api": "command.service",
@@ -21,6 +22,12 @@ MODULES = {
     "worker": "command.service",
 }
 """The module that defines each command, by the command's name."""
+
+
+class SettingRefused(click.ClickException):
+    """A setting with which the command cannot start."""
+
+    exit_code = 2
 
 
 class Commands(click.Group):
@@ -39,6 +46,14 @@ class Commands(click.Group):
         with quiet_interrupt():
             found: click.Command = getattr(import_module(MODULES[cmd_name]), cmd_name)
         return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command. A setting with which it cannot start becomes one line, and exit code 2."""
+        try:
+            result: object = super().invoke(ctx)
+        except UnusableSetting as error:
+            raise SettingRefused(str(error)) from None
+        return result
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -4,7 +4,14 @@ It reads the environment at import, as no other module does, because Celery's co
 connects to nothing and starts nothing.
 """
 
+import sys
+
+from webhookd.errors import UnusableSetting
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
 
-app = build_celery(Settings())
+try:
+    app = build_celery(Settings())
+except UnusableSetting as error:
+    sys.stderr.write(f"Error: {error}\n")  # Celery would show a traceback
+    sys.exit(2)

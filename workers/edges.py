@@ -18,6 +18,11 @@ class Edges:
     coordination: RedisCoordination | MemoryCoordination
     notifications: ChangeSubscriber
 
+    def ping_queue(self) -> None:
+        """Check Redis through both libraries: redis-py, and kombu as Celery uses it. Raises QueueUnavailable."""
+        self.coordination.ping()
+        self.notifications.ping()
+
     def close(self) -> None:
         """Close every connection."""
         self.coordination.close()

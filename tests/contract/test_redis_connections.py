@@ -21,6 +21,8 @@ from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_settings import address_of
+from webhookd.edges.redis_url import parse
+from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.control.change_notification import SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
@@ -50,8 +52,9 @@ def site(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 @pytest.fixture(params=KINDS)
 def settings(site: RedisSite, request: pytest.FixtureRequest) -> Iterator[Settings]:
     """The settings of each kind of connection; afterwards Redis has denied nothing and is empty."""
-    yield site.settings(request.param)
     with site.admin() as admin:
+        admin.acl_log_reset()
+        yield site.settings(request.param)
         denied: Any = admin.acl_log()
         assert [(entry["reason"], entry["object"]) for entry in denied] == []
         assert [key for key in admin.scan_iter(count=1000) if not key.startswith(PREFIX)] == []
@@ -138,6 +141,101 @@ def test_tasks_events_and_remote_control_work(settings: Settings, app: Celery, h
     store = RedisCoordination(address_of(settings), PREFIX)
     assert store.queue_lengths()[FIRST] == 1
     store.close()
+
+
+REFUSED = "the certificate is refused"
+
+REFUSALS: dict[str, tuple[str, dict[str, str], str]] = {
+    "another authority": ("tls", {"redis_ca_file": "foreign"}, REFUSED),
+    "system's authorities": ("tls", {"redis_ca_file": ""}, REFUSED),
+    "another host name": ("tls", {"127.0.0.1": "localhost"}, REFUSED),
+    "no client certificate": ("tls", {"redis_client_cert_file": ""}, "TLS failed"),
+    "wrong password": ("acl", {"webhookd:": "webhookd:wrong-"}, "the login is refused: WRONGPASS"),
+    "missing right": ("acl", {"webhookd:": "reader:"}, "a right is missing: NOPERM"),
+    "missing database": ("tcp", {"/0": "/99"}, "DB index is out of range"),
+    "wrong password of the Sentinel": (
+        "sentinel",
+        {"sentinel_password=the": "sentinel_password=an"},
+        "the login is refused: WRONGPASS",
+    ),
+    "another name of the primary": ("sentinel", {"master=main": "master=other"}, "the name is unknown"),
+    "authority of the Sentinel": ("sentinel-tls", {"redis_ca_file": "foreign"}, REFUSED),
+}
+"""By what is wrong: the kind of connection, the changed setting or part of the URL, and what the detail says."""
+
+
+@pytest.mark.parametrize("wrong", REFUSALS)
+def test_both_libraries_say_why_redis_cannot_be_used(site: RedisSite, wrong: str) -> None:
+    kind, changes, expected = REFUSALS[wrong]
+    address = address_of(changed(site, kind, changes))
+    store, notifier = RedisCoordination(address, PREFIX), ChangeNotifier(address, key_prefix=PREFIX)
+    for ping in (store.ping, notifier.ping):
+        with pytest.raises(QueueUnavailable) as raised:
+            ping()
+        assert (expected in raised.value.detail, PASSWORD in raised.value.detail) == (True, False)
+    store.close()
+    notifier.close()
+
+
+def changed(site: RedisSite, kind: str, changes: dict[str, str]) -> Settings:
+    """The settings of a kind of connection with these changes: other files, or replaced parts of the URL."""
+    url, files = site.url(kind), {}
+    for name, value in changes.items():
+        if name.endswith("_file"):
+            files[name] = getattr(site.certificates, value) if value else None
+        else:
+            url = url.replace(name, value)
+    return site.settings(kind, redis_url=url, **files)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_libraries_say_that_the_server_is_a_replica(site: RedisSite, kind: str) -> None:
+    address = address_of(site.settings(kind))
+    store, notifier = RedisCoordination(address, PREFIX), ChangeNotifier(address, key_prefix=PREFIX)
+    store.ping()
+    with site.admin() as admin:
+        admin.replicaof("127.0.0.1", 1)
+        try:
+            for ping in (store.ping, notifier.ping):
+                with pytest.raises(QueueUnavailable, match="READONLY"):
+                    ping()
+        finally:
+            admin.replicaof("NO", "ONE")
+    store.ping()
+    store.close()
+    notifier.close()
+
+
+def test_login_that_is_missing_is_said(site: RedisSite) -> None:
+    notifier = ChangeNotifier(parse(site.url("tcp")), key_prefix=PREFIX)
+    with site.admin() as admin:
+        admin.config_set("requirepass", "password")
+        try:
+            with pytest.raises(QueueUnavailable, match="the login is refused: NOAUTH"):
+                notifier.ping()
+        finally:
+            admin.config_set("requirepass", "")
+    notifier.close()
+
+
+def test_missing_channel_is_not_ready_although_keys_can_be_written(site: RedisSite) -> None:
+    address = address_of(changed(site, "acl", {"webhookd:": "writer:"}))
+    store, notifier = RedisCoordination(address, PREFIX), ChangeNotifier(address, key_prefix=PREFIX)
+    store.ping()
+    with pytest.raises(QueueUnavailable, match=r"a right is missing: NOPERM.*channels"):
+        notifier.ping()
+    store.close()
+    notifier.close()
+
+
+def test_certificate_is_not_verified_where_the_url_says_so(site: RedisSite) -> None:
+    url = f"{site.url('tls')}?ssl_cert_reqs=none"
+    address = address_of(site.settings("tls", redis_url=url, redis_ca_file=site.certificates.foreign))
+    store, notifier = RedisCoordination(address, PREFIX), ChangeNotifier(address, key_prefix=PREFIX)
+    store.ping()
+    notifier.ping()
+    store.close()
+    notifier.close()
 
 
 def publish(app: Celery, countdown: float | None = None) -> None:

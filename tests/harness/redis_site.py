@@ -24,6 +24,10 @@ PRIMARY: Final = "main"
 KINDS: Final = ("tcp", "socket", "acl", "tls", "sentinel", "sentinel-tls")
 
 
+MORE_USERS: Final = {"reader": ["~*", "+@read", "+ping"], "writer": ["~*", "+@all"]}
+"""Users without the right to write, and without a channel."""
+
+
 class Certificates:
     """An authority, a certificate for the server and its clients, and an authority that signed neither; PEM files."""
 
@@ -71,6 +75,8 @@ class RedisSite:
         self.server.wait_ready()
         with self.admin() as client:
             client.execute_command("ACL", "SETUSER", *rule_of_the_guide())
+            for user, rights in MORE_USERS.items():
+                client.execute_command("ACL", "SETUSER", user, "on", f">{PASSWORD}", "resetchannels", *rights)
         return self
 
     def __exit__(self, *_: object) -> None:

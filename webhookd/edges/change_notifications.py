@@ -74,14 +74,8 @@ class ChangeNotifier:
             self._lock.release()
 
     def ping(self) -> None:
-        """Write to the broker on a separate connection. Raises QueueUnavailable."""
-        connection = _connect(self._redis, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
-        try:
-            _check_writable(_open_channel(connection))
-        except _ERRORS as error:
-            raise QueueUnavailable(detail_of(error)) from error
-        finally:
-            connection.release()
+        """Write and publish on a separate connection, as kombu and Celery connect. Raises QueueUnavailable."""
+        _ping(self._redis, self._key_prefix)
 
     def close(self) -> None:
         """Close the connection; a later `publish` opens another one."""
@@ -118,6 +112,10 @@ class ChangeSubscriber:
     def __init__(self, redis: RedisAddress, *, key_prefix: str = "") -> None:
         self._redis = redis
         self._key_prefix = key_prefix
+
+    def ping(self) -> None:
+        """Write and publish on a separate connection, as kombu and Celery connect. Raises QueueUnavailable."""
+        _ping(self._redis, self._key_prefix)
 
     def run(self, on_change: OnChange, stop: threading.Event, *, subscribed: threading.Event | None = None) -> None:
         """Call `on_change` for each notification, in this thread, until `stop` is set.
@@ -174,10 +172,17 @@ def _check_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels ha
         channel.check_primary()
 
 
-def _check_writable(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
-    """Raises one of _ERRORS when the broker accepts no writes for any reason."""
-    if isinstance(channel, PrimaryChannel):
-        channel.check_writable()
+def _ping(redis: RedisAddress, key_prefix: str) -> None:
+    connection = _connect(redis, key_prefix, timeout_s=SEND_TIMEOUT_S)
+    try:
+        channel = _open_channel(connection)
+        if isinstance(channel, PrimaryChannel):
+            channel.check_writable()
+            channel.check_fanout(EXCHANGE)
+    except _ERRORS as error:
+        raise QueueUnavailable(detail_of(error)) from error
+    finally:
+        connection.release()
 
 
 def _drain(connection: Connection, for_s: float) -> None:

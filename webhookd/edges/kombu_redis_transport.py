@@ -46,6 +46,11 @@ class PrimaryChannel(redis.Channel):
         with self.conn_or_acquire() as client:
             client.set(WRITABLE, 1, px=WRITABLE_MS)
 
+    def check_fanout(self, exchange: str) -> None:
+        """Publish an empty message, which subscribers skip. Raises redis' errors when the user lacks the right to."""
+        with self.conn_or_acquire() as client:
+            client.publish(self._get_publish_topic(exchange, ""), b"")  # type: ignore[no-untyped-call]
+
     def check_primary(self) -> None:
         """Raises NotPrimary when the server is a replica; a primary whose memory or disk is full passes."""
         with contextlib.suppress(ResponseError):

@@ -1,31 +1,32 @@
-"""Says in one line why Redis cannot be used, from the errors of redis-py and kombu."""
+"""Says in one line why Redis or a Sentinel cannot be used, from the errors of redis-py and kombu."""
 
 import ssl
 from collections.abc import Iterator
-from typing import Final
 
 import redis
 
-from webhookd.edges.redis_primary import text_of
-
-CERTIFICATE: Final = "WEBHOOKD_REDIS_CA_FILE and the host in WEBHOOKD_REDIS_URL"
-
 
 def detail_of(error: BaseException) -> str:
-    """Return the reason, with what to check if the login, the rights or the certificate is the cause."""
+    """Return the reason, and what to check if certificate, login or rights are the reason."""
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
-                return f"the certificate of Redis is refused: {cause.verify_message}: check {CERTIFICATE}"
+                to_check = "WEBHOOKD_REDIS_CA_FILE and the host in WEBHOOKD_REDIS_URL"
+                return f"the certificate is refused: {cause.verify_message}: check {to_check}"
             case ssl.SSLError():
-                return (
-                    f"TLS with Redis failed: {cause.reason or cause}: check the scheme and port in WEBHOOKD_REDIS_URL"
-                )
+                to_check = "WEBHOOKD_REDIS_CLIENT_CERT_FILE, and scheme and port in WEBHOOKD_REDIS_URL"
+                return f"TLS failed: {cause.reason or cause}: check {to_check}"
             case redis.AuthenticationError():
-                return f"Redis refuses the login: {text_of(cause)}: check user and password in WEBHOOKD_REDIS_URL"
+                return f"the login is refused: {text_of(cause)}: check user and password in WEBHOOKD_REDIS_URL"
             case redis.exceptions.NoPermissionError():
-                return f"Redis denies a right: {text_of(cause)}: check the ACL of the user in WEBHOOKD_REDIS_URL"
-    return text_of(error) if isinstance(error, redis.RedisError) else str(error)
+                return f"a right is missing: {text_of(cause)}: check the ACL of the user in WEBHOOKD_REDIS_URL"
+    return text_of(error)
+
+
+def text_of(error: BaseException) -> str:
+    """The server's text with its code; redis-py removes the codes that it knows from the text."""
+    code = getattr(error, "status_code", None)
+    return f"{code} {error}" if code else str(error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -33,4 +34,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     found: BaseException | None = error
     while found is not None:
         yield found
-        found = found.__cause__ or found.__context__
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)

@@ -14,6 +14,7 @@ from redis.connection import AbstractConnection, Connection, SSLConnection, Unix
 from redis.sentinel import SentinelConnectionPool, SentinelManagedConnection
 
 from webhookd.edges.redis_address import SENTINEL, SOCKET, RedisAddress
+from webhookd.edges.redis_failures import text_of
 from webhookd.edges.redis_sentinels import Sentinels
 
 NOT_PRIMARY: Final = frozenset({"READONLY", "UNBLOCKED", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN"})
@@ -138,9 +139,3 @@ def is_not_primary(error: redis.ResponseError) -> bool:
     """Whether the error means that this server accepts no writes, while another one may."""
     text = text_of(error)
     return text.partition(" ")[0] in NOT_PRIMARY or IN_SCRIPT_ERROR in text
-
-
-def text_of(error: redis.RedisError) -> str:
-    """The server's text with its code; redis-py removes the codes that it knows from the text."""
-    code = getattr(error, "status_code", None)
-    return f"{code} {error}" if code else str(error)

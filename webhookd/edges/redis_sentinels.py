@@ -9,6 +9,7 @@ from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from webhookd.edges.redis_address import RedisAddress, host_and_port
+from webhookd.edges.redis_failures import detail_of
 
 TIMEOUTS: Final = ("socket_timeout", "socket_connect_timeout", "socket_keepalive")
 """The options of a connection to Redis that apply to the Sentinels too."""
@@ -37,18 +38,17 @@ class Sentinels(Sentinel):
         A Sentinel that cannot be reached, refuses the login or does not know a primary is passed over: redis-py would
         end at the first that does not permit the question.
         """
-        failures: list[tuple[str, redis.RedisError]] = []
+        answers: list[str] = []
         # First the one that has named the primary last: one that is down would delay every connection.
         for name, sentinel in sorted(self._by_name, key=lambda item: item[0] != self._named_last):
             try:
                 masters: Any = sentinel.sentinel_masters()
             except redis.RedisError as error:
-                failures.append((name, error))
+                answers.append(f"{name}: {detail_of(error)}")
                 continue
             state = masters.get(service_name)
             if state and self.check_master_state(state, service_name):  # type: ignore[no-untyped-call]  # as above
                 self._named_last = name
                 return state["ip"], state["port"]
-            failures.append((name, MasterNotFoundError("knows it as down" if state else "does not know it")))
-        texts = ", ".join(f"{name}: {error}" for name, error in failures)
-        raise MasterNotFoundError(f"no Sentinel names a primary {service_name!r} ({texts})") from failures[0][1]
+            answers.append(f"{name}: it is down" if state else f"{name}: the name is unknown")
+        raise MasterNotFoundError(f"no Sentinel names a primary {service_name!r} ({', '.join(answers)})")

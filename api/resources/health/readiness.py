@@ -45,7 +45,7 @@ def checks_of(services: Services) -> dict[str, Check]:
     """The systems that must work before this process is ready."""
     return {
         "database": services.database.ping,
-        "queue": services.notifications.ping,
+        "queue": services.ping_queue,
         "kafka": lambda: cluster_check.ready(services, DEADLINE_S),
     }
 
