@@ -34,9 +34,14 @@ def build_edges(settings: Settings) -> Edges:
 
     Raises UnusableSetting.
     """
-    redis = address_of(settings)
     return Edges(
         database=Database(settings.database_url),
-        coordination=MemoryCoordination() if settings.embedded else RedisCoordination(redis, settings.redis_key_prefix),
-        notifications=ChangeSubscriber(redis, key_prefix=settings.redis_key_prefix),
+        coordination=build_coordination(settings),
+        notifications=ChangeSubscriber(address_of(settings), key_prefix=settings.redis_key_prefix),
     )
+
+
+def build_coordination(settings: Settings) -> RedisCoordination | MemoryCoordination:
+    """Return the coordination store alone. Raises UnusableSetting."""
+    redis = address_of(settings)
+    return MemoryCoordination() if redis.embedded else RedisCoordination(redis, settings.redis_key_prefix)

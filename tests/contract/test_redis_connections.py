@@ -4,6 +4,7 @@ Real: Redis, Sentinel, their TLS and their ACL, Celery at both ends. The ACL use
 docs/how-to/deploy.md names. Oracle for the rights: Redis' own log of denied commands.
 """
 
+import asyncio
 import json
 import queue
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from command.flower_queues import QueueLengths
 from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from tests.harness.redis_site import KINDS, PASSWORD, PREFIX, SENTINEL_PASSWORD, RedisSite
@@ -125,6 +127,8 @@ def app(settings: Settings, handler: RetryingHandler) -> Iterator[Celery]:
     coordination.close()
 
 
+# Every other test of tasks uses TCP; test_change_notification_arrives has kombu over a Sentinel with TLS.
+@pytest.mark.parametrize("settings", ["socket", "acl", "tls", "sentinel"], indirect=True)
 def test_tasks_events_and_remote_control_work(settings: Settings, app: Celery, handler: RetryingHandler) -> None:
     worker = EmbeddedWorker(app, threads=1)
     worker.start()
@@ -139,7 +143,7 @@ def test_tasks_events_and_remote_control_work(settings: Settings, app: Celery, h
     until(lambda: bool(app.control.inspect(timeout=WAIT_S, limit=1).scheduled()), "the worker holds the delayed task")
     worker.stop(WAIT_S)  # puts the delayed task back into its queue
     store = RedisCoordination(address_of(settings), PREFIX)
-    assert store.queue_lengths()[FIRST] == 1
+    assert asyncio.run(QueueLengths(store).queues([FIRST, "gone"])) == [{"name": FIRST, "messages": 1}]
     store.close()
 
 

@@ -18,6 +18,9 @@ PREFIX: Final = "webhookd:"
 
 PASSWORD: Final = "a b@c/d:e?f#g%h"
 SENTINEL_PASSWORD: Final = "the-sentinels-password"
+SENTINEL_USER: Final = "watcher"
+RIGHTS: Final = "+ping +sentinel|masters"
+"""The rights of a Sentinel's user, as in the guide."""
 QUOTED: Final = "a%20b%40c%2Fd%3Ae%3Ff%23g%25h"
 PRIMARY: Final = "main"
 
@@ -66,7 +69,7 @@ class RedisSite:
         lines = [f"{name} {value}" for name, value in self.certificates.options(encrypted).items()]
         self.server = redis.start(folder, self.port, more)
         self.sentinels = [
-            _sentinel(folder / "plain", plain, self.port, []),
+            _sentinel(folder / "plain", plain, self.port, [f"user {SENTINEL_USER} on >{SENTINEL_PASSWORD} {RIGHTS}"]),
             _sentinel(folder / "encrypted", 0, self.tls_port, lines),
         ]
 
@@ -93,12 +96,13 @@ class RedisSite:
         login = f"webhookd:{QUOTED}@"
         plain, encrypted = (f"127.0.0.1:{port}" for port in self._sentinel_ports)
         sentinels = f"?master={PRIMARY}&sentinel_password={SENTINEL_PASSWORD}"
+        user = f"&sentinel_username={SENTINEL_USER}"
         return {
             "tcp": self.server.address,
             "socket": f"unix://{self._socket}?db=0",
             "acl": f"redis://{login}127.0.0.1:{self.port}/0",
             "tls": f"rediss://{login}127.0.0.1:{self.tls_port}/0",
-            "sentinel": f"sentinel://{login}127.0.0.1:1,{plain}/0{sentinels}",
+            "sentinel": f"sentinel://{login}127.0.0.1:1,{plain}/0{sentinels}{user}",
             "sentinel-tls": f"sentinel://{encrypted}/0{sentinels}&ssl=true",
         }[kind]
 
