@@ -18,6 +18,7 @@ from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_settings import address_of
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -54,11 +55,15 @@ def create_app(
 
 
 def build(settings: Settings) -> Flask:
-    """Return the API with the Kafka, Redis and database of the settings; call it after a fork."""
+    """Return the API with the Kafka, Redis and database of the settings; call it after a fork.
+
+    Raises UnusableSetting.
+    """
+    redis = address_of(settings)
     return create_app(
         settings,
         database=Database(settings.database_url),
         kafka_offsets=KafkaAdmin(KafkaConnection.of(settings)),
-        notifier=ChangeNotifier(settings.redis_url, key_prefix=settings.redis_key_prefix),
-        coordination=None if settings.embedded else RedisCoordination(settings.redis_url, settings.redis_key_prefix),
+        notifier=ChangeNotifier(redis, key_prefix=settings.redis_key_prefix),
+        coordination=None if settings.embedded else RedisCoordination(redis, settings.redis_key_prefix),
     )

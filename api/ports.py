@@ -68,6 +68,12 @@ class Services:
     notifications: ChangeNotifications
     coordination: Coordination | None = None
 
+    def ping_queue(self) -> None:
+        """Check the queue as its workers use it, and the coordination store. Raises QueueUnavailable."""
+        self.notifications.ping()
+        if self.coordination is not None:
+            self.coordination.ping()
+
 
 EXTENSION = "webhookd"
 """The key of the services in a Flask application's `extensions`."""

@@ -13,6 +13,7 @@ from api.server import serve_embedded
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.edges.redis_settings import address_of
 from webhookd.errors import ClusterMismatch
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
@@ -34,7 +35,7 @@ class EmbeddedService:
     def __init__(self, settings: Settings) -> None:
         upgrade(settings.database_url)
         self._edges = build_edges(settings)
-        self._notifier = ChangeNotifier(settings.redis_url, key_prefix=settings.redis_key_prefix)
+        self._notifier = ChangeNotifier(address_of(settings), key_prefix=settings.redis_key_prefix)
         self._process = WorkerProcess(settings, self._edges)
         self._worker = EmbeddedWorker(self._process.app, THREADS)
         self.mismatch: ClusterMismatch | None = None

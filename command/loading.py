@@ -6,6 +6,7 @@ from typing import Any
 from webhookd.edges.http_client.event_loop import SETTING_CHECKS
 from webhookd.edges.kafka_connection_check import checked_connection
 from webhookd.edges.mailer import build_mailer
+from webhookd.edges.redis_settings import checked_address
 from webhookd.errors import UnusableSetting, UnusableSettings
 from webhookd.settings import Settings
 from webhookd.settings_loader import Change
@@ -38,5 +39,5 @@ def _check_database(settings: Settings) -> None:
     database_url.parse(settings.database_url)
 
 
-CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, _check_database)
+CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, checked_address, _check_database)
 """What the parts of webhookd say about their settings; none of them connects to anything or starts anything."""

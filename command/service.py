@@ -12,6 +12,7 @@ import click
 from celery import signals
 
 from api.server import serve
+from command.flower_queues import show_queue_lengths
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.shutdown_signals import SIGNALS, ShutdownSignals
@@ -23,7 +24,7 @@ from webhookd.store.migrating import upgrade
 from webhookd.store.schema_watch import SchemaWatch
 from workers.celery_app import build_celery
 from workers.delivery.process import WorkerProcess
-from workers.edges import build_edges
+from workers.edges import build_coordination, build_edges
 from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
@@ -225,7 +226,9 @@ def flower(arguments: tuple[str, ...]) -> None:
     # The login is passed in the environment: every user of the machine can read arguments.
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
-    build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
+    app = build_celery(settings)
+    show_queue_lengths(build_coordination(settings))
+    app.start(["flower", f"--address={address}", "--read_only=true", *arguments])
     # Flower has stopped. A normal exit would wait for threads that are still waiting for answers of workers.
     ShutdownSignals.exit_process(0)
 

@@ -1,6 +1,6 @@
 """A temporary Redis with webhookd's settings: no eviction, append-only file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from redis import Redis
@@ -45,8 +45,8 @@ class RedisServer:
             return False
 
 
-def start(directory: Path, port: int) -> RedisServer:
-    """Start a Redis that keeps its files in the directory; does not wait for it."""
+def start(directory: Path, port: int, more: Mapping[str, str | int | Path] | None = None) -> RedisServer:
+    """Start a Redis that keeps its files in the directory; does not wait for it. `more` are settings of Redis."""
     server = install.require(install.REDIS_SERVER)
     settings = {
         "bind": "127.0.0.1",
@@ -57,7 +57,20 @@ def start(directory: Path, port: int) -> RedisServer:
         "appendfsync": "everysec",
         "save": "",
         "daemonize": "no",
+        **(more or {}),
     }
     options = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
     command: list[str | Path] = [server, *options]
     return RedisServer(f"redis://127.0.0.1:{port}/0", lambda: spawn(command, log_file=directory / "redis.log"))
+
+
+def start_sentinel(directory: Path, port: int, settings: Iterable[str]) -> RedisServer:
+    """Start a Sentinel that keeps its state in the directory; does not wait for it.
+
+    `settings` are lines of its file.
+    """
+    server = install.require(install.REDIS_SERVER)
+    file = directory / "sentinel.conf"
+    file.write_text("\n".join(["bind 127.0.0.1", f"port {port}", f"dir {directory}", *settings, ""]), encoding="utf-8")
+    command: list[str | Path] = [server, file, "--sentinel"]
+    return RedisServer(f"redis://127.0.0.1:{port}", lambda: spawn(command, log_file=directory / "sentinel.log"))

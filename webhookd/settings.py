@@ -74,8 +74,19 @@ class StorageSettings(Subject):
 
     redis_url: RedisUrl = Field(
         default="redis://127.0.0.1:6379/0",
-        description="The Redis that carries tasks, payloads and reports. `memory://` keeps them in the memory of this "
-        "process instead.",
+        description="The Redis that carries tasks, payloads and reports: `redis://`, `rediss://` (TLS), `unix://` or "
+        "`sentinel://`. `memory://` keeps them in the memory of this process instead.",
+    )
+    redis_ca_file: Path | None = Field(
+        default=None,
+        description="A CA bundle (PEM) for the certificates of Redis and its Sentinels, in addition to the system's.",
+    )
+    redis_client_cert_file: Path | None = Field(
+        default=None, description="The client certificate (PEM, chain included) for a Redis that asks for one."
+    )
+    redis_client_key_file: Path | None = Field(
+        default=None,
+        description="The private key of that certificate (PEM, unencrypted), unless the certificate's file holds it.",
     )
     redis_key_prefix: str = Field(default="webhookd:", description="The prefix of every key in Redis.")
     database_url: DatabaseUrl = Field(

@@ -8,7 +8,7 @@ import sys
 
 from celery import Celery
 
-from webhookd.errors import UnusableSettings
+from webhookd.errors import UnusableSetting
 from webhookd.settings_loader import load_settings
 from workers.celery_app import build_celery
 
@@ -16,7 +16,7 @@ from workers.celery_app import build_celery
 def _app() -> Celery:
     try:
         return build_celery(load_settings())
-    except UnusableSettings as error:
+    except UnusableSetting as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 

@@ -5,6 +5,9 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
+from webhookd.edges.kombu_redis_transport import ADDRESS, broker_url
+from webhookd.edges.redis_address import RedisAddress
+from webhookd.edges.redis_settings import address_of
 from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S
 from webhookd.flow.dispatch.concurrency_limit import RETRYING_LIMIT
 from webhookd.settings import Settings
@@ -22,9 +25,9 @@ more tasks from its queues. So the limit is above the number of retries that a f
 
 
 def build_celery(settings: Settings) -> Celery:
-    """Return an application for the broker in the settings; it connects to nothing yet."""
-    broker = "memory://localhost/" if settings.embedded else settings.redis_url
-    app = Celery("webhookd", broker=broker, set_as_current=False, amqp=PromptAMQP)
+    """Return an application for the broker in the settings; it connects to nothing yet. Raises UnusableSetting."""
+    address = address_of(settings)
+    app = Celery("webhookd", broker=broker_url(address), set_as_current=False, amqp=PromptAMQP)
     app.conf.update(
         task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES.values()],
         task_default_queue=FIRST,
@@ -51,23 +54,24 @@ def build_celery(settings: Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_pool_limit=4,
-        broker_transport_options=_transport_options(settings),
+        broker_transport_options=_transport_options(address, settings.redis_key_prefix),
     )
     return app
 
 
-def _transport_options(settings: Settings) -> dict[str, Any]:
-    if settings.embedded:
+def _transport_options(address: RedisAddress, key_prefix: str) -> dict[str, Any]:
+    if address.embedded:
         # The in-memory transport polls. Its default of 1 s would delay each message by up to 1 s.
         return {"polling_interval": 0.005}
     return {
+        ADDRESS: address,
         "visibility_timeout": VISIBILITY_TIMEOUT_S,
         "socket_timeout": 5.0,
         "socket_connect_timeout": 2.0,
         "socket_keepalive": True,
         "health_check_interval": 10,
         "priority_steps": [0],
-        "global_keyprefix": settings.redis_key_prefix,
+        "global_keyprefix": key_prefix,
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
     }

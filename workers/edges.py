@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from webhookd.edges.change_notifications import ChangeSubscriber
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_settings import address_of
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -17,6 +18,11 @@ class Edges:
     coordination: RedisCoordination | MemoryCoordination
     notifications: ChangeSubscriber
 
+    def ping_queue(self) -> None:
+        """Check Redis through both libraries: redis-py, and kombu as Celery uses it. Raises QueueUnavailable."""
+        self.coordination.ping()
+        self.notifications.ping()
+
     def close(self) -> None:
         """Close every connection."""
         self.coordination.close()
@@ -24,11 +30,18 @@ class Edges:
 
 
 def build_edges(settings: Settings) -> Edges:
-    """Return edges on Redis and Postgres, or on the process's memory and SQLite if the settings are embedded."""
+    """Return edges on Redis and Postgres, or on the process's memory and SQLite if the settings are embedded.
+
+    Raises UnusableSetting.
+    """
     return Edges(
         database=Database(settings.database_url),
-        coordination=MemoryCoordination()
-        if settings.embedded
-        else RedisCoordination(settings.redis_url, settings.redis_key_prefix),
-        notifications=ChangeSubscriber(settings.redis_url, key_prefix=settings.redis_key_prefix),
+        coordination=build_coordination(settings),
+        notifications=ChangeSubscriber(address_of(settings), key_prefix=settings.redis_key_prefix),
     )
+
+
+def build_coordination(settings: Settings) -> RedisCoordination | MemoryCoordination:
+    """Return the coordination store alone. Raises UnusableSetting."""
+    redis = address_of(settings)
+    return MemoryCoordination() if redis.embedded else RedisCoordination(redis, settings.redis_key_prefix)

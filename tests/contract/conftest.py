@@ -9,6 +9,7 @@ from tests.harness.coordination import CoordinationStore, lose_everything
 from tests.harness.services import required_service
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_url import parse
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def coordination(request: pytest.FixtureRequest, prefix: str) -> Iterator[Coordi
         yield MemoryCoordination()
         return
     url = required_service("redis")
-    made = RedisCoordination(url, prefix)
+    made = RedisCoordination(parse(url), prefix)
     yield made
     made.close()
     lose_everything(url, prefix)
@@ -33,7 +34,7 @@ def coordination(request: pytest.FixtureRequest, prefix: str) -> Iterator[Coordi
 @pytest.fixture
 def redis_coordination(redis_url: str, prefix: str) -> Iterator[RedisCoordination]:
     """An empty coordination store in Redis, for tests of what only Redis can do."""
-    made = RedisCoordination(redis_url, prefix)
+    made = RedisCoordination(parse(redis_url), prefix)
     yield made
     made.close()
     lose_everything(redis_url, prefix)

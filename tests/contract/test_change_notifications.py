@@ -13,6 +13,7 @@ from kombu.messaging import Producer
 from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.change_notifications import EXCHANGE, ChangeNotifier, ChangeSubscriber
+from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
 from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
@@ -36,7 +37,7 @@ def url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def notifier(url: str) -> Iterator[ChangeNotifier]:
     """A notifier."""
-    opened = ChangeNotifier(url, key_prefix=PREFIX)
+    opened = ChangeNotifier(parse(url), key_prefix=PREFIX)
     yield opened
     opened.close()
 
@@ -49,7 +50,7 @@ class SubscriberThread:
         self._stop = threading.Event()
         ready = threading.Event()
         self._thread = threading.Thread(
-            target=ChangeSubscriber(url, key_prefix=PREFIX).run,
+            target=ChangeSubscriber(parse(url), key_prefix=PREFIX).run,
             args=(self.received.put, self._stop),
             kwargs={"subscribed": ready},
         )
@@ -142,7 +143,7 @@ def silent_port() -> Iterator[int]:
 
 
 def test_silent_redis_times_out(silent_port: int) -> None:
-    notifier = ChangeNotifier(f"redis://127.0.0.1:{silent_port}/0")
+    notifier = ChangeNotifier(parse(f"redis://127.0.0.1:{silent_port}/0"))
     before = clock.monotonic()
     with pytest.raises(QueueUnavailable):
         notifier.publish(changed("one", 1))
@@ -150,7 +151,7 @@ def test_silent_redis_times_out(silent_port: int) -> None:
 
 
 def test_unreachable_redis_is_unavailable() -> None:
-    notifier = ChangeNotifier("redis://127.0.0.1:1/0")
+    notifier = ChangeNotifier(parse("redis://127.0.0.1:1/0"))
     for call in (notifier.ping, lambda: notifier.publish(changed("one", 1))):
         with pytest.raises(QueueUnavailable):
             call()
@@ -158,7 +159,7 @@ def test_unreachable_redis_is_unavailable() -> None:
 
 def test_subscriber_without_broker_still_stops() -> None:
     stop = threading.Event()
-    listener = ChangeSubscriber("redis://127.0.0.1:1/0")
+    listener = ChangeSubscriber(parse("redis://127.0.0.1:1/0"))
     thread = threading.Thread(target=listener.run, args=(lambda *_: None, stop))
     thread.start()
     stop.set()

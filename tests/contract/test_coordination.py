@@ -15,6 +15,7 @@ from redis import Redis
 from tests.harness.coordination import CoordinationStore, lose_everything
 from webhookd import clock
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, encode
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
@@ -392,7 +393,7 @@ def _ask_everything(unreachable: RedisCoordination) -> Iterator[None]:
 def test_unreachable_redis_is_reported_soon(prefix: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    unreachable = RedisCoordination(f"redis://127.0.0.1:{port}/0", prefix)
+    unreachable = RedisCoordination(parse(f"redis://127.0.0.1:{port}/0"), prefix)
     began = clock.monotonic()
     assert len(list(_ask_everything(unreachable))) == 7
     assert clock.monotonic() - began < PATIENCE_S

@@ -15,6 +15,7 @@ from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.dispatch.queue_names import FIRST, RETRY
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
@@ -32,7 +33,7 @@ def short_lived(request: pytest.FixtureRequest, prefix: str) -> Iterator[Coordin
         yield MemoryCoordination(worker_silence_s=SILENCE_S)
         return
     url = required_service("redis")
-    made = RedisCoordination(url, prefix, worker_silence_s=SILENCE_S)
+    made = RedisCoordination(parse(url), prefix, worker_silence_s=SILENCE_S)
     yield made
     made.close()
     lose_everything(url, prefix)
@@ -161,7 +162,7 @@ def _ask_everything(unreachable: RedisCoordination) -> Iterator[None]:
 def test_unreachable_redis_is_reported_soon(prefix: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    unreachable = RedisCoordination(f"redis://127.0.0.1:{port}/0", prefix)
+    unreachable = RedisCoordination(parse(f"redis://127.0.0.1:{port}/0"), prefix)
     began = clock.monotonic()
     assert len(list(_ask_everything(unreachable))) == 4
     assert clock.monotonic() - began < PATIENCE_S

@@ -18,11 +18,13 @@ from redis import Redis
 from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from tests.harness.redis_pair import RedisPair
-from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from tests.harness.subscriber_thread import SubscriberThread
+from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
+from webhookd.flow.control.change_notification import SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -44,7 +46,7 @@ def pair(redis_url: str, tmp_path: Path) -> Iterator[RedisPair]:  # noqa: ARG001
 @pytest.fixture
 def coordination(pair: RedisPair) -> Iterator[RedisCoordination]:
     """A coordination store whose connections lead to the primary through the relay."""
-    made = RedisCoordination(pair.address, PREFIX)
+    made = RedisCoordination(parse(pair.address), PREFIX)
     yield made
     made.close()
 
@@ -112,7 +114,7 @@ def test_blocked_report_reader_continues_on_the_new_primary(pair: RedisPair, coo
 
 
 def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordination: RedisCoordination) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     notifier.ping()
     pair.refuse()
     for _ in range(2):
@@ -129,7 +131,7 @@ def test_redis_that_answers_and_refuses_writes_is_said(pair: RedisPair, coordina
 def test_primary_that_refuses_writes_is_reported(
     pair: RedisPair, coordination: RedisCoordination, setting: str, value: str, expected: str
 ) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     with pair.client(0) as primary:
         primary.config_set(setting, value)
     for call in (coordination.ping, notifier.ping):
@@ -165,21 +167,21 @@ def test_task_publisher_reconnects_to_the_new_primary(pair: RedisPair, app: Cele
 
 
 def test_notification_reaches_subscribers_of_the_new_primary(pair: RedisPair) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
     notifier.publish(SubscriptionChanged(id="before", version=1))
     pair.fail_over()
-    with SubscriberThread(pair.address) as received:
+    with SubscriberThread(parse(pair.address), key_prefix=PREFIX) as received:
         notifier.publish(SubscriptionChanged(id="after", version=2))
         assert received.get(timeout=10) == SubscriptionChanged(id="after", version=2)
     notifier.close()
 
 
 def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> None:
-    with SubscriberThread(pair.address) as received:
+    with SubscriberThread(parse(pair.address), key_prefix=PREFIX) as received:
         pair.fail_over()
         with pair.client(1) as replica:
             until(lambda: not _subscribers(replica), "nobody is subscribed to the replica")
-        notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
+        notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
 
         def receives() -> bool:
             notifier.publish(SubscriptionChanged(id="after", version=2))
@@ -193,8 +195,8 @@ def test_subscriber_leaves_a_server_that_takes_no_writes(pair: RedisPair) -> Non
 
 
 def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
-    notifier = ChangeNotifier(pair.address, key_prefix=PREFIX)
-    with SubscriberThread(pair.address) as received, pair.client(0) as primary:
+    notifier = ChangeNotifier(parse(pair.address), key_prefix=PREFIX)
+    with SubscriberThread(parse(pair.address), key_prefix=PREFIX) as received, pair.client(0) as primary:
         primary.config_set("maxmemory", "1")
         notifier.publish(SubscriptionChanged(id="one", version=1))
         assert received.get(timeout=10) == SubscriptionChanged(id="one", version=1)
@@ -204,27 +206,3 @@ def test_notification_arrives_while_memory_is_full(pair: RedisPair) -> None:
 def _subscribers(server: Redis) -> list[str]:
     found: Any = server.client_list(_type="pubsub")
     return [client["cmd"] for client in found]
-
-
-class SubscriberThread:
-    """A subscriber on its own thread, and the notifications that it received."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._stop = threading.Event()
-        self._received: queue.Queue[ChangeNotification] = queue.Queue()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        ChangeSubscriber(self._url, key_prefix=PREFIX).run(self._received.put, self._stop, subscribed=self._ready)
-
-    def __enter__(self) -> "queue.Queue[ChangeNotification]":
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self._received
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(10)
-        assert not self._thread.is_alive()

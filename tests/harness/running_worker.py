@@ -19,6 +19,7 @@ from tests.harness.lanes import LIMITS, TOPIC, WANTED, Record, tokens
 from tests.harness.pipeline import until
 from tests.harness.subscriptions import subscription
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_settings import address_of
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
@@ -59,7 +60,7 @@ class IngestStandIn:
         self.redis: Redis = Redis.from_url(settings.redis_url)
         self.lost: list[Delivery] = []
         self._prefix = settings.redis_key_prefix
-        self._coordination = RedisCoordination(settings.redis_url, settings.redis_key_prefix)
+        self._coordination = RedisCoordination(address_of(settings), settings.redis_key_prefix)
         self._publisher = TaskPublisher(self.app, self._coordination, on_unknown=self.lost.extend)
         self._publisher.start()
         self._accumulator = BatchAccumulator(subscribed, {TOPIC: WANTED}, LIMITS, tokens(uuid.uuid4().hex))

@@ -17,6 +17,7 @@ from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
 from webhookd import clock
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_url import parse
 from webhookd.flow.dispatch.task_message import DeliveryRef, ref_to_wire
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -48,7 +49,7 @@ class Workers:
 
     def __init__(self, url: str) -> None:
         self.settings = Settings.model_validate({"redis_url": url, "redis_key_prefix": f"clock:{uuid.uuid4().hex}:"})
-        self.coordination = RedisCoordination(url, self.settings.redis_key_prefix)
+        self.coordination = RedisCoordination(parse(url), self.settings.redis_key_prefix)
         self.handler = FailingHandler()
         self._apps: list[Celery] = []
 

@@ -2,10 +2,19 @@
 
 import pytest
 from redis._parsers import BaseParser
-from redis.connection import ConnectionPool
 from redis.exceptions import ResponseError
 
-from webhookd.edges.redis_primary import PrimaryConnection, PrimaryPool, PrimarySSLConnection, is_not_primary
+from webhookd.edges.redis_primary import (
+    PrimaryConnection,
+    PrimarySentinelConnection,
+    PrimarySentinelSSLConnection,
+    PrimarySocketConnection,
+    PrimarySSLConnection,
+    _PrimaryOnly,
+    is_not_primary,
+    primary_pool,
+)
+from webhookd.edges.redis_url import parse
 
 
 def error(text: str) -> ResponseError:
@@ -48,8 +57,15 @@ def test_errors_of_a_primary_are_not_taken_for_a_replicas(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "kind"), [("redis://127.0.0.1/0", PrimaryConnection), ("rediss://127.0.0.1/0", PrimarySSLConnection)]
+    ("url", "kind"),
+    [
+        ("redis://127.0.0.1/0", PrimaryConnection),
+        ("rediss://127.0.0.1/0", PrimarySSLConnection),
+        ("unix:///run/redis.sock", PrimarySocketConnection),
+        ("sentinel://127.0.0.1/0?master=main", PrimarySentinelConnection),
+        ("sentinel://127.0.0.1/0?master=main&ssl=true", PrimarySentinelSSLConnection),
+    ],
 )
 def test_pool_uses_connections_that_detect_a_replica(url: str, kind: type) -> None:
-    pool: ConnectionPool = PrimaryPool.from_url(url)
-    assert isinstance(pool.make_connection(), kind)
+    connection = primary_pool(parse(url), socket_keepalive=True).make_connection()
+    assert (type(connection), isinstance(connection, _PrimaryOnly)) == (kind, True)

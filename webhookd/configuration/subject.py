@@ -10,7 +10,7 @@ from webhookd.configuration.environment import EnvironmentSource
 from webhookd.configuration.forms import written
 from webhookd.configuration.texts import value_of
 
-_PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+(?=@)|([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
+_PASSWORD = re.compile(r"(://[^:/@]*:).+(?=@)|([?&]\w*password=)[^&]*", re.IGNORECASE)
 
 _SECRET_NAME = re.compile(r"password|secret|token|jaas|\.key\b|\.pem\b", re.IGNORECASE)
 """Names of map entries whose values are not shown."""

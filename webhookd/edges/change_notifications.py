@@ -20,7 +20,9 @@ from kombu.messaging import Consumer, Producer
 from redis import RedisError
 
 from webhookd import clock, logs
-from webhookd.edges.kombu_redis_transport import PrimaryBroker, PrimaryChannel
+from webhookd.edges.kombu_redis_transport import ADDRESS, PrimaryBroker, PrimaryChannel, broker_url
+from webhookd.edges.redis_address import RedisAddress
+from webhookd.edges.redis_failures import detail_of
 from webhookd.edges.redis_primary import NotPrimary
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
@@ -52,8 +54,8 @@ _log = logs.get(__name__)
 class ChangeNotifier:
     """Publishes changes. Connects on first use, which must be after a fork; any thread."""
 
-    def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
-        self._redis_url = redis_url
+    def __init__(self, redis: RedisAddress, *, key_prefix: str = "") -> None:
+        self._redis = redis
         self._key_prefix = key_prefix
         self._channel: Any = None
         self._connection: Connection | None = None
@@ -67,19 +69,13 @@ class ChangeNotifier:
             self._publish_on_primary(_body(notification))
         except _ERRORS as error:
             self._drop_connection()
-            raise QueueUnavailable(str(error)) from error
+            raise QueueUnavailable(detail_of(error)) from error
         finally:
             self._lock.release()
 
     def ping(self) -> None:
-        """Write to the broker on a separate connection. Raises QueueUnavailable."""
-        connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
-        try:
-            _check_writable(_open_channel(connection))
-        except _ERRORS as error:
-            raise QueueUnavailable(str(error)) from error
-        finally:
-            connection.release()
+        """Write and publish on a separate connection, as kombu and Celery connect. Raises QueueUnavailable."""
+        _ping(self._redis, self._key_prefix)
 
     def close(self) -> None:
         """Close the connection; a later `publish` opens another one."""
@@ -96,7 +92,7 @@ class ChangeNotifier:
 
     def _publish_once(self, body: dict[str, str | int]) -> None:
         if self._connection is None:
-            self._connection = _connect(self._redis_url, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
+            self._connection = _connect(self._redis, self._key_prefix, timeout_s=SEND_TIMEOUT_S)
             self._channel = _open_channel(self._connection)
         exchange = _exchange(self._channel)
         Producer(self._channel, exchange=exchange, auto_declare=False).publish(body, serializer="json", retry=False)
@@ -113,9 +109,13 @@ class ChangeNotifier:
 class ChangeSubscriber:
     """Receives the changes that are published while it is connected."""
 
-    def __init__(self, redis_url: str, *, key_prefix: str = "") -> None:
-        self._redis_url = redis_url
+    def __init__(self, redis: RedisAddress, *, key_prefix: str = "") -> None:
+        self._redis = redis
         self._key_prefix = key_prefix
+
+    def ping(self) -> None:
+        """Write and publish on a separate connection, as kombu and Celery connect. Raises QueueUnavailable."""
+        _ping(self._redis, self._key_prefix)
 
     def run(self, on_change: OnChange, stop: threading.Event, *, subscribed: threading.Event | None = None) -> None:
         """Call `on_change` for each notification, in this thread, until `stop` is set.
@@ -130,13 +130,16 @@ class ChangeSubscriber:
                 self._receive(on_change, stop, (connected, subscribed or connected))
             except _ERRORS as error:
                 _log.warning(
-                    "change_notifications_interrupted", code=QueueUnavailable.code, error=str(error), wait_s=wait_s
+                    "change_notifications_interrupted",
+                    code=QueueUnavailable.code,
+                    error=detail_of(error),
+                    wait_s=wait_s,
                 )
                 wait_s = RECONNECT_S[0] if connected.is_set() else min(wait_s * 2, RECONNECT_S[1])
                 stop.wait(wait_s)
 
     def _receive(self, on_change: OnChange, stop: threading.Event, ready: tuple[threading.Event, ...]) -> None:
-        with _connect(self._redis_url, self._key_prefix, timeout_s=RECONNECT_S[1]) as connection:
+        with _connect(self._redis, self._key_prefix, timeout_s=RECONNECT_S[1]) as connection:
             channel = _open_channel(connection)
             with Consumer(
                 channel,
@@ -169,10 +172,17 @@ def _check_primary(channel: Any) -> None:  # noqa: ANN401  # kombu's channels ha
         channel.check_primary()
 
 
-def _check_writable(channel: Any) -> None:  # noqa: ANN401  # kombu's channels have no type of their own
-    """Raises one of _ERRORS when the broker accepts no writes for any reason."""
-    if isinstance(channel, PrimaryChannel):
-        channel.check_writable()
+def _ping(redis: RedisAddress, key_prefix: str) -> None:
+    connection = _connect(redis, key_prefix, timeout_s=SEND_TIMEOUT_S)
+    try:
+        channel = _open_channel(connection)
+        if isinstance(channel, PrimaryChannel):
+            channel.check_writable()
+            channel.check_fanout(EXCHANGE)
+    except _ERRORS as error:
+        raise QueueUnavailable(detail_of(error)) from error
+    finally:
+        connection.release()
 
 
 def _drain(connection: Connection, for_s: float) -> None:
@@ -202,14 +212,15 @@ def _handle(body: object, on_change: OnChange) -> None:
             _log.warning("change_notification_invalid")
 
 
-def _connect(url: str, key_prefix: str, *, timeout_s: float) -> Connection:
-    options = {"polling_interval": 0.01} if url.startswith("memory:") else _redis_options(key_prefix, timeout_s)
-    made: Connection = PrimaryBroker(url, transport_options=options, connect_timeout=timeout_s)  # type: ignore[no-untyped-call]
+def _connect(redis: RedisAddress, key_prefix: str, *, timeout_s: float) -> Connection:
+    options = {"polling_interval": 0.01} if redis.embedded else _redis_options(redis, key_prefix, timeout_s)
+    made: Connection = PrimaryBroker(broker_url(redis), transport_options=options, connect_timeout=timeout_s)  # type: ignore[no-untyped-call]
     return made
 
 
-def _redis_options(key_prefix: str, timeout_s: float) -> dict[str, Any]:
+def _redis_options(redis: RedisAddress, key_prefix: str, timeout_s: float) -> dict[str, Any]:
     return {
+        ADDRESS: redis,
         "global_keyprefix": key_prefix,
         "fanout_prefix": True,
         "fanout_patterns": True,

@@ -30,6 +30,7 @@ from pathlib import Path
 import certifi
 
 from webhookd import clock
+from webhookd.edges.tls_files import load_authorities
 from webhookd.errors import InvalidInput, MailRefused, MailUnavailable, UnusableSetting
 from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
 from webhookd.flow.alerting.mail_address import MailAddress, parse_address
@@ -234,11 +235,6 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     paths = ssl.get_default_verify_paths()
     if not paths.cafile and not paths.capath:
         context.load_verify_locations(certifi.where())
-    try:
-        if ca_file is not None:
-            context.load_verify_locations(ca_file)
-    except ssl.SSLError as error:
-        raise UnusableSetting(f"{ca_file}: not a certificate: {error}", setting="smtp_ca_file") from error
-    except OSError as error:
-        raise UnusableSetting(f"{ca_file}: {error.strerror}", setting="smtp_ca_file") from error
+    if ca_file is not None:
+        load_authorities(context, ca_file, "smtp_ca_file")
     return context

@@ -16,7 +16,9 @@ import redis
 from redis.connection import PythonRespSerializer
 
 from webhookd import clock, logs
-from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool
+from webhookd.edges.redis_address import RedisAddress
+from webhookd.edges.redis_failures import detail_of
+from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool, primary_pool
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, decode, encode
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
@@ -127,21 +129,22 @@ class _RedisErrors(AbstractContextManager[None]):
         if isinstance(error, NotPrimary):
             self._pool.drop()
         if isinstance(error, redis.RedisError):
-            raise QueueUnavailable(str(error)) from error
+            raise QueueUnavailable(detail_of(error)) from error
 
 
 class RedisCoordination:
     """The coordination store on a Redis server; thread-safe."""
 
-    def __init__(self, url: str, prefix: str, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
-        pool = PrimaryPool.from_url(
-            url,
+    def __init__(self, address: RedisAddress, prefix: str, *, worker_silence_s: float = WORKER_SILENCE_S) -> None:
+        pool = primary_pool(
+            address,
             socket_timeout=5.0,
             socket_connect_timeout=2.0,
             socket_keepalive=True,
             health_check_interval=10,
             command_packer=PythonRespSerializer(COPIED_BYTES, _encoded),
         )
+        self._pool = pool
         self._redis = redis.Redis.from_pool(pool)
         self._answering = _RedisErrors(pool)
         self._trim_at = 0.0
@@ -281,7 +284,7 @@ class RedisCoordination:
 
     def close(self) -> None:
         """Close every connection."""
-        self._redis.close()
+        self._pool.close()
 
 
 def _encoded(argument: str | bytes | float) -> bytes:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
-from api.ports import Coordination, Services
+from api.ports import Services
 from api.resources.health.subscription_counts import offline, shown
 from api.resources.status.rendering import iso
 from webhookd import logs
@@ -163,15 +163,14 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
                 undeliverable=mail_failures.count(session, wall_clock()),
             )
 
-    return HealthReport(
-        stored, lambda: _query_coordination(services.coordination), monotonic=monotonic, wall_clock=wall_clock
-    )
+    return HealthReport(stored, lambda: _query_coordination(services), monotonic=monotonic, wall_clock=wall_clock)
 
 
-def _query_coordination(coordination: Coordination | None) -> CoordinationResult:
+def _query_coordination(services: Services) -> CoordinationResult:
+    services.ping_queue()  # a replica may return outdated workers and queues
+    coordination = services.coordination
     if coordination is None:
         return CoordinationResult(workers=(), queues={})
-    coordination.ping()  # a replica may return outdated workers and queues
     return CoordinationResult(
         workers=[asdict(worker) for worker in coordination.live_workers()], queues=coordination.queue_lengths()
     )

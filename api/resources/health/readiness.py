@@ -55,7 +55,7 @@ def checks_of(services: Services) -> dict[str, Check]:
     """The systems that must work before this process is ready."""
     return {
         "database": lambda: schema.confirm(services.database),
-        "queue": services.notifications.ping,
+        "queue": services.ping_queue,
         "kafka": lambda: cluster_check.ready(services, DEADLINE_S),
     }
 

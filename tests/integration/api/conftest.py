@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from api.application import create_app
 from tests.harness.databases import empty, new_database
 from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
 from webhookd.store import migrating
 from webhookd.store.database import Database
@@ -49,7 +50,7 @@ def settings() -> Settings:
 @pytest.fixture
 def app(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Flask:
     """The application under test."""
-    return create_app(settings, database=database, kafka_offsets=kafka, notifier=ChangeNotifier("memory://"))
+    return create_app(settings, database=database, kafka_offsets=kafka, notifier=ChangeNotifier(parse("memory://")))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from api.application import create_app
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from webhookd.edges.redis_url import parse
 from webhookd.flow.control.administration import Availability
 from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, TopicStatus
@@ -142,7 +143,7 @@ def test_switching_is_announced(client: FlaskClient) -> None:
     heard: queue.Queue[ChangeNotification] = queue.Queue()
     stop, ready = threading.Event(), threading.Event()
     listening = threading.Thread(
-        target=ChangeSubscriber("memory://").run, args=(heard.put, stop), kwargs={"subscribed": ready}
+        target=ChangeSubscriber(parse("memory://")).run, args=(heard.put, stop), kwargs={"subscribed": ready}
     )
     listening.start()
     assert ready.wait(WAIT_S)
@@ -153,6 +154,6 @@ def test_switching_is_announced(client: FlaskClient) -> None:
 
 
 def test_switch_holds_without_an_announcement(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> None:
-    stuck = ChangeNotifier("redis://127.0.0.1:1/0")
+    stuck = ChangeNotifier(parse("redis://127.0.0.1:1/0"))
     client = create_app(settings, database=database, kafka_offsets=kafka, notifier=stuck).test_client()
     assert switch(client, OFFLINE)["status"] == "offline"

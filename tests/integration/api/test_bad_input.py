@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from api.application import create_app
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -253,7 +254,7 @@ def test_what_nobody_thought_of_is_hidden(settings: Settings, database: Database
         def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
             raise ZeroDivisionError(f"internals of {topics} within {timeout_s}")
 
-    app = create_app(settings, database=database, kafka_offsets=Broken(), notifier=ChangeNotifier("memory://"))
+    app = create_app(settings, database=database, kafka_offsets=Broken(), notifier=ChangeNotifier(parse("memory://")))
     answer = app.test_client().post(PATH, json=document())
     body = assert_shape(answer)
     assert (body["status"], body["code"]) == (500, "internal")

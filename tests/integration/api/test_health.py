@@ -3,19 +3,23 @@
 import threading
 from collections.abc import Callable
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text, update
 
 from api.application import create_app
+from api.ports import ChangeNotifications, Coordination
 from api.resources.health.health_report import CoordinationResult, DatabaseResult, HealthReport
 from api.resources.health.readiness import Readiness
 from tests.harness.subscriptions import subscription
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.memory_coordination import MemoryCoordination
+from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable, StoreUnavailable
 from webhookd.flow.alerting.mail import MailResult, RecipientResult
+from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.monitoring.system_faults import SystemFault
@@ -32,7 +36,7 @@ def test_a_process_is_alive_whatever_else_is_not(settings: Settings, kafka: Memo
     kafka.down = True
     answer = nobody_there(settings, kafka).test_client().get("/health")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
-    assert [fault["code"] for fault in answer.get_json()["faults"]] == ["store_unavailable"]
+    assert [fault["code"] for fault in answer.get_json()["faults"]] == ["store_unavailable", "queue_unavailable"]
 
 
 def test_healthy_when_ingest_is_and_sees_no_fault(client: FlaskClient, database: Database) -> None:
@@ -112,7 +116,7 @@ def test_workers_and_queues_are_shown(settings: Settings, database: Database, ka
         settings,
         database=database,
         kafka_offsets=kafka,
-        notifier=ChangeNotifier("memory://"),
+        notifier=ChangeNotifier(parse("memory://")),
         coordination=coordination,
     )
     [shown] = app.test_client().get("/health").get_json()["workers"]
@@ -129,13 +133,47 @@ class Replica(MemoryCoordination):
 def test_queue_that_answers_and_takes_no_writes_is_a_fault(
     settings: Settings, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
-    notifier = ChangeNotifier("memory://")
+    notifier = ChangeNotifier(parse("memory://"))
     app = create_app(settings, database=database, kafka_offsets=kafka, notifier=notifier, coordination=Replica())
     shown = app.test_client().get("/health").get_json()
     assert shown["status"] == "degraded"
     assert ["READONLY" in fault["detail"] for fault in shown["faults"] if fault["code"] == "queue_unavailable"] == [
         True
     ]
+
+
+class NobodyListens:
+    """Change notifications whose library cannot connect to the Redis that the coordination store reaches."""
+
+    def publish(self, notification: ChangeNotification) -> None:
+        """Fail as `ping` does."""
+        raise QueueUnavailable(f"certificate refused: {notification}")
+
+    def ping(self) -> None:
+        """Raises QueueUnavailable."""
+        raise QueueUnavailable("certificate refused")
+
+
+@pytest.mark.parametrize(
+    ("notifier", "coordination", "detail"),
+    [
+        (ChangeNotifier(parse("memory://")), Replica(), "READONLY"),
+        (NobodyListens(), MemoryCoordination(), "certificate refused"),
+    ],
+)
+def test_redis_that_only_one_library_can_use_is_not_ready(
+    settings: Settings,
+    database: Database,
+    kafka: MemoryKafkaAdmin,
+    notifier: ChangeNotifications,
+    coordination: Coordination,
+    detail: str,
+) -> None:
+    app = create_app(settings, database=database, kafka_offsets=kafka, notifier=notifier, coordination=coordination)
+    ready, health = (app.test_client().get(path) for path in ("/ready", "/health"))
+    assert (ready.status_code, ready.get_json()["checks"]["queue"]) == (503, "failed")
+    faults = {fault["code"]: fault["detail"] for fault in health.get_json()["faults"]}
+    assert detail in faults["queue_unavailable"]
 
 
 def test_question_that_hangs_holds_up_no_answer() -> None:
@@ -276,5 +314,5 @@ def nobody_there(settings: Settings, kafka: MemoryKafkaAdmin) -> Flask:
         settings,
         database=Database("postgresql+psycopg2://u:p@127.0.0.1:1/d"),
         kafka_offsets=kafka,
-        notifier=ChangeNotifier("redis://127.0.0.1:1/0"),
+        notifier=ChangeNotifier(parse("redis://127.0.0.1:1/0")),
     )

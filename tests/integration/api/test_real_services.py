@@ -18,6 +18,7 @@ from tests.harness.kafka_admin import admin_of
 from tests.harness.services import required_service
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from webhookd.edges.redis_url import parse
 from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.settings import Settings
 from webhookd.store import migrating
@@ -89,7 +90,7 @@ def test_every_system_is_ready(real_app: Flask) -> None:
 def test_a_created_subscription_is_announced(real_app: Flask, real_settings: Settings, topic: str) -> None:
     heard: queue.Queue[ChangeNotification] = queue.Queue()
     stop, ready = threading.Event(), threading.Event()
-    listener = ChangeSubscriber(real_settings.redis_url, key_prefix=real_settings.redis_key_prefix)
+    listener = ChangeSubscriber(parse(real_settings.redis_url), key_prefix=real_settings.redis_key_prefix)
     listening = threading.Thread(
         target=listener.run,
         args=(heard.put, stop),

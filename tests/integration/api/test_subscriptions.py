@@ -14,6 +14,7 @@ from sqlalchemy import update
 from api.application import create_app
 from tests.harness.subscriptions import OTHER_ID, document
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
+from webhookd.edges.redis_url import parse
 from webhookd.flow.control.change_notification import ChangeNotification, SubscriptionChanged
 from webhookd.settings import Settings
 from webhookd.store import dropped_groups, subscriptions
@@ -235,7 +236,9 @@ def test_an_added_topic_is_left_to_ingest_where_it_is_reading(
 def test_a_lost_announcement_does_not_stop_a_change(
     settings: Settings, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
-    app = create_app(settings, database=database, kafka_offsets=kafka, notifier=ChangeNotifier("redis://127.0.0.1:1/0"))
+    app = create_app(
+        settings, database=database, kafka_offsets=kafka, notifier=ChangeNotifier(parse("redis://127.0.0.1:1/0"))
+    )
     create(app.test_client())
 
 
@@ -358,7 +361,7 @@ def test_changes_are_announced_with_their_version(client: FlaskClient) -> None:
             three.set()
 
     listening = threading.Thread(
-        target=ChangeSubscriber("memory://").run, args=(hear, stop), kwargs={"subscribed": ready}
+        target=ChangeSubscriber(parse("memory://")).run, args=(hear, stop), kwargs={"subscribed": ready}
     )
     listening.start()
     assert ready.wait(5)

@@ -1,14 +1,13 @@
 """TLS: the client's context, built from the settings, and the sessions that are kept for resumption."""
 
-import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import certifi
 
 from webhookd.edges.http_client.limits import Origin
+from webhookd.edges.tls_files import load_authorities, load_identity
 from webhookd.errors import UnusableSetting
 
 _SESSIONS_KEPT = 1024  # about 2 kB each
@@ -26,38 +25,21 @@ def client_context(ca_file: Path | None, cert_file: Path | None = None, key_file
     if not paths.cafile and not paths.capath:
         context.load_verify_locations(certifi.where())
     if ca_file is not None:
-        with _errors_naming("egress_ca_file", ca_file):
-            context.load_verify_locations(ca_file)
+        load_authorities(context, ca_file, "egress_ca_file")
     if cert_file is not None:
-        _load_identity(context, cert_file, key_file)
+        load_identity(
+            context,
+            cert_file,
+            key_file,
+            cert_setting="egress_client_cert_file",
+            key_setting="egress_client_key_file",
+        )
     elif key_file is not None:
         raise UnusableSetting("needs WEBHOOKD_EGRESS_CLIENT_CERT_FILE", setting="egress_client_key_file")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def _load_identity(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
-    with _errors_naming("egress_client_cert_file", cert_file):
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cert_file)
-    setting = "egress_client_cert_file" if key_file is None else "egress_client_key_file"
-    with _errors_naming(setting, key_file or cert_file, "not the unencrypted private key of this certificate"):
-        context.load_cert_chain(cert_file, key_file, password=_no_password)
-
-
-def _no_password() -> str:
-    raise ssl.SSLError("it is encrypted")  # otherwise OpenSSL would prompt on the terminal
-
-
-@contextlib.contextmanager
-def _errors_naming(setting: str, file: Path, wrong: str = "not a certificate") -> Iterator[None]:
-    try:
-        yield
-    except ssl.SSLError as error:
-        raise UnusableSetting(f"{file}: {wrong}: {error}", setting=setting) from error
-    except OSError as error:
-        raise UnusableSetting(f"{file}: {error.strerror}", setting=setting) from error
 
 
 class TlsContext:

@@ -69,7 +69,7 @@ class Monitor:
 def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
     workers = WorkerChecks(edges.coordination, clock.monotonic)
     return {
-        QueueUnavailable.code: edges.coordination.ping,
+        QueueUnavailable.code: edges.ping_queue,
         StoreUnavailable.code: partial(schema.check, edges.database),
         NoWorkers.code: workers.queues_have_consumers,
         QueueStalled.code: workers.queues_move,
