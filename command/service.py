@@ -7,16 +7,21 @@ import signal
 import sys
 from collections.abc import Sequence
 from threading import Timer
+from types import FrameType
 from typing import Any
 
 import click
 from celery import signals
+from tornado.ioloop import IOLoop
+from tornado.options import options
 
 from api.server import serve
-from command.shutdown_signals import SIGNALS, ShutdownSignals
+from command.shutdown_signals import SECOND_SIGNAL, SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
-from webhookd import logs
+from webhookd import __version__, logs
+from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.errors import ClusterMismatch, UnusableSetting
+from webhookd.service_watch import ServiceWatch, watched_database, watched_redis
 from webhookd.settings import PREFIX, Settings
 from webhookd.store.migrating import upgrade
 from workers.celery_app import build_celery
@@ -51,8 +56,8 @@ def raise_open_file_limit() -> None:
 
 def _settings() -> Settings:
     settings = Settings()
-    logs.configure(settings.log_format, settings.log_level)
-    _log.info("settings", **settings.shown())
+    logs.configure_process(settings.log_format, settings.log_level)
+    _log.info("settings", version=__version__, **settings.changed())
     set_switch_interval()
     # Exclude imported modules from garbage collection: a full collection of them stops every thread for about 50 ms.
     gc.collect()
@@ -63,14 +68,15 @@ def _settings() -> Settings:
 @click.command()
 def migrate() -> None:
     """Upgrade the database's schema to the current version."""
-    settings = _settings()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
     upgrade(settings.database_url)
 
 
 @click.command()
 def api() -> None:
     """Serve the management API (gunicorn)."""
-    serve(Settings())
+    serve(_settings())
 
 
 @click.command()
@@ -96,10 +102,12 @@ def ingest() -> None:
         raise click.ClickException(str(error)) from None
     process.start()
     shutdown.wait()
-    process.stop(0.0 if mismatches else settings.stop_budget_s)
+    budget_s = 0.0 if mismatches else settings.stop_budget_s
+    _log.info("stopping", process="ingest", budget_s=budget_s, note=SECOND_SIGNAL)
+    process.stop(budget_s)
     edges.close()
-    if mismatches:
-        click.echo(f"webhookd ingest: {mismatches[0]}", err=True)
+    _log.info("stopped", process="ingest")
+    if mismatches:  # the log says so: cluster_mismatch
         sys.exit(CLUSTER_EXIT_CODE)
 
 
@@ -124,6 +132,10 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
         process = WorkerProcess(settings, edges)
     except UnusableSetting as error:
         raise click.ClickException(str(error)) from None
+    watch = ServiceWatch(
+        [watched_database(settings, edges.database.ping), watched_redis(settings, edges.coordination.ping)]
+    )
+    watch.start()
     names = queue or tuple(QUEUES)
     threads = threads or settings.worker_threads
     controllers: list[Any] = []
@@ -136,6 +148,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     )
     process.app.worker_main(
         [
+            "--quiet",  # without the banner
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
             f"--concurrency={threads}",
@@ -145,6 +158,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
             "--without-gossip",
         ]
     )
+    watch.stop()
+    _log.info("stopped", process="worker")
     # Celery's command does not return the exit code.
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
@@ -152,6 +167,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
 def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
     """Start heartbeat and task handler; called when Celery consumes the queues."""
     process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
+    _log.info("worker_ready", queues=list(names), threads=threads)
 
 
 def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
@@ -162,7 +178,7 @@ def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
     """
     for number in (*SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
-    _log.info("worker_stopping", budget_s=budget_s)
+    _log.info("stopping", process="worker", budget_s=budget_s, note=SECOND_SIGNAL)
     process.stop(budget_s)
     end = Timer(CELERY_STOP_S, _exit_if_celery_hangs)
     end.daemon = True
@@ -197,9 +213,32 @@ def flower(arguments: tuple[str, ...]) -> None:
     # The login is passed in the environment: every user of the machine can read arguments.
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
+    coordination = RedisCoordination(settings.redis_url, settings.redis_key_prefix)
+    watch = ServiceWatch([watched_redis(settings, coordination.ping)])
+    watch.start()
+    IOLoop.current().add_callback(_flower_ready)
     build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
+    _log.info("stopped", process="flower")
     # Flower has stopped. A normal exit would wait for threads that are still waiting for answers of workers.
     ShutdownSignals.exit_process(0)
+
+
+def _flower_ready() -> None:
+    """Log that Flower serves, and that it stops at the first signal; called on its loop, on the main thread."""
+    _log.info("flower_ready", address=options.address, port=options.port)
+    loop = IOLoop.current()
+
+    def stop() -> None:
+        _log.info("stopping", process="flower", budget_s=0.0, note=SECOND_SIGNAL)
+        sys.exit()  # ends the loop; Flower's command then returns
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        loop.add_callback_from_signal(stop)
+
+    for number in SIGNALS:
+        signal.signal(number, handle)
 
 
 @click.command()

@@ -17,7 +17,7 @@ PREFIX = "WEBHOOKD_"
 
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^@/]+(?=@)|([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 
-LogFormat = Literal["json", "text"]
+LogFormat = Literal["auto", "json", "text"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
@@ -248,7 +248,9 @@ class ProcessSettings(Subject):
         description="`user:password` for Flower. Without it, Flower listens on loopback only.",
     )
     log_format: LogFormat = Field(
-        default="json", description="`json` writes one JSON object a line, `text` lines for people."
+        default="auto",
+        description="`json` writes one JSON object a line, `text` lines for people. `auto`: `text` when stderr is a "
+        "terminal, else `json`.",
     )
     log_level: str = Field(
         default="info",
@@ -277,6 +279,15 @@ class Settings(
     def shown(self) -> dict[str, str]:
         """Return every setting as text, with passwords masked, for logs and people."""
         return {name: _PASSWORD.sub(_masked, str(getattr(self, name))) for name in type(self).model_fields}
+
+    def changed(self) -> dict[str, str]:
+        """Return the settings that differ from their defaults, as `shown` does."""
+        shown = self.shown()
+        return {
+            name: shown[name]
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        }
 
     @property
     def embedded(self) -> bool:

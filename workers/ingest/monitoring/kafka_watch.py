@@ -123,13 +123,7 @@ class KafkaWatch:
             raise ClusterMismatch(kafka_cluster.mismatch(found, self._expected or ""))
 
     def _answered(self) -> None:
-        before, now = self.reachability, self._monotonic()
-        self.reachability = before.answered(now)
-        if before.failing_since is not None:
-            _log.warning("kafka_reachable_again", unreachable_s=round(before.unreachable_s(now), 3))
+        self.reachability = self.reachability.answered(self._monotonic())
 
     def _failed(self, error: KafkaUnavailable) -> None:
-        before = self.reachability
-        self.reachability = before.failed(self._monotonic(), error.detail or str(error))
-        if before.failing_since is None:
-            _log.warning("kafka_unreachable", code=error.code, detail=error.detail)
+        self.reachability = self.reachability.failed(self._monotonic(), error.detail or str(error))
