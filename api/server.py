@@ -80,7 +80,7 @@ class ServiceWatches:
         if worker.age != self._watching:
             return
         services = services_of(worker.wsgi)
-        ServiceWatch(watched_by_api(services)).start()
+        ServiceWatch(watched_by_api(services)).start(within_s=0.0)
         _log.info("api_ready", address=services.settings.api_bind)
 
 

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from threading import Timer
 from types import FrameType
@@ -12,6 +13,7 @@ from typing import Any
 
 import click
 from celery import signals
+from celery.exceptions import CPendingDeprecationWarning
 from tornado.ioloop import IOLoop
 from tornado.options import options
 
@@ -136,6 +138,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
         [watched_database(settings, edges.database.ping), watched_redis(settings, edges.coordination.ping)]
     )
     watch.start()
+    # It advises to let Celery cancel running tasks when Redis is absent; webhookd has decided against it.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     names = queue or tuple(QUEUES)
     threads = threads or settings.worker_threads
     controllers: list[Any] = []

@@ -74,38 +74,43 @@ class LineFolding:
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log a line of a library, a filter of logging."""
         if record.name == "librdkafka":
-            return self._passes(record, _kind_of(record))
+            with self._lock:
+                return _counted(record, self._lines.left_out(_kind_of(record), self._monotonic()))
         error = _connection_error(record)
         if error is None or not record.name.startswith(_BROKER_CLIENTS):
             return True
         record.exc_info = None  # the text has the error; a traceback says nothing about the Redis that is absent
-        if QueueUnavailable.code in self._absent:
-            return False
-        return self._passes(record, (record.name, record.msg))
+        return _counted(record, self._left_out_about(QueueUnavailable.code, (record.name, record.msg)))
 
     def _fold(self, event: EventDict) -> None:
-        name, code, now = event["event"], event["code"], self._monotonic()
-        if name in ONCE:
+        if event["event"] in ONCE:
             return
-        if code in self._absent:
+        left_out = self._left_out_about(event["code"], (event["event"], event["code"]))
+        if left_out is None:
             raise DropEvent
-        with self._lock:
-            if now < self._mentioned_at.get(code, -inf) + NOTICED_WITHIN_S:
-                self._lines.leave_out((name, code), now)
-                raise DropEvent
-            left_out = self._lines.left_out((name, code), now)
-            if left_out is None:
-                raise DropEvent
-            self._mentioned_at[code] = now
         if left_out:
             event["left_out"] = left_out
 
-    def _passes(self, record: logging.LogRecord, kind: Hashable) -> bool:
+    def _left_out_about(self, code: str, kind: Hashable) -> int | None:
+        """Return as RepeatedLines does, for a line about the absence of a service."""
+        now = self._monotonic()
         with self._lock:
-            left_out = self._lines.left_out(kind, self._monotonic())
-        if left_out:
-            record.left_out = left_out
-        return left_out is not None
+            if code in self._absent:
+                return None
+            if now < self._mentioned_at.get(code, -inf) + NOTICED_WITHIN_S:
+                self._lines.leave_out(kind, now)
+                return None
+            left_out = self._lines.left_out(kind, now)
+            if left_out is not None:
+                self._mentioned_at[code] = now
+            return left_out
+
+
+def _counted(record: logging.LogRecord, left_out: int | None) -> bool:
+    """Return whether to log the line, and give it the number of those left out."""
+    if left_out:
+        record.left_out = left_out
+    return left_out is not None
 
 
 def _kind_of(record: logging.LogRecord) -> tuple[str, str]:
