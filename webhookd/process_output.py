@@ -23,7 +23,7 @@ def capture_errors() -> None:
     sys.excepthook = _log_error
     threading.excepthook = _log_thread_error
     sys.unraisablehook = _log_unraisable
-    logging.captureWarnings(True)  # so that Celery does not, which would replace the function below
+    logging.captureWarnings(capture=True)  # so that Celery does not, which would replace the function below
     _install(warnings, "showwarning", _log_warning)
 
 
