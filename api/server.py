@@ -1,21 +1,27 @@
 """Serves the API: by gunicorn for `webhookd api`, by a thread in the embedded service."""
 
 import logging
+import os
+import signal
 import sys
 import threading
+from functools import partial
+from types import FrameType
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from api import cluster_check
 from api.application import build
-from api.ports import services_of
+from api.ports import Services, services_of
 from api.server_errors import ServerErrors
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, SchemaMismatch, StoreUnavailable, Unavailable
+from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
 from webhookd.settings import Settings
 from webhookd.store import schema
 from webhookd.store.database import Database
@@ -26,6 +32,9 @@ THREADS = 8
 REQUEST_S = 30
 """gunicorn replaces a worker process that is stuck for this long; it is longer than every timeout of the API."""
 STOP_S = 10
+KAFKA_PING_S = 3.0
+
+_log = logs.get(__name__)
 
 
 class StructuredGunicornLogger(Logger):
@@ -40,6 +49,57 @@ class StructuredGunicornLogger(Logger):
         self.error_log.setLevel(logging.INFO)
 
 
+class Master(Arbiter):
+    """gunicorn's master process. It logs the stop, and a second signal ends it at once, with its worker processes."""
+
+    _stopping = False
+
+    def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's
+        """Stop the worker processes; gunicorn calls it twice after SIGINT."""
+        if not self._stopping:
+            self._stopping = True
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, self._end_at_once)
+            _log.info("stopping", process="api", budget_s=STOP_S, note="a second signal ends the process at once")
+        super().stop(graceful)
+
+    def _end_at_once(self, number: int, _frame: FrameType | None) -> None:
+        self.kill_workers(signal.SIGKILL)
+        os._exit(128 + number)
+
+
+class ServiceWatches:
+    """Lets one worker process at a time watch the services, so that the log says once what the API waits for."""
+
+    def __init__(self) -> None:
+        self._watching: int | None = None
+
+    def choose(self, master: Arbiter, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        """Choose this worker process unless another one that runs was chosen; called before the fork."""
+        if not any(other.age == self._watching for other in master.WORKERS.values()):
+            self._watching = worker.age
+
+    def start(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        """Start the watch in the chosen worker process; called when it can answer requests."""
+        if worker.age != self._watching:
+            return
+        services = services_of(worker.wsgi)
+        ServiceWatch(watched_by_api(services)).start(within_s=0.0)
+        _log.info("api_ready", address=services.settings.api_bind)
+
+
+def watched_by_api(services: Services) -> list[WatchedService]:
+    """Return the services that the API waits for."""
+    settings = services.settings
+    watched = [
+        watched_kafka(settings, partial(services.brokers.ping, KAFKA_PING_S)),
+        watched_database(settings, services.database.ping),
+    ]
+    if services.coordination is not None:
+        watched.append(watched_redis(settings, services.coordination.ping))
+    return watched
+
+
 class ApiServer(BaseApplication):
     """gunicorn with threads; each worker process builds its own application after the fork."""
 
@@ -50,6 +110,7 @@ class ApiServer(BaseApplication):
 
     def load_config(self) -> None:
         """Set the options that the API relies on; gunicorn reads no configuration file."""
+        watches = ServiceWatches()
         options: dict[str, Any] = {
             "bind": self._settings.api_bind,
             "workers": WORKERS,
@@ -60,12 +121,19 @@ class ApiServer(BaseApplication):
             "keepalive": 5,
             "logger_class": StructuredGunicornLogger,
             "preload_app": False,
+            "pre_fork": watches.choose,
+            "post_worker_init": watches.start,
+            "on_exit": _log_end,
             # gunicorn's own remote control, a socket in the user's home.
             "control_socket_disable": True,
             "proc_name": "webhookd-api",
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def run(self) -> None:
+        """Serve until a stop signal. Raises RuntimeError when gunicorn cannot start."""
+        Master(self).run()
 
     def load(self) -> Flask:
         """Return the application of one worker process; with the wrong cluster or schema, end all of gunicorn."""
@@ -78,8 +146,12 @@ class ApiServer(BaseApplication):
             self._errors.end_server(error)
             sys.exit(0)
         except Unavailable as error:  # each registration checks the cluster again
-            logs.get(__name__).warning("cluster_unconfirmed", code=error.code, detail=error.detail)
+            _log.warning("cluster_unconfirmed", code=error.code, detail=error.detail)
         return app
+
+
+def _log_end(_master: Arbiter) -> None:
+    _log.info("stopped", process="api")
 
 
 def serve(settings: Settings) -> None:
@@ -87,7 +159,6 @@ def serve(settings: Settings) -> None:
 
     Raises SchemaMismatch and ClusterMismatch, and UnusableSetting for the database's URL.
     """
-    logs.configure(settings.log_format, settings.log_level)
     _check_schema(settings)
     errors = ServerErrors()
     try:

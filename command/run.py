@@ -21,7 +21,7 @@ from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.progress import Progress
 from command.run_subscription import RunOptions, register
-from command.shutdown_signals import ShutdownSignals
+from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
 from webhookd import logs
@@ -36,6 +36,8 @@ from webhookd.settings import Settings
 
 DRAIN_S = 20.0
 PROGRESS_S = 1.0
+
+_log = logs.get(__name__)
 
 
 @click.command()
@@ -119,7 +121,7 @@ def run(
 def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
-    logs.configure("text" if on_terminal else settings.log_format, level)
+    logs.configure_process(settings.log_format, level)
     raise_open_file_limit()
     _check_address(options.url, settings)
     cluster = probe_cluster(KafkaConnection.of(settings))
@@ -134,7 +136,10 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
         service.start()
         _print_start(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
         _run_until_signal(service, Progress(api, id_, shown=on_terminal), shutdown)
-        click.echo("stopping after the requests in progress; a second signal ends at once")
+        if on_terminal:
+            click.echo("stopping after the requests in progress; a second signal ends at once")
+        _log.info("stopping", process="run", budget_s=DRAIN_S, note=SECOND_SIGNAL)
+    _log.info("stopped", process="run")
 
 
 def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: ShutdownSignals) -> None:

@@ -4,21 +4,27 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from threading import Timer
+from types import FrameType
 from typing import Any
 
 import click
 from celery import signals
+from celery.exceptions import CPendingDeprecationWarning
+from tornado.ioloop import IOLoop
+from tornado.options import options
 
 from api.server import serve
 from command.flower_queues import show_queue_lengths
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
-from command.shutdown_signals import SIGNALS, ShutdownSignals
+from command.shutdown_signals import SECOND_SIGNAL, SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
-from webhookd import logs
+from webhookd import __version__, logs
 from webhookd.errors import ClusterMismatch, SchemaMismatch, StoreUnavailable
+from webhookd.service_watch import ServiceWatch, watched_database, watched_redis
 from webhookd.settings import Settings
 from webhookd.store.migrating import upgrade
 from webhookd.store.schema_watch import SchemaWatch
@@ -45,8 +51,8 @@ _log = logs.get(__name__)
 
 def _settings() -> Settings:
     settings = load_settings()
-    logs.configure(settings.log_format, settings.log_level)
-    _log.info("settings", **settings.shown())
+    logs.configure_process(settings.log_format, settings.log_level)
+    _log.info("settings", version=__version__, **settings.changed())
     set_switch_interval()
     # Exclude imported modules from garbage collection: a full collection of them stops every thread for about 50 ms.
     gc.collect()
@@ -61,7 +67,8 @@ def migrate() -> None:
     It says from which revision to which, and does nothing when the schema is current. It exits with 1 when the database
     cannot be reached, or belongs to a newer version of webhookd.
     """
-    settings = _settings()
+    settings = load_settings()
+    logs.configure(settings.log_format, settings.log_level)
     try:
         migrated = upgrade(settings.database_url)
     except StoreUnavailable as error:
@@ -77,7 +84,7 @@ def api() -> None:
     Kafka cluster than the database.
     """
     try:
-        serve(load_settings())
+        serve(_settings())
     except SchemaMismatch as error:
         sys.exit(_schema_exit_code(error))
     except ClusterMismatch as error:
@@ -109,13 +116,15 @@ def ingest() -> None:
     process = IngestProcess(settings, edges, build_celery(settings), end)
     process.start()
     shutdown.wait()
+    budget_s = 0.0 if mismatches else settings.stop_budget_s
+    _log.info("stopping", process="ingest", budget_s=budget_s, note=SECOND_SIGNAL)
     schema.stop()
-    process.stop(0.0 if mismatches else settings.stop_budget_s)
+    process.stop(budget_s)
     edges.close()
-    for mismatch in mismatches:
+    _log.info("stopped", process="ingest")
+    for mismatch in mismatches:  # the log says so: cluster_mismatch
         if isinstance(mismatch, SchemaMismatch):
             sys.exit(_schema_exit_code(mismatch))
-        click.echo(f"webhookd ingest: {mismatch}", err=True)
         sys.exit(CLUSTER_EXIT_CODE)
 
 
@@ -153,6 +162,12 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     edges = build_edges(settings)
     _start_or_exit(SchemaWatch(edges.database, lambda error: ShutdownSignals.exit_process(_schema_exit_code(error))))
     process = WorkerProcess(settings, edges)
+    watch = ServiceWatch(
+        [watched_database(settings, edges.database.ping), watched_redis(settings, edges.coordination.ping)]
+    )
+    watch.start()
+    # It advises to let Celery cancel running tasks when Redis is absent; webhookd has decided against it.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     names = queue or tuple(QUEUES)
     threads = threads or settings.worker_threads
     controllers: list[Any] = []
@@ -165,6 +180,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     )
     process.app.worker_main(
         [
+            "--quiet",  # without the banner
             "worker",
             f"--queues={','.join(QUEUES[name] for name in names)}",
             f"--concurrency={threads}",
@@ -174,6 +190,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
             "--without-gossip",
         ]
     )
+    watch.stop()
+    _log.info("stopped", process="worker")
     # Celery's command does not return the exit code.
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
@@ -181,6 +199,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
 def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:
     """Start heartbeat and task handler; called when Celery consumes the queues."""
     process.start(queues=[QUEUES[name] for name in names], threads=threads, stuck=lambda: _end_stuck(process, budget_s))
+    _log.info("worker_ready", queues=list(names), threads=threads)
 
 
 def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
@@ -191,7 +210,7 @@ def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
     """
     for number in (*SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
-    _log.info("worker_stopping", budget_s=budget_s)
+    _log.info("stopping", process="worker", budget_s=budget_s, note=SECOND_SIGNAL)
     process.stop(budget_s)
     end = Timer(CELERY_STOP_S, _exit_if_celery_hangs)
     end.daemon = True
@@ -227,10 +246,33 @@ def flower(arguments: tuple[str, ...]) -> None:
     os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
     address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
     app = build_celery(settings)
-    show_queue_lengths(build_coordination(settings))
+    coordination = build_coordination(settings)
+    show_queue_lengths(coordination)
+    watch = ServiceWatch([watched_redis(settings, coordination.ping)])
+    watch.start()
+    IOLoop.current().add_callback(_flower_ready)
     app.start(["flower", f"--address={address}", "--read_only=true", *arguments])
+    _log.info("stopped", process="flower")
     # Flower has stopped. A normal exit would wait for threads that are still waiting for answers of workers.
     ShutdownSignals.exit_process(0)
+
+
+def _flower_ready() -> None:
+    """Log that Flower serves, and that it stops at the first signal; called on its loop, on the main thread."""
+    _log.info("flower_ready", address=options.address, port=options.port)
+    loop = IOLoop.current()
+
+    def stop() -> None:
+        _log.info("stopping", process="flower", budget_s=0.0, note=SECOND_SIGNAL)
+        sys.exit()  # ends the loop; Flower's command then returns
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        loop.add_callback_from_signal(stop)
+
+    for number in SIGNALS:
+        signal.signal(number, handle)
 
 
 def _keep_logging(**_: object) -> None:

@@ -14,6 +14,9 @@ from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+SECOND_SIGNAL = "a second signal ends the process at once"
+"""What the line `stopping` says."""
+
 
 class ShutdownSignals:
     """Installs the signal handlers. Create it on the main thread, and call `wait` there."""

@@ -28,7 +28,7 @@ from webhookd.configuration.value_types import (
 )
 from webhookd.kafka_properties import KafkaProperties
 
-LogFormat = Literal["json", "text"]
+LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
@@ -312,7 +312,9 @@ class ProcessSettings(Subject):
         description="`user:password` for Flower. Without it, Flower listens on loopback only.",
     )
     log_format: LogFormat = Field(
-        default="json", description="`json` writes one JSON object a line, `text` lines for people."
+        default="auto",
+        description="`json` writes one JSON object a line, `text` lines for people. `auto`: `text` when stderr is a "
+        "terminal, else `json`.",
     )
     log_level: LogLevel = Field(
         default="info",

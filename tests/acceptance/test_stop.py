@@ -34,12 +34,12 @@ class Service:
         """Start another worker, which becomes the current one; returns when it consumes its queues."""
         self.worker = f"worker-{uuid.uuid4().hex}"
         self.pipeline.start(self.worker)
-        until(lambda: "webhookd.first" in self.pipeline.log(self.worker), "Celery consumes the queues")
+        until(lambda: "worker_ready" in self.pipeline.log(self.worker), "Celery consumes the queues")
 
     def begin_stop(self, worker: str) -> None:
         """Send the first signal; returns when the worker has received it."""
         self.pipeline.send_term(worker)
-        until(lambda: '"event":"worker_stopping"' in self.pipeline.log(worker), "the worker has received the signal")
+        until(lambda: '"event":"stopping"' in self.pipeline.log(worker), "the worker has received the signal")
 
 
 @pytest.fixture(scope="module")

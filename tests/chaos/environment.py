@@ -14,7 +14,7 @@ from tests.harness.pipeline import Pipeline, until
 LEASE_S, DEADLINE_S, CLAIM_S, MEMBER_S, SESSION_S = 2.0, 3.0, 3.0, 3.0, 10.0
 PROCESSES = ("api", "ingest", "worker")
 
-READY = {"ingest": "ingest_started", "worker": "[queues]"}
+READY = {"ingest": "ingest_started", "worker": "worker_ready"}
 """What a process logs when it is ready."""
 
 SETTINGS = {

@@ -40,7 +40,7 @@ def test_request_answered_within_the_budget_is_reported(scene: WorkerScene) -> N
         delivery = scene.ingest.publish(1)
         scene.endpoint.requests.get(timeout=PATIENCE_S)
         worker.send(signal.SIGTERM)
-        worker.wait_for("worker_stopping")
+        worker.wait_for('"event":"stopping"')
         scene.endpoint.answers.put(OK)
         assert worker.wait() == 0
     assert scene.ingest.wait_for_report(delivery, ReportKind.FINISHED).done == 1
@@ -63,7 +63,7 @@ def test_second_signal_ends_it_at_once(scene: WorkerScene) -> None:
         scene.ingest.publish(1)
         scene.endpoint.requests.get(timeout=PATIENCE_S)
         worker.send(signal.SIGTERM)
-        worker.wait_for("worker_stopping")
+        worker.wait_for('"event":"stopping"')
         began = clock.monotonic()
         assert worker.interrupt(signal.SIGTERM) == -signal.SIGTERM
         assert clock.monotonic() - began < SOONER_THAN_THE_BUDGET_S

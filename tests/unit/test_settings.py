@@ -19,3 +19,10 @@ from webhookd.settings import Settings
 )
 def test_passwords_in_urls_are_masked(url: str, shown: str) -> None:
     assert Settings.model_validate({"redis_url": url}).shown()["redis_url"] == shown
+
+
+def test_only_what_differs_from_the_default_is_changed() -> None:
+    settings = Settings.model_validate(
+        {"redis_url": "redis://:s3cret@host:6379/0", "lease_s": 5.0, "egress_proxy": "http://u:s3cret@proxy:1"}
+    )
+    assert settings.changed() == {"redis_url": "redis://:****@host:6379/0", "egress_proxy": "**********"}

@@ -85,6 +85,7 @@ class LoopCommands:
 
     def kafka_confirmed(self) -> None:
         """The brokers are the database's cluster: subscriptions may start."""
+        _log.info("ingest_ready")
         self._loop.call(partial(self._remove_reason, UNCONFIRMED))
 
     def kafka_checked(self) -> None:

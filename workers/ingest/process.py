@@ -1,10 +1,11 @@
 """An ingest process: its parts, and the order in which they start and stop.
 
-start   publisher, database writer, dead-letter publisher, loop, watchdog, report reader, Kafka watch, assignment,
-        topic watch, worker capacity, monitor, group upkeep
+start   service watch, publisher, database writer, dead-letter publisher, loop, watchdog, report reader, Kafka watch,
+        assignment, topic watch, worker capacity, monitor, group upkeep
         parts start before their callers; nothing is read before the brokers are known to be the database's cluster
 stop    assignment, Kafka watch, topic watch, worker capacity, loop (drains), watchdog, group upkeep, report reader,
-        publisher, database writer, dead-letter publisher, monitor
+        publisher, database writer, dead-letter publisher, monitor,
+        service watch
         first nothing new starts; then in-flight deliveries are settled, while reports still arrive; then the last
         rows are written
 """
@@ -36,6 +37,7 @@ from webhookd.errors import (
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import DeliveryTimeouts, InFlightDeliveries
+from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
 from webhookd.settings import Settings
 from webhookd.store.system_health import IngestLoad
 from workers.edges import Edges
@@ -121,9 +123,11 @@ class IngestProcess:
         self._monitor = Monitor(
             settings, edges, member_id=self.member_id, ingest_load=self._load, more_checks=self._checks()
         )
+        self._service_watch = ServiceWatch(self._watched())
 
     def start(self) -> None:
         """Start every thread; returns at once."""
+        self._service_watch.start()
         self._publisher.start()
         self._writer.start()
         self._dead_letter_publisher.start()
@@ -153,7 +157,7 @@ class IngestProcess:
         self._writer.stop(STOP_S)
         self._dead_letter_publisher.stop(STOP_S)
         self._monitor.stop(STOP_S)
-        _log.info("ingest_stopped", member=self.member_id)
+        self._service_watch.stop()
 
     def _new_loop(self) -> IngestLoop:
         return IngestLoop(
@@ -216,6 +220,13 @@ class IngestProcess:
             RowsRefused.code: self._writer.check,
             UpkeepDelayed.code: self._upkeep.check,
         }
+
+    def _watched(self) -> list[WatchedService]:
+        kafka = watched_kafka(self._settings, self._kafka.check)
+        if self._settings.embedded:
+            return [kafka]
+        database = watched_database(self._settings, self._edges.database.ping)
+        return [kafka, database, watched_redis(self._settings, self._edges.coordination.ping)]
 
     def _load(self) -> IngestLoad:
         """Return the load of this process: what the loop's thread returns, and the watchdog's longest iteration."""

@@ -76,6 +76,11 @@ class KafkaWatch:
         """Wait until the first probe has ended; return whether it has."""
         return self._probed.wait(timeout_s)
 
+    def check(self) -> None:
+        """Raises KafkaUnavailable, or KafkaAuthenticationFailed, when the last probe failed; starts no probe."""
+        self.check_accepts()
+        self.check_answers()
+
     def check_answers(self) -> None:
         """Raises KafkaUnavailable when no broker answered the last probe; starts no probe."""
         if self.reachability.failing_since is not None and not self._refused:
@@ -133,13 +138,7 @@ class KafkaWatch:
             raise ClusterMismatch(kafka_cluster.mismatch(found, self._expected or ""))
 
     def _answered(self) -> None:
-        before, now = self.reachability, self._monotonic()
-        self.reachability = before.answered(now)
-        if before.failing_since is not None:
-            _log.warning("kafka_reachable_again", unreachable_s=round(before.unreachable_s(now), 3))
+        self.reachability = self.reachability.answered(self._monotonic())
 
     def _failed(self, error: KafkaUnavailable) -> None:
-        before = self.reachability
-        self.reachability = before.failed(self._monotonic(), error.detail or str(error), error.code)
-        if before.failing_since is None or before.code != error.code:
-            _log.warning("kafka_unreachable", code=error.code, detail=error.detail)
+        self.reachability = self.reachability.failed(self._monotonic(), error.detail or str(error), error.code)
