@@ -15,11 +15,12 @@ from tempfile import TemporaryDirectory
 import click
 
 from command.demo_display import DemoDisplay
-from command.demo_environment import DemoEnvironment, check_settings
+from command.demo_environment import DemoEnvironment
 from command.shutdown_signals import ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import clock, logs
-from webhookd.errors import WebhookdError
+from webhookd.errors import UnusableSetting, WebhookdError
+from webhookd.settings_loader import load_settings
 
 ORDERS_A_SECOND = 1000
 MAX_UNDELIVERED = 8000
@@ -54,7 +55,7 @@ def demo(seconds: float) -> None:
     file in a temporary directory. API, ingest and worker are the service's own. It leaves nothing behind, and exits
     with 1 when a record was lost or arrived out of order.
     """
-    check_settings()
+    load_settings()  # before anything starts: what cannot be used ends the command
     shutdown = ShutdownSignals()
     set_switch_interval()
     with TemporaryDirectory(prefix="webhookd-demo-") as place:
@@ -79,6 +80,8 @@ def _run_demo(place: Path, seconds: float, shutdown: ShutdownSignals) -> bool:
                 display.print_line("interrupted")
                 return False
             return display.result(filtered)
+    except UnusableSetting:
+        raise
     except WebhookdError as error:
         click.echo(f"webhookd demo: {error}", err=True)
         return False

@@ -119,23 +119,14 @@ def _path(name: str) -> str:
     return "/" + name.replace(" ", "-")
 
 
-FIXED: Mapping[str, Any] = {
-    # With the mock cluster the classic protocol waits 3 s, and an empty fetch always lasts as long as is set here.
-    "kafka_group_protocol": "consumer",
-    "kafka_fetch_wait_s": 0.01,
-    "redis_url": "memory://",
-    "egress_allow": ("127.0.0.0/8",),
-}
-"""What the edges and the mock cluster need, whatever the environment says."""
-
-
-def check_settings() -> None:
-    """Raise UnusableSettings if the environment has settings that cannot be used."""
-    load_settings(**FIXED)
-
-
 def _settings(bootstrap_servers: str, directory: Path) -> Settings:
-    """The settings of the environment, except for the edges and for what the mock cluster needs."""
+    """The default settings, except for the edges and for what the mock cluster needs."""
     return load_settings(
-        kafka_bootstrap_servers=bootstrap_servers, database_url=f"sqlite:///{directory / 'webhookd.db'}", **FIXED
+        kafka_bootstrap_servers=bootstrap_servers,
+        # With the mock cluster the classic protocol waits 3 s, and an empty fetch always lasts as long as is set here.
+        kafka_group_protocol="consumer",
+        kafka_fetch_wait_s=0.01,
+        redis_url="memory://",
+        database_url=f"sqlite:///{directory / 'webhookd.db'}",
+        egress_allow=("127.0.0.0/8",),
     )
