@@ -23,6 +23,7 @@ from command.shutdown_signals import ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import clock, logs
 from webhookd.errors import UnusableSetting, WebhookdError
+from webhookd.settings_loader import load_settings
 
 ORDERS_A_SECOND = 1000
 MAX_UNDELIVERED = 8000
@@ -57,6 +58,7 @@ def demo(seconds: float) -> None:
     file in a temporary directory. API, ingest and worker are the service's own. It leaves nothing behind, and exits
     with 1 when a record was lost or arrived out of order.
     """
+    load_settings()  # before anything starts: what cannot be used ends the command
     shutdown = ShutdownSignals()
     set_switch_interval()
     with TemporaryDirectory(prefix="webhookd-demo-") as place:

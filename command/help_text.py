@@ -32,8 +32,12 @@ class HelpGroup(HelpCommand, click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command with its whole summary, which click would cut off at the end of the line."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, found.get_short_help_str(WHOLE)) for name, found in commands if found and not found.hidden]
+        rows = [(name, self.summary(ctx, name)) for name in self.list_commands(ctx)]
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """Return what the command of that name does, in one sentence."""
+        found = self.get_command(ctx, name)
+        return found.get_short_help_str(WHOLE) if found else ""

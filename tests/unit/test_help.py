@@ -1,13 +1,17 @@
 """The help of every command is readable at any width: nothing is cut off, run together or wider than the terminal."""
 
+import os
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from command.help_text import HelpGroup
-from command.main import EXAMPLES, main
+from command.help_text import WHOLE, HelpGroup
+from command.main import EXAMPLES, MODULES, main
 
 WIDTHS = (80, 120)
 
@@ -59,3 +63,34 @@ def test_each_example_begins_a_line(width: int) -> None:
     for purpose, example in EXAMPLES:
         (line,) = [line for line in lines if line.strip().startswith(f"{purpose}  ")]
         assert example.startswith(line.split("  ")[-1].strip())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_summary_from_the_source_is_that_of_the_command(name: str) -> None:
+    context = click.Context(main)
+    command = main.get_command(context, name)
+    assert command is not None
+    assert main.summary(context, name) == command.get_short_help_str(WHOLE) != ""
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"_WEBHOOKD_COMPLETE": "zsh_complete", "COMP_WORDS": "webhookd ", "COMP_CWORD": "1"}]
+)
+def test_list_of_commands_waits_for_no_imports(environment: dict[str, str]) -> None:
+    script = """
+        import atexit, sys
+        slow = {"celery", "flask", "pydantic", "sqlalchemy"}
+        atexit.register(lambda: print("slow:", sorted(slow & set(sys.modules))))
+        from command.main import main
+        main(["--help"], prog_name="webhookd")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    assert (lines[-1], done.stderr) == ("slow: []", "")
+    assert any(line.split() and line.split()[0] == "settings" for line in lines)

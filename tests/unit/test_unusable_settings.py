@@ -2,6 +2,7 @@
 
 import runpy
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -77,6 +78,7 @@ def test_celerys_own_commands_refuse_them_as_well(
 ) -> None:
     for name, text in BAD.items():
         monkeypatch.setenv(name, text)
+    monkeypatch.delitem(sys.modules, "workers.celery", raising=False)
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("workers.celery")
     assert (capsys.readouterr().err.splitlines(), ended.value.code) == (LINES, 2)
