@@ -16,7 +16,7 @@
     ├── MailRefused             a mail that cannot be written
     └── Unavailable             an outside system did not answer in time, or is the wrong one
         ├── KafkaUnavailable
-        │   ├── KafkaAuthenticationFailed   a login or a TLS certificate was refused
+        │   ├── KafkaAuthenticationFailed  the login or a TLS certificate was refused
         │   └── GroupDenied     Kafka does not authorise webhookd to use a consumer group
         ├── ClusterMismatch     the brokers belong to another cluster than the database's
         ├── QueueUnavailable

@@ -18,14 +18,16 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.harness.clusters import Member
 from tests.harness.command_process import CommandProcess
 from tests.harness.embedded import Embedded
 from tests.harness.kafka_clients import RECORDS, USES, new_group
 from tests.harness.kafka_logins import REFUSED, logins, refusals
 from tests.harness.kafka_rights import REFUSED_WITHOUT, rights_in_docs
+from tests.harness.mail_server import MailServer
 from tests.harness.pipeline import until
 from tests.harness.receiver import Receiver
-from tests.harness.secure_kafka import LIMITED, PASSWORD, USER, SecureKafka, secure_kafka
+from tests.harness.secure_kafka import LATE, LIMITED, PASSWORD, USER, SecureKafka, secure_kafka
 from tests.harness.token_endpoint import LIFETIME_S
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_reachability import KafkaProbe
@@ -35,8 +37,6 @@ from webhookd.store.migrating import upgrade
 pytestmark = pytest.mark.kafka
 
 ASK_S = 3.0
-LATE = "late"
-"""A user whose password the broker learns later."""
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +56,27 @@ def topic(kafka: SecureKafka) -> str:
 
 
 @pytest.fixture(scope="module")
-def refused_service(kafka: SecureKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+def operators() -> Iterator[MailServer]:
+    """The mail server of the operators."""
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def refused_service(
+    kafka: SecureKafka, operators: MailServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Embedded]:
     """A service with a password that the broker does not know yet."""
     kafka.set_scram_password(LATE, "another password")
-    properties = kafka.login("SCRAM-SHA-512", user=LATE)
-    running = Embedded(kafka.connect(properties), tmp_path_factory.mktemp("refused"))
+    running = Embedded(
+        kafka.connect(kafka.login("SCRAM-SHA-512", user=LATE)),
+        tmp_path_factory.mktemp("refused"),
+        smtp_host="127.0.0.1",
+        smtp_port=operators.port,
+        smtp_security="none",
+        mail_from="webhookd@example.com",
+        operator_emails=("ops@example.com",),
+    )
     yield running
     running.close()
 
@@ -246,8 +262,12 @@ def test_token_is_renewed_by_clients_that_nothing_polls(token_clients: TokenClie
     assert token_clients.ask() == token_clients.first
 
 
-def test_refused_service_says_so_and_recovers_by_itself(kafka: SecureKafka, refused_service: Embedded) -> None:
+def test_refused_service_says_so_and_recovers_by_itself(
+    kafka: SecureKafka, refused_service: Embedded, operators: MailServer, topic: str
+) -> None:
     until(lambda: list(refused_service.faults) == [REFUSED], "/health has the fault, and no other")
+    subject = f"[webhookd] system: {REFUSED}"
+    operators.wait(lambda _: subject in operators.subjects())
     assert "invalid credentials" in refused_service.faults[REFUSED]
     ready = refused_service.ask("/ready")
     assert (ready.status_code, ready.json()["checks"]["kafka"]) == (503, "failed")
@@ -255,6 +275,10 @@ def test_refused_service_says_so_and_recovers_by_itself(kafka: SecureKafka, refu
         refused_service.url("/1/Subscription"), json=subscription("orders", "https://example.com/", "dead"), timeout=30
     )
     assert (answer.status_code, answer.json()["code"]) == (503, REFUSED)
-    kafka.set_scram_password(LATE, PASSWORD)
-    until(lambda: not refused_service.faults, "the fault is over")
-    assert refused_service.ask("/ready").status_code == 200
+    with Member(kafka.connect(kafka.login("SCRAM-SHA-512", user=LATE)), new_group(), [topic], "classic") as reader:
+        assert reader.consumer.poll() == []
+        kafka.set_scram_password(LATE, PASSWORD)
+        until(lambda: not refused_service.faults, "the fault is over")
+        assert refused_service.ask("/ready").status_code == 200
+        operators.wait(lambda _: f"{subject} is over" in operators.subjects())
+        reader.until_read(RECORDS)

@@ -7,7 +7,8 @@
     sasl_tls   SASL_SSL: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512         the user
     oauth      SASL_PLAINTEXT: OAUTHBEARER, with unsigned tokens     the token's `sub`
 
-USER is a super user everywhere. LIMITED, a user of PLAIN, has the rights that a test grants.
+USER is a super user everywhere, and so is LATE, a user of SCRAM who has the password that a test sets. LIMITED, a user
+of PLAIN, has the rights that a test grants.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ PROTOCOLS: Final = {
 }
 USER: Final = "orders"
 LIMITED: Final = "limited"
+LATE: Final = "late"
 PASSWORD: Final = "a password, with = and #"
 ITERATIONS: Final = 4096
 SCRAM: Final = {"SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256, "SCRAM-SHA-512": ScramMechanism.SCRAM_SHA_512}
@@ -187,7 +189,7 @@ def _settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
-        "super.users": f"User:ANONYMOUS;User:{USER}",
+        "super.users": f"User:ANONYMOUS;User:{USER};User:{LATE}",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(folder / "broker.pem"),
         "ssl.truststore.type": "PEM",
