@@ -19,8 +19,8 @@ MEANING: Mapping[str, tuple[str, str]] = {
     "queue_unavailable": (
         "Redis does not answer, refuses the connection, or rejects writes. webhookd dispatches nothing. It sends the "
         "deliveries that were in flight again when Redis accepts writes again.",
-        "Check the detail, and Redis: its process, memory and disk, the network to it, login, rights and certificate, and "
-        "whether the address is that of the primary.",
+        "Check the detail, and Redis: its process, memory and disk, the network to it, login, rights and certificate, "
+        "and whether the address is that of the primary.",
     ),
     "store_unavailable": (
         "The database does not answer. Deliveries continue with the configuration that was read last. The API answers "
