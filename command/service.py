@@ -11,8 +11,8 @@ from types import FrameType
 from typing import Any
 
 import click
-from celery import signals
-from celery.exceptions import CPendingDeprecationWarning
+from celery import bootsteps, signals
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 from tornado.ioloop import IOLoop
 from tornado.options import options
 
@@ -166,10 +166,13 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
         [watched_database(settings, edges.database.ping), watched_redis(settings, edges.coordination.ping)]
     )
     watch.start()
-    # It advises to let Celery cancel running tasks when Redis is absent; webhookd has decided against it.
-    warnings.simplefilter("ignore", CPendingDeprecationWarning)
+    # They advise to let Celery cancel running tasks when Redis is absent, which webhookd has decided against, and an
+    # option that `webhookd worker` does not have.
+    for category in (CPendingDeprecationWarning, SecurityWarning):
+        warnings.simplefilter("ignore", category)
     names = queue or tuple(QUEUES)
     threads = threads or settings.worker_threads
+    process.app.steps["worker"].add(HangUpStops)
     controllers: list[Any] = []
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
@@ -194,6 +197,15 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     _log.info("stopped", process="worker")
     # Celery's command does not return the exit code.
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
+
+
+class HangUpStops(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Makes SIGHUP stop the worker, as it stops ingest. Celery would replace the process by one without a log."""
+
+    def start(self, parent: object) -> None:
+        """Install the handler of SIGTERM; Celery has installed its handlers by now, and does not consume yet."""
+        del parent
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 
 
 def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:

@@ -38,7 +38,7 @@ def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -
             folding.add_level if folds else structlog.processors.add_log_level,
             stamp,
             structlog.processors.format_exc_info,
-            _as_bytes if as_json else _text_renderer(stream),
+            *([_as_bytes] if as_json else [_without_module, _text_renderer(stream)]),
         ],
         logger_factory=structlog.BytesLoggerFactory(stream.buffer) if as_json else structlog.PrintLoggerFactory(stream),
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -110,6 +110,12 @@ def _as_text(_logger: object, _method: str, event: EventDict) -> str:
 def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Some libraries put several lines into one."""
     event["event"] = " ".join(str(event["event"]).split())
+    return event
+
+
+def _without_module(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """People read the event."""
+    event.pop("module", None)
     return event
 
 
