@@ -228,6 +228,12 @@ def test_missing_channel_is_not_ready_although_keys_can_be_written(site: RedisSi
     notifier.close()
 
 
+def test_user_may_select_another_database(site: RedisSite) -> None:
+    store = RedisCoordination(address_of(changed(site, "acl", {"/0": "/1"})), PREFIX)
+    store.ping()
+    store.close()
+
+
 def test_certificate_is_not_verified_where_the_url_says_so(site: RedisSite) -> None:
     url = f"{site.url('tls')}?ssl_cert_reqs=none"
     address = address_of(site.settings("tls", redis_url=url, redis_ca_file=site.certificates.foreign))
