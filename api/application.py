@@ -65,5 +65,5 @@ def build(settings: Settings) -> Flask:
         database=Database(settings.database_url),
         kafka_offsets=KafkaAdmin(KafkaConnection.of(settings)),
         notifier=ChangeNotifier(redis, key_prefix=settings.redis_key_prefix),
-        coordination=None if settings.embedded else RedisCoordination(redis, settings.redis_key_prefix),
+        coordination=None if redis.embedded else RedisCoordination(redis, settings.redis_key_prefix),
     )

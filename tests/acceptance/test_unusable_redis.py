@@ -22,7 +22,7 @@ lines = {"api": [main, "api"], "ingest": [main, "ingest"], "worker": [main, "wor
 results = {name: CliRunner().invoke(command, arguments) for name, (command, *arguments) in lines.items()}
 print(json.dumps({name: [result.exit_code, result.output] for name, result in results.items()}))
 """
-LINE = "Error: WEBHOOKD_REDIS_URL: has the unknown parameter ssl_verify"
+LINE = "WEBHOOKD_REDIS_URL: has the unknown parameter ssl_verify"
 
 
 def test_each_command_ends_with_one_line() -> None:
@@ -36,4 +36,4 @@ def test_each_command_ends_with_one_line() -> None:
     assert set(results) == {"api", "ingest", "worker", "flower", "celery"}
     for output in (output for _, output in results.values()):
         (line,) = output.splitlines()
-        assert (line.startswith(LINE), "s3cret" in line) == (True, False)
+        assert (LINE in line, "s3cret" in line) == (True, False)

@@ -197,14 +197,10 @@ def test_both_libraries_say_that_the_server_is_a_replica(site: RedisSite, kind: 
     address = address_of(site.settings(kind))
     store, notifier = RedisCoordination(address, PREFIX), ChangeNotifier(address, key_prefix=PREFIX)
     store.ping()
-    with site.admin() as admin:
-        admin.replicaof("127.0.0.1", 1)
-        try:
-            for ping in (store.ping, notifier.ping):
-                with pytest.raises(QueueUnavailable, match="READONLY"):
-                    ping()
-        finally:
-            admin.replicaof("NO", "ONE")
+    with site.replica():
+        for ping in (store.ping, notifier.ping):
+            with pytest.raises(QueueUnavailable, match="READONLY"):
+                ping()
     store.ping()
     store.close()
     notifier.close()
@@ -230,6 +226,12 @@ def test_missing_channel_is_not_ready_although_keys_can_be_written(site: RedisSi
         notifier.ping()
     store.close()
     notifier.close()
+
+
+def test_user_may_select_another_database(site: RedisSite) -> None:
+    store = RedisCoordination(address_of(changed(site, "acl", {"/0": "/1"})), PREFIX)
+    store.ping()
+    store.close()
 
 
 def test_certificate_is_not_verified_where_the_url_says_so(site: RedisSite) -> None:

@@ -1,5 +1,7 @@
 """One Redis that is reached in every way that a URL can describe: TCP, Unix socket, ACL user, TLS, Sentinel."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
@@ -90,6 +92,16 @@ class RedisSite:
     def admin(self) -> Redis:
         """A client with all rights."""
         return Redis.from_url(self.server.address, decode_responses=True)
+
+    @contextmanager
+    def replica(self) -> Iterator[None]:
+        """Make the server a replica of nothing, which accepts no writes."""
+        with self.admin() as admin:
+            admin.replicaof("127.0.0.1", 1)
+            try:
+                yield
+            finally:
+                admin.replicaof("NO", "ONE")
 
     def url(self, kind: str) -> str:
         """The URL of a kind of connection."""

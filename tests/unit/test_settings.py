@@ -14,6 +14,8 @@ from webhookd.settings import Settings
         ("redis://host:6379/0?db=1&password=s3cret&ssl=1", "redis://host:6379/0?db=1&password=****&ssl=1"),
         ("redis://user:s3cret@host/0?Password=s3cret", "redis://user:****@host/0?Password=****"),
         ("redis://host/0?sslpassword=s3cret", "redis://host/0?sslpassword=****"),
+        ("redis://:s3@c/r#et@host/0", "redis://:****@host/0"),
+        ("sentinel://a,b/0?sentinel_password=s3cret&master=m", "sentinel://a,b/0?sentinel_password=****&master=m"),
         ("redis://host:6379/0", "redis://host:6379/0"),
     ],
 )
