@@ -4,6 +4,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.extensions import error_responses, openapi
+from api.extensions.query_parameters import check_query
 from api.extensions.request_body import discard_body
 from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, Services
 from api.resources.administration import routes as administration
@@ -13,8 +14,10 @@ from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
+from api.resources.subscription.checks import RegistrationChecks
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
+from webhookd.edges.http_client.dns_resolver import Resolver, resolve
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.redis_coordination import RedisCoordination
@@ -30,10 +33,12 @@ def create_app(
     kafka_offsets: Brokers,
     notifier: ChangeNotifications,
     coordination: Coordination | None = None,
+    resolver: Resolver = resolve,
 ) -> Flask:
     """Return the API with these collaborators; it connects to nothing before the first request.
 
-    Without a coordination store /health shows neither workers nor queues.
+    Without a coordination store /health shows neither workers nor queues. `resolver` resolves the hosts of URLs for the
+    warnings of a registration.
     """
     app = Flask("webhookd", static_folder=None)
     if isinstance(app.json, DefaultJSONProvider):
@@ -44,8 +49,10 @@ def create_app(
         settings=settings, database=database, brokers=kafka_offsets, notifications=notifier, coordination=coordination
     )
     app.extensions[EXTENSION] = services
+    app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    app.before_request(check_query)
     app.after_request(discard_body)
     error_responses.register(app)
     documented = openapi.register(app)

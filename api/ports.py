@@ -8,7 +8,7 @@ from flask import Flask
 
 from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
-from webhookd.flow.offsets.topic_metadata import TopicRules
+from webhookd.flow.offsets.topic_metadata import TopicRules, TopicSample
 from webhookd.settings import Settings
 from webhookd.store.database import Database
 
@@ -24,6 +24,9 @@ class Brokers(Protocol):
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
         """The rules for writing to a topic, as far as the brokers return them in time."""
+
+    def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
+        """For each topic whether it exists, and its last records; the group is not joined."""
 
     def commit(self, group: str, offsets: Mapping[str, Mapping[int, int]], timeout_s: float) -> None:
         """Commit offsets for a group without members; raises Conflict when it has members."""

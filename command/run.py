@@ -132,10 +132,12 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
         exits.callback(service.stop, DRAIN_S)
         api = ManagementClient(service.api_url)
         exits.callback(api.close)
-        id_ = register(api, options)
+        registered = register(api, options)
+        for warning in registered.warnings:
+            click.echo(f"webhookd run: warning: {warning}", err=True)
         service.start()
-        _print_start(options, cluster, f"{service.api_url}/1/Subscription/{id_}/Status")
-        _run_until_signal(service, Progress(api, id_, shown=on_terminal), shutdown)
+        _print_start(options, cluster, f"{service.api_url}/1/Subscription/{registered.id}/Status")
+        _run_until_signal(service, Progress(api, registered.id, shown=on_terminal), shutdown)
         if on_terminal:
             click.echo("stopping after the requests in progress; a second signal ends at once")
         _log.info("stopping", process="run", budget_s=DRAIN_S, note=SECOND_SIGNAL)

@@ -13,6 +13,7 @@ OPTIONS = {
     "destination": "--url",
     "url": "--url",
     "headers": "--header",
+    "source": "--topic",
     "topic": "--topic",
     "jmes_filters": "--filter",
     "start": "--from",
@@ -21,6 +22,9 @@ OPTIONS = {
     "on_filter_error": "--on-filter-error",
 }
 """The option that sets each field of the API."""
+
+SHOWN_AT_EVERY_START = {"topic_missing", "host_unresolved"}
+"""Warnings that the command finds itself, also when the options have not changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +59,30 @@ class RunOptions:
         }
 
 
-def register(api: ManagementClient, options: RunOptions) -> str:
-    """Create or change the subscription; returns its id. Raises InvalidInput with the invalid option."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """The subscription's id, and the warnings of the API about the options, one line each."""
+
+    id: str
+    warnings: Sequence[str]
+
+
+def register(api: ManagementClient, options: RunOptions) -> Registered:
+    """Create or change the subscription if the options have changed. Raises InvalidInput with the invalid option."""
     document = options.document()
     known = api.subscriptions()
     try:
         if not known:
-            return str(api.register(document)["id"])
-        id_ = str(known[0]["id"])
-        if _differs(document, known[0]):
-            api.change(id_, document)
+            answer = api.register(document)
+        elif _differs(document, known[0]):
+            answer = api.change(str(known[0]["id"]), document)
+        else:
+            answer = known[0]
     except InvalidInput as error:
         raise InvalidInput(str(error), field=_option(error.field)) from error
-    return id_
+    shown = [warning for warning in answer.get("warnings", ()) if warning["code"] not in SHOWN_AT_EVERY_START]
+    lines = [f"{_option(warning['field'])}: {warning['reason']}" for warning in shown]
+    return Registered(id=str(answer["id"]), warnings=list(dict.fromkeys(lines)))
 
 
 def _differs(wanted: Document, known: Document) -> bool:

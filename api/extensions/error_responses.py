@@ -35,7 +35,7 @@ TRY_AGAIN_S: Final = 1
 KNOWN: Final[Mapping[int, tuple[str, str]]] = {
     400: ("bad_request", "The request cannot be understood."),
     404: ("not_found", "There is nothing at this path."),
-    405: ("method_not_allowed", "This path does not support the method."),
+    405: ("method_not_allowed", "This path supports only {allowed}."),
     408: ("too_slow", "The request did not arrive in time."),
 }
 """Code and message of the errors that Flask raises."""
@@ -142,7 +142,8 @@ def from_http_error(error: HTTPException) -> ErrorResponse:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
     code, message = KNOWN.get(status, ("error", error.name))
-    return ErrorResponse(status=status, code=code, message=message, headers=headers)
+    shown = message.format(allowed=headers.get("Allow", "other methods"))
+    return ErrorResponse(status=status, code=code, message=shown, headers=headers)
 
 
 def from_unexpected(error: Exception) -> ErrorResponse:

@@ -1,6 +1,7 @@
 """The OpenAPI document at /openapi.json, and blueprints that parse their arguments strictly."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import marshmallow
@@ -10,7 +11,9 @@ from flask_smorest import Api, Blueprint
 from werkzeug.exceptions import HTTPException
 
 from api.extensions import error_responses
+from api.extensions.query_parameters import PARAMETERS
 from api.extensions.request_body import StrictParser
+from api.extensions.request_schema import RequestSchema, query_names
 from webhookd import __version__
 
 
@@ -44,10 +47,31 @@ class Descriptions(BasePlugin):
         return {"description": inspect.getdoc(schema)} if schema else {}
 
 
+View = Callable[..., Any]
+
+
 class StrictBlueprint(Blueprint):
-    """A blueprint that parses bodies and queries strictly."""
+    """A blueprint that parses bodies strictly, and notes the query parameters of each view."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def arguments(
+        self,
+        schema: type[RequestSchema],
+        *,
+        location: str = "json",
+        **options: Any,  # noqa: ANN401  # flask-smorest's own signature
+    ) -> Callable[[View], View]:
+        """Parse the body, or the query, with this schema."""
+        parsing = super().arguments(schema, location=location, **options)
+
+        def decorated(view: View) -> View:
+            parsed: View = parsing(view)
+            if location == "query":
+                setattr(parsed, PARAMETERS, query_names(schema))
+            return parsed
+
+        return decorated
 
 
 class DocumentedApi(Api):

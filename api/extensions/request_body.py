@@ -5,15 +5,17 @@ Postgres cannot store NUL characters. All of these are refused here.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NoReturn
 
 from flask import Request, Response, current_app, request
-from marshmallow import RAISE, Schema, ValidationError
+from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import ClientDisconnected
 
 from api.extensions.error_responses import FieldError, InvalidDocument, NotJson, NotJsonType, TooLarge
+from api.extensions.request_fields import kind_of, required_fields, shown
 from api.ports import services_of
 from webhookd import logs
 
@@ -22,6 +24,15 @@ DISCARD_BYTES: Final = 16 * 1024 * 1024
 """The rest of a body is read up to this size, so that the client gets the response. A larger one is not read to the
 end, and the connection is closed."""
 UNSTORABLE: Final = "has a NUL character or half of a surrogate pair"
+TOO_LARGE: Final = "The body is larger than {} bytes, the limit that WEBHOOKD_API_BODY_BYTES sets."
+EXPECTED: Final = {
+    "Expecting value": "a value",
+    "Expecting property name enclosed in double quotes": "a field's name in double quotes",
+    "Expecting ':' delimiter": "a colon",
+    "Expecting ',' delimiter": "a comma",
+}
+"""What the messages of Python's parser say."""
+AS_JSON: Final = "send it with the header Content-Type: application/json"
 
 _log = logs.get(__name__)
 
@@ -29,16 +40,17 @@ _log = logs.get(__name__)
 class StrictParser(FlaskParser):
     """Parses the arguments of every route."""
 
-    # An unknown query parameter is an error: a misspelt `older_than` must not delete everything.
-    DEFAULT_UNKNOWN_BY_LOCATION = FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION | {"query": RAISE}
-
-    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002  # webargs' own signature
+    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401  # webargs' own signature
         """The body as JSON; raises NotJsonType, TooLarge, NotJson, or InvalidDocument for unstorable strings."""
         _must_be_json(req)
         document = parse_json(_body(req, services_of(current_app).settings.api_body_bytes))
         bad = [FieldError(path, UNSTORABLE) for path, text in _strings(document) if not _storable(text)]
         if bad:
             raise InvalidDocument(bad)
+        if not isinstance(document, dict):
+            # No field is the subject of this reason, so it has its own.
+            wanted = required_fields(type(schema))
+            raise InvalidDocument([FieldError("", f"the body is {kind_of(document)}: write {wanted}")])
         return document
 
     def handle_error(
@@ -58,15 +70,38 @@ class StrictParser(FlaskParser):
 
 
 def parse_json(body: bytes) -> Any:  # noqa: ANN401  # any JSON there is
-    """The document in a body; raises NotJson with the position."""
+    """The document in a body; raises NotJson with the position and what was expected there."""
+    if not body.strip():
+        raise NotJson("The body is empty; send a JSON object.")
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique_names)
+        text = body.decode("utf-8")
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_names)
     except UnicodeDecodeError as error:
-        raise NotJson("The body is not UTF-8.") from error
+        raise NotJson(f"The body is not UTF-8 at byte {error.start}.") from error
     except RecursionError as error:
         raise NotJson("The body is nested too deeply.") from error
+    except json.JSONDecodeError as error:
+        raise NotJson(
+            f"The body is not JSON at line {error.lineno}, column {error.colno}: {_explained(error)}."
+        ) from error
     except ValueError as error:
-        raise NotJson(f"The body is not JSON: {error}") from error
+        raise NotJson(f"The body is not JSON: {error}.") from error
+
+
+def _explained(error: json.JSONDecodeError) -> str:
+    """What the parser expected at its position, and the usual mistake that is found there."""
+    before, rest = error.doc[: error.pos].rstrip(), error.doc[error.pos :]
+    if not rest.strip():
+        return "it ends before it is complete"
+    if rest[0] == "'":
+        return "strings are written in double quotes"
+    if (before.endswith(",") and rest[0] in "}]") or (rest[0] == "," and rest[1:].lstrip()[:1] in {"}", "]"}):
+        return "there must be no comma after the last entry"
+    if error.doc.startswith("\ufeff"):
+        return "leave out the byte order mark"
+    if error.msg.startswith("Expecting "):
+        return f"expected {EXPECTED.get(error.msg, 'something else')}, found {shown(rest[:1])}"
+    return f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at').removesuffix(' starting at')}"
 
 
 def flatten(messages: Any, path: str = "") -> Iterator[FieldError]:  # noqa: ANN401  # marshmallow nests lists and dicts
@@ -95,20 +130,25 @@ def discard_body(response: Response) -> Response:
 def _body(req: Request, limit_bytes: int) -> bytes:
     """Return the whole body; with or without a Content-Length, it reads little more than the limit."""
     if (req.content_length or 0) > limit_bytes:
-        raise TooLarge
+        raise TooLarge(TOO_LARGE.format(limit_bytes))
     chunks, size = [], 0
     while chunk := req.stream.read(CHUNK_BYTES):
         size += len(chunk)
         if size > limit_bytes:
-            raise TooLarge
+            raise TooLarge(TOO_LARGE.format(limit_bytes))
         chunks.append(chunk)
     return b"".join(chunks)
 
 
 def _must_be_json(req: Request) -> None:
+    if "Content-Encoding" in req.headers:
+        raise NotJsonType(f"The body was sent with Content-Encoding: {shown(req.content_encoding)}; send it without.")
+    if req.mimetype != "application/json":
+        sent = f"as {shown(req.mimetype)}" if req.mimetype else "without a Content-Type"
+        raise NotJsonType(f"The body was sent {sent}; {AS_JSON}.")
     charset = req.mimetype_params.get("charset", "utf-8").lower()
-    if req.mimetype != "application/json" or charset not in {"utf-8", "utf8"} or "Content-Encoding" in req.headers:
-        raise NotJsonType
+    if charset not in {"utf-8", "utf8"}:
+        raise NotJsonType(f"The body was sent with the charset {shown(charset)}; send it in UTF-8.")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -118,7 +158,8 @@ def _refuse_constant(name: str) -> NoReturn:
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        raise ValueError("an object has a field twice")
+        [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"an object has the field {shown(repeated)} twice")
     return document
 
 

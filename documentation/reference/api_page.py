@@ -14,8 +14,8 @@ INTRODUCTION = """\
 The management API speaks JSON over HTTP. An API process serves the same description as an OpenAPI document at
 `/openapi.json`.
 
-A request body is one JSON document in UTF-8 with `Content-Type: application/json`. A field that is not listed here is
-refused; so is a query parameter that is not listed, on paths that have some.
+A request body is one JSON document in UTF-8 with `Content-Type: application/json`. A field or a query parameter that is
+not listed here is refused, on every path.
 
 Every error response has the body [Error](#error-object); its codes are listed in
 [Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400, 404, 405,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 from api.extensions.error_responses import STATUS, NotJson, NotJsonType, TooLarge
+from api.resources.subscription.registration_warnings import MEANINGS as WARNINGS
 from documentation.reference.markdown import code, page, table
 from webhookd.errors import (
     ClusterMismatch,
@@ -49,6 +50,10 @@ means: as long as the subscription's `max_retries` allow. When no attempt is lef
 ERRORS = """\
 The field `code` of an [Error](api.md#error-object). Responses with 503 have the header `Retry-After`."""
 
+WARNED = """\
+The field `code` of a [Warning](api.md#warning-object), in responses to `POST` and `PUT` of a subscription. A warning
+refuses nothing; [Warnings](../how-to/register.md#warnings) explains them."""
+
 CAUSES = """\
 The field `cause` of a [dead letter](api.md#deadletter-object). A batch without an attempt left has the failure code of
 its last attempt, for instance `timeout` or `http_422` ([above](#failure-codes-of-a-request)). The other causes:"""
@@ -73,13 +78,14 @@ SHUTDOWN = (
 OTHER_STATUS = {"http_1xx": 199, "http_other": 600}
 
 API_ERRORS: Mapping[type[WebhookdError], str] = {
-    NotJson: "The request body is not JSON in UTF-8; the message says where.",
+    NotJson: "The request body is not JSON in UTF-8; the message says where, and what was expected there.",
     NotFound: "There is no such subscription; or no such path.",
     Conflict: "Another request changed the subscription at the same moment. Read it again.",
     UnusableSubscription: "The stored configuration of the subscription cannot be used. A PUT replaces it.",
     TooLarge: "The request body is larger than `WEBHOOKD_API_BODY_BYTES`.",
-    NotJsonType: "The request body was not sent as `application/json` in UTF-8 without compression.",
-    InvalidInput: "A field or a parameter is wrong; `errors` names each with the reason.",
+    NotJsonType: "The request body was not sent as `application/json` in UTF-8 without compression; the message says "
+    "what to send.",
+    InvalidInput: "A field or a parameter is wrong; `errors` names each with the reason and what to write instead.",
     TopicDenied: "Kafka does not authorise webhookd to use a topic; `errors` names the field.",
     KafkaUnavailable: "The Kafka brokers did not respond in time.",
     KafkaAuthenticationFailed: "Kafka refuses webhookd's login, or the TLS handshake with the brokers failed.",
@@ -128,6 +134,9 @@ def codes_page() -> str:
         "## Error codes of the API",
         ERRORS,
         table(["Code", "HTTP status", "Meaning"], sorted(_errors(), key=lambda row: row[1])),
+        "## Warnings of the API",
+        WARNED,
+        table(["Code", "Meaning"], ([code(name), meaning] for name, meaning in WARNINGS.items())),
         "## Causes of dead letters",
         CAUSES,
         table(["Code", "Meaning"], ([code(cause), meaning] for cause, meaning in RECORD_CAUSES.items())),

@@ -73,7 +73,8 @@ def test_run_resumes_after_kill_and_stop(kafka: Pipeline, kafka_bootstrap: str, 
 
 def test_second_process_on_the_state_is_refused(kafka: Pipeline, kafka_bootstrap: str, state: Path) -> None:
     command = arguments(kafka_bootstrap, kafka.topic(), "https://192.0.2.1/", state)
-    with CommandProcess(*command, "--allow", "192.0.2.0/24", environment=CLASSIC) as first:
+    with CommandProcess(*command, "--allow", "192.0.2.0/24", "--batch-interval", "9", environment=CLASSIC) as first:
+        first.wait_for("webhookd run: warning: --batch-interval: has no effect")
         first.wait_for("status:")
         with CommandProcess(*command, "--allow", "192.0.2.0/24", environment=CLASSIC) as second:
             assert second.wait() == 1

@@ -55,6 +55,19 @@ def test_topic_that_may_not_be_described_is_denied(kafka: KafkaWithAcls, offsets
         assert denied.value.topic == topic
 
 
+def test_sample_names_denied_topics_and_needs_no_group(
+    kafka: KafkaWithAcls, offsets: KafkaAdmin, topic: str, group: str
+) -> None:
+    unread, undescribed = kafka.create(), kafka.create()
+    kafka.produce(unread, 1)
+    kafka.deny(TOPIC, unread, READ)
+    kafka.deny(TOPIC, undescribed, DESCRIBE)
+    kafka.deny(GROUP, group, READ)
+    found = offsets.samples(group, [topic, unread, undescribed], 3, PATIENCE_S)
+    assert len(found[topic].values or ()) == 3
+    assert [found[name].denied for name in (topic, unread, undescribed)] == [False, True, True]
+
+
 def test_topic_that_may_not_be_read_is_denied(
     kafka: KafkaWithAcls, offsets: KafkaAdmin, topic: str, group: str
 ) -> None:

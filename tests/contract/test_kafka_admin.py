@@ -18,7 +18,7 @@ from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import Conflict, KafkaUnavailable
 from webhookd.flow.offsets.position import Committed, Partition
-from webhookd.flow.offsets.topic_metadata import TopicRules
+from webhookd.flow.offsets.topic_metadata import TopicRules, TopicSample
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 TIMEOUT_S = 20.0
@@ -32,6 +32,9 @@ class Admin(Brokers, Protocol):
 
     def topic_rules(self, topic: str, timeout_s: float) -> TopicRules:
         """The rules for writing to a topic."""
+
+    def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
+        """Whether each topic exists, and its last records."""
 
     def recommit(self, group: str, commits: Mapping[Partition, Committed], timeout_s: float) -> None:
         """Commit these offsets again with their metadata."""
@@ -91,6 +94,7 @@ class Memory:
 
     def produce(self, topic: str, records: int) -> None:
         self.fake.ends.setdefault(topic, {0: 0})[0] += records
+        self.fake.records.setdefault(topic, []).extend([b"{}"] * records)
 
     def committed(self, group: str, topic: str) -> int | None:
         return self.fake.committed.get(group, {}).get(topic, {}).get(0)
@@ -187,6 +191,36 @@ def test_a_cluster_that_answers_can_be_pinged(cluster: Cluster) -> None:
 def test_no_time_left_is_unavailable(cluster: Cluster, topic: str) -> None:
     with pytest.raises(KafkaUnavailable):
         cluster.brokers.end_offsets([topic], 0.0)
+
+
+def test_sample_has_the_last_records_of_each_topic(cluster: Cluster, topic: str, group: str) -> None:
+    cluster.produce(topic, 8)
+    found = cluster.brokers.samples(group, [topic, f"{topic}-2"], 3, TIMEOUT_S)
+    assert found[topic].exists
+    assert found[topic].values == (b"{}",) * 3
+    assert not found[f"{topic}-2"].exists
+    assert cluster.committed(group, topic) is None
+
+
+def test_sample_of_unreachable_brokers_is_unavailable() -> None:
+    with pytest.raises(KafkaUnavailable):
+        KafkaAdmin(KafkaConnection("127.0.0.1:1")).samples("webhooks-x", ["orders"], 3, 0.3)
+
+
+@pytest.mark.kafka
+def test_sample_needs_neither_members_nor_records(topic: str, group: str) -> None:
+    cluster = Broker(required_service("kafka"))
+    for name in (topic, f"{topic}-empty"):
+        admin_of(cluster.servers).create_topics([NewTopic(name, 2, 1)])[name].result(TIMEOUT_S)
+    producer = Producer({"bootstrap.servers": cluster.servers, "transactional.id": topic})
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    for value in (b"1", None):  # the marker of the transaction takes the last offset
+        producer.produce(topic, value, partition=0)
+    producer.commit_transaction(TIMEOUT_S)
+    found = cluster.brokers.samples(group, [topic, f"{topic}-empty"], 50, TIMEOUT_S)
+    assert set(found[topic].values or ()) == {b"1", None}
+    assert found[f"{topic}-empty"].values == ()
 
 
 @pytest.mark.kafka

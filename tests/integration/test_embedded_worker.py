@@ -58,7 +58,7 @@ def api(service: EmbeddedService) -> Iterator[ManagementClient]:
     client.close()
 
 
-def options(url: str = "https://example.com/", **changes: object) -> RunOptions:
+def options(url: str = "https://127.0.0.1:1/", **changes: object) -> RunOptions:
     usual: dict[str, object] = {
         "topics": [TOPIC],
         "url": url,
@@ -84,7 +84,7 @@ def test_records_arrive_in_order_and_no_thread_is_left(cluster: MockCluster, set
     with Receiver() as receiver:
         try:
             client = ManagementClient(embedded.api_url)
-            id_ = register(client, options(receiver.url, batch_size=10))
+            id_ = register(client, options(receiver.url, batch_size=10)).id
             embedded.start()
             produce(cluster, RECORDS)
             receiver.wait_for_records(RECORDS)
@@ -111,27 +111,29 @@ def test_failed_delivery_is_retried_in_memory(
 
 def test_second_registration_finds_the_first(service: EmbeddedService, api: ManagementClient) -> None:
     del service
-    first = register(api, options("https://example.com/", headers=["X-Key: 1"]))
-    again = register(api, options("https://example.com/", headers=["X-Key: 2"], batch_size=7))
+    first = register(api, options("https://127.0.0.1:1/", headers=["X-Key: 1"]))
+    changes = {"headers": ["X-Key: 2"], "batch_size": 7, "filters": ['status == "paid"']}
+    again = register(api, options("https://127.0.0.1:1/", **changes))
     [known] = api.subscriptions()
-    assert first == again == known["id"]
+    assert [line for line in again.warnings if "field paid" in line and line.startswith("--filter: ")]
+    assert first.id == again.id == known["id"]
     assert known["configuration"]["batching"]["max_batch_size"] == 7
 
 
 def test_unchanged_options_change_nothing(service: EmbeddedService, api: ManagementClient) -> None:
     del service
-    id_ = register(api, options("https://example.com/", filters=["number > `1`"]))
+    id_ = register(api, options("https://127.0.0.1:1/", filters=["number > `1`"])).id
     before = api.status(id_)["recent_activity"]
-    assert register(api, options("https://example.com/", filters=["number > `1`"])) == id_
+    assert register(api, options("https://127.0.0.1:1/", filters=["number > `1`"])).id == id_
     assert api.status(id_)["recent_activity"] == before
 
 
 def test_policy_for_filter_errors_can_be_changed(service: EmbeddedService, api: ManagementClient) -> None:
     del service
-    register(api, options("https://example.com/", on_filter_error="drop"))
+    register(api, options("https://127.0.0.1:1/", on_filter_error="drop"))
     [known] = api.subscriptions()
     assert known["configuration"]["filtering"] == {"on_filter_error": "drop"}
-    register(api, options("https://example.com/"))
+    register(api, options("https://127.0.0.1:1/"))
     [known] = api.subscriptions()
     assert known["configuration"]["filtering"] == {"on_filter_error": "dead_letter"}
 
@@ -154,7 +156,7 @@ def test_refused_option_is_named(api: ManagementClient, changes: dict[str, Any],
 
 
 def test_other_start_for_a_known_topic_is_refused(api: ManagementClient) -> None:
-    register(api, options("https://example.com/", start="latest"))
+    register(api, options("https://127.0.0.1:1/", start="latest"))
     with pytest.raises(InvalidInput) as refused:
-        register(api, options("https://example.com/", start="earliest"))
+        register(api, options("https://127.0.0.1:1/", start="earliest"))
     assert refused.value.field == "--from"

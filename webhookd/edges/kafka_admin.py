@@ -26,10 +26,11 @@ from webhookd import clock
 from webhookd.edges.kafka_connection import ExplainingAdmin, KafkaConnection
 from webhookd.edges.kafka_consumer import member_config
 from webhookd.edges.kafka_topics import DENIED, MOCK_CLUSTER, cluster_id_of, describe_topics
+from webhookd.edges.topic_sample import SAMPLE_CONFIG, last_records
 from webhookd.edges.topic_write_rules import topic_write_rules
 from webhookd.errors import Conflict, GroupDenied, KafkaUnavailable, TopicDenied
 from webhookd.flow.offsets.position import Committed, Partition
-from webhookd.flow.offsets.topic_metadata import TopicRules
+from webhookd.flow.offsets.topic_metadata import TopicRules, TopicSample
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Offsets by topic and partition."""
@@ -176,6 +177,17 @@ class KafkaAdmin:
         finally:
             consumer.close()
 
+    def _last_records(self, group: str, ends: Offsets, count: int, budget: "_Budget") -> dict[str, TopicSample]:
+        if not ends:
+            return {}
+        consumer = self._kafka.consumer({**CONFIG, **SAMPLE_CONFIG, "group.id": group})
+        try:
+            return last_records(consumer, ends, count, budget.remaining_s)
+        except KafkaException as error:
+            raise self._as_webhookd_error(error) from error
+        finally:
+            consumer.close()
+
     def _await_coordinator(self, group: str, budget: "_Budget") -> None:
         """Return when the group's coordinator answers and there is time left for a request to it.
 
@@ -206,6 +218,22 @@ class KafkaAdmin:
         except KafkaException as error:
             if _code(error) != KafkaError.GROUP_ID_NOT_FOUND:
                 raise self._as_webhookd_error(error) from error
+
+    def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
+        """Return for each topic whether it exists, and the values of its last records, `count` at most.
+
+        The group is not joined and not changed.
+        """
+        budget = _Budget(timeout_s)
+        ends: dict[str, dict[int, int]] = {}
+        found: dict[str, TopicSample] = {}
+        for topic in topics:
+            try:
+                ends[topic] = self._end_offsets_retrying(topic, budget)
+                found[topic] = TopicSample(exists=bool(ends[topic]))
+            except TopicDenied:
+                found[topic] = TopicSample(denied=True)
+        return found | self._last_records(group, {topic: at for topic, at in ends.items() if at}, count, budget)
 
     def ping(self, timeout_s: float) -> None:
         """Check that a broker answers. Raises KafkaUnavailable."""
@@ -300,6 +328,9 @@ class _Budget:
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
         self._ends_at = clock.monotonic() + timeout_s
+
+    def remaining_s(self) -> float:
+        return max(0.0, self._ends_at - clock.monotonic())
 
     def left_s(self) -> float:
         left_s = self._ends_at - clock.monotonic()

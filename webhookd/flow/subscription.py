@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+INTERNAL_PREFIX = "__"
+"""Kafka reserves no prefix, but all topics that it creates itself begin with this one."""
+
 
 class Start(StrEnum):
     """Where a new subscription begins to read a topic that already holds records."""
@@ -115,6 +118,14 @@ class Subscription:
     def consumer_group(self) -> str:
         """The Kafka consumer group that holds this subscription's offsets."""
         return consumer_group(self.id)
+
+
+def is_internal(topic: str) -> bool:
+    """Whether a topic is internal to Kafka or to a tool of it, such as `__consumer_offsets`.
+
+    A subscription to that one would feed itself: each of its commits is a record of the topic.
+    """
+    return topic.startswith(INTERNAL_PREFIX)
 
 
 def consumer_group(subscription_id: str) -> str:

@@ -17,6 +17,7 @@ from webhookd.flow.subscription import (
     Source,
     Start,
     Subscription,
+    is_internal,
 )
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -81,6 +82,8 @@ def _sources(value: object) -> tuple[Source, ...]:
     sources = tuple(_source(item) for item in value)
     if len({source.topic for source in sources}) != len(sources):
         raise UnusableSubscription("sources: a topic is listed twice")
+    if internal := [source.topic for source in sources if is_internal(source.topic)]:
+        raise UnusableSubscription(f"sources: {internal[0]} is internal to Kafka and is not read")
     return sources
 
 

@@ -5,14 +5,15 @@ from collections.abc import Mapping, Sequence
 from webhookd.edges.kafka_admin import Offsets
 from webhookd.errors import Conflict, KafkaAuthenticationFailed, KafkaUnavailable, TopicDenied
 from webhookd.flow.offsets.position import Committed, Partition
-from webhookd.flow.offsets.topic_metadata import TopicRules
+from webhookd.flow.offsets.topic_metadata import TopicRules, TopicSample
 
 
 class MemoryKafkaAdmin:
     """Behaves like KafkaAdmin. A test sets `ends` and `groups_with_members`, and reads `committed`.
 
-    `metadata` has the metadata of the committed offsets. The topics in `denied` may not be used. While `down` is set
-    every call raises KafkaUnavailable, while `refused` is set KafkaAuthenticationFailed.
+    `records` has the values of a topic's records, `metadata` the metadata of the committed offsets. The topics in
+    `denied` may not be used. While `down` is set every call raises KafkaUnavailable, while `refused` is set
+    KafkaAuthenticationFailed.
     """
 
     def __init__(self, ends: dict[str, dict[int, int]] | None = None) -> None:
@@ -20,6 +21,7 @@ class MemoryKafkaAdmin:
         self.committed: dict[str, dict[str, dict[int, int]]] = {}
         self.ids: dict[str, str] = {}
         self.rules: dict[str, TopicRules] = {}
+        self.records: dict[str, list[bytes | None]] = {}
         self.metadata: dict[str, dict[Partition, str]] = {}
         self.joins: list[tuple[str, tuple[str, ...], str]] = []
         self.groups_with_members: set[str] = set()
@@ -79,6 +81,15 @@ class MemoryKafkaAdmin:
         self._check_empty(group)
         self.committed.pop(group, None)
         self.metadata.pop(group, None)
+
+    def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
+        """The topics in `ends`, with the records that the test has set in `records`."""
+        del group
+        self._check_up(timeout_s)
+        found = {topic: TopicSample(exists=topic in self.ends) for topic in topics}
+        read = {topic: TopicSample(values=tuple(self.records.get(topic, [])[-count:])) for topic in self.ends}
+        denied = {topic: TopicSample(denied=True) for topic in self.denied}
+        return {topic: (found | read | denied)[topic] for topic in topics}
 
     def ping(self, timeout_s: float) -> None:
         """Raises KafkaUnavailable while `down`."""

@@ -1,25 +1,26 @@
 """The wire format of the switch, and of what it shows."""
 
 from marshmallow import Schema, fields
-from marshmallow.validate import Length, OneOf
 
+from api.extensions.request_fields import Choice, Text
+from api.extensions.request_schema import RequestSchema
 from api.resources.status.schemas import TopicSchema
 from webhookd.flow.control.administration import Availability
 
 MESSAGE = 2000
 
 
-class SwitchSchema(Schema):
+class SwitchSchema(RequestSchema):
     """Whether webhookd is to be online or offline."""
 
-    status = fields.String(
+    status = Choice(
+        [status.value for status in Availability],
         required=True,
-        validate=OneOf([status.value for status in Availability]),
         metadata={"description": "`offline` stops every subscription; `online` starts them again."},
     )
-    offline_message = fields.String(
+    offline_message = Text(
+        most=MESSAGE,
         load_default="",
-        validate=Length(max=MESSAGE),
         metadata={"description": "The reason, for people; shown in every subscription's recent activity."},
     )
 

@@ -1,8 +1,11 @@
 """The wire format of dead letters."""
 
-from marshmallow import Schema, ValidationError, fields
-from marshmallow.validate import Range
+from typing import Any
 
+from marshmallow import Schema, ValidationError, fields
+
+from api.extensions.request_fields import Moment, QueryNumber, RequestField, shown
+from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from webhookd.store.dead_letters import Place
 
@@ -10,19 +13,29 @@ PAGE = 20
 PAGE_MAX = 100
 
 
-class PlaceField(fields.Field[Place]):
+class PlaceField(RequestField):
     """A position as `topic:partition:offset`."""
+
+    expected = "topic:partition:offset, such as orders:0:42"
+
+    def mistake(self, value: Any) -> str | None:  # noqa: ANN401
+        """See RequestField."""
+        topic, *numbers = str(value).split(":")
+        if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
+            return f"is {shown(value)}: write {self.expected}"
+        try:
+            validators.topic_name(topic)  # a NUL in a query is an error of PostgreSQL
+        except ValidationError as error:
+            return f"has a topic that {error.messages[0]}"
+        return None
 
     def _deserialize(self, value: object, attr: str | None, data: object, **kwargs: object) -> Place:
         del attr, data, kwargs
-        topic, *numbers = str(value).split(":")
-        if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers):
-            raise ValidationError("is not topic:partition:offset")
-        validators.topic(topic)  # a NUL in a query is an error of PostgreSQL
-        return topic, int(numbers[0]), int(numbers[1])
+        topic, partition, offset = str(value).split(":")
+        return topic, int(partition), int(offset)
 
 
-class DeadLetterPageSchema(Schema):
+class DeadLetterPageSchema(RequestSchema):
     """Which page of the dead letters to return."""
 
     after = PlaceField(
@@ -33,9 +46,10 @@ class DeadLetterPageSchema(Schema):
             "type": "string",
         },
     )
-    limit = fields.Integer(
+    limit = QueryNumber(
+        1,
+        PAGE_MAX,
         load_default=PAGE,
-        validate=Range(1, PAGE_MAX),
         metadata={
             "description": "How many dead letters a page holds at most. A page of large records is shorter; the `Link` "
             "header shows whether there is another page."
@@ -43,10 +57,10 @@ class DeadLetterPageSchema(Schema):
     )
 
 
-class OlderThanSchema(Schema):
+class OlderThanSchema(RequestSchema):
     """Which dead letters to delete."""
 
-    older_than = fields.AwareDateTime(
+    older_than = Moment(
         format="iso",
         load_default=None,
         metadata={

@@ -1,5 +1,6 @@
 """POST, GET, PUT and DELETE of subscriptions."""
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +10,17 @@ from flask.views import MethodView
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.subscription import lifecycle
+from api.resources.subscription.checks import RegistrationChecks
 from api.resources.subscription.schemas import ID_IN_PATH, PageSchema, SubscriptionSchema
 from api.resources.subscription.wire import Document, render
 from webhookd.errors import UnusableSubscription
+from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 
 Answer = dict[str, Any]
+
+CHECKS = "webhookd-registration-checks"
+"""The key of the checks in a Flask application's `extensions`."""
 
 blueprint = StrictBlueprint(
     "subscription",
@@ -58,12 +64,14 @@ class Subscriptions(MethodView):
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
         """Register a subscription.
 
+        `warnings` lists what was probably not meant; the checks for it take 2 s at most and refuse nothing.
+
         With `start: latest` reading begins at the end offsets that the brokers returned before this response: no record
         that is produced after the response is missed.
         """
         created = lifecycle.register(services_of(current_app), document)
         location = url_for("subscription.OneSubscription", subscription_id=created.id)
-        return render(created), 201, {"Location": location}
+        return _with_warnings(created), 201, {"Location": location}
 
 
 @blueprint.route("/<uuid:subscription_id>", parameters=[ID_IN_PATH])
@@ -88,9 +96,10 @@ class OneSubscription(MethodView):
     def put(self, document: Document, subscription_id: UUID) -> Answer:
         """Replace a subscription as a whole.
 
-        Reading of topics that it had before continues at their committed offsets.
+        Reading of topics that it had before continues at their committed offsets. `warnings` lists what was probably
+        not meant.
         """
-        return render(lifecycle.change(services_of(current_app), str(subscription_id), document))
+        return _with_warnings(lifecycle.change(services_of(current_app), str(subscription_id), document))
 
     @blueprint.response(204)
     @blueprint.alt_response(404, description="There is no such subscription.")
@@ -101,6 +110,11 @@ class OneSubscription(MethodView):
         Its dead letters stay for `WEBHOOKD_DEAD_LETTER_RETENTION_S`. Ingest deletes its consumer group from Kafka.
         """
         lifecycle.remove(services_of(current_app), str(subscription_id))
+
+
+def _with_warnings(subscription: Subscription) -> Answer:
+    checks: RegistrationChecks = current_app.extensions[CHECKS]
+    return render(subscription) | {"warnings": [asdict(warning) for warning in checks.warnings(subscription)]}
 
 
 def _listed(id_: str, loaded: subscriptions.Loaded) -> Answer:

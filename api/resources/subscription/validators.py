@@ -12,6 +12,7 @@ from webhookd.flow.attempt.header import parse_header
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.filters import matcher
 from webhookd.flow.offsets.topic_metadata import TopicRules
+from webhookd.flow.subscription import INTERNAL_PREFIX, is_internal
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -26,6 +27,15 @@ def name(value: str) -> None:
 
 
 def topic(value: str) -> None:
+    """Raise ValidationError unless Kafka allows the topic name and the topic is not an internal one."""
+    topic_name(value)
+    if is_internal(value):
+        raise ValidationError(
+            f"is internal to Kafka: topics that begin with {INTERNAL_PREFIX} are neither read nor written to"
+        )
+
+
+def topic_name(value: str) -> None:
     """Raise ValidationError unless Kafka allows the topic name."""
     if not _TOPIC.fullmatch(value) or value in {".", ".."}:
         raise ValidationError("is not a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen")

@@ -134,6 +134,7 @@ DAMAGE = [
     ("sources", [{"topic": "a", "start_offsets": {"zero": 1}}]),
     ("sources", [{"topic": "a", "start_offsets": [1]}]),
     ("sources", [{"topic": "a"}, {"topic": "a"}]),
+    ("sources", [{"topic": "__consumer_offsets"}]),
     ("sources", [{"topic": "a", "jmes_filters": "b"}]),
     ("max_batch_size", 0),
     ("max_batch_interval_s", -1.0),

@@ -50,7 +50,13 @@ def settings() -> Settings:
 @pytest.fixture
 def app(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Flask:
     """The application under test."""
-    return create_app(settings, database=database, kafka_offsets=kafka, notifier=ChangeNotifier(parse("memory://")))
+    return create_app(
+        settings,
+        database=database,
+        kafka_offsets=kafka,
+        notifier=ChangeNotifier(parse("memory://")),
+        resolver=lambda _host, _port: ["8.8.8.8"],
+    )
 
 
 @pytest.fixture

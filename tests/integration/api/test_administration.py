@@ -119,15 +119,19 @@ def test_subscription_made_offline_stands_still(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "reason"),
     [
-        ({}, "status", "Missing data"),
-        ({"status": None}, "status", "may not be null"),
-        ({"status": "OFFLINE"}, "status", "one of: online, offline"),
-        ({"status": True}, "status", "Not a valid string"),
-        ({"status": "offline", "offline_message": 7}, "offline_message", "Not a valid string"),
-        ({"status": "offline", "offline_message": "x" * 2001}, "offline_message", "Longer than"),
+        ({}, "status", 'is missing: write "online" or "offline"'),
+        ({"status": None}, "status", 'is null: write "online" or "offline"'),
+        ({"status": "OFFLINE"}, "status", 'is "OFFLINE": write "offline"'),
+        ({"status": True}, "status", 'is true: write "online" or "offline"'),
+        ({"status": "offline", "offline_message": 7}, "offline_message", 'is a number: write "7"'),
+        (
+            {"status": "offline", "offline_message": "x" * 2001},
+            "offline_message",
+            "has 2001 characters: write at most 2000 characters",
+        ),
         ({"status": "offline", "offline_message": "nul\x00"}, "offline_message", "NUL"),
-        ({"status": "offline", "until": "noon"}, "until", "Unknown field"),
-        ([], "", "Invalid input type"),
+        ({"status": "offline", "until": "noon"}, "until", "is not a field"),
+        ([], "", "the body is a list: write an object with status"),
     ],
 )
 def test_bad_switch_names_field_and_reason(client: FlaskClient, body: object, field: str, reason: str) -> None:

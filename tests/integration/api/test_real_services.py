@@ -5,6 +5,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -68,9 +69,18 @@ def topic() -> str:
     return name
 
 
+def local(topic: str) -> dict[str, Any]:
+    """A subscription to the topic whose endpoint is on this machine."""
+    return document("source.0.topic", topic) | {"destination": {"webhook": {"url": "http://127.0.0.1:1/hook"}}}
+
+
 def test_a_subscription_begins_where_its_topic_ended(real_app: Flask, real_settings: Settings, topic: str) -> None:
-    created = real_app.test_client().post(PATH, json=document("source.0.topic", topic))
+    created = real_app.test_client().post(PATH, json=local(topic))
     assert created.status_code == 201, created.text
+    assert [warning["code"] for warning in created.get_json()["warnings"]] == [
+        "address_refused",
+        "filter_passes_nothing",
+    ]
     reader = Consumer(
         {
             "bootstrap.servers": real_settings.kafka_bootstrap_servers,
@@ -98,7 +108,7 @@ def test_a_created_subscription_is_announced(real_app: Flask, real_settings: Set
     )
     listening.start()
     assert ready.wait(WAIT_S)
-    created = real_app.test_client().post(PATH, json=document("source.0.topic", topic)).get_json()
+    created = real_app.test_client().post(PATH, json=local(topic)).get_json()
     assert heard.get(timeout=WAIT_S) == SubscriptionChanged(id=created["id"], version=1)
     stop.set()
     listening.join(WAIT_S)

@@ -29,6 +29,7 @@ def create(client: FlaskClient, body: dict[str, Any] | None = None) -> dict[str,
     answer = client.post(PATH, json=body or document())
     assert answer.status_code == 201, answer.text
     created: dict[str, Any] = answer.get_json()
+    del created["warnings"]
     return created
 
 
@@ -57,6 +58,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
             "alerting": {"alert_channel": "email", "alert_emails": []},
             "filtering": {"on_filter_error": "dead_letter"},
         },
+        "warnings": [],
     }
 
 
@@ -96,7 +98,8 @@ def test_earliest_leaves_the_group_at_the_beginning(client: FlaskClient, kafka: 
 
 
 def test_a_topic_that_does_not_exist_yet_is_accepted(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
-    create(client, document("source.0.topic", "tomorrow"))
+    [warning] = client.post(PATH, json=document("source.0.topic", "tomorrow")).get_json()["warnings"]
+    assert (warning["field"], warning["code"]) == ("source[0].topic", "topic_missing")
     assert kafka.committed == {}
 
 
@@ -170,7 +173,7 @@ def test_put_replaces_the_whole_document(client: FlaskClient) -> None:
         "renamed",
         1,
     )
-    assert client.get(f"{PATH}/{created['id']}").get_json() == replaced.get_json()
+    assert client.get(f"{PATH}/{created['id']}").get_json() | {"warnings": []} == replaced.get_json()
 
 
 def test_a_topic_that_kafka_denies_is_refused(client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin) -> None:
@@ -205,7 +208,8 @@ def test_a_topic_that_stays_keeps_its_start(client: FlaskClient, database: Datab
 def test_a_change_without_new_topics_needs_no_brokers(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     created = create(client)
     kafka.down = True
-    assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
+    changed = client.put(f"{PATH}/{created['id']}", json=created)
+    assert (changed.status_code, changed.get_json()["warnings"][0]["code"]) == (200, "unchecked")
 
 
 def test_an_added_topic_begins_at_its_end(client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin) -> None:

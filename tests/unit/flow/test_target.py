@@ -60,6 +60,26 @@ def test_unusable_url_is_refused(url: str) -> None:
     assert refused.value.detail
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("example.com/hook", "has no scheme: write https://example.com/hook"),
+        ("//example.com/", "has no scheme: write https://example.com/"),
+        ("localhost:8080", "has no scheme: write https://localhost:8080"),
+        ("/hook", "has no scheme: write a URL that begins with https:// or http://"),
+        ("ftp://example.com/", "has the scheme ftp: write http or https"),
+        ("http:example.com", "has no host: write one after http://"),
+        ("http://user:secret@example.com/", "has a user or a password: send it in a header"),
+        ("http://example.com/#part", "has a fragment, which is never sent: leave out the # and what follows"),
+        ("user:secret@example.com", "has no scheme: write a URL that begins with https:// or http://"),
+    ],
+)
+def test_refusal_says_what_to_write(url: str, reason: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Target.parse(url)
+    assert refused.value.detail == reason
+
+
 TARGET = Target.parse("https://example.com:8443/hook?x=1")
 
 

@@ -44,7 +44,7 @@ def parse_header(text: str) -> tuple[str, str]:
     if not _NAME.fullmatch(name):
         raise InvalidInput("has a name that is not an HTTP token")
     if name.lower() in RESERVED_NAMES or name.lower().startswith(RESERVED_PREFIXES):
-        raise InvalidInput(f"{name} cannot be set: webhookd sets it itself")
+        raise InvalidInput(f"sets {name}, which webhookd sets itself: leave it out")
     if not _VALUE.fullmatch(value):
         raise InvalidInput("has a value with line breaks, control characters or characters outside Latin-1")
     if len(text) > HEADER_BYTES:

@@ -18,6 +18,7 @@ from webhookd.errors import InvalidInput
 
 MAX_URL_CHARS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
+SCHEME_SHOWN = 20
 
 _UNPRINTABLE_OR_SPACE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]")
 _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")  # no scope id: a scoped address is local to this machine
@@ -78,44 +79,58 @@ def _refuse(reason: str) -> NoReturn:
 
 
 def _split(url: str) -> SplitResult:
+    if not url:
+        _refuse("is empty: write a URL, such as https://example.com/hook")
     if len(url) > MAX_URL_CHARS:
-        _refuse(f"longer than {MAX_URL_CHARS} characters")
+        _refuse(f"is longer than {MAX_URL_CHARS} characters")
     if _UNPRINTABLE_OR_SPACE.search(url) or "\\" in url:
-        _refuse("holds a space, a control character or a backslash")
+        _refuse("has a space, a control character or a backslash")
     try:
         parts = urlsplit(url)
     except ValueError:
-        _refuse("is not a URL")
+        _refuse("is not a URL: write one such as https://example.com/hook")
     if parts.scheme not in DEFAULT_PORTS:
-        _refuse("only http and https are supported")
+        _refuse(_scheme_refused(url))
     if "@" in parts.netloc:
-        _refuse("the URL must not contain a user or a password; use a header")
+        _refuse("has a user or a password: send it in a header")
     if "#" in url:
-        _refuse("a fragment is never sent")
+        _refuse("has a fragment, which is never sent: leave out the # and what follows")
     return parts
+
+
+def _scheme_refused(url: str) -> str:
+    scheme, found, _ = url.partition("://")
+    if found and scheme:
+        return f"has the scheme {scheme[:SCHEME_SHOWN]}: write http or https"
+    meant = f"https://{url.removeprefix('://').removeprefix('//')}"
+    try:
+        Target.parse(meant)
+    except InvalidInput:
+        return "has no scheme: write a URL that begins with https:// or http://"
+    return f"has no scheme: write {meant}"
 
 
 def _host(parts: SplitResult) -> str:
     host = (parts.hostname or "").lower()
     if not host:
-        _refuse("the host is missing")
+        _refuse(f"has no host: write one after {parts.scheme}://")
     if "[" in parts.netloc or "]" in parts.netloc:
         return _ipv6(host, parts.netloc)
     if not host.isascii():
         host = _idna(host)
     labels = host.removesuffix(".").split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        _refuse("the host is not a host name")
+        _refuse("has a host that is not a host name")
     return host
 
 
 def _ipv6(host: str, netloc: str) -> str:
     if not _BRACKETED.fullmatch(netloc):
-        _refuse("the host is not an IPv6 address")
+        _refuse("has a host that is not an IPv6 address")
     try:
         address = IPv6Address(host)
     except AddressValueError:
-        _refuse("the host is not an IPv6 address")
+        _refuse("has a host that is not an IPv6 address")
     return address.compressed
 
 
@@ -123,18 +138,18 @@ def _idna(host: str) -> str:
     try:
         return idna.encode(host, uts46=True).decode("ascii").lower()
     except idna.IDNAError:
-        _refuse("the host is not an internationalised host name")
+        _refuse("has a host that is not an internationalised host name")
 
 
 def _port(parts: SplitResult) -> int:
     if parts.netloc.endswith(":"):
-        _refuse("the port is missing after the colon")
+        _refuse("has no port after the colon")
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0:
-        _refuse("the port is not between 1 and 65535")
+        _refuse("has a port that is not between 1 and 65535")
     return port or DEFAULT_PORTS[parts.scheme]
 
 

@@ -5,6 +5,7 @@ the evaluation.
 """
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -26,6 +27,13 @@ DEPTH = 32
 """The most levels of nesting; a chain of `||`, `&&` or `|` of any length counts as one level."""
 
 CHAINED = frozenset({"or_expression", "and_expression", "pipe"})
+
+_OPERATORS = {"and": "&&", "or": "||", "AND": "&&", "OR": "||"}
+_WORD = re.compile(rf"(?:{'|'.join(_OPERATORS)})\b")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NOT = re.compile(r"\b(?:not|NOT)\s+\Z")
+_HYPHENED = re.compile(r"[A-Za-z_]\w*(?:-\w+)+")
+_EQUALS = re.compile(r"=(?!=)")
 
 _Tree: TypeAlias = Any  # the library's nodes: dicts of type, value and children
 _Token: TypeAlias = Any
@@ -52,7 +60,7 @@ def parse(source: str) -> Node:
         _check_nesting(tokens)
         tree = Parser().parse(source).parsed
     except JMESPathError as error:
-        raise _explained(error, len(source)) from error
+        raise _explained(error, source) from error
     except RecursionError as error:
         raise InvalidFilter(f"the expression nests deeper than {DEPTH} levels", position=0) from error
     _check_size(tree)
@@ -60,20 +68,36 @@ def parse(source: str) -> Node:
     return _node(tree)
 
 
-def _explained(error: JMESPathError, length: int) -> InvalidFilter:
+def _explained(error: JMESPathError, source: str) -> InvalidFilter:
     """Convert the library's error to one line of text; the library's own message spans three lines."""
     match error:
         case IncompleteExpressionError():
-            return InvalidFilter("the expression is incomplete", position=length)
+            return InvalidFilter("the expression is incomplete", position=len(source))
         case LexerError():
-            return InvalidFilter(error.message, position=error.lexer_position)
+            return InvalidFilter(_mend(source, error.lexer_position) or error.message, position=error.lexer_position)
         case ParseError(token_type="EOF"):
-            return InvalidFilter("the expression is incomplete", position=length)
+            return InvalidFilter("the expression is incomplete", position=len(source))
         case ParseError():
             detail = f"{error.msg} at column {error.lex_position}: {error.token_value!r}"
-            return InvalidFilter(detail, position=error.lex_position)
+            return InvalidFilter(_mend(source, error.lex_position) or detail, position=error.lex_position)
         case _:
             return InvalidFilter("the expression is empty", position=0)
+
+
+def _mend(source: str, position: int) -> str:
+    """What is wrong at a position that cannot be parsed, if it is a usual mistake; empty for others."""
+    rest = source[position:]
+    if number := _NUMBER.match(rest):
+        return f"a number is written in backquotes: write `{number[0]}`"
+    if _EQUALS.match(rest):
+        return "write == to compare"
+    if _NOT.search(source[:position]):
+        return "write ! instead of not"
+    hyphened = next((name[0] for name in _HYPHENED.finditer(source) if name.start() < position < name.end()), "")
+    if hyphened:
+        return f'a name with a hyphen is written in double quotes: write "{hyphened}"'
+    word = _WORD.match(rest)
+    return f"write {_OPERATORS[word[0]]} instead of {word[0]}" if word else ""
 
 
 def _check_nesting(tokens: list[_Token]) -> None:

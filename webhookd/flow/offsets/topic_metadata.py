@@ -26,3 +26,15 @@ class TopicRules:
 
     cleanup: frozenset[str] | None = None
     writable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSample:
+    """What a client may be told about a topic before anything is read from it for delivery.
+
+    `values` are those of its last records, in no particular order; None if they could not be read in time.
+    """
+
+    exists: bool = True
+    denied: bool = False
+    values: tuple[bytes | None, ...] | None = None

@@ -1,0 +1,127 @@
+"""Checks a subscription after it was stored: looks up its host and reads samples of its topics, within one deadline.
+
+Nothing here fails a request. What is not known in time is a warning that says so, or none.
+"""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from ipaddress import ip_address
+from typing import Final
+
+from api.extensions.bounded_calls import BoundedCalls
+from api.ports import Brokers
+from api.resources.subscription import registration_warnings as warnings
+from api.resources.subscription.registration_warnings import RegistrationWarning
+from webhookd import clock, logs
+from webhookd.edges.http_client.dns_resolver import Resolver
+from webhookd.errors import KafkaUnavailable
+from webhookd.flow.attempt.egress_policy import parse_networks
+from webhookd.flow.attempt.target import Target
+from webhookd.flow.offsets.topic_metadata import TopicSample
+from webhookd.flow.subscription import Subscription
+from webhookd.settings import Settings
+
+DEADLINE_S: Final = 2.0
+"""How long all checks of one request may take together."""
+
+RECORDS: Final = 50
+"""How many of a topic's last records are read."""
+
+CALLS: Final = 16
+"""How many look-ups and samples are in progress at most: two for each thread of the API."""
+
+REST_S: Final = 10.0
+"""How long Kafka is not asked again after it did not answer: otherwise each request of a series would wait."""
+
+_log = logs.get(__name__)
+
+Samples = Mapping[str, TopicSample]
+
+
+class RegistrationChecks:
+    """The checks of one API process; any thread."""
+
+    def __init__(
+        self, settings: Settings, brokers: Brokers, resolver: Resolver, *, deadline_s: float = DEADLINE_S
+    ) -> None:
+        self._settings = settings
+        self._brokers = brokers
+        self._resolver = resolver
+        self._deadline_s = deadline_s
+        self._allowed = parse_networks(settings.egress_allow)
+        self._calls = BoundedCalls(CALLS)
+        self._rests_until = 0.0
+
+    def warnings(self, subscription: Subscription) -> list[RegistrationWarning]:
+        """Everything that is probably not meant, ordered by field; blocks up to the deadline."""
+        try:
+            return list(self._warnings(subscription, clock.monotonic() + self._deadline_s))
+        except Exception as error:  # noqa: BLE001  # the subscription is stored: the request must not fail any more
+            _log.error("registration_check_failed", subscription=subscription.id, exc_info=error)
+            return []
+
+    def _warnings(self, subscription: Subscription, until: float) -> Iterator[RegistrationWarning]:
+        addresses = self._look_up(subscription)
+        samples = self._sample(subscription, until)
+        yield from self._of_addresses(subscription, addresses, until)
+        yield from self._of_sources(subscription, samples, until)
+        yield from warnings.of_configuration(subscription, has_mail_server=bool(self._settings.smtp_host))
+
+    def _look_up(self, subscription: Subscription) -> Future[list[str]] | None:
+        """Start to resolve the host; None when it is the egress proxy that resolves it."""
+        target = Target.parse(subscription.destination.url)
+        if self._settings.egress_proxy is not None and not _is_address(target.host):
+            return None
+        return self._calls.start(lambda: list(self._resolver(target.host, target.port)))
+
+    def _sample(self, subscription: Subscription, until: float) -> Future[Samples] | None:
+        if clock.monotonic() < self._rests_until:
+            return None
+        topics = [source.topic for source in subscription.sources]
+        left_s = until - clock.monotonic()
+        return self._calls.start(lambda: self._brokers.samples(subscription.consumer_group, topics, RECORDS, left_s))
+
+    def _of_addresses(
+        self, subscription: Subscription, addresses: Future[list[str]] | None, until: float
+    ) -> Iterator[RegistrationWarning]:
+        if addresses is None:
+            return
+        try:
+            found = addresses.result(_left_s(until))
+        except TimeoutError:
+            yield warnings.unresolved(f"there was no answer within {self._deadline_s:g} s")
+        except (OSError, UnicodeError) as error:
+            yield warnings.unresolved(getattr(error, "strerror", None) or str(error))
+        else:
+            yield from warnings.of_addresses(subscription, found, self._allowed)
+
+    def _of_sources(
+        self, subscription: Subscription, samples: Future[Samples] | None, until: float
+    ) -> Iterator[RegistrationWarning]:
+        found = self._samples(samples, until)
+        if found is None:
+            yield warnings.unchecked()
+        for index, source in enumerate(subscription.sources):
+            sample = found.get(source.topic) if found else None
+            yield from warnings.of_source(index, source, sample, lambda: clock.monotonic() >= until)
+
+    def _samples(self, samples: Future[Samples] | None, until: float) -> Samples | None:
+        if samples is None:
+            return None
+        try:
+            return samples.result(_left_s(until))
+        except (TimeoutError, KafkaUnavailable):
+            self._rests_until = clock.monotonic() + REST_S
+            return None
+
+
+def _left_s(until: float) -> float:
+    return max(0.0, until - clock.monotonic())
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,233 @@
+"""What a registration is warned about, and that the checks for it are bounded and never fail it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api.extensions.bounded_calls import BoundedCalls
+from api.resources.subscription.checks import CALLS, DEADLINE_S, RegistrationChecks
+from api.resources.subscription.registration_warnings import RegistrationWarning
+from tests.harness.subscriptions import subscription
+from webhookd.errors import KafkaUnavailable
+from webhookd.flow.offsets.topic_metadata import TopicSample
+from webhookd.flow.subscription import Alerting, Batching, Destination, Source, Subscription
+from webhookd.settings import Settings
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+
+ORDERS: list[bytes | None] = [b'{"total": 7, "status": "open", "order-id": "A1"}', b'{"total": 200, "status": "paid"}']
+WAIT_S = 20.0
+
+
+def plain(*filters: str, **changes: Any) -> Subscription:  # noqa: ANN401  # what a Subscription has
+    """A subscription with these filters about which there is nothing to say, apart from the changes."""
+    values: dict[str, Any] = {
+        "sources": (Source(topic="orders", jmes_filters=filters),),
+        "alerting": Alerting(),
+        "destination": Destination(url="https://example.com/hook"),
+        "batching": Batching(),
+    }
+    return subscription(**(values | changes))
+
+
+def kafka_with(*values: bytes | None) -> MemoryKafkaAdmin:
+    kafka = MemoryKafkaAdmin({"orders": {0: len(values)}})
+    kafka.records["orders"] = [*values]
+    return kafka
+
+
+def public(_host: str, _port: int) -> Sequence[str]:
+    return ["8.8.8.8"]
+
+
+def found(
+    given: Subscription,
+    *,
+    kafka: MemoryKafkaAdmin | None = None,
+    resolver: Callable[[str, int], Sequence[str]] = public,
+    settings: Settings | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> list[tuple[str, str, str]]:
+    checks = RegistrationChecks(settings or Settings(), kafka or kafka_with(*ORDERS), resolver, deadline_s=deadline_s)
+    return [(warning.field, warning.code.value, warning.reason) for warning in checks.warnings(given)]
+
+
+def test_nothing_is_said_about_what_is_right() -> None:
+    assert found(plain("total > `100`", "status == 'paid'")) == []
+
+
+def test_mail_addresses_need_a_mail_server() -> None:
+    given = plain(alerting=Alerting(emails=("ops@example.com",)))
+    [(field, code, reason)] = found(given)
+    assert (field, code) == ("configuration.alerting.alert_emails", "no_mail_server")
+    assert "WEBHOOKD_SMTP_HOST" in reason
+    assert found(given, settings=Settings(smtp_host="mail", mail_from="a@b.example")) == []
+
+
+def test_interval_of_batches_of_one_has_no_effect() -> None:
+    [(field, code, _)] = found(plain(batching=Batching(max_batch_size=1, max_batch_interval_s=60.0)))
+    assert (field, code) == ("configuration.batching.max_batch_interval_seconds", "interval_unused")
+    assert found(plain(batching=Batching(max_batch_size=2, max_batch_interval_s=60.0))) == []
+
+
+def test_refused_address_is_named_with_reason_and_setting() -> None:
+    given = plain()
+    [(field, code, reason)] = found(given, resolver=lambda _host, _port: ["10.0.0.5", "127.0.0.1"])
+    assert (field, code) == ("destination.webhook.url", "address_refused")
+    assert "leads to 10.0.0.5" in reason
+    assert "(private)" in reason
+    assert "WEBHOOKD_EGRESS_ALLOW" in reason
+    allowed = Settings(egress_allow=("10.0.0.0/8",))
+    assert found(given, resolver=lambda _host, _port: ["10.0.0.5"], settings=allowed) == []
+
+
+def test_one_allowed_address_is_enough() -> None:
+    assert found(plain(), resolver=lambda _host, _port: ["10.0.0.5", "8.8.8.8"]) == []
+
+
+def test_host_that_cannot_be_resolved_is_named() -> None:
+    def unknown(_host: str, _port: int) -> Sequence[str]:
+        raise OSError(-2, "Name or service not known")
+
+    [(field, code, reason)] = found(plain(), resolver=unknown)
+    assert (field, code) == ("destination.webhook.url", "host_unresolved")
+    assert reason == "has a host that cannot be resolved now: Name or service not known"
+
+
+def test_egress_proxy_resolves_names_itself() -> None:
+    def asked(_host: str, _port: int) -> Sequence[str]:
+        raise AssertionError("the proxy resolves the name")
+
+    through = Settings.model_validate({"egress_proxy": "http://127.0.0.1:3128"})
+    assert found(plain(), resolver=asked, settings=through) == []
+    literal = plain(destination=Destination(url="https://10.0.0.5/hook"))
+    [(_, code, _)] = found(literal, resolver=lambda host, _port: [host], settings=through)
+    assert code == "address_refused"
+
+
+def test_headers_over_the_internet_need_encryption() -> None:
+    clear = Destination(url="http://example.com/hook", headers=(("X-Api-Key", "secret"),))
+    [(field, code, reason)] = found(plain(destination=clear))
+    assert (field, code) == ("destination.webhook.headers", "headers_unencrypted")
+    assert "secret" not in reason
+    inside = Settings(egress_allow=("10.0.0.0/8",))
+    assert found(plain(destination=clear), resolver=lambda _host, _port: ["10.0.0.5"], settings=inside) == []
+    assert found(plain(destination=replace(clear, headers=()))) == []
+
+
+def test_topic_that_does_not_exist_is_named() -> None:
+    given = plain(sources=(Source(topic="orders"), Source(topic="order")))
+    [(field, code, _)] = found(given)
+    assert (field, code) == ("source[1].topic", "topic_missing")
+
+
+def test_topic_that_kafka_denies_now_is_named() -> None:
+    kafka = kafka_with(*ORDERS)
+    kafka.denied = {"orders"}
+    [(field, code, _)] = found(plain(), kafka=kafka)
+    assert (field, code) == ("source[0].topic", "topic_denied")
+
+
+def test_topic_without_json_is_named() -> None:
+    [(field, code, reason)] = found(plain(), kafka=kafka_with(b"\x00\x00\x00\x00\x07Avro", b"\x00"))
+    assert (field, code) == ("source[0].topic", "records_not_json")
+    assert "last 2 records" in reason
+
+
+def test_double_quotes_that_name_a_field_are_mended() -> None:
+    literal, nothing = found(plain('status == "paid"'))
+    assert literal == (
+        "source[0].jmes_filters[0]",
+        "field_not_literal",
+        "compares with the field paid, since double quotes name a field: write 'paid' for the string; "
+        "none of the last 2 records has such a field",
+    )
+    assert nothing[1] == "filter_passes_nothing"
+
+
+def test_double_quotes_are_mended_without_records_too() -> None:
+    [(_, code, reason)] = found(plain('status == "paid"'), kafka=kafka_with())
+    assert code == "field_not_literal"
+    assert reason.endswith("write 'paid' for the string")
+
+
+def test_quoted_field_of_a_record_is_no_mistake() -> None:
+    kafka = kafka_with(b'{"ref": "A1", "order-id": "A1"}')
+    assert found(plain('ref == "order-id"'), kafka=kafka) == []
+
+
+def test_filter_that_passes_no_record_is_named() -> None:
+    [(field, code, reason)] = found(plain("total > `100`", "status == 'returned'"))
+    assert (field, code) == ("source[0].jmes_filters[1]", "filter_passes_nothing")
+    assert reason == "passes none of the last 2 records of orders"
+
+
+def test_filters_that_exclude_each_other_are_named_together() -> None:
+    [(field, _, reason)] = found(plain("total > `100`", "status == 'open'"))
+    assert field == "source[0].jmes_filters"
+    assert reason == "pass none of the last 2 records of orders"
+
+
+def test_errors_of_a_filter_are_counted() -> None:
+    [(_, _, reason)] = found(plain("total > '100'"))
+    assert "on 2 of them a filter raises an error: total > '100': " in reason
+
+
+def test_topic_without_records_tells_nothing() -> None:
+    assert found(plain("status == 'returned'"), kafka=kafka_with()) == []
+
+
+def test_kafka_that_does_not_answer_is_a_warning_and_is_not_asked_again_at_once() -> None:
+    class Counting(MemoryKafkaAdmin):
+        asked = 0
+
+        def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
+            self.asked += 1
+            return super().samples(group, topics, count, timeout_s)
+
+    kafka = Counting()
+    kafka.down = True
+    checks = RegistrationChecks(Settings(), kafka, public)
+    assert [[warning.code for warning in checks.warnings(plain())] for _ in range(2)] == [["unchecked"]] * 2
+    assert kafka.asked == 1
+
+
+def test_hanging_resolver_and_hanging_kafka_delay_nothing() -> None:
+    release, ended = threading.Event(), threading.Semaphore(0)
+
+    def hang(*_args: object) -> Sequence[str]:
+        release.wait(WAIT_S)
+        ended.release()
+        return []
+
+    class Hanging(MemoryKafkaAdmin):
+        def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
+            hang()
+            raise KafkaUnavailable(f"{group} {topics} {count} {timeout_s}")
+
+    answers = found(plain(), resolver=hang, kafka=Hanging(), deadline_s=0.01)
+    assert [code for _, code, _ in answers] == ["host_unresolved", "unchecked"]
+    release.set()
+    assert all(ended.acquire(timeout=WAIT_S) for _ in range(2))
+
+
+def test_checks_never_fail_a_registration() -> None:
+    class Broken(MemoryKafkaAdmin):
+        def samples(self, group: str, topics: Sequence[str], count: int, timeout_s: float) -> dict[str, TopicSample]:
+            raise ZeroDivisionError(f"{group} {topics} {count} {timeout_s}")
+
+    warnings: list[RegistrationWarning] = RegistrationChecks(Settings(), Broken(), public).warnings(plain())
+    assert warnings == []
+
+
+def test_calls_are_bounded() -> None:
+    release = threading.Event()
+    calls = BoundedCalls(2)
+    running = [calls.start(lambda: release.wait(WAIT_S)) for _ in range(2)]
+    with pytest.raises(TimeoutError):
+        calls.start(lambda: True).result(0)
+    release.set()
+    assert [call.result(WAIT_S) for call in running] == [True, True]
+    assert CALLS > 2
