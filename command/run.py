@@ -102,12 +102,12 @@ def run(
     set_switch_interval()
     try:
         settings = configured(
-            Settings(),
+            Settings(redis_url="memory://", database_url=StateDirectory(state).database_url),
             bootstrap_servers=bootstrap_servers,
             kafka_config=kafka_config,
             kafka_config_file=kafka_config_file,
         )
-        _run(RunOptions.of(options), _embedded(settings, allow, state), state, shutdown)
+        _run(RunOptions.of(options), _allowing(settings, allow), state, shutdown)
     except InvalidInput as error:
         click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
         shutdown.exit_process(2)
@@ -147,19 +147,13 @@ def _run_until_signal(service: EmbeddedService, progress: Progress, shutdown: Sh
         progress.show()
 
 
-def _embedded(settings: Settings, allow: tuple[str, ...], state: Path) -> Settings:
-    """The settings with an in-memory queue and the state directory's database."""
+def _allowing(settings: Settings, allow: tuple[str, ...]) -> Settings:
+    """The settings with more allowed networks. Raises InvalidInput."""
     try:
         parse_networks(allow)
     except ValueError as error:
         raise InvalidInput(str(error), field="--allow") from error
-    return settings.model_copy(
-        update={
-            "redis_url": "memory://",
-            "database_url": StateDirectory(state).database_url,
-            "egress_allow": (*settings.egress_allow, *allow),
-        }
-    )
+    return settings.model_copy(update={"egress_allow": (*settings.egress_allow, *allow)})
 
 
 def _check_address(url: str, settings: Settings) -> None:
