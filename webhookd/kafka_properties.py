@@ -13,6 +13,8 @@ MASK: Final = "****"
 SHORTEST_MASKED: Final = 3
 """Shorter values are too common in texts to be replaced in them."""
 
+BOOLEANS: Final = frozenset({"true", "false"})
+
 SHOWN: Final = frozenset(
     {
         "client.id",
@@ -199,7 +201,7 @@ class KafkaProperties(Mapping[str, str]):
 
     def masked(self, text: str) -> str:
         """Replace in a text every value that is not shown."""
-        hidden = {value for name, value in self._values.items() if name not in SHOWN}
+        hidden = {value for name, value in self._values.items() if name not in SHOWN} - BOOLEANS
         for value in sorted(hidden, key=len, reverse=True):
             if len(value) >= SHORTEST_MASKED:
                 text = text.replace(value, MASK)

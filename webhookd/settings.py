@@ -44,7 +44,7 @@ class KafkaSettings(Subject):
         default=KafkaProperties(),
         description="librdkafka properties of every Kafka client, such as `security.protocol`, `sasl.…` and `ssl.…`: "
         "`name=value,name=value`, or a JSON object where a value has a comma. A property that webhookd decides itself "
-        "is refused. [Kafka with login and TLS](../how-to/kafka-security.md) has examples.",
+        "is refused. The page `how-to/kafka-security.md` has examples.",
     )
     kafka_config_file: Path | None = Field(
         default=None,

@@ -95,6 +95,7 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "private address": (("--url", "http://127.0.0.1:1/"), 2, "--allow 127.0.0.1"),
     "network": (("--url", "http://127.0.0.1:1/", "--allow", "somewhere"), 2, "--allow"),
     "batch size": (("--url", "http://127.0.0.1:1/", "--batch-size", "0"), 2, "--batch-size"),
+    "property": (("--url", "http://127.0.0.1:1/", *ALLOWED, "--kafka-config", "no.such=1"), 2, '"no.such"'),
     "no broker": (("--url", "http://127.0.0.1:1/", *ALLOWED), 1, "no Kafka answers at 127.0.0.1:9"),
 }
 
