@@ -23,6 +23,7 @@ ARGUMENTS = {
     "settings lease_s": "",
     "topic create": "t",
     "topic produce": "t",
+    "topic tail": "t",
     "worker": "",
 }
 """Arguments with which each command that reads settings gets so far as to read them."""

@@ -124,7 +124,7 @@ KafkaMap = Annotated[
     KafkaProperties,
     PlainValidator(_kafka_map),
     Form(
-        "a map, as `name=value,name=value` or as a JSON object; values are secret unless known to be none",
+        "a map, as `name=value,name=value` or as a JSON object",
         hidden=True,
     ),
 ]
