@@ -13,6 +13,7 @@ import click
 from celery import signals
 
 from api.server import serve
+from command import flower_server
 from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs
@@ -190,16 +191,10 @@ def flower(arguments: tuple[str, ...]) -> None:
     """Show workers and tasks in a browser (Flower); ARGUMENTS are passed to Flower.
 
     It listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login. Its remote actions are off
-    unless `--read_only=false` is among the arguments.
+    unless `--read_only=false` is among the arguments. Its HTTP API asks for the login too; on loopback it needs none.
+    A signal ends it at once.
     """
-    settings = _settings()
-    login = settings.flower_login.get_secret_value()
-    # The login is passed in the environment: every user of the machine can read arguments.
-    os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
-    address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
-    build_celery(settings).start(["flower", f"--address={address}", "--read_only=true", *arguments])
-    # Flower has stopped. A normal exit would wait for threads that are still waiting for answers of workers.
-    ShutdownSignals.exit_process(0)
+    flower_server.run(_settings(), arguments)
 
 
 @click.command()
