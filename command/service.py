@@ -7,17 +7,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from threading import Timer
-from types import FrameType
 from typing import Any
 
 import click
 from celery import bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
-from tornado.ioloop import IOLoop
-from tornado.options import options
 
 from api.server import serve
-from command.flower_queues import show_queue_lengths
+from command import flower_server
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.shutdown_signals import SECOND_SIGNAL, SIGNALS, ShutdownSignals
@@ -30,7 +27,7 @@ from webhookd.store.migrating import upgrade
 from webhookd.store.schema_watch import SchemaWatch
 from workers.celery_app import build_celery
 from workers.delivery.process import WorkerProcess
-from workers.edges import build_coordination, build_edges
+from workers.edges import build_edges
 from workers.ingest.process import IngestProcess
 from workers.task_names import QUEUES
 
@@ -250,41 +247,10 @@ def flower(arguments: tuple[str, ...]) -> None:
     """Show workers and tasks in a browser (Flower); ARGUMENTS are passed to Flower.
 
     It listens on loopback, or on every address when WEBHOOKD_FLOWER_LOGIN sets a login. Its remote actions are off
-    unless `--read_only=false` is among the arguments.
+    unless `--read_only=false` is among the arguments. Its HTTP API asks for the login too; on loopback it needs none.
+    A signal ends it at once.
     """
-    settings = _settings()
-    login = settings.flower_login.get_secret_value()
-    # The login is passed in the environment: every user of the machine can read arguments.
-    os.environ |= {"FLOWER_BASIC_AUTH": login} if login else {}
-    address = "0.0.0.0" if login else "127.0.0.1"  # noqa: S104 - only behind a login
-    app = build_celery(settings)
-    coordination = build_coordination(settings)
-    show_queue_lengths(coordination)
-    watch = ServiceWatch([watched_redis(settings, coordination.ping)])
-    watch.start()
-    IOLoop.current().add_callback(_flower_ready)
-    app.start(["flower", f"--address={address}", "--read_only=true", *arguments])
-    _log.info("stopped", process="flower")
-    # Flower has stopped. A normal exit would wait for threads that are still waiting for answers of workers.
-    ShutdownSignals.exit_process(0)
-
-
-def _flower_ready() -> None:
-    """Log that Flower serves, and that it stops at the first signal; called on its loop, on the main thread."""
-    _log.info("flower_ready", address=options.address, port=options.port)
-    loop = IOLoop.current()
-
-    def stop() -> None:
-        _log.info("stopping", process="flower", budget_s=0.0, note=SECOND_SIGNAL)
-        sys.exit()  # ends the loop; Flower's command then returns
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL)
-        loop.add_callback_from_signal(stop)
-
-    for number in SIGNALS:
-        signal.signal(number, handle)
+    flower_server.run(_settings(), arguments)
 
 
 def _keep_logging(**_: object) -> None:

@@ -12,6 +12,7 @@ from webhookd.flow.attempt.retry import LONGEST_RETRY_AFTER_S
 from webhookd.flow.dispatch.concurrency_limit import RETRYING_LIMIT
 from webhookd.settings import Settings
 from workers.broker_reconnect import PromptAMQP
+from workers.task_events import TaskEvents
 from workers.task_names import FIRST, QUEUES
 
 VISIBILITY_TIMEOUT_S = int(LONGEST_RETRY_AFTER_S + 1200)
@@ -27,7 +28,7 @@ more tasks from its queues. So the limit is above the number of retries that a f
 def build_celery(settings: Settings) -> Celery:
     """Return an application for the broker in the settings; it connects to nothing yet. Raises UnusableSetting."""
     address = address_of(settings)
-    app = Celery("webhookd", broker=broker_url(address), set_as_current=False, amqp=PromptAMQP)
+    app = Celery("webhookd", broker=broker_url(address), set_as_current=False, amqp=PromptAMQP, events=TaskEvents)
     app.conf.update(
         task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES.values()],
         task_default_queue=FIRST,
@@ -46,7 +47,8 @@ def build_celery(settings: Settings) -> Celery:
         worker_eta_task_limit=ETA_LIMIT,
         # If Redis restarts while all threads are busy, only remote control makes the worker consume again.
         worker_enable_remote_control=True,
-        worker_send_task_events=False,
+        # Flower shows only what events tell it. Nobody can look into a queue that is in memory.
+        worker_send_task_events=not settings.embedded,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         worker_soft_shutdown_timeout=settings.request_deadline_s + 5.0,

@@ -1,4 +1,4 @@
-"""A TCP relay to a port of this machine, which a test can close and reopen: a network route that fails."""
+"""A TCP relay to a port of this machine, which a test can close, reopen and freeze: a network route that fails."""
 
 import contextlib
 import socket
@@ -9,7 +9,10 @@ CHUNK_BYTES = 65536
 
 
 class Relay:
-    """Relays bytes between its port and the target's while it is open; closed, it refuses and drops connections."""
+    """Relays bytes between its port and the target's while it is open; closed, it refuses and drops connections.
+
+    Frozen, it accepts connections and bytes, and passes none on, as a server that was stopped with SIGSTOP.
+    """
 
     def __init__(self, port: int, target_port: int) -> None:
         self.port = port
@@ -17,6 +20,8 @@ class Relay:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
+        self._passes = threading.Event()
+        self._passes.set()
         self.open()
 
     def __enter__(self) -> Self:
@@ -33,11 +38,16 @@ class Relay:
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), name="relay", daemon=True).start()
 
+    def freeze(self) -> None:
+        """Pass nothing on until the relay is closed."""
+        self._passes.clear()
+
     def close(self) -> None:
         """Close the relay: refuse new connections and drop open ones."""
         with self._lock:
             connections, self._open = self._open, set()
             listener, self._listener = self._listener, None
+        self._passes.set()
         for connection in [*([listener] if listener else []), *connections]:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -64,13 +74,13 @@ class Relay:
                 return
             self._open |= {near, far}
         for source, sink in ((near, far), (far, near)):
-            threading.Thread(target=_pass_on, args=(source, sink), name="relay-bytes", daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(source, sink), name="relay-bytes", daemon=True).start()
 
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(CHUNK_BYTES):
-            sink.sendall(data)
-    for end in (source, sink):
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while data := source.recv(CHUNK_BYTES):
+                self._passes.wait()
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)

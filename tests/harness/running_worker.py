@@ -170,6 +170,10 @@ class WorkerScene:
         line = ("worker", "--queue", "first", "--threads", "4", *arguments)
         return CommandProcess(*line, environment={**self._environment, **settings})
 
+    def flower(self, *arguments: str) -> CommandProcess:
+        """A Flower process; not started before its context is entered."""
+        return CommandProcess("flower", *arguments, environment={**self._environment, "WEBHOOKD_LOG_LEVEL": "warning"})
+
 
 @contextmanager
 def worker_scene(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerScene]:

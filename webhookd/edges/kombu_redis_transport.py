@@ -32,6 +32,10 @@ def broker_url(address: RedisAddress) -> str:
     return "memory://localhost/" if address.embedded else "redis://localhost/"
 
 
+EVENTS = "celeryev"
+"""Celery's exchange for events. They may be lost, so the check of the server is not worth its call to Redis."""
+
+
 class PrimaryChannel(redis.Channel):
     """A channel whose connections lead to the primary, or raise a connection error when they do not.
 
@@ -56,10 +60,11 @@ class PrimaryChannel(redis.Channel):
         with contextlib.suppress(ResponseError):
             self.check_writable()
 
-    def _put_fanout(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - kombu's
+    def _put_fanout(self, exchange: str, *args: Any, **options: Any) -> None:  # noqa: ANN401 - kombu's
         # A replica accepts a PUBLISH too, but only its own subscribers receive it. It refuses a write.
-        self.check_primary()
-        super()._put_fanout(*args, **options)  # type: ignore[no-untyped-call]
+        if exchange != EVENTS:
+            self.check_primary()
+        super()._put_fanout(exchange, *args, **options)  # type: ignore[no-untyped-call]
 
     def _connparams(self, *args: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - kombu's
         if getattr(self.connection, "client", None) is None:
