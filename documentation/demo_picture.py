@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rich.console import Console
 from rich.text import Text
 
 from documentation.terminal_picture import draw
@@ -15,12 +16,14 @@ from documentation.terminal_picture import draw
 ROOT = Path(__file__).resolve().parents[1]
 
 SECONDS = 5
-WIDTH = 107
-"""Columns: as many as the demo's table has."""
+WIDTH = 120
+"""Columns; longer lines are continued on the next one, as a terminal does it."""
 
 STYLES = {
     r"^\$ .*$": "bold blue",
-    r"^first delivery .*$": "cyan",
+    r"^(An order|The filter|Its endpoint|Its status|Now |Next steps).*$": "bold cyan",
+    r"^ +\d+\.\d s  (failing|idle).*$": "yellow",
+    r"^ +\d+\.\d s  (the endpoint|recovered).*$": "green",
     r"^ +\d+\.\d s .*$": "white",
     r"^  subscription .*$": "bold",
     r"^ ─+ $": "white",
@@ -42,7 +45,7 @@ def main() -> None:
     if ended.returncode != 0:
         sys.exit(f"the demo failed, so nothing is drawn:\n{ended.stdout}")
     lines = f"$ make demo SECONDS={SECONDS}\n{ended.stdout}".splitlines()
-    draw("demo", [styled(line) for line in lines], WIDTH)
+    draw("demo", [part for line in lines for part in styled(line).wrap(Console(), WIDTH)], WIDTH)
     print(ended.stdout, end="")
 
 

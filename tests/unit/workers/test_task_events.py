@@ -86,6 +86,7 @@ def test_collected_events_have_a_bound(dispatcher: CollectingDispatcher, broker:
 
 def test_worker_in_the_process_of_its_queue_sends_none() -> None:
     sends = {
-        url: build_celery(Settings(redis_url=url)).conf.worker_send_task_events for url in ("memory://", "redis://127.0.0.1")
+        url: build_celery(Settings(redis_url=url)).conf.worker_send_task_events
+        for url in ("memory://", "redis://127.0.0.1")
     }
     assert sends == {"memory://": False, "redis://127.0.0.1": True}
