@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-from command.shutdown_signals import quiet_interrupt
+from command.shutdown_signals import end_before_start, quiet_interrupt
 from webhookd import __version__
 
 MODULES = {
@@ -22,6 +22,10 @@ MODULES = {
 }
 """The module that defines each command, by the command's name."""
 
+SERVICES = {"api", "flower", "ingest", "receive", "run", "worker"}
+"""The commands that run until a signal stops them. SIGTERM ends them with 0, and any other command with 143, because
+what that one was told to do is not done."""
+
 
 class Commands(click.Group):
     """Imports only the module of the command that is called, so that no command waits for the imports of others."""
@@ -36,6 +40,8 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in MODULES:
             return None
+        if cmd_name in SERVICES:
+            end_before_start()
         with quiet_interrupt():
             found: click.Command = getattr(import_module(MODULES[cmd_name]), cmd_name)
         return found

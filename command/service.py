@@ -35,6 +35,10 @@ STUCK_EXIT_CODE = 70
 CLUSTER_EXIT_CODE = 78
 """EX_CONFIG: the settings name another Kafka cluster than the database's; a restart does not help."""
 
+AFTER_BUDGET_S = 12.0
+"""How long ingest or a worker may take to end after its stop budget. Each of its threads may wait for a service that
+does not answer. Supervisors are told to wait 15 s before they kill it."""
+
 CELERY_STOP_S = 5.0
 """How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs about 0.1 s."""
 
@@ -97,11 +101,15 @@ def ingest() -> None:
         raise click.ClickException(str(error)) from None
     process.start()
     shutdown.wait()
-    process.stop(0.0 if mismatches else settings.stop_budget_s)
+    exit_code = CLUSTER_EXIT_CODE if mismatches else 0
+    budget_s = 0.0 if mismatches else settings.stop_budget_s
+    _exit_after(budget_s + AFTER_BUDGET_S, "ingest", exit_code)
+    process.stop(budget_s)
     edges.close()
     if mismatches:
         click.echo(f"webhookd ingest: {mismatches[0]}", err=True)
-        sys.exit(CLUSTER_EXIT_CODE)
+    # A normal exit would wait for threads that are still waiting for a service.
+    ShutdownSignals.exit_process(exit_code)
 
 
 @click.command()
@@ -164,19 +172,23 @@ def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
     for number in (*SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     _log.info("worker_stopping", budget_s=budget_s)
+    _exit_after(budget_s + AFTER_BUDGET_S, "worker")
     process.stop(budget_s)
-    end = Timer(CELERY_STOP_S, _exit_if_celery_hangs)
-    end.daemon = True
-    end.start()
+    # An unreachable Redis delays Celery by 5 s for each task. The deliveries of tasks that are not requeued wait for
+    # the end of their lease.
+    _exit_after(CELERY_STOP_S, "worker")
 
 
-def _exit_if_celery_hangs() -> None:
-    """Exit if Celery hangs: an unreachable Redis delays it by 5 s for each task.
+def _exit_after(wait_s: float, process: str, exit_code: int = 0) -> None:
+    """End the process after this time if it still runs. No record is lost; what is in flight is sent again."""
 
-    The deliveries of tasks that were not requeued wait for the end of their lease.
-    """
-    _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
-    ShutdownSignals.exit_process(0)
+    def end() -> None:
+        _log.warning("stop_cut_short", process=process, after_s=wait_s)
+        ShutdownSignals.exit_process(exit_code)
+
+    timer = Timer(wait_s, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _end_stuck(process: WorkerProcess, budget_s: float) -> None:
