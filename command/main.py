@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from command.help_text import WHOLE, HelpGroup
-from command.shutdown_signals import quiet_interrupt
+from command.shutdown_signals import end_before_start, quiet_interrupt
 from webhookd import __version__
 from webhookd.errors import UnusableSetting
 
@@ -30,6 +30,10 @@ MODULES = {
 """The module that defines each command, by the command's name."""
 
 PACKAGES = Path(__file__).resolve().parents[1]
+
+SERVICES = {"api", "flower", "ingest", "receive", "run", "worker"}
+"""The commands that run until a signal stops them. SIGTERM ends them with 0, and any other command with 143, because
+what that one was told to do is not done."""
 
 EXAMPLES = (
     ("Try it", "webhookd demo (needs nothing but Python)"),
@@ -63,6 +67,8 @@ class Commands(HelpGroup):
         del ctx
         if cmd_name not in MODULES:
             return None
+        if cmd_name in SERVICES:
+            end_before_start()
         with quiet_interrupt():
             found: click.Command = getattr(import_module(MODULES[cmd_name]), cmd_name)
         return found

@@ -107,15 +107,22 @@ def run(
     try:
         settings = _settings(bootstrap_servers, allow, state, kafka_config, kafka_config_file)
         _run(RunOptions.of(options), settings, state, shutdown)
-    except InvalidInput as error:
-        click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
-        shutdown.exit_process(2)
     except UnusableSetting:
         raise
     except WebhookdError as error:
-        click.echo(f"webhookd run: {error}", err=True)
-        shutdown.exit_process(1)
+        shutdown.exit_process(_exit_code(error, shutdown))
     shutdown.exit_process(0)
+
+
+def _exit_code(error: WebhookdError, shutdown: ShutdownSignals) -> int:
+    """Print the error; after a signal it is of no interest."""
+    if shutdown.received:
+        return 0
+    if isinstance(error, InvalidInput):
+        click.echo(f"webhookd run: {error.field or 'error'}: {error}", err=True)
+        return 2
+    click.echo(f"webhookd run: {error}", err=True)
+    return 1
 
 
 def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:

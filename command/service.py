@@ -40,6 +40,10 @@ CLUSTER_EXIT_CODE = 78
 SCHEMA_EXIT_CODE = 1
 """The database has no tables or those of another version; a restart helps after `webhookd migrate`."""
 
+AFTER_BUDGET_S = 12.0
+"""How long ingest or a worker may take to end after its stop budget. Each of its threads may wait for a service that
+does not answer. Supervisors are told to wait 15 s before they kill it."""
+
 CELERY_STOP_S = 5.0
 """How long Celery may take to acknowledge and requeue tasks after their deliveries have ended; it needs about 0.1 s."""
 
@@ -113,16 +117,18 @@ def ingest() -> None:
     process = IngestProcess(settings, edges, build_celery(settings), end)
     process.start()
     shutdown.wait()
+    exit_code = 0
+    if mismatches:  # the log says so: cluster_mismatch
+        exit_code = _schema_exit_code(mismatches[0]) if isinstance(mismatches[0], SchemaMismatch) else CLUSTER_EXIT_CODE
     budget_s = 0.0 if mismatches else settings.stop_budget_s
     _log.info("stopping", process="ingest", budget_s=budget_s, note=SECOND_SIGNAL)
+    _exit_after(budget_s + AFTER_BUDGET_S, "ingest", exit_code)
     schema.stop()
     process.stop(budget_s)
     edges.close()
     _log.info("stopped", process="ingest")
-    for mismatch in mismatches:  # the log says so: cluster_mismatch
-        if isinstance(mismatch, SchemaMismatch):
-            sys.exit(_schema_exit_code(mismatch))
-        sys.exit(CLUSTER_EXIT_CODE)
+    # A normal exit would wait for threads that are still waiting for a service.
+    ShutdownSignals.exit_process(exit_code)
 
 
 def _start_or_exit(schema: SchemaWatch) -> None:
@@ -220,19 +226,23 @@ def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
     for number in (*SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     _log.info("stopping", process="worker", budget_s=budget_s, note=SECOND_SIGNAL)
+    _exit_after(budget_s + AFTER_BUDGET_S, "worker")
     process.stop(budget_s)
-    end = Timer(CELERY_STOP_S, _exit_if_celery_hangs)
-    end.daemon = True
-    end.start()
+    # An unreachable Redis delays Celery by 5 s for each task. The deliveries of tasks that are not requeued wait for
+    # the end of their lease.
+    _exit_after(CELERY_STOP_S, "worker")
 
 
-def _exit_if_celery_hangs() -> None:
-    """Exit if Celery hangs: an unreachable Redis delays it by 5 s for each task.
+def _exit_after(wait_s: float, process: str, exit_code: int = 0) -> None:
+    """End the process after this time if it still runs. No record is lost; what is in flight is sent again."""
 
-    The deliveries of tasks that were not requeued wait for the end of their lease.
-    """
-    _log.warning("worker_stop_cut_short", code="queue_unavailable", after_s=CELERY_STOP_S)
-    ShutdownSignals.exit_process(0)
+    def end() -> None:
+        _log.warning("stop_cut_short", process=process, after_s=wait_s)
+        ShutdownSignals.exit_process(exit_code)
+
+    timer = Timer(wait_s, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _end_stuck(process: WorkerProcess, budget_s: float) -> None:

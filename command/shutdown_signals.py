@@ -62,6 +62,11 @@ class ShutdownSignals:
         os.write(self._writer, b"!")
 
 
+def end_before_start() -> None:
+    """Make SIGTERM end a service with exit code 0 until it installs its own handlers: it has not begun anything yet."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+
+
 @contextmanager
 def quiet_interrupt() -> Iterator[None]:
     """Make Ctrl-C end the process without a traceback in this block, in which modules are imported."""

@@ -62,6 +62,11 @@ class CommandProcess:
         with self._changed:
             return "".join(self._lines)
 
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
     def wait_for(self, text: str) -> str:
         """Wait for the first line that contains `text`. Raises AssertionError when it ends or the time is up before."""
         with self._changed:
