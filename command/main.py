@@ -14,18 +14,18 @@ from webhookd import __version__
 from webhookd.errors import UnusableSetting
 
 MODULES = {
-    "api": "command.service",
+    "api": "command.api",
     "cluster": "command.cluster",
     "completion": "command.completion",
     "demo": "command.demo",
-    "flower": "command.service",
-    "ingest": "command.service",
-    "migrate": "command.service",
+    "flower": "command.flower",
+    "ingest": "command.ingest",
+    "migrate": "command.migrate",
     "receive": "command.receive",
     "run": "command.run",
     "settings": "command.settings",
     "topic": "command.topic",
-    "worker": "command.service",
+    "worker": "command.worker",
 }
 """The module that defines each command, by the command's name."""
 

@@ -1,0 +1,28 @@
+"""`webhookd api`: serves the management API."""
+
+import sys
+
+import click
+
+from api.server import serve
+from command.process_start import CLUSTER_EXIT_CODE, process_settings, schema_exit_code
+from webhookd import logs
+from webhookd.errors import ClusterMismatch, SchemaMismatch
+
+_log = logs.get(__name__)
+
+
+@click.command()
+def api() -> None:
+    """Serve the management API (gunicorn).
+
+    It exits with 1 when the database has not the tables of this version, and with 78 when the brokers belong to another
+    Kafka cluster than the database.
+    """
+    try:
+        serve(process_settings())
+    except SchemaMismatch as error:
+        sys.exit(schema_exit_code(error))
+    except ClusterMismatch as error:
+        _log.error("cluster_mismatch", code=error.code, detail=error.detail)
+        sys.exit(CLUSTER_EXIT_CODE)

@@ -1,0 +1,45 @@
+"""The start of a process of the service: its settings, its log, and the check of the database's schema."""
+
+import gc
+import sys
+
+from command.loading import load_settings
+from command.switch_interval import set_switch_interval
+from webhookd import __version__, logs
+from webhookd.errors import SchemaMismatch
+from webhookd.settings import Settings
+from webhookd.store.schema_watch import SchemaWatch
+
+CLUSTER_EXIT_CODE = 78
+"""EX_CONFIG: the settings name another Kafka cluster than the database's; a restart does not help."""
+
+SCHEMA_EXIT_CODE = 1
+"""The database has no tables or those of another version; a restart helps after `webhookd migrate`."""
+
+_log = logs.get(__name__)
+
+
+def process_settings() -> Settings:
+    """Load the settings, configure the log and the interpreter, and log which settings differ from their default."""
+    settings = load_settings()
+    logs.configure_process(settings.log_format, settings.log_level)
+    _log.info("settings", version=__version__, **settings.changed())
+    set_switch_interval()
+    # Exclude imported modules from garbage collection: a full collection of them stops every thread for about 50 ms.
+    gc.collect()
+    gc.freeze()
+    return settings
+
+
+def start_or_exit(schema: SchemaWatch) -> None:
+    """Check the schema before anything else starts; end the process when the database has another one."""
+    try:
+        schema.start()
+    except SchemaMismatch as error:
+        sys.exit(schema_exit_code(error))
+
+
+def schema_exit_code(error: SchemaMismatch) -> int:
+    """Say in one line what the database has and what to do; return the exit code."""
+    _log.error("schema_mismatch", code=error.code, detail=error.detail)
+    return SCHEMA_EXIT_CODE
