@@ -140,6 +140,6 @@ class KafkaWatch:
 
     def _failed(self, error: KafkaUnavailable) -> None:
         before = self.reachability
-        self.reachability = before.failed(self._monotonic(), error.detail or str(error), error.code)
-        if before.failing_since is None or before.code != error.code:
-            _log.warning("kafka_unreachable", code=error.code, detail=error.detail)
+        self.reachability = now = before.failed(self._monotonic(), error.detail or str(error), error.code)
+        if before.failing_since is None or before.code != now.code:
+            _log.warning("kafka_unreachable", code=now.code, detail=now.detail)
