@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.harness.lanes import TOPIC
 from tests.harness.subscription_consumers import GOOD, ONE, ZERO, Scene
 from tests.harness.subscriptions import subscription
-from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
+from webhookd.flow.monitoring.kafka_reachability import REFUSAL_LASTS_S, KafkaReachability
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.problem import Problem
@@ -72,6 +72,15 @@ def test_outage_that_becomes_a_refusal_changes_its_reason() -> None:
     ] * 2
     assert reasons[1][0].detail == "wrong password"
     assert shown(scene, refused.answered(later + 9), later + 9).problems == ()
+
+
+def test_refusal_stays_the_reason_through_a_single_timeout() -> None:
+    refused = LOST.failed(101.0, "wrong password", "kafka_authentication_failed")
+    late = refused.failed(101.0 + REFUSAL_LASTS_S - 1, "timed out")
+    gone = late.failed(101.0 + REFUSAL_LASTS_S, "timed out")
+    assert (late.code, late.detail, late.failing_since) == ("kafka_authentication_failed", "wrong password", 100.0)
+    assert (gone.code, gone.detail, gone.failing_since) == ("kafka_unavailable", "timed out", 100.0)
+    assert refused.answered(102.0).failed(103.0, "timed out").code == "kafka_unavailable"
 
 
 def test_waiting_subscription_has_one_reason_for_the_outage() -> None:

@@ -6,7 +6,10 @@ machine) does not count its own pause as an outage of the brokers.
 
 from dataclasses import dataclass, replace
 
-from webhookd.errors import KafkaUnavailable
+from webhookd.errors import KafkaAuthenticationFailed, KafkaUnavailable
+
+REFUSAL_LASTS_S = 15.0
+"""After a refused login, failures without a reason are those of a slow broker for this long: the refusal stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,8 @@ class KafkaReachability:
     ever_answered: bool = False
     code: str = KafkaUnavailable.code
     detail: str = ""
+    refused_at: float | None = None
+    """When a login or a certificate was last refused in the current series of failures."""
 
     @property
     def known(self) -> bool:
@@ -37,7 +42,12 @@ class KafkaReachability:
     def failed(self, now: float, detail: str, code: str = KafkaUnavailable.code) -> "KafkaReachability":
         """Return the state after a failure."""
         since = now if self.failing_since is None else self.failing_since
-        return replace(self, answered_since=None, failing_since=since, code=code, detail=detail)
+        state = replace(self, answered_since=None, failing_since=since)
+        if code == KafkaAuthenticationFailed.code:
+            return replace(state, code=code, detail=detail, refused_at=now)
+        if self.refused_at is not None and now - self.refused_at < REFUSAL_LASTS_S:
+            return state
+        return replace(state, code=code, detail=detail, refused_at=None)
 
     def reachable_s(self, now: float) -> float:
         """Return for how long Kafka has answered without a gap; 0 while it does not."""
