@@ -1,6 +1,8 @@
 """Serves the API: by gunicorn for `webhookd api`, by a thread in the embedded service."""
 
 import logging
+import os
+import tempfile
 import threading
 from typing import Any
 
@@ -13,7 +15,7 @@ from api import cluster_check
 from api.application import build
 from api.ports import services_of
 from webhookd import logs
-from webhookd.errors import ClusterMismatch, Unavailable
+from webhookd.errors import ClusterMismatch, NoTemporaryDirectory, Unavailable
 from webhookd.settings import Settings
 
 WORKERS = 2
@@ -21,6 +23,9 @@ THREADS = 8
 REQUEST_S = 30
 """gunicorn replaces a worker process that is stuck for this long; it is longer than every timeout of the API."""
 STOP_S = 10
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn creates its file there securely
+"""A mount that containers have even with a read-only root."""
 
 
 class StructuredGunicornLogger(Logger):
@@ -40,6 +45,7 @@ class ApiServer(BaseApplication):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._heartbeats = heartbeat_directory()
         super().__init__()
 
     def load_config(self) -> None:
@@ -54,6 +60,7 @@ class ApiServer(BaseApplication):
             "keepalive": 5,
             "logger_class": StructuredGunicornLogger,
             "preload_app": False,
+            "worker_tmp_dir": self._heartbeats,
             # gunicorn's own remote control, a socket in the user's home.
             "control_socket_disable": True,
             "proc_name": "webhookd-api",
@@ -74,8 +81,21 @@ class ApiServer(BaseApplication):
         return app
 
 
+def heartbeat_directory() -> str:
+    """Return a directory for the files by which gunicorn sees that a worker process lives: in memory, if possible.
+
+    Raises NoTemporaryDirectory.
+    """
+    if os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
+        return SHARED_MEMORY
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        raise NoTemporaryDirectory from None
+
+
 def serve(settings: Settings) -> None:
-    """Serve until a stop signal; after SIGTERM the open requests end first."""
+    """Serve until a stop signal; after SIGTERM the open requests end first. Raises NoTemporaryDirectory."""
     logs.configure(settings.log_format, settings.log_level)
     ApiServer(settings).run()
 

@@ -19,7 +19,7 @@ from command.demo_environment import DemoEnvironment
 from command.shutdown_signals import ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import clock, logs
-from webhookd.errors import WebhookdError
+from webhookd.errors import NoTemporaryDirectory, WebhookdError
 
 ORDERS_A_SECOND = 1000
 MAX_UNDELIVERED = 8000
@@ -56,7 +56,11 @@ def demo(seconds: float) -> None:
     """
     shutdown = ShutdownSignals()
     set_switch_interval()
-    with TemporaryDirectory(prefix="webhookd-demo-") as place:
+    try:
+        folder = TemporaryDirectory(prefix="webhookd-demo-")
+    except FileNotFoundError:
+        raise click.ClickException(str(NoTemporaryDirectory())) from None
+    with folder as place:
         log = Path(place) / "log.txt"
         with log.open("w", encoding="utf-8") as stream:
             logs.configure("text", "warning", stream)

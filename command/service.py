@@ -17,7 +17,7 @@ from command import flower_server
 from command.shutdown_signals import SIGNALS, ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import logs
-from webhookd.errors import ClusterMismatch, UnusableSetting
+from webhookd.errors import ClusterMismatch, NoTemporaryDirectory, UnusableSetting
 from webhookd.settings import PREFIX, Settings
 from webhookd.store.migrating import upgrade
 from workers.celery_app import build_celery
@@ -75,7 +75,10 @@ def migrate() -> None:
 @click.command()
 def api() -> None:
     """Serve the management API (gunicorn)."""
-    serve(Settings())
+    try:
+        serve(Settings())
+    except NoTemporaryDirectory as error:
+        raise click.ClickException(str(error)) from None
 
 
 @click.command()

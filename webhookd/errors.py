@@ -12,6 +12,7 @@
     │   └── FilterTooCostly     its evaluation used up its budget
     ├── UnusableSubscription    a stored row that is not a valid subscription
     ├── UnusableSetting         a setting with which the process cannot start; has its name
+    ├── NoTemporaryDirectory    no directory is writable
     ├── MailRefused             a mail that cannot be written
     └── Unavailable             an outside system did not answer in time, or is the wrong one
         ├── KafkaUnavailable
@@ -131,6 +132,12 @@ class UnusableSetting(WebhookdError):
     def __init__(self, detail: str = "", *, setting: str = "") -> None:
         super().__init__(f"WEBHOOKD_{setting.upper()}: {detail}")
         self.setting = setting
+
+
+class NoTemporaryDirectory(WebhookdError):
+    """There is no writable directory for temporary files: mount a tmpfs at /tmp, or set TMPDIR."""
+
+    code = "no_temporary_directory"
 
 
 class MailRefused(WebhookdError):
