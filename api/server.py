@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 from functools import partial
 from types import FrameType
@@ -20,7 +21,7 @@ from api.application import build
 from api.ports import Services, services_of
 from api.server_errors import ServerErrors
 from webhookd import logs
-from webhookd.errors import ClusterMismatch, SchemaMismatch, StoreUnavailable, Unavailable
+from webhookd.errors import ClusterMismatch, NoTemporaryDirectory, SchemaMismatch, StoreUnavailable, Unavailable
 from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
 from webhookd.settings import Settings
 from webhookd.store import schema
@@ -35,6 +36,9 @@ STOP_S = 10
 KAFKA_PING_S = 3.0
 
 _log = logs.get(__name__)
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn creates its file there securely
+"""A mount that containers have even with a read-only root."""
 
 
 class StructuredGunicornLogger(Logger):
@@ -106,6 +110,7 @@ class ApiServer(BaseApplication):
     def __init__(self, settings: Settings, errors: ServerErrors) -> None:
         self._settings = settings
         self._errors = errors
+        self._heartbeats = heartbeat_directory()
         super().__init__()
 
     def load_config(self) -> None:
@@ -124,6 +129,7 @@ class ApiServer(BaseApplication):
             "pre_fork": watches.choose,
             "post_worker_init": watches.start,
             "on_exit": _log_end,
+            "worker_tmp_dir": self._heartbeats,
             # gunicorn's own remote control, a socket in the user's home.
             "control_socket_disable": True,
             "proc_name": "webhookd-api",
@@ -150,6 +156,19 @@ class ApiServer(BaseApplication):
         return app
 
 
+def heartbeat_directory() -> str:
+    """Return a directory for the files by which gunicorn sees that a worker process lives: in memory, if possible.
+
+    Raises NoTemporaryDirectory.
+    """
+    if os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
+        return SHARED_MEMORY
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        raise NoTemporaryDirectory from None
+
+
 def _log_end(_master: Arbiter) -> None:
     _log.info("stopped", process="api")
 
@@ -157,7 +176,7 @@ def _log_end(_master: Arbiter) -> None:
 def serve(settings: Settings) -> None:
     """Serve until a stop signal; after SIGTERM the open requests end first.
 
-    Raises SchemaMismatch and ClusterMismatch, and UnusableSetting for the database's URL.
+    Raises SchemaMismatch, ClusterMismatch, NoTemporaryDirectory, and UnusableSetting for the database's URL.
     """
     _check_schema(settings)
     errors = ServerErrors()

@@ -7,7 +7,7 @@ import click
 from api.server import serve
 from command.process_start import CLUSTER_EXIT_CODE, process_settings, schema_exit_code
 from webhookd import logs
-from webhookd.errors import ClusterMismatch, SchemaMismatch
+from webhookd.errors import ClusterMismatch, NoTemporaryDirectory, SchemaMismatch
 
 _log = logs.get(__name__)
 
@@ -21,6 +21,8 @@ def api() -> None:
     """
     try:
         serve(process_settings())
+    except NoTemporaryDirectory as error:
+        raise click.ClickException(str(error)) from None
     except SchemaMismatch as error:
         sys.exit(schema_exit_code(error))
     except ClusterMismatch as error:

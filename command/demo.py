@@ -22,7 +22,7 @@ from command.demo_introduction import NEXT_STEPS, DemoIntroduction
 from command.shutdown_signals import ShutdownSignals
 from command.switch_interval import set_switch_interval
 from webhookd import clock, logs
-from webhookd.errors import UnusableSetting, WebhookdError
+from webhookd.errors import NoTemporaryDirectory, UnusableSetting, WebhookdError
 from webhookd.settings_loader import load_settings
 
 ORDERS_A_SECOND = 1000
@@ -61,7 +61,11 @@ def demo(seconds: float) -> None:
     load_settings()  # before anything starts: what cannot be used ends the command
     shutdown = ShutdownSignals()
     set_switch_interval()
-    with TemporaryDirectory(prefix="webhookd-demo-") as place:
+    try:
+        folder = TemporaryDirectory(prefix="webhookd-demo-")
+    except FileNotFoundError:
+        raise click.ClickException(str(NoTemporaryDirectory())) from None
+    with folder as place:
         log = Path(place) / "log.txt"
         with log.open("w", encoding="utf-8") as stream:
             logs.configure("text", "warning", stream)

@@ -13,6 +13,7 @@
     ├── UnusableSubscription    a stored row that is not a valid subscription
     ├── UnusableSetting         a setting with which the process cannot start; has its name
     │   └── UnusableSettings    several of them
+    ├── NoTemporaryDirectory    no directory is writable
     ├── MailRefused             a mail that cannot be written
     └── Unavailable             an outside system did not answer in time, or is the wrong one
         ├── KafkaUnavailable
@@ -152,6 +153,12 @@ class UnusableSettings(UnusableSetting):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))
+
+
+class NoTemporaryDirectory(WebhookdError):
+    """There is no writable directory for temporary files: mount a tmpfs at /tmp, or set TMPDIR."""
+
+    code = "no_temporary_directory"
 
 
 class MailRefused(WebhookdError):

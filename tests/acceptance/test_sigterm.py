@@ -28,7 +28,7 @@ STOP_BUDGET_S = 1.0
 AFTER_BUDGET_S = 15.0
 """What supervisors are told to wait after the stop budget."""
 
-END_S = {"api": 15.0, "ingest": STOP_BUDGET_S + AFTER_BUDGET_S, "worker": STOP_BUDGET_S + AFTER_BUDGET_S, "flower": 2.0}
+END_S = {"api": 20.0, "ingest": STOP_BUDGET_S + AFTER_BUDGET_S, "worker": STOP_BUDGET_S + AFTER_BUDGET_S, "flower": 2.0}
 """By process that runs until it is stopped: how long it may take to end."""
 
 STARTED = {

@@ -23,13 +23,17 @@ class CommandProcess:
     """
 
     def __init__(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, python: tuple[str, ...] = ()
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        python: tuple[str, ...] = (),
+        wrapper: tuple[str, ...] = (),
     ) -> None:
         self._lines: list[str] = []
         self._ended = False
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-X", "faulthandler", *python, "-m", "command.main", *arguments],
+            [*wrapper, sys.executable, "-u", "-X", "faulthandler", *python, "-m", "command.main", *arguments],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,

@@ -40,8 +40,18 @@ def until(holds: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) 
 class Pipeline:
     """A context in which the service runs; everything is stopped at its end."""
 
-    def __init__(self, folder: Path, *, kafka: str, redis: str, database: str, settings: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        kafka: str,
+        redis: str,
+        database: str,
+        settings: dict[str, str],
+        wrapper: tuple[str, ...] = (),
+    ) -> None:
         self._folder = folder
+        self._wrapper = wrapper
         self.bootstrap = kafka
         self._processes: dict[str, Child] = {}
         self._reported_stuck: set[str] = set()
@@ -90,7 +100,7 @@ class Pipeline:
 
         `settings` (environment variables) are for this process alone.
         """
-        command = [sys.executable, "-m", "command.main", name.partition("-")[0]]
+        command = [*self._wrapper, sys.executable, "-m", "command.main", name.partition("-")[0]]
         environment = {**self._environment, **settings}
         self._processes[name] = spawn(command, log_file=self._folder / f"{name}.log", environment=environment)
 
