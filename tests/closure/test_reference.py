@@ -26,6 +26,7 @@ from webhookd.errors import (
     InvalidFilter,
     MailUnavailable,
     MailUndeliverable,
+    NoTemporaryDirectory,
     NoWorkers,
     QueueStalled,
     QueueUnavailable,
@@ -56,8 +57,9 @@ NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
 }
 """Errors that have an HTTP status by their base class, and that no request raises; each with the reason."""
 
-NEVER_SHOWN = {WebhookdError, UndecodableRecord, FilterFault, InvalidFilter, Unavailable}
-"""Errors whose own code nobody sees: bases of others, and UndecodableRecord, which shows its cause."""
+NEVER_SHOWN = {WebhookdError, UndecodableRecord, FilterFault, InvalidFilter, Unavailable, NoTemporaryDirectory}
+"""Errors whose own code nobody sees: bases of others, UndecodableRecord, which shows its cause, and
+NoTemporaryDirectory, whose text is the only line of a process that does not start."""
 
 
 NAMED_CAUSES = {"unreadable", WORKER_LOST}
