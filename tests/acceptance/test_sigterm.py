@@ -42,9 +42,9 @@ STARTED = {
 COLUMNS = ("working", "absent", "silent", "frozen")
 
 COMMANDS = {
-    "migrate": ("migrate",),
     "run": ("run", "--topic", "orders", "--url", "http://127.0.0.1:9/", "--allow", "127.0.0.0/8"),
     "receive": ("receive", "--port", "0"),
+    "migrate": ("migrate",),
 }
 """Commands that get the signal while Kafka and the database are silent, at any moment after their start."""
 
@@ -96,7 +96,8 @@ class Table:
     def send_term(self) -> None:
         """Send SIGTERM to all of them, and wait for their ends."""
         sent_at = {}
-        for cell, process in self.running.items():
+        # The last one first: `migrate` gives up after 4 s.
+        for cell, process in reversed(self.running.items()):
             sent_at[cell] = clock.monotonic()
             process.send(signal.SIGTERM)
         until(lambda: self._all_ended(sent_at), "every process has ended", 90.0)
@@ -141,12 +142,16 @@ def ends(
             process.wait_for(STARTED[name])
         _wait_for_worker(redis_url, prefixes["working", "worker"])
         _wait_for_worker(redis_url, prefixes["frozen", "worker"])
-        for name, line in COMMANDS.items():
-            process = CommandProcess(*line, *more.get(name, ()), environment=columns["silent"].environment())
-            table.running["silent", name] = exits.enter_context(process)
-        table.running["silent", "migrate"].wait_for('"settings"')
         redis.freeze()
         postgres.freeze()
+        unanswered = exits.enter_context(SilentServer())
+        for name, line in COMMANDS.items():
+            environment = columns["silent"].environment()
+            if name == "migrate":
+                environment |= {"WEBHOOKD_DATABASE_URL": _at(postgres_url, unanswered.port)}
+            process = CommandProcess(*line, *more.get(name, ()), environment=environment)
+            table.running["silent", name] = exits.enter_context(process)
+        unanswered.wait_for_client()
         table.send_term()
         yield table.ends
 
