@@ -12,6 +12,9 @@ from webhookd.errors import Unavailable
 DEADLINE_S = 2.0
 """The time for all checks. Probes of orchestrators give up after a few seconds, so a later result is of no use."""
 
+KAFKA_S = 1.5
+"""Within the deadline, so that Kafka's own error is shown."""
+
 Check = Callable[[], None]
 
 _log = logs.get(__name__)
@@ -24,20 +27,23 @@ class Readiness:
         self._deadline_s = deadline_s
         self._checks = checks
         self._pool = ThreadPoolExecutor(max_workers=len(checks), thread_name_prefix="readiness")
-        self._asked: dict[str, Future[bool]] = {}
+        self._asked: dict[str, Future[str | None]] = {}
         self._asking = threading.Lock()
 
-    def ask(self) -> dict[str, bool]:
-        """Run the checks; return for each system whether its check succeeded within the deadline. Blocks."""
+    def ask(self) -> dict[str, str | None]:
+        """Run the checks; return for each system why its check failed, or None if it succeeded in time. Blocks."""
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
         wait(asked.values(), timeout=self._deadline_s)
-        return {name: answer.done() and _succeeded(name, answer) for name, answer in asked.items()}
+        return {
+            name: _detail(name, answer) if answer.done() else f"no answer within {self._deadline_s:g} s"
+            for name, answer in asked.items()
+        }
 
-    def _ask(self, name: str, check: Check) -> Future[bool]:
+    def _ask(self, name: str, check: Check) -> Future[str | None]:
         before = self._asked.get(name)
         if before is None or before.done():
-            self._asked[name] = self._pool.submit(_passes, name, check)
+            self._asked[name] = self._pool.submit(_failure, name, check)
         return self._asked[name]
 
 
@@ -45,22 +51,29 @@ def checks_of(services: Services) -> dict[str, Check]:
     """The systems that must work before this process is ready."""
     return {
         "database": services.database.ping,
-        "queue": services.notifications.ping,
-        "kafka": lambda: cluster_check.ready(services, DEADLINE_S),
+        "queue": lambda: check_queue(services),
+        "kafka": lambda: cluster_check.ready(services, KAFKA_S),
     }
 
 
-def _succeeded(name: str, answer: Future[bool]) -> bool:
+def check_queue(services: Services) -> None:
+    """Write to Redis with each of the two libraries that use it. Raises QueueUnavailable."""
+    services.notifications.ping()
+    if services.coordination is not None:
+        services.coordination.ping()
+
+
+def _detail(name: str, answer: Future[str | None]) -> str | None:
     if error := answer.exception():
         _log.error("check_failed", system=name, code="internal", exc_info=error)
-        return False
+        return "the check failed; the log has the error"
     return answer.result()
 
 
-def _passes(name: str, check: Check) -> bool:
+def _failure(name: str, check: Check) -> str | None:
     try:
         check()
     except Unavailable as error:
         _log.warning("not_ready", system=name, code=error.code, error=str(error))
-        return False
-    return True
+        return f"{error.code}: {error.detail or error}"
+    return None

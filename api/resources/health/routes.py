@@ -40,6 +40,7 @@ class Ready(MethodView):
         """Check database, queue and Kafka, within a few seconds."""
         readiness: Readiness = current_app.extensions[READINESS]
         answers = readiness.ask()
-        well = all(answers.values())
-        checks = {name: "ok" if answered else "failed" for name, answered in answers.items()}
-        return {"status": "ok" if well else "failed", "checks": checks}, 200 if well else 503
+        details = {name: detail for name, detail in answers.items() if detail is not None}
+        checks = {name: "failed" if name in details else "ok" for name in answers}
+        status, code = ("failed", 503) if details else ("ok", 200)
+        return {"status": status, "checks": checks, "details": details}, code

@@ -11,6 +11,7 @@ from webhookd.errors import (
     QueueStalled,
     QueueUnavailable,
     StoreUnavailable,
+    WorkersLackStore,
 )
 from webhookd.settings import Settings
 from webhookd.store.system_health import IngestLoad
@@ -69,6 +70,7 @@ def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
     return {
         QueueUnavailable.code: edges.coordination.ping,
         StoreUnavailable.code: edges.database.ping,
+        WorkersLackStore.code: workers.workers_read_store,
         NoWorkers.code: workers.queues_have_consumers,
         QueueStalled.code: workers.queues_move,
         MailUnavailable.code: outbox_relay.check,
