@@ -27,6 +27,7 @@
         ├── MailUndeliverable   mails do not reach an address of the operators
         ├── RowsRefused         the database answers, but refuses rows repeatedly
         ├── UpkeepDelayed       offsets of inactive subscriptions could not be renewed for a long time
+        ├── WorkersLackStore    workers cannot read the database, which other processes may reach
         ├── NoWorkers           no worker consumes a queue
         └── QueueStalled        tasks wait, but no worker takes them
 
@@ -237,6 +238,12 @@ class MailUndeliverable(Unavailable):
     """Mails do not reach an address of the operators."""
 
     code = "mail_undeliverable"
+
+
+class WorkersLackStore(Unavailable):
+    """Workers cannot read the database."""
+
+    code = "workers_lack_store"
 
 
 class NoWorkers(Unavailable):

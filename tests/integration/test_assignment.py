@@ -11,9 +11,10 @@ from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.flow.control.administration import Availability
 from webhookd.flow.control.change_notification import ChangeNotification
+from webhookd.flow.control.membership import Member
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
-from webhookd.store import administration, migrating, subscriptions
+from webhookd.store import administration, ingest_members, migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
@@ -43,6 +44,19 @@ class Runner:
 
     def next(self) -> str:
         return self.calls.get(timeout=PATIENCE_S)
+
+
+class SilentKafka:
+    """Kafka, which has not answered yet."""
+
+    reachability = KafkaReachability()
+
+    def __init__(self) -> None:
+        self.asked, self.answered = Event(), Event()
+
+    def wait_first_probe(self, timeout_s: float) -> bool:
+        self.asked.set()
+        return self.answered.wait(PATIENCE_S) and timeout_s > 0
 
 
 class ReachableKafka:
@@ -110,3 +124,18 @@ def test_each_switch_is_found_by_reading(
     assert runner.next() == "offline"
     switch(database, Availability.ONLINE)
     assert runner.next() == "online"
+
+
+def test_process_that_waits_for_kafka_has_a_heartbeat_and_runs_nothing(database: Database, runner: Runner) -> None:
+    kafka = SilentKafka()
+    member = Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic)
+    assignment = SubscriptionAssignment(
+        database, runner, kafka, member=member, interval_s=0.02, listen=no_notifications
+    )
+    assignment.start()
+    assert kafka.asked.wait(PATIENCE_S)
+    with database.transaction() as session:
+        assert ingest_members.present(session, 60.0) == [Member(id="member", takes_part=False)]
+    assert runner.calls.empty()
+    kafka.answered.set()
+    assignment.stop()

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
+from webhookd import clock
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.errors import (
     KafkaUnavailable,
@@ -18,6 +19,7 @@ from webhookd.errors import (
     QueueUnavailable,
     StoreUnavailable,
     Unavailable,
+    WorkersLackStore,
 )
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
@@ -249,7 +251,26 @@ def test_queue_without_workers_is_a_fault_of_its_own() -> None:
         )
     )
     checks.queues_have_consumers()
+    checks.workers_read_store()
     checks.queues_move()
     now[0] = 60.0
     with pytest.raises(QueueStalled, match=r"3 tasks wait in webhookd\.first"):
         checks.queues_move()
+
+
+def test_worker_without_the_database_is_a_fault_of_its_own() -> None:
+    coordination = MemoryCoordination()
+    coordination.write_heartbeat(
+        WorkerHeartbeat(
+            id="host.1",
+            queues=("webhookd.first",),
+            threads=4,
+            busy=0,
+            since_began_s=None,
+            since_ended_s=None,
+            started_at=0.0,
+            store_error="connection refused",
+        )
+    )
+    with pytest.raises(WorkersLackStore, match=r"^host\.1: connection refused$"):
+        WorkerChecks(coordination, clock.monotonic).workers_read_store()

@@ -72,6 +72,8 @@ class ChangeWatch:
         self._interval_s = interval_s
         self._monotonic = monotonic
         self._abort_at: float | None = None
+        self.store_error = ""
+        """Why the last read of the database failed; empty when it did not."""
         self._stop = Event()
         self._wake = Event()
         self._threads = [
@@ -145,7 +147,9 @@ class ChangeWatch:
     def _read_or_log(self) -> None:
         try:
             self.read()
+            self.store_error = ""
         except StoreUnavailable as error:
+            self.store_error = error.detail or str(error)
             _log.warning("store_unavailable", code=error.code, detail=error.detail)
         except Exception:  # noqa: BLE001 - the top of the thread: the next read may succeed
             _log.exception("change_watch_failed")

@@ -58,6 +58,7 @@ class Heartbeat:
         monotonic: Monotonic,
         stuck_after_s: float,
         waiting_for_countdown: Callable[[], int],
+        store_error: Callable[[], str],
         stuck: Callable[[], None],
     ) -> None:
         self._registry = registry
@@ -65,6 +66,7 @@ class Heartbeat:
         self._load = load
         self._monotonic = monotonic
         self._waiting_for_countdown = waiting_for_countdown
+        self._store_error = store_error
         self._stuck = stuck
         self._detectors = {queue: StuckWorkerDetector(stuck_after_s) for queue in info.queues}
         self._stopping = Event()
@@ -95,6 +97,7 @@ class Heartbeat:
             since_began_s=since_began_s,
             since_ended_s=since_ended_s,
             started_at=self._info.started_at,
+            store_error=self._store_error(),
         )
 
     def write_and_check(self) -> bool:

@@ -1,7 +1,7 @@
 """A worker process: the threads that its Celery tasks use, and its heartbeat.
 
     start   heartbeat                         once Celery consumes the queues
-            report sender, exchange loop,     with the first task
+            report sender, exchange loop,     then, or with the first task if that comes sooner
             change watch, task handler
     stop    heartbeat                         removed: ingest no longer counts this worker's threads
             senders                           end after their current request; unsent batches go back to their lanes
@@ -19,7 +19,7 @@ import random
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from celery import Celery, signals
@@ -92,9 +92,13 @@ class WorkerProcess:
             monotonic=clock.monotonic,
             stuck_after_s=self._settings.worker_stuck_s,
             waiting_for_countdown=lambda: len(celery_state.scheduled_requests),
+            store_error=self._store_error,
             stuck=stuck,
         )
         self._heartbeat.start()
+        # So that a worker that cannot read the database says so before its first task. Reading may block for seconds,
+        # and this thread must react to signals.
+        Thread(target=self.handler, name="start", daemon=True).start()
 
     def deliver(self, refs: list[DeliveryRef], publish_retry: PublishRetry) -> None:
         """Pass one task to the task handler, and count it as load.
@@ -130,6 +134,10 @@ class WorkerProcess:
                 self._change_watch.stop()
         if self._heartbeat is not None:
             self._heartbeat.join(REMOVE_HEARTBEAT_S)
+
+    def _store_error(self) -> str:
+        watch = self._change_watch
+        return "" if watch is None else watch.store_error
 
     def _task_received(self, sender: Any, request: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer and request
         if sender.app is self.app:

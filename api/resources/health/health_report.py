@@ -15,7 +15,7 @@ from api.resources.health.subscription_counts import offline, shown
 from api.resources.status.rendering import iso
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
-from webhookd.errors import QueueUnavailable, StoreUnavailable, Unavailable
+from webhookd.errors import KafkaUnavailable, QueueUnavailable, StoreUnavailable, Unavailable
 from webhookd.flow.control.administration import ONLINE, Administration
 from webhookd.store import (
     administration,
@@ -28,13 +28,18 @@ from webhookd.store.subscription_counts import NONE, Counts
 from webhookd.store.system_health import IngestLoad, SeenFault
 
 DEADLINE_S = 0.8
+KAFKA_S = 0.7
+"""Within the deadline, so that Kafka's own error is shown."""
 KEPT_S = 1.0
 
 HERE = "api"
 """The member name of faults that this process detects."""
 
 NO_INGEST = "no_ingest"
-"""Fault code: no ingest process has a heartbeat. So no process reads Kafka, and none can report faults."""
+"""Fault code: no ingest process has a heartbeat. So no process reads Kafka, and none can report faults; then the API
+asks Kafka itself."""
+
+NO_INGEST_DETAIL = "no ingest process has a heartbeat in the database: none runs, or none reaches the database"
 
 NOT_STARTED = "subscriptions_not_started"
 """Fault code: no live ingest process runs a subscription that was registered or changed over a minute ago."""
@@ -87,6 +92,7 @@ class HealthReport:
         self,
         stored: Callable[[], DatabaseResult],
         coordination_result: Callable[[], CoordinationResult],
+        kafka: Callable[[], None],
         *,
         monotonic: Monotonic,
         wall_clock: WallClock,
@@ -94,6 +100,7 @@ class HealthReport:
     ) -> None:
         self._stored = BoundedQuery(stored, StoreUnavailable.code)
         self._coordination_answer = BoundedQuery(coordination_result, QueueUnavailable.code)
+        self._kafka = BoundedQuery(kafka, KafkaUnavailable.code)
         self._monotonic = monotonic
         self._wall_clock = wall_clock
         self._deadline_s = deadline_s
@@ -111,14 +118,18 @@ class HealthReport:
             return self._cached
 
     def _ask(self) -> dict[str, Any]:
+        ends_at = self._monotonic() + self._deadline_s
         store_query, coordination_query = self._stored.begin(), self._coordination_answer.begin()
         both: list[Future[Any]] = [store_query, coordination_query]
+        kafka_query = self._kafka.begin()
         wait(both, self._deadline_s)
         own: dict[str, str] = {}
         stored = _result(store_query, self._stored.code, own)
         coordination_result = _result(coordination_query, self._coordination_answer.code, own)
         if stored is not None and not stored.ingest_alive:
-            own[NO_INGEST] = "no ingest process has a heartbeat"
+            wait([kafka_query], max(0.0, ends_at - self._monotonic()))
+            _result(kafka_query, self._kafka.code, own)
+            own[NO_INGEST] = NO_INGEST_DETAIL
         elif stored is not None and stored.subscriptions.not_started:
             own[NOT_STARTED] = f"{stored.subscriptions.not_started} changed subscriptions are run by no ingest process"
         return self._rendered(stored, coordination_result, own)
@@ -163,7 +174,13 @@ def report_of(services: Services, monotonic: Monotonic, wall_clock: WallClock) -
                 undeliverable=mail_failures.count(session, wall_clock()),
             )
 
-    return HealthReport(stored, lambda: _query_coordination(services), monotonic=monotonic, wall_clock=wall_clock)
+    return HealthReport(
+        stored,
+        lambda: _query_coordination(services),
+        lambda: services.brokers.ping(KAFKA_S),
+        monotonic=monotonic,
+        wall_clock=wall_clock,
+    )
 
 
 def _query_coordination(services: Services) -> CoordinationResult:

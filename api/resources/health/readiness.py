@@ -7,14 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from api import cluster_check
 from api.ports import Services
 from webhookd import logs
-from webhookd.errors import KafkaUnavailable, QueueUnavailable, StoreUnavailable, Unavailable
+from webhookd.errors import Unavailable
 from webhookd.store import schema
 
 DEADLINE_S = 2.0
 """The time for all checks. Probes of orchestrators give up after a few seconds, so a later result is of no use."""
 
-LATE = {"database": StoreUnavailable.code, "queue": QueueUnavailable.code, "kafka": KafkaUnavailable.code}
-"""The code of a system whose check has not ended within the deadline."""
+KAFKA_S = 1.5
+"""Within the deadline, so that Kafka's own error is shown."""
 
 Check = Callable[[], None]
 
@@ -28,26 +28,23 @@ class Readiness:
         self._deadline_s = deadline_s
         self._checks = checks
         self._pool = ThreadPoolExecutor(max_workers=len(checks), thread_name_prefix="readiness")
-        self._asked: dict[str, Future[str]] = {}
+        self._asked: dict[str, Future[str | None]] = {}
         self._asking = threading.Lock()
 
-    def ask(self) -> dict[str, str]:
-        """Run the checks; return the code of the error of each system, or "" when it works. Blocks.
-
-        A check that does not end within the deadline has failed.
-        """
+    def ask(self) -> dict[str, str | None]:
+        """Run the checks; return for each system why its check failed, or None if it succeeded in time. Blocks."""
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
         wait(asked.values(), timeout=self._deadline_s)
         return {
-            name: _code(name, answer) if answer.done() else LATE.get(name, Unavailable.code)
+            name: _detail(name, answer) if answer.done() else f"no answer within {self._deadline_s:g} s"
             for name, answer in asked.items()
         }
 
-    def _ask(self, name: str, check: Check) -> Future[str]:
+    def _ask(self, name: str, check: Check) -> Future[str | None]:
         before = self._asked.get(name)
         if before is None or before.done():
-            self._asked[name] = self._pool.submit(_run, name, check)
+            self._asked[name] = self._pool.submit(_failure, name, check)
         return self._asked[name]
 
 
@@ -56,21 +53,21 @@ def checks_of(services: Services) -> dict[str, Check]:
     return {
         "database": lambda: schema.confirm(services.database),
         "queue": services.ping_queue,
-        "kafka": lambda: cluster_check.ready(services, DEADLINE_S),
+        "kafka": lambda: cluster_check.ready(services, KAFKA_S),
     }
 
 
-def _code(name: str, answer: Future[str]) -> str:
+def _detail(name: str, answer: Future[str | None]) -> str | None:
     if error := answer.exception():
         _log.error("check_failed", system=name, code="internal", exc_info=error)
-        return "internal"
+        return "the check failed; the log has the error"
     return answer.result()
 
 
-def _run(name: str, check: Check) -> str:
+def _failure(name: str, check: Check) -> str | None:
     try:
         check()
     except Unavailable as error:
         _log.warning("not_ready", system=name, code=error.code, error=str(error))
-        return error.code
-    return ""
+        return f"{error.code}: {error.detail or error}"
+    return None

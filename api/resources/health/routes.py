@@ -39,8 +39,8 @@ class Ready(MethodView):
     def get(self) -> tuple[dict[str, Any], int]:
         """Check database, queue and Kafka, within a few seconds."""
         readiness: Readiness = current_app.extensions[READINESS]
-        codes = readiness.ask()
-        failed = {name: code for name, code in codes.items() if code}
-        checks = {name: "failed" if code else "ok" for name, code in codes.items()}
-        status = "failed" if failed else "ok"
-        return {"status": status, "checks": checks, "codes": failed}, 503 if failed else 200
+        answers = readiness.ask()
+        details = {name: detail for name, detail in answers.items() if detail is not None}
+        checks = {name: "failed" if name in details else "ok" for name in answers}
+        status, code = ("failed", 503) if details else ("ok", 200)
+        return {"status": status, "checks": checks, "details": details}, code

@@ -27,6 +27,7 @@ class WorkerSchema(Schema):
         allow_none=True,
         metadata={"description": "Seconds from the last end of a task to the heartbeat; null before the first end."},
     )
+    store_error = fields.String(metadata={"description": "Why the worker cannot read the database; empty when it can."})
     silent_s = fields.Float(metadata={"description": "How old the heartbeat is, in seconds."})
 
 
@@ -110,14 +111,14 @@ class ReadySchema(Schema):
         values=fields.String(metadata={"enum": ["ok", "failed"]}),
         metadata={
             "description": "Each system by its name.",
-            "example": {"database": "ok", "queue": "ok", "kafka": "ok"},
+            "example": {"database": "ok", "queue": "failed", "kafka": "ok"},
         },
     )
-    codes = fields.Dict(
+    details = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
         metadata={
-            "description": "The code of each failed check, such as `schema_mismatch`; empty when all is ok.",
-            "example": {"kafka": "kafka_unavailable"},
+            "description": "Why, for each system that failed; for people.",
+            "example": {"queue": "queue_unavailable: Connection refused"},
         },
     )

@@ -17,7 +17,7 @@ from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_url import parse
-from webhookd.errors import QueueUnavailable, StoreUnavailable
+from webhookd.errors import KafkaUnavailable, QueueUnavailable, StoreUnavailable
 from webhookd.flow.alerting.mail import MailResult, RecipientResult
 from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member
@@ -83,6 +83,33 @@ def test_faults_that_ingest_sees_are_shown(client: FlaskClient, database: Databa
             "member": "m1",
         }
     ]
+
+
+def test_kafka_is_blamed_when_no_ingest_process_can_report_it(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
+    kafka.down = True
+    faults = client.get("/health").get_json()["faults"]
+    assert [(fault["code"], fault["member"]) for fault in faults] == [
+        ("kafka_unavailable", "api"),
+        ("no_ingest", "api"),
+    ]
+
+
+def test_live_ingest_process_knows_better_whether_kafka_answers(
+    client: FlaskClient, kafka: MemoryKafkaAdmin, database: Database
+) -> None:
+    kafka.down = True
+    with database.transaction() as session:
+        ingest_members.heartbeat(session, Member(id="m1"))
+    assert client.get("/health").get_json()["faults"] == []
+
+
+def test_not_ready_when_either_redis_library_cannot_write(
+    settings: Settings, database: Database, kafka: MemoryKafkaAdmin
+) -> None:
+    notifier = ChangeNotifier("memory://")
+    app = create_app(settings, database=database, kafka_offsets=kafka, notifier=notifier, coordination=Replica())
+    answer = app.test_client().get("/ready").get_json()
+    assert (answer["checks"]["queue"], "READONLY" in answer["details"]["queue"]) == ("failed", True)
 
 
 def test_missing_ingest_is_a_fault(client: FlaskClient) -> None:
@@ -215,7 +242,12 @@ def test_question_that_breaks_is_a_fault_without_its_cause() -> None:
 
 def report_on(stored: Callable[[], DatabaseResult], now: Callable[[], float] = clock.monotonic) -> HealthReport:
     return HealthReport(
-        stored, lambda: CoordinationResult(workers=(), queues={}), monotonic=now, wall_clock=now, deadline_s=0.2
+        stored,
+        lambda: CoordinationResult(workers=(), queues={}),
+        lambda: None,
+        monotonic=now,
+        wall_clock=now,
+        deadline_s=0.2,
     )
 
 
@@ -235,16 +267,20 @@ def test_ready_when_everything_answers(client: FlaskClient) -> None:
     answer = client.get("/ready")
     assert (answer.status_code, answer.get_json()) == (
         200,
-        {"status": "ok", "checks": {"database": "ok", "queue": "ok", "kafka": "ok"}, "codes": {}},
+        {"status": "ok", "checks": {"database": "ok", "queue": "ok", "kafka": "ok"}, "details": {}},
     )
 
 
 def test_each_failed_system_is_named(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
     kafka.down = True
     answer = client.get("/ready")
-    assert (answer.status_code, answer.get_json()["checks"]) == (
+    assert (answer.status_code, answer.get_json()) == (
         503,
-        {"database": "ok", "queue": "ok", "kafka": "failed"},
+        {
+            "status": "failed",
+            "checks": {"database": "ok", "queue": "ok", "kafka": "failed"},
+            "details": {"kafka": f"kafka_unavailable: {KafkaUnavailable()}"},
+        },
     )
 
 
@@ -256,7 +292,8 @@ def test_not_ready_with_the_schema_of_another_version(client: FlaskClient, datab
     finally:
         with database.transaction() as session:
             session.execute(text("UPDATE alembic_version SET version_num = :needed"), {"needed": REVISION})
-    assert (answer.status_code, answer.get_json()["codes"]) == (503, {"database": "schema_mismatch"})
+    assert answer.status_code == 503
+    assert answer.get_json()["details"]["database"].startswith("schema_mismatch: the database has revision 0003")
 
 
 def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
@@ -289,14 +326,15 @@ def test_a_system_that_hangs_is_asked_by_one_thread_only() -> None:
     readiness = Readiness({"slow": hang, "quick": lambda: None}, deadline_s=0.05)
     answers = [readiness.ask() for _ in range(3)]
     go_on.set()
-    assert (answers, len(asked)) == ([{"slow": "unavailable", "quick": ""}] * 3, 1)
+    assert (answers, len(asked)) == ([{"slow": "no answer within 0.05 s", "quick": None}] * 3, 1)
 
 
 def test_a_check_that_breaks_counts_as_failed() -> None:
     def broken() -> None:
-        raise ZeroDivisionError
+        raise ZeroDivisionError("a secret")
 
-    assert Readiness({"broken": broken, "well": lambda: None}).ask() == {"broken": "internal", "well": ""}
+    answers = Readiness({"broken": broken, "well": lambda: None}).ask()
+    assert answers == {"broken": "the check failed; the log has the error", "well": None}
 
 
 def test_a_missing_store_is_unavailable_not_broken(settings: Settings, kafka: MemoryKafkaAdmin) -> None:

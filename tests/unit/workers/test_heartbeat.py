@@ -54,6 +54,7 @@ class Worker:
     def __init__(self) -> None:
         self.now = 100.0
         self.countdowns = 0
+        self.store_error = ""
         self.coordination = QueueCoordination()
         self.load = WorkerLoad(lambda: self.now)
         self.found_stuck = Event()
@@ -64,6 +65,7 @@ class Worker:
             monotonic=lambda: self.now,
             stuck_after_s=STUCK_AFTER_S,
             waiting_for_countdown=lambda: self.countdowns,
+            store_error=lambda: self.store_error,
             stuck=self.found_stuck.set,
         )
 
@@ -172,3 +174,10 @@ def test_stuck_worker_is_reported_once(worker: Worker) -> None:
     assert worker.found_stuck.wait(PATIENCE_S)
     worker.heartbeat.join(PATIENCE_S)
     assert worker.coordination.calls == ["write_heartbeat"] * 4
+
+
+def test_heartbeat_says_that_the_database_cannot_be_read() -> None:
+    worker = Worker()
+    worker.store_error = "connection refused"
+    worker.heartbeat.write_and_check()
+    assert [known.store_error for known in worker.coordination.live_workers()] == ["connection refused"]

@@ -44,6 +44,11 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "delete them after their offset retention time.",
         "Check the detail: the group's coordinator, or the rights of webhookd's Kafka user on the group.",
     ),
+    "workers_lack_store": (
+        "Workers cannot read the database. They send the deliveries of subscriptions that they have read before; the "
+        "others wait in the queue.",
+        "Check WEBHOOKD_DATABASE_URL of the workers that the detail names, and the network from them to the database.",
+    ),
     "no_workers": (
         "No worker consumes a queue. Tasks that are dispatched there wait.",
         "Start workers: `webhookd worker --queue first`, `webhookd worker --queue retry`.",

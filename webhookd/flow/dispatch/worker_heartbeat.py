@@ -17,7 +17,7 @@ class WorkerHeartbeat:
 
     `since_began_s` and `since_ended_s` are the ages of its last task start and end at that moment, None before the
     first one. Ages are sent instead of times because the clocks of machines differ. `started_at` is by the worker's own
-    wall clock, for people.
+    wall clock, for people. `store_error` says why the worker cannot read the database, and is empty when it can.
     """
 
     id: str
@@ -27,4 +27,5 @@ class WorkerHeartbeat:
     since_began_s: float | None
     since_ended_s: float | None
     started_at: float
+    store_error: str = ""
     silent_s: float = 0.0

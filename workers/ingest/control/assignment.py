@@ -126,16 +126,25 @@ class SubscriptionAssignment:
         self._wake.set()
 
     def _run(self) -> None:
+        self._try(self._announce)
         self._kafka.wait_first_probe(FIRST_REQUEST_S)
         while not self._stop.is_set():
             self._wake.clear()
-            try:
-                self._read()
-            except StoreUnavailable as error:
-                _log.warning("store_unavailable", code=error.code, detail=error.detail)
-            except Exception:  # noqa: BLE001 - the top of the thread: the next read may succeed
-                _log.exception("assignment_failed")
+            self._try(self._read)
             self._wake.wait(self._interval_s)
+
+    def _try(self, use_database: Callable[[], None]) -> None:
+        try:
+            use_database()
+        except StoreUnavailable as error:
+            _log.warning("store_unavailable", code=error.code, detail=error.detail)
+        except Exception:  # noqa: BLE001 - the top of the thread: the next read may succeed
+            _log.exception("assignment_failed")
+
+    def _announce(self) -> None:
+        """Write a heartbeat of a process that takes no subscriptions yet, so that nobody thinks that none runs."""
+        with self._database.transaction() as session:
+            ingest_members.heartbeat(session, Member(id=self._member.id, takes_part=False))
 
     def _read(self) -> None:
         with self._database.transaction() as session:

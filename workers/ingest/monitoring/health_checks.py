@@ -9,7 +9,7 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.errors import NoWorkers, QueueStalled, Unavailable
+from webhookd.errors import NoWorkers, QueueStalled, Unavailable, WorkersLackStore
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.monitoring.queue_stall import QueueStallDetector, queues_without_workers
 
@@ -74,6 +74,14 @@ class WorkerChecks:
         queues = queues_without_workers(self._coordination.queue_lengths(), self._coordination.live_workers())
         if queues:
             raise NoWorkers(f"no worker consumes {', '.join(queues)}")
+
+    def workers_read_store(self) -> None:
+        """Raises WorkersLackStore when a live worker cannot read the database."""
+        lacking = [
+            f"{worker.id}: {worker.store_error}" for worker in self._coordination.live_workers() if worker.store_error
+        ]
+        if lacking:
+            raise WorkersLackStore("; ".join(lacking))
 
     def queues_move(self) -> None:
         """Raises QueueStalled when tasks wait and no worker takes them."""
