@@ -106,7 +106,7 @@ def test_live_ingest_process_knows_better_whether_kafka_answers(
 def test_not_ready_when_either_redis_library_cannot_write(
     settings: Settings, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:
-    notifier = ChangeNotifier("memory://")
+    notifier = ChangeNotifier(parse("memory://"))
     app = create_app(settings, database=database, kafka_offsets=kafka, notifier=notifier, coordination=Replica())
     answer = app.test_client().get("/ready").get_json()
     assert (answer["checks"]["queue"], "READONLY" in answer["details"]["queue"]) == ("failed", True)
@@ -293,7 +293,7 @@ def test_not_ready_with_the_schema_of_another_version(client: FlaskClient, datab
         with database.transaction() as session:
             session.execute(text("UPDATE alembic_version SET version_num = :needed"), {"needed": REVISION})
     assert answer.status_code == 503
-    assert answer.get_json()["details"]["database"].startswith("schema_mismatch: the database has revision 0003")
+    assert answer.get_json()["details"]["database"].startswith("schema_mismatch: the database is at revision 0003")
 
 
 def test_not_ready_on_another_cluster(client: FlaskClient, kafka: MemoryKafkaAdmin) -> None:
