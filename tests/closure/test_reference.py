@@ -35,6 +35,7 @@ from webhookd.errors import (
     UndecodableRecord,
     UpkeepDelayed,
     WebhookdError,
+    WorkersLackStore,
 )
 from webhookd.flow.alerting.system_fault_text import MEANING
 from webhookd.flow.attempt.exchange_result import FailureCode
@@ -53,6 +54,7 @@ NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     RowsRefused: "only ingest writes rows again and again",
     UpkeepDelayed: "only ingest renews offsets",
     NoWorkers: "only ingest watches the queues",
+    WorkersLackStore: "only ingest reads the heartbeats of workers",
     QueueStalled: "only ingest watches the queues",
 }
 """Errors that have an HTTP status by their base class, and that no request raises; each with the reason."""
