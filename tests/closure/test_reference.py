@@ -34,6 +34,7 @@ from webhookd.errors import (
     UndecodableRecord,
     UpkeepDelayed,
     WebhookdError,
+    WorkersLackStore,
 )
 from webhookd.flow.alerting.system_fault_text import MEANING
 from webhookd.flow.attempt.exchange_result import FailureCode
@@ -53,6 +54,7 @@ NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     UpkeepDelayed: "only ingest renews offsets",
     NoWorkers: "only ingest watches the queues",
     QueueStalled: "only ingest watches the queues",
+    WorkersLackStore: "only ingest watches the workers",
 }
 """Errors that have an HTTP status by their base class, and that no request raises; each with the reason."""
 
