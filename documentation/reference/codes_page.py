@@ -20,6 +20,7 @@ from webhookd.errors import (
     KafkaAuthenticationFailed,
     KafkaUnavailable,
     MailRefused,
+    NoTemporaryDirectory,
     NotFound,
     SchemaMismatch,
     StoreUnavailable,
@@ -107,6 +108,8 @@ HTTP_ERRORS: Mapping[str, tuple[str, str]] = {
 
 LOG_ERRORS: Mapping[str, str] = {
     MailRefused.code: "A mail cannot be written, or the mail server refused an address for good.",
+    NoTemporaryDirectory.code: "No directory is writable for temporary files. The message says what to mount, and the "
+    "process does not start.",
     UnusableSetting.code: "A setting cannot be used. The message names it, and the process does not start.",
 }
 """Codes of errors that neither the API nor a status shows."""
