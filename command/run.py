@@ -104,7 +104,7 @@ def run(allow: tuple[str, ...], state: Path, bootstrap_servers: str, **options: 
 def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
-    logs.configure_process(settings.log_format, level)
+    logs.configure_process(settings.log_format, level, prints=True)
     _check_address(options.url, settings)
     cluster = probe_cluster(settings.kafka_bootstrap_servers)
     with ExitStack() as exits:
