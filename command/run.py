@@ -128,7 +128,7 @@ def _exit_code(error: WebhookdError, shutdown: ShutdownSignals) -> int:
 def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
-    logs.configure_process(settings.log_format, level)
+    logs.configure_process(settings.log_format, level, prints=True)
     raise_open_file_limit()
     _check_address(options.url, settings)
     cluster = probe_cluster(KafkaConnection.of(settings))

@@ -55,13 +55,11 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
         [watched_database(settings, edges.database.ping), watched_redis(settings, edges.coordination.ping)]
     )
     watch.start()
-    # They advise to let Celery cancel running tasks when Redis is absent, which webhookd has decided against, and an
-    # option that `webhookd worker` does not have.
-    for category in (CPendingDeprecationWarning, SecurityWarning):
-        warnings.simplefilter("ignore", category)
+    # It advises an option that `webhookd worker` does not have.
+    warnings.simplefilter("ignore", SecurityWarning)
     names = queue or tuple(QUEUES)
     threads = threads or settings.worker_threads
-    process.app.steps["worker"].add(HangUpStops)
+    process.app.steps["worker"].add(WorkerSetup)
     controllers: list[Any] = []
     signals.worker_init.connect(lambda sender, **_: controllers.append(sender), weak=False)
     signals.setup_logging.connect(_keep_logging, weak=False)
@@ -88,13 +86,17 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     sys.exit(max((controller.exitcode or 0 for controller in controllers), default=0))
 
 
-class HangUpStops(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Makes SIGHUP stop the worker, as it stops ingest. Celery would replace the process by one without a log."""
+class WorkerSetup(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Runs when Celery has set up its signals and warnings, and does not consume yet."""
 
     def start(self, parent: object) -> None:
-        """Install the handler of SIGTERM; Celery has installed its handlers by now, and does not consume yet."""
+        """Stop on SIGHUP, as ingest does: Celery would replace the process by one that writes nowhere.
+
+        Drop advice to let Celery cancel running tasks when Redis is absent: webhookd has decided against it.
+        """
         del parent
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
 
 
 def _start_process(process: WorkerProcess, names: Sequence[str], threads: int, budget_s: float) -> None:

@@ -3,6 +3,7 @@
 line                                              logged
 of webhookd, `info` or `warning`, whose `code`    not while the process waits for that service (service_watch);
   is the absence of a service                       else the first of each event, then now and then
+of webhookd, a consequence of that absence        not while the process waits for that service
 of Celery, kombu or Flower, about an error of     as above, for Redis
   their connection to Redis
 of librdkafka                                     the first of each kind, then now and then
@@ -47,6 +48,12 @@ NOTICED_WITHIN_S: Final = 3.0
 ONCE: Final = frozenset({"stop_cut_short", "groups_not_left", "waiting_for_service", "service_available"})
 """Events that are logged once, or rarely already."""
 
+CONSEQUENCES: Final[Mapping[str, str]] = {
+    "published_again": QueueUnavailable.code,
+    "retry_not_published": QueueUnavailable.code,
+}
+"""Events that repeat while a service is absent, although they are not about it, and the code of that service."""
+
 LEVELS: Final[Mapping[str, str]] = {"exception": "error", "warn": "warning"}
 """The level of a logger's method, where the names differ."""
 
@@ -80,6 +87,8 @@ class LineFolding:
         """Add the level to a line of webhookd, a processor of structlog. Raises DropEvent to leave the line out."""
         if "code" in event and event["code"] in SERVICES and method in {"info", "warning"}:
             self._fold(event)
+        elif self._absent and CONSEQUENCES.get(event["event"]) in self._absent:
+            raise DropEvent
         event["level"] = LEVELS.get(method, method)
         return event
 
@@ -137,4 +146,10 @@ def _connection_error(record: logging.LogRecord) -> BaseException | None:
 
 
 def _is_of_connection(error: BaseException) -> bool:
-    return any(kind.__name__ in CONNECTION_ERRORS for kind in type(error).__mro__)
+    """Whether it is the error of a connection, or one that such an error has caused."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return any(kind.__name__ in CONNECTION_ERRORS for found in causes for kind in type(found).__mro__)

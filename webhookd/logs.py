@@ -69,17 +69,18 @@ def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -
     root.setLevel(max(threshold, logging.WARNING) if threshold > logging.DEBUG else logging.INFO)
 
 
-def configure_process(log_format: LogFormat, level: str) -> None:
+def configure_process(log_format: LogFormat, level: str, *, prints: bool = False) -> None:
     """Do the same for a process of the service: also what anything in it warns or raises is a log line.
 
-    With JSON this includes what anything prints. As text, what is printed is printed.
+    With JSON this includes what anything prints, but not what a process that `prints` writes to stdout. As text, what
+    is printed is printed.
     """
     as_json = chosen_format(log_format, sys.stderr) == "json"
     configure(log_format, level)
     capture_errors()
     if as_json:
-        capture_output()
-    else:
+        capture_output("stderr", *([] if prints else ["stdout"]))
+    if prints or not as_json:
         drop_direct_output()
 
 

@@ -27,9 +27,9 @@ def capture_errors() -> None:
     _install(warnings, "showwarning", _log_warning)
 
 
-def capture_output() -> None:
-    """Log what the current process prints; the log must have its own reference to the real stream by now."""
-    for name in ("stdout", "stderr"):
+def capture_output(*names: str) -> None:
+    """Log what the current process prints to `stdout` or `stderr`; the log has its own reference to the real stream."""
+    for name in names:
         _install(sys, name, OutputLines(name))
         _install(sys, f"__{name}__", OutputLines(name))
 
@@ -77,10 +77,10 @@ class OutputLines:
             return
         self._here.logging = True
         try:
-            if self._name == "stderr":
-                _log.warning("output", stream=self._name, text=line)
+            if self._name == "stderr":  # a command's last words, for instance: no level of the settings drops them
+                _log.error("output", stream=self._name, text=line)
             else:
-                _log.info("output", stream=self._name, text=line)
+                _log.warning("output", stream=self._name, text=line)
         finally:
             self._here.logging = False
 

@@ -101,6 +101,22 @@ def test_error_of_a_connection_to_redis_has_no_traceback(log: Log, error: BaseEx
     assert log.last.exc_info is None
 
 
+def test_error_that_a_lost_connection_has_caused_counts_as_one(log: Log) -> None:
+    rejected = ValueError("reject")
+    rejected.__cause__ = RedisConnectionError("refused")
+    assert log.library("celery.app.trace", "Task rejected", error=rejected) is True
+    assert log.last.exc_info is None
+    log.folding.absent(REDIS)
+    assert log.library("celery.app.trace", "Task rejected", error=rejected) is False
+
+
+def test_consequences_of_an_absent_redis_are_not_repeated_until_it_is_there(log: Log) -> None:
+    log.folding.absent(REDIS)
+    assert log.own("published_again", "", "info") is None
+    log.folding.present(REDIS)
+    assert log.own("published_again", "", "info") is not None
+
+
 @pytest.mark.parametrize(
     ("name", "error"), [("celery.worker", ValueError("a fault")), ("another.library", ConnectionResetError())]
 )

@@ -86,9 +86,9 @@ def test_each_source_has_its_line(lines: list[dict[str, Any]]) -> None:
         ("Listening", "info", "gunicorn.error"),
         ("Cannot connect", "warning", "celery"),
         ("UserWarning: old", "warning", "py.warnings"),
-        ("output", "info", "printed"),
-        ("output", "warning", "refused"),
-        ("output", "info", "on standard output"),
+        ("output", "warning", "printed"),
+        ("output", "error", "refused"),
+        ("output", "warning", "on standard output"),
         ("unhandled_error", "error", None),
         ("unhandled_error", "error", None),
     ]
