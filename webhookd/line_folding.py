@@ -44,7 +44,9 @@ SERVICES: Final[Mapping[str, str]] = {
 NOTICED_WITHIN_S: Final = 3.0
 """A part of the process notices the absence of a service at most this long before the process says so."""
 
-ONCE: Final = frozenset({"stop_cut_short", "groups_not_left", "waiting_for_service", "service_available"})
+ONCE: Final = frozenset(
+    {"stop_cut_short", "groups_not_left", "system_fault_over", "waiting_for_service", "service_available"}
+)
 """Events that are logged once, or rarely already."""
 
 LEVELS: Final[Mapping[str, str]] = {"exception": "error", "warn": "warning"}
