@@ -15,7 +15,7 @@ import logging
 import re
 from collections.abc import Hashable, Mapping
 from math import inf
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 from structlog import DropEvent
@@ -65,7 +65,7 @@ class LineFolding:
 
     def __init__(self, monotonic: Monotonic = clock.monotonic) -> None:
         self._monotonic = monotonic
-        self._lock = Lock()
+        self._lock = RLock()  # the worker's handler of SIGTERM logs on the thread that it interrupts, which may have it
         self._lines = RepeatedLines()
         self._absent: set[str] = set()
         self._mentioned_at: dict[str, float] = {}
