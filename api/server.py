@@ -54,9 +54,23 @@ class StructuredGunicornLogger(Logger):
 
 
 class Master(Arbiter):
-    """gunicorn's master process. It logs the stop, and a second signal ends it at once, with its worker processes."""
+    """gunicorn's master process. It logs the stop, and a second signal ends it at once, with its worker processes.
+
+    It stops too when a worker process has passed on an error. That is no signal: those of two worker processes, or one
+    beside an operator's signal, would count as the second one.
+    """
 
     _stopping = False
+
+    def __init__(self, app: BaseApplication, errors: ServerErrors) -> None:
+        self._errors = errors
+        super().__init__(app)
+
+    def murder_workers(self) -> None:
+        """End worker processes that are stuck; gunicorn calls it about once a second, and when one has ended."""
+        if self._errors.waiting:
+            raise StopIteration  # as gunicorn's own handlers of signals stop it
+        super().murder_workers()
 
     def stop(self, graceful: bool = True) -> None:  # noqa: FBT001, FBT002 - gunicorn's
         """Stop the worker processes; gunicorn calls it twice after SIGINT."""
@@ -139,7 +153,7 @@ class ApiServer(BaseApplication):
 
     def run(self) -> None:
         """Serve until a stop signal. Raises RuntimeError when gunicorn cannot start."""
-        Master(self).run()
+        Master(self, self._errors).run()
 
     def load(self) -> Flask:
         """Return the application of one worker process; with the wrong cluster or schema, end all of gunicorn."""

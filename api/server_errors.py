@@ -1,7 +1,7 @@
 """How a worker process of gunicorn ends the whole server: gunicorn itself would start the worker again."""
 
 import os
-import signal
+import select
 
 from webhookd.errors import ClusterMismatch, SchemaMismatch
 
@@ -21,9 +21,15 @@ class ServerErrors:
         os.set_blocking(self._reader, False)
 
     def end_server(self, error: ClusterMismatch | SchemaMismatch) -> None:
-        """In a worker process: pass the error to the master, and stop all of gunicorn."""
+        """In a worker process: pass the error to the master, which then stops all of gunicorn."""
         os.write(self._writer, f"{error.code}\n{error.detail}\0".encode()[:MESSAGE_BYTES])
-        os.kill(self._master, signal.SIGTERM)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a worker process has passed on an error that `raise_first` has not raised yet."""
+        answer = select.poll()
+        answer.register(self._reader, select.POLLIN)
+        return bool(answer.poll(0))
 
     def raise_first(self) -> None:
         """After gunicorn's end: raise the first error that a worker process has passed on, if this is the master."""

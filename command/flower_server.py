@@ -120,7 +120,7 @@ class SameOriginOnly(OutputTransform):
 
 
 def _configure(settings: Settings, arguments: Sequence[str]) -> None:
-    """Set Flower's options: webhookd's, then those of FLOWER_… variables, then the arguments.
+    """Set Flower's options: those of FLOWER_… variables, then webhookd's, then the arguments; the last one wins.
 
     The login is not passed as an argument, because every user of the machine can read arguments.
     """

@@ -288,11 +288,12 @@ def _cleaned(name: str, value: str) -> tuple[str, str]:
 
 def _json_entries(text: str) -> Iterator[tuple[str, str]]:
     try:
-        document = json.loads(text)
+        # As pairs: of two entries with one name, an object would keep the last one silently.
+        entries = json.loads(text, object_pairs_hook=list)
     except ValueError as error:
         # The message of the error has a place in the text, and nothing of the text.
         raise ValueError(f"is not a JSON object: {error}") from None
-    for name, value in document.items():
+    for name, value in entries:
         match value:
             case bool():
                 yield name, str(value).lower()

@@ -16,7 +16,7 @@ import logging
 import re
 from collections.abc import Hashable, Mapping
 from math import inf
-from threading import Lock
+from threading import RLock
 from typing import Final
 
 from structlog import DropEvent
@@ -45,7 +45,9 @@ SERVICES: Final[Mapping[str, str]] = {
 NOTICED_WITHIN_S: Final = 3.0
 """A part of the process notices the absence of a service at most this long before the process says so."""
 
-ONCE: Final = frozenset({"stop_cut_short", "groups_not_left", "waiting_for_service", "service_available"})
+ONCE: Final = frozenset(
+    {"stop_cut_short", "groups_not_left", "system_fault_over", "waiting_for_service", "service_available"}
+)
 """Events that are logged once, or rarely already."""
 
 CONSEQUENCES: Final[Mapping[str, str]] = {
@@ -70,7 +72,7 @@ class LineFolding:
 
     def __init__(self, monotonic: Monotonic = clock.monotonic) -> None:
         self._monotonic = monotonic
-        self._lock = Lock()
+        self._lock = RLock()  # the worker's handler of SIGTERM logs on the thread that it interrupts, which may have it
         self._lines = RepeatedLines()
         self._absent: set[str] = set()
         self._mentioned_at: dict[str, float] = {}

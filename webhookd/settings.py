@@ -355,4 +355,4 @@ class Settings(
     @property
     def embedded(self) -> bool:
         """Whether queue, payloads, claims and reports are kept in the memory of this process."""
-        return self.redis_url.startswith("memory:")
+        return self.redis_url.strip().lower().startswith("memory:")

@@ -34,6 +34,7 @@ class CollectingDispatcher(EventDispatcher):  # type: ignore[misc]  # Celery has
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - Celery's
         self._publish_at = 0.0
         super().__init__(*args, **options)
+        self._group_buffer[TASK] = []  # now: another thread may go through the groups while the first event is added
 
     def send(self, type: str, **fields: Any) -> None:  # noqa: A002, ANN401 - Celery's names
         """Collect an event of a task; publish any other event at once, together with those collected."""

@@ -81,6 +81,7 @@ def test_service_that_answers_and_fails_is_logged_by_event_now_and_then(log: Log
         ("warning", "attempt_failed", "connect_timeout"),
         ("warning", "waiting_for_service", REDIS),
         ("warning", "stop_cut_short", REDIS),
+        ("warning", "system_fault_over", REDIS),
     ],
 )
 def test_other_lines_are_never_left_out(log: Log, method: str, event: str, code: str) -> None:

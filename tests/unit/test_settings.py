@@ -2,6 +2,7 @@
 
 import pytest
 
+from webhookd.edges import redis_url
 from webhookd.settings import Settings
 
 
@@ -28,3 +29,9 @@ def test_only_what_differs_from_the_default_is_changed() -> None:
         {"redis_url": "redis://:s3cret@host:6379/0", "lease_s": 5.0, "egress_proxy": "http://u:s3cret@proxy:1"}
     )
     assert settings.changed() == {"redis_url": "redis://:****@host:6379/0", "egress_proxy": "****"}
+
+
+@pytest.mark.parametrize("url", ["memory://", "MEMORY://", " memory://"])
+def test_memory_is_embedded_as_the_parsed_url_is(url: str) -> None:
+    assert Settings.model_validate({"redis_url": url}).embedded
+    assert redis_url.parse(url).embedded

@@ -63,8 +63,6 @@ def written(value: object) -> str:
             return value.get_secret_value()
         case tuple():
             return ",".join(map(written, value))
-        case dict():
-            return ",".join(f"{name}={written(item)}" for name, item in value.items())
         case _:
             return _number(value)
 
@@ -72,8 +70,7 @@ def written(value: object) -> str:
 def is_hidden(field: FieldInfo) -> bool:
     """Whether no error line may repeat a value of this setting."""
     own = _own_form(field)
-    kind = kind_of(field.annotation)
-    return (own is not None and own.hidden) or kind is SecretStr or is_map(kind)
+    return (own is not None and own.hidden) or kind_of(field.annotation) is SecretStr
 
 
 def kind_of(annotation: object) -> Any:  # noqa: ANN401  # a type, or one of typing's own objects
@@ -93,11 +90,6 @@ def is_union(annotation: object) -> bool:
 def is_list(kind: object) -> bool:
     """Whether a setting of this type is a list."""
     return get_origin(kind) in {tuple, list, frozenset}
-
-
-def is_map(kind: object) -> bool:
-    """Whether a setting of this type is a map."""
-    return get_origin(kind) in {dict, Mapping}
 
 
 def is_choice(kind: object) -> bool:
@@ -127,8 +119,6 @@ def _noun(kind: object) -> str:
         item = _form_in(_metadata(get_args(kind)[0]))
         of = f", each {item.noun}" if item else ""
         return f"a list, separated by commas or as JSON{of}"
-    if is_map(kind):
-        return "a map, as `name=value,name=value` or as a JSON object"
     return NOUNS.get(kind, NOUNS[str])
 
 

@@ -1,7 +1,6 @@
 """A group of settings about one subject, which pydantic reads from the environment; and how values are shown."""
 
 import re
-from collections.abc import Mapping
 
 from pydantic import SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -11,9 +10,6 @@ from webhookd.configuration.forms import written
 from webhookd.configuration.texts import value_of
 
 _PASSWORD = re.compile(r"(://[^:/@]*:).+(?=@)|([?&]\w*password=)[^&]*", re.IGNORECASE)
-
-_SECRET_NAME = re.compile(r"password|secret|token|jaas|\.key\b|\.pem\b", re.IGNORECASE)
-"""Names of map entries whose values are not shown."""
 
 MASK = "****"
 
@@ -49,18 +45,9 @@ class Subject(BaseSettings):
 
 def shown(value: object) -> str:
     """Return a value as text, with passwords masked, for logs and people."""
-    match value:
-        case SecretStr():
-            return MASK if value.get_secret_value() else ""
-        case dict():
-            return shown_map(value)
-        case _:
-            return _PASSWORD.sub(_masked, written(value))
-
-
-def shown_map(entries: Mapping[str, str]) -> str:
-    """Return a map as text, with the values of secret entries masked."""
-    return written({name: MASK if _SECRET_NAME.search(name) and value else value for name, value in entries.items()})
+    if isinstance(value, SecretStr):
+        return MASK if value.get_secret_value() else ""
+    return _PASSWORD.sub(_masked, written(value))
 
 
 def _masked(found: re.Match[str]) -> str:

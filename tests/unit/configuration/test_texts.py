@@ -1,6 +1,5 @@
 """What the text of an environment variable stands for, by the type of its setting."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +16,6 @@ class Example(Subject):
 
     words: tuple[str, ...] = ("preset",)
     networks: tuple[Network, ...] = ()
-    entries: dict[str, str] = Field(default_factory=dict)
-    mapping: Mapping[str, str] = Field(default_factory=dict)
     size_bytes: int = Field(default=10, ge=1, le=20)
     wait_s: float = Field(default=1.0, gt=0, lt=5)
     choice: Literal["red", "blue"] = "red"
@@ -57,10 +54,6 @@ def refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> str:
         ("words", "", ()),
         ("words", "[]", ()),
         ("networks", "10.0.0.0/8,::1", ("10.0.0.0/8", "::1")),
-        ("entries", "a=1, b = x=y ,", {"a": "1", "b": "x=y"}),
-        ("entries", '{"a": 1, "b": true, "c": "x,y", "d": 0.5}', {"a": "1", "b": "true", "c": "x,y", "d": "0.5"}),
-        ("entries", "", {}),
-        ("mapping", "a=1", {"a": "1"}),
         ("size_bytes", "20", 20),
         ("wait_s", "2.5", 2.5),
         ("choice", "BLUE", "blue"),
@@ -86,9 +79,6 @@ def test_text_stands_for_the_value(monkeypatch: pytest.MonkeyPatch, name: str, t
         ("words", '["a"', '"[\\"a\\"" is not JSON at character 5 (Expecting \',\' delimiter)'),
         ("networks", "10.0.0.0/8,10.0.0.0/33", '"10.0.0.0/33" is not a network'),
         ("networks", "10.0.0.0/8 ::1", '"10.0.0.0/8 ::1" is not a network'),
-        ("entries", "a=1,hunter2", "has a part that is not `name=value` (a value that contains a comma needs JSON)"),
-        ("entries", "a=1,a=hunter2", "has the name a more than once"),
-        ("entries", '{"a": ["hunter2"]}', "has a value that is neither a text nor a number nor a boolean"),
         ("size_bytes", "0", '"0" is less than 1'),
         ("size_bytes", "21", '"21" is more than 20'),
         ("size_bytes", "1.5", '"1.5" is not a whole number'),
@@ -132,7 +122,6 @@ def test_what_cannot_be_used_is_one_line(monkeypatch: pytest.MonkeyPatch, name: 
         ("choice", "x", "`red` or `blue`"),
         ("words", "[", "a list, separated by commas or as JSON"),
         ("networks", "x", "a list, separated by commas or as JSON, each a network like `10.0.0.0/8` or an address"),
-        ("entries", "x", "a map, as `name=value,name=value` or as a JSON object"),
     ],
 )
 def test_line_ends_with_the_form_to_write(monkeypatch: pytest.MonkeyPatch, name: str, text: str, form: str) -> None:

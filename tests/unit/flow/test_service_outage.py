@@ -45,3 +45,8 @@ def test_another_cause_of_the_same_outage_is_said_at_once(outage: ServiceOutage)
     refused = outage.failed(101.0, "the password is wrong", "kafka_authentication_failed")
     assert refused == Waiting(since_s=1.0, detail="the password is wrong")
     assert outage.failed(102.0, "the password is wrong", "kafka_authentication_failed") is None
+
+
+def test_causes_that_alternate_are_said_once_each(outage: ServiceOutage) -> None:
+    said = [outage.failed(float(second), DETAIL, ("one", "other")[second % 2]) for second in range(10)]
+    assert [line is not None for line in said] == [True, True] + [False] * 8

@@ -93,6 +93,7 @@ WRONG_MAPS = {
     "security.protocol=SSL,tellnobody": "entry 2 has no `=`: write name=value; a value that has a comma needs",
     "=tellnobody": "entry 1: the name before `=` is empty",
     "sasl.password=tellnobody,sasl.password=tellnobody": "entry 2: sasl.password is set twice",
+    '{"sasl.password": "tellnobody", "sasl.password": "x"}': "entry 2: sasl.password is set twice",
     '{"sasl.password": "tellnobody"': "is not a JSON object: Expecting ',' delimiter",
     '{"sasl.password": ["tellnobody"]}': "the value of sasl.password is not a text",
     "group.id=tellnobody": "entry 1: group.id cannot be set here: each subscription has a consumer group of its own",

@@ -25,14 +25,16 @@ class ServiceOutage:
 
     def __init__(self) -> None:
         self._began: float | None = None
-        self._code = ""
+        self._codes: set[str] = set()
         self._reminders = Reminders(0.0)
 
     def failed(self, now: float, detail: str, code: str = "") -> Waiting | None:
-        """Return what to say after a check that failed; another code than before is said at once."""
-        if self._began is None or code != self._code:
-            self._began = now if self._began is None else self._began
-            self._code = code
+        """Return what to say after a check that failed; a code that is new in this outage is said at once."""
+        if self._began is None:
+            self._began = now
+            self._codes.clear()
+        if code not in self._codes:
+            self._codes.add(code)
             self._reminders = Reminders(now)
             return Waiting(since_s=now - self._began, detail=detail)
         return Waiting(since_s=now - self._began, detail=detail) if self._reminders.due(now) else None
