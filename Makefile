@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 STACK_ENVIRONMENT := .state/stack/environment
 # Nothing is compiled ahead (see $(VENV)/runtime), so what is imported must be kept: a process starts in 1.5 s, not in 4.
 unexport PYTHONDONTWRITEBYTECODE
-# Nothing is bought by pip's questions, its look for a newer self or its notes on paths.
+# pip would ask questions, look for a newer version of itself, and print notes on paths.
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 
 # Ctrl-C goes to the command, to this shell and to make. The shell waits for the command's own end, and hides its exit
@@ -72,7 +72,7 @@ service: $(VENV)/runtime ## API, ingest, workers and Flower in this terminal, on
 	@test -e $(STACK_ENVIRONMENT) || { echo "nothing is up: make up"; exit 1; }
 	@. $(STACK_ENVIRONMENT) && exec $(BIN)/python -m stack service
 
-down: $(VENV)/runtime ## stop what `make up` started
+down: $(VENV)/runtime ## stop what `make up` started, and delete its data
 	@exec $(BIN)/python -m stack down
 
 picture: $(VENV)/runtime ## draw README's pictures anew, from a run of the demo and one of the play

@@ -9,6 +9,8 @@ from command.process_start import CLUSTER_EXIT_CODE, process_settings, schema_ex
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, NoTemporaryDirectory, SchemaMismatch
 
+NO_DIRECTORY_EXIT_CODE = 1
+
 _log = logs.get(__name__)
 
 
@@ -16,13 +18,14 @@ _log = logs.get(__name__)
 def api() -> None:
     """Serve the management API (gunicorn).
 
-    It exits with 1 when the database has not the tables of this version, and with 78 when the brokers belong to another
-    Kafka cluster than the database.
+    It exits with 1 when the database does not have the tables of this version, and with 78 when the brokers belong to
+    another Kafka cluster than the database.
     """
     try:
         serve(process_settings())
     except NoTemporaryDirectory as error:
-        raise click.ClickException(str(error)) from None
+        _log.error("no_temporary_directory", detail=str(error))
+        sys.exit(NO_DIRECTORY_EXIT_CODE)
     except SchemaMismatch as error:
         sys.exit(schema_exit_code(error))
     except ClusterMismatch as error:

@@ -8,8 +8,8 @@ from command.received_request import readable
 NEXT_STEPS = """
 Next steps:
   webhookd run …       deliver a topic of your own Kafka to your URL     docs/get-started/your-kafka.md
-  make play            the whole service in one terminal, to break       docs/get-started/first-subscription.md
-  docs/index.md        how to filter, batch, retry, deploy, monitor
+  make play            run the whole service, make an endpoint fail      docs/get-started/play.md
+  docs/index.md        how to filter, batch, retry and deploy
 """
 
 

@@ -20,8 +20,8 @@ _log = logs.get(__name__)
 def ingest() -> None:
     """Read Kafka for the active subscriptions, and publish deliveries for the workers.
 
-    It exits with 1 when the database has not the tables of this version, and with 78 when the brokers belong to another
-    Kafka cluster than the database.
+    It exits with 1 when the database does not have the tables of this version, and with 78 when the brokers belong to
+    another Kafka cluster than the database.
     """
     settings = process_settings()
     raise_open_file_limit()

@@ -43,8 +43,8 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
 
     SIGTERM and SIGINT stop it in order within WEBHOOKD_STOP_BUDGET_S; a second signal ends it at once. In both cases no
     record is lost. It exits with 70 when it was stuck, and with 1 when Celery could not continue, for example because
-    Redis was killed, or when the database has not the tables of this version. After these exits it has to be started
-    again.
+    Redis was killed, or when the database does not have the tables of this version. After these exits it has to be
+    started again.
     """
     settings = process_settings()
     raise_open_file_limit()

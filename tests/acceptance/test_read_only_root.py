@@ -73,12 +73,14 @@ def test_flower_and_receiver_start(redis_url: str) -> None:
         CommandProcess("flower", environment=settings, wrapper=wrapper) as flower,
         CommandProcess("receive", "--port", "0", wrapper=wrapper) as receiver,
     ):
-        flower.wait_for("flower_started")
+        flower.wait_for("flower_ready")
         receiver.wait_for("listening on")
 
 
 def test_what_needs_a_directory_says_so_in_one_line() -> None:
     wrapper = read_only_root(shared_memory=False)
     with CommandProcess("api", wrapper=wrapper) as api, CommandProcess("demo", wrapper=wrapper) as demo:
-        ends = [(process.wait(), process.output) for process in (api, demo)]
-    assert ends == [(1, f"Error: {NoTemporaryDirectory()}\n")] * 2
+        assert [process.wait() for process in (api, demo)] == [1, 1]
+    assert demo.output == f"Error: {NoTemporaryDirectory()}\n"
+    last = json.loads(api.output.splitlines()[-1])
+    assert (last["event"], last["detail"]) == ("no_temporary_directory", str(NoTemporaryDirectory()))

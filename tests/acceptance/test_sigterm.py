@@ -1,4 +1,4 @@
-"""SIGTERM ends every process in time, whatever the services do meanwhile: the table in docs/how-to/deploy.md.
+"""SIGTERM ends every process in time, whatever the services do meanwhile, as "Stop" in docs/how-to/deploy.md says.
 
 Rows: the commands. Columns: what Kafka, Redis and the database do. Oracles: exit codes, and the time from the signal to
 the exit. Real: every process and service; a frozen service is a relay that passes nothing on, a silent one accepts

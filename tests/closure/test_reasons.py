@@ -5,6 +5,7 @@ Oracle: Python's own parser over the modules that raise problems, and the tables
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from api.resources.health.health_report import NO_INGEST, NOT_STARTED
+from api.resources.subscription.registration_warnings import WarningCode
 from webhookd.errors import ClusterMismatch, Unavailable, UnusableSubscription
 from webhookd.flow.alerting.failure_advice import TO_DO
 from webhookd.flow.alerting.problem_advice import BATCH_ADVICE, FIX_INSIDE, PROBLEM_ADVICE, advice
@@ -27,6 +29,7 @@ from workers.ingest.monitoring import kafka_outage_statuses
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "reference" / "statuses.md").read_text(encoding="utf-8")
+REGISTER = (ROOT / "docs" / "how-to" / "register.md").read_text(encoding="utf-8")
 RAISERS = {"begin_problem": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
 """Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
 
@@ -143,3 +146,8 @@ def test_docs_list_each_fault_of_the_system_and_no_other() -> None:
 def test_each_part_that_can_be_at_fault_has_its_mail() -> None:
     codes = {error.code for error in Unavailable.__subclasses__()} - {ClusterMismatch.code}  # that one ends the process
     assert codes - MEANING.keys() == set()
+
+
+def test_each_warning_has_its_row_in_the_docs() -> None:
+    table = REGISTER.split("\n## Warnings\n", 1)[1].split("\n## ", 1)[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == list(WarningCode)

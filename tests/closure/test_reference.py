@@ -56,7 +56,6 @@ NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     NoWorkers: "only ingest watches the queues",
     WorkersLackStore: "only ingest reads the heartbeats of workers",
     QueueStalled: "only ingest watches the queues",
-    WorkersLackStore: "only ingest watches the workers",
 }
 """Errors that have an HTTP status by their base class, and that no request raises; each with the reason."""
 

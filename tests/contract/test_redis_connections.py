@@ -1,7 +1,7 @@
 """Everything that webhookd does with Redis, over every kind of connection that a URL can describe.
 
 Real: Redis, Sentinel, their TLS and their ACL, Celery at both ends. The ACL user has the rights that
-docs/how-to/deploy.md names. Oracle for the rights: Redis' own log of denied commands.
+docs/how-to/postgres-and-redis.md names. Oracle for the rights: Redis' own log of denied commands.
 """
 
 import asyncio

@@ -13,7 +13,7 @@ from stack.free_ports import free_ports
 from stack.redis import RedisServer
 from webhookd.settings import Settings
 
-GUIDE: Final = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "deploy.md"
+GUIDE: Final = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "postgres-and-redis.md"
 
 PREFIX: Final = "webhookd:"
 """The default prefix, which the rule in the guide has too."""
@@ -130,7 +130,7 @@ class RedisSite:
 
 
 def rule_of_the_guide() -> list[str]:
-    """The user of docs/how-to/deploy.md, with the password of these tests."""
+    """The user of docs/how-to/postgres-and-redis.md, with the password of these tests."""
     lines = GUIDE.read_text(encoding="utf-8").splitlines()
     (rule,) = (line for line in lines if line.startswith("user webhookd on "))
     return [f">{PASSWORD}" if part.startswith(">") else part for part in rule.split()[1:]]

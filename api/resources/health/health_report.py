@@ -204,7 +204,7 @@ def _result(asked: Future[Answer], code: str, own: dict[str, str]) -> Answer | N
         case Unavailable() as error:
             own[code] = error.detail or str(error)
         case error:
-            _log.error("health_failed", code="internal", system=code, exc_info=error)
+            _log.error("health_failed", code="internal", fault=code, exc_info=error)
             own[code] = "the query failed; the log has the error"
     return None
 

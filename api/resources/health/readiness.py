@@ -1,4 +1,4 @@
-"""The checks of GET /ready: all outside systems at once, within one deadline."""
+"""The checks of GET /ready: all services at once, within one deadline."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ _log = logs.get(__name__)
 
 
 class Readiness:
-    """Checks the systems on threads of its own; a check that hangs occupies one thread only."""
+    """Checks the services on threads of its own; a check that hangs occupies one thread only."""
 
     def __init__(self, checks: Mapping[str, Check], *, deadline_s: float = DEADLINE_S) -> None:
         self._deadline_s = deadline_s
@@ -32,7 +32,7 @@ class Readiness:
         self._asking = threading.Lock()
 
     def ask(self) -> dict[str, str | None]:
-        """Run the checks; return for each system why its check failed, or None if it succeeded in time. Blocks."""
+        """Run the checks; return for each service why its check failed, or None if it succeeded in time. Blocks."""
         with self._asking:
             asked = {name: self._ask(name, check) for name, check in self._checks.items()}
         wait(asked.values(), timeout=self._deadline_s)
@@ -49,7 +49,7 @@ class Readiness:
 
 
 def checks_of(services: Services) -> dict[str, Check]:
-    """The systems that must work before this process is ready."""
+    """The services that must work before this process is ready."""
     return {
         "database": lambda: schema.confirm(services.database),
         "queue": services.ping_queue,
@@ -59,7 +59,7 @@ def checks_of(services: Services) -> dict[str, Check]:
 
 def _detail(name: str, answer: Future[str | None]) -> str | None:
     if error := answer.exception():
-        _log.error("check_failed", system=name, code="internal", exc_info=error)
+        _log.error("check_failed", service=name, code="internal", exc_info=error)
         return "the check failed; the log has the error"
     return answer.result()
 
@@ -68,6 +68,6 @@ def _failure(name: str, check: Check) -> str | None:
     try:
         check()
     except Unavailable as error:
-        _log.warning("not_ready", system=name, code=error.code, error=str(error))
+        _log.warning("not_ready", service=name, code=error.code, error=str(error))
         return f"{error.code}: {error.detail or error}"
     return None

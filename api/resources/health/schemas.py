@@ -103,14 +103,14 @@ class HealthSchema(Schema):
 
 
 class ReadySchema(Schema):
-    """Whether the process can work, and each system that it needs."""
+    """Whether the process can work, and each service that it needs."""
 
     status = fields.String(metadata={"enum": ["ok", "failed"], "description": "`ok` when every check is `ok`."})
     checks = fields.Dict(
         keys=fields.String(),
         values=fields.String(metadata={"enum": ["ok", "failed"]}),
         metadata={
-            "description": "Each system by its name.",
+            "description": "Each service by its name.",
             "example": {"database": "ok", "queue": "failed", "kafka": "ok"},
         },
     )
@@ -118,7 +118,7 @@ class ReadySchema(Schema):
         keys=fields.String(),
         values=fields.String(),
         metadata={
-            "description": "Why, for each system that failed; for people.",
+            "description": "Why, for each service that failed; for people.",
             "example": {"queue": "queue_unavailable: Connection refused"},
         },
     )
