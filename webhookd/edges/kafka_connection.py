@@ -53,7 +53,8 @@ NO_ANSWER: Final = frozenset(
 """The errors of a request that no broker has answered."""
 
 CLOSED: Final = "the brokers close the connection: check that `security.protocol` fits their listener"
-"""The cause when librdkafka reports none: the connection is made, and ends before the first answer."""
+"""The cause when librdkafka reports none and no broker has ever answered: the connection ends before the first answer.
+A broker that has answered before and does so no more, such as a frozen one, has not refused the protocol."""
 
 KEPT: Final = 64
 STATE: Final = re.compile(r"\s*\(after \d+ms in state \w+[^)]*\)$")
@@ -113,6 +114,7 @@ class ConnectionErrors:
     def __init__(self) -> None:
         self._recent: deque[KafkaError] = deque(maxlen=KEPT)
         self._cause: KafkaUnavailable | None = None
+        self._answered = False
 
     def __call__(self, error: KafkaError) -> None:
         """Keep an error."""
@@ -122,6 +124,7 @@ class ConnectionErrors:
         """Forget all: a broker has answered."""
         self._recent.clear()
         self._cause = None
+        self._answered = True
 
     def cause(self) -> KafkaUnavailable | None:
         """Return why the client cannot connect, as far as it is known; a refusal before any other error."""
@@ -133,7 +136,7 @@ class ConnectionErrors:
             self._cause = KafkaAuthenticationFailed(_text(refused[-1]))
         elif others:
             self._cause = KafkaUnavailable(_text(others[-1]))
-        elif recent and self._cause is None:
+        elif recent and self._cause is None and not self._answered:
             self._cause = KafkaUnavailable(CLOSED)
         return self._cause
 

@@ -146,3 +146,11 @@ def test_cause_lasts_until_another_error_or_an_answer() -> None:
     errors.clear()
     assert seen == [*["kafka_authentication_failed"] * 3, "kafka_unavailable"]
     assert errors.cause() is None
+
+
+def test_broker_that_has_answered_before_is_not_blamed_for_the_protocol() -> None:
+    """A frozen one: librdkafka closes the connection itself, and reports only that all brokers are down."""
+    errors = ConnectionErrors()
+    errors.clear()
+    errors(DOWN)
+    assert errors.cause() is None
