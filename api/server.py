@@ -1,12 +1,13 @@
-"""Serves the API: by gunicorn for `webhookd api`, by a thread in the embedded service."""
+"""Serves the API by gunicorn, for `webhookd api`."""
 
 import logging
 import os
 import signal
+import socket
 import sys
 import tempfile
-import threading
 from functools import partial
+from time import sleep
 from types import FrameType
 from typing import Any
 
@@ -14,14 +15,21 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from gunicorn.util import parse_address
 
 from api import cluster_check
 from api.application import build
 from api.ports import Services, services_of
 from api.server_errors import ServerErrors
 from webhookd import logs
-from webhookd.errors import ClusterMismatch, NoTemporaryDirectory, SchemaMismatch, StoreUnavailable, Unavailable
+from webhookd.errors import (
+    ClusterMismatch,
+    NoTemporaryDirectory,
+    SchemaMismatch,
+    StoreUnavailable,
+    Unavailable,
+    UnusableSetting,
+)
 from webhookd.service_watch import ServiceWatch, WatchedService, watched_database, watched_kafka, watched_redis
 from webhookd.settings import Settings
 from webhookd.store import schema
@@ -34,6 +42,8 @@ REQUEST_S = 30
 """gunicorn replaces a worker process that is stuck for this long; it is longer than every timeout of the API."""
 STOP_S = 10
 KAFKA_PING_S = 3.0
+BIND_TRIES = 5
+BIND_RETRY_S = 0.5
 
 _log = logs.get(__name__)
 
@@ -190,14 +200,34 @@ def _log_end(_master: Arbiter) -> None:
 def serve(settings: Settings) -> None:
     """Serve until a stop signal; after SIGTERM the open requests end first.
 
-    Raises SchemaMismatch, ClusterMismatch, NoTemporaryDirectory, and UnusableSetting for the database's URL.
+    Raises SchemaMismatch, ClusterMismatch, NoTemporaryDirectory, and UnusableSetting for the database's URL and a port
+    that is taken.
     """
+    _check_address(settings.api_bind)
     _check_schema(settings)
     errors = ServerErrors()
     try:
         ApiServer(settings, errors).run()
     finally:
         errors.raise_first()
+
+
+def _check_address(bind: str) -> None:
+    """Raises UnusableSetting when nobody can listen there. gunicorn says so in ten lines that do not name the setting.
+
+    It is tried for some seconds: the worker processes of an API that was killed close its port a moment later.
+    """
+    host, port = parse_address(bind)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for left in reversed(range(BIND_TRIES)):
+        try:
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            if not left:
+                raise UnusableSetting(f"cannot listen on {bind}: {error.strerror}", setting="api_bind") from None
+            sleep(BIND_RETRY_S)
+        else:
+            return
 
 
 def _check_schema(settings: Settings) -> None:
@@ -211,33 +241,3 @@ def _check_schema(settings: Settings) -> None:
         return
     finally:
         database.close()  # a fork must not inherit a connection
-
-
-class QuietHandler(WSGIRequestHandler):
-    """Handles requests over HTTP/1.1 without logging them."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log nothing: the application logs what matters."""
-
-
-class EmbeddedServer:
-    """The API in a thread of this process; `port` is the bound port, even if port 0 was requested."""
-
-    def __init__(self, app: Flask, host: str, port: int) -> None:
-        self._server: BaseWSGIServer = make_server(host, port, app, threaded=True, request_handler=QuietHandler)
-        self.port: int = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, name="api", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Accept no more requests and close the port."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-def serve_embedded(app: Flask, host: str = "127.0.0.1", port: int = 0) -> EmbeddedServer:
-    """Serve in the background; the port is open when this returns."""
-    return EmbeddedServer(app, host, port)

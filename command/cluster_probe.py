@@ -24,5 +24,7 @@ def probe_cluster(kafka: KafkaConnection) -> ClusterInfo:
     except KafkaAuthenticationFailed as error:
         raise KafkaAuthenticationFailed(f"{error.code}: Kafka refuses the connection: {error.detail}") from error
     except KafkaUnavailable as error:
-        raise KafkaUnavailable(f"no Kafka answers at {kafka.bootstrap_servers}: {error.detail}") from error
+        raise KafkaUnavailable(
+            f"no Kafka answers at {kafka.bootstrap_servers} (--bootstrap-servers): {error.detail}"
+        ) from error
     return ClusterInfo(id=str(found.cluster_id), topics=frozenset(found.topics))

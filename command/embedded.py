@@ -9,7 +9,7 @@ The state in memory is lost with the process. That loses no record: reading cont
 """
 
 from api.application import create_app
-from api.server import serve_embedded
+from api.embedded_server import serve_embedded
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection

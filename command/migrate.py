@@ -4,6 +4,7 @@ import click
 
 from command.loading import load_settings
 from webhookd import logs
+from webhookd.configuration.environment import variable
 from webhookd.errors import StoreUnavailable
 from webhookd.store.migrating import upgrade
 
@@ -20,5 +21,6 @@ def migrate() -> None:
     try:
         migrated = upgrade(settings.database_url)
     except StoreUnavailable as error:
-        raise click.ClickException(f"the database cannot be migrated: {error.detail}") from None
+        setting = variable("database_url")
+        raise click.ClickException(f"the database in {setting} cannot be migrated: {error.detail}") from None
     click.echo(str(migrated))

@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from webhookd import clock, logs
 from webhookd.clock import Monotonic
+from webhookd.configuration.environment import variable
 from webhookd.errors import KafkaUnavailable, QueueUnavailable, StoreUnavailable, Unavailable
 from webhookd.flow.monitoring.service_outage import Available, ServiceOutage, Waiting
 from webhookd.line_folding import LineFolding
@@ -27,11 +28,12 @@ _log = logs.get(__name__)
 class WatchedService:
     """A service that a process needs; `check` blocks, and raises Unavailable when the service does not answer.
 
-    `code` is the code of its absence; `address` contains no password.
+    `code` is the code of its absence; `address` contains no password; `setting` is the variable that names it.
     """
 
     name: str
     code: str
+    setting: str
     address: str
     check: Check
 
@@ -39,19 +41,33 @@ class WatchedService:
 def watched_kafka(settings: Settings, check: Check) -> WatchedService:
     """Return the brokers of the settings."""
     return WatchedService(
-        name="kafka", code=KafkaUnavailable.code, address=settings.shown()["kafka_bootstrap_servers"], check=check
+        name="kafka",
+        code=KafkaUnavailable.code,
+        setting=variable("kafka_bootstrap_servers"),
+        address=settings.shown()["kafka_bootstrap_servers"],
+        check=check,
     )
 
 
 def watched_redis(settings: Settings, check: Check) -> WatchedService:
     """Return the Redis of the settings."""
-    return WatchedService(name="redis", code=QueueUnavailable.code, address=settings.shown()["redis_url"], check=check)
+    return WatchedService(
+        name="redis",
+        code=QueueUnavailable.code,
+        setting=variable("redis_url"),
+        address=settings.shown()["redis_url"],
+        check=check,
+    )
 
 
 def watched_database(settings: Settings, check: Check) -> WatchedService:
     """Return the database of the settings."""
     return WatchedService(
-        name="database", code=StoreUnavailable.code, address=settings.shown()["database_url"], check=check
+        name="database",
+        code=StoreUnavailable.code,
+        setting=variable("database_url"),
+        address=settings.shown()["database_url"],
+        check=check,
     )
 
 
@@ -107,6 +123,7 @@ class ServiceWatch:
                     "waiting_for_service",
                     service=service.name,
                     address=service.address,
+                    setting=service.setting,
                     code=code,
                     detail=detail,
                     since_s=round(since_s, 1),

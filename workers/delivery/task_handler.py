@@ -207,7 +207,7 @@ def _log_end(sender: DeliverySender) -> None:
         "batches": sender.done,
     }
     if sender.failure_code:
-        wait_s = sender.verdict.wait_s if isinstance(sender.verdict, RetryAt) else None
+        wait_s = round(sender.verdict.wait_s, 1) if isinstance(sender.verdict, RetryAt) else None
         _log.warning("attempt_failed", code=sender.failure_code, retry_in_s=wait_s, **facts)
     else:
         # A stop, or a new epoch, may come before the first response.

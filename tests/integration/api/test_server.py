@@ -14,7 +14,7 @@ from contextlib import closing
 import pytest
 from flask import Flask
 
-from api.server import serve_embedded
+from api.embedded_server import serve_embedded
 from tests.harness.subscriptions import document
 
 WAIT_S = 20.0
