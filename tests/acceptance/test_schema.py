@@ -71,6 +71,9 @@ def test_migrate_says_what_it_did_and_what_it_cannot_do(tmp_path: Path) -> None:
         assert second.wait() == 0
         assert second.output.splitlines()[-1] == f"the database is at {REVISION} already"
         assert failed.wait() == 1
-        assert "the database cannot be migrated: 127.0.0.1:1: Connection refused" in failed.output.splitlines()[-1]
+        assert (
+            "the database in WEBHOOKD_DATABASE_URL cannot be migrated: 127.0.0.1:1: Connection refused"
+            in failed.output.splitlines()[-1]
+        )
         assert "s3cr3t" not in failed.output
         assert "Traceback" not in failed.output

@@ -55,6 +55,7 @@ def test_absence_names_the_service_its_address_and_the_cause_without_the_passwor
             "module": "webhookd.service_watch",
             "service": "redis",
             "address": "redis://:****@redis:6379/0",
+            "setting": "WEBHOOKD_REDIS_URL",
             "code": CODE,
             "detail": "Connection refused",
             "since_s": 0.0,
