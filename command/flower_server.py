@@ -1,7 +1,8 @@
 """Flower for webhookd's workers, as `webhookd flower` runs it.
 
 Flower's own command is not used: it hangs on its connection pool, leaves stopped workers in its lists, ends a taken
-port with a traceback, and may lose a signal that arrives while it handles something.
+port with a traceback, may lose a signal that arrives while it handles something, and after an outage of Redis receives
+nothing for as long as the outage lasted.
 """
 
 import os
@@ -9,15 +10,17 @@ import sys
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import click
 from celery import Celery
 from flower.app import Flower
 from flower.command import apply_env_options, apply_options, extract_settings, setup_logging
+from flower.events import Events
 from flower.urls import settings as flower_settings
 from tornado.httputil import HTTPHeaders
-from tornado.ioloop import PeriodicCallback
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.options import Error as OptionError
 from tornado.options import options
 from tornado.web import OutputTransform
@@ -25,6 +28,7 @@ from tornado.web import OutputTransform
 from command.flower_queues import show_queue_lengths
 from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from webhookd import logs
+from webhookd.errors import QueueUnavailable
 from webhookd.service_watch import ServiceWatch, watched_redis
 from webhookd.settings import Settings
 from workers.celery_app import build_celery
@@ -43,6 +47,9 @@ GONE_AFTER_S = 15
 
 UPDATE_MS = 2000.0
 """How often the list of workers is brought up to date."""
+
+RECONNECT_S = 2.0
+"""The wait before the next attempt to receive events."""
 
 API_WITHOUT_LOGIN = "FLOWER_UNAUTHENTICATED_API"
 """Flower answers requests to its HTTP API without a login only if this variable allows it."""
@@ -81,7 +88,17 @@ class WebhookdFlower(Flower):  # type: ignore[misc]  # Flower has no types
     """Flower that forgets the workers that have stopped, and that answers no other site's scripts."""
 
     def __init__(self, app: Celery) -> None:
-        super().__init__(options=options, capp=app, **flower_settings)
+        events = ReconnectingEvents(
+            app,
+            IOLoop.current(),
+            db=options.db,
+            persistent=options.persistent,
+            state_save_interval=options.state_save_interval,
+            max_workers_in_memory=options.max_workers,
+            max_tasks_in_memory=options.max_tasks,
+            enable_events=False,  # workers always send them
+        )
+        super().__init__(options=options, capp=app, events=events, **flower_settings)
         self.add_transform(SameOriginOnly)
         self._update = PeriodicCallback(self.update_list, UPDATE_MS)
 
@@ -101,6 +118,25 @@ class WebhookdFlower(Flower):  # type: ignore[misc]  # Flower has no types
         state.metrics.remove_workers(gone)
         if alive - known.keys():
             self.update_workers()
+
+
+class ReconnectingEvents(Events):  # type: ignore[misc]  # Flower has no types
+    """Receives events on its thread; Flower's own class doubles its wait with every failure, without a bound."""
+
+    def run(self) -> None:
+        """Receive until the process ends."""
+        failing = False
+        while True:
+            try:
+                with self.capp.connection() as connection:
+                    receiver = self.capp.events.Receiver(connection, handlers={"*": self.on_event})
+                    failing = False
+                    receiver.capture(limit=None, timeout=None, wakeup=True)
+            except Exception as error:  # noqa: BLE001 - the top of the thread: the next attempt may succeed
+                if not failing:
+                    _log.warning("flower_events_interrupted", code=QueueUnavailable.code, error=str(error))
+                failing = True
+                sleep(RECONNECT_S)
 
 
 class SameOriginOnly(OutputTransform):
@@ -133,7 +169,6 @@ def _configure(settings: Settings, arguments: Sequence[str]) -> None:
         "--read_only=true",
         f"--max_tasks={MAX_TASKS}",
         f"--purge_offline_workers={GONE_AFTER_S}",
-        "--enable_events=false",  # they are always on
         "--logging=none",  # webhookd's format and level hold
     )
     _apply(apply_env_options)
