@@ -7,6 +7,7 @@ run         until SIGINT or SIGTERM                              then deliveries
 """
 
 import sys
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -142,6 +143,8 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
         registered = register(api, options)
         for warning in registered.warnings:
             click.echo(f"webhookd run: warning: {warning}", err=True)
+        if options.start is not None:
+            _print_read_before(options, registered.known_topics & cluster.topics, state)
         service.start()
         _print_start(options, cluster, f"{service.api_url}/1/Subscription/{registered.id}/Status")
         _run_until_signal(service, Progress(api, registered.id, shown=on_terminal), shutdown)
@@ -202,6 +205,16 @@ def _check_address(url: str, settings: Settings) -> None:
     if reasons and all(reasons):
         where = f"{addresses[0]} is not on the public internet ({reasons[0]})"
         raise InvalidInput(f"{where}: allow it with --allow {addresses[0]}", field="--url")
+
+
+def _print_read_before(options: RunOptions, read_before: AbstractSet[str], state: Path) -> None:
+    for topic in options.topics:
+        if topic in read_before:
+            click.echo(
+                f"webhookd run: topic {topic} was read before with --state {state}: it goes on at the committed "
+                f"position, and --from {options.start} has no effect; another --state starts over",
+                err=True,
+            )
 
 
 def _print_start(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:

@@ -1,6 +1,7 @@
 """The subscription of `webhookd run`: created on the first run, and changed when the options have changed."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -61,10 +62,14 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """The subscription's id, and the warnings of the API about the options, one line each."""
+    """The subscription's id, and the warnings of the API about the options, one line each.
+
+    `known_topics` has the topics that the subscription had already before this run.
+    """
 
     id: str
     warnings: Sequence[str]
+    known_topics: AbstractSet[str] = frozenset()
 
 
 def register(api: ManagementClient, options: RunOptions) -> Registered:
@@ -82,7 +87,8 @@ def register(api: ManagementClient, options: RunOptions) -> Registered:
         raise InvalidInput(str(error), field=_option(error.field)) from error
     shown = [warning for warning in answer.get("warnings", ()) if warning["code"] not in SHOWN_AT_EVERY_START]
     lines = [f"{_option(warning['field'])}: {warning['reason']}" for warning in shown]
-    return Registered(id=str(answer["id"]), warnings=list(dict.fromkeys(lines)))
+    topics = frozenset(str(source["topic"]) for document in known[:1] for source in document.get("source", ()))
+    return Registered(id=str(answer["id"]), warnings=list(dict.fromkeys(lines)), known_topics=topics)
 
 
 def _differs(wanted: Document, known: Document) -> bool:

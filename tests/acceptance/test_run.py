@@ -56,6 +56,7 @@ def test_run_resumes_after_kill_and_stop(kafka: Pipeline, kafka_bootstrap: str, 
             assert first.interrupt(signal.SIGKILL) == -signal.SIGKILL
         kafka.produce(topic, orders(500))
         with CommandProcess(*command, environment=CLASSIC) as second:
+            second.wait_for("--from earliest has no effect; another --state starts over")
             id_ = group_of(state, second.wait_for("status:"))
             receiver.wait_for_records(1000)
             assert second.interrupt(signal.SIGTERM) == 0
