@@ -21,7 +21,7 @@ from command.kafka_options import kafka_change, kafka_options
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.progress import Progress
-from command.run_subscription import RunOptions, register
+from command.run_subscription import RunOptions, check, register
 from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
@@ -127,11 +127,13 @@ def _exit_code(error: WebhookdError, shutdown: ShutdownSignals) -> int:
 
 
 def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:
+    # Before the log is configured: these errors are plain lines, also when stderr is not a terminal.
+    check(options)
+    _check_address(options.url, settings)
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
     logs.configure_process(settings.log_format, level, prints=True)
     raise_open_file_limit()
-    _check_address(options.url, settings)
     cluster = probe_cluster(KafkaConnection.of(settings))
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))

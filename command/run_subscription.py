@@ -5,6 +5,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, cast
 
+from marshmallow import ValidationError
+
+from api.extensions.request_body import flatten
+from api.resources.subscription.schemas import SubscriptionSchema
 from command.api_client import Document, ManagementClient
 from webhookd.errors import InvalidInput
 
@@ -70,6 +74,15 @@ class Registered:
     id: str
     warnings: Sequence[str]
     known_topics: AbstractSet[str] = frozenset()
+
+
+def check(options: RunOptions) -> None:
+    """Raise InvalidInput with the first invalid option, as the API will judge it; nothing is asked or stored."""
+    try:
+        SubscriptionSchema().load(options.document())
+    except ValidationError as error:
+        first = next(flatten(error.messages))
+        raise InvalidInput(first.reason, field=_option(first.field)) from None
 
 
 def register(api: ManagementClient, options: RunOptions) -> Registered:
