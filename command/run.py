@@ -44,10 +44,14 @@ _log = logs.get(__name__)
 @click.command()
 @click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="The Kafka brokers.")
 @kafka_options
-@click.option("--topic", "topics", required=True, multiple=True, help="A topic to read.")
+@click.option("--topic", "topics", required=True, multiple=True, help="A topic to read; repeat it for more.")
 @click.option("--url", required=True, help="The endpoint that the records are posted to.")
 @click.option(
-    "--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all filters hold."
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="JMESPATH",
+    help="Deliver only records for which all filters hold; repeat it for more.",
 )
 @click.option(
     "--on-filter-error",
@@ -67,7 +71,11 @@ _log = logs.get(__name__)
     help="How many seconds a record waits for others, at most.",
 )
 @click.option(
-    "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header that is sent with every request."
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="A header that is sent with every request; repeat it for more.",
 )
 @click.option(
     "--from",
@@ -83,7 +91,10 @@ _log = logs.get(__name__)
     help="The directory of this command's state; created if missing. One process at a time uses it.",
 )
 @click.option(
-    "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) outside the internet that the URL may lead to."
+    "--allow",
+    multiple=True,
+    metavar="NETWORK",
+    help="A network (CIDR) outside the internet that the URL may lead to; repeat it for more.",
 )
 def run(
     allow: tuple[str, ...],
