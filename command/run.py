@@ -21,7 +21,7 @@ from command.kafka_options import kafka_change, kafka_options
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.progress import Progress
-from command.run_subscription import RunOptions, check, register
+from command.run_subscription import RunOptions, check, nearest_topic, register
 from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
@@ -233,5 +233,7 @@ def _print_read_before(options: RunOptions, read_before: AbstractSet[str], state
 def _print_start(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
     for topic in options.topics:
         if topic not in cluster.topics:
-            click.echo(f"topic {topic} does not exist yet; it is read as soon as it exists")
+            near = nearest_topic(topic, cluster.topics)
+            meant = f"; did you mean {near}?" if near else ""
+            click.echo(f"topic {topic} does not exist yet; it is read as soon as it exists{meant}")
     click.echo(f"delivering {', '.join(options.topics)} to {options.url}; status: {status_url}")

@@ -1,8 +1,9 @@
 """The subscription of `webhookd run`: created on the first run, and changed when the options have changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, cast
 
 from marshmallow import ValidationError
@@ -102,6 +103,12 @@ def register(api: ManagementClient, options: RunOptions) -> Registered:
     lines = [f"{_option(warning['field'])}: {warning['reason']}" for warning in shown]
     topics = frozenset(str(source["topic"]) for document in known[:1] for source in document.get("source", ()))
     return Registered(id=str(answer["id"]), warnings=list(dict.fromkeys(lines)), known_topics=topics)
+
+
+def nearest_topic(topic: str, topics: Iterable[str]) -> str:
+    """Return the topic that was probably meant; empty if there is none. Internal topics are not suggested."""
+    near = get_close_matches(topic, sorted(name for name in topics if not name.startswith("__")), n=1, cutoff=0.7)
+    return near[0] if near else ""
 
 
 def _differs(wanted: Document, known: Document) -> bool:
