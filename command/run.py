@@ -17,7 +17,7 @@ import click
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
-from command.kafka_options import kafka_change, kafka_options
+from command.kafka_options import kafka_change, kafka_options, kafka_sources
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.progress import Progress
@@ -183,7 +183,7 @@ def _settings(
 ) -> Settings:
     """The settings from the environment and the options, with an in-memory queue and the state directory's database."""
     settings = load_settings(
-        {"kafka_bootstrap_servers": "--bootstrap-servers"},
+        {"kafka_bootstrap_servers": "--bootstrap-servers"} | kafka_sources(kafka_config, kafka_config_file),
         kafka_change(kafka_config, kafka_config_file),
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
