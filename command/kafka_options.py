@@ -1,5 +1,6 @@
 """The options with which commands connect to Kafka, and the connection that they and the settings give."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from command.loading import load_settings
+from webhookd.configuration.environment import variable
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.kafka_properties import KafkaProperties, from_entries
 from webhookd.settings import Settings
@@ -58,12 +60,24 @@ def kafka_change(kafka_config: KafkaProperties, kafka_config_file: Path | None) 
     return change
 
 
+def kafka_sources(kafka_config: KafkaProperties, kafka_config_file: Path | None) -> dict[str, str]:
+    """Return what `load_settings` needs to name these options in errors about what they set."""
+    sources = {f"kafka_config.{name}": "--kafka-config" for name in kafka_config}
+    if kafka_config and variable("kafka_config") not in os.environ:
+        sources["kafka_config"] = "--kafka-config"
+    if kafka_config_file is not None:
+        sources["kafka_config_file"] = "--kafka-config-file"
+    return sources
+
+
 def connection_of(
     bootstrap_servers: str | None, kafka_config: KafkaProperties, kafka_config_file: Path | None
 ) -> KafkaConnection:
     """Return the connection that options and settings give. Raises UnusableSettings."""
     given = {} if bootstrap_servers is None else {"kafka_bootstrap_servers": bootstrap_servers}
     settings = load_settings(
-        dict.fromkeys(given, "--bootstrap-servers"), kafka_change(kafka_config, kafka_config_file), **given
+        dict.fromkeys(given, "--bootstrap-servers") | kafka_sources(kafka_config, kafka_config_file),
+        kafka_change(kafka_config, kafka_config_file),
+        **given,
     )
     return KafkaConnection.of(settings)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhookd.edges.http_client.event_loop import SETTING_CHECKS
-from webhookd.edges.kafka_connection_check import checked_connection
+from webhookd.edges.kafka_connection_check import checked_connection, first_mentioned
 from webhookd.edges.mailer import build_mailer
 from webhookd.edges.redis_settings import checked_address
 from webhookd.errors import UnusableSetting, UnusableSettings
@@ -21,8 +21,9 @@ def load_settings(
 ) -> Settings:
     """Return the settings of the environment, of which `values` replace some, and `change` others.
 
-    `options` has the command's option for each setting whose value came from one. Raises UnusableSettings; the group of
-    all commands turns it into lines on stderr and exit code 2.
+    `options` has the command's option for each setting whose value came from one; for a Kafka property, its key is
+    `kafka_config.` and the property's name, since others may come from the environment. Raises UnusableSettings; the
+    group of all commands turns it into lines on stderr and exit code 2.
     """
     try:
         return _load_settings(CHECKS, change, **values)
@@ -31,7 +32,10 @@ def load_settings(
 
 
 def _named(problem: UnusableSetting, options: Mapping[str, str]) -> UnusableSetting:
-    option = options.get(problem.setting)
+    prefix = f"{problem.setting}."
+    properties = [key.removeprefix(prefix) for key in options if key.startswith(prefix)]
+    named = first_mentioned(problem.reason, properties)
+    option = options.get(f"{prefix}{named}" if named else problem.setting)
     return UnusableSetting(problem.reason, setting=problem.setting, variable=option) if option else problem
 
 

@@ -7,6 +7,7 @@ run         until SIGINT or SIGTERM                              then deliveries
 """
 
 import sys
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,11 +17,11 @@ import click
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
 from command.embedded import EmbeddedService
-from command.kafka_options import kafka_change, kafka_options
+from command.kafka_options import kafka_change, kafka_options, kafka_sources
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
 from command.progress import Progress
-from command.run_subscription import RunOptions, register
+from command.run_subscription import RunOptions, check, nearest_topic, register
 from command.shutdown_signals import SECOND_SIGNAL, ShutdownSignals
 from command.state_directory import StateDirectory
 from command.switch_interval import set_switch_interval
@@ -43,10 +44,14 @@ _log = logs.get(__name__)
 @click.command()
 @click.option("--bootstrap-servers", required=True, metavar="HOST:PORT[,…]", help="The Kafka brokers.")
 @kafka_options
-@click.option("--topic", "topics", required=True, multiple=True, help="A topic to read.")
+@click.option("--topic", "topics", required=True, multiple=True, help="A topic to read; repeat it for more.")
 @click.option("--url", required=True, help="The endpoint that the records are posted to.")
 @click.option(
-    "--filter", "filters", multiple=True, metavar="JMESPATH", help="Deliver only records for which all filters hold."
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="JMESPATH",
+    help="Deliver only records for which all filters hold; repeat it for more.",
 )
 @click.option(
     "--on-filter-error",
@@ -66,7 +71,11 @@ _log = logs.get(__name__)
     help="How many seconds a record waits for others, at most.",
 )
 @click.option(
-    "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header that is sent with every request."
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="A header that is sent with every request; repeat it for more.",
 )
 @click.option(
     "--from",
@@ -82,7 +91,10 @@ _log = logs.get(__name__)
     help="The directory of this command's state; created if missing. One process at a time uses it.",
 )
 @click.option(
-    "--allow", multiple=True, metavar="NETWORK", help="A network (CIDR) outside the internet that the URL may lead to."
+    "--allow",
+    multiple=True,
+    metavar="NETWORK",
+    help="A network (CIDR) outside the internet that the URL may lead to; repeat it for more.",
 )
 def run(
     allow: tuple[str, ...],
@@ -126,11 +138,13 @@ def _exit_code(error: WebhookdError, shutdown: ShutdownSignals) -> int:
 
 
 def _run(options: RunOptions, settings: Settings, state: Path, shutdown: ShutdownSignals) -> None:
+    # Before the log is configured: these errors are plain lines, also when stderr is not a terminal.
+    check(options)
+    _check_address(options.url, settings)
     on_terminal = sys.stdout.isatty()
     level = settings.log_level if "log_level" in settings.model_fields_set or not on_terminal else "warning"
     logs.configure_process(settings.log_format, level, prints=True)
     raise_open_file_limit()
-    _check_address(options.url, settings)
     cluster = probe_cluster(KafkaConnection.of(settings))
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))
@@ -142,6 +156,8 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
         registered = register(api, options)
         for warning in registered.warnings:
             click.echo(f"webhookd run: warning: {warning}", err=True)
+        if options.start is not None:
+            _print_read_before(options, registered.known_topics & cluster.topics, state)
         service.start()
         _print_start(options, cluster, f"{service.api_url}/1/Subscription/{registered.id}/Status")
         _run_until_signal(service, Progress(api, registered.id, shown=on_terminal), shutdown)
@@ -167,7 +183,7 @@ def _settings(
 ) -> Settings:
     """The settings from the environment and the options, with an in-memory queue and the state directory's database."""
     settings = load_settings(
-        {"kafka_bootstrap_servers": "--bootstrap-servers"},
+        {"kafka_bootstrap_servers": "--bootstrap-servers"} | kafka_sources(kafka_config, kafka_config_file),
         kafka_change(kafka_config, kafka_config_file),
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
@@ -204,8 +220,20 @@ def _check_address(url: str, settings: Settings) -> None:
         raise InvalidInput(f"{where}: allow it with --allow {addresses[0]}", field="--url")
 
 
+def _print_read_before(options: RunOptions, read_before: AbstractSet[str], state: Path) -> None:
+    for topic in options.topics:
+        if topic in read_before:
+            click.echo(
+                f"webhookd run: topic {topic} was read before with --state {state}: it goes on at the committed "
+                f"position, and --from {options.start} has no effect; another --state starts over",
+                err=True,
+            )
+
+
 def _print_start(options: RunOptions, cluster: ClusterInfo, status_url: str) -> None:
     for topic in options.topics:
         if topic not in cluster.topics:
-            click.echo(f"topic {topic} does not exist yet; it is read as soon as it exists")
+            near = nearest_topic(topic, cluster.topics)
+            meant = f"; did you mean {near}?" if near else ""
+            click.echo(f"topic {topic} does not exist yet; it is read as soon as it exists{meant}")
     click.echo(f"delivering {', '.join(options.topics)} to {options.url}; status: {status_url}")

@@ -1,9 +1,15 @@
 """The subscription of `webhookd run`: created on the first run, and changed when the options have changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, cast
 
+from marshmallow import ValidationError
+
+from api.extensions.request_body import flatten
+from api.resources.subscription.schemas import SubscriptionSchema
 from command.api_client import Document, ManagementClient
 from webhookd.errors import InvalidInput
 
@@ -61,10 +67,23 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """The subscription's id, and the warnings of the API about the options, one line each."""
+    """The subscription's id, and the warnings of the API about the options, one line each.
+
+    `known_topics` has the topics that the subscription had already before this run.
+    """
 
     id: str
     warnings: Sequence[str]
+    known_topics: AbstractSet[str] = frozenset()
+
+
+def check(options: RunOptions) -> None:
+    """Raise InvalidInput with the first invalid option, as the API will judge it; nothing is asked or stored."""
+    try:
+        SubscriptionSchema().load(options.document())
+    except ValidationError as error:
+        first = next(flatten(error.messages))
+        raise InvalidInput(first.reason, field=_option(first.field)) from None
 
 
 def register(api: ManagementClient, options: RunOptions) -> Registered:
@@ -82,7 +101,14 @@ def register(api: ManagementClient, options: RunOptions) -> Registered:
         raise InvalidInput(str(error), field=_option(error.field)) from error
     shown = [warning for warning in answer.get("warnings", ()) if warning["code"] not in SHOWN_AT_EVERY_START]
     lines = [f"{_option(warning['field'])}: {warning['reason']}" for warning in shown]
-    return Registered(id=str(answer["id"]), warnings=list(dict.fromkeys(lines)))
+    topics = frozenset(str(source["topic"]) for document in known[:1] for source in document.get("source", ()))
+    return Registered(id=str(answer["id"]), warnings=list(dict.fromkeys(lines)), known_topics=topics)
+
+
+def nearest_topic(topic: str, topics: Iterable[str]) -> str:
+    """Return the topic that was probably meant; empty if there is none. Internal topics are not suggested."""
+    near = get_close_matches(topic, sorted(name for name in topics if not name.startswith("__")), n=1, cutoff=0.7)
+    return near[0] if near else ""
 
 
 def _differs(wanted: Document, known: Document) -> bool:

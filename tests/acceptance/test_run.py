@@ -56,6 +56,7 @@ def test_run_resumes_after_kill_and_stop(kafka: Pipeline, kafka_bootstrap: str, 
             assert first.interrupt(signal.SIGKILL) == -signal.SIGKILL
         kafka.produce(topic, orders(500))
         with CommandProcess(*command, environment=CLASSIC) as second:
+            second.wait_for("--from earliest has no effect; another --state starts over")
             id_ = group_of(state, second.wait_for("status:"))
             receiver.wait_for_records(1000)
             assert second.interrupt(signal.SIGTERM) == 0
@@ -94,6 +95,8 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "url": (("--url", "ftp://host/", *ALLOWED), 2, "--url"),
     "private address": (("--url", "http://127.0.0.1:1/"), 2, "--allow 127.0.0.1"),
     "network": (("--url", "http://127.0.0.1:1/", "--allow", "somewhere"), 2, "--allow"),
+    "filter": (("--url", "http://127.0.0.1:1/", *ALLOWED, "--filter", "a =="), 2, "webhookd run: --filter: "),
+    "header": (("--url", "http://127.0.0.1:1/", *ALLOWED, "--header", "no colon"), 2, "webhookd run: --header: "),
     "batch size": (("--url", "http://127.0.0.1:1/", "--batch-size", "0"), 2, "--batch-size"),
     "property": (("--url", "http://127.0.0.1:1/", *ALLOWED, "--kafka-config", "no.such=1"), 2, '"no.such"'),
     "no broker": (("--url", "http://127.0.0.1:1/", *ALLOWED), 1, "no Kafka answers at 127.0.0.1:9"),

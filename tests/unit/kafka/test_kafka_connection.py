@@ -19,7 +19,12 @@ OIDC = {"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER", "sasl.
 
 UNUSABLE: Mapping[str, tuple[Mapping[str, str], str]] = {
     "unknown": ({"no.such.property": SECRET}, 'No such configuration property: "no.such.property"'),
-    "bad value": ({"security.protocol": "sasl"}, 'Invalid value "sasl" for configuration property "security.protocol"'),
+    "near": ({"sasl.usernam": SECRET, "security.protocol": "SASL_SSL"}, "did you mean sasl.username?"),
+    "no protocol": (
+        {"security.protocol": "SASL-SSL", "sasl.password": SECRET},
+        "security.protocol=SASL-SSL is no protocol: write plaintext, ssl, sasl_plaintext or sasl_ssl",
+    ),
+    "bad value": ({"debug": "all,none"}, 'for configuration property "debug"'),
     "bad number": ({"session.timeout.ms": SECRET}, 'Invalid value for configuration property "session.timeout.ms"'),
     "no effect": ({"sasl.password": SECRET}, "has no effect with security.protocol=plaintext"),
     "no file": ({"security.protocol": "SSL", "ssl.ca.location": "/no/ca.pem"}, "/no/ca.pem: there is no such file"),
@@ -54,7 +59,7 @@ def test_librdkafkas_answer_is_one_line_without_secrets(name: str) -> None:
         (None, "No such file or directory"),
         ("# a\nsecurity.protocol", "line 2 has no `=`"),
         (f"sasl.password={SECRET}\ngroup.id=a", "line 2: group.id cannot be set here"),
-        ("security.protocol=sasl", 'Invalid value "sasl"'),
+        ("security.protocol=sasl", "security.protocol=sasl is no protocol"),
     ],
 )
 def test_unusable_file_is_named(tmp_path: Path, text: str | None, message: str) -> None:

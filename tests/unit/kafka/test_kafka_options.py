@@ -62,7 +62,27 @@ def test_option_replaces_the_file_and_adds_to_the_setting(tmp_path: Path) -> Non
         WEBHOOKD_KAFKA_CONFIG="client.id=a",
         WEBHOOKD_KAFKA_CONFIG_FILE="/no/such.properties",
     )
-    assert "WEBHOOKD_KAFKA_CONFIG: sasl.username and sasl.password must be set" in " ".join(found.output.split())
+    assert "--kafka-config: sasl.username and sasl.password must be set" in " ".join(found.output.split())
+
+
+@pytest.mark.parametrize("command", [("topic", "create", "orders"), RUN])
+@pytest.mark.parametrize(
+    ("source", "in_file", "in_option", "in_setting"),
+    [
+        ("--kafka-config", "client.id=a", "sesion.timeout.ms=1", "client.id=b"),
+        ("--kafka-config-file", "sesion.timeout.ms=1", "client.id=a", "client.id=b"),
+        ("WEBHOOKD_KAFKA_CONFIG", "client.id=a", "client.rack=a", "sesion.timeout.ms=1"),
+    ],
+)
+def test_source_of_a_wrong_property_is_named(
+    command: tuple[str, ...], source: str, in_file: str, in_option: str, in_setting: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "kafka.properties"
+    path.write_text(in_file)
+    options = ("--kafka-config-file", str(path), "--kafka-config", in_option)
+    found = invoked(*command, *options, WEBHOOKD_KAFKA_CONFIG=in_setting)
+    answer = 'No such configuration property: "sesion.timeout.ms"; did you mean session.timeout.ms?'
+    assert (found.exit_code, found.output.splitlines()) == (2, [f"{source}: {answer}"])
 
 
 def test_settings_show_names_and_no_secrets() -> None:
