@@ -1,5 +1,7 @@
 """What the play tells its reader to try, when it is time for it."""
 
+from email.message import EmailMessage
+
 from stack.play.orders import TOPIC
 from stack.play.places import Places
 
@@ -11,6 +13,7 @@ class Guide:
 
     def __init__(self, places: Places, subscription_url: str) -> None:
         self._places = places
+        self._id = subscription_url.rpartition("/")[2]
         self._status = f"curl -sS {subscription_url}/Status | {STATUS_TOOL}"
 
     def delivered(self) -> str:
@@ -23,6 +26,15 @@ The first order of 100 and more was delivered. Try this in another terminal:
   make the endpoint fail       curl -sS -X PUT '{self._places.receiver_url}?status=500'
 Then the status says "failing", and a mail comes after 10 s. Ctrl-C ends all and deletes its data.
 The waits between attempts are a twentieth of the usual ones."""
+
+    def after(self, mail: EmailMessage) -> str | None:
+        """After a mail; None when it is about another subscription, or says neither that one fails nor its end."""
+        subject = str(mail["Subject"])
+        if self._id not in str(mail.get_content()):
+            return None
+        if " is failing " in subject:
+            return self.failed()
+        return self.recovered() if subject.endswith(" has recovered") else None
 
     def failed(self) -> str:
         """After the mail that says that it fails."""

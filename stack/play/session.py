@@ -124,11 +124,9 @@ class Play:
 
     def _print_mail(self, mail: EmailMessage) -> None:
         self._output.say("mail", shown(mail))
-        subject = str(mail["Subject"])
-        if self._guide is not None and " is failing " in subject:
-            self._say(self._guide.failed())
-        elif self._guide is not None and subject.endswith(" has recovered"):
-            self._say(self._guide.recovered())
+        next_step = self._guide.after(mail) if self._guide is not None else None
+        if next_step is not None:
+            self._say(next_step)
 
     def _say_deleted(self, bootstrap_servers: str, directory: Path) -> None:
         self._say(f"deleting {stack_data.described(bootstrap_servers, directory)}")
