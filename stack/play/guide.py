@@ -3,7 +3,7 @@
 from email.message import EmailMessage
 
 from stack.play.orders import TOPIC
-from stack.play.places import Places
+from stack.play.places import LONGEST_WAIT_S, Places
 
 STATUS_TOOL = "python3 -m json.tool"
 
@@ -41,7 +41,9 @@ The waits between attempts are a twentieth of the usual ones."""
         return f"""\
 No attempt is left, so the mail was sent. One request is tried now and then; the orders wait in Kafka.
   "state": "circuit_open"      {self._status}
-  mend the endpoint            curl -sS -X PUT '{self._places.receiver_url}?status=200'"""
+  mend the endpoint            curl -sS -X PUT '{self._places.receiver_url}?status=200'
+Mended, it gets the waiting orders with the next attempt: the longer it has failed, the later, up to
+about {LONGEST_WAIT_S} s. The status says when: "next_attempt_at"."""
 
     def recovered(self) -> str:
         """After the mail that says that it has recovered."""

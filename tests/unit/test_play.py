@@ -22,6 +22,7 @@ from stack.play.guide import Guide
 from stack.play.mail_receiver import Mailbox, shown
 from stack.play.orders import TOTALS, order
 from stack.play.places import Places
+from webhookd.flow.attempt import retry
 
 FILE = Path(".state/play/environment")
 WHERE = Places(api_bind="127.0.0.1:1", flower_port=2, receiver_port=3, environment_file=FILE)
@@ -97,6 +98,11 @@ def test_guide_answers_only_the_mails_about_its_own_subscription() -> None:
     assert guide.after(mail_about(OWN, recovered)) == guide.recovered()
     assert guide.after(mail_about(OWN, "[webhookd] large orders is still failing (http_500)")) is None
     assert [guide.after(mail_about(str(uuid.uuid4()), subject)) for subject in (failing, recovered)] == [None, None]
+
+
+def test_guide_says_how_long_the_waiting_orders_wait_at_most() -> None:
+    assert retry.LONGEST_WAIT_S * float(places.TIME_SCALE) == places.LONGEST_WAIT_S
+    assert f"up to\nabout {places.LONGEST_WAIT_S} s." in Guide(WHERE, "http://127.0.0.1:1/1/Subscription/7").failed()
 
 
 def mail_about(subscription_id: str, subject: str) -> EmailMessage:
