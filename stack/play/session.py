@@ -87,6 +87,7 @@ class Play:
 
     def _start_services(self) -> dict[str, str]:
         install.require_all([*kafka_jars.programs(), install.REDIS_SERVER, install.INITDB])
+        kafka_jars.jars(say=self._say)
         self._say("starting Kafka, Redis and Postgres, with empty data")
         self._exits.callback(self._say, "stopped, and all of its data is deleted")
         group = self._exits.enter_context(ServiceGroup())
