@@ -24,7 +24,7 @@ The first order of 100 and more was delivered. Try this in another terminal:
   workers and tasks            http://127.0.0.1:{self._places.flower_port} (Flower)
   all orders                   . {self._places.environment_file}; webhookd topic tail {TOPIC}
   make the endpoint fail       curl -sS -X PUT '{self._places.receiver_url}?status=500'
-Then the status says "failing", and a mail comes after 10 s. Ctrl-C ends all and deletes its data.
+Then the status says "failing", and a mail comes after about 8 s. Ctrl-C ends all and deletes its data.
 The waits between attempts are a twentieth of the usual ones."""
 
     def after(self, mail: EmailMessage) -> str | None:

@@ -3,9 +3,9 @@
 own         the folder of its state: a second play in the same checkout ends here, before it touches anything
 ports       the usual ones, or free ones
 services    Kafka, Redis and Postgres, installed when they are missing and the user may; empty
-processes   a mailbox, the endpoint (`webhookd receive`), the schema, and the processes of the Procfile
+processes   a mail server, the endpoint (`webhookd receive`), the schema, and the processes of the Procfile
 deliver     a topic, a subscription over the API, orders; the guide once the first one was delivered
-end         Ctrl-C, SIGTERM, or a process that ends by itself: orders, processes, endpoint, mailbox, services, data
+end         Ctrl-C, SIGTERM, or a process that ends by itself: orders, processes, endpoint, mail server, services, data
 """
 
 import json
