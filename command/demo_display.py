@@ -1,7 +1,7 @@
 """The demo's output: a live table on a terminal, otherwise one line a second; at the end the result table."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +27,7 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         self._environment = environment
         self._monotonic = monotonic
         self._began = self._drawn = monotonic()
+        self._between_lines = True
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -45,6 +46,14 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         self._drawn = self._monotonic()
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
+    @contextmanager
+    def own_lines(self) -> Iterator[None]:
+        """A context whose lines have times of their own: without a terminal none about the progress comes between."""
+        self._between_lines = False
+        yield
+        self._between_lines = True
+        self._drawn = self._monotonic()
+
     def refresh(self) -> None:
         """Show the progress, at most every LIVE_S or LINE_S seconds."""
         now = self._monotonic()
@@ -53,7 +62,7 @@ class DemoDisplay(AbstractContextManager["DemoDisplay"]):
         self._drawn = now
         if self._live is not None:
             self._live.update(self._progress(), refresh=True)
-        else:
+        elif self._between_lines:
             delivered = ", ".join(
                 f"{subscription.name} {len(subscription.tally.delivered):,}"
                 for subscription in self._environment.subscriptions

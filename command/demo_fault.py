@@ -33,11 +33,12 @@ class DemoFault:
         self._display = display
         self._produce_until = produce_until
         self._subscription = environment.subscription(EVERYTHING)
+        self._most_waiting = 0
 
     def run(self, seconds: float) -> None:
         """Let the endpoint fail for that time, then wait until its subscription has received all that waited."""
         receiver, path = self._environment.receiver, self._subscription.path
-        with _not_measured(self._environment.subscriptions):
+        with _not_measured(self._environment.subscriptions), self._display.own_lines():
             self._display.print_line(
                 f"\nNow the endpoint of “{EVERYTHING}” answers 500 for {seconds:.0f} s. {ORDERS_A_SECOND} orders a "
                 f"second go on. Waits between attempts are shortened to {RETRY_TIME_SCALE:.0%}."
@@ -48,10 +49,9 @@ class DemoFault:
             receiver.failing.discard(path)
             if interrupted:
                 return
-            waiting = self._subscription.undelivered
             self._display.print_line(f"  {clock.monotonic() - began:4.1f} s  the endpoint answers again")
             if self._watch(self._has_recovered, began):
-                self._tell_end(waiting, began)
+                self._tell_end(began)
 
     def _has_recovered(self) -> bool:
         """Whether what had waited has arrived: only the newest orders, which are on their way, are missing."""
@@ -65,6 +65,7 @@ class DemoFault:
         due = [clock.monotonic() + LINE_S / 2]
 
         def watched() -> bool:
+            self._most_waiting = max(self._most_waiting, self._subscription.undelivered)
             if clock.monotonic() >= due[0]:
                 due[0] += LINE_S
                 self._tell_status(clock.monotonic() - began)
@@ -75,27 +76,27 @@ class DemoFault:
     def _tell_status(self, elapsed_s: float) -> None:
         delivery = self._environment.status(self._subscription)["delivery"]
         self._display.print_line(
-            f"  {elapsed_s:4.1f} s  {_delivery_text(delivery)}; {self._subscription.undelivered:,} orders wait; "
+            f"  {elapsed_s:4.1f} s  {self._delivery_text(delivery)}; {self._subscription.undelivered:,} orders wait; "
             + ", ".join(f"{other.name}: {other.undelivered:,}" for other in self._others())
         )
 
-    def _tell_end(self, waiting: int, began: float) -> None:
+    def _delivery_text(self, delivery: Mapping[str, Any]) -> str:
+        """The state of the deliveries, and with a failing one its attempt. An attempt is reported when it has ended."""
+        if delivery["state"] == "failing":
+            answer = (delivery["last_failure"] or {}).get("response_code")
+            return f"failing, attempt {delivery['attempt']} of {delivery['max_attempts']} got {answer}"
+        breaks = self._subscription.path in self._environment.receiver.failing
+        return "no failed attempt is reported yet" if breaks else str(delivery["state"])
+
+    def _tell_end(self, began: float) -> None:
         refused = self._environment.receiver.failed_requests[self._subscription.path]
         self._display.print_line(
-            f"  {clock.monotonic() - began:4.1f} s  recovered: the {waiting:,} orders that waited have arrived, each "
-            f"partition in its order, after {refused} failed requests\n"
+            f"  {clock.monotonic() - began:4.1f} s  recovered: the {self._most_waiting:,} orders that waited have "
+            f"arrived, each partition in its order, after {refused} failed requests\n"
         )
 
     def _others(self) -> Iterator[DemoSubscription]:
         return (one for one in self._environment.subscriptions if one is not self._subscription)
-
-
-def _delivery_text(delivery: Mapping[str, Any]) -> str:
-    """The state of the deliveries, and with a failing one its attempt."""
-    if delivery["state"] != "failing":
-        return str(delivery["state"])
-    failure = delivery["last_failure"] or {}
-    return f"failing, attempt {delivery['attempt']} of {delivery['max_attempts']} got {failure.get('response_code')}"
 
 
 @contextmanager

@@ -22,7 +22,7 @@ WIDTH = 120
 STYLES = {
     r"^\$ .*$": "bold blue",
     r"^(An order|The filter|Its endpoint|Its status|Now |Next steps).*$": "bold cyan",
-    r"^ +\d+\.\d s  (failing|idle).*$": "yellow",
+    r"^ +\d+\.\d s  (failing|no failed attempt).*$": "yellow",
     r"^ +\d+\.\d s  (the endpoint|recovered).*$": "green",
     r"^ +\d+\.\d s .*$": "white",
     r"^  subscription .*$": "bold",

@@ -34,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--detach", action="store_true", help="return when all services answer")
     actions.add_parser("down", help="stop what `up` has started")
     actions.add_parser("service", help="run the Procfile's processes in this terminal until Ctrl-C")
-    play = actions.add_parser("play", help="start services, webhookd, an endpoint and a mailbox, and deliver orders")
+    play = actions.add_parser(
+        "play", help="start services, webhookd, an endpoint and a mail server, and deliver orders"
+    )
     play.add_argument(
         "--state", type=Path, default=Path(".state", "play"), help="a folder that one play at a time owns"
     )

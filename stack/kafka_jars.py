@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from stack import install
@@ -14,13 +15,19 @@ VERSION = "4.1.2"
 ROOT = Path(__file__).resolve().parent.parent
 POM = Path(__file__).with_name("kafka-pom.xml")
 FETCH_TIMEOUT_S = 600.0
+SIZE_MB = 56
+"""All jars of VERSION (du -b)."""
 
 
-def jars(version: str = VERSION) -> Path:
-    """Return the directory of the jars; fetches them when it is missing (some 50 MB, seconds to a minute)."""
+def _print(line: str) -> None:
+    print(f"stack: {line}", flush=True)
+
+
+def jars(version: str = VERSION, *, say: Callable[[str], None] = _print) -> Path:
+    """Return the directory of the jars; fetches them when it is missing, and says so."""
     libs = _libs(version)
     if not libs.is_dir():
-        _fetch(version, libs)
+        _fetch(version, libs, say)
     return libs
 
 
@@ -33,10 +40,10 @@ def _libs(version: str) -> Path:
     return ROOT / ".state" / "kafka" / version / "libs"
 
 
-def _fetch(version: str, libs: Path) -> None:
+def _fetch(version: str, libs: Path, say: Callable[[str], None]) -> None:
     """Download to a temporary directory, then rename it, so that an interrupted download does not look complete."""
     maven = install.require(install.MAVEN)
-    print(f"stack: fetching Kafka {version} with Maven", flush=True)
+    say(f"fetching Kafka {version} with Maven: {SIZE_MB} MB, once in this checkout; it takes about a minute")
     libs.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=libs.parent) as scratch:
         arriving = Path(scratch, "libs")

@@ -39,11 +39,11 @@ def _sweep(parent: Path) -> None:
 
 def is_locked(path: Path) -> bool:
     """Whether a running process holds the lock on this file; the lock ends with the process."""
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
+    try:
+        with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
     return False

@@ -1,7 +1,9 @@
 """What the play tells its reader to try, when it is time for it."""
 
+from email.message import EmailMessage
+
 from stack.play.orders import TOPIC
-from stack.play.places import Places
+from stack.play.places import LONGEST_WAIT_S, Places
 
 STATUS_TOOL = "python3 -m json.tool"
 
@@ -11,6 +13,7 @@ class Guide:
 
     def __init__(self, places: Places, subscription_url: str) -> None:
         self._places = places
+        self._id = subscription_url.rpartition("/")[2]
         self._status = f"curl -sS {subscription_url}/Status | {STATUS_TOOL}"
 
     def delivered(self) -> str:
@@ -21,15 +24,26 @@ The first order of 100 and more was delivered. Try this in another terminal:
   workers and tasks            http://127.0.0.1:{self._places.flower_port} (Flower)
   all orders                   . {self._places.environment_file}; webhookd topic tail {TOPIC}
   make the endpoint fail       curl -sS -X PUT '{self._places.receiver_url}?status=500'
-Then the status says "failing", and a mail comes after 10 s. Ctrl-C ends all and deletes its data.
+Then the status says "failing", and a mail comes after about 8 s. Ctrl-C ends all and deletes its data.
 The waits between attempts are a twentieth of the usual ones."""
+
+    def after(self, mail: EmailMessage) -> str | None:
+        """After a mail; None when it is about another subscription, or says neither that one fails nor its end."""
+        subject = str(mail["Subject"])
+        if self._id not in str(mail.get_content()):
+            return None
+        if " is failing " in subject:
+            return self.failed()
+        return self.recovered() if subject.endswith(" has recovered") else None
 
     def failed(self) -> str:
         """After the mail that says that it fails."""
         return f"""\
 No attempt is left, so the mail was sent. One request is tried now and then; the orders wait in Kafka.
   "state": "circuit_open"      {self._status}
-  mend the endpoint            curl -sS -X PUT '{self._places.receiver_url}?status=200'"""
+  mend the endpoint            curl -sS -X PUT '{self._places.receiver_url}?status=200'
+Mended, it gets the waiting orders with the next attempt: the longer it has failed, the later, up to
+about {LONGEST_WAIT_S} s. The status says when: "next_attempt_at"."""
 
     def recovered(self) -> str:
         """After the mail that says that it has recovered."""

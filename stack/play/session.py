@@ -3,9 +3,9 @@
 own         the folder of its state: a second play in the same checkout ends here, before it touches anything
 ports       the usual ones, or free ones
 services    Kafka, Redis and Postgres, installed when they are missing and the user may; empty
-processes   a mailbox, the endpoint (`webhookd receive`), the schema, and the processes of the Procfile
+processes   a mail server, the endpoint (`webhookd receive`), the schema, and the processes of the Procfile
 deliver     a topic, a subscription over the API, orders; the guide once the first one was delivered
-end         Ctrl-C, SIGTERM, or a process that ends by itself: orders, processes, endpoint, mailbox, services, data
+end         Ctrl-C, SIGTERM, or a process that ends by itself: orders, processes, endpoint, mail server, services, data
 """
 
 import json
@@ -87,6 +87,7 @@ class Play:
 
     def _start_services(self) -> dict[str, str]:
         install.require_all([*kafka_jars.programs(), install.REDIS_SERVER, install.INITDB])
+        kafka_jars.jars(say=self._say)
         self._say("starting Kafka, Redis and Postgres, with empty data")
         self._exits.callback(self._say, "stopped, and all of its data is deleted")
         group = self._exits.enter_context(ServiceGroup())
@@ -124,11 +125,9 @@ class Play:
 
     def _print_mail(self, mail: EmailMessage) -> None:
         self._output.say("mail", shown(mail))
-        subject = str(mail["Subject"])
-        if self._guide is not None and " is failing " in subject:
-            self._say(self._guide.failed())
-        elif self._guide is not None and subject.endswith(" has recovered"):
-            self._say(self._guide.recovered())
+        next_step = self._guide.after(mail) if self._guide is not None else None
+        if next_step is not None:
+            self._say(next_step)
 
     def _say_deleted(self, bootstrap_servers: str, directory: Path) -> None:
         self._say(f"deleting {stack_data.described(bootstrap_servers, directory)}")

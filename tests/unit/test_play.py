@@ -8,6 +8,7 @@ import json
 import smtplib
 import socket
 import threading
+import uuid
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from stack.play.guide import Guide
 from stack.play.mail_receiver import Mailbox, shown
 from stack.play.orders import TOTALS, order
 from stack.play.places import Places
+from webhookd.flow.attempt import retry
 
 FILE = Path(".state/play/environment")
 WHERE = Places(api_bind="127.0.0.1:1", flower_port=2, receiver_port=3, environment_file=FILE)
+OWN = "01928374-0000-7000-8000-000000000001"
 
 
 def given_ports() -> dict[str, str]:
@@ -86,6 +89,29 @@ def test_guide_names_the_places_of_this_play() -> None:
     assert "http://127.0.0.1:2 (Flower)" in guide.delivered()
     assert "curl -sS -X PUT 'http://127.0.0.1:3/receiver?status=500'" in guide.delivered()
     assert "curl -sS -X PUT 'http://127.0.0.1:3/receiver?status=200'" in guide.failed()
+
+
+def test_guide_answers_only_the_mails_about_its_own_subscription() -> None:
+    guide = Guide(WHERE, f"http://127.0.0.1:1/1/Subscription/{OWN}")
+    failing, recovered = "[webhookd] large orders is failing (http_500)", "[webhookd] large orders has recovered"
+    assert guide.after(mail_about(OWN, failing)) == guide.failed()
+    assert guide.after(mail_about(OWN, recovered)) == guide.recovered()
+    assert guide.after(mail_about(OWN, "[webhookd] large orders is still failing (http_500)")) is None
+    assert [guide.after(mail_about(str(uuid.uuid4()), subject)) for subject in (failing, recovered)] == [None, None]
+
+
+def test_guide_says_how_long_the_waiting_orders_wait_at_most() -> None:
+    assert retry.LONGEST_WAIT_S * float(places.TIME_SCALE) == places.LONGEST_WAIT_S
+    assert f"up to\nabout {places.LONGEST_WAIT_S} s." in Guide(WHERE, "http://127.0.0.1:1/1/Subscription/7").failed()
+
+
+def mail_about(subscription_id: str, subject: str) -> EmailMessage:
+    mail = EmailMessage()
+    mail["Subject"] = subject
+    mail.set_content(
+        f"Deliveries of this subscription fail.\n\n  subscription:   large orders\n  id: {subscription_id}\n"
+    )
+    return mail
 
 
 def test_sentences_of_the_guide_fit_the_picture() -> None:
