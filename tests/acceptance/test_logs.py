@@ -157,7 +157,7 @@ def test_all_go_on_when_the_services_are_there(scene: Scene) -> None:
         scene.pipeline.subscribe(receiver.url, topic, start="earliest")
         scene.pipeline.produce(topic, [b"{}"], partitions=1)
         receiver.wait_for_records(1)
-    until(partial(has_event, scene, "worker", "delivered"), "the worker logs the delivery")
+        until(partial(has_event, scene, "worker", "delivered"), "the worker logs the delivery")
 
 
 def test_terminal_shows_text_without_advice_of_celery(scene: Scene) -> None:

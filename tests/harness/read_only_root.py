@@ -1,6 +1,7 @@
 """Runs a command where nothing is writable: a read-only root, no /tmp, a user without a name, no home.
 
-It needs a kernel that lets this user create namespaces. The files keep their owner, so the interpreter can be read.
+It needs a kernel that lets this user create namespaces. The files keep their owner, so the interpreter can be read. The
+folder that has the checkout stays, as a part of the read-only root.
 """
 
 import os
@@ -14,7 +15,10 @@ from tests.harness.pages import ROOT
 UID = 54321
 
 SCRIPT = """
-for mount in /tmp /var/tmp $1; do mount -t tmpfs -o ro,mode=0555,size=4k none "$mount"; done
+for mount in /tmp /var/tmp $1; do
+    case "$2/" in "$mount"/*) continue;; esac
+    mount -t tmpfs -o ro,mode=0555,size=4k none "$mount"
+done
 shift
 mount -o remount,ro,bind /
 cd /

@@ -236,7 +236,7 @@ class Waiting(MemoryCoordination):
 def test_queue_without_workers_is_a_fault_of_its_own() -> None:
     coordination = Waiting()
     now = [0.0]
-    checks = WorkerChecks(coordination, lambda: now[0])
+    checks = WorkerChecks(coordination, lambda: None, lambda: now[0])
     with pytest.raises(NoWorkers, match=r"webhookd\.first, webhookd\.retry"):
         checks.queues_have_consumers()
     coordination.write_heartbeat(
@@ -273,4 +273,4 @@ def test_worker_without_the_database_is_a_fault_of_its_own() -> None:
         )
     )
     with pytest.raises(WorkersLackStore, match=r"^host\.1: connection refused$"):
-        WorkerChecks(coordination, clock.monotonic).workers_read_store()
+        WorkerChecks(coordination, lambda: None, clock.monotonic).workers_read_store()

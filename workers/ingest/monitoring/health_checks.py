@@ -62,10 +62,14 @@ class QueueStates(Protocol):
 
 
 class WorkerChecks:
-    """Checks that workers consume the queues and take their tasks."""
+    """Checks that workers consume the queues, take their tasks, and read the database.
 
-    def __init__(self, coordination: QueueStates, monotonic: Monotonic) -> None:
+    `ping_store` raises StoreUnavailable when this process does not reach the database either.
+    """
+
+    def __init__(self, coordination: QueueStates, ping_store: Check, monotonic: Monotonic) -> None:
         self._coordination = coordination
+        self._ping_store = ping_store
         self._monotonic = monotonic
         self._stalls = QueueStallDetector()
 
@@ -76,11 +80,12 @@ class WorkerChecks:
             raise NoWorkers(f"no worker consumes {', '.join(queues)}")
 
     def workers_read_store(self) -> None:
-        """Raises WorkersLackStore when a live worker cannot read the database."""
+        """Raises WorkersLackStore when a live worker cannot read the database, and StoreUnavailable when nobody can."""
         lacking = [
             f"{worker.id}: {worker.store_error}" for worker in self._coordination.live_workers() if worker.store_error
         ]
         if lacking:
+            self._ping_store()  # an outage of the database is one fault, not two
             raise WorkersLackStore("; ".join(lacking))
 
     def queues_move(self) -> None:

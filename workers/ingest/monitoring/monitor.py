@@ -68,7 +68,7 @@ class Monitor:
 
 
 def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
-    workers = WorkerChecks(edges.coordination, clock.monotonic)
+    workers = WorkerChecks(edges.coordination, edges.database.ping, clock.monotonic)
     return {
         QueueUnavailable.code: edges.ping_queue,
         StoreUnavailable.code: partial(schema.check, edges.database),
