@@ -40,35 +40,22 @@ class WatchedService:
 
 def watched_kafka(settings: Settings, check: Check) -> WatchedService:
     """Return the brokers of the settings."""
-    return WatchedService(
-        name="kafka",
-        code=KafkaUnavailable.code,
-        setting=variable("kafka_bootstrap_servers"),
-        address=settings.shown()["kafka_bootstrap_servers"],
-        check=check,
-    )
+    return _watched(settings, "kafka", KafkaUnavailable.code, "kafka_bootstrap_servers", check)
 
 
 def watched_redis(settings: Settings, check: Check) -> WatchedService:
     """Return the Redis of the settings."""
-    return WatchedService(
-        name="redis",
-        code=QueueUnavailable.code,
-        setting=variable("redis_url"),
-        address=settings.shown()["redis_url"],
-        check=check,
-    )
+    return _watched(settings, "redis", QueueUnavailable.code, "redis_url", check)
 
 
 def watched_database(settings: Settings, check: Check) -> WatchedService:
     """Return the database of the settings."""
-    return WatchedService(
-        name="database",
-        code=StoreUnavailable.code,
-        setting=variable("database_url"),
-        address=settings.shown()["database_url"],
-        check=check,
-    )
+    return _watched(settings, "database", StoreUnavailable.code, "database_url", check)
+
+
+def _watched(settings: Settings, name: str, code: str, setting: str, check: Check) -> WatchedService:
+    address = settings.shown()[setting]
+    return WatchedService(name=name, code=code, setting=variable(setting), address=address, check=check)
 
 
 class ServiceWatch:
