@@ -2,12 +2,12 @@
 
 from alembic import context
 
-from webhookd.store.tables import Table
+from webhookd.store.access_tables import ApiKeyRow
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=Table.metadata,
+    target_metadata=ApiKeyRow.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
     compare_type=True,
 )

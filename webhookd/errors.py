@@ -4,8 +4,15 @@
     ├── InvalidInput            data of the caller; has the field and the reason
     │   ├── InvalidFilter       a JMESPath filter; has the position
     │   └── TopicDenied         a topic that webhookd is not authorised to use; has its name
+    ├── Unauthenticated         a request without a valid API key
+    ├── Forbidden               the caller's role does not allow the operation
+    │   └── TopicNotAllowed     no policy allows the tenant to read a topic; has the field
     ├── NotFound                the resource does not exist, or is not the caller's
     ├── Conflict                the resource changed since the caller read it
+    │   └── LimitReached        the tenant has as many of something as it may have
+    ├── PreconditionFailed      If-Match names another version of the resource
+    ├── PreconditionRequired    If-Match is missing
+    ├── TooManyRequests         the caller has used up its rate limit; has the seconds to wait
     ├── UndecodableRecord       a Kafka record that is not JSON; it becomes a dead letter
     ├── FilterFault             a filter could not be evaluated on a record, which becomes a dead letter
     │   ├── FilterFailed        it raised an error because of the record's types
@@ -83,6 +90,28 @@ class TopicDenied(InvalidInput):
         return TopicDenied(self.topic, self.detail, field=field)
 
 
+class Unauthenticated(WebhookdError):
+    """The request has no API key that is valid."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(WebhookdError):
+    """The role of the API key does not allow this."""
+
+    code = "forbidden"
+
+
+class TopicNotAllowed(Forbidden):
+    """No policy allows the tenant to read this topic."""
+
+    code = "not_allowed"
+
+    def __init__(self, detail: str = "", *, field: str = "") -> None:
+        super().__init__(detail)
+        self.field = field
+
+
 class NotFound(WebhookdError):
     """The resource does not exist."""
 
@@ -93,6 +122,34 @@ class Conflict(WebhookdError):
     """The resource has changed since it was read."""
 
     code = "conflict"
+
+
+class LimitReached(Conflict):
+    """The tenant has reached a limit."""
+
+    code = "limit_reached"
+
+
+class PreconditionFailed(WebhookdError):
+    """The resource has another version than If-Match names: read it again."""
+
+    code = "precondition_failed"
+
+
+class PreconditionRequired(WebhookdError):
+    """This request needs an If-Match header with the ETag of the version that it changes."""
+
+    code = "precondition_required"
+
+
+class TooManyRequests(WebhookdError):
+    """The rate limit is used up."""
+
+    code = "too_many_requests"
+
+    def __init__(self, detail: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class UndecodableRecord(WebhookdError):

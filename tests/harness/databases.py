@@ -10,8 +10,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from tests.harness.services import required_service
+from webhookd.store.access_tables import ApiKeyRow
 from webhookd.store.database import Database
-from webhookd.store.tables import Table
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def new_database(kind: str, folder: Path) -> Iterator[str]:
 def empty(database: Database) -> None:
     """Delete every row of every table."""
     with database.transaction() as session:
-        for table in reversed(Table.metadata.sorted_tables):
+        for table in reversed(ApiKeyRow.metadata.sorted_tables):
             session.execute(table.delete())
 
 

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from webhookd.flow.access.caller import DEFAULT_TENANT
+from webhookd.flow.policy.policy import TopicPolicies
+
 INTERNAL_PREFIX = "__"
 """Kafka reserves no prefix, but all topics that it creates itself begin with this one."""
 
@@ -100,6 +103,7 @@ class Subscription:
     """What a client registered; `version` increases with every change.
 
     `inactive_reason` says why webhookd deactivated it ("gone": the endpoint returned 410); "" if its owner did.
+    `policies` has what the operators allow its tenant to see of each topic; it is set where the subscription is run.
     """
 
     id: str
@@ -113,6 +117,8 @@ class Subscription:
     alerting: Alerting = Alerting()
     filtering: Filtering = Filtering()
     inactive_reason: str = ""
+    tenant: str = DEFAULT_TENANT
+    policies: Mapping[str, TopicPolicies] = field(default_factory=dict)
 
     @property
     def consumer_group(self) -> str:

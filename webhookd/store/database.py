@@ -11,7 +11,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from webhookd.errors import SchemaMismatch, StoreUnavailable
+from webhookd.flow.access.caller import ALL_TENANTS, Scope
 from webhookd.store.engines import Bounds, first_line, pooled_engine
+
+SCOPE = "scope"
+"""The key of the transaction's Scope in a session's `info`."""
 
 OTHER_TABLES = (
     errors.UndefinedTable,
@@ -33,15 +37,18 @@ class Database:
         self._engine = pooled_engine(url, pool_size=pool_size, bounds=bounds or Bounds())
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """Open a session that commits on exit and rolls back on any error.
+    def transaction(self, scope: Scope = ALL_TENANTS) -> Iterator[Session]:
+        """Open a session that commits on exit and rolls back on any error; it sees the rows of `scope`.
 
         Raises StoreUnavailable when the database is unreachable, too slow, or busy, and SchemaMismatch when it has
         other tables. If the answer to a commit is lost, it is unknown whether the commit happened. On SQLite the
         transaction holds the write lock from its start: keep it short.
         """
-        with unavailable_errors(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with unavailable_errors(), self._session(scope) as session, session.begin():
             yield session
+
+    def _session(self, scope: Scope) -> Session:
+        return Session(self._engine, expire_on_commit=False, info={SCOPE: scope})
 
     def ping(self) -> None:
         """Run a trivial statement; raises StoreUnavailable."""

@@ -5,7 +5,7 @@ from sqlalchemy import Connection, inspect, text
 from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.store.database import Database
 
-REVISION = "0004"
+REVISION = "0005"
 """The revision that this version needs: the last one in migrations/versions."""
 
 

@@ -42,6 +42,7 @@ def to_row(subscription: Subscription) -> dict[str, Any]:
         "dead_letter_topic": subscription.retry.dead_letter_topic,
         "on_filter_error": subscription.filtering.on_filter_error.value,
         "inactive_reason": subscription.inactive_reason,
+        "tenant": subscription.tenant,
     }
 
 
@@ -62,6 +63,7 @@ def from_row(row: Mapping[str, Any]) -> Subscription:
         alerting=Alerting(emails=_texts(row["alert_emails"], "alert_emails")),
         filtering=Filtering(on_filter_error=_choice(row, "on_filter_error", OnFilterError)),
         inactive_reason=str(row["inactive_reason"]),
+        tenant=_text(row, "tenant"),
     )
 
 

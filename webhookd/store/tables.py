@@ -6,11 +6,13 @@ column types here replace what Postgres cannot store (NUL characters, lone surro
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from webhookd.flow.access.caller import DEFAULT_TENANT
 
 Json = Any
 """Any document that the json module can write."""
@@ -61,9 +63,15 @@ class Table(DeclarativeBase):
 
 
 class SubscriptionRow(Table):
-    """One subscription; `version` grows by one with every change, and processes compare it."""
+    """One subscription.
+
+    `version` grows with every change of what processes run, also with one of a policy: they compare it. `revision`
+    grows with every change of the document by a client, and `updated_at` is the time of that; `changed_at` is the time
+    of the last change of `version`.
+    """
 
     __tablename__ = "subscriptions"
+    __table_args__ = (Index("ix_subscriptions_external_id", "tenant", "external_id", unique=True),)
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
@@ -82,6 +90,13 @@ class SubscriptionRow(Table):
     on_filter_error: Mapped[str] = mapped_column(AnyText)
     inactive_reason: Mapped[str] = mapped_column(AnyText)
     changed_at: Mapped[float] = mapped_column(Float)
+    tenant: Mapped[str] = mapped_column(String(64), server_default=DEFAULT_TENANT)
+    revision: Mapped[int] = mapped_column(Integer, server_default="1")
+    description: Mapped[str] = mapped_column(AnyText, server_default=text("''"))
+    labels: Mapped[Json] = mapped_column(AnyJson, server_default="{}")
+    external_id: Mapped[str | None] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float, server_default="0")
+    updated_at: Mapped[float] = mapped_column(Float, server_default="0")
 
 
 class SubscriptionStatusRow(Table):
@@ -106,6 +121,7 @@ class SubscriptionStatusRow(Table):
     topics: Mapped[Json] = mapped_column(AnyJson)
     delivered: Mapped[int] = mapped_column(BigInteger)
     filtered: Mapped[int] = mapped_column(BigInteger)
+    denied: Mapped[int] = mapped_column(BigInteger, server_default="0")
     filter_errors: Mapped[int] = mapped_column(BigInteger)
     last_filter_error: Mapped[str] = mapped_column(AnyText)
     dead_lettered: Mapped[int] = mapped_column(BigInteger)
@@ -157,13 +173,14 @@ class DeadLetterRow(Table):
     status: Mapped[int | None] = mapped_column(Integer)
     attempts: Mapped[int] = mapped_column(Integer)
     stored_at: Mapped[float] = mapped_column(Float, index=True)
+    tenant: Mapped[str] = mapped_column(String(64), server_default=DEFAULT_TENANT)
 
 
 class IngestMemberRow(Table):
     """One ingest process and its last heartbeat, by the database's clock.
 
     `reads_kafka` says whether it takes part in the division of the subscriptions. `kafka_reachable_s` is for how long
-    Kafka has answered it without a gap.
+    Kafka has answered it without a gap. `policy_version` is the version of the policies under which alone it delivers.
     """
 
     __tablename__ = "ingest_members"
@@ -172,6 +189,7 @@ class IngestMemberRow(Table):
     heartbeat_at: Mapped[float] = mapped_column(Float)
     reads_kafka: Mapped[bool] = mapped_column(Boolean)
     kafka_reachable_s: Mapped[float] = mapped_column(Float)
+    policy_version: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class KafkaClusterRow(Table):

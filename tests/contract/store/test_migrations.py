@@ -12,9 +12,9 @@ from sqlalchemy.pool import NullPool
 from tests.harness.databases import new_database
 from webhookd.errors import SchemaMismatch
 from webhookd.store import migrating, schema
+from webhookd.store.access_tables import ApiKeyRow
 from webhookd.store.database import Database
 from webhookd.store.schema import REVISION
-from webhookd.store.tables import Table
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_migrated_tables_equal_the_models(bare_url: str) -> None:
     migrating.upgrade(bare_url)
     with create_engine(bare_url, poolclass=NullPool).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, Table.metadata) == []
+        assert compare_metadata(context, ApiKeyRow.metadata) == []
 
 
 def test_migrating_says_from_where_to_where(bare_url: str) -> None:
@@ -92,7 +92,7 @@ def test_a_downgraded_database_can_be_migrated_again(bare_url: str) -> None:
     migrating.upgrade(bare_url)
     migrating.downgrade(bare_url)
     migrating.upgrade(bare_url)
-    assert tables(bare_url) == {*Table.metadata.tables, "alembic_version"}
+    assert tables(bare_url) == {*ApiKeyRow.metadata.tables, "alembic_version"}
 
 
 PAUSED = """

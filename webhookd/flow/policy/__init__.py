@@ -1,0 +1,1 @@
+"""What operators allow tenants to see of a topic's records."""
