@@ -4,9 +4,11 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.extensions import error_responses, openapi
+from api.extensions.client_addresses import ClientAddresses
 from api.extensions.query_parameters import check_query
+from api.extensions.rate_limiting import RateLimiting
 from api.extensions.request_body import discard_body
-from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, Services
+from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, RateLimits, Services
 from api.resources.administration import routes as administration
 from api.resources.dead_letter import routes as dead_letter
 from api.resources.health import routes as health
@@ -20,7 +22,9 @@ from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.http_client.dns_resolver import Resolver, resolve
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
+from webhookd.edges.memory_rate_limits import MemoryRateLimits
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_rate_limits import RateLimitsWithoutOutage, RedisRateLimits
 from webhookd.edges.redis_settings import address_of
 from webhookd.settings import Settings
 from webhookd.store.database import Database
@@ -33,14 +37,16 @@ def create_app(
     kafka_offsets: Brokers,
     notifier: ChangeNotifications,
     coordination: Coordination | None = None,
+    rate_limits: RateLimits | None = None,
     resolver: Resolver = resolve,
 ) -> Flask:
     """Return the API with these collaborators; it connects to nothing before the first request.
 
-    Without a coordination store /health shows neither workers nor queues. `resolver` resolves the hosts of URLs for the
-    warnings of a registration.
+    Without a coordination store /health shows neither workers nor queues. Without `rate_limits` requests are counted in
+    memory. `resolver` resolves the hosts of URLs for the warnings of a registration.
     """
     app = Flask("webhookd", static_folder=None)
+    app.wsgi_app = ClientAddresses(app.wsgi_app, settings.api_trusted_proxies)  # type: ignore[method-assign]  # Flask's way
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
     # A path with a doubled slash gets 404; werkzeug's default is a redirect.
@@ -52,6 +58,8 @@ def create_app(
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    # After authentication, which says for whom a request counts, and before anything that costs more.
+    RateLimiting(settings, rate_limits or MemoryRateLimits()).register(app)
     app.before_request(check_query)
     app.after_request(discard_body)
     error_responses.register(app)
@@ -67,10 +75,13 @@ def build(settings: Settings) -> Flask:
     Raises UnusableSetting.
     """
     redis = address_of(settings)
+    prefix = settings.redis_key_prefix
+    memory = MemoryRateLimits()
     return create_app(
         settings,
         database=Database(settings.database_url),
         kafka_offsets=KafkaAdmin(KafkaConnection.of(settings)),
-        notifier=ChangeNotifier(redis, key_prefix=settings.redis_key_prefix),
-        coordination=None if redis.embedded else RedisCoordination(redis, settings.redis_key_prefix),
+        notifier=ChangeNotifier(redis, key_prefix=prefix),
+        coordination=None if redis.embedded else RedisCoordination(redis, prefix),
+        rate_limits=memory if redis.embedded else RateLimitsWithoutOutage(RedisRateLimits(redis, prefix), memory),
     )

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from flask import Flask
 
+from webhookd.flow.access.rate_limit import Allowance, Rate
 from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.offsets.topic_metadata import TopicRules, TopicSample
@@ -59,6 +60,13 @@ class Coordination(Protocol):
 
     def ping(self) -> None:
         """Check that the coordination store accepts a write."""
+
+
+class RateLimits(Protocol):
+    """Counts requests; a call never fails, and takes a second at most."""
+
+    def take(self, subject: str, rate: Rate) -> Allowance:
+        """Count one request of this subject."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -281,12 +281,41 @@ class RetentionSettings(Subject):
         le=3650 * 86400,
         description="How long dead letters are kept, also those of deleted subscriptions.",
     )
+    audit_retention_s: float = Field(
+        default=365 * 86400.0,
+        ge=60,
+        le=3650 * 86400,
+        description="How long the audit log is kept in the database.",
+    )
     dead_letter_limit: int = Field(
         default=10_000,
         ge=1,
         le=100_000_000,
         description="How many dead letters of one subscription are stored. At the limit, its lanes stop before the "
         "next record that would become one, until some are deleted. With records of 1 kB, 10,000 are 10 MB.",
+    )
+
+
+class RateLimitSettings(Subject):
+    """Rate limit of the API."""
+
+    api_key_requests_per_minute: int = Field(
+        default=600,
+        ge=0,
+        le=1_000_000,
+        description="How many requests each API key may make in a minute, over all API processes. 0: any number.",
+    )
+    api_address_requests_per_minute: int = Field(
+        default=60,
+        ge=0,
+        le=1_000_000,
+        description="How many requests without a valid API key each client address may make in a minute; of IPv6 each "
+        "/64. 0: any number.",
+    )
+    api_trusted_proxies: tuple[Network, ...] = Field(
+        default=(),
+        description="Networks (CIDR) of the proxies in front of the API. Only for a request from one of them the "
+        "client's address is taken from `X-Forwarded-For`. For example `10.0.0.0/8`.",
     )
 
 
@@ -324,6 +353,7 @@ class ProcessSettings(Subject):
 
 class Settings(
     ProcessSettings,
+    RateLimitSettings,
     RetentionSettings,
     AlertSettings,
     EgressSettings,

@@ -22,9 +22,11 @@ from tests.harness.subscriber_thread import SubscriberThread
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_coordination import RedisCoordination
+from webhookd.edges.redis_rate_limits import RedisRateLimits
 from webhookd.edges.redis_settings import address_of
 from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
+from webhookd.flow.access.rate_limit import Rate
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.control.change_notification import SubscriptionChanged
 from webhookd.flow.dispatch.coordination import Publication, ReportFlush
@@ -61,6 +63,13 @@ def settings(site: RedisSite, request: pytest.FixtureRequest) -> Iterator[Settin
         assert [(entry["reason"], entry["object"]) for entry in denied] == []
         assert [key for key in admin.scan_iter(count=1000) if not key.startswith(PREFIX)] == []
         admin.flushall()
+
+
+def test_rate_limits_count(settings: Settings) -> None:
+    limits = RedisRateLimits(address_of(settings), PREFIX, timeout_s=WAIT_S)
+    rate = Rate(name="key", requests=3, window_s=0.3)
+    assert limits.take("a", rate).remaining == 2
+    limits.close()
 
 
 def test_coordination_store_works(settings: Settings) -> None:

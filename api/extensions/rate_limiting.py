@@ -1,0 +1,111 @@
+"""The rate limit of the API: 429, and the headers that say what is left.
+
+request                            counted for
+with a valid API key               the key
+without one, or with a bad one     the address (of IPv6 the /64), at its own lower rate
+to /ready and /health              nothing: load balancers and supervisors ask often and from one address, and a 429
+                                   would take the process out of service
+OPTIONS                            nothing: a browser sends it before a request, without the key
+with WEBHOOKD_API_AUTH=none        nothing: this is for development, on loopback only
+
+A bad key is counted where it was refused, so that clients behind the same address with a good one are not concerned.
+The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from flask import Flask, Response, g, request
+
+from api.extensions.callers import current_caller
+from api.extensions.error_responses import from_webhookd_error
+from api.ports import RateLimits
+from webhookd.errors import TooManyRequests, Unauthenticated, WebhookdError
+from webhookd.flow.access.caller import Caller
+from webhookd.flow.access.client_address import counted_as
+from webhookd.flow.access.rate_limit import Allowance, Rate
+from webhookd.settings import Settings
+
+NOT_LIMITED: Final = frozenset({"health"})
+"""The blueprints of /ready and /health."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What the response's headers say."""
+
+    rate: Rate
+    allowance: Allowance
+
+
+class RateLimiting:
+    """Counts the requests of an application; a rate of 0 is no limit."""
+
+    def __init__(self, settings: Settings, limits: RateLimits) -> None:
+        self._limits = limits
+        self._per_key = Rate(name="key", requests=settings.api_key_requests_per_minute)
+        self._per_address = Rate(name="address", requests=settings.api_address_requests_per_minute)
+
+    def register(self, app: Flask) -> None:
+        """Count every request. Call it after the hook that sets the caller, and before those that look at the rest."""
+        app.before_request(self._count_request)
+        app.register_error_handler(Unauthenticated, self._count_failure)
+        app.after_request(_describe)
+
+    def _count_request(self) -> None:
+        """Raise TooManyRequests for a request above the limit."""
+        if request.method == "OPTIONS" or request.blueprint in NOT_LIMITED:
+            return
+        caller = _caller()
+        if caller is None:
+            self._count_address()
+        elif caller.key_id:
+            self._count(f"key:{caller.key_id}", self._per_key)
+
+    def _count_failure(self, error: Unauthenticated) -> Response:
+        """Count a failed authentication for the address; above the limit it is a 429."""
+        try:
+            if not self._is_counted():
+                self._count_address()
+        except TooManyRequests as refusal:
+            return from_webhookd_error(refusal).response()
+        return from_webhookd_error(error).response()
+
+    def _count_address(self) -> None:
+        self._count(f"address:{counted_as(request.remote_addr or '')}", self._per_address)
+
+    def _count(self, subject: str, rate: Rate) -> None:
+        if not rate.requests:
+            return
+        answer = self._limits.take(subject, rate)
+        g.rate_limit = _Counted(rate, answer)
+        if not answer.allowed:
+            raise TooManyRequests(
+                f"more than {rate.requests} requests a minute", retry_after_s=max(1.0, answer.retry_after_s)
+            )
+
+    @staticmethod
+    def _is_counted() -> bool:
+        return "rate_limit" in g
+
+
+def _caller() -> Caller | None:
+    """Who makes the request; None when nobody was authenticated, on a path that is open to everybody."""
+    try:
+        return current_caller()
+    except WebhookdError:
+        return None
+
+
+def _describe(response: Response) -> Response:
+    """Add the headers; they are structured fields (RFC 9651), with whole seconds."""
+    counted: _Counted | None = g.get("rate_limit")
+    if counted is None:
+        return response
+    rate, answer = counted.rate, counted.allowance
+    response.headers["RateLimit-Policy"] = f'"{rate.name}";q={rate.requests};w={math.ceil(rate.window_s)}'
+    response.headers["RateLimit"] = f'"{rate.name}";r={answer.remaining};t={math.ceil(answer.full_in_s)}'
+    if not answer.allowed:
+        response.headers["Retry-After"] = str(max(1, math.ceil(answer.retry_after_s)))
+    return response
