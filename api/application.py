@@ -10,6 +10,7 @@ from api.extensions.rate_limiting import RateLimiting
 from api.extensions.request_body import discard_body
 from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, RateLimits, Services
 from api.resources.administration import routes as administration
+from api.resources.audit_log import routes as audit_log
 from api.resources.dead_letter import routes as dead_letter
 from api.resources.health import routes as health
 from api.resources.health.health_report import report_of
@@ -64,7 +65,7 @@ def create_app(
     app.after_request(discard_body)
     error_responses.register(app)
     documented = openapi.register(app)
-    for routes in (subscription, status, dead_letter, administration, health):
+    for routes in (subscription, status, dead_letter, administration, audit_log, health):
         documented.register_blueprint(routes.blueprint)
     return app
 

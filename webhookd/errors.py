@@ -3,13 +3,15 @@
     WebhookdError
     ├── InvalidInput            data of the caller; has the field and the reason
     │   ├── InvalidFilter       a JMESPath filter; has the position
-    │   └── TopicDenied         a topic that webhookd is not authorised to use; has its name
+    │   ├── TopicDenied         a topic that webhookd is not authorised to use; has its name
+    │   └── IdempotencyKeyReused the Idempotency-Key belongs to another request
     ├── Unauthenticated         a request without a valid API key
     ├── Forbidden               the caller's role does not allow the operation
     │   └── TopicNotAllowed     no policy allows the tenant to read a topic; has the field
     ├── NotFound                the resource does not exist, or is not the caller's
     ├── Conflict                the resource changed since the caller read it
-    │   └── LimitReached        the tenant has as many of something as it may have
+    │   ├── LimitReached        the tenant has as many of something as it may have
+    │   └── RequestInProgress   a request with the same Idempotency-Key has not ended
     ├── PreconditionFailed      If-Match names another version of the resource
     ├── PreconditionRequired    If-Match is missing
     ├── TooManyRequests         the caller has used up its rate limit; has the seconds to wait
@@ -90,6 +92,12 @@ class TopicDenied(InvalidInput):
         return TopicDenied(self.topic, self.detail, field=field)
 
 
+class IdempotencyKeyReused(InvalidInput):
+    """The Idempotency-Key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
 class Unauthenticated(WebhookdError):
     """The request has no API key that is valid."""
 
@@ -128,6 +136,12 @@ class LimitReached(Conflict):
     """The tenant has reached a limit."""
 
     code = "limit_reached"
+
+
+class RequestInProgress(Conflict):
+    """A request with the same Idempotency-Key has not ended."""
+
+    code = "request_in_progress"
 
 
 class PreconditionFailed(WebhookdError):

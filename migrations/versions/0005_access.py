@@ -114,10 +114,12 @@ def _create_logs() -> None:
         sa.Column("after", JSON),
     )
     for name, columns in (
-        ("ix_audit_log_at", ["at"]),
-        ("ix_audit_log_subject", ["subject_id", "id"]),
-        ("ix_audit_log_key", ["key_id", "id"]),
-        ("ix_audit_log_tenant", ["tenant", "id"]),
+        ("ix_audit_log_at", ["at", "id"]),
+        ("ix_audit_log_subject", ["subject_id", "at", "id"]),
+        ("ix_audit_log_kind", ["subject_kind", "at", "id"]),
+        ("ix_audit_log_action", ["action", "at", "id"]),
+        ("ix_audit_log_key", ["key_id", "at", "id"]),
+        ("ix_audit_log_tenant", ["tenant", "at", "id"]),
     ):
         op.create_index(name, "audit_log", columns)
     op.create_table(

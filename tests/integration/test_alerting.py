@@ -22,6 +22,7 @@ from webhookd.flow.status.subscription_status import Health, LostRange, Subscrip
 from webhookd.flow.subscription import Alerting
 from webhookd.store import (
     administration,
+    audit_log,
     incidents,
     mail_failures,
     mail_outbox,
@@ -29,6 +30,7 @@ from webhookd.store import (
     subscription_statuses,
     subscriptions,
 )
+from webhookd.store.audit_log import Criteria
 from webhookd.store.database import Database
 from webhookd.store.tables import IncidentRow, MailRow
 from webhookd.testing.memory_mailer import MemoryMailer
@@ -95,6 +97,7 @@ def test_writer_writes_status_and_alert(database: Database) -> None:
         database,
         retention_s=HOUR,
         dead_letter_retention_s=HOUR,
+        audit_retention_s=86400.0,
         dead_letter_limit=9,
         wall_clock=clock.wall_clock,
         monotonic=clock.monotonic,
@@ -112,6 +115,7 @@ def test_endpoint_that_is_gone_is_one_mail(database: Database) -> None:
         database,
         retention_s=HOUR,
         dead_letter_retention_s=HOUR,
+        audit_retention_s=86400.0,
         dead_letter_limit=9,
         wall_clock=clock.wall_clock,
         monotonic=clock.monotonic,
@@ -121,6 +125,10 @@ def test_endpoint_that_is_gone_is_one_mail(database: Database) -> None:
     writer.start()
     writer.stop(PATIENCE_S)
     assert outbox(database) == ["deactivated"]
+    with database.transaction() as session:
+        [entry] = audit_log.page(session, Criteria(), limit=9).rows
+    assert (entry.key_name, entry.action, entry.subject_id) == ("webhookd", "deactivate", ID)
+    assert entry.after == {"id": ID, "active": "no", "reason": "gone"}
 
 
 def test_alert_is_rolled_back_with_its_status(database: Database) -> None:

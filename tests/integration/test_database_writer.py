@@ -8,19 +8,23 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import RowsRefused
+from webhookd.flow.access.caller import SERVICE
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.status import activity
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.store import activity as activity_log
-from webhookd.store import dead_letters, migrating, subscription_statuses, subscriptions
+from webhookd.store import audit_log, dead_letters, idempotency_keys, migrating, subscription_statuses, subscriptions
+from webhookd.store.access_tables import AuditLogRow, IdempotencyKeyRow
+from webhookd.store.audit_log import Change
 from webhookd.store.database import Database
+from webhookd.store.idempotency_keys import KeyedRequest
 from webhookd.store.tables import DeadLetterRow
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.pending_activity import MAX_WAITING
@@ -50,6 +54,7 @@ def writer(database: Database) -> DatabaseWriter:
         database,
         retention_s=86400.0,
         dead_letter_retention_s=86400.0,
+        audit_retention_s=86400.0,
         dead_letter_limit=LIMIT,
         wall_clock=clock.wall_clock,
         monotonic=clock.monotonic,
@@ -134,6 +139,23 @@ def test_dead_letters_are_purged_after_their_retention(database: Database, write
     writer.stop(PATIENCE_S)
     with database.transaction() as session:
         assert (dead_letters.count(session, ID), dead_letters.count(session, OTHER_ID)) == (0, 1)
+
+
+def test_old_audit_rows_and_idempotency_keys_are_purged(database: Database, writer: DatabaseWriter) -> None:
+    now = clock.wall_clock()
+    with database.transaction() as session:
+        for key in ("old", "new"):
+            audit_log.record(session, SERVICE, Change(action="change", subject_kind="Test", subject_id=key))
+            idempotency_keys.claim(session, KeyedRequest(owner="", key=key, digest=""), now)
+        session.execute(update(AuditLogRow).where(AuditLogRow.subject_id == "old").values(at=now - 86400.0))
+        old_key = update(IdempotencyKeyRow).where(IdempotencyKeyRow.key == "old")
+        session.execute(old_key.values(created_at=now - idempotency_keys.KEPT_S))
+    writer.add_activity(lambda: [call()])
+    writer.start()
+    writer.stop(PATIENCE_S)
+    with database.transaction() as session:
+        assert session.scalars(select(AuditLogRow.subject_id)).all() == ["new"]
+        assert session.scalars(select(IdempotencyKeyRow.key)).all() == ["new"]
 
 
 def test_rows_that_stay_rejected_are_a_fault(database: Database, writer: DatabaseWriter) -> None:

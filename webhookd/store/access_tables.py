@@ -66,14 +66,19 @@ class PolicySetRow(Table):
 
 
 class AuditLogRow(Table):
-    """One change: who made it, from where, and what the subject was before and after. Secrets are masked."""
+    """One change: who made it, from where, and what the subject was before and after. Secrets are masked.
+
+    Each filter of the API has an index in the order of the list.
+    """
 
     __tablename__ = "audit_log"
     __table_args__ = (
-        Index("ix_audit_log_at", "at"),
-        Index("ix_audit_log_subject", "subject_id", "id"),
-        Index("ix_audit_log_key", "key_id", "id"),
-        Index("ix_audit_log_tenant", "tenant", "id"),
+        Index("ix_audit_log_at", "at", "id"),
+        Index("ix_audit_log_subject", "subject_id", "at", "id"),
+        Index("ix_audit_log_kind", "subject_kind", "at", "id"),
+        Index("ix_audit_log_action", "action", "at", "id"),
+        Index("ix_audit_log_key", "key_id", "at", "id"),
+        Index("ix_audit_log_tenant", "tenant", "at", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)

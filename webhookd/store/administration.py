@@ -21,23 +21,31 @@ def read(session: Session, *, lock: bool = False) -> Administration:
     row = session.execute(query.with_for_update(read=True) if lock else query).first()
     if row is None:
         return ONLINE
-    # A value that the API did not write must not stop every subscription.
-    status = Availability.OFFLINE if row.status == Availability.OFFLINE else Availability.ONLINE
-    return Administration(status=status, offline_message=row.offline_message, age_s=row.age_s)
+    return Administration(status=_status_of(row.status), offline_message=row.offline_message, age_s=row.age_s)
 
 
-def switch(session: Session, status: Availability, offline_message: str) -> None:
-    """Go offline or online, and add that to every subscription's activity; without a change, only store the message."""
+def switch(session: Session, status: Availability, offline_message: str) -> Administration:
+    """Go offline or online, and add that to every subscription's activity; without a change, only store the message.
+
+    Returns the state before.
+    """
     now = session.scalar(select(DatabaseNow())) or 0.0
     first = {"id": ROW, "status": Availability.ONLINE.value, "offline_message": "", "changed_at": now}
     insert_new(session, AdministrationRow, [first])
-    query = select(AdministrationRow.status).where(AdministrationRow.id == ROW).with_for_update()
-    before = session.scalars(query).one()
+    columns = AdministrationRow.status, AdministrationRow.offline_message
+    row = session.execute(select(*columns).where(AdministrationRow.id == ROW).with_for_update()).one()
+    before = Administration(status=_status_of(row.status), offline_message=row.offline_message)
     values: dict[str, str | float] = {"status": status.value, "offline_message": offline_message}
-    if before != status:
+    if before.status != status:
         values["changed_at"] = now
         _record(session, status, offline_message)
     session.execute(update(AdministrationRow).where(AdministrationRow.id == ROW).values(**values))
+    return before
+
+
+def _status_of(text: str) -> Availability:
+    # A value that the API did not write must not stop every subscription.
+    return Availability.OFFLINE if text == Availability.OFFLINE else Availability.ONLINE
 
 
 def _record(session: Session, status: Availability, offline_message: str) -> None:

@@ -262,6 +262,7 @@ def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:
         edges.database,
         retention_s=settings.activity_retention_s,
         dead_letter_retention_s=settings.dead_letter_retention_s,
+        audit_retention_s=settings.audit_retention_s,
         dead_letter_limit=settings.dead_letter_limit,
         wall_clock=clock.wall_clock,
         monotonic=clock.monotonic,

@@ -5,15 +5,18 @@ from typing import Any
 from flask import current_app
 from flask.views import MethodView
 
+from api.extensions.callers import current_caller
 from api.extensions.openapi import StrictBlueprint
 from api.ports import Services, services_of
-from api.resources.administration.overview import overview
+from api.resources.administration.overview import ID, overview
 from api.resources.administration.schemas import AdministrationSchema, SwitchSchema
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
+from webhookd.flow.control.administration import Administration as Switch
 from webhookd.flow.control.administration import Availability
 from webhookd.flow.control.change_notification import AdministrationChanged
-from webhookd.store import administration
+from webhookd.store import administration, audit_log
+from webhookd.store.audit_log import Change
 
 _log = logs.get(__name__)
 
@@ -48,11 +51,22 @@ class Administration(MethodView):
         services = services_of(current_app)
         status = Availability(document["status"])
         with services.database.transaction() as session:
-            administration.switch(session, status, document["offline_message"])
+            before = administration.switch(session, status, document["offline_message"])
+            audit_log.record(session, current_caller(), _change(before, document))
             answer = overview(session, clock.wall_clock())
         _log.warning("switched", status=status.value, offline_message=document["offline_message"])
         _notify(services, status)
         return answer
+
+
+def _change(before: Switch, document: dict[str, str]) -> Change:
+    return Change(
+        action="change",
+        subject_kind="EventNotificationAdmin",
+        subject_id=ID,
+        before={"status": before.status.value, "offline_message": before.offline_message},
+        after={"status": document["status"], "offline_message": document["offline_message"]},
+    )
 
 
 def _notify(services: Services, status: Availability) -> None:

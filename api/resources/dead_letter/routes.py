@@ -7,13 +7,16 @@ from flask import current_app, url_for
 from flask.views import MethodView
 from sqlalchemy.orm import Session
 
+from api.extensions.callers import current_caller
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, DeadLetterSchema, DeletedSchema, OlderThanSchema
 from api.resources.dead_letter.wire import Document, place, render
 from api.resources.subscription.schemas import ID_IN_PATH
 from webhookd import clock, logs
-from webhookd.store import dead_letters, subscriptions
+from webhookd.store import audit_log, dead_letters, subscriptions
+from webhookd.store.audit_log import Change
+from webhookd.store.subscription_tenants import tenant_of
 
 DELETION_S = 10.0
 """One request deletes for this long, which is far less than a client waits for."""
@@ -72,19 +75,29 @@ class DeadLetters(MethodView):
     def delete(self, which: Document, subscription_id: UUID) -> Answer:
         """Delete dead letters for good, all or the older ones.
 
-        Lanes that stopped because of `dead_letters_full` continue within 5 s.
+        Lanes that stopped because of `dead_letters_full` continue within 5 s. The audit log has an entry for each 2,000
+        that were deleted.
         """
         id_, database = str(subscription_id), services_of(current_app).database
         older_than = which["older_than"].timestamp() if which["older_than"] else None
         until, deleted, last = clock.monotonic() + DELETION_S, 0, dead_letters.PURGE_ROWS
         while last == dead_letters.PURGE_ROWS and clock.monotonic() < until:
             with database.transaction() as session:
+                owner = tenant_of(session, id_)
                 last = dead_letters.delete_some(session, id_, older_than)
-                if not deleted and not last:
+                if last:
+                    audit_log.record(session, current_caller(), _deletion(id_, owner, last, which))
+                elif not deleted:
                     _must_be_known(session, id_)
             deleted += last
         _log.info("dead_letters_deleted", subscription=id_, count=deleted)
         return {"deleted": deleted, "more": last == dead_letters.PURGE_ROWS}
+
+
+def _deletion(id_: str, tenant: str | None, count: int, which: Document) -> Change:
+    older_than = which["older_than"].isoformat() if which["older_than"] else None
+    before = {"dead_letters": count, "older_than": older_than}
+    return Change(action="delete", subject_kind="DeadLetter", subject_id=id_, tenant=tenant, before=before)
 
 
 def _must_be_known(session: Session, id_: str) -> None:

@@ -13,9 +13,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
+from sqlalchemy.orm import Session
+
 from api import cluster_check
 from api.ports import Services
-from api.resources.subscription import validators
+from api.resources.subscription import audit, validators
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
 from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied, UnusableSubscription
@@ -29,11 +31,14 @@ _DEAD_LETTER_TOPIC = "configuration.retry.dead_letter_topic"
 
 Commit = Callable[[str, dict[str, dict[int, int]], float], None]
 
+AlsoStore = Callable[[Session, Subscription], None]
+"""What else is stored in the transaction of a registration."""
+
 _log = logs.get(__name__)
 
 
-def register(services: Services, document: Document) -> Subscription:
-    """Store a new subscription.
+def register(services: Services, document: Document, also_store: AlsoStore) -> Subscription:
+    """Store a new subscription; `also_store` is called in the same transaction.
 
     Raises TopicDenied for a topic that webhookd may not read, KafkaUnavailable or StoreUnavailable; then nothing is
     stored.
@@ -46,6 +51,8 @@ def register(services: Services, document: Document) -> Subscription:
     with services.database.transaction() as session:
         subscriptions.insert(session, subscription)
         activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
+        audit.created(session, subscription)
+        also_store(session, subscription)
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
     _notify(services, subscription.id, subscription.version)
     return subscription
@@ -71,6 +78,7 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:
             activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
+        audit.changed(session, subscription, stored=stored, was_active=summary.active)
     _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
     _notify(services, id_, subscription.version)
     return subscription
@@ -80,6 +88,7 @@ def remove(services: Services, id_: str) -> None:
     """Delete a subscription with its activity; raises NotFound, StoreUnavailable."""
     with services.database.transaction() as session:
         version = subscriptions.summary(session, id_).version
+        audit.removed(session, id_)
         subscriptions.delete(session, id_)
         mail_failures.keep(session, id_, ())
         dropped_groups.add(session, consumer_group(id_))

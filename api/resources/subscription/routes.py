@@ -6,7 +6,9 @@ from uuid import UUID
 
 from flask import current_app, url_for
 from flask.views import MethodView
+from sqlalchemy.orm import Session
 
+from api.extensions.idempotency import idempotent, remember
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.subscription import lifecycle
@@ -59,8 +61,10 @@ class Subscriptions(MethodView):
         SubscriptionSchema,
         headers={"Location": {"description": "The subscription's path.", "schema": {"type": "string"}}},
     )
+    @blueprint.alt_response(409, description="A request with the same `Idempotency-Key` has not ended.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created.")
+    @idempotent()
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
         """Register a subscription.
 
@@ -69,9 +73,8 @@ class Subscriptions(MethodView):
         With `start: latest` reading begins at the end offsets that the brokers returned before this response: no record
         that is produced after the response is missed.
         """
-        created = lifecycle.register(services_of(current_app), document)
-        location = url_for("subscription.OneSubscription", subscription_id=created.id)
-        return _with_warnings(created), 201, {"Location": location}
+        created = lifecycle.register(services_of(current_app), document, _remember)
+        return _with_warnings(created), 201, {"Location": _location(created)}
 
 
 @blueprint.route("/<uuid:subscription_id>", parameters=[ID_IN_PATH])
@@ -110,6 +113,14 @@ class OneSubscription(MethodView):
         Its dead letters stay for `WEBHOOKD_DEAD_LETTER_RETENTION_S`. Ingest deletes its consumer group from Kafka.
         """
         lifecycle.remove(services_of(current_app), str(subscription_id))
+
+
+def _remember(session: Session, created: Subscription) -> None:
+    remember(session, {**render(created), "warnings": []}, location=_location(created))
+
+
+def _location(subscription: Subscription) -> str:
+    return url_for("subscription.OneSubscription", subscription_id=subscription.id)
 
 
 def _with_warnings(subscription: Subscription) -> Answer:

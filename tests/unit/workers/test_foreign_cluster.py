@@ -63,6 +63,7 @@ class Scene:
             self.database,
             retention_s=60.0,
             dead_letter_retention_s=60.0,
+            audit_retention_s=86400.0,
             dead_letter_limit=100,
             wall_clock=clock.wall_clock,
             monotonic=clock.monotonic,

@@ -50,3 +50,7 @@ class Caller:
     def scope(self) -> Scope:
         """The rows that it may see."""
         return ALL_TENANTS if self.role is Role.ADMIN else Scope(self.tenant or "")
+
+
+SERVICE = Caller(role=Role.ADMIN, name="webhookd")
+"""webhookd itself, where the audit log names the origin of a change."""

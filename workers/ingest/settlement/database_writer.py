@@ -18,7 +18,7 @@ from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.store import activity, dead_letters
+from webhookd.store import activity, audit_log, dead_letters, idempotency_keys
 from webhookd.store.database import Database
 from workers.ingest.settlement.pending_activity import PendingActivity
 from workers.ingest.settlement.pending_dead_letters import COUNT_AGAIN_S, PendingDeadLetters
@@ -40,6 +40,7 @@ class DatabaseWriter:
         *,
         retention_s: float,
         dead_letter_retention_s: float,
+        audit_retention_s: float,
         dead_letter_limit: int,
         wall_clock: WallClock,
         monotonic: Monotonic,
@@ -47,6 +48,7 @@ class DatabaseWriter:
         self._database = database
         self._retention_s = retention_s
         self._dead_letter_retention_s = dead_letter_retention_s
+        self._audit_retention_s = audit_retention_s
         self._wall_clock = wall_clock
         self._purged_at = 0.0
         self._changed = Condition()
@@ -150,9 +152,13 @@ class DatabaseWriter:
         if now - self._purged_at < PURGE_INTERVAL_S:
             return
         with self._database.transaction() as session:
-            purged = activity.purge(session, now - self._retention_s)
+            more = activity.purge(session, now - self._retention_s) == activity.PURGE_ROWS
         with self._database.transaction() as session:
-            purged_dead_letters = dead_letters.purge(session, now - self._dead_letter_retention_s)
-        if purged < activity.PURGE_ROWS and purged_dead_letters < dead_letters.PURGE_ROWS:
+            more |= dead_letters.purge(session, now - self._dead_letter_retention_s) == dead_letters.PURGE_ROWS
+        with self._database.transaction() as session:
+            more |= audit_log.purge(session, now - self._audit_retention_s) == audit_log.PURGE_ROWS
+        with self._database.transaction() as session:
+            more |= idempotency_keys.purge(session, now) == idempotency_keys.PURGE_ROWS
+        if not more:
             # Otherwise more rows are too old: the next round continues.
             self._purged_at = now

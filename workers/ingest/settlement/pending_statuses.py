@@ -11,11 +11,13 @@ from threading import Lock
 
 from webhookd import logs
 from webhookd.clock import WallClock
+from webhookd.flow.access.caller import SERVICE
 from webhookd.flow.alerting.alert import Alert
 from webhookd.flow.status.activity import Activity, Event
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.store import activity, subscription_statuses, subscriptions
+from webhookd.store import activity, audit_log, subscription_statuses, subscriptions
+from webhookd.store.audit_log import Change
 from webhookd.store.database import Database
 from workers.ingest.alerting import due_alerts
 from workers.ingest.settlement.write_attempts import TryWrite
@@ -81,6 +83,7 @@ class PendingStatuses:
             with self._database.transaction() as session:
                 if subscriptions.deactivate(session, subscription, reason):
                     activity.append(session, [_deactivation(id_, reason, now)])
+                    audit_log.record(session, SERVICE, _change(subscription, reason))
                     raised = due_alerts.raise_deactivation(session, replace(subscription, inactive_reason=reason), now)
             due_alerts.log(raised)
             _log.warning("subscription_deactivated", code=reason, subscription=id_, version=subscription.version)
@@ -90,3 +93,14 @@ class PendingStatuses:
 
 def _deactivation(id_: str, reason: str, now: float) -> Activity:
     return Activity(subscription_id=id_, at=now, event=Event.INACTIVE, succeeded=False, error=reason)
+
+
+def _change(subscription: Subscription, reason: str) -> Change:
+    return Change(
+        action="deactivate",
+        subject_kind="Subscription",
+        subject_id=subscription.id,
+        tenant=subscription.tenant,
+        before={"id": subscription.id, "active": "yes"},
+        after={"id": subscription.id, "active": "no", "reason": reason},
+    )
