@@ -124,6 +124,7 @@ def scene(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytest.TempPat
             relay.close()
         settings = {
             "FLOWER_PORT": str(flower),
+            "WEBHOOKD_KAFKA_ASK_TIMEOUT_S": "5",  # so long the API waits at its start for the absent Kafka
             "WEBHOOKD_DATABASE_URL": url.set(port=database, password=PASSWORD).render_as_string(hide_password=False),
         }
         pipeline = Pipeline(
