@@ -136,6 +136,9 @@ def test_the_openapi_document_names_every_address(app: Flask) -> None:
         f"{PATH}/{{subscription_id}}/Status",
         f"{PATH}/{{subscription_id}}/DeadLetter",
         "/1/EventNotificationAdmin",
+        "/1/Key",
+        "/1/Key/{key_id}",
+        "/1/Key/{key_id}/Rotate",
         "/health",
         "/ready",
     }
