@@ -3,7 +3,7 @@
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from api.extensions import error_responses, openapi
+from api.extensions import authentication, authorization, error_responses, openapi
 from api.extensions.client_addresses import ClientAddresses
 from api.extensions.query_parameters import check_query
 from api.extensions.rate_limiting import RateLimiting
@@ -15,6 +15,7 @@ from api.resources.dead_letter import routes as dead_letter
 from api.resources.health import routes as health
 from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
+from api.resources.key import routes as key
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
@@ -59,14 +60,16 @@ def create_app(
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    authentication.register(app)
     # After authentication, which says for whom a request counts, and before anything that costs more.
     RateLimiting(settings, rate_limits or MemoryRateLimits()).register(app)
     app.before_request(check_query)
     app.after_request(discard_body)
     error_responses.register(app)
     documented = openapi.register(app)
-    for routes in (subscription, status, dead_letter, administration, audit_log, health):
+    for routes in (subscription, status, dead_letter, administration, key, audit_log, health):
         documented.register_blueprint(routes.blueprint)
+    authorization.check_declared(app)
     return app
 
 

@@ -11,7 +11,9 @@
     ├── NotFound                the resource does not exist, or is not the caller's
     ├── Conflict                the resource changed since the caller read it
     │   ├── LimitReached        the tenant has as many of something as it may have
-    │   └── RequestInProgress   a request with the same Idempotency-Key has not ended
+    │   ├── RequestInProgress   a request with the same Idempotency-Key has not ended
+    │   ├── LastAdminKey        the last key of an operator, which only the command line revokes
+    │   └── UnusableKey         an API key that is revoked, expired or rotated cannot be rotated
     ├── PreconditionFailed      If-Match names another version of the resource
     ├── PreconditionRequired    If-Match is missing
     ├── TooManyRequests         the caller has used up its rate limit; has the seconds to wait
@@ -142,6 +144,18 @@ class RequestInProgress(Conflict):
     """A request with the same Idempotency-Key has not ended."""
 
     code = "request_in_progress"
+
+
+class LastAdminKey(Conflict):
+    """This is the last admin key that works: make another one first, or revoke it with `webhookd keys revoke`."""
+
+    code = "last_admin_key"
+
+
+class UnusableKey(Conflict):
+    """The API key was revoked, has expired, or was rotated already."""
+
+    code = "unusable_key"
 
 
 class PreconditionFailed(WebhookdError):

@@ -8,7 +8,8 @@ to /ready and /health              nothing: load balancers and supervisors ask o
 OPTIONS                            nothing: a browser sends it before a request, without the key
 with WEBHOOKD_API_AUTH=none        nothing: this is for development, on loopback only
 
-A bad key is counted where it was refused, so that clients behind the same address with a good one are not concerned.
+A request that authentication refuses is counted there: a bad key for the address, so that clients behind it with a good
+one are not concerned, and a key without the needed role for the key.
 The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
@@ -21,7 +22,7 @@ from flask import Flask, Response, g, request
 from api.extensions.callers import current_caller
 from api.extensions.error_responses import from_webhookd_error
 from api.ports import RateLimits
-from webhookd.errors import TooManyRequests, Unauthenticated, WebhookdError
+from webhookd.errors import Forbidden, TooManyRequests, Unauthenticated, WebhookdError
 from webhookd.flow.access.caller import Caller
 from webhookd.flow.access.client_address import counted_as
 from webhookd.flow.access.rate_limit import Allowance, Rate
@@ -44,30 +45,32 @@ class RateLimiting:
 
     def __init__(self, settings: Settings, limits: RateLimits) -> None:
         self._limits = limits
+        self._keys_are_on = settings.api_auth == "keys"
         self._per_key = Rate(name="key", requests=settings.api_key_requests_per_minute)
         self._per_address = Rate(name="address", requests=settings.api_address_requests_per_minute)
 
     def register(self, app: Flask) -> None:
         """Count every request. Call it after the hook that sets the caller, and before those that look at the rest."""
         app.before_request(self._count_request)
-        app.register_error_handler(Unauthenticated, self._count_failure)
+        for refusal in (Unauthenticated, Forbidden):
+            app.register_error_handler(refusal, self._count_refused)
         app.after_request(_describe)
 
     def _count_request(self) -> None:
         """Raise TooManyRequests for a request above the limit."""
-        if request.method == "OPTIONS" or request.blueprint in NOT_LIMITED:
+        if not self._keys_are_on or request.method == "OPTIONS" or request.blueprint in NOT_LIMITED:
             return
         caller = _caller()
         if caller is None:
             self._count_address()
-        elif caller.key_id:
+        else:
             self._count(f"key:{caller.key_id}", self._per_key)
 
-    def _count_failure(self, error: Unauthenticated) -> Response:
-        """Count a failed authentication for the address; above the limit it is a 429."""
+    def _count_refused(self, error: WebhookdError) -> Response:
+        """Count a request that was refused before it could be counted; above the limit it is a 429."""
         try:
-            if not self._is_counted():
-                self._count_address()
+            if "rate_limit" not in g:
+                self._count_request()
         except TooManyRequests as refusal:
             return from_webhookd_error(refusal).response()
         return from_webhookd_error(error).response()
@@ -85,16 +88,12 @@ class RateLimiting:
                 f"more than {rate.requests} requests a minute", retry_after_s=max(1.0, answer.retry_after_s)
             )
 
-    @staticmethod
-    def _is_counted() -> bool:
-        return "rate_limit" in g
-
 
 def _caller() -> Caller | None:
-    """Who makes the request; None when nobody was authenticated, on a path that is open to everybody."""
+    """Who makes the request; None with a bad key, and on a path that is open to everybody."""
     try:
         return current_caller()
-    except WebhookdError:
+    except Unauthenticated:
         return None
 
 

@@ -5,13 +5,11 @@ from typing import Any
 from flask import current_app, request, url_for
 from flask.views import MethodView
 
-from api.extensions.callers import current_caller
+from api.extensions.authorization import ADMINS, requires
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.audit_log.schemas import AuditEntrySchema, AuditQuerySchema
 from api.resources.status.rendering import iso
-from webhookd.errors import Forbidden
-from webhookd.flow.access.caller import Role
 from webhookd.store import audit_log
 from webhookd.store.access_tables import AuditLogRow
 
@@ -30,6 +28,7 @@ blueprint = StrictBlueprint(
 class AuditLog(MethodView):
     """The entries of the audit log."""
 
+    @requires(ADMINS)
     @blueprint.arguments(AuditQuerySchema, location="query")
     @blueprint.response(
         200,
@@ -50,8 +49,6 @@ class AuditLog(MethodView):
         the transaction that makes it. Header values and keys are masked in `before` and `after`. Entries are kept for
         `WEBHOOKD_AUDIT_RETENTION_S`.
         """
-        if current_caller().role is not Role.ADMIN:
-            raise Forbidden("only operators may read the audit log")
         with services_of(current_app).database.transaction() as session:
             found = audit_log.page(session, _criteria(query), after=query["after"], limit=query["limit"])
         headers = {"Link": f'<{_next_page(found.rows[-1])}>; rel="next"'} if found.more else {}

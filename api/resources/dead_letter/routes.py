@@ -7,6 +7,7 @@ from flask import current_app, url_for
 from flask.views import MethodView
 from sqlalchemy.orm import Session
 
+from api.extensions.authorization import READERS, WRITERS, requires
 from api.extensions.callers import current_caller
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
@@ -37,6 +38,7 @@ blueprint = StrictBlueprint(
 class DeadLetters(MethodView):
     """The dead letters of one subscription."""
 
+    @requires(READERS)
     @blueprint.arguments(DeadLetterPageSchema, location="query")
     @blueprint.response(
         200,
@@ -68,6 +70,7 @@ class DeadLetters(MethodView):
             headers["Link"] = f'<{following}>; rel="next"'
         return [render(one) for one in found.dead_letters], 200, headers
 
+    @requires(WRITERS)
     @blueprint.arguments(OlderThanSchema, location="query")
     @blueprint.response(200, DeletedSchema)
     @blueprint.alt_response(404, description="There is neither such a subscription nor a dead letter of it.")

@@ -140,7 +140,7 @@ def test_failure_after_the_commit_is_answered_with_the_change(
 
 def _killed_after_the_commit(url: str) -> None:
     app = create_app(
-        Settings(redis_url="memory://"),
+        Settings(redis_url="memory://", api_auth="none"),
         database=Database(url),
         kafka_offsets=MemoryKafkaAdmin({"orders": {0: 5}}),
         notifier=ChangeNotifier(parse("memory://")),
@@ -221,3 +221,20 @@ def test_request_that_was_taken_over_makes_no_change(client: FlaskClient, databa
     assert client.post(PATH, json=document(), headers=KEY).status_code == 201
     assert held.end() == {"status": 409, "code": "request_in_progress"}
     assert (subscriptions(database), rows(database)) == (1, [201])
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_repetition_that_makes_a_key_shows_its_document_and_no_secret(
+    client: FlaskClient, database: Database, *, rotated: bool
+) -> None:
+    body = {"name": "n", "role": "admin"}
+    path = client.post("/1/Key", json=body).headers["Location"] + "/Rotate" if rotated else "/1/Key"
+    first, again = (client.post(path, json={} if rotated else body, headers=KEY) for _ in range(2))
+    made = first.get_json()
+    secret = made.pop("key")
+    assert (first.status_code, again.status_code, again.get_json()) == (201, 201, made)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert len(client.get("/1/Key").get_json()) == (2 if rotated else 1)
+    with database.transaction() as session:
+        stored = repr([vars(row) for row in session.scalars(select(IdempotencyKeyRow))])
+    assert secret.rpartition("_")[2] not in stored
