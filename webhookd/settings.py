@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
+from webhookd.configuration.api_settings import RateLimitSettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
     BrokerList,
@@ -294,29 +295,6 @@ class RetentionSettings(Subject):
         le=100_000_000,
         description="How many dead letters of one subscription are stored. At the limit, its lanes stop before the "
         "next record that would become one, until some are deleted. With records of 1 kB, 10,000 are 10 MB.",
-    )
-
-
-class RateLimitSettings(Subject):
-    """Rate limit of the API."""
-
-    api_key_requests_per_minute: int = Field(
-        default=600,
-        ge=0,
-        le=1_000_000,
-        description="How many requests each API key may make in a minute, over all API processes. 0: any number.",
-    )
-    api_address_requests_per_minute: int = Field(
-        default=60,
-        ge=0,
-        le=1_000_000,
-        description="How many requests without a valid API key each client address may make in a minute; of IPv6 each "
-        "/64. 0: any number.",
-    )
-    api_trusted_proxies: tuple[Network, ...] = Field(
-        default=(),
-        description="Networks (CIDR) of the proxies in front of the API. Only for a request from one of them the "
-        "client's address is taken from `X-Forwarded-For`. For example `10.0.0.0/8`.",
     )
 
 

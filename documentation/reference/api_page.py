@@ -19,7 +19,8 @@ not listed here is refused, on every path.
 
 Every error response has the body [Error](#error-object); its codes are listed in
 [Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400, 404, 405,
-413, 415 and 500 with the meaning that those codes have.
+413, 415, 429 and 500 with the meaning that those codes have. Every answer has `RateLimit` headers: see
+[Limit the requests](../how-to/audit.md#limit-the-requests).
 
 Every path but `/ready`, `/health` and `/openapi.json` needs an [API key](../how-to/give-access.md), in the header
 `Authorization: Bearer whd_…`. Without a valid one the response is 401, and 403 when its role does not allow the

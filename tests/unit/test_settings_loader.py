@@ -14,7 +14,11 @@ from webhookd.settings import Settings
 from webhookd.settings_loader import Check, load_settings
 
 FIELDS = Settings.model_fields
-ITEMS = {"egress_allow": ("10.0.0.0/8", "::1"), "operator_emails": ("a@example.com", "b@example.com")}
+ITEMS = {
+    "egress_allow": ("10.0.0.0/8", "::1"),
+    "operator_emails": ("a@example.com", "b@example.com"),
+    "api_trusted_proxies": ("10.0.0.0/8", "::1"),
+}
 """Two items of each list."""
 
 

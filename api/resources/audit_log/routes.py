@@ -40,7 +40,6 @@ class AuditLog(MethodView):
             }
         },
     )
-    @blueprint.alt_response(403, description="The caller is no operator.")
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, query: dict[str, Any]) -> tuple[list[dict[str, Any]], int, dict[str, str]]:
         """List changes, the newest first.
