@@ -5,7 +5,7 @@ Real: Flask, the routes, SQLite.
 
 import hmac
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,17 +14,21 @@ from flask import Flask
 from flask.views import MethodView
 from sqlalchemy import Engine, event
 
+from api.embedded_server import serve_embedded
 from api.extensions import authorization
 from api.extensions.authentication import Authenticator, authenticator_of
 from api.extensions.authorization import READERS, requires
 from api.extensions.callers import current_caller
 from api.extensions.last_use import INTERVAL_S, LastUse
+from command.api_client import ManagementClient
+from stack import procfile
 from tests.harness.api_callers import DAY_S, TENANT, As, Callers, last_use, made_key
 from webhookd import clock
-from webhookd.errors import Unauthenticated
+from webhookd.errors import InvalidInput, Unauthenticated
 from webhookd.flow.access.caller import Role
 from webhookd.store.database import Database
 from webhookd.store.key_changes import NewKey
+from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 ACME = NewKey(name="acme", role=Role.CLIENT, tenant=TENANT)
@@ -200,3 +204,26 @@ def test_offline_is_degraded_to_others(asked: Callers) -> None:
 def test_the_role_that_is_needed_is_named(asked: Callers) -> None:
     answer = asked.ask(As.VIEWER, "POST", PATH, {})
     assert answer.get_json()["message"] == "needs a key with the role admin or client; this key has the role viewer"
+
+
+@pytest.fixture
+def keyed_url(keyed_app: Flask) -> Iterator[str]:
+    """The URL of the API with keys, in a thread of this process."""
+    server = serve_embedded(keyed_app)
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
+
+
+def test_the_commands_own_client_sends_its_key(keyed_url: str, asked: Callers) -> None:
+    with closing(ManagementClient(keyed_url, asked.keys[As.CLIENT])) as client:
+        assert client.subscriptions() == []
+    with closing(ManagementClient(keyed_url)) as client, pytest.raises(InvalidInput, match="send an API key"):
+        client.subscriptions()
+
+
+def test_make_service_reads_health_with_and_without_a_key(
+    keyed_url: str, asked: Callers, kafka: MemoryKafkaAdmin
+) -> None:
+    kafka.down = True
+    assert procfile._missing(keyed_url, asked.keys[As.ADMIN]) == "kafka_unavailable, no_ingest"
+    assert procfile._missing(keyed_url) == "degraded"
