@@ -10,6 +10,7 @@
     ├── NotFound                the resource does not exist, or is not the caller's
     ├── Conflict                the resource changed since the caller read it
     │   └── LimitReached        the tenant has as many of something as it may have
+    ├── AlreadyExists           a value that must be unique is taken; has the field
     ├── PreconditionFailed      If-Match names another version of the resource
     ├── PreconditionRequired    If-Match is missing
     ├── TooManyRequests         the caller has used up its rate limit; has the seconds to wait
@@ -128,6 +129,16 @@ class LimitReached(Conflict):
     """The tenant has reached a limit."""
 
     code = "limit_reached"
+
+
+class AlreadyExists(WebhookdError):
+    """Another resource has this value, which must be unique."""
+
+    code = "already_exists"
+
+    def __init__(self, detail: str = "", *, field: str = "") -> None:
+        super().__init__(detail)
+        self.field = field
 
 
 class PreconditionFailed(WebhookdError):
