@@ -74,7 +74,7 @@ def _value(column: Column[Any], number: int) -> object:
         case LargeBinary():
             return f"{column.name}\0{number}".encode()
         case JSON():
-            return DOCUMENTS.get(column.name, lambda number: [f"{column.name} {number}"])(number)
+            return DOCUMENTS[column.name](number) if column.name in DOCUMENTS else [f"{column.name} {number}"]
         case String(length=length):
             return f"{column.name} {number}"[-(length or 100) :]
     raise AssertionError(f"no value for {column.table.name}.{column.name}, which is {column.type!r}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, Select, select, update
+from sqlalchemy import CursorResult, Row, Select, Update, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +21,9 @@ Loaded = Subscription | UnusableSubscription
 """A subscription, or the reason why its row cannot be used."""
 
 _TABLE = SubscriptionRow.__table__
+
+DETAILS = ("description", "labels", "external_id", "revision", "updated_at")
+"""The columns that a change of the details alone writes."""
 
 EXTERNAL_ID = "external_id"
 """In the driver's message when the unique index on the external id refuses a row; SQLite names the columns, Postgres
@@ -118,23 +121,40 @@ def lock(session: Session, id_: str) -> None:
     session.execute(select(SubscriptionRow.id).where(SubscriptionRow.id == id_).with_for_update())
 
 
-def replace(session: Session, subscription: Subscription) -> None:
+def replace(session: Session, subscription: Subscription, *, revision: int | None = None) -> None:
     """Store the next version in place of the previous one.
 
-    `subscription.version` is one more than the version that was changed. Raises Conflict if another change was stored
-    in between, NotFound if the subscription was deleted, AlreadyExists if its external id is taken.
+    `subscription.version` is one more than the version that was changed; `revision` is the revision that was changed,
+    if it matters. Raises Conflict if another change was stored in between, NotFound if the subscription was deleted,
+    AlreadyExists if its external id is taken.
     """
-    statement = (
-        update(SubscriptionRow)
-        .where(SubscriptionRow.id == subscription.id, SubscriptionRow.version == subscription.version - 1)
-        .values(**_changed(subscription))
+    changed = [SubscriptionRow.id == subscription.id, SubscriptionRow.version == subscription.version - 1]
+    if revision is not None:
+        changed.append(SubscriptionRow.revision == revision)
+    _write(session, subscription.id, update(SubscriptionRow).where(*changed).values(**_changed(subscription)))
+
+
+def replace_details(session: Session, subscription: Subscription) -> None:
+    """Store the next revision of the details; the version stays, since no process runs anything else afterwards.
+
+    `subscription.history.revision` is one more than the revision that was changed. Raises as `replace` does.
+    """
+    row = to_row(subscription)
+    statement = update(SubscriptionRow).where(
+        SubscriptionRow.id == subscription.id,
+        SubscriptionRow.version == subscription.version,
+        SubscriptionRow.revision == subscription.history.revision - 1,
     )
+    _write(session, subscription.id, statement.values(**{name: row[name] for name in DETAILS}))
+
+
+def _write(session: Session, id_: str, statement: Update) -> None:
     try:
-        replaced = _count(session.execute(statement))
+        written = _count(session.execute(statement))
     except IntegrityError as error:
         raise _external_id_taken() from error
-    if replaced == 0:
-        summary(session, subscription.id)
+    if written == 0:
+        summary(session, id_)
         raise Conflict("the subscription was changed by someone else at the same moment: read it again")
 
 

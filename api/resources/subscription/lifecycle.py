@@ -71,8 +71,8 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
     summary, stored = _stored(services, id_)
-    preconditions.check(summary.version, stored)
-    draft = parse(document, _next_identity(summary, stored))
+    preconditions.check(stored)
+    draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
     _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
         _check_dead_letter_topic(services, draft)
@@ -80,7 +80,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with services.database.transaction() as session:
-        _replace(session, subscription, preconditions)
+        _replace(session, subscription, stored, preconditions)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:
             activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
@@ -93,9 +93,9 @@ def patch(services: Services, id_: str, changes: merge_patch.Patch, precondition
     """Change some fields of a subscription (RFC 7396); raises as `change` does, and UnusableSubscription."""
     with services.database.transaction() as session:
         stored = subscriptions.find(session, id_)
-    preconditions.check(stored.version, stored)
+    preconditions.check(stored)
     document = merge_patch.patched(render(stored), changes)
-    return change(services, id_, document, replace(preconditions, version=stored.version))
+    return change(services, id_, document, replace(preconditions, unchanged=stored))
 
 
 def remove(services: Services, id_: str, preconditions: Preconditions = ANY) -> None:
@@ -103,7 +103,7 @@ def remove(services: Services, id_: str, preconditions: Preconditions = ANY) -> 
     with services.database.transaction() as session:
         subscriptions.lock(session, id_)
         version = subscriptions.summary(session, id_).version
-        preconditions.check(version, _usable(session, id_))
+        preconditions.check(_usable(session, id_))
         subscriptions.delete(session, id_)
         mail_failures.keep(session, id_, ())
         dropped_groups.add(session, consumer_group(id_))
@@ -127,14 +127,26 @@ def _next_identity(summary: subscriptions.SubscriptionSummary, stored: Subscript
     return Identity(id=summary.id, version=summary.version + 1, history=history, stored=stored)
 
 
-def _replace(session: Session, subscription: Subscription, preconditions: Preconditions) -> None:
+def _replace(
+    session: Session, subscription: Subscription, stored: Subscription | None, preconditions: Preconditions
+) -> None:
     """Store it. If another request was faster: PreconditionFailed if If-Match no longer holds, else Conflict."""
     try:
-        subscriptions.replace(session, subscription)
+        if stored is not None and subscription.version == stored.version:
+            subscriptions.replace_details(session, subscription)
+        else:
+            subscriptions.replace(session, subscription, revision=subscription.history.revision - 1)
     except Conflict:
-        summary = subscriptions.summary(session, subscription.id)
-        preconditions.check(summary.version, _usable(session, subscription.id))
+        preconditions.check(_usable(session, subscription.id))
         raise
+
+
+def _with_version(draft: Subscription, stored: Subscription | None) -> Subscription:
+    """Keep the version if nothing but the details changes: then deliveries and their retries go on as they are."""
+    if stored is None or draft.details == stored.details:
+        return draft
+    kept = replace(draft, version=stored.version)
+    return kept if replace(kept, details=stored.details, history=stored.history) == stored else draft
 
 
 def _check_external_id(services: Services, draft: Subscription) -> None:

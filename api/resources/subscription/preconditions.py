@@ -52,15 +52,15 @@ IF_NONE_MATCH: Final[dict[str, Any]] = {
 class Preconditions:
     """What must hold for the stored subscription when a request changes it; None for a header that is absent.
 
-    `version` is the version to which a patch was applied; None for other requests.
+    `unchanged` is the subscription to which a patch was applied; None for other requests.
     """
 
     if_match: ETags | None = None
     if_none_match: ETags | None = None
-    version: int | None = None
+    unchanged: Subscription | None = None
 
-    def check(self, version: int, stored: Subscription | None) -> None:
-        """Raise PreconditionFailed, or Conflict for another version than a patch was applied to.
+    def check(self, stored: Subscription | None) -> None:
+        """Raise PreconditionFailed, or Conflict when it is not what a patch was applied to.
 
         `stored` is None when the stored configuration cannot be used. It has no ETag; If-Match: * holds for it.
         """
@@ -68,7 +68,7 @@ class Preconditions:
             raise PreconditionFailed
         if self.if_none_match is not None and _match(self.if_none_match, stored, weak=True):
             raise PreconditionFailed("If-None-Match names the version of the resource")
-        if self.version not in {None, version}:
+        if self.unchanged is not None and self.unchanged != stored:
             raise Conflict
 
 
@@ -81,7 +81,7 @@ def preconditions_of(request: Request, *, required: bool) -> Preconditions:
 
 def not_modified(request: Request, stored: Subscription) -> bool:
     """Whether a GET gets 304; raises PreconditionFailed when If-Match does not hold."""
-    Preconditions(if_match=_tags(request, "If-Match")).check(stored.version, stored)
+    Preconditions(if_match=_tags(request, "If-Match")).check(stored)
     given = _tags(request, "If-None-Match")
     return given is not None and _match(given, stored, weak=True)
 

@@ -5,7 +5,7 @@ announcements, by the shipped fakes. Oracle: RFC 9110, section 13.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from api.application import create_app
+from api.ports import EXTENSION
 from tests.harness.databases import new_database
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier
@@ -126,9 +127,11 @@ class MeetingBrokers(MemoryKafkaAdmin):
     def __init__(self) -> None:
         super().__init__({"orders": {0: 5}, "refunds": {0: 1}})
         self.meeting = threading.Barrier(2, timeout=20)
+        self.asked = threading.Event()
 
     def end_offsets(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[int, int]]:
         if "refunds" in topics:
+            self.asked.set()
             self.meeting.wait()
         return super().end_offsets(topics, timeout_s)
 
@@ -153,16 +156,27 @@ def test_of_two_changes_of_one_version_exactly_one_wins(meeting_app: Flask) -> N
     path, tag = create(meeting_app.test_client())
     topics = {"source": [{"topic": "orders"}, {"topic": "refunds"}]}
 
-    def change(name: str, headers: dict[str, str]) -> Callable[[], tuple[int, str]]:
-        return lambda: (
-            meeting_app.test_client().patch(path, json={"name": name, **topics}, headers=headers).status_code,
-            name,
-        )
+    def change(name: str, headers: dict[str, str]) -> tuple[int, str]:
+        answer = meeting_app.test_client().patch(path, json={"name": name, **topics}, headers=headers)
+        return answer.status_code, name
 
     with ThreadPoolExecutor(2) as pool:
         for headers, lost in (({"If-Match": tag}, 412), ({}, 409)):
-            answers = [pool.submit(change(name, headers)) for name in ("first", "second")]
+            answers = [pool.submit(change, name, headers) for name in ("first", "second")]
             (won, name), (other, _) = sorted(answer.result(30) for answer in answers)
             assert (won, other) == (200, lost)
             assert meeting_app.test_client().get(path).get_json()["name"] == name
             meeting_app.test_client().put(path, json=document())
+
+
+def test_a_change_does_not_overwrite_details_that_were_changed_meanwhile(meeting_app: Flask) -> None:
+    path, tag = create(meeting_app.test_client())
+    topics = {"source": [{"topic": "orders"}, {"topic": "refunds"}]}
+    brokers: MeetingBrokers = meeting_app.extensions[EXTENSION].brokers
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: meeting_app.test_client().patch(path, json=topics, headers={"If-Match": tag}))
+        assert brokers.asked.wait(20)
+        assert meeting_app.test_client().patch(path, json={"labels": {"a": "b"}}).status_code == 200
+        brokers.meeting.wait()
+        assert waiting.result(30).status_code == 412
+    assert meeting_app.test_client().get(path).get_json()["labels"] == {"a": "b"}

@@ -108,6 +108,18 @@ def test_times_are_those_of_the_client_s_changes(client: FlaskClient, monkeypatc
     assert (changed["created_at"], changed["updated_at"]) == ("2027-01-15T08:00:00.250Z", "2027-01-15T08:01:00.250Z")
 
 
+def test_change_of_details_alone_leaves_deliveries_as_they_are(client: FlaskClient, database: Database) -> None:
+    path = create(client)
+    id_ = path.rpartition("/")[2]
+    expected = [({"description": "a"}, 1), ({"labels": {"a": "b"}, "name": "b"}, 2), ({"external_id": "c"}, 2), ({}, 3)]
+    for revision, (changes, version) in enumerate(expected, 2):
+        tag = client.get(path).headers["ETag"]
+        assert patch(client, path, changes).headers["ETag"] != tag
+        with database.transaction() as session:
+            stored = subscriptions.find(session, id_)
+        assert (stored.version, stored.history.revision) == (version, revision)
+
+
 def test_external_id_is_unique_and_taken_ones_leave_nothing_in_kafka(
     client: FlaskClient, kafka: MemoryKafkaAdmin
 ) -> None:
