@@ -16,6 +16,7 @@ from marshmallow import Schema, ValidationError, fields, missing
 from api.extensions.error_responses import InvalidDocument
 from api.extensions.request_body import flatten
 from api.extensions.request_schema import RequestSchema
+from api.resources.subscription.labels import VALUE_CHARACTERS
 from api.resources.subscription.schemas import SubscriptionSchema
 
 MEDIA_TYPE: Final = "application/merge-patch+json"
@@ -68,7 +69,10 @@ class PatchSchema(RequestSchema):
 
 
 def _patch_of(schema: type[Schema]) -> type[PatchSchema]:
-    """The schema of the merge patches of a schema's documents: no field is required, and each may be null."""
+    """The schema of the merge patches of a schema's documents.
+
+    No field is required. Each may be null, except where the document needs it: there null is refused.
+    """
     name = schema.__name__.removesuffix("Schema")
     members = {name: _optional(field) for name, field in schema().fields.items() if not field.dump_only}
     return type(f"{name}PatchSchema", (PatchSchema,), {**members, "__doc__": f"A merge patch of {name}."})
@@ -76,9 +80,11 @@ def _patch_of(schema: type[Schema]) -> type[PatchSchema]:
 
 def _optional(field: fields.Field[Any]) -> fields.Field[Any]:
     if isinstance(field, fields.Nested):
-        return fields.Nested(_patch_of(type(field.schema)), allow_none=True, metadata=field.metadata)
+        return fields.Nested(_patch_of(type(field.schema)), allow_none=not field.required, metadata=field.metadata)
     copied = copy.copy(field)
-    copied.required, copied.allow_none, copied.load_default = False, True, missing
+    copied.required, copied.allow_none, copied.load_default = False, not field.required, missing
+    if isinstance(copied, fields.Dict):
+        copied.value_field = fields.String(allow_none=True, metadata={"maxLength": VALUE_CHARACTERS})
     return copied
 
 

@@ -13,6 +13,7 @@ from api.extensions.error_responses import InvalidDocument
 from api.resources.subscription.merge_patch import SubscriptionPatchSchema, apply, patched
 from api.resources.subscription.schemas import SubscriptionSchema
 from api.resources.subscription.wire import render
+from documentation.reference.api_page import document as spec
 from tests.harness.subscriptions import subscription
 
 APPENDIX_A = """
@@ -103,5 +104,12 @@ def test_a_label_is_added_changed_and_removed_by_its_name() -> None:
 
 def test_described_patch_has_every_field_and_requires_none() -> None:
     described = SubscriptionPatchSchema().fields
-    assert set(described) == {name for name, field in SubscriptionSchema().fields.items() if not field.dump_only}
-    assert not [name for name, field in described.items() if field.required or not field.allow_none]
+    document = {name: field for name, field in SubscriptionSchema().fields.items() if not field.dump_only}
+    assert set(described) == set(document)
+    assert not [name for name, field in described.items() if field.required]
+    assert {name for name, field in described.items() if not field.allow_none} == {"name", "destination", "source"}
+
+
+def test_described_patch_may_remove_labels() -> None:
+    labels = spec()["components"]["schemas"]["SubscriptionPatch"]["properties"]["labels"]
+    assert labels["additionalProperties"] == {"type": "string", "maxLength": 255, "nullable": True}
