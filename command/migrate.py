@@ -1,25 +1,49 @@
-"""`webhookd migrate`: upgrades the database's schema."""
+"""`webhookd migrate`: migrates the database's schema."""
 
 import click
 
 from command.loading import load_settings
 from webhookd import logs
 from webhookd.configuration.environment import variable
-from webhookd.errors import StoreUnavailable
-from webhookd.store.migrating import upgrade
+from webhookd.errors import InvalidInput, StoreUnavailable
+from webhookd.store import migrating
+from webhookd.store.schema import REVISION, REVISIONS
 
 
 @click.command()
-def migrate() -> None:
-    """Upgrade the database's schema to the current version.
+@click.option(
+    "--to",
+    "revision",
+    type=click.Choice(REVISIONS),
+    default=REVISION,
+    show_default=True,
+    help="The revision to migrate to, forwards or backwards.",
+)
+@click.option("--delete-data", is_flag=True, help="Allow to go back, which deletes what later revisions have added.")
+@click.option(
+    "--lock-timeout",
+    "lock_timeout_s",
+    type=click.FloatRange(0.1, 3600),
+    default=migrating.LOCK_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait on Postgres for each table that another transaction uses.",
+)
+def migrate(*, revision: str, delete_data: bool, lock_timeout_s: float) -> None:
+    """Migrate the database's schema, by default to the current version.
 
-    It says from which revision to which, and does nothing when the schema is current. It exits with 1 when the database
-    cannot be reached, or belongs to a newer version of webhookd.
+    It says from which revision to which, and does nothing when the schema is there already. It is one transaction: all
+    of it happens, or nothing. It exits with 1 when the database cannot be reached, belongs to a newer version of
+    webhookd, or is in use: a table is locked for longer than --lock-timeout.
     """
     settings = load_settings()
     logs.configure(settings.log_format, settings.log_level)
     try:
-        migrated = upgrade(settings.database_url)
+        migrated = migrating.migrate(
+            settings.database_url, revision, delete_data=delete_data, lock_timeout_s=lock_timeout_s
+        )
+    except InvalidInput as error:
+        raise click.ClickException(str(error)) from None
     except StoreUnavailable as error:
         setting = variable("database_url")
         raise click.ClickException(f"the database in {setting} cannot be migrated: {error.detail}") from None

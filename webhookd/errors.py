@@ -14,6 +14,7 @@
     │   ├── RequestInProgress   a request with the same Idempotency-Key has not ended
     │   ├── LastAdminKey        the last key of an operator, which only the command line revokes
     │   └── UnusableKey         an API key that is revoked, expired or rotated cannot be rotated
+    ├── AlreadyExists           a value that must be unique is taken; has the field
     ├── PreconditionFailed      If-Match names another version of the resource
     ├── PreconditionRequired    If-Match is missing
     ├── TooManyRequests         the caller has used up its rate limit; has the seconds to wait
@@ -156,6 +157,16 @@ class UnusableKey(Conflict):
     """The API key was revoked, has expired, or was rotated already."""
 
     code = "unusable_key"
+
+
+class AlreadyExists(WebhookdError):
+    """Another resource has this value, which must be unique."""
+
+    code = "already_exists"
+
+    def __init__(self, detail: str = "", *, field: str = "") -> None:
+        super().__init__(detail)
+        self.field = field
 
 
 class PreconditionFailed(WebhookdError):

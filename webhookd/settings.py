@@ -330,6 +330,11 @@ class ProcessSettings(Subject):
     api_body_bytes: int = Field(
         default=256 * 1024, ge=1024, le=64 << 20, description="The size of a request body that the API accepts at most."
     )
+    api_require_if_match: bool = Field(
+        default=False,
+        description="`true` refuses a PUT, PATCH or DELETE of a subscription without the header `If-Match` (428), so "
+        "that no client overwrites a change that it has not seen.",
+    )
     flower_login: Login = Field(
         default=SecretStr(""),
         description="`user:password` for Flower. Without it, Flower listens on loopback only.",

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from webhookd import logs
 from webhookd.errors import (
+    AlreadyExists,
     ClusterMismatch,
     Conflict,
     Forbidden,
@@ -116,6 +117,7 @@ STATUS: Final[tuple[tuple[type[WebhookdError], HTTPStatus], ...]] = (
     (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
+    (AlreadyExists, HTTPStatus.CONFLICT),
     (UnusableSubscription, HTTPStatus.CONFLICT),
     (PreconditionFailed, HTTPStatus.PRECONDITION_FAILED),
     (PreconditionRequired, HTTPStatus.PRECONDITION_REQUIRED),
@@ -172,7 +174,7 @@ def _field_errors(error: WebhookdError) -> Sequence[FieldError]:
     match error:
         case InvalidDocument():
             return error.errors
-        case InvalidInput():
+        case InvalidInput() | AlreadyExists():
             return [FieldError(error.field, str(error))]
         case _:
             return ()

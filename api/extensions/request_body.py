@@ -32,7 +32,8 @@ EXPECTED: Final = {
     "Expecting ',' delimiter": "a comma",
 }
 """What the messages of Python's parser say."""
-AS_JSON: Final = "send it with the header Content-Type: application/json"
+MEDIA_TYPES: Final = {"PATCH": ("application/merge-patch+json", "application/json")}
+"""The media types of the bodies of a method, the first of them for error texts; others take `application/json` only."""
 
 _log = logs.get(__name__)
 
@@ -143,9 +144,10 @@ def _body(req: Request, limit_bytes: int) -> bytes:
 def _must_be_json(req: Request) -> None:
     if "Content-Encoding" in req.headers:
         raise NotJsonType(f"The body was sent with Content-Encoding: {shown(req.content_encoding)}; send it without.")
-    if req.mimetype != "application/json":
+    accepted = MEDIA_TYPES.get(req.method, ("application/json",))
+    if req.mimetype not in accepted:
         sent = f"as {shown(req.mimetype)}" if req.mimetype else "without a Content-Type"
-        raise NotJsonType(f"The body was sent {sent}; {AS_JSON}.")
+        raise NotJsonType(f"The body was sent {sent}; send it with the header Content-Type: {accepted[0]}.")
     charset = req.mimetype_params.get("charset", "utf-8").lower()
     if charset not in {"utf-8", "utf8"}:
         raise NotJsonType(f"The body was sent with the charset {shown(charset)}; send it in UTF-8.")

@@ -8,6 +8,10 @@ from api.application import build
 from documentation.reference.markdown import code, page, table
 from webhookd.settings import Settings
 
+MERGE_PATCH = "application/merge-patch+json"
+PATCH = "Patch"
+"""The end of the names of the objects that describe merge patches. The page does not repeat the fields in them."""
+
 Document = Mapping[str, Any]
 
 INTRODUCTION = """\
@@ -63,9 +67,17 @@ def _operation(name: str, operation: Document, shared: Iterable[Document]) -> It
     if parameters:
         yield table(["Parameter", "In", "Type", "What it is"], map(_parameter, parameters))
     if "requestBody" in operation:
-        yield f"Request body: {_kind(operation['requestBody']['content']['application/json']['schema'])}."
+        yield f"Request body: {_body(operation['requestBody']['content'])}."
     responses = sorted((status, item) for status, item in operation["responses"].items() if status != "default")
     yield table(["Status", "Body", "Meaning"], [_response(status, item) for status, item in responses])
+
+
+def _body(content: Document) -> str:
+    [(media_type, body)] = content.items()
+    if media_type != MERGE_PATCH:
+        return _kind(body["schema"])
+    [patch] = _names([body["schema"]])
+    return f"a JSON merge patch (`{media_type}`) of {_link(patch.removesuffix(PATCH))}"
 
 
 def _parameter(parameter: Document) -> list[str]:
@@ -74,7 +86,7 @@ def _parameter(parameter: Document) -> list[str]:
 
 
 def _response(status: str, response: Document) -> list[str]:
-    success = status.startswith("2")
+    success = status.startswith(("2", "3"))
     content = response.get("content", {}).get("application/json", {}).get("schema")
     body = _kind(content) if content else "none" if success else _link("Error")
     said = response.get("description") or HTTPStatus(int(status)).phrase
@@ -170,4 +182,4 @@ def _used(spec: Document) -> set[str]:
     while waiting:
         found |= waiting
         waiting = set(_names(schemas[name] for name in waiting)) - found
-    return found
+    return {name for name in found if not name.endswith(PATCH)}

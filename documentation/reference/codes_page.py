@@ -11,6 +11,7 @@ from api.extensions.error_responses import STATUS, NotJson, NotJsonType, TooLarg
 from api.resources.subscription.registration_warnings import MEANINGS as WARNINGS
 from documentation.reference.markdown import code, page, table
 from webhookd.errors import (
+    AlreadyExists,
     ClusterMismatch,
     Conflict,
     FilterFailed,
@@ -102,6 +103,7 @@ API_ERRORS: Mapping[type[WebhookdError], str] = {
     LastAdminKey: "It is the last admin key that works. Make another one first, or revoke it with "
     "`webhookd keys revoke`.",
     UnusableKey: "An API key that was revoked, has expired, or was rotated already cannot be rotated.",
+    AlreadyExists: "A value that must be unique within the tenant is taken; `errors` names the field.",
     PreconditionFailed: "`If-Match` names another version of the subscription: read it again.",
     PreconditionRequired: "A setting demands `If-Match`, and the request has none.",
     TooManyRequests: "The rate limit is used up; `Retry-After` says how many seconds to wait.",

@@ -99,6 +99,27 @@ class Alerting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What its owner's people and systems know it by; no delivery depends on it. `external_id` is unique per tenant."""
+
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """When a client created and last changed the document, in seconds since the epoch.
+
+    `revision` increases with every change by a client, and with no other change.
+    """
+
+    revision: int = 1
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """What a client registered; `version` increases with every change.
 
@@ -116,6 +137,8 @@ class Subscription:
     retry: Retry = Retry()
     alerting: Alerting = Alerting()
     filtering: Filtering = Filtering()
+    details: Details = Details()
+    history: History = History()
     inactive_reason: str = ""
     tenant: str = DEFAULT_TENANT
     policies: Mapping[str, TopicPolicies] = field(default_factory=dict)

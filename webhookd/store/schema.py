@@ -8,6 +8,9 @@ from webhookd.store.database import Database
 REVISION = "0005"
 """The revision that this version needs: the last one in migrations/versions."""
 
+REVISIONS = tuple(f"{number:04}" for number in range(1, int(REVISION) + 1))
+"""Every revision that this version can migrate from and to."""
+
 
 def confirm(database: Database) -> None:
     """Raises SchemaMismatch unless the database has the needed revision, and StoreUnavailable. Blocks."""
@@ -40,10 +43,11 @@ def mismatch(found: str | None) -> str:
         return f"the database is at revision {found}, this version needs {REVISION}; run: webhookd migrate"
     return (
         f"the database is at revision {found}, this version needs {REVISION} and does not know {found}: either a "
-        "newer version of webhookd has migrated it, then start that one; or it is the database of another application"
+        f"newer version of webhookd has migrated it, then start that one, or go back with it (webhookd migrate --to "
+        f"{REVISION}); or it is the database of another application"
     )
 
 
 def is_known(found: str | None) -> bool:
     """Whether this version can migrate the database from that revision."""
-    return found is None or (found.isdigit() and len(found) == len(REVISION) and found <= REVISION)
+    return found is None or found in REVISIONS

@@ -9,7 +9,9 @@ from webhookd.flow.subscription import (
     Alerting,
     Batching,
     Destination,
+    Details,
     Filtering,
+    History,
     OnExhausted,
     OnFilterError,
     Retry,
@@ -43,6 +45,12 @@ def to_row(subscription: Subscription) -> dict[str, Any]:
         "on_filter_error": subscription.filtering.on_filter_error.value,
         "inactive_reason": subscription.inactive_reason,
         "tenant": subscription.tenant,
+        "description": subscription.details.description,
+        "labels": dict(subscription.details.labels),
+        "external_id": subscription.details.external_id,
+        "revision": subscription.history.revision,
+        "created_at": subscription.history.created_at,
+        "updated_at": subscription.history.updated_at,
     }
 
 
@@ -62,6 +70,10 @@ def from_row(row: Mapping[str, Any]) -> Subscription:
         retry=_retry(row),
         alerting=Alerting(emails=_texts(row["alert_emails"], "alert_emails")),
         filtering=Filtering(on_filter_error=_choice(row, "on_filter_error", OnFilterError)),
+        details=_details(row),
+        history=History(
+            revision=_whole(row, "revision", at_least=1), created_at=row["created_at"], updated_at=row["updated_at"]
+        ),
         inactive_reason=str(row["inactive_reason"]),
         tenant=_text(row, "tenant"),
     )
@@ -123,6 +135,13 @@ def _retry(row: Mapping[str, Any]) -> Retry:
         on_exhausted=_choice(row, "on_exhausted", OnExhausted),
         dead_letter_topic=str(row["dead_letter_topic"]),
     )
+
+
+def _details(row: Mapping[str, Any]) -> Details:
+    labels = row["labels"]
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise UnusableSubscription("labels: not an object of texts")
+    return Details(description=str(row["description"]), labels=labels, external_id=row["external_id"])
 
 
 def _choice(row: Mapping[str, Any], column: str, choices: type[Choice]) -> Choice:

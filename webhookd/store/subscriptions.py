@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, Select, select, update
+from sqlalchemy import CursorResult, Row, Select, Update, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webhookd import clock
-from webhookd.errors import Conflict, NotFound, UnusableSubscription
+from webhookd.errors import AlreadyExists, Conflict, NotFound, UnusableSubscription
 from webhookd.flow.subscription import Subscription
 from webhookd.store.subscription_rows import from_row, to_row
 from webhookd.store.tables import SubscriptionRow
@@ -21,6 +21,13 @@ Loaded = Subscription | UnusableSubscription
 """A subscription, or the reason why its row cannot be used."""
 
 _TABLE = SubscriptionRow.__table__
+
+DETAILS = ("description", "labels", "external_id", "revision", "updated_at")
+"""The columns that a change of the details alone writes."""
+
+EXTERNAL_ID = "external_id"
+"""In the driver's message when the unique index on the external id refuses a row; SQLite names the columns, Postgres
+the index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,8 @@ class SubscriptionSummary:
     active: bool
     url: str
     inactive_reason: str
+    revision: int = 1
+    created_at: float = 0.0
 
 
 def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
@@ -84,26 +93,68 @@ def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Lo
 
 
 def insert(session: Session, subscription: Subscription) -> None:
-    """Store a new subscription; raises Conflict when its id is taken."""
+    """Store a new subscription; raises Conflict when its id is taken, AlreadyExists when its external id is."""
     try:
         session.execute(insert_into(SubscriptionRow), [_changed(subscription)])
     except IntegrityError as error:
+        if EXTERNAL_ID in str(error.orig):
+            raise _external_id_taken() from error
         raise Conflict(f"there already is a subscription {subscription.id}") from error
 
 
-def replace(session: Session, subscription: Subscription) -> None:
+def confirm_external_id(session: Session, subscription: Subscription) -> None:
+    """Raise AlreadyExists when another subscription of the tenant has the external id, as far as is known now.
+
+    A subscription that is stored later meets the unique index.
+    """
+    query = select(SubscriptionRow.id).where(
+        SubscriptionRow.tenant == subscription.tenant,
+        SubscriptionRow.external_id == subscription.details.external_id,
+        SubscriptionRow.id != subscription.id,
+    )
+    if subscription.details.external_id is not None and session.scalar(query) is not None:
+        raise _external_id_taken()
+
+
+def lock(session: Session, id_: str) -> None:
+    """Lock a subscription, if it exists: nobody else changes or deletes it before this transaction ends."""
+    session.execute(select(SubscriptionRow.id).where(SubscriptionRow.id == id_).with_for_update())
+
+
+def replace(session: Session, subscription: Subscription, *, revision: int | None = None) -> None:
     """Store the next version in place of the previous one.
 
-    `subscription.version` is one more than the version that was changed. Raises Conflict if another change was stored
-    in between, NotFound if the subscription was deleted.
+    `subscription.version` is one more than the version that was changed; `revision` is the revision that was changed,
+    if it matters. Raises Conflict if another change was stored in between, NotFound if the subscription was deleted,
+    AlreadyExists if its external id is taken.
     """
-    statement = (
-        update(SubscriptionRow)
-        .where(SubscriptionRow.id == subscription.id, SubscriptionRow.version == subscription.version - 1)
-        .values(**_changed(subscription))
+    changed = [SubscriptionRow.id == subscription.id, SubscriptionRow.version == subscription.version - 1]
+    if revision is not None:
+        changed.append(SubscriptionRow.revision == revision)
+    _write(session, subscription.id, update(SubscriptionRow).where(*changed).values(**_changed(subscription)))
+
+
+def replace_details(session: Session, subscription: Subscription) -> None:
+    """Store the next revision of the details; the version stays, since no process runs anything else afterwards.
+
+    `subscription.history.revision` is one more than the revision that was changed. Raises as `replace` does.
+    """
+    row = to_row(subscription)
+    statement = update(SubscriptionRow).where(
+        SubscriptionRow.id == subscription.id,
+        SubscriptionRow.version == subscription.version,
+        SubscriptionRow.revision == subscription.history.revision - 1,
     )
-    if _count(session.execute(statement)) == 0:
-        summary(session, subscription.id)
+    _write(session, subscription.id, statement.values(**{name: row[name] for name in DETAILS}))
+
+
+def _write(session: Session, id_: str, statement: Update) -> None:
+    try:
+        written = _count(session.execute(statement))
+    except IntegrityError as error:
+        raise _external_id_taken() from error
+    if written == 0:
+        summary(session, id_)
         raise Conflict("the subscription was changed by someone else at the same moment: read it again")
 
 
@@ -156,7 +207,11 @@ def _usable(row: dict[Any, Any]) -> Loaded:
         return error
 
 
-def _summary_of(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
+def _external_id_taken() -> AlreadyExists:
+    return AlreadyExists("another subscription has this external id", field="external_id")
+
+
+def _summary_of(row: Row[str, int, str, bool, str, str, int, float]) -> SubscriptionSummary:
     return SubscriptionSummary(
         id=row.id,
         version=row.version,
@@ -164,10 +219,12 @@ def _summary_of(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
         active=row.active,
         url=row.url,
         inactive_reason=row.inactive_reason,
+        revision=row.revision,
+        created_at=row.created_at,
     )
 
 
-def _summary_query() -> Select[str, int, str, bool, str, str]:
+def _summary_query() -> Select[str, int, str, bool, str, str, int, float]:
     return select(
         SubscriptionRow.id,
         SubscriptionRow.version,
@@ -175,6 +232,8 @@ def _summary_query() -> Select[str, int, str, bool, str, str]:
         SubscriptionRow.active,
         SubscriptionRow.url,
         SubscriptionRow.inactive_reason,
+        SubscriptionRow.revision,
+        SubscriptionRow.created_at,
     )
 
 

@@ -60,6 +60,10 @@ class RegistrationChecks:
             _log.error("registration_check_failed", subscription=subscription.id, exc_info=error)
             return []
 
+    def configuration_warnings(self, subscription: Subscription) -> list[RegistrationWarning]:
+        """Those that need neither Kafka nor DNS: for a change of neither topics nor the destination."""
+        return list(warnings.of_configuration(subscription, has_mail_server=bool(self._settings.smtp_host)))
+
     def _warnings(self, subscription: Subscription, until: float) -> Iterator[RegistrationWarning]:
         addresses = self._look_up(subscription)
         samples = self._sample(subscription, until)

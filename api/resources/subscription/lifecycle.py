@@ -2,6 +2,7 @@
 
     register   check → ask the brokers for the end offsets → commit them to the new group → insert → notify
     change     check → the same for topics that are new → replace → notify
+    patch      apply to the document that GET shows → change
     remove     delete, and store the group, which ingest deletes when it has no members → notify
 
 The offsets come first: no record that is produced after the response may be missed, and nothing is stored if the
@@ -12,22 +13,27 @@ notification comes last and may fail: every process also reads the rows periodic
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from api import cluster_check
 from api.ports import Services
-from api.resources.subscription import audit, validators
-from api.resources.subscription.wire import Document, Identity, parse
+from api.resources.subscription import audit, merge_patch, validators
+from api.resources.subscription.preconditions import Preconditions
+from api.resources.subscription.wire import Document, Identity, parse, render
 from webhookd import clock, logs
-from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied, UnusableSubscription
+from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied
 from webhookd.flow.control.administration import OFFLINE_REASON, Administration
 from webhookd.flow.control.change_notification import SubscriptionChanged
 from webhookd.flow.status.activity import Activity, Event
-from webhookd.flow.subscription import Source, Start, Subscription, consumer_group
+from webhookd.flow.subscription import History, Source, Start, Subscription, consumer_group
 from webhookd.store import activity, administration, dropped_groups, mail_failures, subscriptions
 
 _DEAD_LETTER_TOPIC = "configuration.retry.dead_letter_topic"
+
+ANY: Final = Preconditions()
+"""No precondition."""
 
 Commit = Callable[[str, dict[str, dict[int, int]], float], None]
 
@@ -40,12 +46,14 @@ _log = logs.get(__name__)
 def register(services: Services, document: Document, also_store: AlsoStore) -> Subscription:
     """Store a new subscription; `also_store` is called in the same transaction.
 
-    Raises TopicDenied for a topic that webhookd may not read, KafkaUnavailable or StoreUnavailable; then nothing is
-    stored.
+    Raises TopicDenied for a topic that webhookd may not read, AlreadyExists for an external id that is taken,
+    KafkaUnavailable or StoreUnavailable; then nothing is stored.
     """
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
-    draft = parse(document, Identity(id=str(uuid.uuid4())))
+    now = clock.wall_clock()
+    draft = parse(document, Identity(id=str(uuid.uuid4()), history=History(created_at=now, updated_at=now)))
+    _check_external_id(services, draft)
     _check_dead_letter_topic(services, draft)
     subscription = _with_positions(services, draft, new=_topics(draft), commit=services.brokers.commit)
     with services.database.transaction() as session:
@@ -58,23 +66,26 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
     return subscription
 
 
-def change(services: Services, id_: str, document: Document) -> Subscription:
+def change(services: Services, id_: str, document: Document, preconditions: Preconditions = ANY) -> Subscription:
     """Replace a whole subscription; topics that it already had keep their positions.
 
-    Raises NotFound, Conflict if another request changed it at the same moment, TopicDenied for a new topic that
-    webhookd may not read, KafkaUnavailable, StoreUnavailable.
+    Raises NotFound, PreconditionFailed, Conflict if another request changed it at the same moment, TopicDenied for a
+    new topic that webhookd may not read, AlreadyExists for an external id that is taken, KafkaUnavailable,
+    StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
     summary, stored = _stored(services, id_)
-    draft = parse(document, Identity(id=id_, version=summary.version + 1, stored=stored))
+    preconditions.check(stored)
+    draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
+    _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
         _check_dead_letter_topic(services, draft)
     new = _topics(draft) - (_topics(stored) if stored else frozenset())
     # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with services.database.transaction() as session:
-        subscriptions.replace(session, subscription)
+        _replace(session, subscription, stored, preconditions)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:
             activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
@@ -84,10 +95,21 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
     return subscription
 
 
-def remove(services: Services, id_: str) -> None:
-    """Delete a subscription with its activity; raises NotFound, StoreUnavailable."""
+def patch(services: Services, id_: str, changes: merge_patch.Patch, preconditions: Preconditions) -> Subscription:
+    """Change some fields of a subscription (RFC 7396); raises as `change` does, and UnusableSubscription."""
     with services.database.transaction() as session:
+        stored = subscriptions.find(session, id_)
+    preconditions.check(stored)
+    document = merge_patch.patched(render(stored), changes)
+    return change(services, id_, document, replace(preconditions, unchanged=stored))
+
+
+def remove(services: Services, id_: str, preconditions: Preconditions = ANY) -> None:
+    """Delete a subscription with its activity; raises NotFound, PreconditionFailed, StoreUnavailable."""
+    with services.database.transaction() as session:
+        subscriptions.lock(session, id_)
         version = subscriptions.summary(session, id_).version
+        preconditions.check(_usable(session, id_))
         audit.removed(session, id_)
         subscriptions.delete(session, id_)
         mail_failures.keep(session, id_, ())
@@ -98,12 +120,46 @@ def remove(services: Services, id_: str) -> None:
 
 def _stored(services: Services, id_: str) -> tuple[subscriptions.SubscriptionSummary, Subscription | None]:
     with services.database.transaction() as session:
-        summary = subscriptions.summary(session, id_)
-        match subscriptions.load(session, [id_]).get(id_):
-            case UnusableSubscription() | None:
-                return summary, None
-            case stored:
-                return summary, stored
+        return subscriptions.summary(session, id_), _usable(session, id_)
+
+
+def _usable(session: Session, id_: str) -> Subscription | None:
+    """The stored subscription; None when its configuration cannot be used."""
+    loaded = subscriptions.load(session, [id_]).get(id_)
+    return loaded if isinstance(loaded, Subscription) else None
+
+
+def _next_identity(summary: subscriptions.SubscriptionSummary, stored: Subscription | None) -> Identity:
+    history = History(revision=summary.revision + 1, created_at=summary.created_at, updated_at=clock.wall_clock())
+    return Identity(id=summary.id, version=summary.version + 1, history=history, stored=stored)
+
+
+def _replace(
+    session: Session, subscription: Subscription, stored: Subscription | None, preconditions: Preconditions
+) -> None:
+    """Store it. If another request was faster: PreconditionFailed if If-Match no longer holds, else Conflict."""
+    try:
+        if stored is not None and subscription.version == stored.version:
+            subscriptions.replace_details(session, subscription)
+        else:
+            subscriptions.replace(session, subscription, revision=subscription.history.revision - 1)
+    except Conflict:
+        preconditions.check(_usable(session, subscription.id))
+        raise
+
+
+def _with_version(draft: Subscription, stored: Subscription | None) -> Subscription:
+    """Keep the version if nothing but the details changes: then deliveries and their retries go on as they are."""
+    if stored is None or draft.details == stored.details:
+        return draft
+    kept = replace(draft, version=stored.version)
+    return kept if replace(kept, details=stored.details, history=stored.history) == stored else draft
+
+
+def _check_external_id(services: Services, draft: Subscription) -> None:
+    """Raise AlreadyExists before Kafka is asked: a refused registration must not leave a consumer group behind."""
+    with services.database.transaction() as session:
+        subscriptions.confirm_external_id(session, draft)
 
 
 def _check_dead_letter_topic(services: Services, draft: Subscription) -> None:

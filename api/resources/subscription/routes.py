@@ -1,10 +1,11 @@
-"""POST, GET, PUT and DELETE of subscriptions."""
+"""POST, GET, PUT, PATCH and DELETE of subscriptions."""
 
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, url_for
+from flask import Response, current_app, request, url_for
 from flask.views import MethodView
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,16 @@ from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.subscription import lifecycle
 from api.resources.subscription.checks import RegistrationChecks
+from api.resources.subscription.merge_patch import MEDIA_TYPE, Patch, SubscriptionPatchSchema
+from api.resources.subscription.preconditions import (
+    ETAG_HEADER,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    Preconditions,
+    etag_header,
+    not_modified,
+    preconditions_of,
+)
 from api.resources.subscription.schemas import ID_IN_PATH, PageSchema, SubscriptionSchema
 from api.resources.subscription.wire import Document, render
 from webhookd.errors import UnusableSubscription
@@ -24,6 +35,11 @@ Answer = dict[str, Any]
 
 CHECKS = "webhookd-registration-checks"
 """The key of the checks in a Flask application's `extensions`."""
+
+CHANGED_OR_TAKEN = (
+    "Another request changed it at the same moment: read it again. Or another subscription has the `external_id`."
+)
+NO_IF_MATCH = "`If-Match` is missing, and `WEBHOOKD_API_REQUIRE_IF_MATCH` demands it."
 
 blueprint = StrictBlueprint(
     "subscription",
@@ -62,9 +78,13 @@ class Subscriptions(MethodView):
     @blueprint.response(
         201,
         SubscriptionSchema,
-        headers={"Location": {"description": "The subscription's path.", "schema": {"type": "string"}}},
+        headers={"Location": {"description": "The subscription's path.", "schema": {"type": "string"}}, **ETAG_HEADER},
     )
-    @blueprint.alt_response(409, description="A request with the same `Idempotency-Key` has not ended.")
+    @blueprint.alt_response(
+        409,
+        description="Another subscription has the `external_id`, or a request with the same `Idempotency-Key` has not "
+        "ended.",
+    )
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created.")
     @idempotent()
@@ -77,7 +97,7 @@ class Subscriptions(MethodView):
         that is produced after the response is missed.
         """
         created = lifecycle.register(services_of(current_app), document, _remember)
-        return _with_warnings(created), 201, {"Location": _location(created)}
+        return _with_warnings(created), 201, {"Location": _location(created), **etag_header(created)}
 
 
 @blueprint.route("/<uuid:subscription_id>", parameters=[ID_IN_PATH])
@@ -85,40 +105,75 @@ class OneSubscription(MethodView):
     """One subscription."""
 
     @requires(READERS)
-    @blueprint.response(200, SubscriptionSchema)
+    @blueprint.doc(parameters=[IF_NONE_MATCH])
+    @blueprint.response(200, SubscriptionSchema, headers=ETAG_HEADER)
+    @blueprint.alt_response(304, description="`If-None-Match` names its version.", success=True)
     @blueprint.alt_response(404, description="There is no such subscription.")
     @blueprint.alt_response(409, description="Its stored configuration cannot be used; a PUT replaces it.")
+    @blueprint.alt_response(412, description="`If-Match` does not name its version.")
     @blueprint.alt_response(503, description="The database cannot be reached.")
-    def get(self, subscription_id: UUID) -> Answer:
+    def get(self, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]] | Response:
         """Show a subscription; header values are masked."""
         with services_of(current_app).database.transaction() as session:
-            return render(subscriptions.find(session, str(subscription_id)))
+            found = subscriptions.find(session, str(subscription_id))
+        if not_modified(request, found):
+            return Response(status=304, headers=etag_header(found))
+        return render(found), 200, etag_header(found)
 
     @requires(WRITERS)
+    @blueprint.doc(parameters=[IF_MATCH])
     @blueprint.arguments(SubscriptionSchema)
-    @blueprint.response(200, SubscriptionSchema)
+    @blueprint.response(200, SubscriptionSchema, headers=ETAG_HEADER)
     @blueprint.alt_response(404, description="There is no such subscription.")
-    @blueprint.alt_response(409, description="Another request changed it at the same moment; read it again.")
+    @blueprint.alt_response(409, description=CHANGED_OR_TAKEN)
+    @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
+    @blueprint.alt_response(428, description=NO_IF_MATCH)
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
-    def put(self, document: Document, subscription_id: UUID) -> Answer:
+    def put(self, document: Document, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
         """Replace a subscription as a whole.
 
         Reading of topics that it had before continues at their committed offsets. `warnings` lists what was probably
         not meant.
         """
-        return _with_warnings(lifecycle.change(services_of(current_app), str(subscription_id), document))
+        changed = lifecycle.change(services_of(current_app), str(subscription_id), document, _preconditions())
+        return _with_warnings(changed), 200, etag_header(changed)
 
     @requires(WRITERS)
+    @blueprint.doc(parameters=[IF_MATCH])
+    @blueprint.arguments(SubscriptionPatchSchema, content_type=MEDIA_TYPE)
+    @blueprint.response(200, SubscriptionSchema, headers=ETAG_HEADER)
+    @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(409, description=f"{CHANGED_OR_TAKEN} Or its stored configuration cannot be used.")
+    @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
+    @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
+    @blueprint.alt_response(428, description=NO_IF_MATCH)
+    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
+    def patch(self, changes: Patch, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
+        """Change some fields of a subscription.
+
+        The body is a JSON merge patch (RFC 7396) of the document that GET shows: fields that it does not have stay,
+        masked header values too; a list is replaced as a whole; `null` gives a field its default. What results has to
+        be a document that PUT accepts. Kafka and DNS are asked only when `source`, `destination` or the dead letter
+        topic changes. `application/json` is accepted too.
+        """
+        changed = lifecycle.patch(services_of(current_app), str(subscription_id), changes, _preconditions())
+        looks_up = not {"source", "destination"}.isdisjoint(changes)
+        return _with_warnings(changed, looks_up=looks_up), 200, etag_header(changed)
+
+    @requires(WRITERS)
+    @blueprint.doc(parameters=[IF_MATCH])
     @blueprint.response(204)
     @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was deleted.")
+    @blueprint.alt_response(428, description=NO_IF_MATCH)
     @blueprint.alt_response(503, description="The database cannot be reached; nothing was deleted.")
     def delete(self, subscription_id: UUID) -> None:
         """Delete a subscription and its activity.
 
         Its dead letters stay for `WEBHOOKD_DEAD_LETTER_RETENTION_S`. Ingest deletes its consumer group from Kafka.
         """
-        lifecycle.remove(services_of(current_app), str(subscription_id))
+        lifecycle.remove(services_of(current_app), str(subscription_id), _preconditions())
 
 
 def _remember(session: Session, created: Subscription) -> None:
@@ -129,9 +184,22 @@ def _location(subscription: Subscription) -> str:
     return url_for("subscription.OneSubscription", subscription_id=subscription.id)
 
 
-def _with_warnings(subscription: Subscription) -> Answer:
+@blueprint.after_request
+def _name_patch_format(response: Response) -> Response:
+    """Name the media type of a PATCH when another one was sent (RFC 5789, section 2.2)."""
+    if request.method == "PATCH" and response.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+        response.headers["Accept-Patch"] = MEDIA_TYPE
+    return response
+
+
+def _preconditions() -> Preconditions:
+    return preconditions_of(request, required=services_of(current_app).settings.api_require_if_match)
+
+
+def _with_warnings(subscription: Subscription, *, looks_up: bool = True) -> Answer:
     checks: RegistrationChecks = current_app.extensions[CHECKS]
-    return render(subscription) | {"warnings": [asdict(warning) for warning in checks.warnings(subscription)]}
+    found = checks.warnings(subscription) if looks_up else checks.configuration_warnings(subscription)
+    return render(subscription) | {"warnings": [asdict(warning) for warning in found]}
 
 
 def _listed(id_: str, loaded: subscriptions.Loaded) -> Answer:

@@ -7,6 +7,7 @@ from marshmallow import Schema, fields, validates_schema
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
+from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
@@ -14,6 +15,7 @@ HEADERS = 50
 TOPICS = 20
 FILTERS = 20
 EMAILS = 20
+DESCRIPTION = 1000
 PAGE = 100
 PAGE_MAX = 1000
 
@@ -192,6 +194,31 @@ class SubscriptionSchema(RequestSchema):
         validate=validators.name,
         metadata={"description": "A name for people; several subscriptions may have the same."},
     )
+    description = Text(
+        most=DESCRIPTION,
+        load_default="",
+        metadata={"description": "What the subscription is for; it may have several lines."},
+    )
+    labels = Labels(
+        load_default=dict,
+        metadata={
+            "description": "Names and values of your own, such as `team: billing`; webhookd does not interpret them.",
+            "example": {"team": "billing"},
+        },
+    )
+    external_id = Text(
+        expected="your own id of the subscription",
+        least=1,
+        most=200,
+        load_default=None,
+        allow_none=True,
+        validate=validators.name,
+        metadata={
+            "description": "Your own id of the subscription, or `null`. Unique among the subscriptions of a tenant: "
+            "one that is taken is refused with 409.",
+            "example": "shop-4711",
+        },
+    )
     active = Choice(
         ["yes", "no"],
         load_default="yes",
@@ -206,6 +233,20 @@ class SubscriptionSchema(RequestSchema):
         metadata={"description": "The topics to read, each once."},
     )
     configuration = Part(ConfigurationSchema, load_default=lambda: ConfigurationSchema().load({}))
+    created_at = fields.String(
+        dump_only=True,
+        metadata={
+            "format": "date-time",
+            "description": "When it was registered, in UTC. It may be sent back, and has no effect.",
+        },
+    )
+    updated_at = fields.String(
+        dump_only=True,
+        metadata={
+            "format": "date-time",
+            "description": "When a PUT or PATCH last changed it, in UTC. It may be sent back, and has no effect.",
+        },
+    )
     unusable = fields.String(
         dump_only=True,
         metadata={"description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it."},
@@ -214,8 +255,8 @@ class SubscriptionSchema(RequestSchema):
         fields.Nested(WarningSchema),
         dump_only=True,
         metadata={
-            "description": "Only in responses to POST and PUT: what was probably not meant. It may be sent back in a "
-            "PUT, where it has no effect."
+            "description": "Only in responses to POST, PUT and PATCH: what was probably not meant. It may be sent "
+            "back, and has no effect."
         },
     )
 

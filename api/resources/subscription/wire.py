@@ -1,16 +1,19 @@
 """Maps JSON documents to subscriptions and back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from api.resources.status.rendering import iso
 from webhookd.errors import InvalidInput
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
     Destination,
+    Details,
     Filtering,
+    History,
     OnExhausted,
     OnFilterError,
     Retry,
@@ -26,10 +29,11 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What the document does not have: the new id and version, and the subscription that is stored under that id."""
+    """What the document does not have: the new id, version and history, and what is stored under that id."""
 
     id: str
     version: int = 1
+    history: History = field(default_factory=History)
     stored: Subscription | None = None
 
 
@@ -59,6 +63,10 @@ def parse(document: Document, identity: Identity) -> Subscription:
         ),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
         filtering=Filtering(on_filter_error=OnFilterError(document["configuration"]["filtering"]["on_filter_error"])),
+        details=Details(
+            description=document["description"], labels=document["labels"], external_id=document["external_id"]
+        ),
+        history=identity.history,
         inactive_reason=_inactive_reason(document, identity.stored),
     )
 
@@ -74,6 +82,9 @@ def render(subscription: Subscription) -> dict[str, Any]:
         "id": subscription.id,
         "kind": "Webhook",
         "name": subscription.name,
+        "description": subscription.details.description,
+        "labels": dict(sorted(subscription.details.labels.items())),
+        "external_id": subscription.details.external_id,
         "active": "yes" if subscription.active else "no",
         "destination": {
             "kind": "webhook",
@@ -97,6 +108,8 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
             "filtering": {"on_filter_error": subscription.filtering.on_filter_error.value},
         },
+        "created_at": iso(subscription.history.created_at),
+        "updated_at": iso(subscription.history.updated_at),
     }
 
 

@@ -95,7 +95,7 @@ def test_answers_stay_small_however_many_mistakes(client: FlaskClient) -> None:
     ("method", "path", "allowed"),
     [
         ("DELETE", PATH, {"GET", "HEAD", "OPTIONS", "POST"}),
-        ("POST", f"{PATH}/6f1c2a7e-52b0-4a6f-9d38-0f4f5a1f8b11", {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}),
+        ("POST", f"{PATH}/6f1c2a7e-52b0-4a6f-9d38-0f4f5a1f8b11", {"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"}),
         ("POST", "/health", {"GET", "HEAD", "OPTIONS"}),
     ],
 )

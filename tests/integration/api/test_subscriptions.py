@@ -41,6 +41,9 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
         "id": answer.get_json()["id"],
         "kind": "Webhook",
         "name": "orders to the shop",
+        "description": "",
+        "labels": {},
+        "external_id": None,
         "active": "yes",
         "destination": {
             "kind": "webhook",
@@ -58,6 +61,8 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
             "alerting": {"alert_channel": "email", "alert_emails": []},
             "filtering": {"on_filter_error": "dead_letter"},
         },
+        "created_at": answer.get_json()["created_at"],
+        "updated_at": answer.get_json()["created_at"],
         "warnings": [],
     }
 
@@ -287,7 +292,7 @@ def test_a_removal_leaves_its_group_to_ingest(client: FlaskClient, database: Dat
         assert [group.name for group in dropped_groups.waiting(session)] == [f"webhooks-{created['id']}"]
 
 
-@pytest.mark.parametrize("method", ["get", "put", "delete"])
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
 @pytest.mark.parametrize("id_", [OTHER_ID, "1", "Status", "%00"])
 def test_what_does_not_exist_is_not_found(client: FlaskClient, method: str, id_: str) -> None:
     answer = client.open(f"{PATH}/{id_}", method=method, json=document())

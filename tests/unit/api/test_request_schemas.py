@@ -51,9 +51,10 @@ def test_list_of_request_schemas_is_complete() -> None:
         operation for item in spec["paths"].values() for operation in item.values() if isinstance(operation, dict)
     ]
     bodies = {
-        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2] + "Schema"
+        content["schema"]["$ref"].rpartition("/")[2] + "Schema"
         for operation in operations
-        if "requestBody" in operation
+        for media_type, content in operation.get("requestBody", {"content": {}})["content"].items()
+        if media_type == "application/json"
     }
     queries = {
         parameter["name"]
