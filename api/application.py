@@ -3,9 +3,10 @@
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from api.extensions import error_responses, openapi
+from api.extensions import cross_origin, error_responses, openapi, problem_pages
 from api.extensions.query_parameters import check_query
 from api.extensions.request_body import discard_body
+from api.extensions.response_headers import add_security_headers
 from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, Services
 from api.resources.administration import routes as administration
 from api.resources.dead_letter import routes as dead_letter
@@ -52,9 +53,12 @@ def create_app(
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    cross_origin.register(app, settings.api_cors_origins)
     app.before_request(check_query)
     app.after_request(discard_body)
+    app.after_request(add_security_headers)
     error_responses.register(app)
+    problem_pages.register(app)
     documented = openapi.register(app)
     for routes in (subscription, status, dead_letter, administration, health):
         documented.register_blueprint(routes.blueprint)

@@ -17,9 +17,9 @@ The management API speaks JSON over HTTP. An API process serves the same descrip
 A request body is one JSON document in UTF-8 with `Content-Type: application/json`. A field or a query parameter that is
 not listed here is refused, on every path.
 
-Every error response has the body [Error](#error-object); its codes are listed in
-[Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400, 404, 405,
-413, 415 and 500 with the meaning that those codes have.
+Every error response has the body [Error](#error-object), sent as `application/problem+json` (RFC 9457); its codes are
+listed in [Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400,
+404, 405, 408, 413, 414, 415, 417, 431, 500, 501, 503 and 505 with the meaning that those codes have.
 
 The API has no authentication: bind it to loopback or put it behind something that authenticates."""
 
