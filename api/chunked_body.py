@@ -11,7 +11,7 @@ LINE_BYTES: Final = 4096
 TRAILER_BYTES: Final = 16 * 1024
 """The size of all fields after the last chunk."""
 
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(;.*)?")
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;.*)?")
 
 
 class BrokenChunk(Exception):

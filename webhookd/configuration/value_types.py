@@ -112,7 +112,7 @@ def _origin(text: str) -> str:
     if "@" in parts.netloc or not _HOST_OF_ORIGIN.fullmatch(parts.netloc):
         raise ValueError("has a host or a port that no origin has")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
-        raise ValueError("is http, so that others could change its scripts on their way; only loopback may be http")
+        raise ValueError("is http, so its scripts can be changed on their way; only loopback may be http")
     return text
 
 
