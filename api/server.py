@@ -151,6 +151,8 @@ class ApiServer(BaseApplication):
             "limit_request_line": REQUEST_LINE_BYTES,
             "limit_request_fields": HEADER_FIELDS,
             "http_parser": "python",
+            # Responses are written into memory first.
+            "sendfile": False,
             "timeout": REQUEST_S,
             "graceful_timeout": STOP_S,
             "keepalive": 5,

@@ -1,11 +1,11 @@
 """gunicorn's worker process with threads, changed so that a slow client takes no thread.
 
 gunicorn's own worker gives a connection to a thread at its first byte, and the thread waits for the others: as many
-slow clients as threads stop the API. Here the loop of the worker process collects the bytes of all connections. A
-thread gets a request that is whole, within the time and the memory that it may take.
+slow clients as threads stop the API. Here the loop of the worker process reads all requests and sends what a client
+does not take at once. A thread gets a request that is whole, and no thread waits for a client.
 
-    accepted → arriving → a thread → kept alive → arriving …
-                  │           └→ closing: the client may still be sending; its bytes are read and dropped for a while
+    accepted → arriving → in a thread → answering → kept alive → arriving …
+                  │                         └→ closing: what the client still sends is read and dropped for a while
                   └→ refused → closing
 """
 
@@ -13,47 +13,53 @@ from concurrent.futures import Future
 from errno import EAGAIN, ECONNABORTED
 from functools import partial
 from http import HTTPStatus
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from socket import SHUT_WR, socket
 from time import monotonic
 from typing import Any, Final
 
 from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from api.incoming_request import IncomingRequest, Overloaded, TooSlow, Truncated
+from api.outgoing_response import OutgoingResponse, ThreadView
 from api.ports import services_of
 from api.server_refusals import answer_of, problem_of, status_of
 from webhookd import logs
 
 READ_BYTES: Final = 64 * 1024
-ARRIVING_BYTES: Final = 64 * 1024 * 1024
-"""What the requests that arrive may take of the memory of a worker process, besides one request of the largest size."""
+HELD_BYTES: Final = 64 * 1024 * 1024
+"""What requests and unsent answers may take of the memory of a worker process, besides one request of any size."""
 SEND_S: Final = 10.0
-"""How long a client may take to read an answer; until then its thread waits."""
+"""How long a client may take to read an answer."""
 CLOSE_S: Final = 2.0
 """How long a closed connection is still read: to close it at once may destroy the answer on its way (RFC 9112, 9.6)."""
+CHECK_S: Final = 0.25
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _log = logs.get(__name__)
 
 
 class Connection(TConn):
-    """A connection with the request that arrives on it."""
+    """A connection with the request that arrives on it, and the part of the answer that the client has not taken."""
 
     incoming: IncomingRequest
+    outgoing: OutgoingResponse
     deadline: float
     """When it is closed, unless it gets on before; of the monotonic clock."""
+    held_bytes = 0
 
 
 class BufferingWorker(ThreadWorker):
-    """A worker process whose loop reads the requests. All methods but `handle_request` run in the loop's thread."""
+    """A worker process whose loop reads and sends. All methods but the `handle…` ones run in the loop's thread."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # gunicorn's own signature
         super().__init__(*args, **kwargs)
         self._arriving: dict[Connection, None] = {}
+        self._answering: dict[Connection, bool] = {}
+        """Each with whether it is kept alive afterwards."""
         self._closing: dict[Connection, None] = {}
-        self._arriving_bytes = 0
+        self._held_bytes = 0
         self._next_check = 0.0
 
     def accept(self, listener: socket) -> None:
@@ -76,26 +82,30 @@ class BufferingWorker(ThreadWorker):
         self._expect(connection)
 
     def finish_request(self, connection: Connection, future: Future[bool]) -> None:
-        """Keep the connection for another request, or close it; called when its thread is done."""
-        kept = not future.cancelled() and future.exception() is None and future.result()
-        rest = connection.incoming.unreader.rest() if kept else b""
-        if not kept:
-            self._close(connection)
-        elif rest:
-            self._expect(connection, rest)
-        else:
-            super().finish_request(connection, future)
+        """Send the rest of the answer; called when the thread is done with the request."""
+        kept = bool(not future.cancelled() and future.exception() is None and future.result())
+        connection.sock.settimeout(0.0)
+        if not connection.outgoing.unsent:
+            self._go_on(connection, kept=kept)
+            return
+        self._hold(connection, len(connection.outgoing.unsent))
+        connection.deadline = monotonic() + SEND_S
+        self._answering[connection] = kept
+        self.poller.register(connection.sock, EVENT_WRITE, partial(self._send, connection))
 
     def murder_pending(self) -> None:
         """End what takes too long; gunicorn calls it in each round of the loop."""
         now = monotonic()
         if now < self._next_check:
             return
-        self._next_check = now + 0.25
+        self._next_check = now + CHECK_S
         for connection in [one for one in self._arriving if one.deadline <= now]:
             self._end_arrival(connection, TooSlow())
-        for connection in [one for one in self._closing if one.deadline <= now]:
-            self._end(connection)
+        for waiting in (self._answering, self._closing):
+            for connection in [one for one in waiting if one.deadline <= now]:
+                self.poller.unregister(connection.sock)
+                waiting.pop(connection)
+                self._drop(connection)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Let no connection outlive a stop for long; called when gunicorn stops accepting."""
@@ -108,15 +118,13 @@ class BufferingWorker(ThreadWorker):
         if not connection.incoming.whole:
             request.force_close()
         connection.incoming.decode()
-        connection.sock.settimeout(SEND_S)
-        try:
-            return bool(super().handle_request(request, connection))
-        except TimeoutError:
-            _log.debug("client_left", path=request.path, error=f"did not read the answer within {SEND_S} s")
-            return False
+        view = ThreadView(connection.outgoing, connection.client, connection.server)
+        kept = bool(super().handle_request(request, view))
+        connection.outgoing.send(connection.sock)
+        return kept
 
     def handle_error(self, request: Any, client: socket, address: Any, error: Exception) -> None:  # noqa: ANN401  # gunicorn's
-        """Answer a request that did not reach the application, or one whose answer could not be sent."""
+        """Answer a request that did not reach the application, or one whose answer could not be made."""
         status = status_of(error)
         problem = problem_of(status)
         place = address[0] if isinstance(address, tuple) else ""
@@ -134,6 +142,7 @@ class BufferingWorker(ThreadWorker):
         """Wait for a request whose first bytes may be there."""
         settings = services_of(self.wsgi).settings
         connection.incoming = IncomingRequest(self.cfg, connection.client, settings.api_body_bytes)
+        connection.outgoing = OutgoingResponse()
         connection.parser = connection.incoming
         connection.deadline = monotonic() + settings.api_arrival_timeout_s
         connection.sock.settimeout(0.0)
@@ -155,10 +164,10 @@ class BufferingWorker(ThreadWorker):
             self._end_arrival(connection, Truncated())
 
     def _feed(self, connection: Connection, data: bytes) -> None:
-        incoming, before = connection.incoming, connection.incoming.size_bytes
+        incoming = connection.incoming
         incoming.feed(data)
-        self._arriving_bytes += incoming.size_bytes - before
-        if self._arriving_bytes > ARRIVING_BYTES + services_of(self.wsgi).settings.api_body_bytes:
+        self._hold(connection, incoming.size_bytes)
+        if self._held_bytes > HELD_BYTES + services_of(self.wsgi).settings.api_body_bytes:
             incoming.refuse(Overloaded())
         if incoming.done:
             self._serve_or_refuse(connection)
@@ -171,11 +180,11 @@ class BufferingWorker(ThreadWorker):
             connection.incoming.refuse(error)
             self._serve_or_refuse(connection)
         else:
-            self._forget(connection)
+            self._stop_reading(connection)
             self._drop(connection)
 
     def _serve_or_refuse(self, connection: Connection) -> None:
-        self._forget(connection)
+        self._stop_reading(connection)
         error = connection.incoming.error
         if error is None:
             self.enqueue_req(connection)
@@ -183,14 +192,44 @@ class BufferingWorker(ThreadWorker):
             self.handle_error(connection.incoming.request, connection.sock, connection.client, error)
             self._close(connection)
 
-    def _forget(self, connection: Connection) -> None:
-        """Stop to read a request."""
+    def _stop_reading(self, connection: Connection) -> None:
         self.poller.unregister(connection.sock)
         del self._arriving[connection]
-        self._arriving_bytes -= connection.incoming.size_bytes
+
+    def _send(self, connection: Connection, client: socket) -> None:
+        try:
+            connection.outgoing.send(client)
+        except OSError:
+            connection.outgoing.unsent.clear()
+            self._answering[connection] = False
+        if not connection.outgoing.unsent:
+            self.poller.unregister(client)
+            self._go_on(connection, kept=self._answering.pop(connection))
+
+    def _go_on(self, connection: Connection, *, kept: bool) -> None:
+        """Keep the connection for another request, or close it; its answer is sent."""
+        rest = connection.incoming.unreader.rest() if kept else b""
+        self._hold(connection, 0)
+        if not kept:
+            self._close(connection)
+        elif rest:
+            self._expect(connection, rest)
+        else:
+            self._keep(connection)
+
+    def _keep(self, connection: Connection) -> None:
+        """Wait for another request, at most for gunicorn's `keepalive`; a stopping worker waits less."""
+        connection.parser = None
+        del connection.incoming, connection.outgoing
+        connection.set_timeout()
+        if not self.alive:
+            connection.timeout = min(connection.timeout, monotonic() + STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(connection)
+        self.poller.register(connection.sock, EVENT_READ, partial(self.on_client_socket_readable, connection))
 
     def _close(self, connection: Connection) -> None:
         """Send the end of the connection, and close it when the client has done so too, or after a while."""
+        self._hold(connection, 0)
         try:
             connection.sock.settimeout(0.0)
             connection.sock.shutdown(SHUT_WR)
@@ -209,13 +248,16 @@ class BufferingWorker(ThreadWorker):
         except OSError:
             left = True
         if left:
-            self._end(connection)
+            self.poller.unregister(client)
+            del self._closing[connection]
+            self._drop(connection)
 
-    def _end(self, connection: Connection) -> None:
-        self.poller.unregister(connection.sock)
-        del self._closing[connection]
-        self._drop(connection)
+    def _hold(self, connection: Connection, size_bytes: int) -> None:
+        """Count the memory that a connection takes."""
+        self._held_bytes += size_bytes - connection.held_bytes
+        connection.held_bytes = size_bytes
 
     def _drop(self, connection: Connection) -> None:
+        self._hold(connection, 0)
         self.nr_conns -= 1
         connection.close()
