@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from io import BufferedReader, BytesIO
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -23,8 +23,6 @@ from tests.harness.subscriptions import document
 ARRIVAL_S = 2.0
 SLOW_CLIENTS = 50
 """More than the API has threads."""
-ANSWERS = 10
-"""How many answers each client does not read; together they do not fit into the buffers of a connection."""
 SECRET = "whd_test_do_not_log_7Yq"  # a marker that must not be in the log
 HOST = b"Host: x\r\n"
 POST = b"POST /1/Subscription HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
@@ -136,30 +134,6 @@ def test_slow_clients_take_no_thread_and_are_told_so(gunicorn: ApiProcess) -> No
         assert Received(opened(gunicorn.port, b"GET /nothing HTTP/1.0\r\n\r\n")).status == 404
         for client in slow:
             assert_problem(Received(client), 408)
-
-
-def test_clients_that_do_not_read_take_no_thread(gunicorn: ApiProcess) -> None:
-    asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
-    with ExitStack() as stack:
-        slow = []
-        for _ in range(SLOW_CLIENTS):
-            client = stack.enter_context(socket.socket())
-            client.settimeout(WAIT_S)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.connect(("127.0.0.1", gunicorn.port))
-            client.sendall(asked * ANSWERS)
-            slow.append(client)
-        assert Received(opened(gunicorn.port, b"GET /nothing HTTP/1.0\r\n\r\n")).status == 404
-        with slow[0].makefile("rb") as stream:
-            first, *others = [whole_answer(stream) for _ in range(ANSWERS)]
-    assert b"openapi" in first
-    assert others == [first] * (ANSWERS - 1)
-
-
-def whole_answer(stream: BufferedReader) -> bytes:
-    stream.readline()
-    length = int(http.client.parse_headers(stream)["Content-Length"])
-    return stream.read(length)
 
 
 def test_a_connection_without_a_request_is_closed_without_an_answer(gunicorn: ApiProcess) -> None:
