@@ -3,11 +3,12 @@
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from api.extensions import authentication, authorization, error_responses, openapi
+from api.extensions import authentication, authorization, cross_origin, error_responses, openapi, problem_pages
 from api.extensions.client_addresses import ClientAddresses
 from api.extensions.query_parameters import check_query
 from api.extensions.rate_limiting import RateLimiting
 from api.extensions.request_body import discard_body
+from api.extensions.response_headers import add_security_headers
 from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, RateLimits, Services
 from api.resources.administration import routes as administration
 from api.resources.audit_log import routes as audit_log
@@ -60,12 +61,15 @@ def create_app(
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    cross_origin.register(app, settings.api_cors_origins)
     authentication.register(app)
     # After authentication, which says for whom a request counts, and before anything that costs more.
     RateLimiting(settings, rate_limits or MemoryRateLimits()).register(app)
     app.before_request(check_query)
     app.after_request(discard_body)
+    app.after_request(add_security_headers)
     error_responses.register(app)
+    problem_pages.register(app)
     documented = openapi.register(app)
     for routes in (subscription, status, dead_letter, administration, key, audit_log, health):
         documented.register_blueprint(routes.blueprint)

@@ -18,20 +18,35 @@ from webhookd import __version__
 
 
 class FieldErrorSchema(marshmallow.Schema):
-    """A field and what is wrong with it."""
+    """A value and what is wrong with it; one of `pointer`, `parameter` and `header` says where it was sent."""
 
-    field = marshmallow.fields.String(metadata={"description": "Path of the field, empty for the document as a whole."})
+    field = marshmallow.fields.String(
+        metadata={"description": "Path of the field, or the name; empty for the document as a whole."}
+    )
+    pointer = marshmallow.fields.String(metadata={"description": "A field of the body: its JSON pointer (RFC 6901)."})
+    parameter = marshmallow.fields.String(metadata={"description": "A parameter of the query: its name."})
+    header = marshmallow.fields.String(metadata={"description": "A header of the request: its name."})
     reason = marshmallow.fields.String(metadata={"description": "What is wrong with it."})
 
 
 class ErrorSchema(marshmallow.Schema):
-    """The body of every error response."""
+    """The body of every error response: a problem document (RFC 9457), sent as `application/problem+json`."""
 
+    type = marshmallow.fields.String(
+        metadata={
+            "description": "The path of this API's page about the code.",
+            "example": "/problems/invalid_input",
+        }
+    )
+    title = marshmallow.fields.String(metadata={"description": "What the code means; the same text each time."})
     code = marshmallow.fields.String(
         metadata={"description": "The error code, for programs.", "example": "invalid_input"}
     )
     status = marshmallow.fields.Integer(metadata={"description": "The HTTP status.", "example": 422})
-    message = marshmallow.fields.String(metadata={"description": "The error for people."})
+    detail = marshmallow.fields.String(metadata={"description": "This error, for people."})
+    instance = marshmallow.fields.String(
+        metadata={"description": "Only with status 500: the id under which the log has the cause."}
+    )
     errors = marshmallow.fields.List(
         marshmallow.fields.Nested(FieldErrorSchema),
         metadata={"description": "The fields that are wrong; empty when no field is the cause."},
@@ -84,7 +99,7 @@ class DocumentedApi(Api):
 
     def handle_http_exception(self, error: HTTPException) -> object:
         """Return the error in the API's format, if flask-smorest calls this method."""
-        return error_responses.from_http_error(error).response()
+        return error_responses.response(error_responses.from_http_error(error))
 
 
 def register(app: Flask) -> DocumentedApi:

@@ -20,7 +20,7 @@ from typing import Final
 from flask import Flask, Response, g, request
 
 from api.extensions.callers import current_caller
-from api.extensions.error_responses import from_webhookd_error
+from api.extensions.error_responses import from_webhookd_error, response
 from api.ports import RateLimits
 from webhookd.errors import Forbidden, TooManyRequests, Unauthenticated, WebhookdError
 from webhookd.flow.access.caller import Caller
@@ -72,8 +72,8 @@ class RateLimiting:
             if "rate_limit" not in g:
                 self._count_request()
         except TooManyRequests as refusal:
-            return from_webhookd_error(refusal).response()
-        return from_webhookd_error(error).response()
+            return response(from_webhookd_error(refusal))
+        return response(from_webhookd_error(error))
 
     def _count_address(self) -> None:
         self._count(f"address:{counted_as(request.remote_addr or '')}", self._per_address)
