@@ -32,6 +32,8 @@ LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
+ApiAuth = Literal["keys", "none"]
+TopicsWithoutPolicy = Literal["auto", "open", "closed"]
 
 
 class KafkaSettings(Subject):
@@ -290,6 +292,34 @@ class RetentionSettings(Subject):
     )
 
 
+class ApiSettings(Subject):
+    """Access to the API."""
+
+    api_auth: ApiAuth = Field(
+        default="keys",
+        description="`keys`: every request needs an API key. `none`: whoever reaches the API may do everything; only "
+        "for development.",
+    )
+
+
+class PolicySettings(Subject):
+    """Policies."""
+
+    topics_without_policy: TopicsWithoutPolicy = Field(
+        default="auto",
+        description="Whether tenants may read topics for which there is no policy: `open` or `closed`. `auto`: "
+        "`closed` with `WEBHOOKD_API_AUTH=keys`, else `open`. All API and ingest processes need the same value.",
+    )
+    policy_limit: int = Field(default=1000, ge=1, le=10_000, description="How many policies there may be.")
+    policy_max_age_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="An ingest process that cannot read the database goes on under the policies that it knows for this "
+        "long. Then it stops the subscriptions that are under a policy until it can read them again.",
+    )
+
+
 class ProcessSettings(Subject):
     """Processes."""
 
@@ -324,6 +354,8 @@ class ProcessSettings(Subject):
 
 class Settings(
     ProcessSettings,
+    PolicySettings,
+    ApiSettings,
     RetentionSettings,
     AlertSettings,
     EgressSettings,
@@ -351,6 +383,12 @@ class Settings(
             for name, field in type(self).model_fields.items()
             if getattr(self, name) != field.get_default(call_default_factory=True)
         }
+
+    @property
+    def open_without_policy(self) -> bool:
+        """Whether tenants may read topics for which there is no policy."""
+        chosen = self.topics_without_policy
+        return self.api_auth == "none" if chosen == "auto" else chosen == "open"
 
     @property
     def embedded(self) -> bool:

@@ -7,6 +7,7 @@ from threading import Event
 
 import pytest
 
+from tests.harness.policies import policies_in_use
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.flow.control.administration import Availability
@@ -34,6 +35,13 @@ class Runner:
 
     def leave(self, id_: str) -> None:
         self.calls.put(f"leave {id_}")
+
+    def hold(self, id_: str, detail: str) -> None:
+        del detail
+        self.calls.put(f"hold {id_}")
+
+    def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
+        confirmed(version)
 
     def go_offline(self, age_s: float) -> None:
         assert age_s >= 0.0
@@ -97,6 +105,7 @@ def assignment(database: Database, runner: Runner) -> Iterator[SubscriptionAssig
         member=Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic),
         interval_s=0.02,
         listen=no_notifications,
+        in_use=policies_in_use(),
     )
     yield made
     made.stop()
@@ -130,7 +139,13 @@ def test_process_that_waits_for_kafka_has_a_heartbeat_and_runs_nothing(database:
     kafka = SilentKafka()
     member = Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic)
     assignment = SubscriptionAssignment(
-        database, runner, kafka, member=member, interval_s=0.02, listen=no_notifications
+        database,
+        runner,
+        kafka,
+        member=member,
+        interval_s=0.02,
+        listen=no_notifications,
+        in_use=policies_in_use(),
     )
     assignment.start()
     assert kafka.asked.wait(PATIENCE_S)

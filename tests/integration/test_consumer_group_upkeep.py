@@ -23,6 +23,7 @@ from webhookd.store import (
 from webhookd.store.database import Database
 from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+from workers.ingest.control.assignment import Membership
 from workers.ingest.control.consumer_group_upkeep import DELAYED_S, REAPPEARS_S, ConsumerGroupUpkeep
 
 GROUP = f"webhooks-{ID}"
@@ -65,11 +66,9 @@ class Scene:
         return ConsumerGroupUpkeep(
             self.database,
             self.groups,
-            member_id=member,
-            member_timeout_s=3600.0,
+            member=Membership(id=member, timeout_s=3600.0, kafka_timeout_s=15.0, monotonic=lambda: self.now),
             offsets_every_s=INTERVAL_S,
             protocol=lambda: "classic",
-            monotonic=lambda: self.now,
         )
 
     def drop(self, *names: str) -> None:
