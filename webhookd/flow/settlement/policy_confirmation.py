@@ -12,7 +12,6 @@ While Redis is down, steps 2 and 3 wait. A marker that is lost is sent again.
 
 from collections.abc import Callable
 
-from webhookd.clock import Monotonic
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 
 MARKER_TIMEOUT_S = 2.0
@@ -32,7 +31,7 @@ class PolicyConfirmation:
         self,
         in_flight: InFlightDeliveries,
         mark: Callable[[str], None],
-        monotonic: Monotonic,
+        monotonic: Callable[[], float],
         new_token: Callable[[], str],
     ) -> None:
         self._in_flight = in_flight
