@@ -6,7 +6,7 @@ process that cannot reach Kafka leaves its subscriptions to processes that can (
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event, Thread
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member, participants, takes_part
 from webhookd.flow.control.rendezvous import owner
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
+from webhookd.flow.policy.policy import OPEN_TOPIC
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
 from webhookd.store import administration, ingest_members, subscription_statuses, subscriptions
@@ -163,7 +164,7 @@ class SubscriptionAssignment:
         for id_, found in loaded.items():
             version = found.version if isinstance(found, Subscription) else changed[id_]
             self._known[id_] = version
-            self._runner.run(id_, version, found, before.get(id_))
+            self._runner.run(id_, version, with_policies(found), before.get(id_))
 
     def _heartbeat(self, session: Session) -> list[str]:
         """Write the heartbeat; returns the ids of the processes among which the subscriptions are divided."""
@@ -187,3 +188,10 @@ class SubscriptionAssignment:
             self._runner.go_offline(switch.age_s)
         else:
             self._runner.go_online()
+
+
+def with_policies(found: Loaded) -> Loaded:
+    """The subscription with the policies of each of its topics, without which ingest reads no topic."""
+    if not isinstance(found, Subscription):
+        return found
+    return replace(found, policies={source.topic: OPEN_TOPIC for source in found.sources})
