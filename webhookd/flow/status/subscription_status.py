@@ -66,6 +66,7 @@ class SubscriptionStatus:
     topics: tuple[TopicStatus, ...] = ()
     delivered: int = 0
     filtered: int = 0
+    denied: int = 0
     filter_errors: int = 0
     last_filter_error: str = ""
     dead_lettered: int = 0

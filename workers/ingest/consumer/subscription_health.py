@@ -46,6 +46,7 @@ class Counters:
 
     delivered: int = 0
     filtered: int = 0
+    denied: int = 0
     dead_lettered: int = 0
     filter_errors: int = 0
 
@@ -131,6 +132,7 @@ class SubscriptionHealth:
             topics=tuple(TopicStatus(topic=t, partitions=n) for t, n in self.topics.items()),
             delivered=self.counters.delivered,
             filtered=self.counters.filtered,
+            denied=self.counters.denied,
             filter_errors=self.counters.filter_errors,
             dead_lettered=self.counters.dead_lettered,
             version=self.version,
@@ -183,6 +185,7 @@ def resumed(subscription_id: str, version: int, previous: SubscriptionStatus | N
     counters = Counters(
         delivered=previous.delivered,
         filtered=previous.filtered,
+        denied=previous.denied,
         dead_lettered=previous.dead_lettered,
         filter_errors=previous.filter_errors,
     )
