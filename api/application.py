@@ -12,6 +12,7 @@ from api.resources.dead_letter import routes as dead_letter
 from api.resources.health import routes as health
 from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
+from api.resources.policy import routes as policy
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
@@ -56,7 +57,7 @@ def create_app(
     app.after_request(discard_body)
     error_responses.register(app)
     documented = openapi.register(app)
-    for routes in (subscription, status, dead_letter, administration, health):
+    for routes in (subscription, status, dead_letter, policy, administration, health):
         documented.register_blueprint(routes.blueprint)
     return app
 

@@ -5,6 +5,7 @@ Nothing here fails a request. What is not known in time is a warning that says s
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -103,6 +104,8 @@ class RegistrationChecks:
             yield warnings.unchecked()
         for index, source in enumerate(subscription.sources):
             sample = found.get(source.topic) if found else None
+            if sample is not None and not _seen_whole(subscription, source.topic):
+                sample = replace(sample, values=None)  # a warning about hidden fields would tell what is in them
             yield from warnings.of_source(index, source, sample, lambda: clock.monotonic() >= until)
 
     def _samples(self, samples: Future[Samples] | None, until: float) -> Samples | None:
@@ -113,6 +116,11 @@ class RegistrationChecks:
         except (TimeoutError, KafkaUnavailable):
             self._rests_until = clock.monotonic() + REST_S
             return None
+
+
+def _seen_whole(subscription: Subscription, topic: str) -> bool:
+    applied = subscription.policies.get(topic)
+    return applied is not None and applied.unrestricted
 
 
 def _left_s(until: float) -> float:

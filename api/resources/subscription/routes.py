@@ -59,6 +59,7 @@ class Subscriptions(MethodView):
         SubscriptionSchema,
         headers={"Location": {"description": "The subscription's path.", "schema": {"type": "string"}}},
     )
+    @blueprint.alt_response(403, description="No policy allows the tenant to read a topic.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created.")
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
@@ -91,6 +92,7 @@ class OneSubscription(MethodView):
     @blueprint.response(200, SubscriptionSchema)
     @blueprint.alt_response(404, description="There is no such subscription.")
     @blueprint.alt_response(409, description="Another request changed it at the same moment; read it again.")
+    @blueprint.alt_response(403, description="No policy allows the tenant to read a topic.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
     def put(self, document: Document, subscription_id: UUID) -> Answer:

@@ -44,7 +44,7 @@ def kafka() -> MemoryKafkaAdmin:
 @pytest.fixture
 def settings() -> Settings:
     """The defaults, with a body limit that a test can exceed quickly."""
-    return Settings(redis_url="memory://", api_body_bytes=20_000)
+    return Settings(redis_url="memory://", api_body_bytes=20_000, api_auth="none")
 
 
 @pytest.fixture

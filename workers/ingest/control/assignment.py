@@ -9,7 +9,7 @@ them is not used, but read again at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Protocol
 
