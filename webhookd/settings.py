@@ -31,8 +31,8 @@ from webhookd.kafka_properties import KafkaProperties
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
-SmtpSecurity = Literal["none", "starttls", "tls"]
 ApiAuth = Literal["keys", "none"]
+SmtpSecurity = Literal["none", "starttls", "tls"]
 TopicsWithoutPolicy = Literal["auto", "open", "closed"]
 
 
@@ -292,13 +292,18 @@ class RetentionSettings(Subject):
     )
 
 
-class ApiSettings(Subject):
+class AccessSettings(Subject):
     """Access to the API."""
 
     api_auth: ApiAuth = Field(
         default="keys",
-        description="`keys`: every request needs an API key. `none`: whoever reaches the API may do everything; only "
-        "for development.",
+        description="`keys`: every request needs an API key; `webhookd keys create --role admin` makes the first one. "
+        "`none`, for trying things out: everybody is an admin, and the API may listen on loopback only.",
+    )
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The API key that webhookd's own commands send when they use the API. The API itself does not read "
+        "it.",
     )
 
 
@@ -355,7 +360,7 @@ class ProcessSettings(Subject):
 class Settings(
     ProcessSettings,
     PolicySettings,
-    ApiSettings,
+    AccessSettings,
     RetentionSettings,
     AlertSettings,
     EgressSettings,

@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Response, current_app, jsonify, url_for
 from flask.views import MethodView
 
+from api.extensions.authorization import ADMINS, requires
 from api.extensions.callers import current_caller, transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
@@ -52,6 +53,7 @@ blueprint = StrictBlueprint(
 class Policies(MethodView):
     """All policies."""
 
+    @requires(ADMINS)
     @blueprint.arguments(PolicyPageSchema, location="query")
     @blueprint.response(200, PolicySchema(many=True), headers=LINK)
     @blueprint.alt_response(503, description="The database cannot be reached.")
@@ -67,6 +69,7 @@ class Policies(MethodView):
             headers["Link"] = f'<{following}>; rel="next"'
         return [render(stored) for stored in shown], 200, headers
 
+    @requires(ADMINS)
     @blueprint.arguments(PolicySchema)
     @blueprint.response(
         201,
@@ -99,6 +102,7 @@ class Policies(MethodView):
 class OnePolicy(MethodView):
     """One policy."""
 
+    @requires(ADMINS)
     @blueprint.response(200, PolicySchema)
     @blueprint.alt_response(404, description="There is no such policy.")
     @blueprint.alt_response(503, description="The database cannot be reached.")
@@ -107,6 +111,7 @@ class OnePolicy(MethodView):
         with transaction(services_of(current_app)) as session:
             return render(policies.find(session, str(policy_id)))
 
+    @requires(ADMINS)
     @blueprint.arguments(PolicySchema)
     @blueprint.response(200, PolicySchema)
     @blueprint.alt_response(202, schema=PolicySchema, description=NOT_CONFIRMED)
@@ -133,6 +138,7 @@ class OnePolicy(MethodView):
         confirmed = announce(services, change.version)
         return render(stored, confirmed), 200 if confirmed.confirmed else 202
 
+    @requires(ADMINS)
     @blueprint.response(204)
     @blueprint.alt_response(202, schema=ConfirmationSchema, description="As for PUT, with the confirmation alone.")
     @blueprint.alt_response(404, description="There is no such policy.")
@@ -155,6 +161,7 @@ class OnePolicy(MethodView):
 class Versions(MethodView):
     """The versions of one policy."""
 
+    @requires(ADMINS)
     @blueprint.arguments(VersionPageSchema, location="query")
     @blueprint.response(200, PolicyVersionSchema(many=True), headers=LINK)
     @blueprint.alt_response(404, description="There never was such a policy.")
@@ -175,6 +182,7 @@ class Versions(MethodView):
 class Confirmations(MethodView):
     """Which ingest processes follow the policies."""
 
+    @requires(ADMINS)
     @blueprint.response(200, ConfirmationSchema)
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self) -> Answer:
@@ -189,6 +197,7 @@ class Confirmations(MethodView):
 class DryRuns(MethodView):
     """Policies, tried out on records."""
 
+    @requires(ADMINS)
     @blueprint.arguments(DryRunSchema)
     @blueprint.response(200, DryRunResultSchema)
     @blueprint.alt_response(422, description="A field is wrong, or the topic cannot be read.")

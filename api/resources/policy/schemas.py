@@ -61,9 +61,7 @@ class _ProjectionChecks(RequestSchema):
 ProjectionSchema = _ProjectionChecks.from_dict(
     {"include": _INCLUDE, "exclude": _EXCLUDE, "expression": _EXPRESSION}, name="ProjectionSchema"
 )
-ProjectionSchema.__doc__ = """What is seen of a record: one of the three. Key and headers are not seen unless included."""
-    """What is seen of a record: one of the three. Key and headers are left out unless included."""
-)
+ProjectionSchema.__doc__ = "What is seen of a record: one of the three. Key and headers are not seen unless included."
 
 
 class MissingMemberSchema(Schema):
