@@ -180,7 +180,7 @@ def _name_of(caller: Caller) -> str:
 
 def _row(policy: Policy) -> dict[str, Any]:
     document = {name: value for name, value in document_of(policy).items() if name != "id"}
-    return document | {"version": policy.version}
+    return document | {"version": policy.version, "projection": document["projection"] or {}}
 
 
 def _stored(row: Mapping[str, Any]) -> StoredPolicy:

@@ -33,8 +33,8 @@ def projection_document(projection: Projection | None) -> dict[str, Any] | None:
 
 
 def projection_of(document: Mapping[str, Any] | None) -> Projection | None:
-    """The projection in a valid document; raises ValueError, TypeError or KeyError for another one."""
-    if document is None:
+    """The projection in a valid document, None for an empty one; raises ValueError or TypeError for another one."""
+    if not document:
         return None
     ((name, value),) = document.items()
     kind = ProjectionKind(name)

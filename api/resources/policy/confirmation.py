@@ -42,13 +42,13 @@ class Confirmation:
         return not self.detail
 
 
-def announce(services: Services, version: int) -> Confirmation:
-    """Notify every process of a new version, and wait up to WAIT_S until the ingest processes have confirmed it.
+def announce(services: Services, version: int, *, wait_s: float = WAIT_S) -> Confirmation:
+    """Notify every process of a new version, and wait up to `wait_s` until the ingest processes have confirmed it.
 
     The change is stored already, so nothing is raised. Without Redis the processes read the new version about a second
     later, but they cannot confirm it.
     """
-    until = clock.monotonic() + WAIT_S
+    until = clock.monotonic() + wait_s
     try:
         services.notifications.publish(PoliciesChanged(version=version))
     except QueueUnavailable as error:

@@ -200,9 +200,9 @@ class PolicyVersionSchema(Schema):
 
     version = fields.Integer(metadata={"description": "The version; 1 is the first."})
     policy = fields.Nested(
-        PolicySchema(exclude=("version", "created_at", "updated_at", "confirmation")),
+        PolicySchema,
         allow_none=True,
-        metadata={"description": "The policy; null: it was deleted."},
+        metadata={"description": "The policy, without its version and times; null: it was deleted."},
     )
     changed_at = fields.String(metadata={"description": "When it was written: ISO 8601, UTC."})
     changed_by = fields.String(metadata={"description": "The name and the id of the API key; empty without one."})
