@@ -4,9 +4,11 @@ from typing import Any
 
 from webhookd import clock
 from webhookd.clock import Monotonic
+from webhookd.flow.access.caller import Caller, Role
 from webhookd.flow.policy.policy import Effect, Policy, Projection, ProjectionKind
 from workers.ingest.control.policies_in_use import PoliciesInUse
 
+OPERATOR = Caller(role=Role.ADMIN, key_id="whd_test", name="operator", address="127.0.0.1")
 POLICY_ID = "0b6f3d52-8e1c-4a57-9d2f-6a4f0e7c1d33"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from tests.harness.policies import OPERATOR, policy
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import UpkeepDelayed
 from webhookd.flow.control.administration import Availability
@@ -17,6 +18,7 @@ from webhookd.store import (
     dropped_groups,
     ingest_members,
     migrating,
+    policies,
     subscription_statuses,
     subscriptions,
 )
@@ -170,6 +172,18 @@ def test_offline_service_keeps_all_offsets(scene: Scene) -> None:
     scene.store(active=True)
     with scene.database.transaction() as session:
         administration.switch(session, Availability.OFFLINE, "")
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP]
+
+
+def test_offsets_of_a_subscription_that_is_not_allowed_are_kept(scene: Scene) -> None:
+    scene.store(ID, active=True)
+    with scene.database.transaction() as session:
+        policies.create(session, policy(tenant="acme"), OPERATOR, limit=1)
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP]
+    with scene.database.transaction() as session:
+        policies.replace(session, policy(tenant=None), OPERATOR)
     scene.keep_after_the_interval()
     assert scene.groups.kept == [GROUP]
 

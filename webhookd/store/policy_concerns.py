@@ -15,26 +15,29 @@ from webhookd.flow.policy.policy import Effect, Policy, PolicySet, TopicPolicies
 from webhookd.store.tables import SubscriptionRow
 
 ROWS = 500
-"""How many rows one statement changes, and how many are fetched at a time."""
+"""How many rows one statement reads or changes."""
 
 
 def concerned(session: Session, before: PolicySet, after: PolicySet, patterns: Sequence[str]) -> list[str]:
-    """The ids, sorted, of the subscriptions that see something else of a topic that one of the patterns matches."""
+    """The ids, in their order, of the subscriptions that see something else of a topic that one of the patterns matches."""
     differs = _Comparison(before, after, patterns)
     try:
         return _concerned(session, differs)
     except ValueError:
         # A column of one row is not JSON: with a new version for all of them none is missed.
-        return sorted(session.scalars(select(SubscriptionRow.id)))
+        return list(session.scalars(select(SubscriptionRow.id).order_by(SubscriptionRow.id)))
 
 
 def _concerned(session: Session, differs: "_Comparison") -> list[str]:
-    query = select(SubscriptionRow.id, SubscriptionRow.tenant, SubscriptionRow.sources).execution_options(
-        yield_per=ROWS
-    )
-    return sorted(
-        row.id for row in session.execute(query) if any(differs(row.tenant, topic) for topic in _topics(row.sources))
-    )
+    columns = select(SubscriptionRow.id, SubscriptionRow.tenant, SubscriptionRow.sources)
+    found: list[str] = []
+    last = ""
+    while rows := session.execute(
+        columns.where(SubscriptionRow.id > last).order_by(SubscriptionRow.id).limit(ROWS)
+    ).all():
+        last = rows[-1].id
+        found += [row.id for row in rows if any(differs(row.tenant, topic) for topic in _topics(row.sources))]
+    return found
 
 
 def new_versions(session: Session, ids: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from api.resources.subscription.registration_warnings import RegistrationWarning
 from tests.harness.subscriptions import subscription
 from webhookd.errors import KafkaUnavailable
 from webhookd.flow.offsets.topic_metadata import TopicSample
+from webhookd.flow.policy.policy import OPEN_TOPIC, TopicPolicies
 from webhookd.flow.subscription import Alerting, Batching, Destination, Source, Subscription
 from webhookd.settings import Settings
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -28,6 +29,7 @@ def plain(*filters: str, **changes: Any) -> Subscription:  # noqa: ANN401  # wha
         "alerting": Alerting(),
         "destination": Destination(url="https://example.com/hook"),
         "batching": Batching(),
+        "policies": {"orders": OPEN_TOPIC, "refunds": OPEN_TOPIC},
     }
     return subscription(**(values | changes))
 
@@ -168,6 +170,12 @@ def test_filters_that_exclude_each_other_are_named_together() -> None:
     [(field, _, reason)] = found(plain("total > `100`", "status == 'open'"))
     assert field == "source[0].jmes_filters"
     assert reason == "pass none of the last 2 records of orders"
+
+
+def test_nothing_is_said_about_records_of_a_topic_with_a_policy() -> None:
+    governed = TopicPolicies(governed=True, open=True)
+    for policies in ({}, {"orders": governed}):
+        assert found(plain("status == 'never'", policies=policies)) == []
 
 
 def test_errors_of_a_filter_are_counted() -> None:

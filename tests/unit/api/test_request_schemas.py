@@ -10,6 +10,8 @@ from api.extensions.request_schema import RequestSchema, known_fields, unknown_n
 from api.resources.administration.schemas import SwitchSchema
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, OlderThanSchema
 from api.resources.key.schemas import KeyPageSchema, NewKeySchema, RotationSchema
+from api.resources.policy.dry_run_schemas import DryRunSchema
+from api.resources.policy.schemas import PolicyPageSchema, PolicySchema, VersionPageSchema
 from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
 from documentation.reference.api_page import document
 
@@ -22,6 +24,10 @@ REQUESTS: list[type[Schema]] = [
     NewKeySchema,
     RotationSchema,
     KeyPageSchema,
+    PolicySchema,
+    PolicyPageSchema,
+    VersionPageSchema,
+    DryRunSchema,
 ]
 
 
