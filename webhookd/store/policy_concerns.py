@@ -19,7 +19,7 @@ ROWS = 500
 
 
 def concerned(session: Session, before: PolicySet, after: PolicySet, patterns: Sequence[str]) -> list[str]:
-    """The ids, in their order, of the subscriptions that see something else of a topic that one of the patterns matches."""
+    """The ids, in their order, of the subscriptions that see something else of a topic that a pattern matches."""
     differs = _Comparison(before, after, patterns)
     try:
         return _concerned(session, differs)
