@@ -173,9 +173,9 @@ class Lane(Generic[DeliveryT]):
         """Decode, match and render the messages that were polled: the hot path.
 
         Returns how many records the policies and filters dropped, and the new dead letters. A record that is read again
-        while its dead letter is being stored gets no second dead letter. The messages are in offset order; those below the
-        ledger's position (read again after a rewind) are skipped. After too many undecodable records in a row the lane
-        stops before the next one and looks ahead from there (undecodable_records.py).
+        while its dead letter is being stored gets no second dead letter. The messages are in offset order; those below
+        the ledger's position (read again after a rewind) are skipped. After too many undecodable records in a row the
+        lane stops before the next one and looks ahead from there (undecodable_records.py).
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
         run = self.undecodable_run
