@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.policies import allow, built, deny, exclude, governed, include
+from tests.harness.topic_policies import allow, built, deny, exclude, governed, include
 from webhookd.errors import InvalidFilter, InvalidInput, UndecodableRecord
 from webhookd.flow.authorization.authorizer import TopicAuthorizer, Verdict
 from webhookd.flow.authorization.record_source import RecordSource

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.harness.lanes import Record, lane
-from tests.harness.policies import allow, built, deny, exclude, governed, include
+from tests.harness.topic_policies import allow, built, deny, exclude, governed, include
 from webhookd.flow.authorization.topic_matcher import PolicyMatcher
 from webhookd.flow.policy.policy import Policy, Projection
 

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from tests.harness.policies import allow, built, exclude, governed, include
+from tests.harness.topic_policies import allow, built, exclude, governed, include
 from tests.unit.authorization.documents import NAMES, Documents, Exact, Members, exact
 from webhookd.errors import ProjectionFailed, UndecodableRecord
 from webhookd.flow.authorization.authorizer import TopicAuthorizer

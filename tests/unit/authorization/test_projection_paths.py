@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.policies import allow, exclude, governed, include
+from tests.harness.topic_policies import allow, exclude, governed, include
 from webhookd.errors import InvalidInput, ProjectionFailed
 from webhookd.flow.authorization.authorizer import TopicAuthorizer
 from webhookd.flow.authorization.projection_paths import PATH_CHARACTERS, PATHS, STEPS, parse_paths

@@ -1,6 +1,6 @@
 """What is said about sampled records tells nothing that a policy hides."""
 
-from tests.harness.policies import allow, exclude, governed
+from tests.harness.topic_policies import allow, exclude, governed
 from webhookd.flow.authorization.sample import seen_values
 from webhookd.flow.policy.policy import OPEN_TOPIC
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.harness.lanes import Record, lane
-from tests.harness.policies import allow, deny, exclude, governed, include
 from tests.harness.subscription_consumers import ZERO, Scene
 from tests.harness.subscriptions import subscription
+from tests.harness.topic_policies import allow, deny, exclude, governed, include
 from webhookd.errors import UnusableSubscription
 from webhookd.flow.authorization.topic_matcher import PolicyMatcher
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
