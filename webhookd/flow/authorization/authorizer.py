@@ -18,8 +18,9 @@ from enum import StrEnum
 
 from webhookd.errors import InvalidInput, ProjectionFailed, UndecodableRecord
 from webhookd.flow.authorization.conditions import Conditions
+from webhookd.flow.authorization.json_values import JsonValue, read_json
 from webhookd.flow.authorization.projection import Project, compile_projection
-from webhookd.flow.authorization.seen_record import DENIED_RECORD, Headers, RecordContent, SeenRecord
+from webhookd.flow.authorization.seen_record import DENIED_RECORD, Headers, PlainRecord, RecordContent, SeenRecord
 from webhookd.flow.filters.budget import Budget
 from webhookd.flow.filters.comparisons import is_false
 from webhookd.flow.filters.matcher import FAULTS, reason
@@ -30,6 +31,10 @@ HIDDEN = "the record is not shown, because its topic has a policy"
 
 EVERY = "`true`"
 """The expression of an empty condition."""
+
+
+_OPEN = Policy(id="", topic="*", effect=Effect.ALLOW)
+"""What applies to a topic that is open because it has no policy."""
 
 
 class Verdict(StrEnum):
@@ -67,22 +72,6 @@ class _Rule:
     project: Project
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Record:
-    """The parts of a record that is not a Kafka message."""
-
-    parts: SeenRecord
-
-    def key(self) -> bytes | None:
-        return self.parts.key
-
-    def value(self) -> bytes | None:
-        return self.parts.value
-
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        return list(self.parts.headers)
-
-
 class TopicAuthorizer:
     """The policies that apply to one tenant's view of one topic, compiled; not thread-safe.
 
@@ -90,16 +79,19 @@ class TopicAuthorizer:
     """
 
     def __init__(self, policies: TopicPolicies) -> None:
-        self._open = policies.unrestricted
         self._budget = Budget()
         self._failed: dict[str, str] = {}
-        ordered = sorted(
-            policies.policies, key=lambda policy: (policy.effect is Effect.ALLOW, policy.priority, policy.id)
-        )
+        applied = (_OPEN,) if policies.unrestricted else policies.policies
+        ordered = sorted(applied, key=lambda policy: (policy.effect is Effect.ALLOW, policy.priority, policy.id))
         self._conditions = _conditions(ordered, self._budget)
         self._rules = [
             _rule(policy, spends, self._budget) for policy, spends in zip(ordered, self._conditions.spends, strict=True)
         ]
+
+    @property
+    def reads_record(self) -> bool:
+        """Whether a condition reads the key or the headers."""
+        return self._conditions.reads_record
 
     def see(self, record: RecordContent) -> SeenRecord:
         """What the tenant sees of a record; DENIED_RECORD if it sees nothing.
@@ -108,23 +100,23 @@ class TopicAuthorizer:
         them has anything of the record or of a policy.
         """
         try:
-            rule = self._deciding(record)
+            rule, json = self._deciding(record)
         except UndecodableRecord as error:
-            raise UndecodableRecord(error.cause, HIDDEN) from None
+            raise error.__class__(error.cause, HIDDEN) from None
         if rule is None or rule.denies:
             return DENIED_RECORD
         try:
-            return rule.project(record)
+            return rule.project(record, json)
         except ProjectionFailed:
             raise ProjectionFailed(f"policy {rule.id}: its projection cannot be evaluated on the record") from None
 
     def decide(self, value: bytes | None, key: bytes | None = None, headers: Headers | None = None) -> Decision:
         """The decision about a record, with its reasons; never raises."""
-        record = _Record(parts=SeenRecord(key=key, headers=tuple(headers or ()), value=value))
+        record = PlainRecord(value, key, headers or ())
         self._failed = {}
         try:
-            rule = self._deciding(record)
-            seen = None if rule is None or rule.denies else rule.project(record)
+            rule, json = self._deciding(record)
+            seen = None if rule is None or rule.denies else rule.project(record, json)
         except UndecodableRecord as error:
             return Decision(verdict=Verdict.UNDECODABLE, detail=f"{error.cause}: {error.detail}")
         except ProjectionFailed as error:
@@ -137,20 +129,22 @@ class TopicAuthorizer:
         failed = tuple(self._failed.items())
         return Decision(verdict=verdict, policy_id=rule.id if rule else "", seen=seen, detail=detail, failed=failed)
 
-    def _deciding(self, record: RecordContent) -> _Rule | None:
-        """The policy that decides; None if no policy allows the record."""
-        conditions, root = self._conditions.of(record)
+    def _deciding(self, record: RecordContent) -> tuple[_Rule | None, JsonValue | None]:
+        """The policy that decides, None if no policy allows the record; and its value as JSON."""
+        value = record.value()
+        conditions, root = self._conditions.of(record, value)
+        json = None if value is None else read_json(value)
         for rule, condition in zip(self._rules, conditions, strict=True):
             if rule.spends:
-                self._budget.refill(record.value() or b"")
+                self._budget.refill(value or b"")
             try:
                 holds = not is_false(condition(root))
             except FAULTS as error:
                 self._failed[rule.id] = reason(error)
                 holds = rule.denies
             if holds:
-                return rule
-        return None
+                return rule, json
+        return None, json
 
 
 def _conditions(policies: Sequence[Policy], budget: Budget) -> Conditions:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from webhookd.flow.authorization.duplicate_names import refuse_pairs
+from webhookd.flow.authorization.json_values import refuse_pairs
 from webhookd.flow.filters.paths import Value
 
 _MINUS_ZERO = "-0"
@@ -31,7 +31,7 @@ class ExactValue:
         self._texts: _Texts = {}
         read_int = self._integer if b"-0" in source else None
         self.value: Value = json.loads(
-            source, parse_float=self._float, parse_int=read_int, object_pairs_hook=refuse_pairs
+            source.decode(), parse_float=self._float, parse_int=read_int, object_pairs_hook=refuse_pairs
         )
 
     def written(self, result: Value) -> bytes:

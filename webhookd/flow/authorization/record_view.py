@@ -42,20 +42,18 @@ class RecordView:
 
     def value(self) -> bytes | None:
         """The value that is seen; None is a tombstone."""
-        seen = self._seen
-        if seen is None:
-            seen = self._decide()
+        seen = self._seen or self._decide()
         if self._failure is not None:
             raise self._failure
         return seen.value
 
     def key(self) -> bytes | None:
         """The key that is seen."""
-        return self.shown.key
+        return (self._seen or self._decide()).key
 
     def headers(self) -> list[tuple[str, bytes | None]] | None:
         """The headers that are seen."""
-        headers = self.shown.headers
+        headers = (self._seen or self._decide()).headers
         return list(headers) if headers else None
 
     @property

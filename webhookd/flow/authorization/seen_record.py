@@ -22,6 +22,29 @@ class RecordContent(Protocol):
         """The headers in their order. Raises SystemError or ValueError if a name is not UTF-8."""
 
 
+class PlainRecord:
+    """A record that is not a message of a consumer, but made of its parts."""
+
+    __slots__ = ("_headers", "_key", "_value")
+
+    def __init__(self, value: bytes | None, key: bytes | None = None, headers: Headers = ()) -> None:
+        self._value = value
+        self._key = key
+        self._headers = headers
+
+    def key(self) -> bytes | None:
+        """See RecordContent."""
+        return self._key
+
+    def value(self) -> bytes | None:
+        """See RecordContent."""
+        return self._value
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """See RecordContent."""
+        return list(self._headers)
+
+
 class SeenRecord(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The key, the headers and the value as the tenant sees them; a value of None is a tombstone."""
 

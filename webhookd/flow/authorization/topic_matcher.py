@@ -21,6 +21,7 @@ class PolicyMatcher:
         self.denied = 0
         self._authorizer = TopicAuthorizer(policies)
         self._filters = Matcher(filters, drops_errors=drops_errors)
+        self._filtered = bool(filters)
 
     @property
     def errors(self) -> int:
@@ -45,7 +46,7 @@ class PolicyMatcher:
         if value is DENIED:
             self.denied += 1
             return False
-        return self._filters.matches(value)
+        return not self._filtered or self._filters.matches(value)
 
 
 TopicMatcher: TypeAlias = Matcher | PolicyMatcher
