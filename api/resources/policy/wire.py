@@ -5,9 +5,8 @@ from typing import Any
 
 from api.resources.policy.confirmation import Confirmation
 from api.resources.status.rendering import iso
-from webhookd.errors import InvalidInput
-from webhookd.flow.authorization.authorizer import TopicAuthorizer
-from webhookd.flow.policy.policy import Effect, Policy, TopicPolicies
+from webhookd.flow.authorization.validation import check_policy
+from webhookd.flow.policy.policy import Effect, Policy
 from webhookd.store.policies import PolicyVersion, StoredPolicy
 from webhookd.store.policy_rows import document_of, projection_of
 
@@ -31,9 +30,7 @@ def parse(document: Document, id_: str) -> Policy:
         projection=projection_of(document["projection"]),
         description=document["description"],
     )
-    if policy.effect is Effect.DENY and policy.projection is not None:
-        raise InvalidInput("has no effect in a policy that denies: leave it out", field="projection")
-    TopicAuthorizer(TopicPolicies(governed=True, open=False, policies=(policy,)))
+    check_policy(policy)
     return policy
 
 

@@ -237,7 +237,7 @@ def test_warnings_do_not_tell_what_is_in_hidden_fields(client: FlaskClient, kafk
     kafka.records["orders"] = [b'{"note": "secret"}']
     filtered = document("source.0.jmes_filters", ["note == 'other'"])
     assert "filter_passes_nothing" in client.post("/1/Subscription", json=filtered).text
-    create(client)
+    create(client, condition="visible")
     assert body(client.post("/1/Subscription", json=filtered))["warnings"] == []
 
 
