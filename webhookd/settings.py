@@ -27,13 +27,13 @@ from webhookd.configuration.value_types import (
     RedisUrl,
 )
 from webhookd.kafka_properties import KafkaProperties
+from webhookd.policy_settings import PolicySettings
 
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
 ApiAuth = Literal["keys", "none"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
-TopicsWithoutPolicy = Literal["auto", "open", "closed"]
 
 
 class KafkaSettings(Subject):
@@ -304,24 +304,6 @@ class AccessSettings(Subject):
         default=SecretStr(""),
         description="The API key that webhookd's own commands send when they use the API. The API itself does not read "
         "it.",
-    )
-
-
-class PolicySettings(Subject):
-    """Policies."""
-
-    topics_without_policy: TopicsWithoutPolicy = Field(
-        default="auto",
-        description="Whether tenants may read topics for which there is no policy: `open` or `closed`. `auto`: "
-        "`closed` with `WEBHOOKD_API_AUTH=keys`, else `open`. All API and ingest processes need the same value.",
-    )
-    policy_limit: int = Field(default=1000, ge=1, le=10_000, description="How many policies there may be.")
-    policy_max_age_s: float = Field(
-        default=300.0,
-        ge=1,
-        le=86_400,
-        description="An ingest process that cannot read the database goes on under the policies that it knows for this "
-        "long. Then it stops the subscriptions that are under a policy until it can read them again.",
     )
 
 
