@@ -4,8 +4,10 @@ OPERATIONS lists every route with each of its methods; a route that is missing t
 may call it and what the answer is. Real: Flask, the routes, SQLite. In memory: Kafka.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from api.application import create_app
 from api.extensions.authorization import OPEN_ENDPOINTS, operations
 from tests.harness.api_callers import OTHER_TENANT, TENANT, As, Callers, made_key
 from tests.harness.dead_letters import dead_letter
-from tests.harness.policies import OPERATOR, POLICY_ID, policy
+from tests.harness.policies import OPERATOR, policy
 from tests.harness.subscriptions import ID, OTHER_ID, document, subscription
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
@@ -125,11 +127,8 @@ class Paths:
                 policies.create(session, allows, OPERATOR, limit=10)
             policy_id = policies.read(session).policies[0].id
             dead_letters.append(session, [dead_letter(ID, 7)] if not dead_letters.count(session, ID) else [])
-        return (
-            rule.replace("<uuid:subscription_id>", ID)
-            .replace("<string:key_id>", key.id)
-            .replace("<uuid:policy_id>", POLICY_ID)
-        )
+        ids = {"<uuid:subscription_id>": ID, "<string:key_id>": key.id, "<uuid:policy_id>": policy_id}
+        return reduce(lambda path, name: path.replace(name, ids[name]), ids, rule)
 
 
 def expected(operation: Operation) -> dict[As, int]:
