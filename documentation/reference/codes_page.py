@@ -95,8 +95,8 @@ API_ERRORS: Mapping[type[WebhookdError], str] = {
     "[Give a customer access](../how-to/give-access.md).",
     Forbidden: "The role of the API key does not allow this operation.",
     TopicNotAllowed: "No policy allows the tenant to read a topic; ask the operators of webhookd.",
-    LimitReached: "The tenant has as many subscriptions, topics or dead letters as it may have; the message names the "
-    "limit.",
+    LimitReached: "The tenant has as many subscriptions, topics or dead letters as it may have, or there are as many "
+    "policies as there may be; the message names the limit.",
     LastAdminKey: "It is the last admin key that works. Make another one first, or revoke it with "
     "`webhookd keys revoke`.",
     UnusableKey: "An API key that was revoked, has expired, or was rotated already cannot be rotated.",
