@@ -27,6 +27,7 @@ from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.filters.matcher import Matcher
+from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.policy.policy import OPEN_TOPIC
@@ -43,9 +44,10 @@ from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.celery_app import build_celery
 from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
-from workers.ingest.consumer.subscription_health import NOT_ALLOWED
+from workers.ingest.consumer.subscription_health import NOT_ALLOWED, POLICIES_OUTDATED
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.loop import IngestLoop
+from workers.ingest.loop_commands import LoopCommands
 from workers.ingest.loop_limits import Clocks, LoopLimits
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
@@ -362,3 +364,27 @@ def test_policies_are_confirmed_after_the_marker_was_reported(scene: Scene) -> N
     assert confirmed.empty()
     scene.loop.add_reports(reports)
     assert confirmed.get(timeout=PATIENCE_S) == 4
+
+
+def test_commands_hold_what_is_not_allowed_and_what_has_outdated_policies(scene: Scene) -> None:
+    commands = LoopCommands(
+        scene.loop,
+        scene.writer,
+        reachability=KafkaReachability,
+        kafka_timeout_s=15.0,
+        mismatched=lambda error: pytest.fail(str(error)),
+    )
+    allowed = dict.fromkeys(("orders", "refunds"), OPEN_TOPIC)
+    with scene.database.transaction() as session:
+        subscriptions.insert(session, subscription())
+    commands.run(ID, 1, subscription(policies=allowed), None)
+    assert scene.opened.wait(PATIENCE_S)
+    commands.hold(ID, "said")
+    status = held_status(scene, POLICIES_OUTDATED, 1)
+    assert [(problem.code, problem.detail) for problem in status.problems] == [(POLICIES_OUTDATED, "said")]
+    commands.run(ID, 1, subscription(policies=allowed), status)
+    assert held_status(scene, "", 1).health is Health.HEALTHY
+    commands.run(ID, 2, subscription(version=2, policies={"orders": OPEN_TOPIC}), None)
+    status = held_status(scene, NOT_ALLOWED, 2)
+    assert status.problems[0].detail == "no policy allows tenant default to read refunds"
+    assert scene.loop.consumers == {}
