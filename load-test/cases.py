@@ -36,6 +36,14 @@ RUN_TIMEOUT_S = 120.0
 PRODUCER_LINGER_MS = 5.0
 """The default of Kafka's own producer; without it a sparse trickle costs the broker a core."""
 
+POLICY_CONDITION = "type == 'order.updated'"
+POLICY_PROJECTION = {"exclude": ["customer.tier", "currency"]}
+"""One equality condition, which holds for every record, and two paths to exclude."""
+
+POLICY_RATIO = 3.0
+"""A record with this policy takes at most so many times the CPU of one without. It is a ratio of two rows of one run,
+so it holds on any machine."""
+
 LAST_SHARE = 0.92
 """The share of the backlog at which the measurement ends: lanes become empty at different times after it."""
 
@@ -162,6 +170,19 @@ def latency(bench: Bench) -> list[Row]:
     return [replace(row, remark=remark)]
 
 
+def policy(bench: Bench) -> list[Row]:
+    """The same backlog without and with a policy: its cost is a ratio of two rows of one run."""
+    with bench.rig.policy(bench.topic(BACKLOG_TOPIC), condition=POLICY_CONDITION, projection=POLICY_PROJECTION):
+        (governed,) = Backlog(name="100, policy", each="record", batch=100).run(bench)
+    if bench.short:
+        return [governed]
+    (plain,) = Backlog(name="100, no policy", each="record", batch=100).run(bench)
+    ratio = governed.ours_us / plain.ours_us
+    remark = f"{ratio:.2f} times the CPU of a record without a policy (≤ {POLICY_RATIO:.0f})"
+    fault = "" if ratio <= POLICY_RATIO else f"policy: {remark}"
+    return [plain, replace(governed, remark=remark, fault=fault)]
+
+
 CASES: Mapping[str, Callable[[Bench], list[Row]]] = {
     "batch-1": Backlog(name="batch 1", target=0.9).run,
     "batch-100": Backlog(name="batch 100", target=0.25, each="record", batch=100).run,
@@ -169,6 +190,7 @@ CASES: Mapping[str, Callable[[Bench], list[Row]]] = {
     "filter": Backlog(
         name="filter keeps 10 %", target=0.25, each="record", filters=("status == 'paid'",), reads=PAID_EVERY
     ).run,
+    "policy": policy,
     "https": Backlog(name="HTTPS, batch 1", target=1.1, tls=True).run,
     "fan-out": Backlog(name="10 on one topic", subscriptions=10, short_subscriptions=3, warm_up_s=BUFFERS_FILL_S).run,
     "sparse": sparse,

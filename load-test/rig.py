@@ -159,6 +159,18 @@ class Rig:
         """Delete a subscription over the API."""
         requests.delete(f"{self._subscriptions}/{id_}", timeout=ASK_TIMEOUT_S).raise_for_status()
 
+    @contextmanager
+    def policy(self, topic: str, **parts: Any) -> Iterator[None]:  # noqa: ANN401 - a JSON document's parts
+        """Store a policy that allows, over the API, and delete it at the end."""
+        policies = f"http://{self._api}/1/Policy"
+        document = {"topic": topic, "effect": "allow", **parts}
+        answer = requests.post(policies, json=document, timeout=ASK_TIMEOUT_S)
+        answer.raise_for_status()
+        try:
+            yield
+        finally:
+            requests.delete(f"{policies}/{answer.json()['id']}", timeout=ASK_TIMEOUT_S).raise_for_status()
+
     def nginx_requests(self) -> int:
         """How many requests nginx has received, without those for this count."""
         said = requests.get(self.nginx.status_url, timeout=ASK_TIMEOUT_S).text

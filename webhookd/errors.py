@@ -21,7 +21,8 @@
     ├── UndecodableRecord       a Kafka record that is not JSON; it becomes a dead letter
     ├── FilterFault             a filter could not be evaluated on a record, which becomes a dead letter
     │   ├── FilterFailed        it raised an error because of the record's types
-    │   └── FilterTooCostly     its evaluation used up its budget
+    │   ├── FilterTooCostly     its evaluation used up its budget
+    │   └── ProjectionFailed    no filter, but the projection of a policy; the dead letter has no content
     ├── UnusableSubscription    a stored row that is not a valid subscription
     ├── UnusableSetting         a setting with which the process cannot start; has its name
     │   └── UnusableSettings    several of them
@@ -217,6 +218,12 @@ class FilterTooCostly(FilterFault):
     """The filter took more steps on this record than it may."""
 
     code = "filter_too_costly"
+
+
+class ProjectionFailed(FilterFault):
+    """The projection of a policy could not be evaluated on this record, so nothing of it is shown."""
+
+    code = "projection_failed"
 
 
 class UnusableSubscription(WebhookdError):

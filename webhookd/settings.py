@@ -13,7 +13,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from webhookd.configuration.api_settings import RateLimitSettings
+from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings
+from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
     BrokerList,
@@ -24,7 +25,6 @@ from webhookd.configuration.value_types import (
     MailAddressText,
     MailHost,
     Network,
-    Origin,
     ProxyUrl,
     RedisUrl,
 )
@@ -33,7 +33,6 @@ from webhookd.kafka_properties import KafkaProperties
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
-ApiAuth = Literal["keys", "none"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -299,21 +298,6 @@ class RetentionSettings(Subject):
     )
 
 
-class AccessSettings(Subject):
-    """Access to the API."""
-
-    api_auth: ApiAuth = Field(
-        default="keys",
-        description="`keys`: every request needs an API key; `webhookd keys create --role admin` makes the first one. "
-        "`none`, for trying things out: everybody is an admin, and the API may listen on loopback only.",
-    )
-    api_key: SecretStr = Field(
-        default=SecretStr(""),
-        description="The API key that webhookd's own commands send when they use the API. The API itself does not read "
-        "it.",
-    )
-
-
 class ProcessSettings(Subject):
     """Processes."""
 
@@ -351,27 +335,11 @@ class ProcessSettings(Subject):
     )
 
 
-class ApiRequestSettings(Subject):
-    """Requests to the API."""
-
-    api_arrival_timeout_s: float = Field(
-        default=20.0,
-        ge=0.5,
-        le=300,
-        description="How long a request to the API may take to arrive, from its first byte to its last. A slower one "
-        "is answered with 408. A request that arrives slowly takes no thread.",
-    )
-    api_cors_origins: tuple[Origin, ...] = Field(
-        default=(),
-        description="Origins whose scripts may call the API from a browser (CORS), such as `https://app.example.com`. "
-        "Without one, browsers keep the API's answers from scripts of other origins. `*` is refused.",
-    )
-
-
 class Settings(
     ApiRequestSettings,
     ProcessSettings,
     RateLimitSettings,
+    PolicySettings,
     AccessSettings,
     RetentionSettings,
     AlertSettings,
@@ -400,6 +368,12 @@ class Settings(
             for name, field in type(self).model_fields.items()
             if getattr(self, name) != field.get_default(call_default_factory=True)
         }
+
+    @property
+    def open_without_policy(self) -> bool:
+        """Whether tenants may read topics for which there is no policy."""
+        chosen = self.topics_without_policy
+        return self.api_auth == "none" if chosen == "auto" else chosen == "open"
 
     @property
     def embedded(self) -> bool:

@@ -9,10 +9,18 @@ from collections.abc import Iterator, Mapping
 from api.extensions.problem_types import PROBLEM_TYPES
 from api.resources.subscription.registration_warnings import MEANINGS as WARNINGS
 from documentation.reference.markdown import code, page, table
-from webhookd.errors import FilterFailed, FilterTooCostly, MailRefused, NoTemporaryDirectory, UnusableSetting
+from webhookd.errors import (
+    FilterFailed,
+    FilterTooCostly,
+    MailRefused,
+    NoTemporaryDirectory,
+    ProjectionFailed,
+    UnusableSetting,
+)
 from webhookd.flow.alerting.failure_advice import TO_DO
 from webhookd.flow.attempt.exchange_result import FailureCode, Response
 from webhookd.flow.attempt.judge import Refusal, Refused, judge
+from webhookd.flow.authorization.json_values import DUPLICATE_NAME
 from webhookd.flow.filters import decoding
 from webhookd.flow.settlement.exhausted_batch import WORKER_LOST
 from webhookd.flow.status.reason_codes import EXCHANGE_CODES, HTTP
@@ -75,9 +83,13 @@ RECORD_CAUSES: Mapping[str, str] = {
     decoding.NOT_UTF8: "The record's value is not UTF-8.",
     decoding.TOO_DEEP: "The record's value is nested too deeply to be read.",
     decoding.NUMBER_TOO_LONG: f"The record's value has an integer of more than {decoding.NUMBER_DIGITS} digits.",
+    DUPLICATE_NAME: "An object in the record's value has the same name twice, and the topic has a policy: it cannot be "
+    "decided which of the two is shown.",
     "unreadable": "The record cannot be read in another way: a header's name is not UTF-8, for instance.",
     FilterFailed.code: "A filter raised an error on the record's types, and no other filter rejected the record.",
     FilterTooCostly.code: "A filter took more steps, or built larger values, than the record's size allows.",
+    ProjectionFailed.code: "The projection of a policy cannot be evaluated on the record: the detail names the policy. "
+    "Nothing of the record is stored.",
     WORKER_LOST: "Three workers in a row ended while they sent the batch.",
 }
 

@@ -16,7 +16,12 @@ from webhookd.edges.change_notifications import EXCHANGE, ChangeNotifier, Change
 from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
+from webhookd.flow.control.change_notification import (
+    AdministrationChanged,
+    ChangeNotification,
+    PoliciesChanged,
+    SubscriptionChanged,
+)
 
 WAIT_S = 10.0
 PREFIX = "webhookd-test:"
@@ -88,6 +93,11 @@ def test_subscriber_receives_administration_changes(
 ) -> None:
     notifier.publish(AdministrationChanged(status=status))
     assert subscriber.next() == AdministrationChanged(status=status)
+
+
+def test_subscriber_receives_changes_of_policies(notifier: ChangeNotifier, subscriber: SubscriberThread) -> None:
+    notifier.publish(PoliciesChanged(version=3))
+    assert subscriber.next() == PoliciesChanged(version=3)
 
 
 def test_every_subscriber_receives_each_notification(

@@ -8,12 +8,13 @@ from tests.harness.lanes import LIMITS, TOPIC, tokens
 from tests.harness.memory_consumer import MemoryConsumer, MemoryConsumerOffsets, MemoryServices
 from tests.harness.subscriptions import subscription
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
+from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery, Lane
-from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.commit_metadata import decode, encode
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
+from webhookd.flow.policy.policy import OPEN_TOPIC, TopicPolicies
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Batching, Source
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
@@ -35,11 +36,12 @@ class Scene:
         ids: Mapping[str, str] | None = None,
         filters: Sequence[str] = ("total > `100`",),
         drops_errors: bool = False,
+        policies: TopicPolicies = OPEN_TOPIC,
         commit_interval_s: float = 1.0,
     ) -> None:
         source = Source(topic=TOPIC, jmes_filters=tuple(filters), start_offsets={0: 5}, topic_id=topic_id)
         subscribed = subscription(sources=(source,), batching=Batching(max_batch_size=size))
-        self.matchers: dict[str, Matcher] = {TOPIC: Matcher(filters, drops_errors=drops_errors)}
+        self.matchers: dict[str, TopicMatcher] = {TOPIC: topic_matcher(policies, filters, drops_errors=drops_errors)}
         matchers = self.matchers
         self.kafka_consumers: list[MemoryConsumer] = []
         self.services = MemoryServices()
@@ -85,7 +87,7 @@ class Scene:
         """The offsets that are to be committed since the last time."""
         return offsets(self.consumer.commits.take_moved())
 
-    def filters_by(self, matcher: Matcher) -> None:
+    def filters_by(self, matcher: TopicMatcher) -> None:
         """Use another matcher from here on."""
         self.matchers[TOPIC] = matcher
 

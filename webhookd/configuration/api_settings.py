@@ -1,9 +1,13 @@
 """Groups of settings of the API; webhookd/settings.py puts them together with the others."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, SecretStr
 
 from webhookd.configuration.subject import Subject
-from webhookd.configuration.value_types import Network
+from webhookd.configuration.value_types import Network, Origin
+
+ApiAuth = Literal["keys", "none"]
 
 
 class RateLimitSettings(Subject):
@@ -26,4 +30,36 @@ class RateLimitSettings(Subject):
         default=(),
         description="Networks (CIDR) of the proxies in front of the API. Only for a request from one of them the "
         "client's address is taken from `X-Forwarded-For`. For example `10.0.0.0/8`.",
+    )
+
+
+class AccessSettings(Subject):
+    """Access to the API."""
+
+    api_auth: ApiAuth = Field(
+        default="keys",
+        description="`keys`: every request needs an API key; `webhookd keys create --role admin` makes the first one. "
+        "`none`, for trying things out: everybody is an admin, and the API may listen on loopback only.",
+    )
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The API key that webhookd's own commands send when they use the API. The API itself does not read "
+        "it.",
+    )
+
+
+class ApiRequestSettings(Subject):
+    """Requests to the API."""
+
+    api_arrival_timeout_s: float = Field(
+        default=20.0,
+        ge=0.5,
+        le=300,
+        description="How long a request to the API may take to arrive, from its first byte to its last. A slower one "
+        "is answered with 408. A request that arrives slowly takes no thread.",
+    )
+    api_cors_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Origins whose scripts may call the API from a browser (CORS), such as `https://app.example.com`. "
+        "Without one, browsers keep the API's answers from scripts of other origins. `*` is refused.",
     )

@@ -8,7 +8,7 @@ from webhookd.flow.offsets.position import Partition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """The record as Kafka returned it, and why it is not delivered.
+    """The record as Kafka returned it, and why it is not delivered. Under a policy it has only what the tenant sees.
 
     `status` is the HTTP status of the endpoint's last response (None without one); `attempts` counts the deliveries
     that were tried.

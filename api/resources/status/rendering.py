@@ -60,6 +60,7 @@ def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
         "counters": {
             "delivered": status.delivered,
             "filtered": status.filtered,
+            "denied": status.denied,
             "filter_errors": status.filter_errors,
             "last_filter_error": status.last_filter_error,
             "dead_lettered": rows.dead_letters,

@@ -48,6 +48,7 @@ class CountersSchema(Schema):
 
     delivered = fields.Integer(metadata={"description": "Records that the endpoint acknowledged."})
     filtered = fields.Integer(metadata={"description": "Records that a filter rejected."})
+    denied = fields.Integer(metadata={"description": "Records that no policy of the operators lets through."})
     filter_errors = fields.Integer(metadata={"description": "Records on which a filter could not be evaluated."})
     last_filter_error = fields.String(metadata={"description": "The last of these errors; empty without one."})
     dead_lettered = fields.Integer(metadata={"description": "Dead letters that are stored now."})

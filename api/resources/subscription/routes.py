@@ -85,6 +85,7 @@ class Subscriptions(MethodView):
         description="Another subscription has the `external_id`, or a request with the same `Idempotency-Key` has not "
         "ended.",
     )
+    @blueprint.alt_response(403, description="No policy allows the tenant to read a topic.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created.")
     @idempotent()
@@ -125,6 +126,7 @@ class OneSubscription(MethodView):
     @blueprint.arguments(SubscriptionSchema)
     @blueprint.response(200, SubscriptionSchema, headers=ETAG_HEADER)
     @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(403, description="No policy allows the tenant to read a topic.")
     @blueprint.alt_response(409, description=CHANGED_OR_TAKEN)
     @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
@@ -144,6 +146,7 @@ class OneSubscription(MethodView):
     @blueprint.arguments(SubscriptionPatchSchema, content_type=MEDIA_TYPE)
     @blueprint.response(200, SubscriptionSchema, headers=ETAG_HEADER)
     @blueprint.alt_response(404, description="There is no such subscription.")
+    @blueprint.alt_response(403, description="No policy allows the tenant to read a topic.")
     @blueprint.alt_response(409, description=f"{CHANGED_OR_TAKEN} Or its stored configuration cannot be used.")
     @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")

@@ -32,6 +32,7 @@ def status(id_: str = ID, *, delivered: int = 7) -> SubscriptionStatus:
         topics=(TopicStatus(topic="orders", partitions=4),),
         delivered=delivered,
         filtered=2**40,
+        denied=2**41,
         filter_errors=1,
         last_filter_error="type",
         dead_lettered=3,

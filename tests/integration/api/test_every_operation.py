@@ -4,8 +4,10 @@ OPERATIONS lists every route with each of its methods; a route that is missing t
 may call it and what the answer is. Real: Flask, the routes, SQLite. In memory: Kafka.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -15,12 +17,13 @@ from api.application import create_app
 from api.extensions.authorization import OPEN_ENDPOINTS, operations
 from tests.harness.api_callers import OTHER_TENANT, TENANT, As, Callers, made_key
 from tests.harness.dead_letters import dead_letter
+from tests.harness.policies import OPERATOR, policy
 from tests.harness.subscriptions import ID, OTHER_ID, document, subscription
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
 from webhookd.flow.access.caller import Role
 from webhookd.settings import Settings
-from webhookd.store import dead_letters, subscriptions
+from webhookd.store import dead_letters, policies, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.key_changes import NewKey
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -62,6 +65,8 @@ def is_open(status: int) -> Operation:
 
 ONE = "/1/Subscription/<uuid:subscription_id>"
 KEY = "/1/Key/<string:key_id>"
+POLICY = "/1/Policy/<uuid:policy_id>"
+ALLOW = {"topic": "orders", "effect": "allow"}
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/1/Subscription"): Operation(admin=200, client=200, viewer=200, other=200),
@@ -80,6 +85,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("DELETE", KEY): for_admins(204),
     ("POST", f"{KEY}/Rotate"): for_admins(201, {}),
     ("GET", "/1/AuditLog"): for_admins(200),
+    ("GET", "/1/Policy"): for_admins(200),
+    ("POST", "/1/Policy"): for_admins(201, ALLOW),
+    ("GET", POLICY): for_admins(200),
+    ("PUT", POLICY): for_admins(200, ALLOW),
+    ("DELETE", POLICY): for_admins(204),
+    ("GET", f"{POLICY}/Version"): for_admins(200),
+    ("GET", "/1/Policy/Confirmation"): for_admins(200),
+    ("POST", "/1/Policy/DryRun"): for_admins(200, {"topic": "orders", "records": [{"value": 1}]}),
     ("GET", "/health"): is_open(200),
     ("GET", "/ready"): is_open(200),
     ("GET", "/openapi.json"): is_open(200),
@@ -96,7 +109,10 @@ def path_of(database: Database) -> "Paths":
 
 
 class Paths:
-    """The path of a route, below a subscription and a key that exist anew for each request."""
+    """The path of a route, below a subscription, a key and a policy that exist anew for each request.
+
+    The policy allows every tenant to read the topic of the subscription.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -107,8 +123,13 @@ class Paths:
         with self._database.transaction() as session:
             if ID not in subscriptions.versions(session):
                 subscriptions.insert(session, subscription(tenant=TENANT))
+            if not policies.read(session).policies:
+                allows = policy(str(uuid.uuid4()), topic="*", projection=None)
+                policies.create(session, allows, OPERATOR, limit=10)
+            policy_id = policies.read(session).policies[0].id
             dead_letters.append(session, [dead_letter(ID, 7)] if not dead_letters.count(session, ID) else [])
-        return rule.replace("<uuid:subscription_id>", ID).replace("<string:key_id>", key.id)
+        ids = {"<uuid:subscription_id>": ID, "<string:key_id>": key.id, "<uuid:policy_id>": policy_id}
+        return reduce(lambda path, name: path.replace(name, ids[name]), ids, rule)
 
 
 def expected(operation: Operation) -> dict[As, int]:

@@ -113,6 +113,11 @@ def test_the_openapi_document_names_every_address(app: Flask) -> None:
         "/1/Key",
         "/1/Key/{key_id}",
         "/1/Key/{key_id}/Rotate",
+        "/1/Policy",
+        "/1/Policy/{policy_id}",
+        "/1/Policy/{policy_id}/Version",
+        "/1/Policy/Confirmation",
+        "/1/Policy/DryRun",
         "/health",
         "/ready",
     }

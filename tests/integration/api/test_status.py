@@ -75,6 +75,7 @@ def test_a_status_is_shown_with_topics_and_counters(
         topics=(TopicStatus(topic="orders", partitions=4),),
         delivered=10,
         filtered=5,
+        denied=4,
         filter_errors=1,
         last_filter_error="not a number",
     )
@@ -90,6 +91,7 @@ def test_a_status_is_shown_with_topics_and_counters(
     assert shown["counters"] == {
         "delivered": 10,
         "filtered": 5,
+        "denied": 4,
         "filter_errors": 1,
         "last_filter_error": "not a number",
         "dead_lettered": 0,

@@ -11,6 +11,8 @@ from api.resources.administration.schemas import SwitchSchema
 from api.resources.audit_log.schemas import AuditQuerySchema
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, OlderThanSchema
 from api.resources.key.schemas import KeyPageSchema, NewKeySchema, RotationSchema
+from api.resources.policy.dry_run_schemas import DryRunSchema
+from api.resources.policy.schemas import PolicyPageSchema, PolicySchema, VersionPageSchema
 from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
 from documentation.reference.api_page import document
 
@@ -24,6 +26,10 @@ REQUESTS: list[type[Schema]] = [
     NewKeySchema,
     RotationSchema,
     KeyPageSchema,
+    PolicySchema,
+    PolicyPageSchema,
+    VersionPageSchema,
+    DryRunSchema,
 ]
 
 

@@ -1,6 +1,6 @@
 """What the task handler does with a task: claims, sends and reports it, and publishes retries of failed batches."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -24,7 +24,7 @@ from webhookd.errors import QueueUnavailable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.batching.batch import decode_batches, encode_batches
-from webhookd.flow.dispatch.coordination import Publication
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import DeliverySender, RequestTemplate
@@ -66,6 +66,17 @@ class Templates:
         return None if subscription in self.outdated else self._template
 
 
+class FreezingCoordination(UnreliableCoordination):
+    """Calls `after_claim` when it has claimed: time may pass before the worker goes on."""
+
+    after_claim: Callable[[], None] = staticmethod(lambda: None)
+
+    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
+        answers = super().claim(refs)
+        self.after_claim()
+        return answers
+
+
 @dataclass(slots=True)
 class Switch:
     """The offline switch, which the test sets."""
@@ -79,8 +90,8 @@ class Scene:
     def __init__(
         self, scripted: dict[bytes, Outcome] | None = None, retry: Retry | None = None, lease_s: float = LIMITS.lease_s
     ) -> None:
-        senders = SenderScene()
-        self.coordination = UnreliableCoordination()
+        self.senders = senders = SenderScene()
+        self.coordination = FreezingCoordination()
         self.endpoint = Endpoint(scripted or {})
         self.templates = Templates(retry or Retry())
         self.switch = Switch()
@@ -155,6 +166,17 @@ def test_every_delivery_of_a_task_is_reported(build: Build) -> None:
     scene = build()
     scene.deliver(*(scene.published(f"d{number}", batches=1) for number in range(3)))
     assert scene.ends(4) == [(f"d{number}", ReportKind.FINISHED, 1) for number in range(3)]
+
+
+def test_worker_that_was_frozen_after_its_claim_sends_nothing(build: Build) -> None:
+    scene = build()
+
+    def freeze() -> None:
+        scene.senders.now += LIMITS.lease_s
+
+    scene.coordination.after_claim = freeze
+    scene.deliver(scene.published())
+    assert (scene.endpoint.received, scene.ends(2)) == ([], [("d1", ReportKind.FINISHED, 0)])
 
 
 def test_second_copy_of_a_task_sends_nothing(build: Build) -> None:

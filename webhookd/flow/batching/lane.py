@@ -17,7 +17,7 @@ from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.circuit_breaker import CircuitBreaker, CircuitState
 from webhookd.flow.batching.endpoint_latency import EndpointLatency
 from webhookd.flow.batching.envelope import Envelope, body, overhead_bytes
-from webhookd.flow.batching.message import UNDECODABLE, Matching, Message, dead_letter_of, is_decodable
+from webhookd.flow.batching.message import UNDECODABLE, Matching, Message, dead_letter_of, is_decodable, shown_of
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.batching.undecodable_records import UndecodableRun, description
 from webhookd.flow.batching.webhook_id import WebhookIds
@@ -172,10 +172,10 @@ class Lane(Generic[DeliveryT]):
     def take(self, messages: Iterable[Message], matcher: Matching, now: float) -> tuple[int, list[DeadLetter]]:
         """Decode, match and render the messages that were polled: the hot path.
 
-        Returns how many records the filters dropped, and the new dead letters. A record that is read again while its
-        dead letter is being stored gets no second dead letter. The messages are in offset order; those below the
-        ledger's position (read again after a rewind) are skipped. After too many undecodable records in a row the lane
-        stops before the next one and looks ahead from there (undecodable_records.py).
+        Returns how many records the policies and filters dropped, and the new dead letters. A record that is read again
+        while its dead letter is being stored gets no second dead letter. The messages are in offset order; those below
+        the ledger's position (read again after a rewind) are skipped. After too many undecodable records in a row the
+        lane stops before the next one and looks ahead from there (undecodable_records.py).
         """
         ledger, matches, render, wait = self.ledger, matcher.matches, self._envelope.render, self.waiting.append
         run = self.undecodable_run
@@ -201,7 +201,7 @@ class Lane(Generic[DeliveryT]):
                 if run.stops_before(offset):
                     self._stop_before(offset, message, error)
                     break
-                run.add(error, message.value())
+                run.add(error, shown_of(message).value)
                 dead_letters.extend(self._await_dead_letter(message, offset, error))
                 continue
             ledger.accept(offset)
@@ -309,7 +309,7 @@ class Lane(Generic[DeliveryT]):
         """Begin to look ahead: messages from here on come after a gap, so the lane reads them but takes none."""
         self.ledger.read(offset - 1)
         self.undecodable_run.lookahead_offset, self.awaiting_seek = offset, True
-        self.undecodable_run.detail = description(error, message.value())
+        self.undecodable_run.detail = description(error, shown_of(message).value)
 
     def _await_dead_letter(self, message: Message, offset: int, error: Exception) -> list[DeadLetter]:
         """Keep the record open until its dead letter is stored; returns the dead letter if it is a new one."""

@@ -3,6 +3,8 @@
 from typing import Protocol
 
 from webhookd.errors import FilterFault, UndecodableRecord
+from webhookd.flow.authorization.record_view import RecordView
+from webhookd.flow.authorization.seen_record import SeenRecord
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.position import Partition
 
@@ -53,22 +55,30 @@ def is_decodable(message: Message, matcher: Matching) -> bool:
 
 
 def dead_letter_of(subscription_id: str, partition: Partition, message: Message, error: Exception) -> DeadLetter:
-    """The dead letter of a record that raised `error`."""
-    try:
-        headers = tuple(message.headers() or ())
-    except UNDECODABLE:
-        headers = ()
+    """The dead letter of a record that raised `error`; it has only what the policies of its topic show."""
+    shown = shown_of(message)
     return DeadLetter(
         subscription_id=subscription_id,
         partition=partition,
         offset=message.offset() or 0,
         timestamp_ms=message.timestamp()[1],
-        key=message.key(),
-        value=message.value(),
-        headers=headers,
+        key=shown.key,
+        value=shown.value,
+        headers=shown.headers,
         cause=_cause(error),
         detail=error.detail if isinstance(error, (UndecodableRecord, FilterFault)) else type(error).__name__,
     )
+
+
+def shown_of(message: Message) -> SeenRecord:
+    """What may be shown of a record in dead letters and problems: all that can be read, unless a policy hides it."""
+    if isinstance(message, RecordView):
+        return message.shown
+    try:
+        headers = tuple(message.headers() or ())
+    except UNDECODABLE:
+        headers = ()
+    return SeenRecord(key=message.key(), value=message.value(), headers=headers)
 
 
 def _cause(error: Exception) -> str:

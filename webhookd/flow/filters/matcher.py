@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import msgspec
 from jmespath.exceptions import JMESPathTypeError
@@ -23,11 +24,13 @@ from webhookd.flow.filters.decoding import (
 from webhookd.flow.filters.expression import Node, parse
 from webhookd.flow.filters.paths import Evaluate, Value
 
-_FAULTS = (FilterTooCostly, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
+FAULTS = (FilterTooCostly, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What an evaluation can raise: the library's errors are ValueErrors; `'a' < 1` raises TypeError, ceil(1e999)
 OverflowError (an ArithmeticError)."""
 
 _SHOWN_CHARACTERS = 80
+
+_Messages = TypeVar("_Messages")
 
 
 def shown(expression: str) -> str:
@@ -54,8 +57,10 @@ class Matcher:
     A filter fails on a record when it raises an error (on types that it cannot compare, for example) or exceeds the
     budget. A failed filter has not rejected the record. If another filter rejects the record, it does not match;
     otherwise it is undecided. `errors` counts the undecided records. `last_error` names the filter and the cause of the
-    latest one and contains nothing from the record.
+    latest one and contains nothing from the record. `denied` is 0: it has no policies.
     """
+
+    denied: Final = 0
 
     def __init__(self, expressions: Sequence[str], *, drops_errors: bool = False) -> None:
         """Compile the filters; raises InvalidFilter. With `drops_errors` a filter that raises rejects the record."""
@@ -77,6 +82,10 @@ class Matcher:
             _Filter(source=expression, evaluate=compiler.compile(node))
             for expression, node in zip(expressions, nodes, strict=True)
         )
+
+    def views(self, messages: _Messages) -> _Messages:
+        """The messages as the tenant sees them: unchanged. authorization.topic_matcher has the other kind."""
+        return messages
 
     def matches(self, value: bytes | None) -> bool:
         """Whether the record passes all filters; a tombstone (None) is evaluated as JSON null.
@@ -104,7 +113,7 @@ class Matcher:
         for one in filters:
             try:
                 result = one.evaluate(record)
-            except _FAULTS as error:
+            except FAULTS as error:
                 return self._after_failure(error, one, filters, record)
             if not result and is_false(result):
                 return False
@@ -127,7 +136,7 @@ class Matcher:
             try:
                 if is_false(one.evaluate(record)):
                     return False
-            except _FAULTS as another:
+            except FAULTS as another:
                 used_up = used_up or isinstance(another, FilterTooCostly)
                 fault = fault if isinstance(fault, FilterFailed) else _fault(one, another)
         self.errors += 1
@@ -139,10 +148,10 @@ class Matcher:
 
 def _fault(failed: _Filter, error: Exception) -> FilterFault:
     kind = FilterTooCostly if isinstance(error, FilterTooCostly) else FilterFailed
-    return kind(f"{shown(failed.source)}: {_reason(error)}")
+    return kind(f"{shown(failed.source)}: {reason(error)}")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Why an evaluation failed. The library's message on wrong types quotes the record, so it is replaced."""
     if isinstance(error, JMESPathTypeError):
         wanted = " or ".join(error.expected_types)

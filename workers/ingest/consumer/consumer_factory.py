@@ -8,12 +8,12 @@ from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
-from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.status.subscription_status import SubscriptionStatus
-from webhookd.flow.subscription import OnFilterError, Subscription
+from webhookd.flow.subscription import OnFilterError, Source, Subscription
 from webhookd.settings import Settings
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
 from workers.ingest.ports import Services
@@ -35,7 +35,8 @@ class ConsumerFactory:
     ) -> SubscriptionConsumer:
         """Make a consumer, which begins to join its group; its health continues from the status `previous`.
 
-        Raises UnusableSubscription when the filters, the URL or the headers cannot be used.
+        Raises UnusableSubscription when the policies, the filters, the URL or the headers cannot be used, or when a
+        topic is not allowed.
         """
         settings = self._settings
         matchers = _matchers(subscription)
@@ -64,13 +65,21 @@ class ConsumerFactory:
             _log.warning("group_protocol_fell_back", group_protocol=self.group_protocol)
 
 
-def _matchers(subscription: Subscription) -> dict[str, Matcher]:
-    """Return the filters of each topic. Raises UnusableSubscription if they or the destination cannot be used."""
-    drops = subscription.filtering.on_filter_error is OnFilterError.DROP
+def _matchers(subscription: Subscription) -> dict[str, TopicMatcher]:
+    """Return the matcher of each topic. Raises UnusableSubscription if they or the destination cannot be used."""
     try:
-        matchers = {source.topic: Matcher(source.jmes_filters, drops_errors=drops) for source in subscription.sources}
+        matchers = {source.topic: _matcher(subscription, source) for source in subscription.sources}
         target = Target.parse(subscription.destination.url)
         request_head(target, subscription.destination.headers, CONTENT_TYPE)
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error
     return matchers
+
+
+def _matcher(subscription: Subscription, source: Source) -> TopicMatcher:
+    """The matcher of a topic. A topic whose policies are not known is not read: its records could be hidden."""
+    policies = subscription.policies.get(source.topic)
+    if policies is None or not policies.allowed:
+        raise UnusableSubscription(f"no policy allows the subscription to read the topic {source.topic}")
+    drops = subscription.filtering.on_filter_error is OnFilterError.DROP
+    return topic_matcher(policies, source.jmes_filters, drops_errors=drops)

@@ -10,9 +10,9 @@ from typing import Protocol, cast
 from confluent_kafka import Message
 
 from webhookd.clock import Monotonic
+from webhookd.flow.authorization.topic_matcher import TopicMatcher
 from webhookd.flow.batching.message import Message as Record
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
-from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.position import Partition
 from workers.ingest.consumer.consumer_events import ConsumerEvents
 from workers.ingest.consumer.filter_failures import FilterFailures
@@ -44,13 +44,13 @@ class Owner(Protocol):
 class MessageProcessor:
     """Owned by the ingest loop's thread. `waiting` has the fetched messages that are not processed yet.
 
-    `matchers` has the filters of each topic of the subscription.
+    `matchers` has the policies and filters of each topic of the subscription.
     """
 
     def __init__(
         self,
         owner: Owner,
-        matchers: Mapping[str, Matcher],
+        matchers: Mapping[str, TopicMatcher],
         events: ConsumerEvents,
         filter_failures: FilterFailures,
         monotonic: Monotonic,
@@ -98,11 +98,15 @@ class MessageProcessor:
             lane = owner.accumulator.lanes.get((topic or "", -1 if number is None else number))
             if lane is None:
                 continue
-            records = cast("list[Record]", taken)  # the stubs allow None where a consumer never returns it
             matcher = self._matchers[lane.partition.topic]
+            # The stubs allow None where a consumer never returns it.
+            records: Sequence[Record] = matcher.views(cast("list[Record]", taken))
             if not lane.awaiting_seek:
+                before = matcher.denied
                 dropped, dead_letters = lane.take(records, matcher, now)
-                owner.counters.filtered += dropped
+                denied = matcher.denied - before
+                owner.counters.denied += denied
+                owner.counters.filtered += dropped - denied
                 owner.undeliverable.dead_letter(lane, dead_letters)
                 self._filter_failures.add_records(lane.partition.topic, len(records))
             self._events.records_read(lane.partition)

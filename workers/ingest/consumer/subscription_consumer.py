@@ -19,11 +19,11 @@ from confluent_kafka import KafkaException
 from webhookd import logs
 from webhookd.edges.kafka_consumer import ConsumerCallbacks
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.authorization.topic_matcher import TopicMatcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Lane
-from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.ledger import UNREAD
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.offsets.topic_metadata import Topics
@@ -65,7 +65,7 @@ class SubscriptionConsumer:
     def __init__(
         self,
         accumulator: BatchAccumulator,
-        matchers: Mapping[str, Matcher],
+        matchers: Mapping[str, TopicMatcher],
         backpressure: ReadBackpressure,
         services: Services,
         open_kafka_consumer: Callable[[ConsumerCallbacks], KafkaConsumer],
