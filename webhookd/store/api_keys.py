@@ -15,9 +15,15 @@ from webhookd.store.access_tables import ApiKeyRow
 
 _TABLE = ApiKeyRow.__table__
 
+_VALID = or_(
+    and_(ApiKeyRow.role == Role.ADMIN.value, ApiKeyRow.tenant.is_(None)),
+    and_(ApiKeyRow.role.in_([Role.CLIENT.value, Role.VIEWER.value]), ApiKeyRow.tenant.is_not(None)),
+)
+"""An operator has no tenant, and nobody else may be without one. A row that nobody could have made is no key."""
+
 
 def known(session: Session, id_: str) -> ApiKey | None:
-    """The key with this public part; None when there is none, or its row has a role that does not exist."""
+    """The key with this public part; None when there is none."""
     return _found(session, id_, _all_columns())
 
 
@@ -34,7 +40,7 @@ def page(session: Session, *, after: str = "", limit: int, tenant: str | None = 
     query = _all_columns().where(ApiKeyRow.id > after).order_by(ApiKeyRow.id).limit(limit)
     if tenant is not None:
         query = query.where(ApiKeyRow.tenant == tenant)
-    return [key for row in session.execute(query).mappings() if (key := _usable(dict(row))) is not None]
+    return [_key(row) for row in session.execute(query).mappings()]
 
 
 def insert(session: Session, key: ApiKey) -> None:
@@ -71,6 +77,7 @@ def store_last_use(session: Session, id_: str, at: float) -> None:
 def usable_admin_keys(session: Session, now: float) -> set[str]:
     """The ids of the admin keys that work. Postgres locks their rows, so that no two requests revoke the last two."""
     query = select(ApiKeyRow.id).where(
+        _VALID,
         ApiKeyRow.role == Role.ADMIN.value,
         ApiKeyRow.revoked_at.is_(None),
         or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now),
@@ -82,18 +89,12 @@ def _found(session: Session, id_: str, query: Select[tuple[Any, ...]]) -> ApiKey
     if not is_public_part(id_):
         return None  # Postgres refuses to look for some texts
     row = session.execute(query.where(ApiKeyRow.id == id_)).mappings().first()
-    return _usable(dict(row)) if row is not None else None
+    return _key(row) if row is not None else None
 
 
 def _all_columns() -> Select[tuple[Any, ...]]:
-    return select(*_TABLE.columns)
+    return select(*_TABLE.columns).where(_VALID)
 
 
-def _usable(row: Mapping[str, Any]) -> ApiKey | None:
-    try:
-        role = Role(row["role"])
-    except ValueError:
-        return None
-    if (role is Role.ADMIN) != (row["tenant"] is None):
-        return None  # an operator has no tenant, and nobody else may be without one
-    return ApiKey(**{**row, "role": role})
+def _key(row: Mapping[Any, Any]) -> ApiKey:
+    return ApiKey(**{**row, "role": Role(row["role"])})
