@@ -9,6 +9,7 @@ from flask.views import MethodView
 
 from api.extensions.authorization import ADMINS, requires
 from api.extensions.callers import current_caller, transaction
+from api.extensions.idempotency import idempotent, remember
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.policy.confirmation import announce, confirmation
@@ -77,9 +78,14 @@ class Policies(MethodView):
         headers={"Location": {"description": "The policy's path.", "schema": {"type": "string"}}},
     )
     @blueprint.alt_response(202, schema=PolicySchema, description=NOT_CONFIRMED)
-    @blueprint.alt_response(409, description="There are as many policies as `WEBHOOKD_POLICY_LIMIT` allows.")
+    @blueprint.alt_response(
+        409,
+        description="There are as many policies as `WEBHOOKD_POLICY_LIMIT` allows, or a request with the same "
+        "`Idempotency-Key` has not ended.",
+    )
     @blueprint.alt_response(422, description="A field is wrong.")
     @blueprint.alt_response(503, description="The database cannot be reached; nothing was created.")
+    @idempotent()
     def post(self, document: Document) -> tuple[Answer, int, Headers]:
         """Create a policy.
 
@@ -92,9 +98,10 @@ class Policies(MethodView):
         with transaction(services) as session:
             change = policies.create(session, policy, current_caller(), limit=services.settings.policy_limit)
             stored = policies.find(session, policy.id)
+            location = url_for("policy.OnePolicy", policy_id=policy.id)
+            remember(session, render(stored), location=location)
         _log.info("policy_created", policy=policy.id, version=change.version, subscriptions=change.subscriptions)
         confirmed = announce(services, change.version)
-        location = url_for("policy.OnePolicy", policy_id=policy.id)
         return render(stored, confirmed), 201 if confirmed.confirmed else 202, {"Location": location}
 
 
