@@ -42,6 +42,8 @@ THREADS = 8
 REQUEST_S = 30
 """gunicorn replaces a worker process that is stuck for this long; it is longer than every timeout of the API."""
 STOP_S = 10
+CONNECTIONS = 500
+"""Of each worker process, below the 1,024 open files that a process may have by default; others wait to be accepted."""
 REQUEST_LINE_BYTES = 8190
 HEADER_FIELDS = 64
 KAFKA_PING_S = 3.0
@@ -148,9 +150,12 @@ class ApiServer(BaseApplication):
             "workers": WORKERS,
             "threads": THREADS,
             "worker_class": BufferingWorker,
+            "worker_connections": CONNECTIONS,
             "limit_request_line": REQUEST_LINE_BYTES,
             "limit_request_fields": HEADER_FIELDS,
             "http_parser": "python",
+            # A client on this machine could move the API to another path with the header SCRIPT_NAME.
+            "forwarder_headers": "",
             # Responses are written into memory first.
             "sendfile": False,
             "timeout": REQUEST_S,

@@ -172,7 +172,13 @@ class BufferingWorker(ThreadWorker):
         if incoming.done:
             self._serve_or_refuse(connection)
         elif incoming.continues():
+            self._ask_for_body(connection)
+
+    def _ask_for_body(self, connection: Connection) -> None:
+        try:
             write_nonblock(connection.sock, CONTINUE)
+        except OSError:
+            self._end_arrival(connection, Truncated())
 
     def _end_arrival(self, connection: Connection, error: Exception) -> None:
         """Refuse a request that is not whole; a connection on which none has begun is closed without an answer."""

@@ -139,6 +139,16 @@ def test_a_client_that_leaves_before_its_answer_is_dropped(worker: DrivenWorker)
     assert worker._held_bytes == 0
 
 
+def test_a_client_that_leaves_before_it_is_asked_for_its_body_is_dropped(worker: DrivenWorker) -> None:
+    _, client = connected(worker)
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    client.close()
+    for _ in turns(worker):
+        if not worker.nr_conns:
+            break
+    assert worker._held_bytes == 0
+
+
 def test_requests_take_a_bounded_part_of_the_memory(worker: DrivenWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_worker, "HELD_BYTES", 30_000)
     clients = [connected(worker)[1] for _ in range(10)]
