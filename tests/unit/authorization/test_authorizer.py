@@ -89,7 +89,7 @@ def test_a_header_that_occurs_twice_fails_closed() -> None:
     twice, condition = [("h", b"a"), ("h", b"b"), ("other", b"c")], "\"@headers\".h == 'a'"
     assert not allowed(condition, b"{}", None, twice)
     assert denied(condition, b"{}", None, twice)
-    assert denied('"@headers"', b"{}", None, twice)
+    assert not allowed('"@headers"', b"{}", None, twice)
     assert allowed("\"@headers\".other == 'c'", b"{}", None, twice)
 
 
