@@ -5,7 +5,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from threading import Thread
 from typing import Any
 
 import click
@@ -115,16 +114,11 @@ def _stop_on_signal(process: WorkerProcess, budget_s: float) -> None:
     for number in (*SIGNALS, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     exit_after(budget_s + AFTER_BUDGET_S, "worker")
-    # On another thread: the one that the signal interrupted may be in the middle of a line, and hold the log's lock.
-    Thread(target=_log.info, args=("stopping",), kwargs=_stopping(budget_s), daemon=True).start()
+    _log.info("stopping", process="worker", budget_s=budget_s, note=SECOND_SIGNAL)
     process.stop(budget_s)
     # An unreachable Redis delays Celery by 5 s for each task. The deliveries of tasks that are not requeued wait for
     # the end of their lease.
     exit_after(CELERY_STOP_S, "worker")
-
-
-def _stopping(budget_s: float) -> dict[str, object]:
-    return {"process": "worker", "budget_s": budget_s, "note": SECOND_SIGNAL}
 
 
 def _end_stuck(process: WorkerProcess, budget_s: float) -> None:

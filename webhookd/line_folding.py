@@ -14,7 +14,7 @@ Kafka down. A line after some that were left out has their number in `left_out`.
 
 import logging
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from math import inf
 from threading import RLock
 from typing import Final
@@ -44,6 +44,10 @@ SERVICES: Final[Mapping[str, str]] = {
 
 NOTICED_WITHIN_S: Final = 3.0
 """A part of the process notices the absence of a service at most this long before the process says so."""
+
+LOCK_WAIT_S: Final = 0.1
+"""After this wait for another thread's decision a line is logged as it is. A decision takes some microseconds, unless a
+signal handler has interrupted it, which may wait for the thread that logs this line."""
 
 ONCE: Final = frozenset(
     {"stop_cut_short", "groups_not_left", "system_fault_over", "waiting_for_service", "service_available"}
@@ -97,8 +101,8 @@ class LineFolding:
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to log a line of a library, a filter of logging."""
         if record.name == "librdkafka":
-            with self._lock:
-                return _counted(record, self._lines.left_out(_kind_of(record), self._monotonic()))
+            kind, now = _kind_of(record), self._monotonic()
+            return _counted(record, self._locked(lambda: self._lines.left_out(kind, now)))
         error = _connection_error(record)
         if error is None or not record.name.startswith(_BROKER_CLIENTS):
             return True
@@ -117,7 +121,8 @@ class LineFolding:
     def _left_out_about(self, code: str, kind: Hashable) -> int | None:
         """Return as RepeatedLines does, for a line about the absence of a service."""
         now = self._monotonic()
-        with self._lock:
+
+        def decide() -> int | None:
             if code in self._absent:
                 return None
             if now < self._mentioned_at.get(code, -inf) + NOTICED_WITHIN_S:
@@ -127,6 +132,16 @@ class LineFolding:
             if left_out is not None:
                 self._mentioned_at[code] = now
             return left_out
+
+        return self._locked(decide)
+
+    def _locked(self, decide: Callable[[], int | None]) -> int | None:
+        if not self._lock.acquire(timeout=LOCK_WAIT_S):
+            return 0
+        try:
+            return decide()
+        finally:
+            self._lock.release()
 
 
 def _counted(record: logging.LogRecord, left_out: int | None) -> bool:

@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 from webhookd.line_folding import LineFolding
+from webhookd.line_writer import LineHandler, LineWriter
 from webhookd.process_output import capture_errors, capture_output, drop_direct_output
 from webhookd.settings import LogFormat
 
@@ -33,6 +34,7 @@ def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -
     as_json = chosen_format(log_format, stream) == "json"
     folds = threshold > logging.DEBUG
     stamp = _TIMESTAMP if as_json else _TERMINAL_TIMESTAMP
+    writer = LineWriter(stream)
     structlog.configure(
         processors=[
             folding.add_level if folds else structlog.processors.add_log_level,
@@ -40,11 +42,11 @@ def configure(log_format: LogFormat, level: str, stream: TextIO | None = None) -
             structlog.processors.format_exc_info,
             *([_as_bytes] if as_json else [_without_module, _text_renderer(stream)]),
         ],
-        logger_factory=structlog.BytesLoggerFactory(stream.buffer) if as_json else structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_: writer,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = LineHandler(writer)
     handler.setLevel(threshold)
     if folds:
         handler.addFilter(folding.filter)

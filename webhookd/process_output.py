@@ -72,7 +72,7 @@ class OutputLines:
         return len(text)
 
     def _write_line(self, line: str) -> None:
-        # The log itself prints here when it cannot be written: that must not log again.
+        # What is printed here while such a line is logged must not be logged again: it might not end.
         if not line or getattr(self._here, "logging", False):
             return
         self._here.logging = True

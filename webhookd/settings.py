@@ -27,10 +27,12 @@ from webhookd.configuration.value_types import (
     RedisUrl,
 )
 from webhookd.kafka_properties import KafkaProperties
+from webhookd.policy_settings import PolicySettings
 
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+ApiAuth = Literal["keys", "none"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -290,6 +292,21 @@ class RetentionSettings(Subject):
     )
 
 
+class AccessSettings(Subject):
+    """Access to the API."""
+
+    api_auth: ApiAuth = Field(
+        default="keys",
+        description="`keys`: every request needs an API key; `webhookd keys create --role admin` makes the first one. "
+        "`none`, for trying things out: everybody is an admin, and the API may listen on loopback only.",
+    )
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The API key that webhookd's own commands send when they use the API. The API itself does not read "
+        "it.",
+    )
+
+
 class ProcessSettings(Subject):
     """Processes."""
 
@@ -324,6 +341,8 @@ class ProcessSettings(Subject):
 
 class Settings(
     ProcessSettings,
+    PolicySettings,
+    AccessSettings,
     RetentionSettings,
     AlertSettings,
     EgressSettings,
@@ -351,6 +370,12 @@ class Settings(
             for name, field in type(self).model_fields.items()
             if getattr(self, name) != field.get_default(call_default_factory=True)
         }
+
+    @property
+    def open_without_policy(self) -> bool:
+        """Whether tenants may read topics for which there is no policy."""
+        chosen = self.topics_without_policy
+        return self.api_auth == "none" if chosen == "auto" else chosen == "open"
 
     @property
     def embedded(self) -> bool:

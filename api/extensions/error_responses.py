@@ -25,6 +25,7 @@ from webhookd.errors import (
     PreconditionFailed,
     PreconditionRequired,
     TooManyRequests,
+    TopicNotAllowed,
     Unauthenticated,
     Unavailable,
     UnusableSubscription,
@@ -172,7 +173,7 @@ def _field_errors(error: WebhookdError) -> Sequence[FieldError]:
     match error:
         case InvalidDocument():
             return error.errors
-        case InvalidInput():
+        case InvalidInput() | TopicNotAllowed():
             return [FieldError(error.field, str(error))]
         case _:
             return ()

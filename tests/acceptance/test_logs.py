@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tests.harness.databases import new_database
 from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import Receiver
 from tests.harness.relay import Relay
+from webhookd import clock
 from webhookd.store.migrating import upgrade
 
 WAITS_FOR = {
@@ -54,24 +55,34 @@ class Screen:
 
     def until_shown(self, text: str) -> None:
         """Read until the text is on the screen."""
+        deadline = clock.monotonic() + PATIENCE_S
         while text not in self.text:
-            readable, _, _ = select.select([self._own_end], [], [], PATIENCE_S)
-            assert readable, f"never shown: {text!r}\n{self.text}"
-            self.text += os.read(self._own_end, 65536).decode()
+            assert self._read_more(deadline), f"ended without showing {text!r}:\n{self.text}"
 
     def interrupt(self) -> None:
         """Press Ctrl-C, and read until it has ended."""
+        deadline = clock.monotonic() + PATIENCE_S
         self._process.send_signal(signal.SIGINT)
-        with suppress(OSError):  # Linux' answer when nothing has the terminal open any more
-            while part := os.read(self._own_end, 65536):
-                self.text += part.decode()
-        self._process.wait()
+        while self._read_more(deadline):
+            pass
+        self._process.wait(PATIENCE_S)
 
     def close(self) -> None:
         """Kill it if it still runs."""
         self._process.kill()
-        self._process.wait()
+        self._process.wait(PATIENCE_S)
         os.close(self._own_end)
+
+    def _read_more(self, deadline: float) -> bool:
+        """Read what is shown next; False when the worker has ended."""
+        readable, _, _ = select.select([self._own_end], [], [], max(0.0, deadline - clock.monotonic()))
+        assert readable, f"nothing more within {PATIENCE_S} s:\n{self.text}"
+        try:
+            part = os.read(self._own_end, 65536)
+        except OSError:  # Linux' answer when nothing has the terminal open any more
+            return False
+        self.text += part.decode(errors="replace")
+        return bool(part)
 
 
 class Scene:
@@ -113,6 +124,7 @@ def scene(kafka_bootstrap: str, redis_url: str, tmp_path_factory: pytest.TempPat
             relay.close()
         settings = {
             "FLOWER_PORT": str(flower),
+            "WEBHOOKD_KAFKA_ASK_TIMEOUT_S": "5",  # so long the API waits at its start for the absent Kafka
             "WEBHOOKD_DATABASE_URL": url.set(port=database, password=PASSWORD).render_as_string(hide_password=False),
         }
         pipeline = Pipeline(

@@ -11,7 +11,7 @@ from typing import Any
 from redis import Redis
 
 from tests.acceptance.conftest import Starts
-from tests.harness.pipeline import Pipeline, until
+from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.receiver import OK, Receiver
 
 LANES = 40
@@ -69,7 +69,7 @@ def doubling(queues: Queues) -> Iterator[list[bytes]]:
         yield copies
     finally:
         stop.set()
-        thread.join()
+        thread.join(PATIENCE_S)
 
 
 def test_of_two_copies_of_a_task_one_sends(start_pipeline: Starts) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from stack.free_ports import free_ports
 from tests.harness.command_process import CommandProcess
 from tests.harness.databases import new_database
-from tests.harness.pipeline import Pipeline, until
+from tests.harness.pipeline import PATIENCE_S, Pipeline, until
 from tests.harness.read_only_root import read_only_root
 from tests.harness.receiver import Receiver
 from webhookd.errors import NoTemporaryDirectory
@@ -31,7 +31,7 @@ print(*found)
 
 def test_nothing_is_writable_there() -> None:
     line = [*read_only_root(shared_memory=False), sys.executable, "-c", PREMISE]
-    found = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
+    found = subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout.split()
     assert found == ["54321", "~", "FileNotFoundError", "KeyError", "OSError"]
 
 

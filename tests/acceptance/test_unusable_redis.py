@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60.0
 
 SCRIPT = """
 import json, sys
@@ -29,7 +30,13 @@ def test_each_command_ends_with_one_line() -> None:
     url = "rediss://user:s3cret@127.0.0.1:1/0?ssl_verify=no"
     environment = {**os.environ, "WEBHOOKD_REDIS_URL": url, "WEBHOOKD_LOG_LEVEL": "error"}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, text=True, capture_output=True, check=True
+        [sys.executable, "-c", SCRIPT],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=True,
     )
     results = json.loads(done.stdout)
     assert {name: code for name, (code, _) in results.items()} == dict.fromkeys(results, 2)

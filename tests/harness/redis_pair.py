@@ -16,7 +16,7 @@ from redis import Redis
 from stack import redis
 from stack.free_ports import free_ports
 from stack.redis import RedisServer
-from tests.harness.pipeline import until
+from tests.harness.pipeline import PATIENCE_S, until
 
 CHUNK_BYTES = 65536
 
@@ -34,9 +34,9 @@ class Relay:
 
     def close(self) -> None:
         """Close all connections and accept no more."""
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(PATIENCE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

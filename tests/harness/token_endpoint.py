@@ -11,6 +11,8 @@ from typing import Final, Self
 LIFETIME_S: Final = 4.0
 """So short that a client which does not renew its token is found out: the broker ends its connection."""
 
+PATIENCE_S: Final = 45.0
+
 
 class TokenEndpoint:
     """A context in which the endpoint listens; `issued` counts its tokens."""
@@ -51,7 +53,7 @@ class TokenEndpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.shutdown()
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
         self._server.server_close()
 
     def answer(self, authorization: str) -> tuple[int, bytes]:

@@ -1,22 +1,32 @@
 """How an ingest process follows the offline switch. Real: SQLite, the threads. Doubled: what starts subscriptions."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
+from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from tests.harness.policies import OPERATOR, policies_in_use, policy
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
+from webhookd.errors import StoreUnavailable
+from webhookd.flow.access.caller import ALL_TENANTS, Scope
 from webhookd.flow.control.administration import Availability
 from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
-from webhookd.store import administration, ingest_members, migrating, subscriptions
+from webhookd.flow.subscription import Subscription
+from webhookd.store import administration, ingest_members, migrating, policies, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
+from webhookd.store.tables import IngestMemberRow
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 
 PATIENCE_S = 10.0
@@ -27,13 +37,24 @@ class Runner:
 
     def __init__(self) -> None:
         self.calls: SimpleQueue[str] = SimpleQueue()
+        self.found: Subscription
+        self.confirm: Callable[[], None]
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
-        del found, previous
+        del previous
+        assert isinstance(found, Subscription)
+        self.found = found
         self.calls.put(f"run {id_} {version}")
 
     def leave(self, id_: str) -> None:
         self.calls.put(f"leave {id_}")
+
+    def hold(self, id_: str, detail: str) -> None:
+        del detail
+        self.calls.put(f"hold {id_}")
+
+    def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
+        self.confirm = partial(confirmed, version)
 
     def go_offline(self, age_s: float) -> None:
         assert age_s >= 0.0
@@ -97,6 +118,7 @@ def assignment(database: Database, runner: Runner) -> Iterator[SubscriptionAssig
         member=Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic),
         interval_s=0.02,
         listen=no_notifications,
+        in_use=policies_in_use(),
     )
     yield made
     made.stop()
@@ -130,7 +152,13 @@ def test_process_that_waits_for_kafka_has_a_heartbeat_and_runs_nothing(database:
     kafka = SilentKafka()
     member = Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic)
     assignment = SubscriptionAssignment(
-        database, runner, kafka, member=member, interval_s=0.02, listen=no_notifications
+        database,
+        runner,
+        kafka,
+        member=member,
+        interval_s=0.02,
+        listen=no_notifications,
+        in_use=policies_in_use(),
     )
     assignment.start()
     assert kafka.asked.wait(PATIENCE_S)
@@ -139,3 +167,83 @@ def test_process_that_waits_for_kafka_has_a_heartbeat_and_runs_nothing(database:
     assert runner.calls.empty()
     kafka.answered.set()
     assignment.stop()
+
+
+def allow(database: Database, **changes: Any) -> int:  # noqa: ANN401 - whatever a Policy takes
+    with database.transaction() as session:
+        return policies.create(session, policy(**changes), OPERATOR, limit=10).version
+
+
+def confirmed(database: Database) -> int:
+    with database.transaction() as session:
+        (row,) = session.scalars(select(IngestMemberRow)).all()
+        return row.policy_version
+
+
+def test_changed_policy_is_applied_and_then_confirmed(
+    database: Database, runner: Runner, assignment: SubscriptionAssignment
+) -> None:
+    assignment.start()
+    assert runner.next() == f"run {ID} 1"
+    assert not runner.found.topics_not_allowed
+    version = allow(database, tenant="acme")
+    assert runner.next() == f"run {ID} 2"
+    assert list(runner.found.topics_not_allowed) == ["orders"]
+    assert confirmed(database) < version
+    runner.confirm()
+    deadline = Event()
+    while confirmed(database) < version:
+        assert not deadline.wait(0.01)
+
+
+def test_policies_are_too_old_after_the_bound_and_each_subscription_is_held_once(database: Database) -> None:
+    now = [0.0]
+    in_use = policies_in_use(monotonic=lambda: now[0], max_age_s=300.0)
+    allow(database)
+    with database.transaction() as session:
+        assert in_use.read(session, 1)
+        assert not in_use.read(session, 0)  # they changed after that version was read
+        (found,) = subscriptions.load(session, [ID]).values()
+    in_use.applied_to(found)
+    now[0] = 299.9
+    assert in_use.outdated() == []
+    now[0] = 300.0
+    assert in_use.outdated() == [ID]
+    assert in_use.outdated() == []
+
+
+class UnreadableDatabase(Database):
+    """Raises StoreUnavailable while `down` is set."""
+
+    down = False
+
+    @contextmanager
+    def transaction(self, scope: Scope = ALL_TENANTS) -> Iterator[Session]:
+        if self.down:
+            raise StoreUnavailable("said")
+        with super().transaction(scope) as session:
+            yield session
+
+
+def test_subscription_under_a_policy_is_held_without_the_database_and_run_again_with_it(
+    database: Database, tmp_path: Path, runner: Runner
+) -> None:
+    allow(database)
+    unreadable = UnreadableDatabase(f"sqlite:///{tmp_path / 'assignment.db'}")
+    assignment = SubscriptionAssignment(
+        unreadable,
+        runner,
+        ReachableKafka(),
+        member=Membership(id="member", timeout_s=60.0, kafka_timeout_s=15.0, monotonic=clock.monotonic),
+        interval_s=0.02,
+        listen=no_notifications,
+        in_use=policies_in_use(max_age_s=0.3),
+    )
+    assignment.start()
+    assert runner.next() == f"run {ID} 2"
+    unreadable.down = True
+    assert runner.next() == f"hold {ID}"
+    unreadable.down = False
+    assert runner.next() == f"run {ID} 2"
+    assignment.stop()
+    unreadable.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from tests.harness.policies import OPERATOR, policy
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import UpkeepDelayed
 from webhookd.flow.control.administration import Availability
@@ -17,12 +18,14 @@ from webhookd.store import (
     dropped_groups,
     ingest_members,
     migrating,
+    policies,
     subscription_statuses,
     subscriptions,
 )
 from webhookd.store.database import Database
 from webhookd.store.tables import DroppedGroupRow, SubscriptionRow
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+from workers.ingest.control.assignment import Membership
 from workers.ingest.control.consumer_group_upkeep import DELAYED_S, REAPPEARS_S, ConsumerGroupUpkeep
 
 GROUP = f"webhooks-{ID}"
@@ -65,11 +68,9 @@ class Scene:
         return ConsumerGroupUpkeep(
             self.database,
             self.groups,
-            member_id=member,
-            member_timeout_s=3600.0,
+            member=Membership(id=member, timeout_s=3600.0, kafka_timeout_s=15.0, monotonic=lambda: self.now),
             offsets_every_s=INTERVAL_S,
             protocol=lambda: "classic",
-            monotonic=lambda: self.now,
         )
 
     def drop(self, *names: str) -> None:
@@ -171,6 +172,18 @@ def test_offline_service_keeps_all_offsets(scene: Scene) -> None:
     scene.store(active=True)
     with scene.database.transaction() as session:
         administration.switch(session, Availability.OFFLINE, "")
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP]
+
+
+def test_offsets_of_a_subscription_that_is_not_allowed_are_kept(scene: Scene) -> None:
+    scene.store(ID, active=True)
+    with scene.database.transaction() as session:
+        policies.create(session, policy(tenant="acme"), OPERATOR, limit=1)
+    scene.keep_after_the_interval()
+    assert scene.groups.kept == [GROUP]
+    with scene.database.transaction() as session:
+        policies.replace(session, policy(tenant=None), OPERATOR)
     scene.keep_after_the_interval()
     assert scene.groups.kept == [GROUP]
 

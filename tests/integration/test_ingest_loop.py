@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
 
 import pytest
@@ -28,16 +29,21 @@ from webhookd.flow.dispatch.concurrency_limit import WorkerThreads
 from webhookd.flow.filters.matcher import Matcher
 from webhookd.flow.offsets.position import OffsetAndMetadata, Partition
 from webhookd.flow.offsets.topic_metadata import Topics
+from webhookd.flow.policy.policy import OPEN_TOPIC
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.flow.status.delivery_status import STOPPED
+from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
+from webhookd.store import activity, subscription_statuses, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.migrating import upgrade
 from webhookd.testing.memory_partition_offsets import MemoryPartitionOffsets
 from workers.celery_app import build_celery
 from workers.ingest.blocking_writers import BlockingWriters
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
+from workers.ingest.consumer.subscription_health import NOT_ALLOWED
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.loop import IngestLoop
 from workers.ingest.loop_limits import Clocks, LoopLimits
@@ -95,7 +101,8 @@ class Scene:
             monotonic=clock.monotonic,
         )
         app = build_celery(Settings(redis_url="memory://", database_url=url))
-        self.publisher = TaskPublisher(app, MemoryCoordination(), on_unknown=lambda _: None)
+        self.coordination = MemoryCoordination()
+        self.publisher = TaskPublisher(app, self.coordination, on_unknown=lambda _: None)
         self.offsets = MemoryPartitionOffsets()
         self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("delivery"), lambda: 0.5)
         self.loop = IngestLoop(
@@ -291,3 +298,67 @@ def test_loop_online_before_it_left_keeps_its_consumers(scene: Scene) -> None:
     on_the_loop(scene, in_flight)
     on_the_loop(scene, lambda: scene.loop.subscriptions.go_offline(60.0))
     assert (gone_online(scene), list(scene.loop.consumers)) == ([], [ID])
+
+
+def held_status(scene: Scene, code: str, version: int) -> SubscriptionStatus:
+    """Wait until the status has this reason."""
+    pause, deadline = Event(), clock.monotonic() + PATIENCE_S
+    while True:
+        with scene.database.transaction() as session:
+            status = subscription_statuses.read(session, ID)
+        if status is not None and (status.reason, status.version) == (code, version):
+            return status
+        assert clock.monotonic() < deadline, status
+        pause.wait(0.01)
+
+
+def test_subscription_that_is_not_allowed_stops_with_its_position_and_goes_on_there(scene: Scene) -> None:
+    with scene.database.transaction() as session:
+        subscriptions.insert(session, subscription())
+
+    def begin() -> None:
+        scene.loop.subscriptions.run(subscription(), None)
+        scene.kafka_consumers[0].listener.assigned([ZERO])
+        scene.kafka_consumers[0].arrived.append([message(ZERO, 0, b"1"), message(ZERO, 1, b"1")])
+
+    on_the_loop(scene, begin)
+    scene.until_read(ZERO, 2)
+    problem = Problem(code=NOT_ALLOWED, detail="said", since=1.0)
+    on_the_loop(scene, lambda: scene.loop.subscriptions.hold(ID, 2, problem, None))
+    assert scene.kafka_consumers[0].gone_for_good.wait(PATIENCE_S)
+    assert scene.kafka_consumers[0].closed[-1][ZERO].offset == 2
+    status = held_status(scene, NOT_ALLOWED, 2)
+    assert (status.health, status.filtered, status.delivery) == (Health.UNHEALTHY, 2, STOPPED)
+    on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(version=3), status))
+    assert held_status(scene, "", 3).filtered == 2
+    events: list[str] = []
+    pause, deadline = Event(), clock.monotonic() + PATIENCE_S
+    while len(events) < 2 and clock.monotonic() < deadline:
+        with scene.database.transaction() as session:
+            events = [f"{item.event} {item.error}".strip() for item in activity.recent(session, ID)]
+        pause.wait(0.01)
+    assert sorted(events) == ["healthy", "unhealthy not_allowed"]
+
+
+def test_problems_go_on_when_only_the_policies_have_changed(scene: Scene) -> None:
+    problems: list[str] = []
+
+    def change() -> None:
+        scene.loop.subscriptions.run(subscription(), None)
+        scene.loop.consumers[ID].begin_problem("http_503")
+        scene.loop.subscriptions.run(subscription(version=2, policies={TOPIC: OPEN_TOPIC}), None)
+        problems.append(scene.loop.consumers[ID].status().reason)
+        scene.loop.subscriptions.run(subscription(version=3, name="another"), None)
+        problems.append(scene.loop.consumers[ID].status().reason)
+
+    on_the_loop(scene, change)
+    assert problems == ["http_503", ""]
+
+
+def test_policies_are_confirmed_after_the_marker_was_reported(scene: Scene) -> None:
+    confirmed: SimpleQueue[int] = SimpleQueue()
+    on_the_loop(scene, lambda: scene.loop.policy_confirmation.request(4, confirmed.put))
+    reports, _ = scene.coordination.read_reports("test", "0", PATIENCE_S)
+    assert confirmed.empty()
+    scene.loop.add_reports(reports)
+    assert confirmed.get(timeout=PATIENCE_S) == 4

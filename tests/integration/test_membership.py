@@ -11,6 +11,7 @@ from threading import Event
 
 import pytest
 
+from tests.harness.policies import policies_in_use
 from tests.harness.subscriptions import subscription
 from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S
@@ -42,7 +43,13 @@ class Process:
         self._changed = scene.changed
         member = Membership(id=id_, timeout_s=60.0, kafka_timeout_s=LOST_S, monotonic=lambda: scene.time(self))
         self.assignment = SubscriptionAssignment(
-            scene.database, self, self, member=member, interval_s=0.01, listen=no_notifications
+            scene.database,
+            self,
+            self,
+            member=member,
+            interval_s=0.01,
+            listen=no_notifications,
+            in_use=policies_in_use(),
         )
 
     def wait_first_probe(self, timeout_s: float) -> bool:
@@ -60,6 +67,12 @@ class Process:
             self.running.discard(id_)
             self.moves += 1
             self._changed.notify_all()
+
+    def hold(self, id_: str, detail: str) -> None:
+        raise AssertionError(id_, detail)
+
+    def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
+        confirmed(version)
 
     def go_offline(self, age_s: float) -> None:
         raise AssertionError(age_s)

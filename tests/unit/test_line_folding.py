@@ -1,6 +1,7 @@
 """Which repeated lines reach the log. The clock is moved; the lines are those that the libraries make."""
 
 import logging
+from threading import Thread
 
 import pytest
 from kombu.exceptions import OperationalError
@@ -11,6 +12,7 @@ from structlog.typing import EventDict
 from webhookd.line_folding import NOTICED_WITHIN_S, LineFolding
 from webhookd.repeated_lines import KINDS, QUIET_S, RepeatedLines
 
+PATIENCE_S = 60.0
 REDIS, DATABASE = "queue_unavailable", "store_unavailable"
 CANNOT_CONNECT = "consumer: Cannot connect to %s: %s.\n%s\n"
 
@@ -71,6 +73,15 @@ def test_service_that_answers_and_fails_is_logged_by_event_now_and_then(log: Log
     line = log.own("deliveries_delayed", DATABASE)
     assert line is not None
     assert line["left_out"] == 5
+
+
+def test_line_does_not_wait_for_a_thread_that_a_signal_handler_has_interrupted(log: Log) -> None:
+    logged: list[object] = []
+    thread = Thread(target=lambda: logged.append(log.own("publish_failed", REDIS)), daemon=True)
+    with log.folding._lock:
+        thread.start()
+        thread.join(PATIENCE_S)
+    assert logged == [{"event": "publish_failed", "code": REDIS, "level": "warning"}]
 
 
 @pytest.mark.parametrize(

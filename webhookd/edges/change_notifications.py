@@ -2,6 +2,7 @@
 
     {"id": "…", "version": 7}        a subscription changed, or was deleted
     {"administration": "offline"}    webhookd went offline or online
+    {"policies": 3}                  the policies changed; this is their version
 
 A notification only makes a change take effect sooner. It may be lost: every process also reads the database
 periodically. So the notifier gives up after about a second. The subscriber reconnects without a limit.
@@ -26,7 +27,12 @@ from webhookd.edges.redis_failures import detail_of
 from webhookd.edges.redis_primary import NotPrimary
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
-from webhookd.flow.control.change_notification import AdministrationChanged, ChangeNotification, SubscriptionChanged
+from webhookd.flow.control.change_notification import (
+    AdministrationChanged,
+    ChangeNotification,
+    PoliciesChanged,
+    SubscriptionChanged,
+)
 
 EXCHANGE: Final = "webhookd.subscriptions"
 SEND_TIMEOUT_S: Final = 0.4
@@ -200,6 +206,8 @@ def _body(notification: ChangeNotification) -> dict[str, str | int]:
             return {"id": id_, "version": version}
         case AdministrationChanged(status=status):
             return {"administration": status.value}
+        case PoliciesChanged(version=version):
+            return {"policies": version}
 
 
 def _handle(body: object, on_change: OnChange) -> None:
@@ -208,6 +216,8 @@ def _handle(body: object, on_change: OnChange) -> None:
             on_change(SubscriptionChanged(id=id_, version=version))
         case {"administration": "online" | "offline" as status}:
             on_change(AdministrationChanged(status=Availability(status)))
+        case {"policies": int(version)}:
+            on_change(PoliciesChanged(version=version))
         case _:
             _log.warning("change_notification_invalid")
 

@@ -1,11 +1,11 @@
 """A subscription as its owner configured it: immutable, and validated before it gets here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from webhookd.flow.access.caller import DEFAULT_TENANT
-from webhookd.flow.policy.policy import TopicPolicies
+from webhookd.flow.policy.policy import PolicySet, TopicPolicies
 
 INTERNAL_PREFIX = "__"
 """Kafka reserves no prefix, but all topics that it creates itself begin with this one."""
@@ -124,6 +124,34 @@ class Subscription:
     def consumer_group(self) -> str:
         """The Kafka consumer group that holds this subscription's offsets."""
         return consumer_group(self.id)
+
+    @property
+    def governed(self) -> bool:
+        """Whether there is a policy of one of its topics."""
+        return any(applied.governed for applied in self.policies.values())
+
+    @property
+    def topics_not_allowed(self) -> tuple[str, ...]:
+        """The topics of which its tenant may read nothing; also those for which `policies` has no entry."""
+        return tuple(
+            source.topic
+            for source in self.sources
+            if (applied := self.policies.get(source.topic)) is None or not applied.allowed
+        )
+
+    def with_policies(self, policies: Mapping[str, TopicPolicies]) -> "Subscription":
+        """Return the subscription with what its tenant may see of each topic."""
+        return replace(self, policies=policies)
+
+    def under(self, policies: PolicySet, *, open_without_policy: bool) -> "Subscription":
+        """Return the subscription with what these policies allow its tenant to see of each topic."""
+        tenant = self.tenant
+        return self.with_policies(
+            {
+                source.topic: policies.of_topic(tenant, source.topic, open_without_policy=open_without_policy)
+                for source in self.sources
+            }
+        )
 
 
 def is_internal(topic: str) -> bool:

@@ -27,7 +27,10 @@ class ApiKeyRow(Table):
 
 
 class PolicyRow(Table):
-    """One authorization policy (flow/policy/policy.py); `tenant` is NULL when it is for every tenant."""
+    """One authorization policy (flow/policy/policy.py); `tenant` is NULL when it is for every tenant.
+
+    `projection` is an empty object where there is none.
+    """
 
     __tablename__ = "policies"
 

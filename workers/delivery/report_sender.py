@@ -151,9 +151,10 @@ class ReportSender:
                     self._ended = True
                     return
             try:
+                # First the epochs: a report renews the lease, also that of a process that was frozen for long.
+                self._check_epochs([entry.sender for entry in open_senders])
                 self._send(finals, open_senders, now)
                 finals = []
-                self._check_epochs([entry.sender for entry in open_senders])
             except QueueUnavailable as error:
                 self._keep(finals, error)
             except Exception:  # noqa: BLE001 - the top of the thread: a bug must not leave every task waiting

@@ -105,8 +105,9 @@ class TaskHandler:
         ended: Ended = SimpleQueue()
         waiting = self._report_stale([ref for ref, template in found if template is None], ended)
         if sendable:
+            claimed_at = self._clocks.monotonic()
             answers = self._claims.claim([ref for ref, _ in sendable])
-            waiting += self._submit(sendable, answers, ended)
+            waiting += self._submit(sendable, answers, claimed_at, ended)
         for _ in range(waiting):
             sender = self._next(ended)
             if sender is None:
@@ -135,6 +136,7 @@ class TaskHandler:
         self,
         sendable: list[tuple[DeliveryRef, RequestTemplate]],
         answers: list[bytes | ClaimDenied],
+        claimed_at: float,
         ended: Ended,
     ) -> int:
         """Send what was claimed, and report what was stale. Returns how many entries `ended` will get."""
@@ -146,11 +148,13 @@ class TaskHandler:
             elif answer is ClaimDenied.TAKEN:
                 _log.debug("delivery_taken", delivery=ref.id, subscription=ref.subscription)
             elif not isinstance(answer, ClaimDenied):
-                self._send(ref, template, answer, ended)
+                self._send(ref, template, answer, claimed_at, ended)
                 submitted += 1
         return submitted + self._report_stale(stale, ended)
 
-    def _send(self, ref: DeliveryRef, template: RequestTemplate, payload: bytes, ended: Ended) -> None:
+    def _send(
+        self, ref: DeliveryRef, template: RequestTemplate, payload: bytes, claimed_at: float, ended: Ended
+    ) -> None:
         def sent(reached: bool) -> None:  # noqa: FBT001 - the report sender's callback has one flag
             ended.put(sender if reached else None)
 
@@ -162,6 +166,8 @@ class TaskHandler:
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
         )
+        # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
+        sender.lease_end = claimed_at + self._limits.lease_s
         self._report_sender.sender_started(sender)
         self._exchanges.submit(sender)
 

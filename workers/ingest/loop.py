@@ -9,6 +9,7 @@ dispatches what is ready, and waits until the next of these is due. Other thread
 inbox. Nothing in here blocks: what may block (closing a consumer, asking Kafka for offsets) runs in the thread pool.
 """
 
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from threading import Thread
 
@@ -18,6 +19,7 @@ from webhookd.flow.dispatch.concurrency_limit import ThreadLoad
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
+from webhookd.flow.settlement.policy_confirmation import PolicyConfirmation
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
@@ -74,6 +76,7 @@ class IngestLoop:
         )
         self._timers = TimerQueue(clocks.monotonic)
         self._dispatcher = self._new_dispatcher(writers)
+        self.policy_confirmation = self._new_policy_confirmation(writers)
         self._settlement = self._new_settlement()
         self.subscriptions = RunningSubscriptions(
             self.consumers,
@@ -98,6 +101,15 @@ class IngestLoop:
             failed=self._restart_later,
         )
 
+    def _new_policy_confirmation(self, writers: BlockingWriters) -> PolicyConfirmation:
+        reply = self._limits.reply
+        return PolicyConfirmation(
+            self._in_flight,
+            lambda marker: writers.publisher.mark(reply, marker),
+            self.monotonic,
+            lambda: secrets.token_hex(8),
+        )
+
     def _new_settlement(self) -> Settlement:
         return Settlement(
             self._in_flight,
@@ -107,6 +119,7 @@ class IngestLoop:
             self.monotonic,
             gone=lambda consumer: self._writer.deactivate(consumer.subscription, GONE),
             failed=self._restart_later,
+            marker_read=self.policy_confirmation.marker_read,
         )
 
     # Called by other threads.
@@ -119,6 +132,7 @@ class IngestLoop:
     def start(self) -> None:
         """Start the loop's thread."""
         self._timers.every(loop_limits.SWEEP_S, self._settlement.sweep)
+        self._timers.every(loop_limits.SWEEP_S, self.policy_confirmation.check)
         self._timers.every(self._limits.commit_interval_s, self._commit_without_topics)
         self._timers.every(loop_limits.STATUS_S, self._check_consumers)
         self._thread.start()

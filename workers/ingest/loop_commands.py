@@ -2,6 +2,8 @@
 
 decision or result                     then
 run, leave                             a subscription starts, or stops
+a topic of it is not allowed           it stops and becomes unhealthy until every topic is allowed again
+its policies are too old               likewise, until the policies can be read again
 the service goes offline               everything stops; see running_subscriptions.py
 the cluster is not confirmed yet       nothing starts: the brokers may not be the database's cluster
 online, and the cluster is confirmed   the waiting subscriptions start
@@ -16,9 +18,11 @@ from webhookd.errors import ClusterMismatch, UnusableSubscription
 from webhookd.flow.control.administration import SETTLE_WITHIN_S
 from webhookd.flow.control.membership import STEADY_S
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
+from webhookd.flow.status.problem import Problem
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
 from webhookd.flow.subscription import Subscription
 from webhookd.store.subscriptions import Loaded
+from workers.ingest.consumer.subscription_health import NOT_ALLOWED, POLICIES_OUTDATED
 from workers.ingest.loop import IngestLoop
 from workers.ingest.monitoring import kafka_outage_statuses
 from workers.ingest.settlement.database_writer import DatabaseWriter
@@ -64,6 +68,10 @@ class LoopCommands:
                 self._mark_unusable(id_, version, found, previous)
             case Subscription(active=False):
                 self.leave(id_)
+            case Subscription(topics_not_allowed=topics) if topics:
+                detail = f"no policy allows tenant {found.tenant} to read {', '.join(topics)}"
+                problem = Problem(code=NOT_ALLOWED, detail=detail, since=clock.wall_clock())
+                self._loop.call(partial(self._loop.subscriptions.hold, id_, version, problem, previous))
             case _:
                 self._loop.call(partial(self._start, found, previous))
 
@@ -71,6 +79,18 @@ class LoopCommands:
         """Stop running a subscription. Its consumer commits a last time, unless Kafka is lost."""
         self._loop.call(self._update_kafka_lost)
         self._loop.call(partial(self._loop.subscriptions.stop, id_))
+
+    def hold(self, id_: str, detail: str) -> None:
+        """Stop a subscription whose policies could not be read for too long; `run` starts it again."""
+        problem = Problem(code=POLICIES_OUTDATED, detail=detail, since=clock.wall_clock())
+        self._loop.call(partial(self._hold_running, id_, problem))
+
+    def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
+        """Call `confirmed` on the loop's thread when nothing of an older version of the policies can be sent any more.
+
+        That is after all commands before have been carried out (flow/settlement/policy_confirmation.py).
+        """
+        self._loop.call(partial(self._loop.policy_confirmation.request, version, confirmed))
 
     def go_offline(self, age_s: float) -> None:
         """Stop everything; in-flight deliveries may be settled until SETTLE_WITHIN_S after the switch, `age_s` ago."""
@@ -142,6 +162,13 @@ class LoopCommands:
             self._loop.subscriptions.run(subscription, previous)
         except UnusableSubscription as error:
             self._mark_unusable(subscription.id, subscription.version, error, previous)
+
+    def _hold_running(self, id_: str, problem: Problem) -> None:
+        running = self._loop.consumers.get(id_)
+        if running is None:
+            self._loop.subscriptions.stop(id_)  # it may wait for its start
+        else:
+            self._loop.subscriptions.hold(id_, running.subscription.version, problem, None)
 
     def _mark_unusable(
         self, id_: str, version: int, error: UnusableSubscription, previous: SubscriptionStatus | None

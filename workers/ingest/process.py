@@ -46,6 +46,7 @@ from workers.ingest.consumer.consumer_factory import ConsumerFactory
 from workers.ingest.consumer.topic_watch import TopicWatch
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 from workers.ingest.control.consumer_group_upkeep import ConsumerGroupUpkeep
+from workers.ingest.control.policies_in_use import PoliciesInUse
 from workers.ingest.dispatch.task_publisher import TaskPublisher
 from workers.ingest.dispatch.worker_capacity import WorkerCapacity
 from workers.ingest.loop import IngestLoop
@@ -185,19 +186,18 @@ class IngestProcess:
 
     def _new_assignment(self) -> SubscriptionAssignment:
         settings = self._settings
-        member = Membership(
-            id=self.member_id,
-            timeout_s=settings.ingest_member_timeout_s,
-            kafka_timeout_s=settings.ingest_kafka_timeout_s,
-            monotonic=clock.monotonic,
-        )
         return SubscriptionAssignment(
             self._edges.database,
             self._control,
             self._kafka,
-            member=member,
+            member=self._membership(),
             interval_s=settings.control_read_interval_s,
             listen=self._edges.notifications.run,
+            in_use=PoliciesInUse(
+                open_without_policy=settings.open_without_policy,
+                max_age_s=settings.policy_max_age_s,
+                monotonic=clock.monotonic,
+            ),
         )
 
     def _new_upkeep(self) -> ConsumerGroupUpkeep:
@@ -205,12 +205,19 @@ class IngestProcess:
         return ConsumerGroupUpkeep(
             self._edges.database,
             KafkaAdmin(self._kafka_connection),
-            member_id=self.member_id,
-            member_timeout_s=settings.ingest_member_timeout_s,
+            member=self._membership(),
             offsets_every_s=settings.offset_upkeep_s,
             protocol=lambda: self._consumer_factory.group_protocol,
-            monotonic=clock.monotonic,
             ready=lambda: self._control.cluster_confirmed,
+            open_without_policy=settings.open_without_policy,
+        )
+
+    def _membership(self) -> Membership:
+        return Membership(
+            id=self.member_id,
+            timeout_s=self._settings.ingest_member_timeout_s,
+            kafka_timeout_s=self._settings.ingest_kafka_timeout_s,
+            monotonic=clock.monotonic,
         )
 
     def _checks(self) -> dict[str, Callable[[], None]]:

@@ -3,21 +3,26 @@
 event                                  then
 a subscription is to be run            its consumer starts; while the service is offline the subscription waits
 its consumer cannot be made            the start is tried again after START_RETRY_S
+a topic of it is not allowed, or its   it is stopped and unhealthy; the position stays
+policies are too old
 its consumer raises                    it is closed, and after RESTART_S another one starts at the committed offsets
 the service goes offline               nothing is dispatched; once all in-flight deliveries are settled, or after
                                        `settle_s`, every consumer group is left and every subscription waits
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from webhookd import logs
 from webhookd.errors import GroupDenied, UnusableSubscription
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
-from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, unhealthy
+from webhookd.flow.status.activity import Activity, Event
+from webhookd.flow.status.problem import Problem
+from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, on_hold, unhealthy
 from webhookd.flow.subscription import Subscription
 from workers.ingest import loop_limits
 from workers.ingest.consumer.subscription_consumer import SubscriptionConsumer
-from workers.ingest.consumer.subscription_health import CONSUMER_FAILED
+from workers.ingest.consumer.subscription_health import CONSUMER_FAILED, HELD
 from workers.ingest.dispatch.dispatcher import Dispatcher
 from workers.ingest.polling_schedule import PollingSchedule
 from workers.ingest.ports import Services
@@ -80,7 +85,7 @@ class RunningSubscriptions:
         """
         running = self._consumers.get(subscription.id)
         if running is not None:
-            previous = running.status()
+            previous = _continued(running, subscription)
             self.stop(subscription.id)
         self._wanted[subscription.id] = subscription
         if self._dispatcher.offline:
@@ -96,6 +101,8 @@ class RunningSubscriptions:
         self._consumers[subscription.id] = consumer
         self._topics_changed = True
         self.polling.add(consumer)
+        if previous is not None and previous.reason in HELD and consumer.health.state is Health.HEALTHY:
+            self._record(subscription.id, Event.HEALTHY)
         _log.info("subscription_started", subscription=subscription.id, version=subscription.version)
 
     def stop(self, subscription_id: str) -> None:
@@ -112,6 +119,19 @@ class RunningSubscriptions:
         # From here on its lanes belong to the background thread that closes the consumer.
         consumer.close(commit=not (self.kafka_lost or self.foreign_cluster))
         _log.info("subscription_stopped", subscription=subscription_id, version=consumer.subscription.version)
+
+    def hold(self, id_: str, version: int, problem: Problem, previous: SubscriptionStatus | None) -> None:
+        """Do not run a subscription because of this problem; `previous` is its status before this process."""
+        running = self._consumers.get(id_)
+        if running is not None:
+            previous = running.status()
+        self.stop(id_)
+        before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
+        status = on_hold(before, problem, version)
+        self._writer.set_status(status)
+        if (before.health, before.reason) != (status.health, status.reason):
+            self._record(id_, Event.UNHEALTHY, problem.code)
+            _log.warning("subscription_held", code=problem.code, subscription=id_, detail=problem.detail)
 
     def is_wanted(self, subscription: Subscription) -> bool:
         """Whether this version of the subscription is still to be run."""
@@ -179,6 +199,12 @@ class RunningSubscriptions:
         for status in self._offline.revise(revision):
             self._writer.set_status(status)
 
+    def _record(self, id_: str, event: Event, reason: str = "") -> None:
+        now, succeeded = self._services.wall_clock(), event is Event.HEALTHY
+        self._services.add_activity(
+            Activity(subscription_id=id_, at=now, event=event, succeeded=succeeded, error=reason)
+        )
+
     def _leave_when_settled(self, leave_at: float) -> None:
         if self._leave_at != leave_at:
             return  # the service went online meanwhile, or online and offline again
@@ -204,3 +230,10 @@ class RunningSubscriptions:
     def _retry_start(self, subscription: Subscription, previous: SubscriptionStatus) -> None:
         if self.is_wanted(subscription):
             self.run(subscription, previous)
+
+
+def _continued(running: SubscriptionConsumer, subscription: Subscription) -> SubscriptionStatus:
+    """The status with which another version goes on; if only the policies differ, its problems go on too."""
+    status = running.status()
+    same = replace(running.subscription, version=subscription.version, policies=subscription.policies) == subscription
+    return replace(status, version=subscription.version) if same else status

@@ -5,6 +5,7 @@ Nothing here fails a request. What is not known in time is a warning that says s
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -17,6 +18,7 @@ from webhookd.edges.http_client.dns_resolver import Resolver
 from webhookd.errors import KafkaUnavailable
 from webhookd.flow.attempt.egress_policy import parse_networks
 from webhookd.flow.attempt.target import Target
+from webhookd.flow.authorization.sample import seen_values
 from webhookd.flow.offsets.topic_metadata import TopicSample
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
@@ -103,6 +105,8 @@ class RegistrationChecks:
             yield warnings.unchecked()
         for index, source in enumerate(subscription.sources):
             sample = found.get(source.topic) if found else None
+            if sample is not None:  # a warning about hidden fields would tell what is in them
+                sample = replace(sample, values=_seen(subscription, source.topic, sample))
             yield from warnings.of_source(index, source, sample, lambda: clock.monotonic() >= until)
 
     def _samples(self, samples: Future[Samples] | None, until: float) -> Samples | None:
@@ -113,6 +117,14 @@ class RegistrationChecks:
         except (TimeoutError, KafkaUnavailable):
             self._rests_until = clock.monotonic() + REST_S
             return None
+
+
+def _seen(subscription: Subscription, topic: str, sample: TopicSample) -> tuple[bytes | None, ...] | None:
+    """The values of the sample as the subscription's tenant sees them; none if the policies are not known."""
+    applied = subscription.policies.get(topic)
+    if applied is None or sample.values is None:
+        return None
+    return tuple(seen_values(applied, sample.values))
 
 
 def _left_s(until: float) -> float:

@@ -4,6 +4,7 @@
     change     check → the same for topics that are new → replace → notify
     remove     delete, and store the group, which ingest deletes when it has no members → notify
 
+The check includes that the policies allow every topic; it is repeated where the row is written (topic_access.py).
 The offsets come first: no record that is produced after the response may be missed, and nothing is stored if the
 brokers do not answer. The row stores the offsets too; they are used where the group has no commit. The change
 notification comes last and may fail: every process also reads the rows periodically.
@@ -16,6 +17,7 @@ from dataclasses import replace
 from api import cluster_check
 from api.ports import Services
 from api.resources.subscription import validators
+from api.resources.subscription.topic_access import check_allowed, still_allowed
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
 from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied, UnusableSubscription
@@ -35,15 +37,17 @@ _log = logs.get(__name__)
 def register(services: Services, document: Document) -> Subscription:
     """Store a new subscription.
 
-    Raises TopicDenied for a topic that webhookd may not read, KafkaUnavailable or StoreUnavailable; then nothing is
-    stored.
+    Raises TopicNotAllowed for a topic that no policy allows, TopicDenied for one that webhookd may not read,
+    KafkaUnavailable or StoreUnavailable; then nothing is stored.
     """
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
     draft = parse(document, Identity(id=str(uuid.uuid4())))
+    check_allowed(services, draft)
     _check_dead_letter_topic(services, draft)
     subscription = _with_positions(services, draft, new=_topics(draft), commit=services.brokers.commit)
     with services.database.transaction() as session:
+        subscription = still_allowed(services, session, subscription)
         subscriptions.insert(session, subscription)
         activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
@@ -54,19 +58,21 @@ def register(services: Services, document: Document) -> Subscription:
 def change(services: Services, id_: str, document: Document) -> Subscription:
     """Replace a whole subscription; topics that it already had keep their positions.
 
-    Raises NotFound, Conflict if another request changed it at the same moment, TopicDenied for a new topic that
-    webhookd may not read, KafkaUnavailable, StoreUnavailable.
+    Raises NotFound, Conflict if another request changed it at the same moment, TopicNotAllowed for a topic that no
+    policy allows, TopicDenied for a new topic that webhookd may not read, KafkaUnavailable, StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
     summary, stored = _stored(services, id_)
     draft = parse(document, Identity(id=id_, version=summary.version + 1, stored=stored))
+    check_allowed(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
         _check_dead_letter_topic(services, draft)
     new = _topics(draft) - (_topics(stored) if stored else frozenset())
     # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with services.database.transaction() as session:
+        subscription = still_allowed(services, session, subscription)
         subscriptions.replace(session, subscription)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:

@@ -166,7 +166,7 @@ def test_every_route_refuses_unknown_parameters(client: FlaskClient) -> None:
     walked = 0
     for rule in client.application.url_map.iter_rules():
         for method in (rule.methods or set()) - {"OPTIONS", "HEAD"}:
-            path = rule.rule.replace("<uuid:subscription_id>", ID)
+            path = rule.rule.replace("<uuid:subscription_id>", ID).replace("<uuid:policy_id>", ID)
             answer = client.open(f"{path}?no_such=1", method=method, json=document())
             assert assert_shape(answer)["errors"][0]["field"] == "no_such", f"{method} {path}"
             walked += 1

@@ -10,9 +10,11 @@ import pytest
 from api.extensions.bounded_calls import BoundedCalls
 from api.resources.subscription.checks import CALLS, DEADLINE_S, RegistrationChecks
 from api.resources.subscription.registration_warnings import RegistrationWarning
+from tests.harness.policies import policy
 from tests.harness.subscriptions import subscription
 from webhookd.errors import KafkaUnavailable
 from webhookd.flow.offsets.topic_metadata import TopicSample
+from webhookd.flow.policy.policy import OPEN_TOPIC, Effect, Projection, ProjectionKind, TopicPolicies
 from webhookd.flow.subscription import Alerting, Batching, Destination, Source, Subscription
 from webhookd.settings import Settings
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
@@ -28,6 +30,7 @@ def plain(*filters: str, **changes: Any) -> Subscription:  # noqa: ANN401  # wha
         "alerting": Alerting(),
         "destination": Destination(url="https://example.com/hook"),
         "batching": Batching(),
+        "policies": {"orders": OPEN_TOPIC, "refunds": OPEN_TOPIC},
     }
     return subscription(**(values | changes))
 
@@ -168,6 +171,20 @@ def test_filters_that_exclude_each_other_are_named_together() -> None:
     [(field, _, reason)] = found(plain("total > `100`", "status == 'open'"))
     assert field == "source[0].jmes_filters"
     assert reason == "pass none of the last 2 records of orders"
+
+
+def test_nothing_is_said_about_what_a_policy_hides() -> None:
+    hides = policy(projection=Projection(kind=ProjectionKind.EXCLUDE, paths=("order-id",)))
+    denies = policy(effect=Effect.DENY, projection=None)
+    for policies in ((), (hides, denies)):
+        applied = TopicPolicies(governed=True, open=True, policies=policies)
+        assert found(plain("status == 'never'", policies={"orders": applied})) == []
+    assert found(plain("status == 'never'", policies={})) == []
+    visible = {"orders": TopicPolicies(governed=True, open=False, policies=(hides,))}
+    assert [code for _, code, _ in found(plain("status == 'never'", policies=visible))] == ["filter_passes_nothing"]
+    hidden = plain("\"order-id\" == 'A1'", policies=visible)
+    assert [code for _, code, _ in found(hidden)] == ["filter_passes_nothing"]
+    assert found(replace(hidden, policies={"orders": OPEN_TOPIC})) == []
 
 
 def test_errors_of_a_filter_are_counted() -> None:

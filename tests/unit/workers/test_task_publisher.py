@@ -9,6 +9,7 @@ import pytest
 from tests.harness.delivery_senders import PATIENCE_S, UnreliableCoordination
 from tests.harness.lanes import accumulator, fill
 from webhookd.errors import QueueUnavailable
+from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -106,3 +107,17 @@ def test_late_revocation_does_not_revoke_later_publications(scene: Scene) -> Non
     scene.publisher.revoke(["s1/elsewhere/0"])
     assert scene.coordination.done.get(timeout=PATIENCE_S) == "revoke"
     assert not isinstance(scene.coordination.claim([new])[0], ClaimDenied)
+
+
+def test_marker_is_reported_after_the_revocations_before_it(scene: Scene) -> None:
+    ref = scene.published()
+    scene.coordination.refuses_revocations = True
+    scene.publisher.revoke(ref.claim_keys())
+    scene.publisher.mark("ingest", "marker")
+    assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
+    assert scene.coordination.refusals.get(timeout=PATIENCE_S) == "revoke"
+    assert scene.coordination.read_reports("ingest", "0", 0.0)[0] == []
+    scene.coordination.refuses_revocations = False
+    reports, _ = scene.coordination.read_reports("ingest", "0", PATIENCE_S)
+    assert [(report.kind, report.delivery) for report in reports] == [(ReportKind.FINISHED, "marker")]
+    assert scene.coordination.claim([ref]) == [ClaimDenied.STALE]

@@ -19,6 +19,15 @@ RETRIES_GO_ON = (
 )
 DEAD_LETTERED = "After the last failed attempt webhookd stores a batch's records as dead letters and continues."
 NOT_STARTED = "webhookd reads nothing for this subscription until its configuration can be used. It keeps the position."
+NOT_ALLOWED = (
+    "webhookd reads nothing for this subscription while a topic of it is not allowed. It keeps the position, and "
+    "continues there by itself when every topic is allowed again. Records that wait longer than the topic's retention "
+    "time are lost."
+)
+POLICIES_UNKNOWN = (
+    "webhookd has stopped this subscription because it could not read what may be delivered. It keeps the position "
+    "and continues by itself when it can read the policies again."
+)
 STARTED_AGAIN = "webhookd tries again automatically. It keeps the position."
 KAFKA_DOWN = (
     "Kafka does not answer webhookd. webhookd reads nothing now and continues automatically when Kafka answers. It "
@@ -61,6 +70,9 @@ COPIED_LATER = (
 )
 
 FIX_CONFIGURATION = "Save the subscription again with a configuration that the API accepts."
+FIX_POLICY = (
+    "Ask the operator of webhookd why your access to the topic has ended, or remove the topic from the subscription."
+)
 FIX_TOPIC = "Create the topic, or remove it from the subscription."
 FIX_TOPIC_ACCESS = (
     "Give webhookd's Kafka user the rights DESCRIBE and READ on the topic, or remove the topic from the subscription."
@@ -101,6 +113,8 @@ FIX_COPIES = (
 
 PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "unusable_configuration": (NOT_STARTED, FIX_CONFIGURATION),
+    "not_allowed": (NOT_ALLOWED, FIX_POLICY),
+    "policies_outdated": (POLICIES_UNKNOWN, FIX_INSIDE),
     "topic_missing": (TOPIC_AWAITED, FIX_TOPIC),
     "topic_denied": (NOT_READ, FIX_TOPIC_ACCESS),
     "group_denied": (NOT_READ, FIX_GROUP_ACCESS),

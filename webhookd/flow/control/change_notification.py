@@ -20,4 +20,11 @@ class AdministrationChanged:
     status: Availability
 
 
-ChangeNotification = SubscriptionChanged | AdministrationChanged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoliciesChanged:
+    """The policies have this version. The receiver reads from the database what that means for its subscriptions."""
+
+    version: int
+
+
+ChangeNotification = SubscriptionChanged | AdministrationChanged | PoliciesChanged

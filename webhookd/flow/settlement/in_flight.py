@@ -37,6 +37,7 @@ from webhookd.flow.settlement.lane_updates import (
     settle_acknowledged,
 )
 from webhookd.flow.settlement.queue_progress import QueueProgress
+from webhookd.flow.settlement.superseded_deliveries import SupersededDeliveries
 
 STALE_PAUSE_S = 0.5
 """The pause of a lane after STALE. While one of ingest and worker cannot read the database, they may know different
@@ -92,6 +93,8 @@ class InFlightDeliveries:
         self._chance = chance
         self.reports_late = False
         """Set while reports arrive late. Their sending times are unknown then, so no attempt counts as too early."""
+        self.superseded = SupersededDeliveries(timeouts.lease_s + timeouts.request_deadline_s)
+        """The deliveries that their lanes have dropped, as far as workers may still be sending them."""
         self._in_flight: dict[str, Delivery] = {}
         self._queue_progress = QueueProgress(timeouts.claim_timeout_s)
 
@@ -134,7 +137,8 @@ class InFlightDeliveries:
         if delivery is None or report.attempt != delivery.attempt or delivery.stage is DeliveryStage.DEAD_LETTERING:
             return effect
         if not delivery.current:
-            del self._in_flight[delivery.id]
+            self._supersede(delivery, now)
+            self.superseded.reported(report, now)
             return effect
         effect.delivered = settle_acknowledged(delivery, delivery.done_before_attempt + report.done, now)
         if effect.delivered or report.kind is ReportKind.STARTED:
@@ -171,7 +175,7 @@ class InFlightDeliveries:
         lost: list[Delivery] = []
         for delivery in list(self._in_flight.values()):
             if not delivery.current:
-                del self._in_flight[delivery.id]
+                self._supersede(delivery, now)
             elif delivery.due_at > now:
                 continue
             elif delivery.stage is not DeliveryStage.QUEUED:
@@ -182,8 +186,14 @@ class InFlightDeliveries:
                 unclaimed.append(delivery)
         return unclaimed, lost
 
+    def drop_superseded(self, now: float) -> None:
+        """Drop the deliveries that no lane waits for any more; `superseded` keeps those that workers have claimed."""
+        for delivery in [delivery for delivery in self._in_flight.values() if not delivery.current]:
+            self._supersede(delivery, now)
+
     def process_was_suspended(self, for_s: float) -> None:
         """Extend all timeouts by the time for which this process did not run."""
+        self.superseded.process_was_suspended(for_s)
         for delivery in self._in_flight.values():
             delivery.due_at += for_s
             delivery.last_progress_at += for_s
@@ -223,6 +233,10 @@ class InFlightDeliveries:
         for lane in delivery.lanes:
             effect.reread.append((lane, lane.rewind(self._new_token())))
         effect.lanes_freed = True
+
+    def _supersede(self, delivery: Delivery, now: float) -> None:
+        del self._in_flight[delivery.id]
+        self.superseded.add(delivery, now)
 
     def _claimed(self, delivery: Delivery, now: float) -> None:
         if delivery.stage is DeliveryStage.QUEUED:

@@ -12,6 +12,8 @@ from webhookd.flow.attempt.exchange_result import FailureCode
 
 WEBHOOKD_CODES: Mapping[str, str] = {
     "unusable_configuration": "The stored configuration cannot be used.",
+    "not_allowed": "No policy allows the tenant to read a topic of the subscription.",
+    "policies_outdated": "The ingest process could not read the policies for longer than it may go on without them.",
     "topic_missing": "A topic of the subscription does not exist.",
     "consumer_failed": "Reading from Kafka failed with an unexpected error.",
     "kafka_unavailable": "Kafka has not answered for half a minute.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from webhookd.flow.status.delivery_status import DeliveryStatus
+from webhookd.flow.status.delivery_status import STOPPED, DeliveryStatus
 from webhookd.flow.status.problem import Problem, Problems
 
 
@@ -72,6 +72,23 @@ class SubscriptionStatus:
     dead_lettered: int = 0
     version: int = 0
     version_delivered: bool = True
+
+
+def on_hold(before: SubscriptionStatus, problem: Problem, version: int) -> SubscriptionStatus:
+    """Return the status of a subscription that does not run because of this problem: nothing else is checked then."""
+    same = before.health is Health.UNHEALTHY and before.reason == problem.code
+    return replace(
+        before,
+        health=Health.UNHEALTHY,
+        reason=problem.code,
+        since=before.since if before.health is Health.UNHEALTHY else problem.since,
+        problems=(replace(problem, since=before.problems[0].since) if same and before.problems else problem,),
+        failing_since=0.0,
+        last_failure="",
+        delivery=STOPPED,
+        lag=None,
+        version=version,
+    )
 
 
 def unhealthy(before: SubscriptionStatus, code: str, detail: str, now: float, version: int = 0) -> SubscriptionStatus:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from webhookd.errors import UnusableSubscription
+from webhookd.errors import TopicNotAllowed, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.topic_metadata import Topics
@@ -16,7 +16,16 @@ CONSUMER_FAILED = "consumer_failed"
 """Reading failed. If the consumer had started, this is a standing problem, which ends when the positions of all lanes
 have been known for a while (stall_check.py). If the consumer could not be made, it ends when the consumer starts."""
 
-OVER_AT_START = frozenset({UnusableSubscription.code, CONSUMER_FAILED})
+NOT_ALLOWED = TopicNotAllowed.code
+"""No policy allows the subscription's tenant to read one of its topics."""
+
+POLICIES_OUTDATED = "policies_outdated"
+"""The policies could not be read for longer than the setting `policy_max_age_s`."""
+
+HELD = frozenset({NOT_ALLOWED, POLICIES_OUTDATED})
+"""A subscription with one of these problems is not run; it has no other problem meanwhile."""
+
+OVER_AT_START = frozenset({UnusableSubscription.code, CONSUMER_FAILED, *HELD})
 """Problems that prevent a start; they are over when the subscription has started."""
 
 UNHEALTHY_AFTER_S = 300.0

@@ -3,10 +3,13 @@
 It reads the heartbeats of all ingest processes, the subscriptions that have changed and the offline switch: once a
 second, and at once after a change notification. While the database cannot be read, everything stays as it was. A
 process that cannot reach Kafka leaves its subscriptions to processes that can (flow/control/membership.py).
+
+It reads the policies together with the subscriptions (control/policies_in_use.py). What it reads under two versions of
+them is not used, but read again at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Protocol
 
@@ -20,12 +23,12 @@ from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member, participants, takes_part
 from webhookd.flow.control.rendezvous import owner
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
-from webhookd.flow.policy.policy import OPEN_TOPIC
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
-from webhookd.store import administration, ingest_members, subscription_statuses, subscriptions
+from webhookd.store import administration, ingest_members, policies, subscription_statuses, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
+from workers.ingest.control.policies_in_use import PoliciesInUse
 
 FIRST_REQUEST_S = 4.0
 """The first heartbeat waits this long for the end of the first request to Kafka: a process that cannot reach Kafka must
@@ -53,6 +56,12 @@ class SubscriptionRunner(Protocol):
 
     def leave(self, id_: str) -> None:
         """Stop the subscription: it was deleted, or another process runs it from now on."""
+
+    def hold(self, id_: str, detail: str) -> None:
+        """Stop the subscription because its policies could not be read for too long; `run` starts it again."""
+
+    def confirm_policies(self, version: int, confirmed: Callable[[int], None]) -> None:
+        """Call `confirmed`, on any thread, when all that was called before is done and nothing older can be sent."""
 
     def go_offline(self, age_s: float) -> None:
         """The service was switched offline `age_s` ago: stop everything, and start nothing before `go_online`."""
@@ -87,7 +96,9 @@ class SubscriptionAssignment:
         member: Membership,
         interval_s: float,
         listen: Callable[[Callable[[ChangeNotification], None], Event], None],
+        in_use: PoliciesInUse,
     ) -> None:
+        self._in_use = in_use
         self._database = database
         self._runner = runner
         self._kafka = kafka
@@ -132,6 +143,7 @@ class SubscriptionAssignment:
         while not self._stop.is_set():
             self._wake.clear()
             self._try(self._read)
+            self._hold_if_outdated()
             self._wake.wait(self._interval_s)
 
     def _try(self, use_database: Callable[[], None]) -> None:
@@ -149,22 +161,39 @@ class SubscriptionAssignment:
 
     def _read(self) -> None:
         with self._database.transaction() as session:
+            version = policies.version(session)
             sharing = self._heartbeat(session)
             switch = administration.read(session)
             versions = subscriptions.versions(session)
             ours = {id_: v for id_, v in versions.items() if owner(id_, sharing) == self._member.id}
-            changed = {id_: version for id_, version in ours.items() if self._known.get(id_) != version}
+            changed = {id_: v for id_, v in ours.items() if self._known.get(id_) != v}
             loaded = subscriptions.load(session, list(changed)) if changed else {}
             before = subscription_statuses.read_all(session, list(loaded)) if loaded else {}
+            consistent = self._in_use.read(session, version)
         self.sharing_count = len(sharing)
         self._apply_switch(switch)
+        if not consistent:
+            self._wake.set()
+            return
         for id_ in [id_ for id_ in self._known if id_ not in ours]:
             del self._known[id_]
             self._runner.leave(id_)
         for id_, found in loaded.items():
-            version = found.version if isinstance(found, Subscription) else changed[id_]
-            self._known[id_] = version
-            self._runner.run(id_, version, with_policies(found), before.get(id_))
+            self._known[id_] = found.version if isinstance(found, Subscription) else changed[id_]
+            self._runner.run(id_, self._known[id_], self._in_use.applied_to(found), before.get(id_))
+        self._in_use.forget_all_but(ours)
+        if self._in_use.new_version():
+            self._runner.confirm_policies(self._in_use.version, self._confirmed)
+
+    def _confirmed(self, version: int) -> None:
+        self._in_use.confirmed = version
+        self._wake.set()
+
+    def _hold_if_outdated(self) -> None:
+        """Stop the subscriptions under a policy when the policies are too old; the next read starts them again."""
+        for id_ in self._in_use.outdated():
+            self._known.pop(id_, None)
+            self._runner.hold(id_, self._in_use.age_text)
 
     def _heartbeat(self, session: Session) -> list[str]:
         """Write the heartbeat; returns the ids of the processes among which the subscriptions are divided."""
@@ -175,7 +204,7 @@ class SubscriptionAssignment:
         bound_s = self._member.kafka_timeout_s
         self._takes_part = takes_part(reachability, others, now, before=before, lost_s=bound_s)
         own = Member(id=self._member.id, takes_part=self._takes_part, reachable_s=reachability.reachable_s(now))
-        ingest_members.heartbeat(session, own)
+        ingest_members.heartbeat(session, own, self._in_use.confirmed)
         if self._takes_part != before:
             _log.warning("membership_changed", reads=own.takes_part, silent_s=round(reachability.unreachable_s(now), 3))
         return participants([*others, own])
@@ -188,10 +217,3 @@ class SubscriptionAssignment:
             self._runner.go_offline(switch.age_s)
         else:
             self._runner.go_online()
-
-
-def with_policies(found: Loaded) -> Loaded:
-    """The subscription with the policies of each of its topics, without which ingest reads no topic."""
-    if not isinstance(found, Subscription):
-        return found
-    return replace(found, policies={source.topic: OPEN_TOPIC for source in found.sources})

@@ -3,8 +3,8 @@
     group of                   action                        how often
     a deleted subscription     delete the group              at once, and once more after two minutes
     an inactive, offline or    commit its offsets again and  every few hours: brokers delete the offsets of an
-    unusable subscription      join the group for a moment   empty group after a week, counted from the commit
-                                                             or (classic) from when its last member left
+    unusable subscription, or  join the group for a moment   empty group after a week, counted from the commit
+    one that is not allowed                                  or (classic) from when its last member left
 
 The groups are divided among the ingest processes by rendezvous hashing; it does not matter which process ran the
 subscription. A group whose members were killed is empty after its session timeout; until then the deletion is tried
@@ -21,22 +21,24 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from webhookd import logs
-from webhookd.clock import Monotonic
 from webhookd.errors import Conflict, KafkaUnavailable, StoreUnavailable, TopicDenied, UpkeepDelayed
 from webhookd.flow.control.rendezvous import owner
 from webhookd.flow.offsets.position import Committed, Partition
+from webhookd.flow.policy.policy import PolicySet
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription, consumer_group
 from webhookd.store import (
     administration,
     dropped_groups,
     ingest_members,
+    policies,
     subscription_statuses,
     subscriptions,
 )
 from webhookd.store.database import Database
 from webhookd.store.dropped_groups import DroppedGroup
 from webhookd.store.subscriptions import Loaded
+from workers.ingest.control.assignment import Membership
 
 ROUND_S = 1.0
 REQUEST_TIMEOUT_S = 5.0
@@ -104,22 +106,21 @@ class ConsumerGroupUpkeep:
         database: Database,
         groups: Groups,
         *,
-        member_id: str,
-        member_timeout_s: float,
+        member: Membership,
         offsets_every_s: float,
         protocol: Callable[[], str],
-        monotonic: Monotonic,
         ready: Callable[[], bool] = lambda: True,
+        open_without_policy: bool = True,
     ) -> None:
         self._database = database
         self._groups = groups
-        self._member_id = member_id
-        self._member_timeout_s = member_timeout_s
+        self._member = member
         self._offsets_every_s = offsets_every_s
         self._protocol = protocol
-        self._monotonic = monotonic
+        self._monotonic = member.monotonic
         self._ready = ready
-        self._offsets_at = monotonic() + min(FIRST_OFFSETS_S, offsets_every_s)
+        self._open_without_policy = open_without_policy
+        self._offsets_at = member.monotonic() + min(FIRST_OFFSETS_S, offsets_every_s)
         self._idle: deque[Idle] = deque()
         self._waits: dict[str, _Wait] = {}
         self._delayed: dict[str, float] = {}
@@ -146,9 +147,9 @@ class ConsumerGroupUpkeep:
         """Delete the groups of deleted subscriptions that this process has to delete; those with members are kept."""
         now = self._monotonic()
         with self._database.transaction() as session:
-            alive = ingest_members.sharing(session, self._member_timeout_s)
+            alive = ingest_members.sharing(session, self._member.timeout_s)
             waiting = dropped_groups.waiting(session)
-        ours = {group.name: group for group in waiting if owner(group.name, alive) == self._member_id}
+        ours = {group.name: group for group in waiting if owner(group.name, alive) == self._member.id}
         self._waits = {name: wait for name, wait in self._waits.items() if name in ours}
         for group in ours.values():
             if self._stop.is_set():
@@ -220,20 +221,22 @@ class ConsumerGroupUpkeep:
             self._stop.wait(RETRY_S[1])
 
     def _idle_groups(self, session: Session) -> list[Idle]:
-        alive = ingest_members.sharing(session, self._member_timeout_s)
-        ids = sorted(id_ for id_ in subscriptions.versions(session) if owner(id_, alive) == self._member_id)
+        alive = ingest_members.sharing(session, self._member.timeout_s)
+        ids = sorted(id_ for id_ in subscriptions.versions(session) if owner(id_, alive) == self._member.id)
         offline = administration.read(session).offline
+        allowed = policies.read(session)
         found: list[Idle] = []
         for page in [ids[first : first + PAGE] for first in range(0, len(ids), PAGE)]:
             known = subscription_statuses.read_all(session, page)
             for id_, loaded in subscriptions.load(session, page).items():
-                if offline or not _runs(loaded):
+                if offline or not self._runs(loaded, allowed):
                     found.append(Idle(group=consumer_group(id_), topics=_topics(loaded, known.get(id_))))
         return found
 
-
-def _runs(loaded: Loaded) -> bool:
-    return isinstance(loaded, Subscription) and loaded.active
+    def _runs(self, loaded: Loaded, allowed: PolicySet) -> bool:
+        if not isinstance(loaded, Subscription) or not loaded.active:
+            return False
+        return not loaded.under(allowed, open_without_policy=self._open_without_policy).topics_not_allowed
 
 
 def _topics(loaded: Loaded, status: SubscriptionStatus | None) -> tuple[str, ...]:

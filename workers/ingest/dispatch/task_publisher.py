@@ -16,7 +16,8 @@ from celery import Celery
 
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
-from webhookd.flow.dispatch.coordination import Publication
+from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.dispatch.coordination import Publication, ReportFlush
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.task_message import DeliveryRef, describe, ref_to_wire
 from workers.task_names import DELIVER
@@ -38,6 +39,9 @@ class Claims(Protocol):
 
     def revoke(self, claim_keys: Sequence[str]) -> None:
         """Make the queued deliveries of these lanes stale. Raises QueueUnavailable."""
+
+    def send_reports(self, flush: ReportFlush) -> None:
+        """Write reports. Raises QueueUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class TaskPublisher:
         self._on_unknown = on_unknown
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._pending_revocations: set[str] = set()
+        self._pending_markers: dict[str, str] = {}
         self._thread = Thread(target=self._run, name="publisher", daemon=True)
         self._begun = 0  # written by the loop's thread only
         self._ended = 0  # written by the publisher's thread only
@@ -91,6 +96,14 @@ class TaskPublisher:
         if claim_keys:
             self._jobs.put(lambda: self._pending_revocations.update(claim_keys))
 
+    def mark(self, reply: str, marker: str) -> None:
+        """Report the end of a delivery with the id `marker` to `reply`, when what was called before has been done.
+
+        That is after the publications, and after the revocations have succeeded. Returns at once. A later marker to the
+        same `reply` replaces one that could not be sent yet.
+        """
+        self._jobs.put(lambda: self._pending_markers.update({reply: marker}))
+
     def _run(self) -> None:
         while (job := self._next()) is not None:
             job()
@@ -98,19 +111,27 @@ class TaskPublisher:
 
     def _next(self) -> Callable[[], None] | None:
         try:
-            return self._jobs.get(timeout=REVOKE_RETRY_S if self._pending_revocations else None)
+            return self._jobs.get(timeout=REVOKE_RETRY_S if self._pending else None)
         except Empty:
             return _no_job
 
+    @property
+    def _pending(self) -> bool:
+        return bool(self._pending_revocations or self._pending_markers)
+
     def _revoke(self) -> None:
-        if not self._pending_revocations:
+        if not self._pending:
             return
         try:
-            self._coordination.revoke(sorted(self._pending_revocations))
+            if self._pending_revocations:
+                self._coordination.revoke(sorted(self._pending_revocations))
+                self._pending_revocations.clear()
+            for reply, marker in list(self._pending_markers.items()):
+                report = Report(ReportKind.FINISHED, marker, 0)
+                self._coordination.send_reports(ReportFlush(reports={reply: [report]}))
+                del self._pending_markers[reply]
         except QueueUnavailable as error:
             _log.warning("revoke_failed", code=error.code, detail=error.detail, lanes=len(self._pending_revocations))
-        else:
-            self._pending_revocations.clear()
 
     def _publish(self, outgoing: Sequence[Outgoing]) -> None:
         sent = 0

@@ -33,7 +33,7 @@ class Settlement:
     """Owned by the ingest loop's thread; `consumers` are the running ones, by subscription.
 
     `gone` is called with a consumer whose endpoint answered 410, `failed` with a consumer whose delivery raised an
-    error.
+    error, `marker_read` with the id of each report about a delivery that is not in flight.
     """
 
     def __init__(
@@ -46,7 +46,9 @@ class Settlement:
         *,
         gone: Callable[[SubscriptionConsumer], None],
         failed: Callable[[SubscriptionConsumer, Exception], None],
+        marker_read: Callable[[str], None] = lambda _id: None,
     ) -> None:
+        self._marker_read = marker_read
         self._in_flight = in_flight
         self._dispatcher = dispatcher
         self._consumers = consumers
@@ -79,6 +81,8 @@ class Settlement:
             try:
                 delivery = self._in_flight[report.delivery]
             except KeyError:
+                self._in_flight.superseded.reported(report, now)
+                self._marker_read(report.delivery)
                 continue
             self._guarded(self._consumers.get(delivery.subscription_id), partial(self._settle, delivery, report, now))
 

@@ -1,0 +1,1 @@
+"""Authorization policies: what tenants may see of the records of topics."""

@@ -1,0 +1,105 @@
+"""The policies under which an ingest process runs its subscriptions.
+
+the database                             the process
+has another version of the policies      reads them, and runs each subscription with its new version under them
+cannot be read                           goes on under the policies that it knows
+cannot be read for `max_age_s`           stops the subscriptions under a policy until it can be read again
+
+A change of the policies gives every subscription that it concerns a new version in the same transaction
+(store/policies.py). So a subscription whose version is unchanged needs no other policies.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy.orm import Session
+
+from webhookd import logs
+from webhookd.clock import Monotonic
+from webhookd.flow.policy.policy import PolicySet, TopicPolicies
+from webhookd.flow.subscription import Subscription
+from webhookd.store import policies
+from webhookd.store.subscriptions import Loaded
+
+_log = logs.get(__name__)
+
+
+class PoliciesInUse:
+    """Owned by the assignment's thread; `confirmed` may be set by any thread.
+
+    `open_without_policy` says whether topics without a policy may be read.
+    """
+
+    def __init__(self, *, open_without_policy: bool, max_age_s: float, monotonic: Monotonic) -> None:
+        self._open = open_without_policy
+        self._max_age_s = max_age_s
+        self._monotonic = monotonic
+        self._set: PolicySet | None = None
+        self._announced: int | None = None
+        self._read_at = monotonic()
+        self._governed: set[str] = set()
+        self._applied: dict[tuple[str, str], TopicPolicies] = {}
+        self.confirmed = 0
+        """The version under which alone this process delivers."""
+
+    @property
+    def version(self) -> int:
+        """The version of the policies that were read last."""
+        return self._set.version if self._set else 0
+
+    @property
+    def age_text(self) -> str:
+        """For how long the policies could not be read, for people."""
+        return f"the policies could not be read for {self._monotonic() - self._read_at:.0f} s"
+
+    def read(self, session: Session, version: int) -> bool:
+        """Read the policies if they have another version than the ones known.
+
+        `version` was read in this transaction before everything else. Returns False if they have changed since then:
+        what was read in between is of either version.
+        """
+        if self._set is None or self._set.version != version:
+            found = policies.read(session)
+            if found.version != version:
+                return False
+            self._set, self._applied = found, {}
+        elif policies.version(session) != version:
+            return False
+        self._read_at = self._monotonic()
+        return True
+
+    def applied_to(self, found: Loaded) -> Loaded:
+        """The subscription with what the policies allow its tenant to see of each topic."""
+        if not isinstance(found, Subscription):
+            return found
+        subscription = found.with_policies(
+            {one.topic: self._of_topic(found.tenant, one.topic) for one in found.sources}
+        )
+        (self._governed.add if subscription.governed else self._governed.discard)(found.id)
+        return subscription
+
+    def forget_all_but(self, ids: Collection[str]) -> None:
+        """Forget the subscriptions that this process does not run any more."""
+        self._governed.intersection_update(ids)
+
+    def new_version(self) -> bool:
+        """Whether the version differs from the one at the last call: it has to be confirmed."""
+        if self._announced == self.version:
+            return False
+        self._announced = self.version
+        return True
+
+    def outdated(self) -> list[str]:
+        """The subscriptions under a policy, if the policies are older than allowed; each is returned once."""
+        if not self._governed or self._monotonic() - self._read_at < self._max_age_s:
+            return []
+        _log.error("policies_outdated", subscriptions=len(self._governed), max_age_s=self._max_age_s)
+        held, self._governed = sorted(self._governed), set()
+        return held
+
+    def _of_topic(self, tenant: str, topic: str) -> TopicPolicies:
+        known = self._applied.get((tenant, topic))
+        if known is None:
+            whole = self._set or PolicySet()
+            known = whole.of_topic(tenant, topic, open_without_policy=self._open)
+            self._applied[tenant, topic] = known
+        return known
