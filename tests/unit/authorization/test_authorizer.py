@@ -89,7 +89,7 @@ def test_a_header_that_occurs_twice_fails_closed() -> None:
     twice, condition = [("h", b"a"), ("h", b"b"), ("other", b"c")], "\"@headers\".h == 'a'"
     assert not allowed(condition, b"{}", None, twice)
     assert denied(condition, b"{}", None, twice)
-    assert denied('"@headers"', b"{}", None, twice)
+    assert not allowed('"@headers"', b"{}", None, twice)
     assert allowed("\"@headers\".other == 'c'", b"{}", None, twice)
 
 
@@ -130,7 +130,17 @@ def test_an_object_with_a_name_twice_is_undecodable(value: bytes, projection: Pr
 
 @pytest.mark.parametrize(
     ("value", "cause"),
-    [(b"{", "not_json"), (b'{"a":"\xff"}', "not_utf8"), (b"NaN", "not_json"), (b"1" * 4301, "number_too_long")],
+    [
+        (b"{", "not_json"),
+        (b'{"a":"\xff"}', "not_utf8"),
+        (b'{"b":"\xff"}', "not_utf8"),
+        (b'{"b":NaN}', "not_json"),
+        (b"NaN", "not_json"),
+        (b'\xef\xbb\xbf{"a":1}', "not_json"),
+        (b"1" * 4301, "number_too_long"),
+        (b'{"b":[' + b"1" * 4301 + b"]}", "number_too_long"),
+        (b"[" * 200_000 + b"]" * 200_000, "too_deep"),
+    ],
 )
 @pytest.mark.parametrize("condition", ["", "@", "a", '"@key"', "`false`"])
 def test_a_value_that_is_not_json_is_undecodable_whatever_the_policies_are(

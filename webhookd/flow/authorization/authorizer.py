@@ -132,8 +132,8 @@ class TopicAuthorizer:
     def _deciding(self, record: RecordContent) -> tuple[_Rule | None, JsonValue | None]:
         """The policy that decides, None if no policy allows the record; and its value as JSON."""
         value = record.value()
-        conditions, root = self._conditions.of(record, value)
         json = None if value is None else read_json(value)
+        conditions, root = self._conditions.of(record, value)
         for rule, condition in zip(self._rules, conditions, strict=True):
             if rule.spends:
                 self._budget.refill(value or b"")

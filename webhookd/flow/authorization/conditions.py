@@ -13,13 +13,10 @@ from webhookd.flow.authorization.seen_record import RecordContent
 from webhookd.flow.filters.budget import Budget
 from webhookd.flow.filters.costs import spends
 from webhookd.flow.filters.decoding import (
-    NUMBER_DIGITS,
     Trace,
-    check_bytes,
     decode_all,
     decode_strictly,
     layout,
-    validate,
 )
 from webhookd.flow.filters.paths import Evaluate, Value
 
@@ -43,9 +40,9 @@ class Conditions:
         self._partial = parsed.compiled(found, budget) if found else self._whole
 
     def of(self, record: RecordContent, value: bytes | None) -> tuple[Sequence[Evaluate], Value]:
-        """The conditions, and the root to evaluate them on; `value` is that of the record.
+        """The conditions, and the root to evaluate them on; `value` is that of the record, and valid JSON.
 
-        Raises UndecodableRecord if the value is not JSON in UTF-8, and what reading the headers raises.
+        Raises what reading the headers raises.
         """
         conditions, decoded = self._decoded(value)
         if not self.reads_record:
@@ -53,15 +50,9 @@ class Conditions:
         return conditions, RecordRoot(decoded, record.key(), record.headers() or ())
 
     def _decoded(self, value: bytes | None) -> tuple[Sequence[Evaluate], Value]:
-        if value is None:
-            return self._whole, None
-        if not self._reads_value:
-            validate(value)
+        if value is None or not self._reads_value:
             return self._whole, None
         try:
-            decoded = self._decode(value)
+            return self._partial, self._decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._whole, decode_strictly(value)
-        if len(value) > NUMBER_DIGITS or not value.isascii():
-            check_bytes(value)
-        return self._partial, decoded

@@ -22,7 +22,7 @@ from msgspec import Raw
 
 from webhookd.errors import UndecodableRecord
 from webhookd.flow.authorization import raw_scanning
-from webhookd.flow.filters.decoding import decode_strictly
+from webhookd.flow.filters.decoding import decode_strictly, refuse_constant
 
 DUPLICATE_NAME: Final = "duplicate_name"
 
@@ -94,10 +94,13 @@ def refuse_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_names(value: bytes) -> None:
     try:
-        json.loads(value.decode(), object_pairs_hook=refuse_pairs)
+        _strict.decode(value.decode())
     except (ValueError, RecursionError):
         decode_strictly(value)  # raises UndecodableRecord with the cause
         raise
+
+
+_strict = json.JSONDecoder(object_pairs_hook=refuse_pairs, parse_constant=refuse_constant)
 
 
 class _Decoded:

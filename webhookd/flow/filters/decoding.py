@@ -96,11 +96,12 @@ def _text(value: bytes) -> str:
         raise UndecodableRecord(NOT_UTF8, f"{error.reason} at byte {error.start}") from error
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """Refuse what Python's `json` reads beyond JSON: NaN and infinities. Raises json.JSONDecodeError."""
     raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
 
 
-_strict = json.JSONDecoder(parse_constant=_refuse_constant)
+_strict = json.JSONDecoder(parse_constant=refuse_constant)
 
 
 class Trace:
