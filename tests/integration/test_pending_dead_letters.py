@@ -12,7 +12,8 @@ from webhookd.errors import StoreUnavailable
 from webhookd.store import dead_letters, migrating
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
-from workers.ingest.settlement.pending_dead_letters import COUNT_AGAIN_S, PendingDeadLetters
+from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, Limits
+from workers.ingest.settlement.pending_dead_letters import PendingDeadLetters
 
 LIMIT = 20
 
@@ -23,10 +24,10 @@ class Scene:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.now = 100.0
-        self.rows = PendingDeadLetters(database, LIMIT, lambda: self.now)
+        self.rows = PendingDeadLetters(database, Limits(subscription=LIMIT), lambda: self.now)
         self.free_rows: list[tuple[str, int]] = []
         self.committed: list[int] = []
-        self.rows.on_free_rows = lambda id_, free: self.free_rows.append((id_, free))
+        self.rows.on_free_rows = lambda id_, capacity: self.free_rows.append((id_, capacity.free))
 
     def adds(self, first: int, count: int, id_: str = ID) -> None:
         self.rows.add([dead_letter(id_, first + n) for n in range(count)], lambda: self.committed.append(first))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, Select, select, update
+from sqlalchemy import CursorResult, Row, Select, inspect, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
@@ -20,7 +20,8 @@ from webhookd.store.tables import SubscriptionRow
 Loaded = Subscription | UnusableSubscription
 """A subscription, or the reason why its row cannot be used."""
 
-_TABLE = SubscriptionRow.__table__
+_COLUMNS = [getattr(SubscriptionRow, attribute.key) for attribute in inspect(SubscriptionRow).column_attrs]
+"""The columns as attributes of the class: a tenant's condition is not added to those of the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class SubscriptionSummary:
     active: bool
     url: str
     inactive_reason: str
+    tenant: str
 
 
 def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
@@ -156,7 +158,7 @@ def _usable(row: dict[Any, Any]) -> Loaded:
         return error
 
 
-def _summary_of(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
+def _summary_of(row: Row[str, int, str, bool, str, str, str]) -> SubscriptionSummary:
     return SubscriptionSummary(
         id=row.id,
         version=row.version,
@@ -164,10 +166,11 @@ def _summary_of(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
         active=row.active,
         url=row.url,
         inactive_reason=row.inactive_reason,
+        tenant=row.tenant,
     )
 
 
-def _summary_query() -> Select[str, int, str, bool, str, str]:
+def _summary_query() -> Select[str, int, str, bool, str, str, str]:
     return select(
         SubscriptionRow.id,
         SubscriptionRow.version,
@@ -175,11 +178,12 @@ def _summary_query() -> Select[str, int, str, bool, str, str]:
         SubscriptionRow.active,
         SubscriptionRow.url,
         SubscriptionRow.inactive_reason,
+        SubscriptionRow.tenant,
     )
 
 
 def _all_columns() -> Select[tuple[Any, ...]]:
-    return select(*_TABLE.columns)
+    return select(*_COLUMNS)
 
 
 def _changed(subscription: Subscription) -> dict[str, Any]:

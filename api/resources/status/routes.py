@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import current_app
 from flask.views import MethodView
 
+from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.status.rendering import StatusRows, render_status
@@ -43,7 +44,7 @@ class Status(MethodView):
         A subscription whose stored configuration cannot be used has a status too.
         """
         id_ = str(subscription_id)
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             loaded = subscriptions.load(session, [id_]).get(id_)
             emails = loaded.alerting.emails if isinstance(loaded, Subscription) else ()
             rows = StatusRows(

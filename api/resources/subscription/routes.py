@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import current_app, url_for
 from flask.views import MethodView
 
+from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.subscription import lifecycle
@@ -49,7 +50,7 @@ class Subscriptions(MethodView):
     def get(self, page: Document) -> tuple[list[Answer], int, dict[str, str]]:
         """List subscriptions, in the order of their ids."""
         limit, after = page["limit"], str(page["after"] or "")
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             found = subscriptions.page(session, after=after, limit=limit)
         return [_listed(id_, loaded) for id_, loaded in found], 200, _next_page(found, limit)
 
@@ -84,7 +85,7 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, subscription_id: UUID) -> Answer:
         """Show a subscription; header values are masked."""
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             return render(subscriptions.find(session, str(subscription_id)))
 
     @blueprint.arguments(SubscriptionSchema)

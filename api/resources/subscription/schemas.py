@@ -8,6 +8,7 @@ from api.extensions.request_fields import Choice, Identifier, ListOf, Part, Quer
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from api.resources.subscription.registration_warnings import MEANINGS
+from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
 HEADERS = 50
@@ -185,6 +186,17 @@ class SubscriptionSchema(RequestSchema):
         metadata={"description": "Given by webhookd. A PUT may send it back; it has to be the one in the path."},
     )
     kind = Choice(["Webhook"], load_default="Webhook", metadata={"description": "The kind of this document."})
+    tenant = Text(
+        expected="the name of a tenant, such as acme",
+        load_default=None,
+        validate=validators.tenant,
+        metadata={
+            "description": "Whose subscription it is; `default` if an operator names none. A client's key decides it: "
+            "leave it out. It cannot be changed.",
+            "pattern": f"^{PATTERN}$",
+            "example": "acme",
+        },
+    )
     name = Text(
         least=1,
         most=200,
