@@ -20,6 +20,17 @@ from webhookd.store.tables import SubscriptionRow
 Loaded = Subscription | UnusableSubscription
 """A subscription, or the reason why its row cannot be used."""
 
+SUMMARY_COLUMNS = (
+    SubscriptionRow.id,
+    SubscriptionRow.version,
+    SubscriptionRow.name,
+    SubscriptionRow.active,
+    SubscriptionRow.url,
+    SubscriptionRow.inactive_reason,
+    SubscriptionRow.tenant,
+)
+"""The columns of a SubscriptionSummary."""
+
 _COLUMNS = [getattr(SubscriptionRow, attribute.key) for attribute in inspect(SubscriptionRow).column_attrs]
 """The columns as attributes of the class: a tenant's condition is not added to those of the table."""
 
@@ -66,16 +77,10 @@ def find(session: Session, id_: str) -> Subscription:
 
 def summary(session: Session, id_: str) -> SubscriptionSummary:
     """The summary of a subscription, usable or not; raises NotFound."""
-    row = session.execute(_summary_query().where(SubscriptionRow.id == id_)).first()
+    row = session.execute(select(*SUMMARY_COLUMNS).where(SubscriptionRow.id == id_)).first()
     if row is None:
         raise NotFound(f"there is no subscription {id_}")
-    return _summary_of(row)
-
-
-def summaries(session: Session, *, after: str = "", limit: int) -> list[SubscriptionSummary]:
-    """Up to `limit` subscriptions whose ids follow `after`, usable or not, in the order of their ids."""
-    query = _summary_query().where(SubscriptionRow.id > after).order_by(SubscriptionRow.id).limit(limit)
-    return [_summary_of(row) for row in session.execute(query)]
+    return summary_of(row)
 
 
 def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Loaded]]:
@@ -158,7 +163,8 @@ def _usable(row: dict[Any, Any]) -> Loaded:
         return error
 
 
-def _summary_of(row: Row[str, int, str, bool, str, str, str]) -> SubscriptionSummary:
+def summary_of(row: Row[*tuple[Any, ...]]) -> SubscriptionSummary:
+    """The summary in a row that has at least SUMMARY_COLUMNS."""
     return SubscriptionSummary(
         id=row.id,
         version=row.version,
@@ -167,18 +173,6 @@ def _summary_of(row: Row[str, int, str, bool, str, str, str]) -> SubscriptionSum
         url=row.url,
         inactive_reason=row.inactive_reason,
         tenant=row.tenant,
-    )
-
-
-def _summary_query() -> Select[str, int, str, bool, str, str, str]:
-    return select(
-        SubscriptionRow.id,
-        SubscriptionRow.version,
-        SubscriptionRow.name,
-        SubscriptionRow.active,
-        SubscriptionRow.url,
-        SubscriptionRow.inactive_reason,
-        SubscriptionRow.tenant,
     )
 
 

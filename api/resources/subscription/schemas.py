@@ -222,6 +222,24 @@ class SubscriptionSchema(RequestSchema):
         dump_only=True,
         metadata={"description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it."},
     )
+    health = fields.String(
+        dump_only=True,
+        metadata={
+            "enum": ["healthy", "unhealthy", "inactive"],
+            "description": "Only in lists: the subscription's status, as in its status document.",
+        },
+    )
+    reason = fields.String(
+        dump_only=True,
+        metadata={"description": "Only in lists: the reason code of the status, empty while healthy."},
+    )
+    lag = fields.Integer(
+        dump_only=True,
+        allow_none=True,
+        metadata={
+            "description": "Only in lists: how many offsets are not settled yet; null while unknown or inactive."
+        },
+    )
     warnings = fields.List(
         fields.Nested(WarningSchema),
         dump_only=True,

@@ -7,12 +7,20 @@ from marshmallow import Schema, fields
 
 from api.extensions.request_fields import Moment, RequestField, kind_of, shown
 from api.extensions.request_schema import RequestSchema, known_fields, unknown_name
-from api.resources.administration.schemas import SwitchSchema
+from api.resources.administration.schemas import OverviewSchema, SwitchSchema
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, OlderThanSchema
-from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
+from api.resources.subscription.list_parameters import ListSchema
+from api.resources.subscription.schemas import SubscriptionSchema
 from documentation.reference.api_page import document
 
-REQUESTS: list[type[Schema]] = [SubscriptionSchema, PageSchema, SwitchSchema, DeadLetterPageSchema, OlderThanSchema]
+REQUESTS: list[type[Schema]] = [
+    SubscriptionSchema,
+    ListSchema,
+    OverviewSchema,
+    SwitchSchema,
+    DeadLetterPageSchema,
+    OlderThanSchema,
+]
 
 
 def parts(schema: Schema) -> Iterator[tuple[Schema, str, fields.Field[object]]]:
