@@ -9,14 +9,22 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, false, literal, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, select, true, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webhookd.flow.control.administration import Administration
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus, TopicStatus
 from webhookd.store import subscriptions
 from webhookd.store.subscription_filters import has_label, reads_topic
-from webhookd.store.subscriptions import SUMMARY_COLUMNS, Loaded, SubscriptionSummary, summary_of
+from webhookd.store.subscriptions import (
+    ALL_COLUMNS,
+    SUMMARY_COLUMNS,
+    AnyRow,
+    Loaded,
+    SubscriptionSummary,
+    summary_of,
+    usable,
+)
 from webhookd.store.tables import SubscriptionRow, SubscriptionStatusRow
 
 
@@ -45,6 +53,7 @@ COLUMNS: Mapping[OrderColumn, InstrumentedAttribute[str] | InstrumentedAttribute
 }
 
 _STATUS_COLUMNS = (
+    SubscriptionStatusRow.subscription_id,
     SubscriptionStatusRow.health,
     SubscriptionStatusRow.reason,
     SubscriptionStatusRow.lag,
@@ -114,30 +123,52 @@ def page(session: Session, wanted: PageRequest, switch: Administration) -> Page:
 
     While webhookd is offline, every subscription is inactive.
     """
-    query = select(*SUMMARY_COLUMNS, *_STATUS_COLUMNS, COLUMNS[wanted.order.column].label("sorted_by"))
-    query = query.outerjoin(SubscriptionStatusRow, SubscriptionStatusRow.subscription_id == SubscriptionRow.id)
-    conditions = [*_conditions(wanted.filters, switch), *_behind(wanted.order, wanted.after)]
-    found = session.execute(query.where(*conditions).order_by(*_order_by(wanted.order)).limit(wanted.limit + 1)).all()
+    found = _found(session, wanted, switch)
     rows = found[: wanted.limit]
-    loaded = subscriptions.load(session, [row.id for row in rows])
-    # A row may have been deleted between the two statements.
-    return Page([_listed(row, loaded[row.id]) for row in rows if row.id in loaded], len(found) > wanted.limit)
+    statuses = _statuses(session, [row.id for row, _ in rows])
+    listed = [
+        ListedSubscription(
+            summary=summary_of(row), place=Place(row.sorted_by, row.id), loaded=loaded, status=statuses.get(row.id)
+        )
+        for row, loaded in rows
+    ]
+    return Page(listed, len(found) > wanted.limit)
 
 
-def _listed(row: Row[*tuple[Any, ...]], loaded: Loaded) -> ListedSubscription:
-    status = SubscriptionStatus(
-        subscription_id=row.id,
-        health=Health(row.health or Health.HEALTHY),
-        reason=row.reason or "",
-        lag=row.lag,
-        topics=tuple(TopicStatus(topic=item["topic"], partitions=item["partitions"]) for item in row.topics or ()),
-    )
-    return ListedSubscription(
-        summary=summary_of(row),
-        place=Place(row.sorted_by, row.id),
-        loaded=loaded,
-        status=status if row.health else None,
-    )
+def _found(session: Session, wanted: PageRequest, switch: Administration) -> list[tuple[AnyRow, Loaded]]:
+    """The rows of the page, and one more if there is one."""
+    try:
+        return [(row, usable(row)) for row in session.execute(_query(ALL_COLUMNS, wanted, switch)).all()]
+    except ValueError:
+        # A column of one row is not JSON: each row must be loaded by itself.
+        rows = session.execute(_query(SUMMARY_COLUMNS, wanted, switch)).all()
+        loaded = subscriptions.load(session, [row.id for row in rows])
+        return [(row, loaded[row.id]) for row in rows if row.id in loaded]
+
+
+def _query(
+    columns: Sequence[InstrumentedAttribute[Any]], wanted: PageRequest, switch: Administration
+) -> Select[*tuple[Any, ...]]:
+    query = select(*columns, COLUMNS[wanted.order.column].label("sorted_by"))
+    if wanted.filters.status in {ListStatus.HEALTHY, ListStatus.UNHEALTHY}:
+        query = query.outerjoin(SubscriptionStatusRow, SubscriptionStatusRow.subscription_id == SubscriptionRow.id)
+    conditions = [*_conditions(wanted.filters, switch), *_behind(wanted.order, wanted.after)]
+    return query.where(*conditions).order_by(*_order_by(wanted.order)).limit(wanted.limit + 1)
+
+
+def _statuses(session: Session, ids: Sequence[str]) -> dict[str, SubscriptionStatus]:
+    """What lists show of the statuses; read by the ids, since Postgres would read all statuses for some joins."""
+    query = select(*_STATUS_COLUMNS).where(SubscriptionStatusRow.subscription_id.in_(ids))
+    return {
+        row.subscription_id: SubscriptionStatus(
+            subscription_id=row.subscription_id,
+            health=Health(row.health),
+            reason=row.reason,
+            lag=row.lag,
+            topics=tuple(TopicStatus(topic=item["topic"], partitions=item["partitions"]) for item in row.topics),
+        )
+        for row in session.execute(query)
+    }
 
 
 def _conditions(filters: ListFilters, switch: Administration) -> Iterator[ColumnElement[bool]]:

@@ -5,17 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, Select, inspect, select, update
+from sqlalchemy import CursorResult, Row, inspect, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webhookd import clock
 from webhookd.errors import Conflict, NotFound, UnusableSubscription
 from webhookd.flow.subscription import Subscription
 from webhookd.store.subscription_rows import from_row, to_row
 from webhookd.store.tables import SubscriptionRow
+
+AnyRow = Row[*tuple[Any, ...]]
+"""A row whose columns are read by their names."""
 
 Loaded = Subscription | UnusableSubscription
 """A subscription, or the reason why its row cannot be used."""
@@ -31,7 +34,9 @@ SUMMARY_COLUMNS = (
 )
 """The columns of a SubscriptionSummary."""
 
-_COLUMNS = [getattr(SubscriptionRow, attribute.key) for attribute in inspect(SubscriptionRow).column_attrs]
+ALL_COLUMNS: Sequence[InstrumentedAttribute[Any]] = [
+    getattr(SubscriptionRow, attribute.key) for attribute in inspect(SubscriptionRow).column_attrs
+]
 """The columns as attributes of the class: a tenant's condition is not added to those of the table."""
 
 
@@ -143,8 +148,8 @@ def lock_existing(session: Session, ids: Sequence[str]) -> set[str]:
 
 
 def _load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
-    rows = session.execute(_all_columns().where(SubscriptionRow.id.in_(ids))).mappings()
-    return {row["id"]: _usable(dict(row)) for row in rows.all()}
+    rows = session.execute(select(*ALL_COLUMNS).where(SubscriptionRow.id.in_(ids)))
+    return {row.id: usable(row) for row in rows.all()}
 
 
 def _load_alone(session: Session, id_: str) -> Loaded | None:
@@ -156,14 +161,15 @@ def _load_alone(session: Session, id_: str) -> Loaded | None:
         return UnusableSubscription(str(error))
 
 
-def _usable(row: dict[Any, Any]) -> Loaded:
+def usable(row: AnyRow) -> Loaded:
+    """The subscription in a row that has ALL_COLUMNS, or why it cannot be used."""
     try:
-        return from_row(row)
+        return from_row(row._asdict())
     except UnusableSubscription as error:
         return error
 
 
-def summary_of(row: Row[*tuple[Any, ...]]) -> SubscriptionSummary:
+def summary_of(row: AnyRow) -> SubscriptionSummary:
     """The summary in a row that has at least SUMMARY_COLUMNS."""
     return SubscriptionSummary(
         id=row.id,
@@ -174,10 +180,6 @@ def summary_of(row: Row[*tuple[Any, ...]]) -> SubscriptionSummary:
         inactive_reason=row.inactive_reason,
         tenant=row.tenant,
     )
-
-
-def _all_columns() -> Select[tuple[Any, ...]]:
-    return select(*_COLUMNS)
 
 
 def _changed(subscription: Subscription) -> dict[str, Any]:

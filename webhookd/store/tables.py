@@ -68,7 +68,7 @@ def json_index(name: str, column: str) -> Index:
 
 def exists_on(dialect: str, declared: SchemaItem) -> bool:
     """Whether a declared table, column or index exists in the databases of this dialect."""
-    return declared.info.get("dialect", dialect) == dialect
+    return bool(declared.info.get("dialect", dialect) == dialect)
 
 
 class Table(DeclarativeBase):
