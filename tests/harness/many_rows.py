@@ -30,7 +30,11 @@ INSERT INTO subscription_statuses (subscription_id, health, reason, since, faili
     delivery_state, lag, problems, lost_ranges, topics, delivered, filtered, filter_errors, last_filter_error,
     dead_lettered, version, version_delivered)
 SELECT id, CASE WHEN right(url, 2) = '50' OR right(url, 2) = '00' THEN 'unhealthy' ELSE 'healthy' END, '', 0, 0, '',
-    '{}', '', 3, '[]', '[]', '[{"topic": "orders", "partitions": 12}]', 1000, 10, 0, '', 0, 1, true
+    '{"state": "delivering", "since": 1700000000.25, "attempt": 0, "max_attempts": 0, "next_attempt_at": 0.0,
+      "lanes": 12, "lanes_failing": 0, "last_failure": {"code": "http_500", "at": 1700000000.25, "status": 500,
+      "answer": "internal server error: no connection to the database of orders", "detail": ""}}', 'delivering', 3,
+    '[]', '[{"topic": "orders", "partition": 3, "first": 4000000, "end": 4000017, "at": 1700000000.25}]',
+    '[{"topic": "orders", "partitions": 12}]', 1000, 10, 0, '', 0, 1, true
 FROM subscriptions
 """
 
