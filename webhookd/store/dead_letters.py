@@ -107,7 +107,7 @@ def delete_some(
     which = select(*_PLACE).where(DeadLetterRow.subscription_id == subscription_id)
     if older_than is not None:
         which = which.where(DeadLetterRow.stored_at < older_than)
-    # Two statements: a tenant's condition does not reach the subquery of a DELETE (store/tenant_scope.py).
+    # Two statements: a tenant's condition does not reach the same table in a subquery (tenant_scope.py).
     places = [tuple(row) for row in session.execute(which.limit(limit))]
     expired = DeadLetterRow.subscription_id == subscription_id, tuple_(*_PLACE).in_(places)
     result = session.execute(delete(DeadLetterRow).where(*expired))

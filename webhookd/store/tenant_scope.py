@@ -1,7 +1,7 @@
 """Adds the tenant to every statement of a tenant's transaction, and refuses a statement that did not get it.
 
-    ORM statements             get the condition of each tenant's table in them, also under aliases, and in subqueries
-                               of a SELECT (not in those of an UPDATE or DELETE: split it into two statements)
+    ORM statements             get the condition of each tenant's table in them, also under aliases and in subqueries
+                               (but not in one of the table of an UPDATE or DELETE: split it into two statements)
     the SQL that is sent out   needs one condition for each occurrence of a tenant's table; inserted rows are compared
                                with the tenant, and OPERATOR_TABLES take new rows only
 
