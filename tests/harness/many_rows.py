@@ -1,8 +1,8 @@
 """Fills a Postgres with many subscriptions of several tenants, their statuses and their activity, within seconds.
 
 Of the subscriptions every hundredth is inactive and every fiftieth unhealthy; a topic is read by ten of them, and a
-label is worn by twenty. They belong to TENANTS tenants in turn. Each has the same number of activity rows, of which
-every fifth is a failure.
+label is on twenty. They belong to TENANTS tenants in turn. Each has the same number of activity rows, of which
+every fifth is a failure, three dead letters and an address that gets no mail.
 """
 
 from sqlalchemy import text
@@ -45,15 +45,28 @@ SELECT s.id, 1700000000 + n * 60, 'api_call', n % 5 <> 0, n % 5 <> 0, 1, 'POST',
 FROM generate_series(1, :rows) AS n CROSS JOIN subscriptions AS s
 """
 
+_DEAD_LETTERS = """
+INSERT INTO dead_letters (subscription_id, topic, partition, "offset", timestamp_ms, value, headers, cause, detail,
+    attempts, stored_at, tenant)
+SELECT id, 'orders', 0, n, 0, '{', '[]', 'not_json', '', 0, 1700000000, tenant
+FROM generate_series(1, 3) AS n CROSS JOIN subscriptions
+"""
+
+_MAIL_FAILURES = """
+INSERT INTO mail_failures (owner, recipient, result, detail, mails, since, at)
+SELECT id, 'ops@example.com', 'refused', '', 1, 0, 0 FROM subscriptions
+"""
+
 
 def fill(database: Database, subscriptions: int, activity_each: int) -> None:
     """Insert the rows and let Postgres count them for its planner."""
     with database.transaction() as session:
         session.execute(text(_SUBSCRIPTIONS), {"count": subscriptions, "tenants": TENANTS})
-        session.execute(text(_STATUSES))
+        for statement in (_STATUSES, _DEAD_LETTERS, _MAIL_FAILURES):
+            session.execute(text(statement))
     for _ in range(activity_each // 10):
         with database.transaction() as session:
             session.execute(text(_ACTIVITY), {"rows": 10})
-    for table in ("subscriptions", "subscription_statuses", "activity", "dead_letters"):
+    for table in ("subscriptions", "subscription_statuses", "activity", "dead_letters", "mail_failures"):
         with database.transaction() as session:
             session.execute(text(f"ANALYZE {table}"))
