@@ -37,9 +37,9 @@ Call = Callable[[Session, str], object]
 
 
 def listed(
-    filters: ListFilters = ListFilters(), column: OrderColumn = OrderColumn.ID, *, descending: bool = False
-) -> Call:  # frozen
-    wanted = PageRequest(filters=filters, order=Order(column=column, descending=descending), limit=100)
+    filters: ListFilters | None = None, column: OrderColumn = OrderColumn.ID, *, descending: bool = False
+) -> Call:
+    wanted = PageRequest(filters=filters or ListFilters(), order=Order(column=column, descending=descending), limit=100)
     return lambda session, _id: subscription_lists.page(session, wanted, ONLINE)
 
 
@@ -55,15 +55,17 @@ CALLS: dict[str, Call] = {
     "inactive": listed(ListFilters(active=False)),
     "healthy": listed(ListFilters(status=ListStatus.HEALTHY)),
     "unhealthy": listed(ListFilters(status=ListStatus.UNHEALTHY)),
-    "one subscription": lambda session, id_: subscriptions.find(session, id_),
-    "its summary": lambda session, id_: subscriptions.summary(session, id_),
-    "its status": lambda session, id_: subscription_statuses.read(session, id_),
-    "its activity": lambda session, id_: activity.recent(session, id_),
+    "one subscription": subscriptions.find,
+    "its summary": subscriptions.summary,
+    "its status": subscription_statuses.read,
+    "its activity": activity.recent,
     "its dead letters": lambda session, id_: dead_letters.page(session, id_, after=("orders", 0, 3), limit=20),
-    "number of its dead letters": lambda session, id_: dead_letters.count(session, id_),
+    "number of its dead letters": dead_letters.count,
     "its mails": lambda session, id_: mail_failures.read(session, id_, ["ops@example.com"]),
     "number of a tenant's subscriptions": lambda session, _id: tenant_usage.subscriptions(session, "tenant-3"),
-    "number of a tenant's dead letters": lambda session, _id: dead_letters.free_rows_of_tenant(session, "tenant-3", 50),
+    "number of a tenant's dead letters": lambda session, _id: dead_letters.free_rows_of_tenant(
+        session, "tenant-3", 1_000_000
+    ),
 }
 """Each query of a list or a status."""
 
