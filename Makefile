@@ -17,7 +17,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover bench-isolation chaos chaos-soak lock clean
+	bench-million bench-takeover bench-isolation bench-api chaos chaos-soak lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -90,6 +90,9 @@ bench-idle: $(VENV)/test ## what a thousand idle subscriptions cost
 
 bench-million: $(VENV)/test ## a million records arrive: all, in order, also when a worker is killed
 	@exec env $(LOAD_TEST)/million.py
+
+bench-api: $(VENV)/test ## how long lists and statuses take with 10,000 subscriptions and a million activity rows
+	@exec env $(LOAD_TEST)/api_latency.py
 
 # Every scenario on one stack of its own (tests/chaos); the table and every process' log stay in .state/chaos.
 CHAOS = $(BIN)/python -m pytest tests/chaos --basetemp=.state/chaos/run $(if $(SEED),--seed $(SEED))

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings
+from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings, TenantSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
@@ -341,6 +341,7 @@ class Settings(
     RateLimitSettings,
     PolicySettings,
     AccessSettings,
+    TenantSettings,
     RetentionSettings,
     AlertSettings,
     EgressSettings,

@@ -19,8 +19,9 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from api import cluster_check
+from api.extensions.callers import current_caller, transaction
 from api.ports import Services
-from api.resources.subscription import audit, merge_patch, validators
+from api.resources.subscription import audit, merge_patch, tenants, validators
 from api.resources.subscription.preconditions import Preconditions
 from api.resources.subscription.topic_access import check_allowed, still_allowed
 from api.resources.subscription.wire import Document, Identity, parse, render
@@ -48,19 +49,25 @@ _log = logs.get(__name__)
 def register(services: Services, document: Document, also_store: AlsoStore) -> Subscription:
     """Store a new subscription; `also_store` is called in the same transaction.
 
-    Raises TopicNotAllowed for a topic that no policy allows, TopicDenied for one that webhookd may not read,
-    AlreadyExists for an external id that is taken, KafkaUnavailable or StoreUnavailable; then nothing is stored.
+    Raises TopicNotAllowed for a topic that no policy allows, LimitReached when its tenant has too many, TopicDenied for
+    a topic that webhookd may not read, AlreadyExists for an external id that is taken, KafkaUnavailable or
+    StoreUnavailable; then nothing is stored.
     """
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
-    now = clock.wall_clock()
-    draft = parse(document, Identity(id=str(uuid.uuid4()), history=History(created_at=now, updated_at=now)))
+    tenant, now = tenants.tenant_of_new(document, current_caller()), clock.wall_clock()
+    history = History(created_at=now, updated_at=now)
+    draft = parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history))
+    tenants.confirm_topics(services.settings, draft)
     check_allowed(services, draft)
     _check_external_id(services, draft)
+    with transaction(services) as session:  # before the brokers get a consumer group
+        tenants.confirm_room(session, services.settings, tenant)
     _check_dead_letter_topic(services, draft)
     subscription = _with_positions(services, draft, new=_topics(draft), commit=services.brokers.commit)
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         subscription = still_allowed(services, session, subscription)
+        tenants.confirm_room(session, services.settings, tenant, lock=True)
         subscriptions.insert(session, subscription)
         activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
         audit.created(session, subscription)
@@ -81,7 +88,9 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
         raise InvalidInput("is not the id in the path", field="id")
     summary, stored = _stored(services, id_)
     preconditions.check(stored)
+    tenants.confirm_kept(document, summary.tenant)
     draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
+    tenants.confirm_topics(services.settings, draft, stored)
     check_allowed(services, draft)
     _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
@@ -89,7 +98,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     new = _topics(draft) - (_topics(stored) if stored else frozenset())
     # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         subscription = still_allowed(services, session, subscription)
         _replace(session, subscription, stored, preconditions)
         mail_failures.keep(session, id_, subscription.alerting.emails)
@@ -103,7 +112,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
 
 def patch(services: Services, id_: str, changes: merge_patch.Patch, preconditions: Preconditions) -> Subscription:
     """Change some fields of a subscription (RFC 7396); raises as `change` does, and UnusableSubscription."""
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         stored = subscriptions.find(session, id_)
     preconditions.check(stored)
     document = merge_patch.patched(render(stored), changes)
@@ -112,20 +121,20 @@ def patch(services: Services, id_: str, changes: merge_patch.Patch, precondition
 
 def remove(services: Services, id_: str, preconditions: Preconditions = ANY) -> None:
     """Delete a subscription with its activity; raises NotFound, PreconditionFailed, StoreUnavailable."""
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         subscriptions.lock(session, id_)
         version = subscriptions.summary(session, id_).version
         preconditions.check(_usable(session, id_))
         audit.removed(session, id_)
+        mail_failures.keep(session, id_, ())  # a tenant's transaction finds them by the subscription
         subscriptions.delete(session, id_)
-        mail_failures.keep(session, id_, ())
         dropped_groups.add(session, consumer_group(id_))
     _log.info("subscription_deleted", subscription=id_)
     _notify(services, id_, version + 1)
 
 
 def _stored(services: Services, id_: str) -> tuple[subscriptions.SubscriptionSummary, Subscription | None]:
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         return subscriptions.summary(session, id_), _usable(session, id_)
 
 
@@ -137,7 +146,7 @@ def _usable(session: Session, id_: str) -> Subscription | None:
 
 def _next_identity(summary: subscriptions.SubscriptionSummary, stored: Subscription | None) -> Identity:
     history = History(revision=summary.revision + 1, created_at=summary.created_at, updated_at=clock.wall_clock())
-    return Identity(id=summary.id, version=summary.version + 1, history=history, stored=stored)
+    return Identity(id=summary.id, version=summary.version + 1, history=history, stored=stored, tenant=summary.tenant)
 
 
 def _replace(
@@ -164,7 +173,7 @@ def _with_version(draft: Subscription, stored: Subscription | None) -> Subscript
 
 def _check_external_id(services: Services, draft: Subscription) -> None:
     """Raise AlreadyExists before Kafka is asked: a refused registration must not leave a consumer group behind."""
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         subscriptions.confirm_external_id(session, draft)
 
 

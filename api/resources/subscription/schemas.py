@@ -9,6 +9,7 @@ from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
+from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
 HEADERS = 50
@@ -187,6 +188,17 @@ class SubscriptionSchema(RequestSchema):
         metadata={"description": "Given by webhookd. A PUT may send it back; it has to be the one in the path."},
     )
     kind = Choice(["Webhook"], load_default="Webhook", metadata={"description": "The kind of this document."})
+    tenant = Text(
+        expected="the name of a tenant, such as acme",
+        load_default=None,
+        validate=validators.tenant,
+        metadata={
+            "description": "Whose subscription it is; `default` if an operator names none. A client's key decides it: "
+            "leave it out. It cannot be changed.",
+            "pattern": f"^{PATTERN}$",
+            "example": "acme",
+        },
+    )
     name = Text(
         least=1,
         most=200,
@@ -250,6 +262,24 @@ class SubscriptionSchema(RequestSchema):
     unusable = fields.String(
         dump_only=True,
         metadata={"description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it."},
+    )
+    health = fields.String(
+        dump_only=True,
+        metadata={
+            "enum": ["healthy", "unhealthy", "inactive"],
+            "description": "Only in lists: the subscription's status, as in its status document.",
+        },
+    )
+    reason = fields.String(
+        dump_only=True,
+        metadata={"description": "Only in lists: the reason code of the status, empty while healthy."},
+    )
+    lag = fields.Integer(
+        dump_only=True,
+        allow_none=True,
+        metadata={
+            "description": "Only in lists: how many offsets are not settled yet; null while unknown or inactive."
+        },
     )
     warnings = fields.List(
         fields.Nested(WarningSchema),

@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from webhookd.errors import InvalidFilter, InvalidInput
+from webhookd.flow.access.tenant_name import check_tenant_name
 from webhookd.flow.alerting.mail_address import parse_address
 from webhookd.flow.attempt.header import parse_header
 from webhookd.flow.attempt.target import Target
@@ -24,6 +25,11 @@ def name(value: str) -> None:
         raise ValidationError("is blank")
     if _CONTROL.search(value):
         raise ValidationError("has line breaks or control characters")
+
+
+def tenant(value: str) -> None:
+    """Raise ValidationError unless a tenant can have this name."""
+    _as_validation_error(check_tenant_name, value)
 
 
 def topic(value: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from api.resources.status.rendering import iso
 from webhookd.errors import InvalidInput
+from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
 from webhookd.flow.subscription import (
     Alerting,
@@ -29,12 +30,13 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What the document does not have: the new id, version and history, and what is stored under that id."""
+    """What the document does not decide: id, version, history and tenant, and what is stored under that id."""
 
     id: str
     version: int = 1
     history: History = field(default_factory=History)
     stored: Subscription | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 def parse(document: Document, identity: Identity) -> Subscription:
@@ -68,6 +70,7 @@ def parse(document: Document, identity: Identity) -> Subscription:
         ),
         history=identity.history,
         inactive_reason=_inactive_reason(document, identity.stored),
+        tenant=identity.tenant,
     )
 
 
@@ -81,6 +84,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
     return {
         "id": subscription.id,
         "kind": "Webhook",
+        "tenant": subscription.tenant,
         "name": subscription.name,
         "description": subscription.details.description,
         "labels": dict(sorted(subscription.details.labels.items())),

@@ -32,7 +32,6 @@ WITHOUT_VALID_KEY = (As.EXPIRED, As.REVOKED, As.UNKNOWN, As.WRONG, As.RUBBISH, A
 
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
-TENANTS_MERGED = "the queries do not add the tenant yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +203,6 @@ def test_no_operation_lets_anyone_in_while_the_database_is_down(
         assert "store_unavailable" in answer.get_json()["details"]["database"]
 
 
-@pytest.mark.xfail(strict=True, reason=TENANTS_MERGED)
 @pytest.mark.parametrize("place", OF_ONE_TENANT, ids=" ".join)
 def test_another_tenants_row_does_not_exist(asked: Callers, path_of: Paths, place: tuple[str, str]) -> None:
     method, rule = place
@@ -215,7 +213,6 @@ def test_another_tenants_row_does_not_exist(asked: Callers, path_of: Paths, plac
     assert answer.text.replace(ID, "") == absent.text.replace(UNKNOWN_ID, "")
 
 
-@pytest.mark.xfail(strict=True, reason=TENANTS_MERGED)
 @pytest.mark.parametrize("who", [As.CLIENT, As.VIEWER, As.OTHER])
 def test_lists_have_the_rows_of_the_own_tenant_alone(asked: Callers, database: Database, who: As) -> None:
     with database.transaction() as session:
@@ -225,7 +222,6 @@ def test_lists_have_the_rows_of_the_own_tenant_alone(asked: Callers, database: D
     assert [item["id"] for item in listed] == [OTHER_ID if who is As.OTHER else ID]
 
 
-@pytest.mark.xfail(strict=True, reason=TENANTS_MERGED)
 def test_a_client_registers_for_its_own_tenant(asked: Callers, database: Database) -> None:
     created: dict[str, Any] = asked.ask(As.CLIENT, "POST", "/1/Subscription", document()).get_json()
     with database.transaction() as session:

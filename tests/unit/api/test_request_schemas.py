@@ -7,19 +7,21 @@ from marshmallow import Schema, fields
 
 from api.extensions.request_fields import Moment, RequestField, kind_of, shown
 from api.extensions.request_schema import RequestSchema, known_fields, unknown_name
-from api.resources.administration.schemas import SwitchSchema
+from api.resources.administration.schemas import OverviewSchema, SwitchSchema
 from api.resources.audit_log.schemas import AuditQuerySchema
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, OlderThanSchema
 from api.resources.key.schemas import KeyPageSchema, NewKeySchema, RotationSchema
 from api.resources.policy.dry_run_schemas import DryRunSchema
 from api.resources.policy.schemas import PolicyPageSchema, PolicySchema, VersionPageSchema
-from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
+from api.resources.subscription.list_parameters import ListSchema
+from api.resources.subscription.schemas import SubscriptionSchema
 from documentation.reference.api_page import document
 
 REQUESTS: list[type[Schema]] = [
     AuditQuerySchema,
     SubscriptionSchema,
-    PageSchema,
+    ListSchema,
+    OverviewSchema,
     SwitchSchema,
     DeadLetterPageSchema,
     OlderThanSchema,
