@@ -14,7 +14,11 @@ from webhookd.settings import Settings
 from webhookd.settings_loader import Check, load_settings
 
 FIELDS = Settings.model_fields
-ITEMS = {"egress_allow": ("10.0.0.0/8", "::1"), "operator_emails": ("a@example.com", "b@example.com")}
+ITEMS = {
+    "api_cors_origins": ("https://a.example", "https://b.example:8443"),
+    "egress_allow": ("10.0.0.0/8", "::1"),
+    "operator_emails": ("a@example.com", "b@example.com"),
+}
 """Two items of each list."""
 
 
