@@ -15,6 +15,7 @@ from webhookd.settings_loader import Check, load_settings
 
 FIELDS = Settings.model_fields
 ITEMS = {
+    "api_cors_origins": ("https://a.example", "https://b.example:8443"),
     "egress_allow": ("10.0.0.0/8", "::1"),
     "operator_emails": ("a@example.com", "b@example.com"),
     "api_trusted_proxies": ("10.0.0.0/8", "::1"),
