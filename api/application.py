@@ -3,7 +3,7 @@
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from api.extensions import error_responses, openapi
+from api.extensions import authentication, authorization, error_responses, openapi
 from api.extensions.query_parameters import check_query
 from api.extensions.request_body import discard_body
 from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, Services
@@ -12,6 +12,7 @@ from api.resources.dead_letter import routes as dead_letter
 from api.resources.health import routes as health
 from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
+from api.resources.key import routes as key
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
@@ -52,12 +53,14 @@ def create_app(
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    authentication.register(app)
     app.before_request(check_query)
     app.after_request(discard_body)
     error_responses.register(app)
     documented = openapi.register(app)
-    for routes in (subscription, status, dead_letter, administration, health):
+    for routes in (subscription, status, dead_letter, administration, key, health):
         documented.register_blueprint(routes.blueprint)
+    authorization.check_declared(app)
     return app
 
 

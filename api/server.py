@@ -205,6 +205,8 @@ def serve(settings: Settings) -> None:
     """
     _check_address(settings.api_bind)
     _check_schema(settings)
+    if settings.api_auth == "none":
+        _log.warning("api_open", address=settings.api_bind, detail="WEBHOOKD_API_AUTH is none: everybody is an admin")
     errors = ServerErrors()
     try:
         ApiServer(settings, errors).run()

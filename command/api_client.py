@@ -14,13 +14,18 @@ Document = dict[str, Any]
 
 
 class ManagementClient:
-    """A client of the API at `url`. Every call raises InvalidInput for a 4xx response, Unavailable for other errors."""
+    """A client of the API at `url`, with the key that it needs unless WEBHOOKD_API_AUTH is none.
 
-    def __init__(self, url: str) -> None:
+    Every call raises InvalidInput for a 4xx response, Unavailable for other errors.
+    """
+
+    def __init__(self, url: str, key: str = "") -> None:
         self._url = url
         self._session = requests.Session()
         # The API is in this process: do not use a proxy from the environment.
         self._session.trust_env = False
+        if key:
+            self._session.headers["Authorization"] = f"Bearer {key}"
 
     def register(self, document: Mapping[str, Any]) -> Document:
         """Create a subscription; no record that is produced after this call is missed."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from command.api_client import ManagementClient
 from command.demo_orders import FILTER, TOPIC, DemoOrders
-from command.embedded import EmbeddedService
+from command.embedded import BIND, EmbeddedService
 from command.loading import load_settings
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
@@ -155,6 +155,8 @@ def _settings(bootstrap_servers: str, directory: Path) -> Settings:
         redis_url="memory://",
         database_url=f"sqlite:///{directory / 'webhookd.db'}",
         egress_allow=("127.0.0.0/8",),
+        api_auth="none",
+        api_bind=BIND,
         # The first retry waits for 5 s otherwise: too long for a demo of ten seconds.
         retry_time_scale=RETRY_TIME_SCALE,
     )

@@ -28,6 +28,10 @@ THREADS = 64
 
 WORKER_STOP_S = 10.0
 
+BIND = "127.0.0.1:8080"
+"""The address in its settings, whatever the environment has for `webhookd api`: it listens on a free port of loopback,
+without API keys."""
+
 
 class EmbeddedService:
     """webhookd in one process. Call `stop` even if `start` was not called or has failed."""

@@ -1,8 +1,10 @@
 """Loads the settings of every command, with the checks of all parts of webhookd."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
+from webhookd.configuration.environment import variable
 from webhookd.edges.http_client.event_loop import SETTING_CHECKS
 from webhookd.edges.kafka_connection_check import checked_connection, first_mentioned
 from webhookd.edges.mailer import build_mailer
@@ -43,5 +45,22 @@ def _check_database(settings: Settings) -> None:
     database_url.parse(settings.database_url)
 
 
-CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, checked_address, _check_database)
+def _check_open_api(settings: Settings) -> None:
+    host = settings.api_bind.rpartition(":")[0].strip("[]")
+    if settings.api_auth == "none" and not _is_loopback(host):
+        raise UnusableSetting(
+            f"is none, which makes everybody an admin, and {variable('api_bind')} is {settings.api_bind}: without keys "
+            "the API may listen on loopback only, such as 127.0.0.1:8080",
+            setting="api_auth",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, checked_address, _check_database, _check_open_api)
 """What the parts of webhookd say about their settings; none of them connects to anything or starts anything."""

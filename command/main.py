@@ -20,6 +20,7 @@ MODULES = {
     "demo": "command.demo",
     "flower": "command.flower",
     "ingest": "command.ingest",
+    "keys": "command.keys",
     "migrate": "command.migrate",
     "receive": "command.receive",
     "run": "command.run",
@@ -39,6 +40,7 @@ EXAMPLES = (
     ("Try it", "webhookd demo (needs nothing but Python)"),
     ("One endpoint", "webhookd run --bootstrap-servers … --topic … --url …"),
     ("A service", "webhookd migrate, then api, ingest, worker --queue first, worker --queue retry, flower"),
+    ("A key for its API", "webhookd keys create --role admin"),
     ("First steps", "webhookd topic create …, webhookd topic produce …, webhookd receive"),
 )
 

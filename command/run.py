@@ -16,7 +16,7 @@ import click
 
 from command.api_client import ManagementClient
 from command.cluster_probe import ClusterInfo, probe_cluster
-from command.embedded import EmbeddedService
+from command.embedded import BIND, EmbeddedService
 from command.kafka_options import kafka_change, kafka_options, kafka_sources
 from command.loading import load_settings
 from command.open_files import raise_open_file_limit
@@ -151,7 +151,7 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
         directory.bind_to_cluster(cluster.id)
         service = EmbeddedService(settings)
         exits.callback(service.stop, DRAIN_S)
-        api = ManagementClient(service.api_url)
+        api = ManagementClient(service.api_url, settings.api_key.get_secret_value())
         exits.callback(api.close)
         registered = register(api, options)
         for warning in registered.warnings:
@@ -187,6 +187,8 @@ def _settings(
         kafka_change(kafka_config, kafka_config_file),
         kafka_bootstrap_servers=bootstrap_servers,
         redis_url="memory://",
+        api_auth="none",
+        api_bind=BIND,
         database_url=StateDirectory(state).database_url,
     )
     try:

@@ -190,6 +190,7 @@ class Rig:
             **inherited,
             "PYTHONPATH": str(ROOT),
             "WEBHOOKD_KAFKA_BOOTSTRAP_SERVERS": self.kafka.address,
+            "WEBHOOKD_API_AUTH": "none",
             "WEBHOOKD_REDIS_URL": self.redis.address,
             "WEBHOOKD_DATABASE_URL": database_url,
             "WEBHOOKD_API_BIND": self._api,

@@ -39,8 +39,13 @@ SAY_AGAIN_S = 15.0
 STOP_TIMEOUT_S = 35.0
 """WEBHOOKD_STOP_BUDGET_S and the 15 s that a supervisor should wait beyond it."""
 
-DEFAULTS = {"WEBHOOKD_LOG_FORMAT": "text", "WEBHOOKD_LOG_LEVEL": "warning", "PYTHONUNBUFFERED": "1"}
-"""Unless the environment says otherwise: the lines are for people."""
+DEFAULTS = {
+    "WEBHOOKD_LOG_FORMAT": "text",
+    "WEBHOOKD_LOG_LEVEL": "warning",
+    "WEBHOOKD_API_AUTH": "none",
+    "PYTHONUNBUFFERED": "1",
+}
+"""Unless the environment says otherwise: the lines are for people, who try things out on loopback without keys."""
 
 API_BIND = "127.0.0.1:8080"
 """The default of WEBHOOKD_API_BIND."""
@@ -81,6 +86,7 @@ class Service:
 
     def __init__(self, environment: Mapping[str, str], output: Output, own_name: str) -> None:
         self.api_url = f"http://{environment.get('WEBHOOKD_API_BIND', API_BIND)}"
+        self._api_key = environment.get("WEBHOOKD_API_KEY", "")
         self._environment = environment
         self._output = output
         self._own_name = own_name
@@ -103,7 +109,7 @@ class Service:
     def wait_ready(self) -> None:
         """Block until the API reports that all works. Raises NotStarted when a process ends before."""
         next_line_at = time.monotonic() + SAY_AGAIN_S
-        while missing := _missing(self.api_url):
+        while missing := _missing(self.api_url, self._api_key):
             self.check_alive()
             if time.monotonic() > next_line_at:
                 self._output.say(self._own_name, f"not ready yet: {missing}")
@@ -160,15 +166,20 @@ def _answers(api_url: str) -> bool:
 NO_ANSWER = "the API does not answer"
 
 
-def _missing(api_url: str) -> str:
-    """What of ingest, workers and all that they need does not work, as the API reports it; empty when all works."""
+def _missing(api_url: str, key: str = "") -> str:
+    """What of ingest, workers and all that they need does not work, as the API reports it; empty when all works.
+
+    An API with keys reports the details only to the key of an admin, and to others whether there are faults.
+    """
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(f"{api_url}/health", headers=headers)  # noqa: S310 - the scheme is ours
     try:
-        with urllib.request.urlopen(f"{api_url}/health", timeout=ASK_TIMEOUT_S) as response:  # noqa: S310 - the scheme is ours
+        with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S) as response:  # noqa: S310 - likewise
             health = json.load(response)
     except (OSError, ValueError):  # URLError is an OSError
         return NO_ANSWER
     if not isinstance(health, dict) or "status" not in health:
         return f"{NO_ANSWER}: something else is at {api_url}"
     if health["status"] == "degraded":
-        return ", ".join(fault["code"] for fault in health["faults"]) or "degraded"
-    return "" if health["workers"] else "no worker"
+        return ", ".join(fault["code"] for fault in health.get("faults", ())) or "degraded"
+    return "" if health.get("workers", ["unknown"]) else "no worker"

@@ -9,7 +9,9 @@
     │   └── TopicNotAllowed     no policy allows the tenant to read a topic; has the field
     ├── NotFound                the resource does not exist, or is not the caller's
     ├── Conflict                the resource changed since the caller read it
-    │   └── LimitReached        the tenant has as many of something as it may have
+    │   ├── LimitReached        the tenant has as many of something as it may have
+    │   ├── LastAdminKey        the last key of an operator, which only the command line revokes
+    │   └── UnusableKey         an API key that is revoked, expired or rotated cannot be rotated
     ├── PreconditionFailed      If-Match names another version of the resource
     ├── PreconditionRequired    If-Match is missing
     ├── TooManyRequests         the caller has used up its rate limit; has the seconds to wait
@@ -128,6 +130,18 @@ class LimitReached(Conflict):
     """The tenant has reached a limit."""
 
     code = "limit_reached"
+
+
+class LastAdminKey(Conflict):
+    """This is the last admin key that works: make another one first, or revoke it with `webhookd keys revoke`."""
+
+    code = "last_admin_key"
+
+
+class UnusableKey(Conflict):
+    """The API key was revoked, has expired, or was rotated already."""
+
+    code = "unusable_key"
 
 
 class PreconditionFailed(WebhookdError):

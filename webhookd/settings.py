@@ -31,6 +31,7 @@ from webhookd.kafka_properties import KafkaProperties
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+ApiAuth = Literal["keys", "none"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -290,6 +291,21 @@ class RetentionSettings(Subject):
     )
 
 
+class AccessSettings(Subject):
+    """Access to the API."""
+
+    api_auth: ApiAuth = Field(
+        default="keys",
+        description="`keys`: every request needs an API key; `webhookd keys create --role admin` makes the first one. "
+        "`none`, for trying things out: everybody is an admin, and the API may listen on loopback only.",
+    )
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The API key that webhookd's own commands send when they use the API. The API itself does not read "
+        "it.",
+    )
+
+
 class ProcessSettings(Subject):
     """Processes."""
 
@@ -324,6 +340,7 @@ class ProcessSettings(Subject):
 
 class Settings(
     ProcessSettings,
+    AccessSettings,
     RetentionSettings,
     AlertSettings,
     EgressSettings,

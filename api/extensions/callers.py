@@ -2,17 +2,28 @@
 
 from contextlib import AbstractContextManager
 
-from flask import g, request
+from flask import g
 from sqlalchemy.orm import Session
 
 from api.ports import Services
-from webhookd.flow.access.caller import Caller, Role
+from webhookd.errors import Unauthenticated
+from webhookd.flow.access.caller import Caller
 
 
 def current_caller() -> Caller:
-    """Return who makes the current request."""
+    """Return who makes the current request; authentication.py has set it.
+
+    Raises Unauthenticated on a route that is open to everybody: nobody is known there.
+    """
     caller: Caller | None = g.get("caller")
-    return caller or Caller(role=Role.ADMIN, address=request.remote_addr or "")
+    if caller is None:
+        raise Unauthenticated
+    return caller
+
+
+def set_caller(caller: Caller) -> None:
+    """Note who makes the current request."""
+    g.caller = caller
 
 
 def transaction(services: Services) -> AbstractContextManager[Session]:

@@ -20,6 +20,7 @@ from webhookd.errors import (
     InvalidInput,
     KafkaAuthenticationFailed,
     KafkaUnavailable,
+    LastAdminKey,
     LimitReached,
     MailRefused,
     NoTemporaryDirectory,
@@ -32,6 +33,7 @@ from webhookd.errors import (
     TopicDenied,
     TopicNotAllowed,
     Unauthenticated,
+    UnusableKey,
     UnusableSetting,
     UnusableSubscription,
     WebhookdError,
@@ -87,11 +89,15 @@ OTHER_STATUS = {"http_1xx": 199, "http_other": 600}
 
 API_ERRORS: Mapping[type[WebhookdError], str] = {
     NotJson: "The request body is not JSON in UTF-8; the message says where, and what was expected there.",
-    Unauthenticated: "The request has no API key, or one that is unknown, expired or revoked.",
+    Unauthenticated: "The request has no API key, or one that is unknown, expired or revoked; see "
+    "[Give a customer access](../how-to/give-access.md).",
     Forbidden: "The role of the API key does not allow this operation.",
     TopicNotAllowed: "No policy allows the tenant to read a topic; ask the operators of webhookd.",
     LimitReached: "The tenant has as many subscriptions, topics or dead letters as it may have; the message names the "
     "limit.",
+    LastAdminKey: "It is the last admin key that works. Make another one first, or revoke it with "
+    "`webhookd keys revoke`.",
+    UnusableKey: "An API key that was revoked, has expired, or was rotated already cannot be rotated.",
     PreconditionFailed: "`If-Match` names another version of the subscription: read it again.",
     PreconditionRequired: "A setting demands `If-Match`, and the request has none.",
     TooManyRequests: "The rate limit is used up; `Retry-After` says how many seconds to wait.",

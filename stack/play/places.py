@@ -93,6 +93,7 @@ def environment(places: Places, services: Mapping[str, str], mailbox_port: int) 
         **os.environ,
         "PATH": f"{COMMANDS}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         **services,
+        "WEBHOOKD_API_AUTH": "none",  # the commands that it prints have no key
         "WEBHOOKD_API_BIND": places.api_bind,
         "FLOWER_PORT": str(places.flower_port),
         "WEBHOOKD_SMTP_HOST": "127.0.0.1",

@@ -35,6 +35,7 @@ def api_url(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "WEBHOOKD_REDIS_URL": redis_url,
             "WEBHOOKD_REDIS_KEY_PREFIX": f"test-{uuid.uuid4().hex}:",
             "WEBHOOKD_DATABASE_URL": database,
+            "WEBHOOKD_API_AUTH": "none",
             "WEBHOOKD_API_BIND": f"127.0.0.1:{port}",
         }
         lost = {"WEBHOOKD_DATABASE_URL": f"postgresql+psycopg2://webhookd:secret@127.0.0.1:{ABSENT}/webhookd"}

@@ -21,6 +21,7 @@ class Embedded:
                     "kafka_bootstrap_servers": kafka.bootstrap_servers,
                     "kafka_config": kafka.properties,
                     "redis_url": "memory://",
+                    "api_auth": "none",
                     "database_url": f"sqlite:///{folder / 'webhookd.db'}",
                     "egress_allow": ("127.0.0.0/8",),
                     **settings,

@@ -66,6 +66,7 @@ class Pipeline:
             "WEBHOOKD_REDIS_URL": redis,
             "WEBHOOKD_REDIS_KEY_PREFIX": self.redis_prefix,
             "WEBHOOKD_DATABASE_URL": database,
+            "WEBHOOKD_API_AUTH": "none",
             "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
             **settings,

@@ -38,6 +38,7 @@ def settings(cluster: MockCluster, tmp_path: Path) -> Settings:
         kafka_group_protocol="consumer",
         kafka_fetch_wait_s=0.01,
         redis_url="memory://",
+        api_auth="none",
         database_url=f"sqlite:///{tmp_path / 'webhookd.db'}",
         egress_allow=("127.0.0.0/8",),
         retry_time_scale=0.02,

@@ -69,6 +69,7 @@ def test_a_thousand_partitions_start_after_few_requests(kafka_bootstrap: str, tm
         Settings(
             kafka_bootstrap_servers=kafka_bootstrap,
             redis_url="memory://",
+            api_auth="none",
             database_url=f"sqlite:///{tmp_path / 'webhookd.db'}",
             egress_allow=("127.0.0.0/8",),
         )

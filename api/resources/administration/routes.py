@@ -5,6 +5,7 @@ from typing import Any
 from flask import current_app
 from flask.views import MethodView
 
+from api.extensions.authorization import ADMINS, requires
 from api.extensions.openapi import StrictBlueprint
 from api.ports import Services, services_of
 from api.resources.administration.overview import overview
@@ -29,6 +30,7 @@ blueprint = StrictBlueprint(
 class Administration(MethodView):
     """The switch, and every subscription."""
 
+    @requires(ADMINS)
     @blueprint.response(200, AdministrationSchema)
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self) -> dict[str, Any]:
@@ -36,6 +38,7 @@ class Administration(MethodView):
         with services_of(current_app).database.transaction() as session:
             return overview(session, clock.wall_clock())
 
+    @requires(ADMINS)
     @blueprint.arguments(SwitchSchema)
     @blueprint.response(200, AdministrationSchema)
     @blueprint.alt_response(503, description="The database cannot be reached; nothing was changed.")

@@ -7,6 +7,7 @@ from flask import current_app, url_for
 from flask.views import MethodView
 from sqlalchemy.orm import Session
 
+from api.extensions.authorization import READERS, WRITERS, requires
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, DeadLetterSchema, DeletedSchema, OlderThanSchema
@@ -34,6 +35,7 @@ blueprint = StrictBlueprint(
 class DeadLetters(MethodView):
     """The dead letters of one subscription."""
 
+    @requires(READERS)
     @blueprint.arguments(DeadLetterPageSchema, location="query")
     @blueprint.response(
         200,
@@ -65,6 +67,7 @@ class DeadLetters(MethodView):
             headers["Link"] = f'<{following}>; rel="next"'
         return [render(one) for one in found.dead_letters], 200, headers
 
+    @requires(WRITERS)
     @blueprint.arguments(OlderThanSchema, location="query")
     @blueprint.response(200, DeletedSchema)
     @blueprint.alt_response(404, description="There is neither such a subscription nor a dead letter of it.")

@@ -65,13 +65,20 @@ class SubscriptionCountsSchema(Schema):
 
 
 class HealthSchema(Schema):
-    """The process is alive. The rest describes the system, as far as it could be found within a second."""
+    """The process is alive. The rest describes the system, as far as it could be found within a second.
+
+    All fields but `status` are for admins.
+    """
 
     status = fields.String(
         metadata={
             "enum": ["ok", "degraded", "offline"],
             "description": "`degraded`: there are faults. `offline`: nothing is delivered, with or without faults.",
         }
+    )
+    warnings = fields.List(
+        fields.String(),
+        metadata={"description": "Settings that must not stay: `WEBHOOKD_API_AUTH=none`. They are no faults."},
     )
     offline = fields.Nested(OfflineSchema, allow_none=True, metadata={"description": "Only while offline; else null."})
     faults = fields.List(fields.Nested(FaultSchema), metadata={"description": "What does not work."})

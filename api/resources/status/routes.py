@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import current_app
 from flask.views import MethodView
 
+from api.extensions.authorization import READERS, requires
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.status.rendering import StatusRows, render_status
@@ -34,6 +35,7 @@ blueprint = StrictBlueprint(
 class Status(MethodView):
     """The status of one subscription."""
 
+    @requires(READERS)
     @blueprint.response(200, StatusSchema)
     @blueprint.alt_response(404, description="There is no such subscription.")
     @blueprint.alt_response(503, description="The database cannot be reached.")

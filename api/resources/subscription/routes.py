@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import current_app, url_for
 from flask.views import MethodView
 
+from api.extensions.authorization import READERS, WRITERS, requires
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.subscription import lifecycle
@@ -34,6 +35,7 @@ blueprint = StrictBlueprint(
 class Subscriptions(MethodView):
     """All subscriptions."""
 
+    @requires(READERS)
     @blueprint.arguments(PageSchema, location="query")
     @blueprint.response(
         200,
@@ -53,6 +55,7 @@ class Subscriptions(MethodView):
             found = subscriptions.page(session, after=after, limit=limit)
         return [_listed(id_, loaded) for id_, loaded in found], 200, _next_page(found, limit)
 
+    @requires(WRITERS)
     @blueprint.arguments(SubscriptionSchema)
     @blueprint.response(
         201,
@@ -78,6 +81,7 @@ class Subscriptions(MethodView):
 class OneSubscription(MethodView):
     """One subscription."""
 
+    @requires(READERS)
     @blueprint.response(200, SubscriptionSchema)
     @blueprint.alt_response(404, description="There is no such subscription.")
     @blueprint.alt_response(409, description="Its stored configuration cannot be used; a PUT replaces it.")
@@ -87,6 +91,7 @@ class OneSubscription(MethodView):
         with services_of(current_app).database.transaction() as session:
             return render(subscriptions.find(session, str(subscription_id)))
 
+    @requires(WRITERS)
     @blueprint.arguments(SubscriptionSchema)
     @blueprint.response(200, SubscriptionSchema)
     @blueprint.alt_response(404, description="There is no such subscription.")
@@ -101,6 +106,7 @@ class OneSubscription(MethodView):
         """
         return _with_warnings(lifecycle.change(services_of(current_app), str(subscription_id), document))
 
+    @requires(WRITERS)
     @blueprint.response(204)
     @blueprint.alt_response(404, description="There is no such subscription.")
     @blueprint.alt_response(503, description="The database cannot be reached; nothing was deleted.")

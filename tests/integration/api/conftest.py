@@ -43,8 +43,8 @@ def kafka() -> MemoryKafkaAdmin:
 
 @pytest.fixture
 def settings() -> Settings:
-    """The defaults, with a body limit that a test can exceed quickly."""
-    return Settings(redis_url="memory://", api_body_bytes=20_000)
+    """The defaults without API keys, and with a body limit that a test can exceed quickly."""
+    return Settings(redis_url="memory://", api_auth="none", api_body_bytes=20_000)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def real_settings(tmp_path: Path) -> Iterator[Settings]:
             kafka_bootstrap_servers=kafka,
             kafka_ask_timeout_s=WAIT_S,
             redis_url=redis,
+            api_auth="none",
             redis_key_prefix=f"test-{uuid.uuid4().hex}:",
             database_url=url,
         )

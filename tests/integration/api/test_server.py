@@ -27,7 +27,7 @@ from api.server import serve
 from webhookd import logs
 from webhookd.settings import Settings
 logs.configure_process("json", "info")
-serve(Settings(database_url=sys.argv[1], api_bind=sys.argv[2], redis_url="memory://",
+serve(Settings(database_url=sys.argv[1], api_bind=sys.argv[2], redis_url="memory://", api_auth="none",
                kafka_bootstrap_servers="127.0.0.1:1", kafka_ask_timeout_s=0.2, api_body_bytes=20000))
 """
 

@@ -1,0 +1,1 @@
+"""API keys: makes, lists, rotates and revokes them."""

@@ -1,0 +1,94 @@
+"""API keys in the database. Every function works inside the caller's transaction."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import CursorResult, Select, and_, or_, select, update
+from sqlalchemy import insert as insert_into
+from sqlalchemy.orm import Session
+
+from webhookd.errors import NotFound, UnusableKey
+from webhookd.flow.access.api_key import ApiKey
+from webhookd.flow.access.caller import Role
+from webhookd.store.access_tables import ApiKeyRow
+
+_TABLE = ApiKeyRow.__table__
+
+
+def known(session: Session, id_: str) -> ApiKey | None:
+    """The key with this public part; None when there is none, or its row has a role that does not exist."""
+    row = session.execute(_all_columns().where(ApiKeyRow.id == id_)).mappings().first()
+    return _usable(dict(row)) if row is not None else None
+
+
+def find(session: Session, id_: str) -> ApiKey:
+    """The key with this public part; raises NotFound. Postgres locks its row until the transaction ends."""
+    row = session.execute(_all_columns().where(ApiKeyRow.id == id_).with_for_update()).mappings().first()
+    found = _usable(dict(row)) if row is not None else None
+    if found is None:
+        raise NotFound(f"there is no API key {id_}")
+    return found
+
+
+def page(session: Session, *, after: str = "", limit: int, tenant: str | None = None) -> list[ApiKey]:
+    """Up to `limit` keys whose ids follow `after`, in the order of their ids; those of one tenant, or all."""
+    query = _all_columns().where(ApiKeyRow.id > after).order_by(ApiKeyRow.id).limit(limit)
+    if tenant is not None:
+        query = query.where(ApiKeyRow.tenant == tenant)
+    return [key for row in session.execute(query).mappings() if (key := _usable(dict(row))) is not None]
+
+
+def insert(session: Session, key: ApiKey) -> None:
+    """Store a new key."""
+    session.execute(insert_into(ApiKeyRow), [asdict(key)])
+
+
+def store_revocation(session: Session, key: ApiKey) -> None:
+    """Store when a key was revoked, unless it was revoked before."""
+    session.execute(
+        update(ApiKeyRow)
+        .where(ApiKeyRow.id == key.id, ApiKeyRow.revoked_at.is_(None))
+        .values(revoked_at=key.revoked_at)
+    )
+
+
+def store_rotation(session: Session, key: ApiKey) -> None:
+    """Store the successor and the end of a rotated key; raises UnusableKey if it was rotated or revoked meanwhile."""
+    result = session.execute(
+        update(ApiKeyRow)
+        .where(ApiKeyRow.id == key.id, ApiKeyRow.successor_id.is_(None), ApiKeyRow.revoked_at.is_(None))
+        .values(expires_at=key.expires_at, successor_id=key.successor_id)
+    )
+    if not isinstance(result, CursorResult) or result.rowcount != 1:
+        raise UnusableKey("the key was rotated or revoked by another request at the same moment")
+
+
+def store_last_use(session: Session, id_: str, at: float) -> None:
+    """Store when a key was last used, unless another process has stored a later time."""
+    later = or_(ApiKeyRow.last_used_at.is_(None), ApiKeyRow.last_used_at < at)
+    session.execute(update(ApiKeyRow).where(and_(ApiKeyRow.id == id_, later)).values(last_used_at=at))
+
+
+def usable_admin_keys(session: Session, now: float) -> set[str]:
+    """The ids of the admin keys that work. Postgres locks their rows, so that no two requests revoke the last two."""
+    query = select(ApiKeyRow.id).where(
+        ApiKeyRow.role == Role.ADMIN.value,
+        ApiKeyRow.revoked_at.is_(None),
+        or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now),
+    )
+    return set(session.scalars(query.order_by(ApiKeyRow.id).with_for_update()))
+
+
+def _all_columns() -> Select[tuple[Any, ...]]:
+    return select(*_TABLE.columns)
+
+
+def _usable(row: Mapping[str, Any]) -> ApiKey | None:
+    try:
+        role = Role(row["role"])
+    except ValueError:
+        return None
+    if (role is Role.ADMIN) != (row["tenant"] is None):
+        return None  # an operator has no tenant, and nobody else may be without one
+    return ApiKey(**{**row, "role": role})
