@@ -3,6 +3,7 @@
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+from api.description import page
 from api.extensions import authentication, authorization, error_responses, openapi
 from api.extensions.query_parameters import check_query
 from api.extensions.request_body import discard_body
@@ -16,6 +17,7 @@ from api.resources.key import routes as key
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
+from api.resources.subscription.schemas import UnusableSubscriptionSchema
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.http_client.dns_resolver import Resolver, resolve
@@ -57,10 +59,12 @@ def create_app(
     app.before_request(check_query)
     app.after_request(discard_body)
     error_responses.register(app)
-    documented = openapi.register(app)
+    documented = openapi.register(app, UnusableSubscriptionSchema)
     for routes in (subscription, status, dead_letter, administration, key, health):
         documented.register_blueprint(routes.blueprint)
+    app.register_blueprint(page.blueprint)
     authorization.check_declared(app)
+    documented.describe(app)
     return app
 
 

@@ -1,15 +1,18 @@
 """The OpenAPI document at /openapi.json, and blueprints that parse their arguments strictly."""
 
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import marshmallow
 from apispec import BasePlugin
-from flask import Flask
+from flask import Flask, Response
 from flask_smorest import Api, Blueprint
 from werkzeug.exceptions import HTTPException
 
+from api.description.document import completed
+from api.description.keywords import keywords_of
 from api.extensions import error_responses
 from api.extensions.query_parameters import PARAMETERS
 from api.extensions.request_body import StrictParser
@@ -79,6 +82,16 @@ class DocumentedApi(Api):
 
     ERROR_SCHEMA = ErrorSchema
 
+    _body = b""
+
+    def describe(self, app: Flask) -> None:
+        """Make the document of all routes that this application has now."""
+        self._body = json.dumps(completed(self.spec.to_dict(), app), indent=2).encode() + b"\n"
+
+    def _openapi_json(self) -> Response:
+        """Return the document."""
+        return Response(self._body, mimetype="application/json")
+
     def _register_error_handlers(self) -> None:
         """Register no handlers: `error_responses` handles all errors."""
 
@@ -87,14 +100,22 @@ class DocumentedApi(Api):
         return error_responses.from_http_error(error).response()
 
 
-def register(app: Flask) -> DocumentedApi:
-    """Serve the OpenAPI document of this application."""
+def register(app: Flask, *others: type[marshmallow.Schema]) -> DocumentedApi:
+    """Serve the OpenAPI document of this application, which `describe` makes; `others` are schemas of no route."""
     app.config.update(
         API_TITLE="webhookd",
         API_VERSION=__version__,
-        OPENAPI_VERSION="3.0.3",
+        OPENAPI_VERSION="3.1.1",
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
         ETAG_DISABLED=True,
     )
-    return DocumentedApi(app, spec_kwargs={"extra_plugins": [Descriptions()]})
+    documented = DocumentedApi(app, spec_kwargs={"extra_plugins": [Descriptions()]})
+    documented.ma_plugin.converter.add_attribute_function(_keywords)
+    for schema in others:
+        documented.spec.components.schema(schema.__name__.removesuffix("Schema"), schema=schema)
+    return documented
+
+
+def _keywords(_converter: object, field: marshmallow.fields.Field[Any], **_options: object) -> Mapping[str, Any]:
+    return keywords_of(field)

@@ -5,6 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from api.description import patterns
+from api.description.keywords import accepts
 from api.extensions.request_fields import Choice, Moment, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
@@ -20,6 +22,7 @@ ID_IN_PATH = {"in": "path", "name": "key_id", "description": "The public part of
 """The path parameter, for the OpenAPI document."""
 
 
+@accepts(pattern=patterns.TENANT)
 def tenant(value: str) -> None:
     """Raise ValidationError unless it can be the name of a tenant."""
     if TENANT.fullmatch(value) is None:

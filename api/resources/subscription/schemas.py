@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validates_schema
 
+from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
@@ -42,6 +43,7 @@ class WebhookSchema(RequestSchema):
             "description": "Sent with every request, each as `Name: value`. Responses show values as `****`; a value "
             "that is sent back as `****` stays as it is.",
             "example": ["X-Api-Key: secret"],
+            "uniqueItems": True,
         },
     )
 
@@ -74,7 +76,8 @@ class SourceSchema(RequestSchema):
         [start.value for start in Start],
         load_default=None,
         metadata={
-            "description": "Where reading begins; `latest` if not given. It cannot change once the topic is read."
+            "description": "Where reading begins; `latest` if not given. It cannot change once the topic is read.",
+            NEVER_NULL: True,
         },
     )
 
@@ -135,7 +138,7 @@ class AlertingSchema(RequestSchema):
 
     alert_channel = Choice(["email"], load_default="email", metadata={"description": "How alerts are sent."})
     alert_emails = ListOf(
-        Text(expected="a mail address", most=254, validate=validators.email, metadata={"format": "idn-email"}),
+        Text(expected="a mail address", most=254, validate=validators.email),
         most=EMAILS,
         load_default=list,
         metadata={
@@ -177,12 +180,24 @@ class WarningSchema(Schema):
     reason = fields.String(metadata={"description": "Why the value is probably not what was meant."})
 
 
+class UnusableSubscriptionSchema(Schema):
+    """In lists, a subscription whose stored configuration cannot be used. A PUT replaces it."""
+
+    id = fields.String(metadata={"description": "The subscription's id."})
+    kind = fields.String(metadata={"enum": ["Webhook"], "description": "The kind of this document."})
+    unusable = fields.String(metadata={"description": "Why the stored configuration cannot be used."})
+
+
 class SubscriptionSchema(RequestSchema):
     """Topics, a destination, and how records get there."""
 
     id = Identifier(
         load_default=None,
-        metadata={"description": "Given by webhookd. A PUT may send it back; it has to be the one in the path."},
+        metadata={
+            "description": "Given by webhookd. A PUT may send it back; it has to be the one in the path.",
+            "readOnly": True,
+            NEVER_NULL: True,
+        },
     )
     kind = Choice(["Webhook"], load_default="Webhook", metadata={"description": "The kind of this document."})
     name = Text(
@@ -203,19 +218,23 @@ class SubscriptionSchema(RequestSchema):
         least=1,
         most=TOPICS,
         required=True,
-        metadata={"description": "The topics to read, each once."},
+        metadata={"description": "The topics to read, each once.", "uniqueItems": True},
     )
     configuration = Part(ConfigurationSchema, load_default=lambda: ConfigurationSchema().load({}))
     unusable = fields.String(
         dump_only=True,
-        metadata={"description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it."},
+        metadata={
+            "description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it.",
+            CONDITIONAL: True,
+        },
     )
     warnings = fields.List(
         fields.Nested(WarningSchema),
         dump_only=True,
         metadata={
             "description": "Only in responses to POST and PUT: what was probably not meant. It may be sent back in a "
-            "PUT, where it has no effect."
+            "PUT, where it has no effect.",
+            CONDITIONAL: True,
         },
     )
 
