@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import jsonschema_rs
@@ -53,7 +54,7 @@ class Documented:
         status = str(answer.status_code) if str(answer.status_code) in operation["responses"] else "default"
         contents = self.resolved(operation["responses"][status]).get("content", {})
         if not contents:
-            yield from [f"{answer.status_code} has a body"] if answer.data else []
+            yield from [f"{answer.status_code} has a body"] if answer.data and answer.status_code != HTTPStatus.NO_CONTENT else []
         elif answer.mimetype not in contents:
             yield f"{answer.status_code} is {answer.mimetype}, not {', '.join(contents)}"
         else:
