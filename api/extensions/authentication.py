@@ -59,6 +59,10 @@ class Authenticator:
 
     def begin(self, header: str | None, address: str) -> Future[Caller]:
         """Do the same on another thread, for a route that must answer even when the database does not."""
+        if self.checked and header is None:
+            nobody: Future[Caller] = Future()
+            nobody.set_exception(Unauthenticated(WITHOUT_KEY))
+            return nobody
         return self._calls.start(lambda: self.caller(header, address))
 
     def _caller(self, token: Token, address: str) -> Caller:

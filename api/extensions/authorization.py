@@ -73,7 +73,7 @@ def operations(app: Flask) -> Iterator[tuple[Rule, str]]:
 
 
 def check_declared(app: Flask) -> None:
-    """Raise RuntimeError when a method of a route declares nothing: it would be open by oversight."""
+    """Raise RuntimeError when a method of a route declares nothing: nobody decided who may call it."""
     missing = [f"{method} {rule}" for rule, method in operations(app) if access_to(app, rule.endpoint, method) is None]
     if missing:
         raise RuntimeError(f"without @requires: {', '.join(missing)}")

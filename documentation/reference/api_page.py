@@ -29,7 +29,9 @@ Every error response has the body [Error](#error-object); its codes are listed i
 [Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400, 404, 405,
 413, 415 and 500 with the meaning that those codes have.
 
-The API has no authentication: bind it to loopback or put it behind something that authenticates."""
+Every path but `/ready`, `/health` and `/openapi.json` needs an [API key](../how-to/give-access.md), in the header
+`Authorization: Bearer whd_…`. Without a valid one the response is 401, and 403 when its role does not allow the
+operation. `viewer` may GET what is below `/1/Subscription`, `client` also change it, and `admin` everything."""
 
 
 def document() -> Document:

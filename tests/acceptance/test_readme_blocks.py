@@ -42,6 +42,7 @@ from tests.harness.terminal import Terminal
 UNTIL_CTRL_C = {
     "make play": "play         | The first order of 100 and more was delivered.",
     "make service": "service      | ready; the API is at",
+    "webhookd api": "api_ready",
     "webhookd receive": "listening on",
     "webhookd run": "; status: http",
 }

@@ -157,3 +157,24 @@ def test_settings_that_differ_are_those_that_were_changed(monkeypatch: pytest.Mo
     monkeypatch.setenv("WEBHOOKD_STOP_BUDGET_S", "20")
     monkeypatch.setenv("WEBHOOKD_FLOWER_LOGIN", "user:hunter2")
     assert load_settings().changed() == {"lease_s": "3", "flower_login": "****"}
+
+
+@pytest.mark.parametrize(
+    ("bind", "refused"),
+    [
+        ("127.0.0.1:8080", False),
+        ("127.1.2.3:1", False),
+        ("localhost:8080", False),
+        ("[::1]:8080", False),
+        ("0.0.0.0:8080", True),
+        ("[::]:8080", True),
+        ("10.0.0.1:8080", True),
+        ("localhost.example.com:8080", True),
+    ],
+)
+def test_an_api_without_keys_listens_on_loopback_only(
+    monkeypatch: pytest.MonkeyPatch, bind: str, *, refused: bool
+) -> None:
+    assert lines(monkeypatch, {"API_BIND": bind}, CHECKS) == []
+    found = lines(monkeypatch, {"API_BIND": bind, "API_AUTH": "none"}, CHECKS)
+    assert [line.split(":")[0] for line in found] == ["WEBHOOKD_API_AUTH"] * refused

@@ -102,7 +102,7 @@ class OneKey(MethodView):
         with transaction(services_of(current_app)) as session:
             found = api_keys.known(session, key_id)
         if found is None:
-            raise NotFound(f"there is no API key {key_id}")
+            raise NotFound("there is no such API key")
         return render(found, clock.wall_clock())
 
     @requires(ADMINS)

@@ -11,7 +11,15 @@ from api.extensions.request_fields import Choice, Moment, QueryNumber, Text, Who
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from webhookd import clock
-from webhookd.flow.access.api_key import LIFETIME_MOST_S, NAME_MOST, OVERLAP_MOST_S, OVERLAP_S, TENANT, KeyState
+from webhookd.flow.access.api_key import (
+    LIFETIME_MOST_S,
+    NAME_MOST,
+    OVERLAP_MOST_S,
+    OVERLAP_S,
+    TENANT,
+    KeyState,
+    is_public_part,
+)
 from webhookd.flow.access.caller import Role
 
 PAGE = 100
@@ -27,6 +35,12 @@ def tenant(value: str) -> None:
     """Raise ValidationError unless it can be the name of a tenant."""
     if TENANT.fullmatch(value) is None:
         raise ValidationError("is not the name of a tenant: 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen")
+
+
+def public_part(value: str) -> None:
+    """Raise ValidationError unless it can be the public part of a key."""
+    if not is_public_part(value):
+        raise ValidationError("is not the id of a key")
 
 
 class LifetimeSchema(RequestSchema):
@@ -109,7 +123,10 @@ class KeyPageSchema(RequestSchema):
     """Which keys to list."""
 
     after = Text(
-        most=32, load_default="", metadata={"description": "The last id of the previous page; leave it out first."}
+        expected="the id of a key",
+        load_default="",
+        validate=public_part,
+        metadata={"description": "The last id of the previous page; leave it out first."},
     )
     limit = QueryNumber(1, PAGE_MAX, load_default=PAGE, metadata={"description": "How many keys a page holds at most."})
     tenant = Text(

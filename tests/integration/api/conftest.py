@@ -8,6 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.application import create_app
+from api.extensions.authentication import authenticator_of
+from tests.harness.api_callers import Callers, callers
 from tests.harness.databases import empty, new_database
 from tests.harness.openapi_answers import every_answer_documented
 from webhookd.edges.change_notifications import ChangeNotifier
@@ -16,6 +18,9 @@ from webhookd.settings import Settings
 from webhookd.store import migrating
 from webhookd.store.database import Database
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
+
+LAST_USE_S = 10.0
+"""A write of a key's last use ends within this time."""
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +71,29 @@ def app(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Iter
 def client(app: Flask) -> FlaskClient:
     """What sends the requests; an error inside the application is answered as to a real client."""
     return app.test_client()
+
+
+@pytest.fixture
+def keyed_settings(settings: Settings) -> Settings:
+    """The same settings with API keys, as in production."""
+    return settings.model_copy(update={"api_auth": "keys"})
+
+
+@pytest.fixture
+def keyed_app(keyed_settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Iterator[Flask]:
+    """The application with API keys."""
+    built = create_app(
+        keyed_settings,
+        database=database,
+        kafka_offsets=kafka,
+        notifier=ChangeNotifier(parse("memory://")),
+        resolver=lambda _host, _port: ["8.8.8.8"],
+    )
+    yield built
+    authenticator_of(built).last_use.settle(LAST_USE_S)
+
+
+@pytest.fixture
+def asked(keyed_app: Flask, database: Database) -> Callers:
+    """What sends requests as callers of every kind."""
+    return callers(keyed_app.test_client(), database)

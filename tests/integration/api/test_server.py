@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import pytest
@@ -46,13 +46,21 @@ def gunicorn(migrated_url: str) -> Iterator[int]:
     assert process.stderr is not None
     with closing(process.stderr) as lines:
         # gunicorn says so once a worker process runs; connections wait in the backlog from then on.
-        assert any("Booting worker" in line for line in lines)
+        started = list(until_started(lines))
+        assert any('"api_open"' in line for line in started)
         swallow = threading.Thread(target=lines.read)
         swallow.start()
         yield port
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S) == 0
         swallow.join(WAIT_S)
+
+
+def until_started(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line
+        if "Booting worker" in line:
+            return
 
 
 @pytest.fixture
@@ -136,6 +144,9 @@ def test_the_openapi_document_names_every_address(app: Flask) -> None:
         f"{PATH}/{{subscription_id}}/Status",
         f"{PATH}/{{subscription_id}}/DeadLetter",
         "/1/EventNotificationAdmin",
+        "/1/Key",
+        "/1/Key/{key_id}",
+        "/1/Key/{key_id}/Rotate",
         "/health",
         "/ready",
     }

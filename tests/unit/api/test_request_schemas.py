@@ -10,10 +10,20 @@ from api.extensions.request_fields import Moment, RequestField, kind_of, shown
 from api.extensions.request_schema import RequestSchema, known_fields, unknown_name
 from api.resources.administration.schemas import SwitchSchema
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, OlderThanSchema
+from api.resources.key.schemas import KeyPageSchema, NewKeySchema, RotationSchema
 from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
 from documentation.reference.api_page import document
 
-REQUESTS: list[type[Schema]] = [SubscriptionSchema, PageSchema, SwitchSchema, DeadLetterPageSchema, OlderThanSchema]
+REQUESTS: list[type[Schema]] = [
+    SubscriptionSchema,
+    PageSchema,
+    SwitchSchema,
+    DeadLetterPageSchema,
+    OlderThanSchema,
+    NewKeySchema,
+    RotationSchema,
+    KeyPageSchema,
+]
 
 
 def parts(schema: Schema) -> Iterator[tuple[Schema, str, fields.Field[object]]]:

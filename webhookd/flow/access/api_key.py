@@ -33,6 +33,8 @@ TENANT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PATTERN: Final = re.compile(rf"{PREFIX}_[0-9a-f]{{{2 * PUBLIC_BYTES}}}_[0-9a-f]{{{2 * SECRET_BYTES}}}")
 """A whole key, as log lines must not contain it."""
 
+_PUBLIC: Final = re.compile(rf"[0-9a-f]{{{2 * PUBLIC_BYTES}}}")
+
 _DUMMY_HASH: Final = hashlib.sha256(b"").hexdigest()
 """Compared with the secret of an unknown key; no secret of 32 bytes has it."""
 
@@ -107,6 +109,11 @@ def parse(text: str) -> Token | None:
         return None
     _, public, secret = text.split("_")
     return Token(public, secret)
+
+
+def is_public_part(text: str) -> bool:
+    """Whether a text can be the public part of a key."""
+    return _PUBLIC.fullmatch(text) is not None
 
 
 def is_secret_of(token: Token, key: ApiKey | None) -> bool:
