@@ -4,9 +4,10 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from api.description import page
-from api.extensions import authentication, authorization, error_responses, openapi
+from api.extensions import authentication, authorization, cross_origin, error_responses, openapi, problem_pages
 from api.extensions.query_parameters import check_query
 from api.extensions.request_body import discard_body
+from api.extensions.response_headers import add_security_headers
 from api.ports import EXTENSION, Brokers, ChangeNotifications, Coordination, Services
 from api.resources.administration import routes as administration
 from api.resources.dead_letter import routes as dead_letter
@@ -55,10 +56,13 @@ def create_app(
     app.extensions[subscription.CHECKS] = RegistrationChecks(settings, kafka_offsets, resolver)
     app.extensions[health.READINESS] = Readiness(checks_of(services))
     app.extensions[health.REPORT] = report_of(services, clock.monotonic, clock.wall_clock)
+    cross_origin.register(app, settings.api_cors_origins)
     authentication.register(app)
     app.before_request(check_query)
     app.after_request(discard_body)
+    app.after_request(add_security_headers)
     error_responses.register(app)
+    problem_pages.register(app)
     documented = openapi.register(app, UnusableSubscriptionSchema)
     for routes in (subscription, status, dead_letter, administration, key, health):
         documented.register_blueprint(routes.blueprint)

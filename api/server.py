@@ -21,6 +21,7 @@ from api import cluster_check
 from api.application import build
 from api.ports import Services, services_of
 from api.server_errors import ServerErrors
+from api.server_worker import BufferingWorker
 from webhookd import logs
 from webhookd.errors import (
     ClusterMismatch,
@@ -41,6 +42,8 @@ THREADS = 8
 REQUEST_S = 30
 """gunicorn replaces a worker process that is stuck for this long; it is longer than every timeout of the API."""
 STOP_S = 10
+REQUEST_LINE_BYTES = 8190
+HEADER_FIELDS = 64
 KAFKA_PING_S = 3.0
 BIND_TRIES = 5
 BIND_RETRY_S = 0.5
@@ -144,7 +147,12 @@ class ApiServer(BaseApplication):
             "bind": self._settings.api_bind,
             "workers": WORKERS,
             "threads": THREADS,
-            "worker_class": "gthread",
+            "worker_class": BufferingWorker,
+            "limit_request_line": REQUEST_LINE_BYTES,
+            "limit_request_fields": HEADER_FIELDS,
+            "http_parser": "python",
+            # Responses are written into memory first.
+            "sendfile": False,
             "timeout": REQUEST_S,
             "graceful_timeout": STOP_S,
             "keepalive": 5,

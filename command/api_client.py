@@ -63,11 +63,11 @@ class ManagementClient:
 
 
 def _error(status: int, problem: Document) -> InvalidInput | Unavailable:
-    first = next(iter(problem.get("errors", [])), {"field": "", "reason": problem["message"]})
+    first = next(iter(problem.get("errors", [])), {"field": "", "reason": problem["detail"]})
     if problem["code"] == KafkaAuthenticationFailed.code:
-        return KafkaAuthenticationFailed(problem["message"])
+        return KafkaAuthenticationFailed(problem["detail"])
     if problem["code"] == KafkaUnavailable.code:
-        return KafkaUnavailable(problem["message"])
+        return KafkaUnavailable(problem["detail"])
     if status < 500:
         return InvalidInput(first["reason"], field=first["field"])
-    return Unavailable(problem["message"])
+    return Unavailable(problem["detail"])

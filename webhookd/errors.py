@@ -4,7 +4,7 @@
     ├── InvalidInput            data of the caller; has the field and the reason
     │   ├── InvalidFilter       a JMESPath filter; has the position
     │   └── TopicDenied         a topic that webhookd is not authorised to use; has its name
-    ├── Unauthenticated         a request without a valid API key
+    ├── Unauthenticated         a request without a valid API key; says whether it had one
     ├── Forbidden               the caller's role does not allow the operation
     │   └── TopicNotAllowed     no policy allows the tenant to read a topic; has the field
     ├── NotFound                the resource does not exist, or is not the caller's
@@ -96,6 +96,10 @@ class Unauthenticated(WebhookdError):
     """The request has no API key that is valid."""
 
     code = "unauthenticated"
+
+    def __init__(self, detail: str = "", *, key_refused: bool = False) -> None:
+        super().__init__(detail)
+        self.key_refused = key_refused
 
 
 class Forbidden(WebhookdError):

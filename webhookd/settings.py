@@ -23,6 +23,7 @@ from webhookd.configuration.value_types import (
     MailAddressText,
     MailHost,
     Network,
+    Origin,
     ProxyUrl,
     RedisUrl,
 )
@@ -338,7 +339,25 @@ class ProcessSettings(Subject):
     )
 
 
+class ApiRequestSettings(Subject):
+    """Requests to the API."""
+
+    api_arrival_timeout_s: float = Field(
+        default=20.0,
+        ge=0.5,
+        le=300,
+        description="How long a request to the API may take to arrive, from its first byte to its last. A slower one "
+        "is answered with 408. A request that arrives slowly takes no thread.",
+    )
+    api_cors_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Origins whose scripts may call the API from a browser (CORS), such as `https://app.example.com`. "
+        "Without one, browsers keep the API's answers from scripts of other origins. `*` is refused.",
+    )
+
+
 class Settings(
+    ApiRequestSettings,
     ProcessSettings,
     AccessSettings,
     RetentionSettings,

@@ -4,11 +4,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from api.extensions.authorization import Access
+from api.extensions.problem import MEDIA_TYPE
 from webhookd.flow.access.caller import Role
 
 Spec = dict[str, Any]
-
-MEDIA_TYPE: Final = "application/json"
 
 ERROR: Final = {"schema": {"$ref": "#/components/schemas/Error"}}
 

@@ -1,4 +1,4 @@
-"""Says beside each validator what it accepts, in the words of JSON Schema, for the OpenAPI document.
+"""Says beside each validator or schema what it accepts, in the words of JSON Schema, for the OpenAPI document.
 
     @accepts(pattern=TOPIC)
     def topic(value: str) -> None: …
@@ -18,7 +18,7 @@ Checked = TypeVar("Checked", bound=Callable[..., Any])
 
 
 def accepts(**keywords: object) -> Callable[[Checked], Checked]:
-    """Declare the JSON Schema keywords of what a validator, or a class of fields, accepts."""
+    """Declare the JSON Schema keywords of what a validator, a class of fields or a schema accepts."""
 
     def decorated(check: Checked) -> Checked:
         setattr(check, ATTRIBUTE, keywords)

@@ -22,6 +22,9 @@ CONDITIONAL: Final = "x-conditional"
 NEVER_NULL: Final = "x-never-null"
 """The mark of a field that may be null in requests only."""
 
+ALWAYS: Final = "x-always"
+"""The keyword of an object that lists the only fields that every response has."""
+
 SCHEMAS: Final = "#/components/schemas/"
 
 BOUNDS: Final = frozenset(
@@ -57,9 +60,9 @@ def request_form(schema: Spec) -> Spec:
 
 def answer_form(schema: Spec) -> Spec:
     """Return an object as responses have it: every field is there, unless it is conditional."""
-    required = [name for name, field in schema["properties"].items() if CONDITIONAL not in field]
+    required = schema.get(ALWAYS) or [name for name, one in schema["properties"].items() if CONDITIONAL not in one]
     properties = {name: _plain(_not_null(_unbounded(field))) for name, field in schema["properties"].items()}
-    rest = {key: value for key, value in schema.items() if key not in {"required", "additionalProperties"}}
+    rest = {key: value for key, value in schema.items() if key not in {"required", "additionalProperties", ALWAYS}}
     return {**rest, "properties": properties, **({"required": required} if required else {})}
 
 

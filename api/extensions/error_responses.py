@@ -1,20 +1,19 @@
-"""Error responses: one JSON format for every error, and the HTTP status of each exception.
+"""Error responses: which problem document and which HTTP status each exception becomes.
 
-    {"code": "invalid_input", "status": 422, "message": "...",
-     "errors": [{"field": "source[0].topic", "reason": "..."}]}
-
-`code` is the same as in the exception and the log line. `errors` is empty when no field is the cause. An unexpected
-exception is logged with its traceback; the client gets 500 without details.
+`problem` describes the document. Its `code` is the same as in the exception and the log line. An unexpected exception
+is logged with its traceback; the client gets 500 without details, and the id under which the log has it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
-from typing import Any, Final
+from math import ceil
+from typing import Final
+from uuid import uuid4
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from api.extensions.problem import MEDIA_TYPE, FieldError, Place, Problem
 from webhookd import logs
 from webhookd.errors import (
     ClusterMismatch,
@@ -25,60 +24,48 @@ from webhookd.errors import (
     PreconditionFailed,
     PreconditionRequired,
     TooManyRequests,
+    TopicNotAllowed,
     Unauthenticated,
     Unavailable,
     UnusableSubscription,
     WebhookdError,
 )
 
-ERRORS_SHOWN: Final = 100
-"""The most errors in one response; a large body can contain an error in every few bytes."""
-TEXT_SHOWN: Final = 500
-"""The most characters of a field's path or a reason; the name of an unknown field can be as long as the body."""
 TRY_AGAIN_S: Final = 1
+IF_MATCH: Final = "If-Match"
+INTERNAL: Final = "internal"
+LOGGED: Final = "Something went wrong; it has been logged."
 
 KNOWN: Final[Mapping[int, tuple[str, str]]] = {
     400: ("bad_request", "The request cannot be understood."),
     404: ("not_found", "There is nothing at this path."),
     405: ("method_not_allowed", "This path supports only {allowed}."),
     408: ("too_slow", "The request did not arrive in time."),
+    414: ("uri_too_long", "The request line is too long."),
+    417: ("expectation_failed", "The header Expect asks for something that this server does not do."),
+    431: ("headers_too_large", "The request has too many headers, or too large ones."),
+    501: ("not_implemented", "The request uses a transfer coding that this server does not have."),
+    503: ("overloaded", "Too many requests arrive at the same time."),
+    505: ("version_not_supported", "This server supports HTTP/1.1 and HTTP/1.0."),
 }
-"""Code and message of the errors that Flask raises."""
+"""Code and detail of the errors that Flask and the servers raise."""
+
+TITLES: Final[Mapping[str, str]] = {
+    "bad_request": "The request cannot be understood",
+    "method_not_allowed": "The path does not support this method",
+    "too_slow": "The request did not arrive in time",
+    "uri_too_long": "The request line is too long",
+    "expectation_failed": "The expectation cannot be met",
+    "headers_too_large": "The headers are too large",
+    "not_implemented": "The transfer coding is not supported",
+    "version_not_supported": "The version of HTTP is not supported",
+    "overloaded": "Too many requests arrive",
+    INTERNAL: "webhookd failed",
+    "error": "The request failed",
+}
+"""The title of each code that belongs to no exception of webhookd."""
 
 _log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldError:
-    """A field and what is wrong with it; the field is empty when the error is about the whole document."""
-
-    field: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorResponse:
-    """An error as the client gets it."""
-
-    status: int
-    code: str
-    message: str
-    errors: Sequence[FieldError] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def response(self) -> Response:
-        """The Flask response, bounded in size."""
-        answer = jsonify(
-            {
-                "code": self.code,
-                "status": self.status,
-                "message": self.message[:TEXT_SHOWN],
-                "errors": [_short(error) for error in self.errors[:ERRORS_SHOWN]],
-            }
-        )
-        answer.status_code = self.status
-        answer.headers.update(self.headers)
-        return answer
 
 
 class InvalidDocument(InvalidInput):
@@ -126,46 +113,90 @@ STATUS: Final[tuple[tuple[type[WebhookdError], HTTPStatus], ...]] = (
 
 
 def register(app: Flask) -> None:
-    """Make this application send every error in the format above."""
-    app.register_error_handler(WebhookdError, lambda error: from_webhookd_error(error).response())
-    app.register_error_handler(HTTPException, lambda error: from_http_error(error).response())
-    app.register_error_handler(Exception, lambda error: from_unexpected(error).response())
+    """Make this application answer every error with a problem document."""
+    app.register_error_handler(WebhookdError, lambda error: response(from_webhookd_error(error)))
+    app.register_error_handler(HTTPException, lambda error: response(from_http_error(error)))
+    app.register_error_handler(Exception, lambda error: response(from_unexpected(error)))
 
 
-def from_webhookd_error(error: WebhookdError) -> ErrorResponse:
-    """The response to an exception of webhookd's own."""
+def response(problem: Problem) -> Response:
+    """The Flask response with this problem."""
+    return Response(problem.body(), problem.status, problem.headers, content_type=MEDIA_TYPE)
+
+
+def from_webhookd_error(error: WebhookdError) -> Problem:
+    """The problem that an exception of webhookd's own is."""
     status = _status_of(error)
+    detail = str(error)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        _log.warning("request_unavailable", code=error.code, error=str(error), path=request.path)
+        _log.warning("request_unavailable", code=error.code, error=detail, path=request.path)
         # The client does not get the text of an outside system, except the ids of the two clusters.
-        message = str(error) if isinstance(error, ClusterMismatch) else str(type(error).__doc__)
-        headers = {"Retry-After": str(TRY_AGAIN_S)}
-    else:
-        message, headers = str(error), {}
-    return ErrorResponse(status=status, code=error.code, message=message, errors=_field_errors(error), headers=headers)
+        detail = detail if isinstance(error, ClusterMismatch) else str(type(error).__doc__)
+    return Problem(
+        status=status,
+        code=error.code,
+        title=title_of(type(error)),
+        detail=detail,
+        errors=_field_errors(error),
+        headers=_headers(error),
+    )
 
 
-def from_http_error(error: HTTPException) -> ErrorResponse:
-    """The response to an error of Flask: unknown path, unsupported method, body too large."""
+def from_http_error(error: HTTPException) -> Problem:
+    """The problem that an error of Flask is: unknown path, unsupported method, a body that was cut off."""
     status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    code, message = KNOWN.get(status, ("error", error.name))
-    shown = message.format(allowed=headers.get("Allow", "other methods"))
-    return ErrorResponse(status=status, code=code, message=shown, headers=headers)
+    return from_status(status, error.name, headers)
 
 
-def from_unexpected(error: Exception) -> ErrorResponse:
-    """The response to an unexpected exception; its cause is only in the log."""
-    _log.error("request_failed", code="internal", method=request.method, path=request.path, exc_info=error)
-    return ErrorResponse(
-        status=HTTPStatus.INTERNAL_SERVER_ERROR, code="internal", message="Something went wrong; it has been logged."
+def from_status(status: int, otherwise: str, headers: Mapping[str, str] | None = None) -> Problem:
+    """The problem of an HTTP status that no exception of webhookd stands for; `otherwise` is for an unknown status."""
+    headers = headers or {}
+    code, detail = KNOWN.get(status, ("error", otherwise))
+    detail = detail.format(allowed=headers.get("Allow", "other methods"))
+    title = TITLES.get(code) or title_of(NotFound)
+    return Problem(status=status, code=code, title=title, detail=detail, headers=headers)
+
+
+def from_unexpected(error: Exception) -> Problem:
+    """The problem that an unexpected exception is; its cause is only in the log."""
+    instance = uuid4().urn
+    _log.error(
+        "request_failed", code=INTERNAL, method=request.method, path=request.path, instance=instance, exc_info=error
     )
+    return Problem(
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        code=INTERNAL,
+        title=TITLES[INTERNAL],
+        detail=LOGGED,
+        instance=instance,
+    )
+
+
+def title_of(kind: type[WebhookdError]) -> str:
+    """The title of an error's code: the docstring of the class that sets the code, as a title without a full stop."""
+    owner = next(base for base in kind.__mro__ if "code" in vars(base))
+    return (owner.__doc__ or "").partition("\n")[0].removesuffix(".")
 
 
 def _status_of(error: WebhookdError) -> HTTPStatus:
     return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _headers(error: WebhookdError) -> Mapping[str, str]:
+    match error:
+        case Unauthenticated():
+            # RFC 6750, section 3.1: a request without a key gets no error code.
+            wrong = ', error="invalid_token"' if error.key_refused else ""
+            return {"WWW-Authenticate": f'Bearer realm="webhookd"{wrong}'}
+        case TooManyRequests():
+            return {"Retry-After": str(max(1, ceil(error.retry_after_s)))}
+        case Unavailable():
+            return {"Retry-After": str(TRY_AGAIN_S)}
+        case _:
+            return {}
 
 
 def _field_errors(error: WebhookdError) -> Sequence[FieldError]:
@@ -174,10 +205,9 @@ def _field_errors(error: WebhookdError) -> Sequence[FieldError]:
             return error.errors
         case InvalidInput():
             return [FieldError(error.field, str(error))]
+        case TopicNotAllowed() if error.field:
+            return [FieldError(error.field, str(error))]
+        case PreconditionFailed() | PreconditionRequired():
+            return [FieldError(IF_MATCH, str(error), Place.HEADER)]
         case _:
             return ()
-
-
-def _short(error: FieldError) -> dict[str, Any]:
-    # A field's path may contain half of a surrogate pair; strict JSON parsers refuse it even when escaped.
-    return {name: text[:TEXT_SHOWN].encode("utf-8", "replace").decode() for name, text in asdict(error).items()}

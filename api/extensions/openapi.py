@@ -12,7 +12,8 @@ from flask_smorest import Api, Blueprint
 from werkzeug.exceptions import HTTPException
 
 from api.description.document import completed
-from api.description.keywords import keywords_of
+from api.description.keywords import ATTRIBUTE, keywords_of
+from api.description.objects import CONDITIONAL
 from api.extensions import error_responses
 from api.extensions.query_parameters import PARAMETERS
 from api.extensions.request_body import StrictParser
@@ -21,20 +22,41 @@ from webhookd import __version__
 
 
 class FieldErrorSchema(marshmallow.Schema):
-    """A field and what is wrong with it."""
+    """A value and what is wrong with it; one of `pointer`, `parameter` and `header` says where it was sent."""
 
-    field = marshmallow.fields.String(metadata={"description": "Path of the field, empty for the document as a whole."})
+    field = marshmallow.fields.String(
+        metadata={"description": "Path of the field, or the name; empty for the document as a whole."}
+    )
+    pointer = marshmallow.fields.String(
+        metadata={"description": "A field of the body: its JSON pointer (RFC 6901).", CONDITIONAL: True}
+    )
+    parameter = marshmallow.fields.String(
+        metadata={"description": "A parameter of the query: its name.", CONDITIONAL: True}
+    )
+    header = marshmallow.fields.String(
+        metadata={"description": "A header of the request: its name.", CONDITIONAL: True}
+    )
     reason = marshmallow.fields.String(metadata={"description": "What is wrong with it."})
 
 
 class ErrorSchema(marshmallow.Schema):
-    """The body of every error response."""
+    """The body of every error response: a problem document (RFC 9457), sent as `application/problem+json`."""
 
+    type = marshmallow.fields.String(
+        metadata={
+            "description": "The path of this API's page about the code.",
+            "example": "/problems/invalid_input",
+        }
+    )
+    title = marshmallow.fields.String(metadata={"description": "What the code means; the same text each time."})
     code = marshmallow.fields.String(
         metadata={"description": "The error code, for programs.", "example": "invalid_input"}
     )
     status = marshmallow.fields.Integer(metadata={"description": "The HTTP status.", "example": 422})
-    message = marshmallow.fields.String(metadata={"description": "The error for people."})
+    detail = marshmallow.fields.String(metadata={"description": "This error, for people."})
+    instance = marshmallow.fields.String(
+        metadata={"description": "Only with status 500: the id under which the log has the cause.", CONDITIONAL: True}
+    )
     errors = marshmallow.fields.List(
         marshmallow.fields.Nested(FieldErrorSchema),
         metadata={"description": "The fields that are wrong; empty when no field is the cause."},
@@ -45,9 +67,9 @@ class Descriptions(BasePlugin):
     """Describes each schema in the document by the docstring of its class."""
 
     def schema_helper(self, name: str, definition: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401, ARG002  # apispec's own signature
-        """The description to add."""
+        """The description to add, and the keywords that the schema declares."""
         schema = kwargs.get("schema")
-        return {"description": inspect.getdoc(schema)} if schema else {}
+        return {"description": inspect.getdoc(schema), **getattr(schema, ATTRIBUTE, {})} if schema else {}
 
 
 View = Callable[..., Any]
@@ -97,7 +119,7 @@ class DocumentedApi(Api):
 
     def handle_http_exception(self, error: HTTPException) -> object:
         """Return the error in the API's format, if flask-smorest calls this method."""
-        return error_responses.from_http_error(error).response()
+        return error_responses.response(error_responses.from_http_error(error))
 
 
 def register(app: Flask, *others: type[marshmallow.Schema]) -> DocumentedApi:

@@ -8,7 +8,8 @@ from typing import Final
 
 from flask import current_app, request
 
-from api.extensions.error_responses import FieldError, InvalidDocument
+from api.extensions.error_responses import InvalidDocument
+from api.extensions.problem import FieldError, Place
 from api.extensions.request_schema import unknown_name
 
 PARAMETERS: Final = "query_parameters"
@@ -21,7 +22,7 @@ def check_query() -> None:
         return
     known = _declared(request.url_rule.endpoint, request.method)
     wrong = [
-        FieldError(name, reason)
+        FieldError(name, reason, Place.QUERY)
         for name, values in request.args.lists()
         if (reason := _reason(name, len(values), known))
     ]

@@ -12,9 +12,11 @@ from typing import Any, Final, NoReturn
 from flask import Request, Response, current_app, request
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestTimeout
 
-from api.extensions.error_responses import FieldError, InvalidDocument, NotJson, NotJsonType, TooLarge
+from api.extensions.document_values import Parts, path_of, strings
+from api.extensions.error_responses import InvalidDocument, NotJson, NotJsonType, TooLarge
+from api.extensions.problem import FieldError, Place, joined_pointer
 from api.extensions.request_fields import kind_of, required_fields, shown
 from api.ports import services_of
 from webhookd import logs
@@ -34,6 +36,9 @@ EXPECTED: Final = {
 """What the messages of Python's parser say."""
 AS_JSON: Final = "send it with the header Content-Type: application/json"
 
+PLACES: Final = {"query": Place.QUERY, "headers": Place.HEADER}
+"""Where webargs found the arguments; everything else is the body."""
+
 _log = logs.get(__name__)
 
 
@@ -44,7 +49,7 @@ class StrictParser(FlaskParser):
         """The body as JSON; raises NotJsonType, TooLarge, NotJson, or InvalidDocument for unstorable strings."""
         _must_be_json(req)
         document = parse_json(_body(req, services_of(current_app).settings.api_body_bytes))
-        bad = [FieldError(path, UNSTORABLE) for path, text in _strings(document) if not _storable(text)]
+        bad = [_field_error(parts, UNSTORABLE) for parts, text in strings(document) if not _storable(text)]
         if bad:
             raise InvalidDocument(bad)
         if not isinstance(document, dict):
@@ -65,7 +70,7 @@ class StrictParser(FlaskParser):
         """Raise InvalidDocument with every error and the path of its field."""
         messages: Any = error.messages
         # webargs groups the messages by the place that they came from: json, query.
-        found = [item for place in messages.values() for item in flatten(place)]
+        found = [item for origin in messages for item in flatten(messages[origin], PLACES.get(origin, Place.BODY))]
         raise InvalidDocument(found) from error
 
 
@@ -104,16 +109,20 @@ def _explained(error: json.JSONDecodeError) -> str:
     return f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at').removesuffix(' starting at')}"
 
 
-def flatten(messages: Any, path: str = "") -> Iterator[FieldError]:  # noqa: ANN401  # marshmallow nests lists and dicts
+def flatten(messages: Any, place: Place = Place.BODY, parts: Parts = ()) -> Iterator[FieldError]:  # noqa: ANN401  # marshmallow nests lists and dicts
     """Marshmallow's nested messages as a flat list: `source[0].topic` and its reason."""
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            yield from flatten(inner, path if key == "_schema" else _joined(path, key))
+            yield from flatten(inner, place, parts if key == "_schema" else (*parts, key))
     elif isinstance(messages, list):
         for inner in messages:
-            yield from flatten(inner, path)
+            yield from flatten(inner, place, parts)
     else:
-        yield FieldError(path, str(messages))
+        yield _field_error(parts, str(messages), place)
+
+
+def _field_error(parts: Parts, reason: str, place: Place = Place.BODY) -> FieldError:
+    return FieldError(path_of(parts), reason, place, joined_pointer(parts) if place is Place.BODY else None)
 
 
 def discard_body(response: Response) -> Response:
@@ -128,16 +137,28 @@ def discard_body(response: Response) -> Response:
 
 
 def _body(req: Request, limit_bytes: int) -> bytes:
-    """Return the whole body; with or without a Content-Length, it reads little more than the limit."""
+    """Return the whole body; with or without a Content-Length, it reads little more than the limit.
+
+    Raises TooLarge, and BadRequest or RequestTimeout for a body that does not arrive.
+    """
     if (req.content_length or 0) > limit_bytes:
         raise TooLarge(TOO_LARGE.format(limit_bytes))
     chunks, size = [], 0
-    while chunk := req.stream.read(CHUNK_BYTES):
+    while chunk := _chunk(req):
         size += len(chunk)
         if size > limit_bytes:
             raise TooLarge(TOO_LARGE.format(limit_bytes))
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _chunk(req: Request) -> bytes:
+    try:
+        return req.stream.read(CHUNK_BYTES)
+    except TimeoutError as error:
+        raise RequestTimeout from error
+    except OSError as error:  # both servers: the client has left, or the framing of the body is broken
+        raise BadRequest from error
 
 
 def _must_be_json(req: Request) -> None:
@@ -163,25 +184,5 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-def _strings(document: object) -> Iterator[tuple[str, str]]:
-    """Yield every string in the document with its path, names included; not recursive, since nesting may be deep."""
-    waiting: list[tuple[str, object]] = [("", document)]
-    while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, str):
-            yield path, value
-        elif isinstance(value, list):
-            waiting.extend((_joined(path, index), item) for index, item in enumerate(value))
-        elif isinstance(value, dict):
-            waiting.extend((_joined(path, key), item) for key, item in value.items())
-            waiting.extend((_joined(path, key), key) for key in value)
-
-
 def _storable(text: str) -> bool:
     return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _joined(path: str, key: object) -> str:
-    if isinstance(key, int):
-        return f"{path}[{key}]"
-    return f"{path}.{key}" if path else str(key)

@@ -25,9 +25,9 @@ one.
 A request body is one JSON document in UTF-8 with `Content-Type: application/json`. A field or a query parameter that is
 not listed here is refused, on every path.
 
-Every error response has the body [Error](#error-object); its codes are listed in
-[Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400, 404, 405,
-413, 415 and 500 with the meaning that those codes have.
+Every error response has the body [Error](#error-object), sent as `application/problem+json` (RFC 9457); its codes are
+listed in [Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400,
+404, 405, 408, 413, 414, 415, 417, 431, 500, 501, 503 and 505 with the meaning that those codes have.
 
 Every path but `/ready`, `/health` and `/openapi.json` needs an [API key](../how-to/give-access.md), in the header
 `Authorization: Bearer whd_…`. Without a valid one the response is 401, and 403 when its role does not allow the

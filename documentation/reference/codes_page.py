@@ -5,39 +5,11 @@ code: none may be missing, and none may be left over.
 """
 
 from collections.abc import Iterator, Mapping
-from http import HTTPStatus
 
-from api.extensions.error_responses import STATUS, NotJson, NotJsonType, TooLarge
+from api.extensions.problem_types import PROBLEM_TYPES
 from api.resources.subscription.registration_warnings import MEANINGS as WARNINGS
 from documentation.reference.markdown import code, page, table
-from webhookd.errors import (
-    ClusterMismatch,
-    Conflict,
-    FilterFailed,
-    FilterTooCostly,
-    Forbidden,
-    GroupDenied,
-    InvalidInput,
-    KafkaAuthenticationFailed,
-    KafkaUnavailable,
-    LastAdminKey,
-    LimitReached,
-    MailRefused,
-    NoTemporaryDirectory,
-    NotFound,
-    PreconditionFailed,
-    PreconditionRequired,
-    SchemaMismatch,
-    StoreUnavailable,
-    TooManyRequests,
-    TopicDenied,
-    TopicNotAllowed,
-    Unauthenticated,
-    UnusableKey,
-    UnusableSetting,
-    UnusableSubscription,
-    WebhookdError,
-)
+from webhookd.errors import FilterFailed, FilterTooCostly, MailRefused, NoTemporaryDirectory, UnusableSetting
 from webhookd.flow.alerting.failure_advice import TO_DO
 from webhookd.flow.attempt.exchange_result import FailureCode, Response
 from webhookd.flow.attempt.judge import Refusal, Refused, judge
@@ -58,7 +30,10 @@ means: as long as the subscription's `max_retries` allow. When no attempt is lef
 `on_exhausted` decides what happens to the batch."""
 
 ERRORS = """\
-The field `code` of an [Error](api.md#error-object). Responses with 503 have the header `Retry-After`."""
+The member `code` of an [Error](api.md#error-object), a problem document of RFC 9457 (`application/problem+json`). Its
+`type` is `/problems/` and the code, a path of the API itself: there is a page about each code, and this reference has
+the same page. Responses with 429 and 503 have the header `Retry-After`, those with 401 `WWW-Authenticate`, those with
+405 `Allow`. The server itself answers in this format, too, when a request is no HTTP that it can pass on."""
 
 WARNED = """\
 The field `code` of a [Warning](api.md#warning-object), in responses to `POST` and `PUT` of a subscription. A warning
@@ -86,46 +61,6 @@ SHUTDOWN = (
     "Nothing.",
 )
 OTHER_STATUS = {"http_1xx": 199, "http_other": 600}
-
-API_ERRORS: Mapping[type[WebhookdError], str] = {
-    NotJson: "The request body is not JSON in UTF-8; the message says where, and what was expected there.",
-    Unauthenticated: "The request has no API key, or one that is unknown, expired or revoked; see "
-    "[Give a customer access](../how-to/give-access.md).",
-    Forbidden: "The role of the API key does not allow this operation.",
-    TopicNotAllowed: "No policy allows the tenant to read a topic; ask the operators of webhookd.",
-    LimitReached: "The tenant has as many subscriptions, topics or dead letters as it may have; the message names the "
-    "limit.",
-    LastAdminKey: "It is the last admin key that works. Make another one first, or revoke it with "
-    "`webhookd keys revoke`.",
-    UnusableKey: "An API key that was revoked, has expired, or was rotated already cannot be rotated.",
-    PreconditionFailed: "`If-Match` names another version of the subscription: read it again.",
-    PreconditionRequired: "A setting demands `If-Match`, and the request has none.",
-    TooManyRequests: "The rate limit is used up; `Retry-After` says how many seconds to wait.",
-    NotFound: "There is no such subscription; or no such path.",
-    Conflict: "Another request changed the subscription at the same moment. Read it again.",
-    UnusableSubscription: "The stored configuration of the subscription cannot be used. A PUT replaces it.",
-    TooLarge: "The request body is larger than `WEBHOOKD_API_BODY_BYTES`.",
-    NotJsonType: "The request body was not sent as `application/json` in UTF-8 without compression; the message says "
-    "what to send.",
-    InvalidInput: "A field or a parameter is wrong; `errors` names each with the reason and what to write instead.",
-    TopicDenied: "Kafka does not authorise webhookd to use a topic; `errors` names the field.",
-    KafkaUnavailable: "The Kafka brokers did not respond in time.",
-    KafkaAuthenticationFailed: "Kafka refuses webhookd's login, or the TLS handshake with the brokers failed.",
-    GroupDenied: "Kafka does not authorise webhookd to use the subscription's consumer group.",
-    ClusterMismatch: "The brokers belong to another Kafka cluster than the one this database is about.",
-    StoreUnavailable: "The database did not respond in time.",
-    SchemaMismatch: "The database has no tables of webhookd, or those of another version: run `webhookd migrate`.",
-}
-"""Errors that an answer can carry."""
-
-HTTP_ERRORS: Mapping[str, tuple[str, str]] = {
-    "bad_request": ("400", "The request is not HTTP that can be understood."),
-    "method_not_allowed": ("405", "The path exists, but not with this method; the header `Allow` lists its methods."),
-    "too_slow": ("408", "The request did not arrive in time."),
-    "internal": ("500", "webhookd failed in a way that it did not foresee. The cause is in its log."),
-    "error": ("any other", "Any other error of HTTP; `status` and `message` say which."),
-}
-"""Codes of errors that are no WebhookdError; `not_found` is above."""
 
 LOG_ERRORS: Mapping[str, str] = {
     MailRefused.code: "A mail cannot be written, or the mail server refused an address for good.",
@@ -157,7 +92,7 @@ def codes_page() -> str:
         table(["Code", "Meaning, and what happens to the batch", "What to do"], _failures()),
         "## Error codes of the API",
         ERRORS,
-        table(["Code", "HTTP status", "Meaning"], sorted(_errors(), key=lambda row: row[1])),
+        table(["Code", "HTTP status", "Meaning"], _errors()),
         "## Warnings of the API",
         WARNED,
         table(["Code", "Meaning"], ([code(name), meaning] for name, meaning in WARNINGS.items())),
@@ -188,12 +123,5 @@ def _what_follows(name: str) -> str:
 
 
 def _errors() -> Iterator[list[str]]:
-    for kind, meaning in API_ERRORS.items():
-        yield [code(kind.code), str(status_of(kind).value), meaning]
-    for name, (status, meaning) in HTTP_ERRORS.items():
-        yield [code(name), status, meaning]
-
-
-def status_of(kind: type[WebhookdError]) -> HTTPStatus:
-    """The HTTP status that an error is answered with."""
-    return next(status for base, status in STATUS if issubclass(kind, base))
+    for found in PROBLEM_TYPES.values():
+        yield [f"[{code(found.code)}](problems/{found.code}.md)", found.status, found.meaning]

@@ -7,6 +7,7 @@ from typing import Final
 from documentation.reference.api_page import api_page
 from documentation.reference.codes_page import codes_page
 from documentation.reference.commands_page import commands_page
+from documentation.reference.problem_pages import problem_pages
 from documentation.reference.settings_page import settings_page
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -16,5 +17,6 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "codes.md": codes_page,
     "commands.md": commands_page,
     "settings.md": settings_page,
+    **problem_pages(),
 }
 """By file name; each call returns the page as it has to be."""

@@ -15,8 +15,9 @@ from flask import Flask
 from werkzeug.exceptions import ImATeapot
 
 from api.extensions.error_responses import KNOWN, STATUS, from_http_error, from_unexpected
+from api.extensions.problem_types import API_ERRORS, HTTP_ERRORS, PROBLEM_TYPES, status_of
 from documentation.reference.api_page import described, document
-from documentation.reference.codes_page import API_ERRORS, HTTP_ERRORS, LOG_ERRORS, RECORD_CAUSES, status_of
+from documentation.reference.codes_page import LOG_ERRORS, RECORD_CAUSES
 from documentation.reference.commands_page import contexts, options
 from documentation.reference.log_events import logged
 from documentation.reference.pages import FOLDER, PAGES
@@ -135,23 +136,28 @@ def test_each_error_is_explained() -> None:
 
 def explained_codes() -> set[str]:
     """The codes that docs/reference/codes.md has."""
-    api = {kind.code for kind in API_ERRORS}
-    return (
-        api | HTTP_ERRORS.keys() | LOG_ERRORS.keys() | RECORD_CAUSES.keys() | EXCHANGE_CODES.keys() | set(FailureCode)
-    )
+    return PROBLEM_TYPES.keys() | LOG_ERRORS.keys() | RECORD_CAUSES.keys() | EXCHANGE_CODES.keys() | set(FailureCode)
 
 
 def test_each_error_that_the_api_answers_is_listed_and_no_other() -> None:
     answered = {kind for base, _ in STATUS for kind in kinds_of(base) if kind not in NEVER_ANSWERED}
     listed = {kind.code: status_of(kind) for kind in API_ERRORS}
-    assert listed == {kind.code: status_of(kind) for kind in answered}, "reference/codes_page.py: API_ERRORS"
+    assert listed == {kind.code: status_of(kind) for kind in answered}, "api/extensions/problem_types.py: API_ERRORS"
 
 
 def test_each_http_error_that_the_api_answers_is_listed_and_no_other() -> None:
     with Flask("closure").test_request_context("/"):
         unforeseen = from_unexpected(ValueError("nobody thought of this"))
     codes = {name for name, _ in KNOWN.values()} | {from_http_error(ImATeapot()).code, unforeseen.code}
-    assert HTTP_ERRORS.keys() | {"not_found"} == codes, "reference/codes_page.py: HTTP_ERRORS"
+    assert HTTP_ERRORS.keys() | {"not_found", "error"} == codes, "api/extensions/problem_types.py: HTTP_ERRORS"
+    assert {(status, code) for status, (code, _) in KNOWN.items()} - {(404, "not_found")} == {
+        (status, code) for code, (status, *_) in HTTP_ERRORS.items() if code != unforeseen.code
+    }
+
+
+def test_each_code_of_the_api_has_a_page_and_no_other() -> None:
+    pages = {path.stem for path in (FOLDER / "problems").glob("*.md")}
+    assert pages == set(PROBLEM_TYPES), "run `make reference`, and delete pages of codes that are gone"
 
 
 def test_each_cause_of_a_dead_letter_is_listed_and_no_other() -> None:

@@ -54,7 +54,11 @@ class Documented:
         status = str(answer.status_code) if str(answer.status_code) in operation["responses"] else "default"
         contents = self.resolved(operation["responses"][status]).get("content", {})
         if not contents:
-            yield from [f"{answer.status_code} has a body"] if answer.data and answer.status_code != HTTPStatus.NO_CONTENT else []
+            yield from (
+                [f"{answer.status_code} has a body"]
+                if answer.data and answer.status_code != HTTPStatus.NO_CONTENT
+                else []
+            )
         elif answer.mimetype not in contents:
             yield f"{answer.status_code} is {answer.mimetype}, not {', '.join(contents)}"
         else:

@@ -16,6 +16,8 @@ from webhookd.configuration.texts import EMPTY
 from webhookd.kafka_properties import KafkaProperties, parse_map
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+_HOST_OF_ORIGIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROTOCOL = re.compile(r"(?:PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://", re.IGNORECASE)
 
 
@@ -101,6 +103,19 @@ def _kafka_map(value: object) -> KafkaProperties:
     return value if isinstance(value, KafkaProperties) else parse_map(str(value))
 
 
+def _origin(text: str) -> str:
+    if text == "*":
+        raise ValueError("would let the scripts of every site call the API with a key that they have got hold of")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or text != f"{parts.scheme}://{parts.netloc}".lower():
+        raise ValueError("is not an origin in lower case without a path")
+    if "@" in parts.netloc or not _HOST_OF_ORIGIN.fullmatch(parts.netloc):
+        raise ValueError("has a host or a port that no origin has")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
+        raise ValueError("is http, so its scripts can be changed on their way; only loopback may be http")
+    return text
+
+
 def _schemes(*schemes: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not text:
@@ -117,6 +132,7 @@ def _schemes(*schemes: str) -> Callable[[str], str]:
 
 Network = Annotated[str, AfterValidator(_network), Form("a network like `10.0.0.0/8` or an address")]
 HostPort = Annotated[str, AfterValidator(_host_port), Form("an address as `host:port`")]
+Origin = Annotated[str, AfterValidator(_origin), Form("an origin like `https://app.example.com`")]
 BrokerList = Annotated[
     str, AfterValidator(_broker_list), Form("addresses as `host:port`, separated by commas; without a port it is 9092")
 ]

@@ -68,6 +68,7 @@ def unavailable_errors() -> Iterator[None]:
     except (DBAPIError, PoolTimeout, DisconnectionError) as error:
         unavailable = _unavailable(error)
         if unavailable is None:
+            _hide_row(error)
             raise
         raise unavailable from error
 
@@ -82,6 +83,13 @@ def _unavailable(error: Exception) -> StoreUnavailable | None:
     if lost or refused or isinstance(error, (OperationalError, InterfaceError, PoolTimeout, DisconnectionError)):
         return StoreUnavailable(_cause(error))
     return None
+
+
+def _hide_row(error: Exception) -> None:
+    """Keep only the first line of each text: Postgres adds the row that it refuses, with its header values."""
+    for one in (error, getattr(error, "orig", None)):
+        if one is not None and one.args:
+            one.args = (first_line(one.args[0]), *one.args[1:])
 
 
 def _has_other_tables(original: object) -> bool:

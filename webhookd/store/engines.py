@@ -74,7 +74,7 @@ def migration_engine(url: str) -> Engine:
     """
     match database_url.parse(url):
         case SqliteUrl(url=file):
-            engine = create_engine(file, poolclass=NullPool)
+            engine = create_engine(file, poolclass=NullPool, hide_parameters=True)
             _prepare_sqlite_engine(engine, [])
         case PostgresUrl() as servers:
             engine = _postgres_engine(servers, Bounds(statement_s=None, silence_s=None), poolclass=NullPool)

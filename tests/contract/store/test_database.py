@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import traceback
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,18 @@ def test_an_error_tells_no_parameter(database: Database) -> None:
     with pytest.raises(Exception, match="nowhere") as caught, database.transaction() as session:
         session.execute(text("INSERT INTO nowhere VALUES (:value)"), {"value": secret})
     assert secret not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_an_error_tells_nothing_of_the_row_that_is_refused(database: Database) -> None:
+    def fail() -> None:
+        with database.transaction() as session:
+            session.execute(text("CREATE TEMPORARY TABLE refusing (a TEXT, b TEXT NOT NULL)"))
+            session.execute(text("INSERT INTO refusing VALUES ('se' || :value, NULL)"), {"value": "cret"})
+
+    with pytest.raises(IntegrityError) as caught:
+        fail()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert ("refusing" in shown, "secret" in shown) == (True, False)
 
 
 def test_a_database_that_answers_can_be_pinged(database: Database) -> None:

@@ -41,7 +41,9 @@ BAD_BODIES: list[tuple[bytes, str | None, int, str, str]] = [
     (b"[]", JSON, 422, "invalid_input", "the body is a list: write an object with name, destination and source"),
     (b"7", JSON, 422, "invalid_input", "the body is a number: write an object"),
     (b'"words"', JSON, 422, "invalid_input", "the body is a string: write an object"),
-    (b"[" * 900 + b"]" * 900, JSON, 422, "invalid_input", "the body is a list"),
+    (b"[" * 64 + b"]" * 64, JSON, 422, "invalid_input", "the body is a list"),
+    (b"[" * 65 + b"]" * 65, JSON, 400, "not_json", "nested more than 64 levels deep"),
+    (b'{"a":' * 65 + b"1" + b"}" * 65, JSON, 400, "not_json", "nested more than 64 levels deep"),
     (b"{}", JSON, 422, "invalid_input", "is missing"),
     (b'{"' + b"x" * 19_000 + b'": 1}', JSON, 422, "invalid_input", "is not a field"),
     (b"[" + b"0," * 9_000 + b"0]", JSON, 422, "invalid_input", "the body is a list"),
@@ -76,7 +78,7 @@ def test_a_body_that_cannot_be_taken_is_answered_in_one_shape(
     path = PATH if method == "POST" else f"{PATH}/6f1c2a7e-52b0-4a6f-9d38-0f4f5a1f8b11"
     answer = assert_shape(client.open(path, method=method, data=body, content_type=content_type))
     assert (answer["status"], answer["code"]) == (status, code)
-    assert words in " ".join([answer["message"], *(error["reason"] for error in answer["errors"])])
+    assert words in " ".join([answer["detail"], *(error["reason"] for error in answer["errors"])])
 
 
 def test_a_compressed_body_is_no_json(client: FlaskClient) -> None:
@@ -105,7 +107,7 @@ def test_other_methods_are_told_which_are_allowed(
     answer = client.open(path, method=method)
     assert assert_shape(answer)["status"] == 405
     assert set(answer.headers["Allow"].split(", ")) == allowed
-    assert answer.get_json()["message"] == f"This path supports only {answer.headers['Allow']}."
+    assert answer.get_json()["detail"] == f"This path supports only {answer.headers['Allow']}."
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,10 @@ def test_bad_parameters_are_named_with_their_reason(
     client: FlaskClient, method: str, path: str, field: str, reason: str
 ) -> None:
     answer = assert_shape(client.open(path, method=method))
-    assert (answer["status"], answer["errors"]) == (422, [{"field": field, "reason": reason}])
+    assert (answer["status"], answer["errors"]) == (
+        422,
+        [{"field": field, "parameter": field, "reason": reason}],
+    )
 
 
 def test_every_route_refuses_unknown_parameters(client: FlaskClient) -> None:

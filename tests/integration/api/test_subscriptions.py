@@ -124,8 +124,8 @@ def test_brokers_of_another_cluster_are_refused_by_both_names(
     ]
     for answer in answers:
         assert (answer.status_code, answer.get_json()["code"]) == (503, "cluster_mismatch")
-        assert "replaced" in answer.get_json()["message"]
-        assert "cluster-in-memory" in answer.get_json()["message"]
+        assert "replaced" in answer.get_json()["detail"]
+        assert "cluster-in-memory" in answer.get_json()["detail"]
     assert [group.removeprefix("webhooks-") for group in kafka.committed] == [kept["id"]]
     with database.transaction() as session:
         assert [id_ for id_, _ in subscriptions.page(session, after="", limit=10)] == [kept["id"]]

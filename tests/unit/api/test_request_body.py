@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from api.extensions.error_responses import FieldError, NotJson
+from api.extensions.error_responses import NotJson
+from api.extensions.problem import FieldError
 from api.extensions.request_body import flatten, parse_json
 
 
@@ -47,8 +48,8 @@ def test_mistakes_are_named_by_their_path() -> None:
         "_schema": ["Odd."],
     }
     assert list(flatten(messages)) == [
-        FieldError("name", "Missing."),
-        FieldError("source[1].topic", "Bad."),
-        FieldError("source[1].jmes_filters[0]", "Worse."),
-        FieldError("", "Odd."),
+        FieldError("name", "Missing.", pointer="/name"),
+        FieldError("source[1].topic", "Bad.", pointer="/source/1/topic"),
+        FieldError("source[1].jmes_filters[0]", "Worse.", pointer="/source/1/jmes_filters/0"),
+        FieldError("", "Odd.", pointer=""),
     ]

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, ValidationError
 
 from webhookd.configuration.refusals import refusals
 from webhookd.configuration.subject import Subject
-from webhookd.configuration.value_types import BrokerList, HostPort, Login, MailHost, Network
+from webhookd.configuration.value_types import BrokerList, HostPort, Login, MailHost, Network, Origin
 
 
 class Example(Subject):
@@ -28,6 +28,7 @@ class Example(Subject):
     brokers: BrokerList = "127.0.0.1:9092"
     mail_host: MailHost = ""
     login: Login = SecretStr("")
+    origins: tuple[Origin, ...] = ()
 
 
 def read(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> object:
@@ -67,6 +68,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> str:
         ("brokers", "a:1, b_c.d, [::1]:9092,SASL_SSL://e:9093", "a:1, b_c.d, [::1]:9092,SASL_SSL://e:9093"),
         ("mail_host", "", ""),
         ("mail_host", "2001:db8::1", "2001:db8::1"),
+        ("origins", "https://a.example,https://b.example:8443", ("https://a.example", "https://b.example:8443")),
+        ("origins", "http://localhost:3000,http://[::1]", ("http://localhost:3000", "http://[::1]")),
     ],
 )
 def test_text_stands_for_the_value(monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object) -> None:
@@ -103,6 +106,18 @@ def test_text_stands_for_the_value(monkeypatch: pytest.MonkeyPatch, name: str, t
         ("brokers", "http://a:1", "\"http://a:1\" has the host 'http://a', which is neither a name nor an address"),
         ("mail_host", "smtp://a", '"smtp://a" is a URL'),
         ("mail_host", "a:25", '"a:25" is not a host name or an address'),
+        ("origins", "*", '"*" would let the scripts of every site call the API with a key that they have got hold of'),
+        ("origins", "null", '"null" is not an origin in lower case without a path'),
+        ("origins", "https://A.example", '"https://A.example" is not an origin in lower case without a path'),
+        ("origins", "https://a.example/", '"https://a.example/" is not an origin in lower case without a path'),
+        ("origins", "https://*.example", '"https://*.example" has a host or a port that no origin has'),
+        ("origins", "https://u@a.example", '"https://u@a.example" has a host or a port that no origin has'),
+        ("origins", "https://", '"https://" has a host or a port that no origin has'),
+        (
+            "origins",
+            "http://a.example",
+            '"http://a.example" is http, so its scripts can be changed on their way; only loopback may be http',
+        ),
         ("login", "hunter2", "is not a user, a colon and a password"),
         ("login", "a:b,:hunter2", "is not a user, a colon and a password"),
     ],
