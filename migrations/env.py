@@ -3,6 +3,7 @@
 from alembic import context
 
 from webhookd.store.access_tables import ApiKeyRow
+from webhookd.store.tables import exists_on
 
 connection = context.config.attributes["connection"]
 context.configure(
@@ -10,6 +11,7 @@ context.configure(
     target_metadata=ApiKeyRow.metadata,
     render_as_batch=connection.dialect.name == "sqlite",
     compare_type=True,
+    include_object=lambda declared, *_: exists_on(connection.dialect.name, declared),
 )
 with context.begin_transaction():
     context.run_migrations()

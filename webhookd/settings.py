@@ -307,6 +307,33 @@ class AccessSettings(Subject):
     )
 
 
+class TenantSettings(Subject):
+    """Limits of each tenant."""
+
+    tenant_subscriptions: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="How many subscriptions a tenant may have. A POST beyond it is refused with 409, `limit_reached`.",
+    )
+    tenant_topics_per_subscription: int = Field(
+        default=20,
+        ge=1,
+        le=20,
+        description="How many topics one subscription may read. A POST or PUT that adds a topic beyond it is refused "
+        "with 422.",
+    )
+    tenant_dead_letters: int = Field(
+        default=1_000_000,
+        ge=1,
+        le=3_000_000,
+        description="How many dead letters of all subscriptions of a tenant are stored together. At the limit the "
+        "lanes of these subscriptions stop before the next record that would become one, as with "
+        "`WEBHOOKD_DEAD_LETTER_LIMIT`. Ingest processes count about every 5 s: several of them may exceed the limit by "
+        "what they write in this time.",
+    )
+
+
 class ProcessSettings(Subject):
     """Processes."""
 
@@ -360,6 +387,7 @@ class Settings(
     ApiRequestSettings,
     ProcessSettings,
     AccessSettings,
+    TenantSettings,
     RetentionSettings,
     AlertSettings,
     EgressSettings,

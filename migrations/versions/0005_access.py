@@ -34,6 +34,25 @@ COLUMNS: tuple[tuple[str, str, Any, Any], ...] = (
 )
 """The table, the column, its type, and its default; None for a column that may be NULL."""
 
+INDEXES: tuple[tuple[str, str, list[str]], ...] = (
+    ("ix_subscriptions_tenant", "subscriptions", ["tenant", "id"]),
+    ("ix_subscriptions_tenant_name", "subscriptions", ["tenant", "name", "id"]),
+    ("ix_subscriptions_tenant_created", "subscriptions", ["tenant", "created_at", "id"]),
+    ("ix_subscriptions_tenant_updated", "subscriptions", ["tenant", "updated_at", "id"]),
+    ("ix_subscriptions_name", "subscriptions", ["name", "id"]),
+    ("ix_subscriptions_created", "subscriptions", ["created_at", "id"]),
+    ("ix_subscriptions_updated", "subscriptions", ["updated_at", "id"]),
+    ("ix_subscriptions_active", "subscriptions", ["active", "tenant", "id"]),
+    ("ix_subscriptions_any_external_id", "subscriptions", ["external_id"]),
+    ("ix_subscription_statuses_health", "subscription_statuses", ["health", "subscription_id"]),
+    ("ix_dead_letters_tenant", "dead_letters", ["tenant"]),
+    ("ix_mail_outbox_created_at", "mail_outbox", ["created_at"]),
+)
+"""Name, table and columns. Building them reads each table once and lets writers wait: a second for a million rows."""
+
+JSON_INDEXES = ("sources", "labels")
+"""Columns of subscriptions with an index of what they contain, on Postgres only."""
+
 TABLES = ("idempotency_keys", "audit_log", "policy_set", "policy_versions", "policies", "api_keys")
 
 
@@ -42,6 +61,17 @@ def upgrade() -> None:
         op.add_column(table, sa.Column(name, kind, nullable=default is None, server_default=default))
     op.execute("UPDATE subscriptions SET created_at = changed_at, updated_at = changed_at")
     op.create_index("ix_subscriptions_external_id", "subscriptions", ["tenant", "external_id"], unique=True)
+    for name, indexed, columns in INDEXES:
+        op.create_index(name, indexed, columns)
+    if op.get_bind().dialect.name == "postgresql":
+        for column in JSON_INDEXES:
+            op.create_index(
+                f"ix_subscriptions_{column}",
+                "subscriptions",
+                [column],
+                postgresql_using="gin",
+                postgresql_ops={column: "jsonb_path_ops"},
+            )
     _create_keys_and_policies()
     _create_logs()
 
@@ -49,6 +79,11 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in TABLES:
         op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        for column in JSON_INDEXES:
+            op.drop_index(f"ix_subscriptions_{column}", "subscriptions")
+    for name, indexed, _ in INDEXES:
+        op.drop_index(name, indexed)
     op.drop_index("ix_subscriptions_external_id", "subscriptions")
     for table, name, _, _ in reversed(COLUMNS):
         op.drop_column(table, name)

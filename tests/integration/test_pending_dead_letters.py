@@ -9,10 +9,12 @@ from sqlalchemy import delete, select
 from tests.harness.dead_letters import dead_letter
 from tests.harness.subscriptions import ID, OTHER_ID
 from webhookd.errors import StoreUnavailable
+from webhookd.flow.dead_letter import Capacity
 from webhookd.store import dead_letters, migrating
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
-from workers.ingest.settlement.pending_dead_letters import COUNT_AGAIN_S, PendingDeadLetters
+from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, Limits
+from workers.ingest.settlement.pending_dead_letters import PendingDeadLetters
 
 LIMIT = 20
 
@@ -20,20 +22,28 @@ LIMIT = 20
 class Scene:
     """Rows of two subscriptions; `free_rows` are the calls with free rows, `committed` whose callbacks ran."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tenant_limit: int | None = None) -> None:
         self.database = database
         self.now = 100.0
-        self.rows = PendingDeadLetters(database, LIMIT, lambda: self.now)
+        limits = Limits(subscription=LIMIT, tenant=tenant_limit)
+        self.rows = PendingDeadLetters(database, limits, lambda: self.now)
         self.free_rows: list[tuple[str, int]] = []
+        self.full: list[str] = []
         self.committed: list[int] = []
-        self.rows.on_free_rows = lambda id_, free: self.free_rows.append((id_, free))
+        self.rows.on_free_rows = self._tell
 
-    def adds(self, first: int, count: int, id_: str = ID) -> None:
-        self.rows.add([dead_letter(id_, first + n) for n in range(count)], lambda: self.committed.append(first))
+    def adds(self, first: int, count: int, id_: str = ID, tenant: str = "acme") -> None:
+        letters = [dead_letter(id_, first + n) for n in range(count)]
+        self.rows.add(letters, lambda: self.committed.append(first), tenant)
 
     def writes(self, wait_s: float = 0.0) -> bool:
         self.now += wait_s
         return self.rows.write(accepted)
+
+    def _tell(self, id_: str, capacity: Capacity) -> None:
+        self.free_rows.append((id_, capacity.free))
+        if not capacity.free:
+            self.full.append(capacity.full())
 
     def stored(self, id_: str = ID) -> list[int]:
         query = select(DeadLetterRow.offset).where(DeadLetterRow.subscription_id == id_).order_by(DeadLetterRow.offset)
@@ -186,3 +196,51 @@ def test_rows_of_another_process_count_after_a_restart(scene: Scene) -> None:
     scene.adds(1, 5)
     scene.writes()
     assert len(scene.stored()) == LIMIT
+
+
+def test_tenants_limit_is_shared_by_its_subscriptions(scene: Scene) -> None:
+    shared = Scene(scene.database, tenant_limit=6)
+    shared.adds(0, 4)
+    shared.adds(0, 4, OTHER_ID)
+    shared.writes()
+    assert (len(shared.stored()), len(shared.stored(OTHER_ID))) == (4, 2)
+    assert (shared.committed, shared.free_rows) == ([0], [(OTHER_ID, 0)])
+    assert shared.full == ["6 dead letters of the tenant are stored, which is the limit (WEBHOOKD_TENANT_DEAD_LETTERS)"]
+
+
+def test_other_tenants_have_their_own_limit(scene: Scene) -> None:
+    shared = Scene(scene.database, tenant_limit=6)
+    shared.adds(0, 6)
+    shared.adds(10, 6, OTHER_ID, "globex")
+    shared.writes()
+    assert (shared.committed, shared.free_rows) == ([0, 10], [])
+    with shared.database.transaction() as session:
+        assert session.scalars(select(DeadLetterRow.tenant).distinct().order_by(DeadLetterRow.tenant)).all() == [
+            "acme",
+            "globex",
+        ]
+
+
+def test_rows_of_other_processes_count_against_the_tenant(scene: Scene) -> None:
+    shared, elsewhere = Scene(scene.database, tenant_limit=6), Scene(scene.database, tenant_limit=6)
+    shared.adds(0, 1)
+    shared.writes()
+    elsewhere.adds(0, 5, OTHER_ID)
+    elsewhere.writes()
+    shared.adds(1, 1)
+    shared.writes(COUNT_AGAIN_S)
+    assert (shared.stored(), shared.free_rows) == ([0], [(ID, 0)])
+
+
+def test_free_rows_of_the_tenant_let_its_subscriptions_go_on(scene: Scene) -> None:
+    shared = Scene(scene.database, tenant_limit=6)
+    shared.adds(0, 6)
+    shared.adds(100, 2, OTHER_ID)
+    shared.writes()
+    shared.deletes(below=3)
+    shared.writes(COUNT_AGAIN_S)
+    assert (shared.stored(OTHER_ID), shared.committed, shared.free_rows) == (
+        [100, 101],
+        [0, 100],
+        [(OTHER_ID, 0), (OTHER_ID, 3)],
+    )

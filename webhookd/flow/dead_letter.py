@@ -1,4 +1,4 @@
-"""A record that will not be delivered, with its cause; and why a Kafka topic did not accept a copy of it."""
+"""A record that will not be delivered, with its cause; how many can be stored; why a topic did not accept a copy."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,6 +30,20 @@ class DeadLetter:
     def size_bytes(self) -> int:
         """About how much memory it takes, in bytes."""
         return len(self.key or b"") + len(self.value or b"") + 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """How many more dead letters a subscription may store, and the limit that allows the fewest."""
+
+    free: int
+    limit: int
+    of_tenant: bool = False
+
+    def full(self) -> str:
+        """What is full, for people."""
+        whose, setting = ("tenant", "TENANT_DEAD_LETTERS") if self.of_tenant else ("subscription", "DEAD_LETTER_LIMIT")
+        return f"{self.limit:,} dead letters of the {whose} are stored, which is the limit (WEBHOOKD_{setting})"
 
 
 class CopyFailure(StrEnum):

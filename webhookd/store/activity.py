@@ -66,18 +66,21 @@ def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> in
     other = aliased(ActivityRow)
     last_shown = (
         select(other.at)
-        .where(other.subscription_id == ActivityRow.subscription_id, other.routine)
+        .where(other.subscription_id == SubscriptionRow.id, other.routine)
         .order_by(other.at.desc())
         .offset(RECENT_ROUTINE - 1)
         .limit(1)
         .scalar_subquery()
     )
     expired = select(ActivityRow.id).where(ActivityRow.at < older_than)
-    # No row may be in both queries: it would count twice against the limit.
-    surplus = select(ActivityRow.id).where(
-        ActivityRow.routine,
-        ActivityRow.at >= older_than,
-        ActivityRow.at < last_shown,
+    # Materialised, so that Postgres asks the index once for each subscription, not for each of a million rows. No row
+    # may be in both queries: it would count twice against the limit.
+    each = select(SubscriptionRow.id, last_shown.label("since")).cte("shown")
+    shown = each.prefix_with("MATERIALIZED", dialect="postgresql")
+    surplus = (
+        select(ActivityRow.id)
+        .join(shown, ActivityRow.subscription_id == shown.c.id)
+        .where(ActivityRow.routine, ActivityRow.at >= older_than, ActivityRow.at < shown.c.since)
     )
     selected = union_all(expired, surplus).limit(limit).subquery()
     result = session.execute(delete(ActivityRow).where(ActivityRow.id.in_(select(selected.c.id))))

@@ -12,10 +12,9 @@ from sqlalchemy.orm import Session
 
 from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
+from webhookd.store import tenant_scope
 from webhookd.store.engines import Bounds, first_line, pooled_engine
-
-SCOPE = "scope"
-"""The key of the transaction's Scope in a session's `info`."""
+from webhookd.store.tenant_scope import SCOPE, TenantSession
 
 OTHER_TABLES = (
     errors.UndefinedTable,
@@ -35,6 +34,7 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10, bounds: Bounds | None = None) -> None:
         self._engine = pooled_engine(url, pool_size=pool_size, bounds=bounds or Bounds())
+        tenant_scope.guard(self._engine)
 
     @contextmanager
     def transaction(self, scope: Scope = ALL_TENANTS) -> Iterator[Session]:
@@ -48,7 +48,8 @@ class Database:
             yield session
 
     def _session(self, scope: Scope) -> Session:
-        return Session(self._engine, expire_on_commit=False, info={SCOPE: scope})
+        kind = Session if scope.tenant is None else TenantSession
+        return kind(self._engine, expire_on_commit=False, info={SCOPE: scope})
 
     def ping(self) -> None:
         """Run a trivial statement; raises StoreUnavailable."""

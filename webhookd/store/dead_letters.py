@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, delete, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from webhookd import clock
+from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.offsets.position import Partition
 from webhookd.store.dialects import insert_new
@@ -42,11 +43,11 @@ class Page:
     more: bool
 
 
-def append(session: Session, dead_letters: Sequence[DeadLetter]) -> None:
-    """Store these dead letters; a row with the same subscription and position stays as it is."""
+def append(session: Session, dead_letters: Sequence[DeadLetter], tenant: str = DEFAULT_TENANT) -> None:
+    """Store these dead letters of a tenant; a row with the same subscription and position stays as it is."""
     if dead_letters:
-        stored_at = clock.wall_clock()
-        insert_new(session, DeadLetterRow, [_to_row(dead_letter, stored_at) for dead_letter in dead_letters])
+        more = {"stored_at": clock.wall_clock(), "tenant": tenant}
+        insert_new(session, DeadLetterRow, [_to_row(dead_letter) | more for dead_letter in dead_letters])
 
 
 def count(session: Session, subscription_id: str) -> int:
@@ -57,8 +58,12 @@ def count(session: Session, subscription_id: str) -> int:
 
 def free_rows(session: Session, subscription_id: str, limit: int) -> int:
     """Return how many more dead letters of the subscription may be stored; stops counting rows at the limit."""
-    kept = select(DeadLetterRow.offset).where(DeadLetterRow.subscription_id == subscription_id).limit(limit)
-    return limit - (session.scalar(select(func.count()).select_from(kept.subquery())) or 0)
+    return _free(session, DeadLetterRow.subscription_id == subscription_id, limit)
+
+
+def free_rows_of_tenant(session: Session, tenant: str, limit: int) -> int:
+    """Return how many more dead letters of the tenant may be stored; stops counting rows at the limit."""
+    return _free(session, DeadLetterRow.tenant == tenant, limit)
 
 
 def not_stored(session: Session, dead_letters: Sequence[DeadLetter]) -> list[DeadLetter]:
@@ -102,7 +107,9 @@ def delete_some(
     which = select(*_PLACE).where(DeadLetterRow.subscription_id == subscription_id)
     if older_than is not None:
         which = which.where(DeadLetterRow.stored_at < older_than)
-    expired = DeadLetterRow.subscription_id == subscription_id, tuple_(*_PLACE).in_(which.limit(limit))
+    # Two statements: a tenant's condition does not reach the same table in a subquery (tenant_scope.py).
+    places = [tuple(row) for row in session.execute(which.limit(limit))]
+    expired = DeadLetterRow.subscription_id == subscription_id, tuple_(*_PLACE).in_(places)
     result = session.execute(delete(DeadLetterRow).where(*expired))
     return result.rowcount if isinstance(result, CursorResult) else 0
 
@@ -117,7 +124,12 @@ def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> in
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-def _to_row(dead_letter: DeadLetter, stored_at: float) -> dict[str, Any]:
+def _free(session: Session, which: ColumnElement[bool], limit: int) -> int:
+    kept = select(DeadLetterRow.offset).where(which).limit(limit)
+    return limit - (session.scalar(select(func.count()).select_from(kept.subquery())) or 0)
+
+
+def _to_row(dead_letter: DeadLetter) -> dict[str, Any]:
     return {
         "subscription_id": dead_letter.subscription_id,
         "topic": dead_letter.partition.topic,
@@ -133,7 +145,6 @@ def _to_row(dead_letter: DeadLetter, stored_at: float) -> dict[str, Any]:
         "detail": dead_letter.detail,
         "status": dead_letter.status,
         "attempts": dead_letter.attempts,
-        "stored_at": stored_at,
     }
 
 

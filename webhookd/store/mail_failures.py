@@ -7,7 +7,7 @@ when the address is removed (its subscription is changed or deleted), or when it
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from webhookd.flow.alerting.mail import MailResult, RecipientResult
@@ -22,6 +22,8 @@ RECIPIENT_CHARACTERS = 320
 
 LATE_S = 3600.0
 """A mail that waits for longer counts as not delivered; a mail server that is only busy accepts it sooner."""
+
+PURGE_ROWS = 5000
 
 LOST = (MailResult.REFUSED.value, MailResult.GIVEN_UP.value)
 
@@ -93,9 +95,12 @@ def keep(session: Session, owner: str, recipients: Collection[str]) -> None:
     session.execute(delete(MailFailureRow).where(MailFailureRow.owner == owner, gone))
 
 
-def purge(session: Session, older_than: float) -> None:
-    """Delete what was last updated before `older_than`."""
-    session.execute(delete(MailFailureRow).where(MailFailureRow.at < older_than))
+def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> None:
+    """Delete what was last updated before `older_than`, at most `limit` rows, the oldest first."""
+    key = tuple_(MailFailureRow.owner, MailFailureRow.recipient)
+    oldest = select(MailFailureRow.owner, MailFailureRow.recipient).where(MailFailureRow.at < older_than)
+    expired = oldest.order_by(MailFailureRow.at).limit(limit)
+    session.execute(delete(MailFailureRow).where(key.in_(expired)))
 
 
 def _undelivered(now: float) -> ColumnElement[bool]:

@@ -110,7 +110,7 @@ def owner_of(subject_key: str) -> str:
 def purge(session: Session, older_than: float, *, limit: int = PURGE_ROWS) -> None:
     """Delete mails that are sent or given up, and were created before `older_than`."""
     settled: ColumnElement[bool] = and_(MailRow.next_try_at.is_(None), MailRow.created_at < older_than)
-    expired = select(MailRow.id).where(settled).limit(limit)
+    expired = select(MailRow.id).where(settled).order_by(MailRow.created_at).limit(limit)
     session.execute(delete(MailRow).where(MailRow.id.in_(expired)))
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, Select, select, update
+from sqlalchemy import CursorResult, Row, inspect, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy import insert as insert_into
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from webhookd import clock
 from webhookd.errors import Conflict, NotFound, UnusableSubscription
@@ -17,10 +17,27 @@ from webhookd.flow.subscription import Subscription
 from webhookd.store.subscription_rows import from_row, to_row
 from webhookd.store.tables import SubscriptionRow
 
+AnyRow = Row[*tuple[Any, ...]]
+"""A row whose columns are read by their names."""
+
 Loaded = Subscription | UnusableSubscription
 """A subscription, or the reason why its row cannot be used."""
 
-_TABLE = SubscriptionRow.__table__
+SUMMARY_COLUMNS = (
+    SubscriptionRow.id,
+    SubscriptionRow.version,
+    SubscriptionRow.name,
+    SubscriptionRow.active,
+    SubscriptionRow.url,
+    SubscriptionRow.inactive_reason,
+    SubscriptionRow.tenant,
+)
+"""The columns of a SubscriptionSummary."""
+
+ALL_COLUMNS: Sequence[InstrumentedAttribute[Any]] = [
+    getattr(SubscriptionRow, attribute.key) for attribute in inspect(SubscriptionRow).column_attrs
+]
+"""The columns as attributes of the class: a tenant's condition is not added to those of the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +50,7 @@ class SubscriptionSummary:
     active: bool
     url: str
     inactive_reason: str
+    tenant: str
 
 
 def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
@@ -64,16 +82,10 @@ def find(session: Session, id_: str) -> Subscription:
 
 def summary(session: Session, id_: str) -> SubscriptionSummary:
     """The summary of a subscription, usable or not; raises NotFound."""
-    row = session.execute(_summary_query().where(SubscriptionRow.id == id_)).first()
+    row = session.execute(select(*SUMMARY_COLUMNS).where(SubscriptionRow.id == id_)).first()
     if row is None:
         raise NotFound(f"there is no subscription {id_}")
-    return _summary_of(row)
-
-
-def summaries(session: Session, *, after: str = "", limit: int) -> list[SubscriptionSummary]:
-    """Up to `limit` subscriptions whose ids follow `after`, usable or not, in the order of their ids."""
-    query = _summary_query().where(SubscriptionRow.id > after).order_by(SubscriptionRow.id).limit(limit)
-    return [_summary_of(row) for row in session.execute(query)]
+    return summary_of(row)
 
 
 def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Loaded]]:
@@ -136,8 +148,8 @@ def lock_existing(session: Session, ids: Sequence[str]) -> set[str]:
 
 
 def _load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
-    rows = session.execute(_all_columns().where(SubscriptionRow.id.in_(ids))).mappings()
-    return {row["id"]: _usable(dict(row)) for row in rows.all()}
+    rows = session.execute(select(*ALL_COLUMNS).where(SubscriptionRow.id.in_(ids)))
+    return {row.id: usable(row) for row in rows.all()}
 
 
 def _load_alone(session: Session, id_: str) -> Loaded | None:
@@ -149,14 +161,16 @@ def _load_alone(session: Session, id_: str) -> Loaded | None:
         return UnusableSubscription(str(error))
 
 
-def _usable(row: dict[Any, Any]) -> Loaded:
+def usable(row: AnyRow) -> Loaded:
+    """The subscription in a row that has ALL_COLUMNS, or why it cannot be used."""
     try:
-        return from_row(row)
+        return from_row(row._asdict())
     except UnusableSubscription as error:
         return error
 
 
-def _summary_of(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
+def summary_of(row: AnyRow) -> SubscriptionSummary:
+    """The summary in a row that has at least SUMMARY_COLUMNS."""
     return SubscriptionSummary(
         id=row.id,
         version=row.version,
@@ -164,22 +178,8 @@ def _summary_of(row: Row[str, int, str, bool, str, str]) -> SubscriptionSummary:
         active=row.active,
         url=row.url,
         inactive_reason=row.inactive_reason,
+        tenant=row.tenant,
     )
-
-
-def _summary_query() -> Select[str, int, str, bool, str, str]:
-    return select(
-        SubscriptionRow.id,
-        SubscriptionRow.version,
-        SubscriptionRow.name,
-        SubscriptionRow.active,
-        SubscriptionRow.url,
-        SubscriptionRow.inactive_reason,
-    )
-
-
-def _all_columns() -> Select[tuple[Any, ...]]:
-    return select(*_TABLE.columns)
 
 
 def _changed(subscription: Subscription) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Float, ForeignKey, Index, Inte
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeDecorator
 
 from webhookd.flow.access.caller import DEFAULT_TENANT
@@ -58,6 +59,18 @@ class AnyJson(TypeDecorator[Json]):
         return storable_json(value)
 
 
+def json_index(name: str, column: str) -> Index:
+    """An index of what a JSON column contains. SQLite has no such index and leaves it out."""
+    return Index(
+        name, column, postgresql_using="gin", postgresql_ops={column: "jsonb_path_ops"}, info={"dialect": "postgresql"}
+    ).ddl_if(dialect="postgresql")
+
+
+def exists_on(dialect: str, declared: SchemaItem) -> bool:
+    """Whether a declared table, column or index exists in the databases of this dialect."""
+    return bool(declared.info.get("dialect", dialect) == dialect)
+
+
 class Table(DeclarativeBase):
     """Base class of the tables; its metadata is what the migrations are compared with."""
 
@@ -71,7 +84,22 @@ class SubscriptionRow(Table):
     """
 
     __tablename__ = "subscriptions"
-    __table_args__ = (Index("ix_subscriptions_external_id", "tenant", "external_id", unique=True),)
+    __table_args__ = (
+        Index("ix_subscriptions_external_id", "tenant", "external_id", unique=True),
+        # The orders of lists, of one tenant and of all, each ending in the id as the lists do.
+        Index("ix_subscriptions_tenant", "tenant", "id"),
+        Index("ix_subscriptions_tenant_name", "tenant", "name", "id"),
+        Index("ix_subscriptions_tenant_created", "tenant", "created_at", "id"),
+        Index("ix_subscriptions_tenant_updated", "tenant", "updated_at", "id"),
+        Index("ix_subscriptions_name", "name", "id"),
+        Index("ix_subscriptions_created", "created_at", "id"),
+        Index("ix_subscriptions_updated", "updated_at", "id"),
+        # The filters of lists.
+        Index("ix_subscriptions_active", "active", "tenant", "id"),
+        Index("ix_subscriptions_any_external_id", "external_id"),
+        json_index("ix_subscriptions_sources", "sources"),
+        json_index("ix_subscriptions_labels", "labels"),
+    )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     version: Mapped[int] = mapped_column(Integer)
@@ -103,6 +131,7 @@ class SubscriptionStatusRow(Table):
     """The status of a subscription; one row each, written by the ingest process that runs it."""
 
     __tablename__ = "subscription_statuses"
+    __table_args__ = (Index("ix_subscription_statuses_health", "health", "subscription_id"),)
 
     subscription_id: Mapped[str] = mapped_column(
         ForeignKey("subscriptions.id", ondelete="CASCADE"),
@@ -173,7 +202,7 @@ class DeadLetterRow(Table):
     status: Mapped[int | None] = mapped_column(Integer)
     attempts: Mapped[int] = mapped_column(Integer)
     stored_at: Mapped[float] = mapped_column(Float, index=True)
-    tenant: Mapped[str] = mapped_column(String(64), server_default=DEFAULT_TENANT)
+    tenant: Mapped[str] = mapped_column(String(64), server_default=DEFAULT_TENANT, index=True)
 
 
 class IngestMemberRow(Table):
@@ -238,7 +267,7 @@ class MailRow(Table):
     recipients: Mapped[Json] = mapped_column(AnyJson)
     subject: Mapped[str] = mapped_column(AnyText)
     body: Mapped[str] = mapped_column(AnyText)
-    created_at: Mapped[float] = mapped_column(Float)
+    created_at: Mapped[float] = mapped_column(Float, index=True)
     next_try_at: Mapped[float | None] = mapped_column(Float, index=True)
     tries: Mapped[int] = mapped_column(Integer)
     sent_at: Mapped[float | None] = mapped_column(Float)

@@ -14,6 +14,7 @@ from threading import Thread
 
 from webhookd import logs
 from webhookd.flow.attempt.attempt_report import Report
+from webhookd.flow.dead_letter import Capacity
 from webhookd.flow.dispatch.concurrency_limit import ThreadLoad
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.offsets.topic_metadata import Topics
@@ -188,10 +189,10 @@ class IngestLoop:
             consumer.update_topics(topics)
         self._commit()
 
-    def _set_dead_letter_capacity(self, subscription_id: str, free: int, limit: int) -> None:
+    def _set_dead_letter_capacity(self, subscription_id: str, capacity: Capacity) -> None:
         consumer = self.consumers.get(subscription_id)
         if consumer is not None:
-            consumer.undeliverable.set_capacity(free, limit)
+            consumer.undeliverable.set_capacity(capacity)
 
     def _restart_later(self, consumer: SubscriptionConsumer, error: Exception) -> None:
         self.subscriptions.restart_later(consumer, error)

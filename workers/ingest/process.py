@@ -263,6 +263,7 @@ def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:
         retention_s=settings.activity_retention_s,
         dead_letter_retention_s=settings.dead_letter_retention_s,
         dead_letter_limit=settings.dead_letter_limit,
+        tenant_dead_letter_limit=settings.tenant_dead_letters,
         wall_clock=clock.wall_clock,
         monotonic=clock.monotonic,
     )

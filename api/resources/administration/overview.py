@@ -1,47 +1,48 @@
-"""Whether webhookd is online, and the state of every subscription; read inside the caller's transaction."""
+"""Whether webhookd is online, and a page of the state of every subscription; read inside the caller's transaction."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
+from flask import url_for
 from sqlalchemy.orm import Session
 
+from api.extensions import cursors
+from api.extensions.cursors import Read
 from api.resources.status.rendering import SubscriptionRows, health_of, iso, topics_of
-from webhookd.flow.control.administration import Administration
-from webhookd.flow.subscription import Subscription
-from webhookd.store import administration, subscription_statuses, subscriptions
+from api.resources.subscription.listing import rows_of
+from webhookd.store import administration, subscription_lists
+from webhookd.store.subscription_lists import Order, Page, PageRequest
 
 ID = "1"
 """The id of the one administration resource."""
 
-PAGE = 500
+PAGE: Final = 1000
+"""The subscriptions of a page: about 150 kB."""
+
+LIST: Final = cursors.digest(Order(), {"list": "webhooks"})
 
 
-def overview(session: Session, now: float) -> dict[str, Any]:
-    """Return the response body; `now` is in seconds since the epoch."""
+def overview(session: Session, now: float, page: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the response body and its headers; `now` is in seconds since the epoch. Three statements."""
     switch = administration.read(session)
-    return {
+    cursor: Read | None = page["cursor"]
+    after = cursors.place_of(cursor, LIST, Order()) if cursor else None
+    found = subscription_lists.page(session, PageRequest(after=after, limit=page["limit"]), switch)
+    body = {
         "id": ID,
         "kind": "WebhookAdmin",
         "status": switch.status.value,
         "offline_message": switch.offline_message,
-        "webhooks": [_webhook(rows, now) for rows in _rows(session, switch)],
+        "webhooks": [_webhook(rows_of(row, switch), now) for row in found.rows],
     }
+    return body, _link(found, page["limit"])
 
 
-def _rows(session: Session, switch: Administration) -> Iterator[SubscriptionRows]:
-    after = ""
-    while page := subscriptions.summaries(session, after=after, limit=PAGE):
-        ids = [summary.id for summary in page]
-        loaded = subscriptions.load(session, ids)
-        known = subscription_statuses.read_all(session, ids)
-        for summary in page:
-            yield SubscriptionRows(
-                summary=summary,
-                usable=isinstance(loaded.get(summary.id), Subscription),
-                status=known.get(summary.id),
-                administration=switch,
-            )
-        after = ids[-1]
+def _link(found: Page, limit: int) -> dict[str, str]:
+    if not found.more or not found.rows:
+        return {}
+    cursor = cursors.written(LIST, found.rows[-1].place)
+    return {"Link": f'<{url_for("administration.Administration", cursor=cursor, limit=limit)}>; rel="next"'}
 
 
 def _webhook(rows: SubscriptionRows, now: float) -> dict[str, Any]:

@@ -6,15 +6,18 @@ from flask import current_app
 from flask.views import MethodView
 
 from api.extensions.authorization import ADMINS, requires
+from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import Services, services_of
 from api.resources.administration.overview import overview
-from api.resources.administration.schemas import AdministrationSchema, SwitchSchema
+from api.resources.administration.schemas import NEXT_PAGE, AdministrationSchema, OverviewSchema, SwitchSchema
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Availability
 from webhookd.flow.control.change_notification import AdministrationChanged
 from webhookd.store import administration
+
+Answer = tuple[dict[str, Any], int, dict[str, str]]
 
 _log = logs.get(__name__)
 
@@ -32,30 +35,34 @@ class Administration(MethodView):
 
     @requires(ADMINS)
     @blueprint.response(200, AdministrationSchema)
+    @blueprint.arguments(OverviewSchema, location="query")
+    @blueprint.response(200, AdministrationSchema, headers=NEXT_PAGE)
     @blueprint.alt_response(503, description="The database cannot be reached.")
-    def get(self) -> dict[str, Any]:
-        """Show whether webhookd is online, and the status of every subscription."""
-        with services_of(current_app).database.transaction() as session:
-            return overview(session, clock.wall_clock())
+    def get(self, page: dict[str, Any]) -> Answer:
+        """Show whether webhookd is online, and the status of every subscription, in pages."""
+        with transaction(services_of(current_app)) as session:
+            body, headers = overview(session, clock.wall_clock(), page)
+        return body, 200, headers
 
     @requires(ADMINS)
     @blueprint.arguments(SwitchSchema)
-    @blueprint.response(200, AdministrationSchema)
+    @blueprint.response(200, AdministrationSchema, headers=NEXT_PAGE)
     @blueprint.alt_response(503, description="The database cannot be reached; nothing was changed.")
-    def post(self, document: dict[str, str]) -> dict[str, Any]:
+    def post(self, document: dict[str, str]) -> Answer:
         """Take webhookd offline or online.
 
         `offline` stops every subscription within 5 s; the positions in Kafka stay. `online` continues from these
-        positions. A request for the current state changes only the message.
+        positions. A request for the current state changes only the message. The response has the first page of the
+        subscriptions.
         """
         services = services_of(current_app)
         status = Availability(document["status"])
-        with services.database.transaction() as session:
+        with transaction(services) as session:
             administration.switch(session, status, document["offline_message"])
-            answer = overview(session, clock.wall_clock())
+            body, headers = overview(session, clock.wall_clock(), OverviewSchema().load({}))
         _log.warning("switched", status=status.value, offline_message=document["offline_message"])
         _notify(services, status)
-        return answer
+        return body, 200, headers
 
 
 def _notify(services: Services, status: Availability) -> None:

@@ -2,12 +2,18 @@
 
 from marshmallow import Schema, fields
 
-from api.extensions.request_fields import Choice, Text
+from api.extensions.cursors import CursorField
+from api.extensions.request_fields import Choice, QueryNumber, Text
 from api.extensions.request_schema import RequestSchema
+from api.resources.administration.overview import PAGE
 from api.resources.status.schemas import TopicSchema
 from webhookd.flow.control.administration import Availability
 
 MESSAGE = 2000
+
+NEXT_PAGE = {
+    "Link": {"description": 'The next page, as `<…>; rel="next"`, when there is one.', "schema": {"type": "string"}}
+}
 
 
 class SwitchSchema(RequestSchema):
@@ -22,6 +28,21 @@ class SwitchSchema(RequestSchema):
         most=MESSAGE,
         load_default="",
         metadata={"description": "The reason, for people; shown in every subscription's recent activity."},
+    )
+
+
+class OverviewSchema(RequestSchema):
+    """Which page of the subscriptions to return."""
+
+    cursor = CursorField(
+        load_default=None,
+        metadata={
+            "description": "Where the page begins: take it from the `Link` header of the previous page.",
+            "type": "string",
+        },
+    )
+    limit = QueryNumber(
+        1, PAGE, load_default=PAGE, metadata={"description": "How many subscriptions a page holds at most."}
     )
 
 
@@ -51,5 +72,5 @@ class AdministrationSchema(Schema):
     offline_message = fields.String(metadata={"description": "The reason that was given with the last change."})
     webhooks = fields.List(
         fields.Nested(WebhookOverviewSchema),
-        metadata={"description": "Every subscription, in the order of the ids."},
+        metadata={"description": "The subscriptions of the page, in the order of the ids."},
     )

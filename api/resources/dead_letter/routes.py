@@ -8,6 +8,7 @@ from flask.views import MethodView
 from sqlalchemy.orm import Session
 
 from api.extensions.authorization import READERS, WRITERS, requires
+from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, DeadLetterSchema, DeletedSchema, OlderThanSchema
@@ -55,7 +56,7 @@ class DeadLetters(MethodView):
         Those of a deleted subscription are listed for as long as they are kept.
         """
         id_ = str(subscription_id)
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             found = dead_letters.page(session, id_, after=page["after"], limit=page["limit"])
             if not found.dead_letters:
                 _must_be_known(session, id_)
@@ -77,11 +78,11 @@ class DeadLetters(MethodView):
 
         Lanes that stopped because of `dead_letters_full` continue within 5 s.
         """
-        id_, database = str(subscription_id), services_of(current_app).database
+        id_, services = str(subscription_id), services_of(current_app)
         older_than = which["older_than"].timestamp() if which["older_than"] else None
         until, deleted, last = clock.monotonic() + DELETION_S, 0, dead_letters.PURGE_ROWS
         while last == dead_letters.PURGE_ROWS and clock.monotonic() < until:
-            with database.transaction() as session:
+            with transaction(services) as session:
                 last = dead_letters.delete_some(session, id_, older_than)
                 if not deleted and not last:
                     _must_be_known(session, id_)

@@ -15,6 +15,9 @@ from webhookd.flow.status.subscription_status import Health, LostRange, Subscrip
 from webhookd.store.mail_failures import MailFailure
 from webhookd.store.subscriptions import SubscriptionSummary
 
+INACTIVE = "inactive"
+"""The status of a subscription that does not run; one that runs is healthy or unhealthy."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionRows:
@@ -54,7 +57,7 @@ def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
         "last_failure": status.last_failure,
         "delivery": _delivery(delivery_of(rows)),
         "problems": [_problem(item) for item in status.problems],
-        "lag": None if health == "inactive" else status.lag,
+        "lag": None if health == INACTIVE else status.lag,
         "lost_ranges": [_lost(item) for item in status.lost_ranges],
         "topics": topics_of(rows),
         "counters": {
@@ -144,9 +147,9 @@ def iso(at: float) -> str:
 def health_of(rows: SubscriptionRows) -> tuple[str, str]:
     """The values of `status` and `reason`."""
     if rows.administration.offline:
-        return "inactive", OFFLINE_REASON
+        return INACTIVE, OFFLINE_REASON
     if not rows.summary.active:
-        return "inactive", rows.summary.inactive_reason
+        return INACTIVE, rows.summary.inactive_reason
     if not rows.usable:
         return Health.UNHEALTHY.value, UnusableSubscription.code
     if rows.status is None:

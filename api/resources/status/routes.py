@@ -7,6 +7,7 @@ from flask import current_app
 from flask.views import MethodView
 
 from api.extensions.authorization import READERS, requires
+from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.status.rendering import StatusRows, render_status
@@ -45,7 +46,7 @@ class Status(MethodView):
         A subscription whose stored configuration cannot be used has a status too.
         """
         id_ = str(subscription_id)
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             loaded = subscriptions.load(session, [id_]).get(id_)
             emails = loaded.alerting.emails if isinstance(loaded, Subscription) else ()
             rows = StatusRows(

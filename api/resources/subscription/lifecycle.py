@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from api import cluster_check
+from api.extensions.callers import current_caller, transaction
 from api.ports import Services
-from api.resources.subscription import validators
+from api.resources.subscription import tenants, validators
 from api.resources.subscription.wire import Document, Identity, parse
 from webhookd import clock, logs
 from webhookd.errors import Conflict, InvalidInput, QueueUnavailable, TopicDenied, UnusableSubscription
@@ -35,15 +36,20 @@ _log = logs.get(__name__)
 def register(services: Services, document: Document) -> Subscription:
     """Store a new subscription.
 
-    Raises TopicDenied for a topic that webhookd may not read, KafkaUnavailable or StoreUnavailable; then nothing is
-    stored.
+    Raises LimitReached when its tenant has too many, TopicDenied for a topic that webhookd may not read,
+    KafkaUnavailable or StoreUnavailable; then nothing is stored.
     """
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
-    draft = parse(document, Identity(id=str(uuid.uuid4())))
+    tenant = tenants.tenant_of_new(document, current_caller())
+    draft = parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant))
+    tenants.confirm_topics(services.settings, draft)
+    with transaction(services) as session:  # before the brokers get a consumer group
+        tenants.confirm_room(session, services.settings, tenant)
     _check_dead_letter_topic(services, draft)
     subscription = _with_positions(services, draft, new=_topics(draft), commit=services.brokers.commit)
-    with services.database.transaction() as session:
+    with transaction(services) as session:
+        tenants.confirm_room(session, services.settings, tenant, lock=True)
         subscriptions.insert(session, subscription)
         activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
@@ -60,13 +66,15 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
     summary, stored = _stored(services, id_)
-    draft = parse(document, Identity(id=id_, version=summary.version + 1, stored=stored))
+    tenants.confirm_kept(document, summary.tenant)
+    draft = parse(document, Identity(id=id_, version=summary.version + 1, stored=stored, tenant=summary.tenant))
+    tenants.confirm_topics(services.settings, draft, stored)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
         _check_dead_letter_topic(services, draft)
     new = _topics(draft) - (_topics(stored) if stored else frozenset())
     # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         subscriptions.replace(session, subscription)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:
@@ -78,17 +86,17 @@ def change(services: Services, id_: str, document: Document) -> Subscription:
 
 def remove(services: Services, id_: str) -> None:
     """Delete a subscription with its activity; raises NotFound, StoreUnavailable."""
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         version = subscriptions.summary(session, id_).version
+        mail_failures.keep(session, id_, ())  # a tenant's transaction finds them by the subscription
         subscriptions.delete(session, id_)
-        mail_failures.keep(session, id_, ())
         dropped_groups.add(session, consumer_group(id_))
     _log.info("subscription_deleted", subscription=id_)
     _notify(services, id_, version + 1)
 
 
 def _stored(services: Services, id_: str) -> tuple[subscriptions.SubscriptionSummary, Subscription | None]:
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         summary = subscriptions.summary(session, id_)
         match subscriptions.load(session, [id_]).get(id_):
             case UnusableSubscription() | None:

@@ -8,15 +8,17 @@ from flask import current_app, url_for
 from flask.views import MethodView
 
 from api.extensions.authorization import READERS, WRITERS, requires
+from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.subscription import lifecycle
 from api.resources.subscription.checks import RegistrationChecks
-from api.resources.subscription.schemas import ID_IN_PATH, PageSchema, SubscriptionSchema
+from api.resources.subscription.list_parameters import ListSchema, next_page, page_request
+from api.resources.subscription.listing import listed
+from api.resources.subscription.schemas import ID_IN_PATH, SubscriptionSchema
 from api.resources.subscription.wire import Document, render
-from webhookd.errors import UnusableSubscription
 from webhookd.flow.subscription import Subscription
-from webhookd.store import subscriptions
+from webhookd.store import administration, subscription_lists, subscriptions
 
 Answer = dict[str, Any]
 
@@ -36,7 +38,7 @@ class Subscriptions(MethodView):
     """All subscriptions."""
 
     @requires(READERS)
-    @blueprint.arguments(PageSchema, location="query")
+    @blueprint.arguments(ListSchema, location="query")
     @blueprint.response(
         200,
         SubscriptionSchema(many=True),
@@ -48,12 +50,13 @@ class Subscriptions(MethodView):
         },
     )
     @blueprint.alt_response(503, description="The database cannot be reached.")
-    def get(self, page: Document) -> tuple[list[Answer], int, dict[str, str]]:
-        """List subscriptions, in the order of their ids."""
-        limit, after = page["limit"], str(page["after"] or "")
-        with services_of(current_app).database.transaction() as session:
-            found = subscriptions.page(session, after=after, limit=limit)
-        return [_listed(id_, loaded) for id_, loaded in found], 200, _next_page(found, limit)
+    def get(self, parameters: Document) -> tuple[list[Answer], int, dict[str, str]]:
+        """List subscriptions with their health and lag, in the order of their ids or another one."""
+        wanted = page_request(parameters)
+        with transaction(services_of(current_app)) as session:
+            switch = administration.read(session)
+            page = subscription_lists.page(session, wanted, switch)
+        return [listed(row, switch) for row in page.rows], 200, _link(parameters, page)
 
     @requires(WRITERS)
     @blueprint.arguments(SubscriptionSchema)
@@ -88,7 +91,7 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, subscription_id: UUID) -> Answer:
         """Show a subscription; header values are masked."""
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             return render(subscriptions.find(session, str(subscription_id)))
 
     @requires(WRITERS)
@@ -123,14 +126,8 @@ def _with_warnings(subscription: Subscription) -> Answer:
     return render(subscription) | {"warnings": [asdict(warning) for warning in checks.warnings(subscription)]}
 
 
-def _listed(id_: str, loaded: subscriptions.Loaded) -> Answer:
-    if isinstance(loaded, UnusableSubscription):
-        return {"id": id_, "kind": "Webhook", "unusable": str(loaded)}
-    return render(loaded)
-
-
-def _next_page(found: list[tuple[str, subscriptions.Loaded]], limit: int) -> dict[str, str]:
-    if len(found) < limit:
+def _link(parameters: Document, page: subscription_lists.Page) -> dict[str, str]:
+    if not page.more or not page.rows:
         return {}
-    following = url_for("subscription.Subscriptions", after=found[-1][0], limit=limit)
+    following = url_for("subscription.Subscriptions", **next_page(parameters, page.rows[-1].place))
     return {"Link": f'<{following}>; rel="next"'}

@@ -9,6 +9,7 @@ from api.extensions.request_fields import Choice, Identifier, ListOf, Part, Quer
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from api.resources.subscription.registration_warnings import MEANINGS
+from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
 HEADERS = 50
@@ -185,7 +186,11 @@ class UnusableSubscriptionSchema(Schema):
 
     id = fields.String(metadata={"description": "The subscription's id."})
     kind = fields.String(metadata={"enum": ["Webhook"], "description": "The kind of this document."})
+    tenant = fields.String(metadata={"description": "Whose subscription it is."})
     unusable = fields.String(metadata={"description": "Why the stored configuration cannot be used."})
+    health = fields.String(metadata={"enum": ["healthy", "unhealthy", "inactive"], "description": "Its status."})
+    reason = fields.String(metadata={"description": "The reason code of the status."})
+    lag = fields.Integer(allow_none=True, metadata={"description": "How many offsets are not settled yet."})
 
 
 class SubscriptionSchema(RequestSchema):
@@ -200,6 +205,18 @@ class SubscriptionSchema(RequestSchema):
         },
     )
     kind = Choice(["Webhook"], load_default="Webhook", metadata={"description": "The kind of this document."})
+    tenant = Text(
+        expected="the name of a tenant, such as acme",
+        load_default=None,
+        validate=validators.tenant,
+        metadata={
+            "description": "Whose subscription it is; `default` if an operator names none. A client's key decides it: "
+            "leave it out. It cannot be changed.",
+            "pattern": f"^{PATTERN}$",
+            "example": "acme",
+            NEVER_NULL: True,
+        },
+    )
     name = Text(
         least=1,
         most=200,
@@ -225,6 +242,29 @@ class SubscriptionSchema(RequestSchema):
         dump_only=True,
         metadata={
             "description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it.",
+            CONDITIONAL: True,
+        },
+    )
+    health = fields.String(
+        dump_only=True,
+        metadata={
+            "enum": ["healthy", "unhealthy", "inactive"],
+            "description": "Only in lists: the subscription's status, as in its status document.",
+            CONDITIONAL: True,
+        },
+    )
+    reason = fields.String(
+        dump_only=True,
+        metadata={
+            "description": "Only in lists: the reason code of the status, empty while healthy.",
+            CONDITIONAL: True,
+        },
+    )
+    lag = fields.Integer(
+        dump_only=True,
+        allow_none=True,
+        metadata={
+            "description": "Only in lists: how many offsets are not settled yet; null while unknown or inactive.",
             CONDITIONAL: True,
         },
     )

@@ -9,6 +9,7 @@ from marshmallow import ValidationError
 from api.description import patterns
 from api.description.keywords import accepts
 from webhookd.errors import InvalidFilter, InvalidInput
+from webhookd.flow.access.tenant_name import PATTERN, check_tenant_name
 from webhookd.flow.alerting.mail_address import parse_address
 from webhookd.flow.attempt.header import HEADER_BYTES, parse_header
 from webhookd.flow.attempt.target import Target
@@ -31,6 +32,12 @@ def name(value: str) -> None:
 
 
 @accepts(pattern=patterns.TOPIC)
+@accepts(pattern=f"^{PATTERN}$")
+def tenant(value: str) -> None:
+    """Raise ValidationError unless a tenant can have this name."""
+    _as_validation_error(check_tenant_name, value)
+
+
 def topic(value: str) -> None:
     """Raise ValidationError unless Kafka allows the topic name and the topic is not an internal one."""
     topic_name(value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from webhookd.errors import InvalidInput
+from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
 from webhookd.flow.subscription import (
     Alerting,
@@ -26,11 +27,12 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What the document does not have: the new id and version, and the subscription that is stored under that id."""
+    """What the document does not decide: id, version and tenant, and the subscription that is stored under that id."""
 
     id: str
     version: int = 1
     stored: Subscription | None = None
+    tenant: str = DEFAULT_TENANT
 
 
 def parse(document: Document, identity: Identity) -> Subscription:
@@ -60,6 +62,7 @@ def parse(document: Document, identity: Identity) -> Subscription:
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
         filtering=Filtering(on_filter_error=OnFilterError(document["configuration"]["filtering"]["on_filter_error"])),
         inactive_reason=_inactive_reason(document, identity.stored),
+        tenant=identity.tenant,
     )
 
 
@@ -73,6 +76,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
     return {
         "id": subscription.id,
         "kind": "Webhook",
+        "tenant": subscription.tenant,
         "name": subscription.name,
         "active": "yes" if subscription.active else "no",
         "destination": {

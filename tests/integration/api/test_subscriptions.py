@@ -40,6 +40,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
     assert answer.get_json() == {
         "id": answer.get_json()["id"],
         "kind": "Webhook",
+        "tenant": "default",
         "name": "orders to the shop",
         "active": "yes",
         "destination": {
@@ -297,7 +298,8 @@ def test_what_does_not_exist_is_not_found(client: FlaskClient, method: str, id_:
 def test_the_list_holds_every_subscription(client: FlaskClient) -> None:
     created = [create(client, document("name", f"number {number}")) for number in range(3)]
     answer = client.get(PATH)
-    assert answer.get_json() == sorted(created, key=lambda item: str(item["id"]))
+    shown = {"health": "healthy", "reason": "", "lag": None}
+    assert answer.get_json() == [one | shown for one in sorted(created, key=lambda item: str(item["id"]))]
     assert "Link" not in answer.headers
 
 
@@ -339,7 +341,15 @@ def test_a_damaged_row_is_listed_with_its_reason(client: FlaskClient, database: 
     created = create(client)
     damage(database)
     [listed] = client.get(PATH).get_json()
-    assert listed == {"id": created["id"], "kind": "Webhook", "unusable": "sources: not a list of topics"}
+    assert listed == {
+        "id": created["id"],
+        "kind": "Webhook",
+        "tenant": "default",
+        "unusable": "sources: not a list of topics",
+        "health": "unhealthy",
+        "reason": "unusable_configuration",
+        "lag": None,
+    }
     answer = client.get(f"{PATH}/{created['id']}")
     assert (answer.status_code, answer.get_json()["code"]) == (409, "unusable_configuration")
 

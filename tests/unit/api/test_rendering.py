@@ -14,7 +14,7 @@ from webhookd.store.subscriptions import SubscriptionSummary
 
 def status_rows(*, active: bool = True, usable: bool = True, status: SubscriptionStatus | None = None) -> StatusRows:
     summary = SubscriptionSummary(
-        id="s", version=1, name="n", active=active, url="https://example.com/", inactive_reason=""
+        tenant="default", id="s", version=1, name="n", active=active, url="https://example.com/", inactive_reason=""
     )
     return StatusRows(summary=summary, usable=usable, status=status, activities=(), dead_letters=0)
 

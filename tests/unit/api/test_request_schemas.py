@@ -8,9 +8,10 @@ from marshmallow import Schema, fields
 from api.description.objects import REQUEST
 from api.extensions.request_fields import Moment, RequestField, kind_of, shown
 from api.extensions.request_schema import RequestSchema, known_fields, unknown_name
-from api.resources.administration.schemas import SwitchSchema
+from api.resources.administration.schemas import OverviewSchema, SwitchSchema
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, OlderThanSchema
 from api.resources.key.schemas import KeyPageSchema, NewKeySchema, RotationSchema
+from api.resources.subscription.list_parameters import ListSchema
 from api.resources.subscription.schemas import PageSchema, SubscriptionSchema
 from documentation.reference.api_page import document
 
@@ -23,6 +24,11 @@ REQUESTS: list[type[Schema]] = [
     NewKeySchema,
     RotationSchema,
     KeyPageSchema,
+    ListSchema,
+    OverviewSchema,
+    SwitchSchema,
+    DeadLetterPageSchema,
+    OlderThanSchema,
 ]
 
 

@@ -5,6 +5,7 @@ Real: subscription consumer, lanes, problems. Doubled: the Kafka consumer and th
 
 from tests.harness.subscription_consumers import BAD, GOOD, ONE, SMALL, ZERO, Scene
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
+from webhookd.flow.dead_letter import Capacity
 from webhookd.flow.offsets.commit_metadata import CommitMetadata
 from webhookd.flow.offsets.position import OffsetAndMetadata
 from webhookd.flow.settlement.dead_letter_copies import MAX_AGE_S
@@ -85,7 +86,7 @@ def test_stopped_lane_keeps_its_detail_before_it_is_read_again() -> None:
 def test_lanes_with_dead_letters_stop_while_no_row_is_free() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
-    scene.consumer.undeliverable.set_capacity(0, 100)
+    scene.consumer.undeliverable.set_capacity(Capacity(free=0, limit=100))
     scene.reads(ONE, SMALL)
     paused = scene.lane().paused, scene.lane(ONE).paused
     scene.reads(ONE, BAD, at=1)
@@ -95,9 +96,9 @@ def test_lanes_with_dead_letters_stop_while_no_row_is_free() -> None:
 def test_free_rows_let_them_go_on() -> None:
     scene = Scene()
     scene.reads(ZERO, BAD, SMALL)
-    scene.consumer.undeliverable.set_capacity(0, 100)
+    scene.consumer.undeliverable.set_capacity(Capacity(free=0, limit=100))
     scene.reads(ONE, SMALL)
-    scene.consumer.undeliverable.set_capacity(5, 100)
+    scene.consumer.undeliverable.set_capacity(Capacity(free=5, limit=100))
     stored(scene)
     scene.reads(ONE, SMALL, at=1)
     assert (scene.lane().paused, reasons(scene), scene.committable()[ZERO]) == (False, [], 2)

@@ -2,7 +2,7 @@
 
 problem                         begins when                                   ends when
 records_unreadable              a lane has read 50 undecodable in a row       these lanes have read a decodable record
-dead_letters_full               the database holds as many as the limit       there is space again
+dead_letters_full               the subscription or its tenant is at a limit  there is space again
 dead_letter_topic_unavailable   a copy to the subscription's topic failed     copies succeed again
 
 The first two stop their lanes. The third does not: the dead letters are in the database.
@@ -13,7 +13,7 @@ from typing import Protocol
 
 from webhookd.clock import Monotonic
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
-from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.dead_letter import Capacity, DeadLetter
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.settlement.dead_letter_copies import MAX_AGE_S
@@ -81,14 +81,14 @@ class UndeliverableRecords:
 
         self._write(dead_letters, self._owner.stall_check.track_dead_letters("a batch", counted))
 
-    def set_capacity(self, free: int, limit: int) -> None:
-        """Begin or end `dead_letters_full`: the database accepts `free` more dead letters of the subscription."""
-        if free > 0:
+    def set_capacity(self, capacity: Capacity) -> None:
+        """Begin or end `dead_letters_full`, by how many more dead letters the database accepts."""
+        if capacity.free > 0:
             self._owner.end_problem(FULL)
         else:
-            self._owner.begin_problem(FULL, f"{limit:,} dead letters are stored, which is the limit", standing=True)
+            self._owner.begin_problem(FULL, capacity.full(), standing=True)
         for lane in self._owner.accumulator.lanes.values():
-            lane.dead_letters_full = free <= 0 and lane.ledger.dead_letter_count > 0
+            lane.dead_letters_full = capacity.free <= 0 and lane.ledger.dead_letter_count > 0
 
     def check(self) -> None:
         """Once a second: begin or end the problems of unreadable records and of failing copies."""

@@ -14,14 +14,16 @@ from threading import Condition, Thread
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
 from webhookd.errors import StoreUnavailable
+from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.status.activity import Activity
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
 from webhookd.store import activity, dead_letters
 from webhookd.store.database import Database
+from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, Limits
 from workers.ingest.settlement.pending_activity import PendingActivity
-from workers.ingest.settlement.pending_dead_letters import COUNT_AGAIN_S, PendingDeadLetters
+from workers.ingest.settlement.pending_dead_letters import PendingDeadLetters
 from workers.ingest.settlement.pending_statuses import PendingStatuses
 from workers.ingest.settlement.write_attempts import WriteAttempts
 
@@ -41,6 +43,7 @@ class DatabaseWriter:
         retention_s: float,
         dead_letter_retention_s: float,
         dead_letter_limit: int,
+        tenant_dead_letter_limit: int | None = None,
         wall_clock: WallClock,
         monotonic: Monotonic,
     ) -> None:
@@ -50,7 +53,9 @@ class DatabaseWriter:
         self._wall_clock = wall_clock
         self._purged_at = 0.0
         self._changed = Condition()
-        self.dead_letters = PendingDeadLetters(database, dead_letter_limit, monotonic)
+        self.dead_letters = PendingDeadLetters(
+            database, Limits(subscription=dead_letter_limit, tenant=tenant_dead_letter_limit), monotonic
+        )
         """The dead letters that wait for their rows; a caller that adds to them must then call `wake`."""
         self._statuses = PendingStatuses(database, wall_clock)
         self._activity = PendingActivity(database)
@@ -69,9 +74,11 @@ class DatabaseWriter:
             self._changed.notify()
         self._thread.join(budget_s)
 
-    def add_dead_letters(self, dead_letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+    def add_dead_letters(
+        self, dead_letters: list[DeadLetter], committed: Callable[[], None], tenant: str = DEFAULT_TENANT
+    ) -> None:
         """Store dead letters of one subscription; `committed` is called on the writer's thread once all have rows."""
-        self.dead_letters.add(dead_letters, committed)
+        self.dead_letters.add(dead_letters, committed, tenant)
         self.wake()
 
     def wake(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.dead_letter import Capacity, DeadLetter
 from webhookd.flow.subscription import Subscription
 from workers.ingest.settlement.database_writer import DatabaseWriter
 from workers.ingest.settlement.dead_letter_publisher import DeadLetterPublisher
@@ -31,11 +31,10 @@ class DeadLetterWriter:
         writer: DatabaseWriter,
         dead_letter_publisher: DeadLetterPublisher,
         loop: Calls,
-        on_free_rows: Callable[[str, int, int], None],
+        on_free_rows: Callable[[str, Capacity], None],
     ) -> None:
-        """`on_free_rows` is called on the loop's thread: subscription id, number of free rows, limit."""
-        limit = writer.dead_letters.limit
-        writer.dead_letters.on_free_rows = lambda id_, free: loop.call(lambda: on_free_rows(id_, free, limit))
+        """`on_free_rows` is called on the loop's thread with a subscription's id and its free rows."""
+        writer.dead_letters.on_free_rows = lambda id_, capacity: loop.call(lambda: on_free_rows(id_, capacity))
         self._writer = writer
         self._dead_letter_publisher = dead_letter_publisher
         self._loop = loop
@@ -52,11 +51,11 @@ class DeadLetterWriter:
             self._dead_letter_publisher.append(topic, dead_letters, lambda: self._loop.call(once))
             self._loop.call_later(COPY_S, once)
 
-        self._writer.add_dead_letters(dead_letters, committed)
+        self._writer.add_dead_letters(dead_letters, committed, subscription.tenant)
 
     def request_free_rows(self, subscription: Subscription) -> None:
         """Request the number of the subscription's free rows, which `on_free_rows` gets; returns at once."""
-        self._writer.dead_letters.request_free_rows(subscription.id)
+        self._writer.dead_letters.request_free_rows(subscription.id, subscription.tenant)
         self._writer.wake()
 
     def forget(self, subscription: Subscription) -> None:

@@ -1,43 +1,38 @@
 """Dead letters that wait for their rows in the database, and how many rows each subscription may have.
 
-    the subscription's rows     its dead letters
+    the rows                    the subscription's dead letters
     fewer than the limit        are written, at most up to the limit
     as many as the limit        wait until there are free rows for all that wait, or for a tenth of the limit
 
-The rows are counted when a subscription's first dead letter is written, and again when no row seems to be free.
+Whose rows are counted, and when: dead_letter_space.py.
 """
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 
 from webhookd.clock import Monotonic
-from webhookd.flow.dead_letter import DeadLetter
+from webhookd.flow.access.caller import DEFAULT_TENANT
+from webhookd.flow.dead_letter import Capacity, DeadLetter
 from webhookd.store import dead_letters
 from webhookd.store.database import Database
+from workers.ingest.settlement.dead_letter_space import COUNT_AGAIN_S, DeadLetterSpace, Limits
 from workers.ingest.settlement.write_attempts import TryWrite
-
-COUNT_AGAIN_S = 5.0
-"""How often the rows of a subscription at its limit are counted."""
 
 
 @dataclass(slots=True)
 class _Entry:
     subscription_id: str
+    tenant: str
     dead_letters: list[DeadLetter]
     committed: Callable[[], None]
 
 
 @dataclass(slots=True)
-class _FreeRows:
-    count: int
-    counted_at: float
-
-
-@dataclass(slots=True)
 class _Blocked:
+    tenant: str
     counted_at: float
     entries: deque[_Entry] = field(default_factory=deque)
 
@@ -49,19 +44,18 @@ class _Blocked:
 class PendingDeadLetters:
     """`write` is called by one thread; any thread may call the other methods.
 
-    `on_free_rows` is called on the writing thread with a subscription's id and its number of free rows.
+    `on_free_rows` is called on the writing thread with a subscription's id and its free rows.
     """
 
-    def __init__(self, database: Database, limit: int, monotonic: Monotonic) -> None:
-        self.limit = limit
-        self.on_free_rows: Callable[[str, int], None] = lambda _id, _free: None
+    def __init__(self, database: Database, limits: Limits, monotonic: Monotonic) -> None:
+        self.on_free_rows: Callable[[str, Capacity], None] = lambda _id, _capacity: None
         self._database = database
         self._monotonic = monotonic
         self._lock = Lock()
         self._ready: deque[_Entry] = deque()
         self._blocked: dict[str, _Blocked] = {}
-        self._requested: set[str] = set()
-        self._free_rows: dict[str, _FreeRows] = {}
+        self._requested: dict[str, str] = {}
+        self._space = DeadLetterSpace(limits, monotonic)
 
     @property
     def waiting(self) -> bool:
@@ -73,24 +67,24 @@ class PendingDeadLetters:
         """Whether a subscription has no free row."""
         return bool(self._blocked)
 
-    def add(self, dead_letters: list[DeadLetter], committed: Callable[[], None]) -> None:
+    def add(self, dead_letters: list[DeadLetter], committed: Callable[[], None], tenant: str = DEFAULT_TENANT) -> None:
         """Let dead letters of one subscription wait; `committed` is called on the writing thread once all have rows."""
-        entry = _Entry(dead_letters[0].subscription_id, list(dead_letters), committed)
+        entry = _Entry(dead_letters[0].subscription_id, tenant, list(dead_letters), committed)
         with self._lock:
             blocked = self._blocked.get(entry.subscription_id)
             (self._ready if blocked is None else blocked.entries).append(entry)
 
-    def request_free_rows(self, subscription_id: str) -> None:
-        """Count the subscription's rows and call `on_free_rows`."""
+    def request_free_rows(self, subscription_id: str, tenant: str = DEFAULT_TENANT) -> None:
+        """Count the rows of the subscription and of its tenant, and call `on_free_rows`."""
         with self._lock:
-            self._requested.add(subscription_id)
+            self._requested[subscription_id] = tenant
 
     def forget(self, subscription_id: str) -> None:
         """Drop what a stopped subscription has waiting for free rows; the next process that runs it reads it again."""
         with self._lock:
             self._blocked.pop(subscription_id, None)
-            self._requested.discard(subscription_id)
-            self._free_rows.pop(subscription_id, None)  # another process may write rows before it runs here again
+            self._requested.pop(subscription_id, None)
+            self._space.forget(subscription_id)
 
     def write(self, try_write: TryWrite) -> bool:
         """Write as many as there are free rows for; return whether the database accepted all of it."""
@@ -119,58 +113,58 @@ class PendingDeadLetters:
             with self._lock:
                 self._ready.append(entry)
             return
-        self._block(entry.subscription_id, entry)
+        self._block(entry.subscription_id, entry.tenant, entry)
 
-    def _block(self, id_: str, *entries: _Entry) -> None:
+    def _block(self, id_: str, tenant: str, *entries: _Entry) -> None:
         with self._lock:
             new = id_ not in self._blocked
-            blocked = self._blocked.setdefault(id_, _Blocked(self._monotonic()))
+            blocked = self._blocked.setdefault(id_, _Blocked(tenant, self._monotonic()))
             blocked.entries.extend(entries)
         if new:
-            self.on_free_rows(id_, 0)
+            self.on_free_rows(id_, replace(self._space.known(id_, tenant), free=0))
 
     def _append(self, entry: _Entry) -> None:
-        id_, now, new = entry.subscription_id, self._monotonic(), entry.dead_letters
-        free = self._free_rows.get(id_)
+        id_, tenant, new = entry.subscription_id, entry.tenant, entry.dead_letters
         with self._database.transaction() as session:
-            if free is None or (free.count < len(new) and now - free.counted_at >= COUNT_AGAIN_S):
-                free = _FreeRows(dead_letters.free_rows(session, id_, self.limit), now)
-            if free.count < len(new):  # a dead letter that is read again may have its row already
+            free = self._space.reserve(session, id_, tenant, len(new)).free
+            if free < len(new):  # a dead letter that is read again may have its row already
                 new = dead_letters.not_stored(session, new)
-            dead_letters.append(session, new[: free.count])
-        entry.dead_letters = new[free.count :]
-        free.count = max(0, free.count - len(new))
-        self._free_rows[id_] = free
+            dead_letters.append(session, new[:free], tenant)
+        entry.dead_letters = new[free:]
+        self._space.take(id_, tenant, len(new))
 
     def _count_due(self) -> None:
         now = self._monotonic()
         with self._lock:
-            requested, self._requested = self._requested, set()
-            due = {id_ for id_, blocked in self._blocked.items() if now - blocked.counted_at >= COUNT_AGAIN_S}
+            requested, self._requested = self._requested, {}
+            due = {
+                id_: blocked.tenant
+                for id_, blocked in self._blocked.items()
+                if now - blocked.counted_at >= COUNT_AGAIN_S
+            }
         try:
-            self._count(requested | due, now)
+            self._count(requested | due)
         except BaseException:  # each request must get a result: it is made only once
             with self._lock:
-                self._requested |= requested
+                self._requested = requested | self._requested
             raise
 
-    def _count(self, ids: set[str], now: float) -> None:
-        for id_ in sorted(ids):
+    def _count(self, tenants: Mapping[str, str]) -> None:
+        for id_, tenant in sorted(tenants.items()):
             with self._database.transaction() as session:
-                free = dead_letters.free_rows(session, id_, self.limit)
-            self._free_rows[id_] = _FreeRows(free, now)
-            self._unblock(id_, free)
+                capacity = self._space.count(session, id_, tenant)
+            self._unblock(id_, tenant, capacity)
 
-    def _unblock(self, id_: str, free: int) -> None:
+    def _unblock(self, id_: str, tenant: str, capacity: Capacity) -> None:
         with self._lock:
             blocked = self._blocked.get(id_)
-            wanted = min(blocked.records, self.limit // 10) if blocked is not None else 0
-            enough = free >= max(1, wanted)
+            wanted = min(blocked.records, capacity.limit // 10) if blocked is not None else 0
+            enough = capacity.free >= max(1, wanted)
             if blocked is not None:
                 blocked.counted_at = self._monotonic()
             if blocked is not None and enough:
                 self._ready.extend(self._blocked.pop(id_).entries)
         if enough:
-            self.on_free_rows(id_, free)
+            self.on_free_rows(id_, capacity)
         else:
-            self._block(id_)
+            self._block(id_, tenant)
