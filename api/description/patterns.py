@@ -42,12 +42,13 @@ _GROUP: Final = r"[0-9A-Fa-f]{1,4}"
 
 
 def _ipv6() -> str:
-    """Return the pattern of an IPv6 address: eight groups, or up to six with `::` in place of the others."""
-    compressed = [
-        f"{_groups(before)}::(?:{_GROUP}(?::{_GROUP}){{0,{5 - before}}})?" if before < 6 else f"{_groups(before)}::"
-        for before in range(7)
-    ]
+    """Return the pattern of an IPv6 address: eight groups, or up to seven with `::` in place of the others."""
+    compressed = [f"{_groups(before)}::{_up_to(7 - before)}" for before in range(8)]
     return "|".join([_groups(8), *compressed])
+
+
+def _up_to(count: int) -> str:
+    return f"(?:{_GROUP}(?::{_GROUP}){{0,{count - 1}}})?" if count else ""
 
 
 def _groups(count: int) -> str:

@@ -90,7 +90,7 @@ def _schema(app: Flask, run: Run) -> BaseSchema:
     project.generation.deterministic = run.seconds is None
     project.generation.no_shrink = run.seconds is None
     # It sends requests again in a way that fails for an application in the same process (Schemathesis 4.32).
-    # tests/integration/api/test_access.py walks every operation without a key.
+    # tests/integration/api/test_every_operation.py walks every operation without a key.
     project.checks.ignored_auth.enabled = False
     project.phases.coverage.enabled = run.coverage
     return schema

@@ -31,13 +31,13 @@ def name(value: str) -> None:
         raise ValidationError("has line breaks or control characters")
 
 
-@accepts(pattern=patterns.TOPIC)
 @accepts(pattern=f"^{PATTERN}$")
 def tenant(value: str) -> None:
     """Raise ValidationError unless a tenant can have this name."""
     _as_validation_error(check_tenant_name, value)
 
 
+@accepts(pattern=patterns.TOPIC)
 def topic(value: str) -> None:
     """Raise ValidationError unless Kafka allows the topic name and the topic is not an internal one."""
     topic_name(value)
