@@ -72,7 +72,7 @@ def jmes_filter(value: str) -> None:
     _as_validation_error(check_filter, value)
 
 
-@accepts(pattern=patterns.HEADER, maxLength=HEADER_BYTES)
+@accepts(format="http-header", pattern=patterns.HEADER, maxLength=HEADER_BYTES)
 def header(value: str) -> None:
     """Raise ValidationError unless a client may set the header."""
     _as_validation_error(parse_header, value)
