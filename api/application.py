@@ -3,6 +3,7 @@
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
+from api.description import page
 from api.extensions import authentication, authorization, cross_origin, error_responses, openapi, problem_pages
 from api.extensions.client_addresses import ClientAddresses
 from api.extensions.query_parameters import check_query
@@ -21,6 +22,7 @@ from api.resources.policy import routes as policy
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
+from api.resources.subscription.schemas import UnusableSubscriptionSchema
 from webhookd import clock
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.http_client.dns_resolver import Resolver, resolve
@@ -71,10 +73,12 @@ def create_app(
     app.after_request(add_security_headers)
     error_responses.register(app)
     problem_pages.register(app)
-    documented = openapi.register(app)
+    documented = openapi.register(app, UnusableSubscriptionSchema)
     for routes in (subscription, status, dead_letter, policy, administration, key, audit_log, health):
         documented.register_blueprint(routes.blueprint)
+    app.register_blueprint(page.blueprint)
     authorization.check_declared(app)
+    documented.describe(app)
     return app
 
 

@@ -40,8 +40,8 @@ EVERYBODY: Final = Access(roles=frozenset(Role), open=True)
 ATTRIBUTE: Final = "access"
 """The attribute of a view function that holds its Access."""
 
-OPEN_ENDPOINTS: Final = frozenset({"api-docs.openapi_json"})
-"""Endpoints of libraries, whose functions cannot be decorated; open to everybody."""
+OPEN_ENDPOINTS: Final = frozenset({"api-docs.openapi_json", "problem_page"})
+"""Endpoints without a decorated function: the document, which a library serves, and the pages about errors."""
 
 
 def requires(access: Access) -> Callable[[View], View]:

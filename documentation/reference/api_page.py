@@ -1,10 +1,12 @@
 """docs/reference/api.md: every path, and every object of the API, from the OpenAPI document of the application."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from api.application import build
+from api.description.objects import REQUEST, SCHEMAS
 from documentation.reference.markdown import code, page, table
 from webhookd.settings import Settings
 
@@ -14,9 +16,15 @@ PATCH = "Patch"
 
 Document = Mapping[str, Any]
 
+EVERYWHERE = frozenset({"400", "401", "429", "500", "default"})
+"""Statuses that the introduction explains for all paths; 404, 413 and 415 are listed where they mean something else."""
+INVALID = "422"
+
 INTRODUCTION = """\
-The management API speaks JSON over HTTP. An API process serves the same description as an OpenAPI document at
-`/openapi.json`.
+The management API speaks JSON over HTTP. An API process serves the same description as an OpenAPI 3.1 document at
+`/openapi.json`, for programs that generate clients, and as a page at `/docs`, which can send requests with a key. In
+the document an object that is sent and received has two forms, `Subscription` and `SubscriptionRequest`; here they are
+one.
 
 A request body is one JSON document in UTF-8 with `Content-Type: application/json`. A field or a query parameter that is
 not listed here is refused, on every path.
@@ -40,8 +48,22 @@ def document() -> Document:
 
 def api_page() -> str:
     """The whole page."""
-    spec = document()
+    spec = merged(document())
     return page("API", INTRODUCTION, *_operations(spec), "## Objects", *_objects(spec))
+
+
+def merged(spec: Document) -> Document:
+    """Return the document with one object where it has a form for requests and one for responses: with the bounds."""
+    schemas = spec["components"]["schemas"]
+    text = json.dumps(spec)
+    for name in schemas:
+        text = text.replace(json.dumps(f"{SCHEMAS}{name}{REQUEST}"), json.dumps(f"{SCHEMAS}{name}"))
+    found: Document = json.loads(text)
+    forms = found["components"]["schemas"]
+    for name in schemas:
+        if name + REQUEST in forms:
+            forms[name] = forms.pop(name + REQUEST)
+    return found
 
 
 def _operations(spec: Document) -> Iterator[str]:
@@ -68,8 +90,9 @@ def _operation(name: str, operation: Document, shared: Iterable[Document]) -> It
         yield table(["Parameter", "In", "Type", "What it is"], map(_parameter, parameters))
     if "requestBody" in operation:
         yield f"Request body: {_body(operation['requestBody']['content'])}."
-    responses = sorted((status, item) for status, item in operation["responses"].items() if status != "default")
-    yield table(["Status", "Body", "Meaning"], [_response(status, item) for status, item in responses])
+    responses = sorted((status, item) for status, item in operation["responses"].items() if status not in EVERYWHERE)
+    named = [(status, item) for status, item in responses if "$ref" not in item or status == INVALID]
+    yield table(["Status", "Body", "Meaning"], [_response(status, item) for status, item in named])
 
 
 def _body(content: Document) -> str:
@@ -91,7 +114,8 @@ def _response(status: str, response: Document) -> list[str]:
     body = _kind(content) if content else "none" if success else _link("Error")
     said = response.get("description") or HTTPStatus(int(status)).phrase
     meaning = "A parameter or a field is wrong." if "$ref" in response else said
-    headers = [f"Header `{name}`: {header['description']}" for name, header in response.get("headers", {}).items()]
+    sent = response.get("headers", {}) if success else {}
+    headers = [f"Header `{name}`: {header['description']}" for name, header in sent.items()]
     return [status, body, " ".join([f"{meaning.rstrip('.')}.", *headers])]
 
 
@@ -117,9 +141,11 @@ def described(field: Document, schemas: Document) -> str:
 
 def _kind(schema: Document) -> str:
     """The type of a value, with a link to the object that it is."""
-    if names := [] if schema.get("type") == "array" else list(_names([schema])):
+    if names := [] if "array" in schema.get("type", ()) else list(_names([schema])):
         return _link(names[0])
     match schema:
+        case {"type": [*kinds]}:
+            return _kind({**schema, "type": next(kind for kind in kinds if kind != "null")})
         case {"type": "array", "items": items}:
             return f"list of {_kind(items)}"
         case {"type": "object", "additionalProperties": values}:
@@ -142,7 +168,7 @@ def _bounds(schema: Document, *, required: bool) -> str:
         _between(schema, "minimum", "maximum", ""),
         _between(schema, "minLength", "maxLength", " characters"),
         _between(schema, "minItems", "maxItems", " entries"),
-        "may be null" if schema.get("nullable") or _null_allowed(schema) else "",
+        "may be null" if _null_allowed(schema) else "",
         "never sent in a request" if schema.get("readOnly") else "",
         f"default {code(str(default))}" if isinstance(default, (int, str)) and default != "" else "",
     ]
@@ -156,7 +182,7 @@ def _between(schema: Document, least: str, most: str, unit: str) -> str:
 
 
 def _null_allowed(schema: Document) -> bool:
-    return any(choice.get("nullable") for choice in schema.get("anyOf", ()))
+    return "null" in schema.get("type", ()) or {"type": "null"} in schema.get("anyOf", ())
 
 
 def _link(name: str) -> str:

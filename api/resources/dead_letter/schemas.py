@@ -4,6 +4,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
+from api.description import patterns
+from api.description.keywords import accepts
 from api.extensions.request_fields import Moment, QueryNumber, RequestField, shown
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
@@ -13,6 +15,7 @@ PAGE = 20
 PAGE_MAX = 100
 
 
+@accepts(type="string", pattern=patterns.PLACE, examples=["orders:0:42"])
 class PlaceField(RequestField):
     """A position as `topic:partition:offset`."""
 
@@ -43,7 +46,6 @@ class DeadLetterPageSchema(RequestSchema):
         metadata={
             "description": "The last position of the previous page, as `topic:partition:offset`; leave it out for the "
             "first page.",
-            "type": "string",
         },
     )
     limit = QueryNumber(

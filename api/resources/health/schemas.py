@@ -2,6 +2,9 @@
 
 from marshmallow import Schema, fields
 
+from api.description.keywords import accepts
+from api.description.objects import ALWAYS
+
 
 class FaultSchema(Schema):
     """A part of the system that does not work."""
@@ -64,6 +67,7 @@ class SubscriptionCountsSchema(Schema):
     )
 
 
+@accepts(**{ALWAYS: ["status"]})
 class HealthSchema(Schema):
     """The process is alive. The rest describes the system, as far as it could be found within a second.
 

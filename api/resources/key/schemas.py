@@ -5,6 +5,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from api.description import patterns
+from api.description.keywords import accepts
 from api.extensions.request_fields import Choice, Moment, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
@@ -28,6 +30,7 @@ ID_IN_PATH = {"in": "path", "name": "key_id", "description": "The public part of
 """The path parameter, for the OpenAPI document."""
 
 
+@accepts(pattern=patterns.TENANT)
 def tenant(value: str) -> None:
     """Raise ValidationError unless it can be the name of a tenant."""
     if TENANT.fullmatch(value) is None:
@@ -40,13 +43,31 @@ def public_part(value: str) -> None:
         raise ValidationError("is not the id of a key")
 
 
+BOTH_LIFETIMES = {
+    "properties": {"expires_at": {"type": "string"}, "expires_in_seconds": {"type": "integer"}},
+    "required": ["expires_at", "expires_in_seconds"],
+}
+TENANT_FITS = [
+    {"properties": {"role": {"const": "admin"}, "tenant": {"type": "null"}}},
+    {
+        "properties": {"role": {"enum": ["client", "viewer"]}, "tenant": {"type": "string"}},
+        "required": ["tenant"],
+    },
+]
+"""Rules on two fields, in the words of JSON Schema."""
+
+
+@accepts(**{"not": BOTH_LIFETIMES})
 class LifetimeSchema(RequestSchema):
     """When a key expires, in one of two ways."""
 
     expires_at = Moment(
         load_default=None,
         allow_none=True,
-        metadata={"description": "When the key expires: ISO 8601 with a time zone. Without it, it does not."},
+        metadata={
+            "description": "When the key expires: ISO 8601 with a time zone, in the next ten years. Without it, "
+            "it does not."
+        },
     )
     expires_in_seconds = WholeNumber(
         1,
@@ -66,6 +87,7 @@ class LifetimeSchema(RequestSchema):
             raise ValidationError({"expires_at": ["is not in the next ten years: write a time that is"]})
 
 
+@accepts(**{"not": BOTH_LIFETIMES, "anyOf": TENANT_FITS})
 class NewKeySchema(LifetimeSchema):
     """What a new key is to be."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validates_schema
 
+from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
@@ -45,6 +46,7 @@ class WebhookSchema(RequestSchema):
             "description": "Sent with every request, each as `Name: value`. Responses show values as `****`; a value "
             "that is sent back as `****` stays as it is.",
             "example": ["X-Api-Key: secret"],
+            "uniqueItems": True,
         },
     )
 
@@ -77,7 +79,8 @@ class SourceSchema(RequestSchema):
         [start.value for start in Start],
         load_default=None,
         metadata={
-            "description": "Where reading begins; `latest` if not given. It cannot change once the topic is read."
+            "description": "Where reading begins; `latest` if not given. It cannot change once the topic is read.",
+            NEVER_NULL: True,
         },
     )
 
@@ -138,7 +141,7 @@ class AlertingSchema(RequestSchema):
 
     alert_channel = Choice(["email"], load_default="email", metadata={"description": "How alerts are sent."})
     alert_emails = ListOf(
-        Text(expected="a mail address", most=254, validate=validators.email, metadata={"format": "idn-email"}),
+        Text(expected="a mail address", most=254, validate=validators.email),
         most=EMAILS,
         load_default=list,
         metadata={
@@ -180,12 +183,28 @@ class WarningSchema(Schema):
     reason = fields.String(metadata={"description": "Why the value is probably not what was meant."})
 
 
+class UnusableSubscriptionSchema(Schema):
+    """In lists, a subscription whose stored configuration cannot be used. A PUT replaces it."""
+
+    id = fields.String(metadata={"description": "The subscription's id."})
+    kind = fields.String(metadata={"enum": ["Webhook"], "description": "The kind of this document."})
+    tenant = fields.String(metadata={"description": "Whose subscription it is."})
+    unusable = fields.String(metadata={"description": "Why the stored configuration cannot be used."})
+    health = fields.String(metadata={"enum": ["healthy", "unhealthy", "inactive"], "description": "Its status."})
+    reason = fields.String(metadata={"description": "The reason code of the status."})
+    lag = fields.Integer(allow_none=True, metadata={"description": "How many offsets are not settled yet."})
+
+
 class SubscriptionSchema(RequestSchema):
     """Topics, a destination, and how records get there."""
 
     id = Identifier(
         load_default=None,
-        metadata={"description": "Given by webhookd. A PUT may send it back; it has to be the one in the path."},
+        metadata={
+            "description": "Given by webhookd. A PUT may send it back; it has to be the one in the path.",
+            "readOnly": True,
+            NEVER_NULL: True,
+        },
     )
     kind = Choice(["Webhook"], load_default="Webhook", metadata={"description": "The kind of this document."})
     tenant = Text(
@@ -197,6 +216,7 @@ class SubscriptionSchema(RequestSchema):
             "leave it out. It cannot be changed.",
             "pattern": f"^{PATTERN}$",
             "example": "acme",
+            NEVER_NULL: True,
         },
     )
     name = Text(
@@ -242,7 +262,7 @@ class SubscriptionSchema(RequestSchema):
         least=1,
         most=TOPICS,
         required=True,
-        metadata={"description": "The topics to read, each once."},
+        metadata={"description": "The topics to read, each once.", "uniqueItems": True},
     )
     configuration = Part(ConfigurationSchema, load_default=lambda: ConfigurationSchema().load({}))
     created_at = fields.String(
@@ -261,24 +281,32 @@ class SubscriptionSchema(RequestSchema):
     )
     unusable = fields.String(
         dump_only=True,
-        metadata={"description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it."},
+        metadata={
+            "description": "Only in lists: why the stored configuration cannot be used. A PUT replaces it.",
+            CONDITIONAL: True,
+        },
     )
     health = fields.String(
         dump_only=True,
         metadata={
             "enum": ["healthy", "unhealthy", "inactive"],
             "description": "Only in lists: the subscription's status, as in its status document.",
+            CONDITIONAL: True,
         },
     )
     reason = fields.String(
         dump_only=True,
-        metadata={"description": "Only in lists: the reason code of the status, empty while healthy."},
+        metadata={
+            "description": "Only in lists: the reason code of the status, empty while healthy.",
+            CONDITIONAL: True,
+        },
     )
     lag = fields.Integer(
         dump_only=True,
         allow_none=True,
         metadata={
-            "description": "Only in lists: how many offsets are not settled yet; null while unknown or inactive."
+            "description": "Only in lists: how many offsets are not settled yet; null while unknown or inactive.",
+            CONDITIONAL: True,
         },
     )
     warnings = fields.List(
@@ -286,7 +314,8 @@ class SubscriptionSchema(RequestSchema):
         dump_only=True,
         metadata={
             "description": "Only in responses to POST, PUT and PATCH: what was probably not meant. It may be sent "
-            "back, and has no effect."
+            "back, and has no effect.",
+            CONDITIONAL: True,
         },
     )
 

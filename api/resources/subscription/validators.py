@@ -6,12 +6,15 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from api.description import patterns
+from api.description.keywords import accepts
 from webhookd.errors import InvalidFilter, InvalidInput
-from webhookd.flow.access.tenant_name import check_tenant_name
+from webhookd.flow.access.tenant_name import PATTERN, check_tenant_name
 from webhookd.flow.alerting.mail_address import parse_address
-from webhookd.flow.attempt.header import parse_header
+from webhookd.flow.attempt.header import HEADER_BYTES, parse_header
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.filters import matcher
+from webhookd.flow.filters.expression import SOURCE_BYTES
 from webhookd.flow.offsets.topic_metadata import TopicRules
 from webhookd.flow.subscription import INTERNAL_PREFIX, is_internal
 
@@ -19,6 +22,7 @@ _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+@accepts(pattern=patterns.ONE_LINE)
 def name(value: str) -> None:
     """Raise ValidationError unless the name is one line and not blank."""
     if not value.strip():
@@ -27,11 +31,13 @@ def name(value: str) -> None:
         raise ValidationError("has line breaks or control characters")
 
 
+@accepts(pattern=f"^{PATTERN}$")
 def tenant(value: str) -> None:
     """Raise ValidationError unless a tenant can have this name."""
     _as_validation_error(check_tenant_name, value)
 
 
+@accepts(pattern=patterns.TOPIC)
 def topic(value: str) -> None:
     """Raise ValidationError unless Kafka allows the topic name and the topic is not an internal one."""
     topic_name(value)
@@ -41,27 +47,32 @@ def topic(value: str) -> None:
         )
 
 
+@accepts(pattern=patterns.TOPIC_NAME)
 def topic_name(value: str) -> None:
     """Raise ValidationError unless Kafka allows the topic name."""
     if not _TOPIC.fullmatch(value) or value in {".", ".."}:
         raise ValidationError("is not a Kafka topic name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and hyphen")
 
 
+@accepts(format="idn-email")
 def email(value: str) -> None:
     """Raise ValidationError unless it is a mail address."""
     _as_validation_error(parse_address, value)
 
 
+@accepts(format="uri", pattern=patterns.URL)
 def url(value: str) -> None:
     """Raise ValidationError unless workers can send requests to the URL."""
     _as_validation_error(check_url, value)
 
 
+@accepts(format="jmespath", minLength=1, maxLength=SOURCE_BYTES, examples=["total >= `100`"])
 def jmes_filter(value: str) -> None:
     """Raise ValidationError unless it is a JMESPath expression within the bounds."""
     _as_validation_error(check_filter, value)
 
 
+@accepts(format="http-header", pattern=patterns.HEADER, maxLength=HEADER_BYTES)
 def header(value: str) -> None:
     """Raise ValidationError unless a client may set the header."""
     _as_validation_error(parse_header, value)

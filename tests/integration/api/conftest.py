@@ -11,6 +11,7 @@ from api.application import create_app
 from api.extensions.authentication import authenticator_of
 from tests.harness.api_callers import Callers, callers
 from tests.harness.databases import empty, new_database
+from tests.harness.openapi_answers import every_answer_documented
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
@@ -53,15 +54,17 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Flask:
-    """The application under test."""
-    return create_app(
+def app(settings: Settings, database: Database, kafka: MemoryKafkaAdmin) -> Iterator[Flask]:
+    """The application under test. Each of its answers is compared with its OpenAPI document."""
+    made = create_app(
         settings,
         database=database,
         kafka_offsets=kafka,
         notifier=ChangeNotifier(parse("memory://")),
         resolver=lambda _host, _port: ["8.8.8.8"],
     )
+    with every_answer_documented(made):
+        yield made
 
 
 @pytest.fixture

@@ -33,7 +33,6 @@ WITHOUT_VALID_KEY = (As.EXPIRED, As.REVOKED, As.UNKNOWN, As.WRONG, As.RUBBISH, A
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """What each caller gets. `other` is the status for a client of another tenant, None where it has its own rows."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from marshmallow import Schema, fields
 
+from api.description.objects import REQUEST
 from api.extensions.request_fields import Moment, RequestField, kind_of, shown
 from api.extensions.request_schema import RequestSchema, known_fields, unknown_name
 from api.resources.administration.schemas import OverviewSchema, SwitchSchema
@@ -59,7 +60,7 @@ def test_list_of_request_schemas_is_complete() -> None:
         operation for item in spec["paths"].values() for operation in item.values() if isinstance(operation, dict)
     ]
     bodies = {
-        content["schema"]["$ref"].rpartition("/")[2] + "Schema"
+        content["schema"]["$ref"].rpartition("/")[2].removesuffix(REQUEST) + "Schema"
         for operation in operations
         for media_type, content in operation.get("requestBody", {"content": {}})["content"].items()
         if media_type == "application/json"

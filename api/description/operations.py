@@ -1,0 +1,33 @@
+"""The names of the operations, which client libraries turn into names of functions."""
+
+from collections.abc import Mapping
+from typing import Final
+
+IDS: Final[Mapping[str, str]] = {
+    "GET /1/Subscription": "listSubscriptions",
+    "POST /1/Subscription": "createSubscription",
+    "GET /1/Subscription/{subscription_id}": "getSubscription",
+    "PUT /1/Subscription/{subscription_id}": "replaceSubscription",
+    "PATCH /1/Subscription/{subscription_id}": "updateSubscription",
+    "DELETE /1/Subscription/{subscription_id}": "deleteSubscription",
+    "GET /1/Subscription/{subscription_id}/Status": "getSubscriptionStatus",
+    "GET /1/Subscription/{subscription_id}/DeadLetter": "listDeadLetters",
+    "DELETE /1/Subscription/{subscription_id}/DeadLetter": "deleteDeadLetters",
+    "GET /1/EventNotificationAdmin": "getAdministration",
+    "POST /1/EventNotificationAdmin": "switchAvailability",
+    "GET /1/Key": "listKeys",
+    "POST /1/Key": "createKey",
+    "GET /1/Key/{key_id}": "getKey",
+    "DELETE /1/Key/{key_id}": "revokeKey",
+    "POST /1/Key/{key_id}/Rotate": "rotateKey",
+    "GET /1/Policy": "listPolicies",
+    "POST /1/Policy": "createPolicy",
+    "GET /1/Policy/{policy_id}": "getPolicy",
+    "PUT /1/Policy/{policy_id}": "replacePolicy",
+    "PATCH /1/Policy/{policy_id}": "updatePolicy",
+    "DELETE /1/Policy/{policy_id}": "deletePolicy",
+    "GET /1/AuditLog": "listAuditEntries",
+    "GET /health": "getHealth",
+    "GET /ready": "getReadiness",
+}
+"""By method and path. They are part of the API: a changed name breaks the code that clients have generated."""

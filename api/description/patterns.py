@@ -1,0 +1,62 @@
+"""Regular expressions of what requests may contain, in the dialect of JSON Schema (ECMA 262), for the OpenAPI document.
+
+Each of them accepts only what webhookd accepts. Some are narrower, where the whole rule is too long for a document: the
+host of a URL can also be written in other characters than ASCII, which stands for its `xn--` form. They apply to
+requests only; the document's responses do not promise them.
+"""
+
+from typing import Final
+
+from webhookd.flow.attempt.header import RESERVED_NAMES, RESERVED_PREFIXES
+
+_CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_SPACES: Final = r"\x20\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+
+ONE_LINE: Final = rf"^[^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}][^{_CONTROLS}]*$"
+"""A line that is not blank."""
+
+TOPIC_NAME: Final = r"^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$"
+
+TOPIC: Final = r"^(?!\.{1,2}$)(?!__)[a-zA-Z0-9._-]{1,249}$"
+"""A topic's name that is not internal to Kafka."""
+
+PLACE: Final = r"^(?!\.{1,2}:)[a-zA-Z0-9._-]{1,249}:[0-9]{1,18}:[0-9]{1,18}$"
+"""`topic:partition:offset`."""
+
+TENANT: Final = r"^[a-zA-Z0-9._-]{1,64}$"
+
+
+def _any_case(word: str) -> str:
+    return "".join(f"[{letter.upper()}{letter}]" if letter.isalpha() else letter for letter in word)
+
+
+_RESERVED: Final = "|".join(
+    [*(f"{_any_case(name)}:" for name in sorted(RESERVED_NAMES)), *map(_any_case, RESERVED_PREFIXES)]
+)
+
+HEADER: Final = rf"^(?!{_RESERVED})[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\xa0-\xff]*$"
+"""`Name: value`, without the names that webhookd sets itself."""
+
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_GROUP: Final = r"[0-9A-Fa-f]{1,4}"
+
+
+def _ipv6() -> str:
+    """Return the pattern of an IPv6 address: eight groups, or up to seven with `::` in place of the others."""
+    compressed = [f"{_groups(before)}::{_up_to(7 - before)}" for before in range(8)]
+    return "|".join([_groups(8), *compressed])
+
+
+def _up_to(count: int) -> str:
+    return f"(?:{_GROUP}(?::{_GROUP}){{0,{count - 1}}})?" if count else ""
+
+
+def _groups(count: int) -> str:
+    return f"{_GROUP}(?::{_GROUP}){{{count - 1}}}" if count else ""
+
+
+_PORT: Final = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"  # 1 to 65535
+_PATH: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
+
+URL: Final = rf"^https?://(?:{_LABEL}(?:\.{_LABEL}){{0,9}}|\[(?:{_ipv6()})\])(?::(?:{_PORT}))?(?:[/?]{_PATH})?$"
+"""A URL with the scheme http or https, without user, password and fragment."""

@@ -1,0 +1,152 @@
+"""Sends generated requests to the API, from its OpenAPI document, and compares each answer with it (Schemathesis).
+
+    examples     the requests of the document
+    coverage     boundaries of every parameter and field, and what lies outside of them (only in long runs)
+    fuzzing      random documents, valid and not
+    stateful     chains of requests along the links of the document
+
+Checked in each answer: no 5xx, the statuses, media types, headers and bodies that the document has, no success for what
+the document excludes, no refusal of what it allows, and a deleted document is gone.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import schemathesis
+from flask import Flask
+from hypothesis import strategies
+from schemathesis import Case, HookContext, Response, hooks
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+from schemathesis.schemas import BaseSchema
+
+FILTERS: Final = ("total >= `100`", "customer == 'a' && !test", "items[?price > `1`].name | [0]", "starts_with(a, 'b')")
+
+NOT_GENERATED: Final = frozenset({"dead_letter_topic", "expires_at", "id", "warnings"})
+"""Fields left out of valid bodies, because their rules are not in the schema: a topic must exist, a time lies in the
+next ten years, and some fields belong to responses."""
+
+schemathesis.openapi.format("jmespath", strategies.sampled_from(FILTERS))
+# From the pattern alone it takes half a minute to find 50 headers that differ.
+schemathesis.openapi.format("http-header", strategies.from_regex(r"\AX-[A-Za-z0-9]{1,12}: [!-~]{0,12}\Z"))
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a run has found, and how often each operation answered with each status."""
+
+    faults: dict[str, str] = field(default_factory=dict)
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
+
+    def successes(self) -> set[str]:
+        """The operations that have answered with a success."""
+        return {operation for operation, status in self.statuses if status < 300}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How long a run is; `own_key` is the public part of the caller's key, which must not be revoked meanwhile."""
+
+    headers: Mapping[str, str]
+    own_key: str = ""
+    secret: str = ""
+    max_examples: int = 5
+    coverage: bool = False
+    seconds: int | None = None
+    seed: int = 1
+
+
+def fuzz(app: Flask, run: Run) -> Findings:
+    """Do a run. `secret` is a text that no answer may contain: it belongs to another tenant."""
+    found = Findings()
+    prepare = schemathesis.hook(_prepare(run.own_key))
+    try:
+        _execute(_schema(app, run), run, found)
+    finally:
+        hooks.unregister(prepare)
+    return found
+
+
+def _execute(schema: BaseSchema, run: Run, found: Findings) -> None:
+    for event in from_schema(schema).execute():
+        match event:
+            case events.NonFatalError():
+                found.faults[f"{event.label}: {event.value}"] = ""
+            case events.FatalError():
+                raise event.exception
+            case events.ScenarioFinished():
+                _note(found, event, run.secret)
+            case _:
+                pass
+
+
+def _schema(app: Flask, run: Run) -> BaseSchema:
+    config = SchemathesisConfig(seed=run.seed, max_time=run.seconds)
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app, config=config)
+    project = schema.config
+    project.headers = dict(run.headers)
+    project.generation.max_examples = run.max_examples
+    project.generation.deterministic = run.seconds is None
+    project.generation.no_shrink = run.seconds is None
+    # It sends requests again in a way that fails for an application in the same process (Schemathesis 4.32).
+    # tests/integration/api/test_every_operation.py walks every operation without a key.
+    project.checks.ignored_auth.enabled = False
+    project.phases.coverage.enabled = run.coverage
+    return schema
+
+
+def _prepare(own_key: str) -> Any:  # noqa: ANN401  # Schemathesis calls a hook by its name
+    def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
+        if own_key and own_key in str(case.path_parameters):
+            case.path_parameters = {**case.path_parameters, "key_id": "0" * len(own_key)}
+        if case.meta is not None and case.meta.generation.mode.is_positive:
+            case.body = _acceptable(case.body)
+            case.query = _acceptable_query(case.query)
+
+    return before_call
+
+
+def _acceptable(part: Any) -> Any:  # noqa: ANN401  # any JSON there is
+    """Return a valid body without what breaks the rules that JSON Schema has no words for."""
+    if isinstance(part, list):
+        return [_acceptable(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    found = {name: _acceptable(value) for name, value in part.items() if name not in NOT_GENERATED}
+    if "source" in found:
+        found.pop("tenant", None)
+        for index, one in enumerate(found["source"]):
+            one["topic"] = f"topic-{index}"
+    return found
+
+
+def _acceptable_query(query: Any) -> Any:  # noqa: ANN401  # what Schemathesis has for "no query" as well
+    if not isinstance(query, dict):
+        return query
+    left_out = {"cursor"} | ({"sort"} if "after" in query else set())
+    return {name: value for name, value in query.items() if name not in left_out}
+
+
+def _note(found: Findings, event: events.ScenarioFinished, secret: str) -> None:
+    for id_, node in event.recorder.cases.items():
+        interaction = event.recorder.interactions.get(id_)
+        response = interaction.response if interaction else None
+        if response is None:
+            continue
+        label = node.value.operation.label
+        found.statuses[label, response.status_code] += 1
+        if secret and secret in _everything(response):
+            found.faults[f"{label}: shows what belongs to another tenant"] = _everything(response)
+    for checks in event.recorder.checks.values():
+        for check in checks:
+            if check.failure_info is not None:
+                failure = check.failure_info.failure
+                key = f"{failure.operation}: {failure.title}: {failure.message[:300]}"
+                found.faults.setdefault(key, check.failure_info.code_sample)
+
+
+def _everything(response: Response) -> str:
+    return json.dumps(dict(response.headers)) + response.text
