@@ -107,7 +107,8 @@ def _exemplify(spec: Spec, known: Spec) -> None:
         if example is None:
             continue
         if "request" in example:
-            operation["requestBody"]["content"][JSON]["examples"] = {"example": {"value": example["request"]}}
+            [body] = operation["requestBody"]["content"].values()
+            body["examples"] = {"example": {"value": example["request"]}}
         answer = operation["responses"][str(example["status"])]
         if "response" in example:
             answer["content"][JSON]["examples"] = {"example": {"value": example["response"]}}

@@ -37,15 +37,41 @@ CHANGED: Final[Mapping[str, Any]] = {
 
 ALL: Final = "/1/Subscription"
 ONE: Final = "/1/Subscription/{subscription_id}"
+POLICY_DOCUMENT: Final[Mapping[str, Any]] = {
+    "topic": "orders",
+    "effect": "allow",
+    "condition": "country == 'SE'",
+    "projection": {"exclude": ["customer.email"]},
+    "description": "Orders from Sweden, without the customer's address.",
+}
+
+POLICIES: Final = "/1/Policy"
+POLICY: Final = "/1/Policy/{policy_id}"
 KEYS: Final = "/1/Key"
 KEY: Final = "/1/Key/{key_id}"
 SWITCH: Final = "/1/EventNotificationAdmin"
 
 STEPS: Final[Sequence[Step]] = (
+    Step(operation="createPolicy", method="POST", path=POLICIES, body=POLICY_DOCUMENT, remembers="policy_id"),
+    Step(operation="listPolicies", path=POLICIES),
+    Step(operation="getPolicy", path=POLICY),
+    Step(operation="replacePolicy", method="PUT", path=POLICY, body={**POLICY_DOCUMENT, "tenant": "default"}),
+    Step(operation="listPolicyVersions", path=f"{POLICY}/Version"),
+    Step(operation="getPolicyConfirmation", path=f"{POLICIES}/Confirmation"),
+    Step(
+        operation="tryPolicies",
+        method="POST",
+        path=f"{POLICIES}/DryRun",
+        body={
+            "topic": "orders",
+            "records": [{"value": {"id": 7, "country": "SE", "customer": {"id": 3, "email": "a@example.com"}}}],
+        },
+    ),
     Step(operation="createSubscription", method="POST", path=ALL, body=SUBSCRIPTION, remembers="subscription_id"),
     Step(operation="listSubscriptions", path=ALL),
     Step(operation="getSubscription", path=ONE),
     Step(operation="replaceSubscription", method="PUT", path=ONE, body=CHANGED),
+    Step(operation="updateSubscription", method="PATCH", path=ONE, body={"labels": {"team": "billing"}}),
     Step(operation="getSubscriptionStatus", path=f"{ONE}/Status"),
     Step(operation="listDeadLetters", path=f"{ONE}/DeadLetter"),
     Step(operation="deleteDeadLetters", method="DELETE", path=f"{ONE}/DeadLetter"),
@@ -67,8 +93,10 @@ STEPS: Final[Sequence[Step]] = (
     Step(operation="getKey", path=KEY),
     Step(operation="rotateKey", method="POST", path=f"{KEY}/Rotate", body={"overlap_seconds": 3600}),
     Step(operation="revokeKey", method="DELETE", path=KEY),
+    Step(operation="listAuditEntries", path="/1/AuditLog?limit=2"),
     Step(operation="getHealth", path="/health"),
     Step(operation="getReadiness", path="/ready"),
     Step(operation="deleteSubscription", method="DELETE", path=ONE),
+    Step(operation="deletePolicy", method="DELETE", path=POLICY),
 )
 """Every operation has one (tests/closure/test_openapi.py)."""

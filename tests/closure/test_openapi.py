@@ -47,7 +47,8 @@ def bodies(spec: Spec) -> Iterator[tuple[str, Spec]]:
     """Every body of the document, of requests and responses, with its place."""
     for place, operation in described(spec):
         if "requestBody" in operation:
-            yield place, operation["requestBody"]["content"][JSON]
+            [body] = operation["requestBody"]["content"].values()
+            yield place, body
         for status, response in operation["responses"].items():
             for content in response.get("content", {}).values():
                 yield f"{place} {status}", content
