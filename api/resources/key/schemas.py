@@ -16,6 +16,7 @@ from webhookd.flow.access.api_key import (
     NAME_MOST,
     OVERLAP_MOST_S,
     OVERLAP_S,
+    PUBLIC_BYTES,
     TENANT,
     KeyState,
     is_public_part,
@@ -37,6 +38,7 @@ def tenant(value: str) -> None:
         raise ValidationError("is not the name of a tenant: 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen")
 
 
+@accepts(pattern=f"^[0-9a-f]{{{2 * PUBLIC_BYTES}}}$")
 def public_part(value: str) -> None:
     """Raise ValidationError unless it can be the public part of a key."""
     if not is_public_part(value):
