@@ -1,0 +1,67 @@
+"""The settings of the API: keys, limits of tenants, requests."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from webhookd.configuration.subject import Subject
+from webhookd.configuration.value_types import Origin
+
+
+class AccessSettings(Subject):
+    """Access to the API."""
+
+    api_auth: Literal["keys", "none"] = Field(
+        default="keys",
+        description="`keys`: every request needs an API key; `webhookd keys create --role admin` makes the first one. "
+        "`none`, for trying things out: everybody is an admin, and the API may listen on loopback only.",
+    )
+    api_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="The API key that webhookd's own commands send when they use the API. The API itself does not read "
+        "it.",
+    )
+
+
+class TenantSettings(Subject):
+    """Limits of each tenant."""
+
+    tenant_subscriptions: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="How many subscriptions a tenant may have. A POST beyond it is refused with 409, `limit_reached`.",
+    )
+    tenant_topics_per_subscription: int = Field(
+        default=20,
+        ge=1,
+        le=20,
+        description="How many topics one subscription may read. A POST or PUT that adds a topic beyond it is refused "
+        "with 422.",
+    )
+    tenant_dead_letters: int = Field(
+        default=1_000_000,
+        ge=1,
+        le=3_000_000,
+        description="How many dead letters of all subscriptions of a tenant are stored together. At the limit the "
+        "lanes of these subscriptions stop before the next record that would become one, as with "
+        "`WEBHOOKD_DEAD_LETTER_LIMIT`. Ingest processes count about every 5 s: several of them may exceed the limit by "
+        "what they write in this time.",
+    )
+
+
+class ApiRequestSettings(Subject):
+    """Requests to the API."""
+
+    api_arrival_timeout_s: float = Field(
+        default=20.0,
+        ge=0.5,
+        le=300,
+        description="How long a request to the API may take to arrive, from its first byte to its last. A slower one "
+        "is answered with 408. A request that arrives slowly takes no thread.",
+    )
+    api_cors_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Origins whose scripts may call the API from a browser (CORS), such as `https://app.example.com`. "
+        "Without one, browsers keep the API's answers from scripts of other origins. `*` is refused.",
+    )
