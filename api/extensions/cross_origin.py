@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 
 METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 REQUEST_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"
-EXPOSED_HEADERS: Final = "ETag, Idempotency-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After"
+EXPOSED_HEADERS: Final = "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After"
 """What a script may read besides the body; browsers hide other headers."""
 PREFLIGHT_S: Final = 600
 """How long a browser may remember the answer to a preflight request."""

@@ -16,6 +16,7 @@ from uuid import UUID
 from api.extensions.request_fields import RequestField
 from webhookd.errors import InvalidInput
 from webhookd.store.subscription_lists import Order, OrderColumn, Place
+from webhookd.store.tables import storable
 
 LONGEST: Final = 4096
 """Characters of a cursor; a name of 200 characters makes about 1,600."""
@@ -43,10 +44,21 @@ def written(of: str, place: Place) -> str:
 def place_of(cursor: Read, of: str, order: Order) -> Place:
     """The place in a cursor; raises InvalidInput for a cursor of another list."""
     found, value, id_ = cursor
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if found != of or not (number if order.column in _TIMES else isinstance(value, str)):
+    if found != of or not (_is_time(value) if order.column in _TIMES else _is_text(value)):
         raise InvalidInput(OTHER_LIST, field="cursor")
-    return Place(float(value) if number else value, id_)
+    return Place(value if isinstance(value, str) else float(value), id_)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text that a database can compare: without NUL, and without half of a surrogate pair."""
+    return isinstance(value, str) and value == storable(value)
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer that no float can hold
+        return False
 
 
 class CursorField(RequestField):

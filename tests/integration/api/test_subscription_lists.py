@@ -191,7 +191,7 @@ def test_rubbish_is_no_cursor(client: FlaskClient, path: str, cursor: str) -> No
     assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "cursor")
 
 
-@pytest.mark.parametrize("value", ['"text"', "1e999", "NaN", "true"])
+@pytest.mark.parametrize("value", ['"text"', "1e999", "NaN", "true", "1" + "0" * 400])
 @pytest.mark.usefixtures("filled")
 def test_forged_cursor_with_another_kind_of_value_is_refused(client: FlaskClient, value: str) -> None:
     of = cursor_of(client, "sort=created_at")
@@ -258,3 +258,14 @@ def test_number_of_statements_does_not_depend_on_the_page(client: FlaskClient, f
 def test_created_subscription_is_in_the_list(client: FlaskClient) -> None:
     created = client.post(PATH, json=document()).get_json()
     assert [one["id"] for one in client.get(f"{PATH}?topic=orders&sort=-created_at").get_json()] == [created["id"]]
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', '"\\u0000"', "1"])
+@pytest.mark.parametrize("sort", ["id", "name"])
+@pytest.mark.usefixtures("filled")
+def test_forged_cursor_with_text_that_no_database_compares_is_refused(
+    client: FlaskClient, sort: str, value: str
+) -> None:
+    digest = text_of(cursor_of(client, f"sort={sort}&active=yes")).split('"')[1]
+    forged = urlsafe_b64encode(f'["{digest}", {value}, "{id_of(1)}"]'.encode()).decode()
+    assert client.get(f"{PATH}?sort={sort}&active=yes&cursor={forged}").status_code == 422
