@@ -101,6 +101,7 @@ class MemoryDeadLetters:
         self.written: list[tuple[list[DeadLetter], Callable[[], None]]] = []
         self.asked: list[str] = []
         self.forgotten: list[str] = []
+        self.withdrawn: list[str] = []
         self.failure: str | None = None
 
     def write(self, subscription: Subscription, dead_letters: list[DeadLetter], stored: Callable[[], None]) -> None:
@@ -115,6 +116,10 @@ class MemoryDeadLetters:
     def forget(self, subscription: Subscription) -> None:
         """Record it."""
         self.forgotten.append(subscription.id)
+
+    def withdraw(self, subscription: Subscription) -> None:
+        """Record it."""
+        self.withdrawn.append(subscription.id)
 
     def copy_failure(self, subscription: Subscription) -> str | None:
         """What the test has set."""

@@ -24,10 +24,12 @@ class Topics:
         self.written: SimpleQueue[tuple[str, list[int]]] = SimpleQueue()
         self.gate = Event()
         self.gate.set()
+        self.began = Event()
 
     def append(self, topic: str, dead_letters: Sequence[DeadLetter], timeout_s: float) -> list[FailedCopy]:
         """Return what the test has set."""
         assert timeout_s > 0
+        self.began.set()
         assert self.gate.wait(PATIENCE_S)
         self.written.put((topic, [one.offset for one in dead_letters]))
         if topic in self.faulty:
@@ -100,3 +102,31 @@ def test_failing_topic_delays_no_other(dead_letter_publisher: DeadLetterPublishe
     assert tried(dead_letter_publisher, "dead").wait(PATIENCE_S)
     assert tried(dead_letter_publisher, "well").wait(PATIENCE_S)
     assert dead_letter_publisher.failure_of("well", ID) == ""
+
+
+def test_withdrawn_copies_are_not_written(dead_letter_publisher: DeadLetterPublisher, topics: Topics) -> None:
+    topics.broken.add("dead")
+    for offset in (1, 2):
+        assert tried(dead_letter_publisher, "dead", offset).wait(PATIENCE_S)
+    assert topics.written.get(timeout=PATIENCE_S) == ("dead", [1])
+    dead_letter_publisher.withdraw(ID)
+    topics.broken.clear()
+    assert tried(dead_letter_publisher, "dead", 3).wait(PATIENCE_S)
+    assert topics.written.get(timeout=PATIENCE_S) == ("dead", [3])
+
+
+def test_a_copy_that_is_withdrawn_during_its_attempt_is_not_tried_again(
+    dead_letter_publisher: DeadLetterPublisher, topics: Topics
+) -> None:
+    topics.broken.add("dead")
+    assert tried(dead_letter_publisher, "dead", 1).wait(PATIENCE_S)
+    assert topics.written.get(timeout=PATIENCE_S) == ("dead", [1])
+    topics.gate.clear()
+    topics.began.clear()
+    assert topics.began.wait(PATIENCE_S)
+    dead_letter_publisher.withdraw(ID)
+    topics.gate.set()
+    assert topics.written.get(timeout=PATIENCE_S) == ("dead", [1])
+    topics.broken.clear()
+    assert tried(dead_letter_publisher, "dead", 2).wait(PATIENCE_S)
+    assert topics.written.get(timeout=PATIENCE_S) == ("dead", [2])

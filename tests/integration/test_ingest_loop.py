@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Message
 
 from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, WANTED, lane_of, records, tokens
-from tests.harness.memory_consumer import MemoryConsumer
+from tests.harness.memory_consumer import MemoryConsumer, MemoryDeadLetters
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
@@ -356,6 +356,26 @@ def test_problems_go_on_when_only_the_policies_have_changed(scene: Scene) -> Non
 
     on_the_loop(scene, change)
     assert problems == ["http_503", ""]
+
+
+def test_dead_letters_of_other_policies_are_withdrawn(scene: Scene) -> None:
+    """Whether the subscription runs, or waits while the service is offline."""
+    kept = MemoryDeadLetters()
+    scene.loop.dead_letters = kept
+    counts: list[int] = []
+
+    def change() -> None:
+        for version, policies in enumerate(({}, {}, {TOPIC: OPEN_TOPIC}, {TOPIC: OPEN_TOPIC}), 1):
+            scene.loop.subscriptions.run(subscription(version=version, policies=policies), None)
+            counts.append(len(kept.withdrawn))
+        scene.loop.subscriptions.go_offline(0.0)
+        scene.loop.subscriptions.run(subscription(version=5), None)
+        counts.append(len(kept.withdrawn))
+        scene.loop.subscriptions.hold(ID, 6, Problem(code=NOT_ALLOWED, detail="", since=1.0), None)
+        counts.append(len(kept.withdrawn))
+
+    on_the_loop(scene, change)
+    assert counts == [0, 0, 1, 1, 2, 3]
 
 
 def test_policies_are_confirmed_after_the_marker_was_reported(scene: Scene) -> None:

@@ -244,3 +244,35 @@ def test_free_rows_of_the_tenant_let_its_subscriptions_go_on(scene: Scene) -> No
         [0, 100],
         [(OTHER_ID, 0), (OTHER_ID, 3)],
     )
+
+
+def test_what_is_withdrawn_gets_no_row_and_delays_nothing(scene: Scene) -> None:
+    scene.adds(0, 3)
+    scene.adds(0, 3, OTHER_ID)
+    scene.rows.withdraw(ID)
+    scene.writes()
+    assert (scene.stored(), scene.stored(OTHER_ID), scene.committed) == ([], [0, 1, 2], [0])
+
+
+@pytest.mark.parametrize("is_accepted", [True, False])
+def test_what_is_withdrawn_while_it_is_written_is_neither_copied_nor_tried_again(
+    scene: Scene, *, is_accepted: bool
+) -> None:
+    def write(store: Callable[[], None], **_facts: object) -> bool:
+        scene.rows.withdraw(ID)
+        if is_accepted:
+            store()
+        return is_accepted
+
+    scene.adds(0, 3)
+    scene.rows.write(write)
+    assert (scene.rows.waiting, scene.committed) == (False, [])
+
+
+def test_withdrawn_rows_of_a_full_subscription_do_not_come_back(scene: Scene) -> None:
+    scene.adds(0, LIMIT + 5)
+    scene.writes()
+    scene.rows.withdraw(ID)
+    scene.deletes(below=LIMIT)
+    scene.writes(COUNT_AGAIN_S)
+    assert (scene.stored(), scene.rows.blocked) == ([], False)

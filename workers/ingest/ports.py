@@ -43,6 +43,9 @@ class DeadLetterSink(Protocol):
     def forget(self, subscription: Subscription) -> None:
         """Drop the dead letters of a stopped subscription that wait for free rows."""
 
+    def withdraw(self, subscription: Subscription) -> None:
+        """Drop the dead letters of a subscription that are not stored or copied yet: other policies apply now."""
+
     def copy_failure(self, subscription: Subscription) -> str | None:
         """Return why copies of its dead letters fail; empty while they succeed, None when no copy was tried."""
 

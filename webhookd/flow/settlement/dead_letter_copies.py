@@ -8,6 +8,7 @@
       waiting for one topic
     is the next one for the topic with the most bytes,   given up
       with more than 64 MiB waiting in all
+    was rendered under policies that no longer apply     withdrawn, without a trace
 
 After a failure nothing is written to that topic for 1 s; this doubles with each failure in a row, up to a minute. A
 copy that is given up is logged and counted. Its records stay in the database.
@@ -39,6 +40,7 @@ class DeadLetterCopy:
     since: float
     on_first_attempt: Callable[[], None] | None = None
     failed: bool = False
+    withdrawn: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -72,6 +74,7 @@ class DeadLetterCopies:
         self._problems: dict[tuple[str, str], str] = {}
         self._failed_at: dict[tuple[str, str], float] = {}
         self._given_up: dict[tuple[str, str], int] = {}
+        self._attempted: DeadLetterCopy | None = None
 
     def __len__(self) -> int:
         """How many copies are waiting."""
@@ -89,7 +92,15 @@ class DeadLetterCopies:
     def next(self, now: float) -> DeadLetterCopy | None:
         """Remove and return the copy to write now, if any: one for the topic that has been due for the longest time."""
         due = [queue for queue in self._queues.values() if queue.copies and queue.due_at <= now]
-        return min(due, key=lambda queue: queue.due_at).copies.popleft() if due else None
+        self._attempted = min(due, key=lambda queue: queue.due_at).copies.popleft() if due else None
+        return self._attempted
+
+    def withdraw(self, subscription_id: str) -> None:
+        """Remove the copies of a subscription; the one that is attempted now is not tried again."""
+        for queue in self._queues.values():
+            queue.copies = deque(copy for copy in queue.copies if copy.subscription_id != subscription_id)
+        if self._attempted is not None and self._attempted.subscription_id == subscription_id:
+            self._attempted.withdrawn = True
 
     def take_callbacks(self, topic: str) -> list[Callable[[], None]]:
         """Remove and return `on_first_attempt` of all copies for a failing topic, which must block no lane."""
@@ -108,7 +119,8 @@ class DeadLetterCopies:
         queue, key = self._queues[copy.topic], (copy.topic, copy.subscription_id)
         if failed:
             copy.dead_letters, copy.failed = [one.dead_letter for one in failed], True
-            queue.copies.append(copy)
+            if not copy.withdrawn:
+                queue.copies.append(copy)
             queue.due_at = now + min(FIRST_PAUSE_S * 2.0**queue.failures, MAX_PAUSE_S)
             queue.failures = min(queue.failures + 1, 10)
             self._problems[key] = f"{copy.topic} {failed[0].failure.value}"

@@ -67,6 +67,11 @@ class DeadLetterPublisher:
         if failing:
             tried()
 
+    def withdraw(self, subscription_id: str) -> None:
+        """Drop the subscription's copies that wait; an attempt that has begun ends within WRITE_S."""
+        with self._changed:
+            self._copies.withdraw(subscription_id)
+
     def failure_of(self, topic: str, subscription_id: str) -> str | None:
         """Return why the subscription's copies to the topic fail; empty while they succeed, None before the first."""
         with self._changed:
@@ -75,7 +80,8 @@ class DeadLetterPublisher:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._due, self._copies.wait_s(self._monotonic()))
+                if not self._due():  # each change may bring the time nearer at which a copy is due
+                    self._changed.wait(self._copies.wait_s(self._monotonic()))
                 copy = self._copies.next(self._monotonic())
                 if copy is None and self._stopping:
                     return

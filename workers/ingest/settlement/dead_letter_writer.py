@@ -62,6 +62,11 @@ class DeadLetterWriter:
         """Drop the dead letters of a stopped subscription that wait for free rows."""
         self._writer.dead_letters.forget(subscription.id)
 
+    def withdraw(self, subscription: Subscription) -> None:
+        """Drop what waits for its rows or its copies: it was rendered under policies that no longer apply."""
+        self._writer.dead_letters.withdraw(subscription.id)
+        self._dead_letter_publisher.withdraw(subscription.id)
+
     def copy_failure(self, subscription: Subscription) -> str | None:
         """Return why copies of its dead letters fail; empty while they succeed, None before the first copy."""
         topic = subscription.retry.dead_letter_topic

@@ -28,6 +28,7 @@ class _Entry:
     tenant: str
     dead_letters: list[DeadLetter]
     committed: Callable[[], None]
+    withdrawn: bool = False
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class PendingDeadLetters:
         self._monotonic = monotonic
         self._lock = Lock()
         self._ready: deque[_Entry] = deque()
+        self._in_hand: _Entry | None = None
         self._blocked: dict[str, _Blocked] = {}
         self._requested: dict[str, str] = {}
         self._space = DeadLetterSpace(limits, monotonic)
@@ -86,33 +88,50 @@ class PendingDeadLetters:
             self._requested.pop(subscription_id, None)
             self._space.forget(subscription_id)
 
+    def withdraw(self, subscription_id: str) -> None:
+        """Drop all that a subscription has waiting: other policies apply now, under which its records are read again.
+
+        What is being written at this moment may still get its rows, but `committed` is not called.
+        """
+        with self._lock:
+            self._blocked.pop(subscription_id, None)
+            self._ready = deque(entry for entry in self._ready if entry.subscription_id != subscription_id)
+            if self._in_hand is not None and self._in_hand.subscription_id == subscription_id:
+                self._in_hand.withdrawn = True
+
     def write(self, try_write: TryWrite) -> bool:
         """Write as many as there are free rows for; return whether the database accepted all of it."""
         accepted = True
         self._count_due()
         for _ in range(len(self._ready)):
             with self._lock:
-                entry = self._ready.popleft()
+                if not self._ready:
+                    break
+                entry = self._in_hand = self._ready.popleft()
             try:
                 written = try_write(
                     partial(self._append, entry), rows="dead_letters", subscription=entry.subscription_id
                 )
             except BaseException:
                 with self._lock:
-                    self._ready.appendleft(entry)
+                    if not entry.withdrawn:
+                        self._ready.appendleft(entry)
                 raise
             accepted &= written
             self._finish(entry, written=written)
         return accepted
 
     def _finish(self, entry: _Entry, *, written: bool) -> None:
-        if written and not entry.dead_letters:
-            entry.committed()
-            return
-        if not written:  # tried again after all others
-            with self._lock:
+        with self._lock:
+            self._in_hand = None
+            if entry.withdrawn:
+                return
+            if written and not entry.dead_letters:
+                entry.committed()
+                return
+            if not written:  # tried again after all others
                 self._ready.append(entry)
-            return
+                return
         self._block(entry.subscription_id, entry.tenant, entry)
 
     def _block(self, id_: str, tenant: str, *entries: _Entry) -> None:
