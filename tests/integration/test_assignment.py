@@ -169,6 +169,21 @@ def test_process_that_waits_for_kafka_has_a_heartbeat_and_runs_nothing(database:
     assignment.stop()
 
 
+def test_a_stopped_process_takes_no_part_and_is_waited_for_until_it_has_left(
+    database: Database, assignment: SubscriptionAssignment, runner: Runner
+) -> None:
+    assignment.start()
+    assert runner.next() == f"run {ID} 1"
+    assignment.stop()
+    version = allow(database)
+    with database.transaction() as session:
+        assert ingest_members.present(session, 60.0) == [Member(id="member", takes_part=False)]
+        assert [one.id for one in ingest_members.unconfirmed(session, version, 60.0)] == ["member"]
+    assignment.leave()
+    with database.transaction() as session:
+        assert ingest_members.unconfirmed(session, version, 60.0) == []
+
+
 def allow(database: Database, **changes: Any) -> int:  # noqa: ANN401 - whatever a Policy takes
     with database.transaction() as session:
         return policies.create(session, policy(**changes), OPERATOR, limit=10).version

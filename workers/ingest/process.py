@@ -155,6 +155,7 @@ class IngestProcess:
         self._upkeep.stop()
         self._reports.stop(STOP_S)
         self._publisher.stop(STOP_S)
+        self._assignment.leave()
         self._writer.stop(STOP_S)
         self._dead_letter_publisher.stop(STOP_S)
         self._monitor.stop(STOP_S)

@@ -4,7 +4,7 @@ an ingest process                                          is
 has a heartbeat, and has not confirmed the version         waited for
 has had no heartbeat for `ingest_member_timeout_s`         named at once: it was killed, or has lost the database
 has had none for longer than `policy_max_age_s` more       left out: it delivers nothing under a policy any more
-was stopped by a signal                                    left out: it has deleted its row
+was stopped by a signal                                    named until its deliveries have ended and its row is gone
 """
 
 from dataclasses import dataclass

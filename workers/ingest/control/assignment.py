@@ -104,6 +104,7 @@ class SubscriptionAssignment:
         self._kafka = kafka
         self._member = member
         self._takes_part = True
+        self._withdrawn = False
         self._interval_s = interval_s
         self._known: dict[str, int] = {}
         self.sharing_count = 1
@@ -122,17 +123,30 @@ class SubscriptionAssignment:
             thread.start()
 
     def stop(self) -> None:
-        """End both threads and delete the heartbeat, so that other processes need not wait for the timeout. Blocks."""
+        """End both threads, and take part no more, so that others need not wait for the timeout. Blocks.
+
+        The row stays until `leave`: what this process has published under its policies may still be sent.
+        """
         self._stop.set()
         self._wake.set()
         for thread in self._threads:
             thread.join(5.0)
-        try:
-            with self._database.transaction() as session:
-                ingest_members.leave(session, self._member.id)
-                ingest_members.delete_expired(session)
-        except StoreUnavailable as error:
-            _log.warning("store_unavailable", code=error.code, detail=error.detail)
+        self._try(self._withdraw)
+
+    def leave(self) -> None:
+        """Delete the row of this process: nothing that it has published can be sent any more. Blocks."""
+        if self._withdrawn:  # otherwise the database does not answer, and the others leave it out by its age
+            self._try(self._delete)
+
+    def _withdraw(self) -> None:
+        with self._database.transaction() as session:
+            ingest_members.heartbeat(session, Member(id=self._member.id, takes_part=False), self._in_use.confirmed)
+        self._withdrawn = True
+
+    def _delete(self) -> None:
+        with self._database.transaction() as session:
+            ingest_members.leave(session, self._member.id)
+            ingest_members.delete_expired(session)
 
     def _on_change(self, _notification: ChangeNotification) -> None:
         self._wake.set()
