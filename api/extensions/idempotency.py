@@ -24,7 +24,7 @@ from flask.views import View as FlaskView
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
-from api.extensions.callers import current_caller
+from api.extensions.callers import current_caller, transaction
 from api.ports import services_of
 from webhookd import clock, logs
 from webhookd.errors import InvalidInput, RequestInProgress, StoreUnavailable
@@ -83,17 +83,23 @@ def idempotent(*, has_secret: bool = False) -> Callable[[View], View]:
     return decorated
 
 
-def remember(session: Session, document: Any, *, location: str) -> None:  # noqa: ANN401  # any JSON there is
-    """Store the answer 201 with this document in the transaction of the change; without a key do nothing.
+def remember(
+    session: Session,
+    document: Any,  # noqa: ANN401  # any JSON there is
+    headers: Mapping[str, str],
+    status: HTTPStatus = HTTPStatus.CREATED,
+) -> None:
+    """Store the answer with this document in the transaction of the change; without a key do nothing.
+
+    `headers` are those of the answer besides Content-Type.
 
     Raises RequestInProgress when the change must not be made, because a repetition of the request makes it.
     """
     claimed: Claim | None = g.get("idempotency_claim")
     if claimed is None:
         return
-    headers = {"Content-Type": "application/json", "Location": location}
-    body = json.dumps(document).encode()
-    answer = StoredAnswer(status=HTTPStatus.CREATED, headers=headers, body=body)
+    kept = _kept({"Content-Type": "application/json", **headers})
+    answer = StoredAnswer(status=status, headers=kept, body=json.dumps(document).encode())
     idempotency_keys.finish(session, claimed, answer)
 
 
@@ -110,7 +116,7 @@ def parse_key(header: str) -> str:
 def _claimed(key: str, digest: str) -> Claim | StoredAnswer:
     keyed = KeyedRequest(owner=current_caller().key_id or ANONYMOUS, key=key, digest=digest)
     try:
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             return idempotency_keys.claim(session, keyed, clock.wall_clock())
     except RequestInProgress:
         after_this_request(_with_retry_after)
@@ -141,7 +147,7 @@ def _settle(claimed: Claim, response: Response, *, has_secret: bool) -> Response
     if succeeded and has_secret:
         return response
     try:
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             if succeeded:
                 idempotency_keys.complete(session, claimed, _answer_of(response))
             else:

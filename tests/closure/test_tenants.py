@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ALL_TENANTS = {
     "api/extensions/callers.py": "it opens the transactions of the callers",
+    "api/extensions/authentication.py": "it reads the key of a request that has no caller yet",
+    "api/extensions/last_use.py": "the time of a key's last use; on a thread without a request",
     "api/cluster_check.py": "the id of the Kafka cluster; also without a request",
     "api/resources/health/health_report.py": "counts for operators; on a thread without a request",
 }

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from api.description.objects import CONDITIONAL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.policy import validators
@@ -160,7 +161,10 @@ class PolicySchema(RequestSchema):
     confirmation = fields.Nested(
         ConfirmationSchema,
         dump_only=True,
-        metadata={"description": "Only in responses to POST and PUT: which ingest processes deliver under it already."},
+        metadata={
+            "description": "Only in responses to POST and PUT: which ingest processes deliver under it already.",
+            CONDITIONAL: True,
+        },
     )
 
 
