@@ -19,10 +19,12 @@ ALL_TENANTS = {
 
 
 def opened(path: Path) -> Iterator[int]:
-    """The lines that call `….database.transaction` or `database.transaction`."""
+    """The lines that call `….database.transaction`, `…._database.transaction` or `database.transaction`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
-            case ast.Attribute(attr="transaction", value=ast.Attribute(attr="database") | ast.Name(id="database")):
+            case ast.Attribute(
+                attr="transaction", value=ast.Attribute(attr="database" | "_database") | ast.Name(id="database")
+            ):
                 yield node.lineno
 
 

@@ -46,7 +46,9 @@ class Documented:
 
     def __init__(self, app: Flask) -> None:
         # Not by a request: after the first one a test could no longer add hooks and routes.
-        self.spec: Spec = json.loads(app.view_functions[OPENAPI]().get_data())
+        answer = app.view_functions[OPENAPI]()
+        assert isinstance(answer, Response)
+        self.spec: Spec = json.loads(answer.data)
         self._validator = cache(self._compiled)
 
     def faults(self, rule: Rule, method: str, answer: Response) -> Iterator[str]:

@@ -31,13 +31,18 @@ _INCLUDE = ListOf(
         "description": 'The paths that are seen, such as `order.id`, `items[].price`, `"@key"` or '
         '`"@headers".trace-id`.',
         "example": ["order_id", "items[].price"],
+        CONDITIONAL: True,
     },
 )
 _EXCLUDE = ListOf(
     Text(expected='a path, such as "customer.email"', most=500),
     least=1,
     most=PATHS,
-    metadata={"description": "The paths of the value that are not seen.", "example": ["customer.email", "note"]},
+    metadata={
+        "description": "The paths of the value that are not seen.",
+        "example": ["customer.email", "note"],
+        CONDITIONAL: True,
+    },
 )
 _EXPRESSION = Text(
     expected="a JMESPath expression",
@@ -46,6 +51,7 @@ _EXPRESSION = Text(
     metadata={
         "description": "A JMESPath expression whose result is seen as the value.",
         "example": "{id: order_id, total: total}",
+        CONDITIONAL: True,
     },
 )
 
@@ -199,12 +205,21 @@ class VersionPageSchema(RequestSchema):
     )
 
 
+class WrittenPolicySchema(PolicySchema):
+    """A policy as it was written: without what every answer about it adds."""
+
+    class Meta(RequestSchema.Meta):
+        """Its version and its time are those of the entry."""
+
+        exclude = ("version", "created_at", "updated_at", "confirmation")
+
+
 class PolicyVersionSchema(Schema):
     """One version of a policy, as it was written."""
 
     version = fields.Integer(metadata={"description": "The version; 1 is the first."})
     policy = fields.Nested(
-        PolicySchema,
+        WrittenPolicySchema,
         allow_none=True,
         metadata={"description": "The policy, without its version and times; null: it was deleted."},
     )

@@ -203,7 +203,7 @@ def test_offline_is_degraded_to_others(asked: Callers) -> None:
 
 def test_the_role_that_is_needed_is_named(asked: Callers) -> None:
     answer = asked.ask(As.VIEWER, "POST", PATH, {})
-    assert answer.get_json()["message"] == "needs a key with the role admin or client; this key has the role viewer"
+    assert answer.get_json()["detail"] == "needs a key with the role admin or client; this key has the role viewer"
 
 
 @pytest.fixture
