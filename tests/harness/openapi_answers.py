@@ -38,7 +38,8 @@ def every_answer_documented(app: Flask) -> Iterator[None]:
     app.after_request(compare)
     documented.append(Documented(app))
     yield
-    assert faults == [], "answers that the OpenAPI document does not describe"
+    told = "\n".join(sorted(set(faults)))
+    assert not faults, f"answers that the OpenAPI document does not describe:\n{told}"
 
 
 class Documented:

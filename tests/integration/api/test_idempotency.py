@@ -29,7 +29,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 KEY = {"Idempotency-Key": '"4f9b1c1e-9a55-4b4f-8f0e-6d3d5a1f2b3c"'}
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 def subscriptions(database: Database) -> int:
