@@ -25,10 +25,10 @@ from webhookd.flow.access.api_key import (
     NAME_MOST,
     OVERLAP_MOST_S,
     OVERLAP_S,
-    TENANT,
     ApiKey,
 )
 from webhookd.flow.access.caller import Caller, Role
+from webhookd.flow.access.tenant_name import FORM, is_tenant_name
 from webhookd.store import api_keys, key_changes, schema
 from webhookd.store.database import Database
 from webhookd.store.key_changes import MadeKey, NewKey
@@ -157,8 +157,8 @@ def _check(role: str, name: str | None, tenant: str | None) -> None:
         raise click.UsageError("an admin has no tenant: leave --tenant out")
     if role != Role.ADMIN and tenant is None:
         raise click.UsageError(f"a {role} belongs to a tenant: add --tenant")
-    if tenant is not None and TENANT.fullmatch(tenant) is None:
-        raise click.UsageError("--tenant has 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen")
+    if tenant is not None and not is_tenant_name(tenant):
+        raise click.UsageError(f"--tenant has {FORM}")
     if name is not None and not (name.strip() and name.isprintable() and len(name) <= NAME_MOST):
         raise click.UsageError(f"--name is one line of 1 to {NAME_MOST} characters")
 

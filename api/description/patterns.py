@@ -7,6 +7,7 @@ requests only; the document's responses do not promise them.
 
 from typing import Final
 
+from webhookd.flow.access.tenant_name import PATTERN as TENANT_NAME
 from webhookd.flow.attempt.header import RESERVED_NAMES, RESERVED_PREFIXES
 
 _CONTROLS: Final = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -23,7 +24,7 @@ TOPIC: Final = r"^(?!\.{1,2}$)(?!__)[a-zA-Z0-9._-]{1,249}$"
 PLACE: Final = r"^(?!\.{1,2}:)[a-zA-Z0-9._-]{1,249}:[0-9]{1,18}:[0-9]{1,18}$"
 """`topic:partition:offset`."""
 
-TENANT: Final = r"^[a-zA-Z0-9._-]{1,64}$"
+TENANT: Final = f"^{TENANT_NAME}$"
 
 
 def _any_case(word: str) -> str:

@@ -12,6 +12,7 @@ from api.extensions.callers import current_caller, transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, DeadLetterSchema, DeletedSchema, OlderThanSchema
+from api.resources.dead_letter.visibility import hidden
 from api.resources.dead_letter.wire import Document, place, render
 from api.resources.subscription.schemas import ID_IN_PATH
 from webhookd import clock, logs
@@ -55,20 +56,23 @@ class DeadLetters(MethodView):
     def get(self, page: Document, subscription_id: UUID) -> tuple[list[Answer], int, dict[str, str]]:
         """List dead letters, in the order of topic, partition and offset.
 
-        Those of a deleted subscription are listed for as long as they are kept.
+        Those of a deleted subscription are listed for as long as they are kept. A tenant sees those that were stored
+        before the last change of its topic's policies without their content (`hidden`).
         """
-        id_ = str(subscription_id)
-        with transaction(services_of(current_app)) as session:
+        id_, services = str(subscription_id), services_of(current_app)
+        with transaction(services) as session:
             found = dead_letters.page(session, id_, after=page["after"], limit=page["limit"])
             if not found.dead_letters:
                 _must_be_known(session, id_)
+            without_content = hidden(session, services.settings, found.dead_letters)
         headers = {}
         if found.more:
             following = url_for(
                 "dead_letter.DeadLetters", subscription_id=id_, after=place(found.dead_letters[-1]), limit=page["limit"]
             )
             headers["Link"] = f'<{following}>; rel="next"'
-        return [render(one) for one in found.dead_letters], 200, headers
+        shown = zip(found.dead_letters, without_content, strict=True)
+        return [render(one, hidden=is_hidden) for one, is_hidden in shown], 200, headers
 
     @requires(WRITERS)
     @blueprint.arguments(OlderThanSchema, location="query")

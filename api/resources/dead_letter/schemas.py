@@ -100,6 +100,12 @@ class DeadLetterSchema(Schema):
         fields.Nested(LetterHeaderSchema), metadata={"description": "The record's headers, in their order."}
     )
     value = fields.Raw(allow_none=True, metadata={"description": f"The record's value, unchanged, {_BYTES}"})
+    hidden = fields.Boolean(
+        metadata={
+            "description": "`true`: key, headers and value are not shown, because the policies of the topic changed "
+            "after the record was stored, or do not allow the topic any more. Operators see them."
+        }
+    )
     cause = fields.String(metadata={"description": "Why it was not delivered: `not_json`, `http_422`, …"})
     detail = fields.String(
         metadata={"description": "The cause for people: what the endpoint returned, or what webhookd found."}

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from api.resources.status.rendering import iso
@@ -11,9 +12,11 @@ Document = Mapping[str, Any]
 """Arguments that the schema has checked."""
 
 
-def render(stored: StoredDeadLetter) -> dict[str, Any]:
-    """Return the dead letter as responses show it; bytes are rendered as in the envelope."""
+def render(stored: StoredDeadLetter, *, hidden: bool = False) -> dict[str, Any]:
+    """Return the dead letter as responses show it; bytes are rendered as in the envelope. A hidden one has none."""
     dead_letter = stored.dead_letter
+    if hidden:
+        dead_letter = replace(dead_letter, key=None, headers=(), value=None)
     return {
         "topic": dead_letter.partition.topic,
         "partition": dead_letter.partition.number,
@@ -22,6 +25,7 @@ def render(stored: StoredDeadLetter) -> dict[str, Any]:
         "key": _shown(dead_letter.key),
         "headers": [{"name": name, "value": _shown(value)} for name, value in dead_letter.headers],
         "value": _shown(dead_letter.value),
+        "hidden": hidden,
         "cause": dead_letter.cause,
         "detail": dead_letter.detail,
         "status": dead_letter.status,

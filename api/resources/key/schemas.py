@@ -12,17 +12,18 @@ from api.extensions.request_fields import Choice, Moment, QueryNumber, Text, Who
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from webhookd import clock
+from webhookd.errors import InvalidInput
 from webhookd.flow.access.api_key import (
     LIFETIME_MOST_S,
     NAME_MOST,
     OVERLAP_MOST_S,
     OVERLAP_S,
     PUBLIC_BYTES,
-    TENANT,
     KeyState,
     is_public_part,
 )
 from webhookd.flow.access.caller import Role
+from webhookd.flow.access.tenant_name import check_tenant_name
 
 PAGE = 100
 PAGE_MAX = 1000
@@ -35,8 +36,10 @@ ID_IN_PATH = {"in": "path", "name": "key_id", "description": "The public part of
 @accepts(pattern=patterns.TENANT)
 def tenant(value: str) -> None:
     """Raise ValidationError unless it can be the name of a tenant."""
-    if TENANT.fullmatch(value) is None:
-        raise ValidationError("is not the name of a tenant: 1 to 64 of a-z, A-Z, 0-9, dot, underscore and hyphen")
+    try:
+        check_tenant_name(value)
+    except InvalidInput as error:
+        raise ValidationError(str(error)) from error
 
 
 @accepts(pattern=f"^[0-9a-f]{{{2 * PUBLIC_BYTES}}}$")

@@ -4,8 +4,9 @@ import re
 
 from marshmallow import ValidationError
 
+from webhookd.flow.access.tenant_name import FORM, is_tenant_name
+
 _PATTERN = re.compile(r"[a-zA-Z0-9._*-]{1,249}")
-_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -20,10 +21,8 @@ def topic_pattern(value: str) -> None:
 
 def tenant(value: str) -> None:
     """Raise ValidationError unless it can be a tenant's name."""
-    if not _TENANT.fullmatch(value):
-        raise ValidationError(
-            "is not a tenant: 1 to 64 of a-z, 0-9, underscore and hyphen, the first one a letter or a digit"
-        )
+    if not is_tenant_name(value):
+        raise ValidationError(f"is not the name of a tenant: write {FORM}")
 
 
 def description(value: str) -> None:

@@ -64,6 +64,7 @@ def test_dead_letter_is_shown_with_its_exact_bytes(client: FlaskClient, database
             {"name": "c", "value": None},
         ],
         "value": r'{"t":"\ud83d"} ',
+        "hidden": False,
         "cause": "http_422",
         "detail": "no",
         "status": 422,

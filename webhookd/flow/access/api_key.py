@@ -28,7 +28,6 @@ LIFETIME_LEAST_S: Final = 1.0
 LIFETIME_MOST_S: Final = 3650 * 86_400.0
 
 NAME_MOST: Final = 200
-TENANT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 PATTERN: Final = re.compile(rf"{PREFIX}_[0-9a-f]{{{2 * PUBLIC_BYTES}}}_[0-9a-f]{{{2 * SECRET_BYTES}}}")
 """A whole key, as log lines must not contain it."""
