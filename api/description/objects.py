@@ -29,6 +29,7 @@ SCHEMAS: Final = "#/components/schemas/"
 
 BOUNDS: Final = frozenset(
     {"default", "pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "uniqueItems"}
+    | {"maxProperties", "propertyNames"}
 )
 
 ALTERNATIVES: Final[Mapping[str, str]] = {"Subscription": "UnusableSubscription"}
@@ -110,7 +111,9 @@ def _renamed(part: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401  # any
 
 
 def _unbounded(field: Spec) -> Spec:
-    inner = {key: _unbounded(value) for key, value in field.items() if key == "items"}
+    inner = {
+        key: _unbounded(field[key]) for key in ("items", "additionalProperties") if isinstance(field.get(key), dict)
+    }
     return {key: value for key, value in field.items() if key not in BOUNDS} | inner
 
 

@@ -40,7 +40,8 @@ RETRY_S: Final = 1
 
 _QUOTED = re.compile(r'"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"')
 """A string of RFC 9651 without escapes, as the draft has it."""
-_BARE = re.compile(r'[^\x00-\x20"\\,;\x7f-\U0010ffff]{1,255}')
+BARE: Final = r"[!#-+\--:<-\[\]-~]{1,255}"
+_BARE = re.compile(BARE)
 """What most clients send: the same without quotes."""
 
 PARAMETER: Final = {
@@ -49,7 +50,7 @@ PARAMETER: Final = {
     "description": "A text of 1 to 255 visible ASCII characters, best a new UUID for each change, in double quotes or "
     "without. The same request with the same key makes its change once, and gets the same answer for 24 hours, with "
     "the header `Idempotent-Replayed: true`.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "schema": {"type": "string", "pattern": f"^(?:{_QUOTED.pattern}|{BARE})$"},
 }
 
 View = Callable[..., Any]

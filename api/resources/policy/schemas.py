@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from api.description.keywords import accepts
 from api.description.objects import CONDITIONAL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
@@ -30,7 +31,6 @@ _INCLUDE = ListOf(
     metadata={
         "description": 'The paths that are seen, such as `order.id`, `items[].price`, `"@key"` or '
         '`"@headers".trace-id`.',
-        "example": ["order_id", "items[].price"],
         CONDITIONAL: True,
     },
 )
@@ -39,8 +39,7 @@ _EXCLUDE = ListOf(
     least=1,
     most=PATHS,
     metadata={
-        "description": "The paths of the value that are not seen.",
-        "example": ["customer.email", "note"],
+        "description": "The paths of the value that are not seen, such as `customer.email`.",
         CONDITIONAL: True,
     },
 )
@@ -49,8 +48,9 @@ _EXPRESSION = Text(
     least=1,
     most=EXPRESSION,
     metadata={
-        "description": "A JMESPath expression whose result is seen as the value.",
-        "example": "{id: order_id, total: total}",
+        "description": "A JMESPath expression whose result is seen as the value, such as "
+        "`{id: order_id, total: total}`.",
+        "format": "jmespath",
         CONDITIONAL: True,
     },
 )
@@ -68,6 +68,7 @@ class _ProjectionChecks(RequestSchema):
 ProjectionSchema = _ProjectionChecks.from_dict(
     {"include": _INCLUDE, "exclude": _EXCLUDE, "expression": _EXPRESSION}, name="ProjectionSchema"
 )
+accepts(minProperties=1, maxProperties=1)(ProjectionSchema)
 ProjectionSchema.__doc__ = "What is seen of a record: one of the three. Key and headers are not seen unless included."
 
 
@@ -150,6 +151,7 @@ class PolicySchema(RequestSchema):
         most=EXPRESSION,
         metadata={
             "description": "A JMESPath expression on the whole record; empty: it holds for every record.",
+            "format": "jmespath",
             "example": "region == 'EU'",
         },
     )
