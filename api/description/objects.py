@@ -32,6 +32,9 @@ BOUNDS: Final = frozenset(
     | {"maxProperties", "propertyNames"}
 )
 
+WIDER: Final[Mapping[str, str]] = {"uri": "iri"}
+"""The formats of responses where older requests, or ones that are not described, have had more freedom."""
+
 ALTERNATIVES: Final[Mapping[str, str]] = {"Subscription": "UnusableSubscription"}
 """In lists the second object may be in the place of the first one."""
 
@@ -114,7 +117,8 @@ def _unbounded(field: Spec) -> Spec:
     inner = {
         key: _unbounded(field[key]) for key in ("items", "additionalProperties") if isinstance(field.get(key), dict)
     }
-    return {key: value for key, value in field.items() if key not in BOUNDS} | inner
+    wider = {"format": WIDER[field["format"]]} if field.get("format") in WIDER else {}
+    return {key: value for key, value in field.items() if key not in BOUNDS} | inner | wider
 
 
 def _not_null(field: Spec) -> Spec:
