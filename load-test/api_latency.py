@@ -105,6 +105,7 @@ def _served(subscriptions: int, activity: int) -> Iterator[tuple[str, str, str]]
             "WEBHOOKD_REDIS_URL": redis.address,
             "WEBHOOKD_DATABASE_URL": url,
             "WEBHOOKD_API_BIND": api,
+            "WEBHOOKD_API_AUTH": "none",
         }
         gunicorn = ("-m", "gunicorn", "-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS), "-b", bare)
         for name, command, address in (

@@ -22,7 +22,9 @@ JSON: Final = "application/json"
 INFO: Final = {
     "summary": "Delivers Kafka topics to HTTP endpoints.",
     "description": "Register a subscription, and webhookd posts the records of its topics to its URL. Every field that "
-    "is not described here is refused. Every error has a `code` for programs.",
+    "is not described here is refused. Every error has a `code` for programs. The requests of each key are limited, "
+    "and so are those of each address without a valid key: answers say in `RateLimit` and `RateLimit-Policy` "
+    "(draft-ietf-httpapi-ratelimit-headers-10) what is left, and 429 says in `Retry-After` when to try again.",
     "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
 }
 

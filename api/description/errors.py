@@ -15,9 +15,20 @@ _RETRY_AFTER: Final = {
     "Retry-After": {"description": "After how many seconds to try again.", "schema": {"type": "integer", "minimum": 0}}
 }
 
+_RATE_LIMIT: Final = {
+    "RateLimit-Policy": {
+        "description": "The limit: `q` requests in `w` seconds, for each key or for each address.",
+        "schema": {"type": "string", "examples": ['"key";q=600;w=60']},
+    },
+    "RateLimit": {
+        "description": "What is left: `r` requests now, and all of them after `t` seconds.",
+        "schema": {"type": "string", "examples": ['"key";r=0;t=60']},
+    },
+}
+
 HEADERS: Final[dict[int, Spec]] = {
     401: {"WWW-Authenticate": {"description": "How to authenticate (RFC 6750).", "schema": {"type": "string"}}},
-    429: _RETRY_AFTER,
+    429: _RETRY_AFTER | _RATE_LIMIT,
     503: _RETRY_AFTER,
 }
 """The headers of an error."""

@@ -29,7 +29,11 @@ SCHEMAS: Final = "#/components/schemas/"
 
 BOUNDS: Final = frozenset(
     {"default", "pattern", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "uniqueItems"}
+    | {"maxProperties", "propertyNames"}
 )
+
+WIDER: Final[Mapping[str, str]] = {"uri": "iri"}
+"""The formats of responses where older requests, or ones that are not described, have had more freedom."""
 
 ALTERNATIVES: Final[Mapping[str, str]] = {"Subscription": "UnusableSubscription"}
 """In lists the second object may be in the place of the first one."""
@@ -110,8 +114,11 @@ def _renamed(part: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401  # any
 
 
 def _unbounded(field: Spec) -> Spec:
-    inner = {key: _unbounded(value) for key, value in field.items() if key == "items"}
-    return {key: value for key, value in field.items() if key not in BOUNDS} | inner
+    inner = {
+        key: _unbounded(field[key]) for key in ("items", "additionalProperties") if isinstance(field.get(key), dict)
+    }
+    wider = {"format": WIDER[field["format"]]} if field.get("format") in WIDER else {}
+    return {key: value for key, value in field.items() if key not in BOUNDS} | inner | wider
 
 
 def _not_null(field: Spec) -> Spec:

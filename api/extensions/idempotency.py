@@ -24,7 +24,7 @@ from flask.views import View as FlaskView
 from flask_smorest import Blueprint
 from sqlalchemy.orm import Session
 
-from api.extensions.callers import current_caller
+from api.extensions.callers import current_caller, transaction
 from api.ports import services_of
 from webhookd import clock, logs
 from webhookd.errors import InvalidInput, RequestInProgress, StoreUnavailable
@@ -40,7 +40,8 @@ RETRY_S: Final = 1
 
 _QUOTED = re.compile(r'"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,255})"')
 """A string of RFC 9651 without escapes, as the draft has it."""
-_BARE = re.compile(r'[^\x00-\x20"\\,;\x7f-\U0010ffff]{1,255}')
+BARE: Final = r"[!#-+\--:<-\[\]-~]{1,255}"
+_BARE = re.compile(BARE)
 """What most clients send: the same without quotes."""
 
 PARAMETER: Final = {
@@ -49,7 +50,7 @@ PARAMETER: Final = {
     "description": "A text of 1 to 255 visible ASCII characters, best a new UUID for each change, in double quotes or "
     "without. The same request with the same key makes its change once, and gets the same answer for 24 hours, with "
     "the header `Idempotent-Replayed: true`.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 257},
+    "schema": {"type": "string", "pattern": f"^(?:{_QUOTED.pattern}|{BARE})$"},
 }
 
 View = Callable[..., Any]
@@ -83,17 +84,23 @@ def idempotent(*, has_secret: bool = False) -> Callable[[View], View]:
     return decorated
 
 
-def remember(session: Session, document: Any, *, location: str) -> None:  # noqa: ANN401  # any JSON there is
-    """Store the answer 201 with this document in the transaction of the change; without a key do nothing.
+def remember(
+    session: Session,
+    document: Any,  # noqa: ANN401  # any JSON there is
+    headers: Mapping[str, str],
+    status: HTTPStatus = HTTPStatus.CREATED,
+) -> None:
+    """Store the answer with this document in the transaction of the change; without a key do nothing.
+
+    `headers` are those of the answer besides Content-Type.
 
     Raises RequestInProgress when the change must not be made, because a repetition of the request makes it.
     """
     claimed: Claim | None = g.get("idempotency_claim")
     if claimed is None:
         return
-    headers = {"Content-Type": "application/json", "Location": location}
-    body = json.dumps(document).encode()
-    answer = StoredAnswer(status=HTTPStatus.CREATED, headers=headers, body=body)
+    kept = _kept({"Content-Type": "application/json", **headers})
+    answer = StoredAnswer(status=status, headers=kept, body=json.dumps(document).encode())
     idempotency_keys.finish(session, claimed, answer)
 
 
@@ -110,7 +117,7 @@ def parse_key(header: str) -> str:
 def _claimed(key: str, digest: str) -> Claim | StoredAnswer:
     keyed = KeyedRequest(owner=current_caller().key_id or ANONYMOUS, key=key, digest=digest)
     try:
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             return idempotency_keys.claim(session, keyed, clock.wall_clock())
     except RequestInProgress:
         after_this_request(_with_retry_after)
@@ -141,7 +148,7 @@ def _settle(claimed: Claim, response: Response, *, has_secret: bool) -> Response
     if succeeded and has_secret:
         return response
     try:
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             if succeeded:
                 idempotency_keys.complete(session, claimed, _answer_of(response))
             else:

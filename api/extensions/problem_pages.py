@@ -19,7 +19,7 @@ ENDPOINT: Final = "problem_page"
 _PAGE: Final = """\
 <!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{code}: {title}</title></head>
+<head><meta charset="utf-8"><title>{code}: {name}</title></head>
 <body>
 <h1>{title}</h1>
 <p>Code <code>{code}</code>, HTTP status {status}.</p>
@@ -50,7 +50,8 @@ def _page(found: ProblemType) -> str:
     return _PAGE.format(
         code=escape(found.code),
         status=escape(found.status),
-        title=escape(found.title),
+        name=escape(found.title).replace("`", ""),
+        title=_html(found.title),
         meaning=_html(found.meaning),
         to_do=_html(found.to_do),
     )

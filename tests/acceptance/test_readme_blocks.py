@@ -1,6 +1,7 @@
 """The commands in README.md and docs/ do what the pages say, typed into terminals as a reader does.
 
-Each page with `bash` blocks is read from its top; the rules, in the order in which a block meets them:
+Each page with `bash` blocks, except for API_PAGES, is read from its top; the rules, in the order in which a block meets
+them:
 
     **Terminal N**              the blocks below it are typed into that terminal; 1 if the page names none
     OTHER_TESTS                 blocks that are not run here, each with the test that runs it

@@ -1,7 +1,7 @@
 """What README.md and docs/ promise about themselves: blocks say what they are, links lead to files.
 
 Oracles: the pages' own text, the Makefile's targets, the files of the checkout, the API's schema. What the blocks do is
-seen in tests/acceptance/test_readme_blocks.py.
+seen in tests/acceptance/test_readme_blocks.py and tests/integration/api/test_documented_requests.py.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.resources.subscription.schemas import SubscriptionSchema
-from tests.harness.pages import OTHER_TESTS, PAGES, ROOT, blocks, pages, run_elsewhere
+from tests.harness.pages import API_PAGES, OTHER_TESTS, PAGES, ROOT, blocks, pages, run_elsewhere
 
 README = ROOT / "README.md"
 README_LINES = 150
@@ -64,6 +64,8 @@ def test_blocks_left_to_other_tests_are_those_listed() -> None:
     assert README in PAGES
     excused = [line for block in bash if run_elsewhere(block) for line in block.text.splitlines()]
     assert {command for command in OTHER_TESTS if any(line.startswith(command) for line in excused)} == set(OTHER_TESTS)
+    runs = (ROOT / "tests/integration/api/test_documented_requests.py").read_text()
+    assert {page for page in API_PAGES if f'run("{page}"' in runs} == API_PAGES
 
 
 def test_make_knows_what_pages_ask_it_for() -> None:

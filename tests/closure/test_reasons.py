@@ -30,7 +30,7 @@ from workers.ingest.monitoring import kafka_outage_statuses
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "docs" / "reference" / "statuses.md").read_text(encoding="utf-8")
 REGISTER = (ROOT / "docs" / "how-to" / "register.md").read_text(encoding="utf-8")
-RAISERS = {"begin_problem": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
+RAISERS = {"begin_problem": 0, "_begin_or_end": 0, "unhealthy": 1, "Stall": 0, "Problem": -1}
 """Calls that name a reason, with the place of its code; -1: only as the keyword `code`."""
 
 PASSED_ON = {

@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ALL_TENANTS = {
     "api/extensions/callers.py": "it opens the transactions of the callers",
+    "api/extensions/authentication.py": "it reads the key of a request that has no caller yet",
+    "api/extensions/last_use.py": "the time of a key's last use; on a thread without a request",
     "api/cluster_check.py": "the id of the Kafka cluster; also without a request",
     "api/resources/health/health_report.py": "counts for operators; on a thread without a request",
 }
@@ -17,10 +19,12 @@ ALL_TENANTS = {
 
 
 def opened(path: Path) -> Iterator[int]:
-    """The lines that call `….database.transaction` or `database.transaction`."""
+    """The lines that call `….database.transaction`, `…._database.transaction` or `database.transaction`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
-            case ast.Attribute(attr="transaction", value=ast.Attribute(attr="database") | ast.Name(id="database")):
+            case ast.Attribute(
+                attr="transaction", value=ast.Attribute(attr="database" | "_database") | ast.Name(id="database")
+            ):
                 yield node.lineno
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # documented, but not in __all__
 from confluent_kafka.cimpl import NewTopic
 
 from api.ports import Brokers
 from tests.harness.kafka_admin import admin_of
+from tests.harness.pipeline import until
 from tests.harness.services import required_service
 from webhookd import clock
 from webhookd.edges.kafka_admin import KafkaAdmin
@@ -22,6 +24,12 @@ from webhookd.flow.offsets.topic_metadata import TopicRules, TopicSample
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 TIMEOUT_S = 20.0
+
+COORDINATOR_STARTS = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+}
 
 
 class Admin(Brokers, Protocol):
@@ -80,9 +88,20 @@ class Broker:
 
     def committed(self, group: str, topic: str) -> int | None:
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": group, "allow.auto.create.topics": False})
-        [position] = consumer.committed([TopicPartition(topic, 0)], timeout=TIMEOUT_S)
+        read: list[TopicPartition] = []
+
+        def answered() -> bool:
+            """A coordinator that Kafka has just elected refuses requests until it has loaded its partition."""
+            try:
+                read[:] = consumer.committed([TopicPartition(topic, 0)], timeout=TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() not in COORDINATOR_STARTS:
+                    raise
+            return bool(read)
+
+        until(answered, "the group's coordinator answers", TIMEOUT_S)
         consumer.close()
-        return position.offset if position.offset >= 0 else None
+        return read[0].offset if read[0].offset >= 0 else None
 
 
 class Memory:
@@ -218,6 +237,15 @@ def test_sample_needs_neither_members_nor_records(topic: str, group: str) -> Non
     for value in (b"1", None):  # the marker of the transaction takes the last offset
         producer.produce(topic, value, partition=0)
     producer.commit_transaction(TIMEOUT_S)
+    place = TopicPartition(topic, 0)
+
+    def marker_is_written() -> bool:
+        """Kafka writes the marker after the commit was answered; before, nothing of the transaction can be read."""
+        stable = IsolationLevel.READ_COMMITTED
+        found = admin_of(cluster.servers).list_offsets({place: OffsetSpec.latest()}, isolation_level=stable)
+        return bool(found[place].result(TIMEOUT_S).offset == 3)
+
+    until(marker_is_written, "the transaction's marker is in the partition", TIMEOUT_S)
     found = cluster.brokers.samples(group, [topic, f"{topic}-empty"], 50, TIMEOUT_S)
     assert set(found[topic].values or ()) == {b"1", None}
     assert found[f"{topic}-empty"].values == ()

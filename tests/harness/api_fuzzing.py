@@ -10,6 +10,7 @@ the document excludes, no refusal of what it allows, and a deleted document is g
 """
 
 import json
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,9 +27,15 @@ from schemathesis.schemas import BaseSchema
 
 FILTERS: Final = ("total >= `100`", "customer == 'a' && !test", "items[?price > `1`].name | [0]", "starts_with(a, 'b')")
 
-NOT_GENERATED: Final = frozenset({"dead_letter_topic", "expires_at", "id", "start", "warnings"})
+NOT_GENERATED: Final = frozenset({"dead_letter_topic", "expires_at", "id", "start", "text", "version", "warnings"})
 """Fields left out of valid bodies, because their rules are not in the schema: a topic must exist, a time lies in the
-next ten years, a start cannot change, and some fields belong to responses."""
+next ten years, a start cannot change, a record has one value, a version is the current one, and some fields belong to
+responses."""
+
+PATHS: Final = frozenset({"include", "exclude"})
+"""Fields with paths, whose rules are not in the schema either."""
+
+PRECONDITIONS: Final = frozenset({"If-Match", "If-None-Match"})
 
 NOT_ASKED: Final = frozenset({"cursor", "external_id", "label", "name"})
 """Query parameters left out of valid requests: a cursor comes from an answer, and the others have to be printable."""
@@ -111,7 +118,10 @@ def _prepare(own_key: str) -> Any:  # noqa: ANN401  # Schemathesis calls a hook 
             case.path_parameters = {**case.path_parameters, "key_id": "0" * len(own_key)}
         if case.meta is not None and case.meta.generation.mode.is_positive:
             case.body = _acceptable(case.body)
+            if case.operation.path.startswith("/1/Subscription") and isinstance(case.body, dict):
+                case.body.pop("tenant", None)  # it has to be the caller's, and stays
             case.query = _acceptable_query(case.query)
+            case.headers = _acceptable_headers(case.headers)
 
     return before_call
 
@@ -127,10 +137,23 @@ def _acceptable(part: Any) -> Any:  # noqa: ANN401  # any JSON there is
     if not isinstance(part, dict):
         return part
     found = {name: _acceptable(value) for name, value in part.items() if name not in NOT_GENERATED}
+    if found.keys() & PATHS:
+        found |= {name: ["id", "items[].price"] for name in found.keys() & PATHS}
+    if found.get("effect") == "deny":
+        found.pop("projection", None)  # nothing is seen
+    if "records" in found or "stored" in found:
+        found["topic"] = "orders"  # it exists
     if "source" in found:
-        found.pop("tenant", None)
         for index, one in enumerate(found["source"]):
             one["topic"] = f"topic-{index}"
+    return found
+
+
+def _acceptable_headers(headers: Any) -> Any:  # noqa: ANN401  # what Schemathesis has for "no header" as well
+    """Return valid headers without a version that is not the current one, and with a key that is not used again."""
+    found = type(headers)({name: text for name, text in (headers or {}).items() if name not in PRECONDITIONS})
+    if "Idempotency-Key" in found:
+        found["Idempotency-Key"] = str(uuid.uuid4())
     return found
 
 

@@ -13,6 +13,9 @@ OTHER_TESTS = {
 }
 """Commands that tests/acceptance/test_readme_blocks.py does not type, and why."""
 
+API_PAGES = {"docs/how-to/generate-a-client.md", "docs/how-to/register.md"}
+"""Pages whose commands need the API alone; tests/integration/api/test_documented_requests.py runs them."""
+
 _FENCE = re.compile(r"^( *)(```+|~~~+) *([^`]*)$")
 _TERMINAL = re.compile(r"\*\*Terminal (\d+)\*\*")
 
@@ -69,5 +72,9 @@ def _blocks(page: Path) -> Iterator[Block]:
         yield Block(page=name, line=number, info=info.strip(), text="".join(inside), terminal=terminal)
 
 
-PAGES = [page for page in pages() if any(block.info == "bash" for block in blocks(page))]
-"""The pages that ask their reader to type something."""
+PAGES = [
+    page
+    for page in pages()
+    if str(page.relative_to(ROOT)) not in API_PAGES and any(block.info == "bash" for block in blocks(page))
+]
+"""The pages whose reader is asked to type something, and starts what it needs."""

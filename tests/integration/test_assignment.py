@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tests.harness.policies import OPERATOR, policies_in_use, policy
@@ -24,9 +24,10 @@ from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import Subscription
 from webhookd.store import administration, ingest_members, migrating, policies, subscriptions
+from webhookd.store.access_tables import PolicyRow, PolicySetRow
 from webhookd.store.database import Database
 from webhookd.store.subscriptions import Loaded
-from webhookd.store.tables import IngestMemberRow
+from webhookd.store.tables import IngestMemberRow, SubscriptionRow
 from workers.ingest.control.assignment import Membership, SubscriptionAssignment
 
 PATIENCE_S = 10.0
@@ -38,7 +39,7 @@ class Runner:
     def __init__(self) -> None:
         self.calls: SimpleQueue[str] = SimpleQueue()
         self.found: Subscription
-        self.confirm: Callable[[], None]
+        self.confirm: Callable[[], None] = lambda: None
 
     def run(self, id_: str, version: int, found: Loaded, previous: SubscriptionStatus | None) -> None:
         del previous
@@ -195,6 +196,15 @@ def confirmed(database: Database) -> int:
         return row.policy_version
 
 
+def confirm(database: Database, runner: Runner, version: int) -> None:
+    """Confirm what is requested, until the heartbeat has this version."""
+    deadline = clock.monotonic() + PATIENCE_S
+    while confirmed(database) != version:
+        runner.confirm()
+        Event().wait(0.01)
+        assert clock.monotonic() < deadline
+
+
 def test_changed_policy_is_applied_and_then_confirmed(
     database: Database, runner: Runner, assignment: SubscriptionAssignment
 ) -> None:
@@ -205,10 +215,26 @@ def test_changed_policy_is_applied_and_then_confirmed(
     assert runner.next() == f"run {ID} 2"
     assert list(runner.found.topics_not_allowed) == ["orders"]
     assert confirmed(database) < version
-    runner.confirm()
-    deadline = Event()
-    while confirmed(database) < version:
-        assert not deadline.wait(0.01)
+    confirm(database, runner, version)
+
+
+def test_confirmation_is_taken_back_when_the_database_is_restored_to_lower_versions(
+    database: Database, runner: Runner, assignment: SubscriptionAssignment
+) -> None:
+    version = allow(database)
+    with database.transaction() as session:
+        backup = session.scalars(select(SubscriptionRow.version)).one()
+    later = allow(database, id_="later", priority=1)
+    assignment.start()
+    assert runner.next() == f"run {ID} {backup + 1}"
+    confirm(database, runner, later)
+    with database.transaction() as session:
+        session.execute(update(PolicySetRow).values(version=version))
+        session.execute(delete(PolicyRow).where(PolicyRow.id == "later"))
+        session.execute(update(SubscriptionRow).values(version=backup))
+    assert runner.next() == f"run {ID} {backup}"
+    assert confirmed(database) == 0
+    confirm(database, runner, version)
 
 
 def test_policies_are_too_old_after_the_bound_and_each_subscription_is_held_once(database: Database) -> None:

@@ -5,6 +5,7 @@ The API and `webhookd keys` both do it here. Neither a secret nor its hash is in
 
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
@@ -117,7 +118,12 @@ def _document(key: ApiKey) -> Json:
         "name": key.name,
         "role": key.role.value,
         "tenant": key.tenant,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
+        "expires_at": _iso(key.expires_at),
+        "revoked_at": _iso(key.revoked_at),
         "successor_id": key.successor_id,
     }
+
+
+def _iso(at: float | None) -> str | None:
+    """A time as the API shows it."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

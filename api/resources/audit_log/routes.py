@@ -6,6 +6,7 @@ from flask import current_app, request, url_for
 from flask.views import MethodView
 
 from api.extensions.authorization import ADMINS, requires
+from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
 from api.ports import services_of
 from api.resources.audit_log.schemas import AuditEntrySchema, AuditQuerySchema
@@ -48,7 +49,7 @@ class AuditLog(MethodView):
         the transaction that makes it. Header values and keys are masked in `before` and `after`. Entries are kept for
         `WEBHOOKD_AUDIT_RETENTION_S`.
         """
-        with services_of(current_app).database.transaction() as session:
+        with transaction(services_of(current_app)) as session:
             found = audit_log.page(session, _criteria(query), after=query["after"], limit=query["limit"])
         headers = {"Link": f'<{_next_page(found.rows[-1])}>; rel="next"'} if found.more else {}
         return [_rendered(row) for row in found.rows], 200, headers

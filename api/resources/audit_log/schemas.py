@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
+from api.description.keywords import accepts
 from api.extensions.request_fields import Moment, QueryNumber, RequestField, Text, shown
 from api.extensions.request_schema import RequestSchema
 from webhookd.flow.access.caller import Role
@@ -12,6 +13,7 @@ from webhookd.store.audit_log import Place
 
 PAGE = 100
 PAGE_MAX = 500
+PLACE = r"^[0-9]{1,12}(?:\.[0-9]{1,9})?:[0-9]{1,18}$"
 LONGEST = 100
 """The most characters of a value to search for; no column is longer."""
 
@@ -45,6 +47,7 @@ def _wanted(description: str) -> Text:
     return Text(least=1, most=LONGEST, load_default=None, validate=_storable, metadata={"description": description})
 
 
+@accepts(pattern=r"^[^\x00]+$")
 def _storable(text: str) -> None:
     """Raise ValidationError for what a query cannot contain."""
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
@@ -71,7 +74,11 @@ class AuditQuerySchema(RequestSchema):
     )
     after = PlaceField(
         load_default=None,
-        metadata={"description": "Where the next page begins: the `Link` header has it.", "type": "string"},
+        metadata={
+            "description": "Where the next page begins: the `Link` header has it.",
+            "type": "string",
+            "pattern": PLACE,
+        },
     )
     limit = QueryNumber(
         1, PAGE_MAX, load_default=PAGE, metadata={"description": "How many entries a page holds at most."}

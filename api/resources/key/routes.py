@@ -91,7 +91,7 @@ class Keys(MethodView):
         )
         with transaction(services_of(current_app)) as session:
             made = key_changes.create(session, current_caller(), wanted, now)
-            remember(session, render(made.key, now), location=_path(made.key.id))
+            remember(session, render(made.key, now), {"Location": _path(made.key.id)})
         _log.info("key_made", key_id=made.key.id, role=made.key.role.value, tenant=made.key.tenant)
         return render_made(made, now), 201, {"Location": _path(made.key.id), **NO_STORE}
 
@@ -158,7 +158,7 @@ class Rotation(MethodView):
                 expires_at=expiry(document, now),
                 now=now,
             )
-            remember(session, render(made.key, now), location=_path(made.key.id))
+            remember(session, render(made.key, now), {"Location": _path(made.key.id)})
         _log.info("key_rotated", key_id=key_id, successor=made.key.id)
         return render_made(made, now), 201, {"Location": _path(made.key.id), **NO_STORE}
 

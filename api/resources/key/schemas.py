@@ -7,6 +7,7 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from api.description import patterns
 from api.description.keywords import accepts
+from api.description.objects import CONDITIONAL
 from api.extensions.request_fields import Choice, Moment, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
@@ -188,8 +189,10 @@ class MadeKeySchema(KeySchema):
 
     key = fields.String(
         metadata={
-            "description": "The key, for the header `Authorization: Bearer …`. It is stored nowhere.",
+            "description": "The key, for the header `Authorization: Bearer …`. It is stored nowhere, so the answer to "
+            "a repetition with the same `Idempotency-Key` does not have it.",
             "example": "whd_3f9a04c1d2e85b7766aa_" + 64 * "0",
+            CONDITIONAL: True,
         }
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
+from api.extensions.callers import transaction
 from api.ports import Services
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable, StoreUnavailable
@@ -65,7 +66,7 @@ def confirmation(services: Services, version: int) -> Confirmation:
     """Which processes have confirmed a version by now; raises StoreUnavailable."""
     settings = services.settings
     silent_s = settings.ingest_member_timeout_s + settings.policy_max_age_s
-    with services.database.transaction() as session:
+    with transaction(services) as session:
         missing = ingest_members.unconfirmed(session, version, silent_s)
     names = ", ".join(one.id for one in missing)
     detail = f"{len(missing)} ingest processes have not confirmed it: {names}" if missing else ""

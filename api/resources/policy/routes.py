@@ -1,6 +1,7 @@
 """Reads and changes policies, tries them out, and shows which ingest processes follow them."""
 
 import uuid
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -99,7 +100,8 @@ class Policies(MethodView):
             change = policies.create(session, policy, current_caller(), limit=services.settings.policy_limit)
             stored = policies.find(session, policy.id)
             location = url_for("policy.OnePolicy", policy_id=policy.id)
-            remember(session, render(stored), location=location)
+            # A process that is killed here leaves it open whether the version is confirmed.
+            remember(session, render(stored), {"Location": location}, HTTPStatus.ACCEPTED)
         _log.info("policy_created", policy=policy.id, version=change.version, subscriptions=change.subscriptions)
         confirmed = announce(services, change.version)
         return render(stored, confirmed), 201 if confirmed.confirmed else 202, {"Location": location}

@@ -4,6 +4,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from api.description.keywords import accepts
+from api.description.objects import CONDITIONAL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.policy import validators
@@ -29,22 +31,27 @@ _INCLUDE = ListOf(
     metadata={
         "description": 'The paths that are seen, such as `order.id`, `items[].price`, `"@key"` or '
         '`"@headers".trace-id`.',
-        "example": ["order_id", "items[].price"],
+        CONDITIONAL: True,
     },
 )
 _EXCLUDE = ListOf(
     Text(expected='a path, such as "customer.email"', most=500),
     least=1,
     most=PATHS,
-    metadata={"description": "The paths of the value that are not seen.", "example": ["customer.email", "note"]},
+    metadata={
+        "description": "The paths of the value that are not seen, such as `customer.email`.",
+        CONDITIONAL: True,
+    },
 )
 _EXPRESSION = Text(
     expected="a JMESPath expression",
     least=1,
     most=EXPRESSION,
     metadata={
-        "description": "A JMESPath expression whose result is seen as the value.",
-        "example": "{id: order_id, total: total}",
+        "description": "A JMESPath expression whose result is seen as the value, such as "
+        "`{id: order_id, total: total}`.",
+        "format": "jmespath",
+        CONDITIONAL: True,
     },
 )
 
@@ -61,6 +68,7 @@ class _ProjectionChecks(RequestSchema):
 ProjectionSchema = _ProjectionChecks.from_dict(
     {"include": _INCLUDE, "exclude": _EXCLUDE, "expression": _EXPRESSION}, name="ProjectionSchema"
 )
+accepts(minProperties=1, maxProperties=1)(ProjectionSchema)
 ProjectionSchema.__doc__ = "What is seen of a record: one of the three. Key and headers are not seen unless included."
 
 
@@ -143,6 +151,7 @@ class PolicySchema(RequestSchema):
         most=EXPRESSION,
         metadata={
             "description": "A JMESPath expression on the whole record; empty: it holds for every record.",
+            "format": "jmespath",
             "example": "region == 'EU'",
         },
     )
@@ -160,7 +169,10 @@ class PolicySchema(RequestSchema):
     confirmation = fields.Nested(
         ConfirmationSchema,
         dump_only=True,
-        metadata={"description": "Only in responses to POST and PUT: which ingest processes deliver under it already."},
+        metadata={
+            "description": "Only in responses to POST and PUT: which ingest processes deliver under it already.",
+            CONDITIONAL: True,
+        },
     )
 
 
@@ -195,12 +207,21 @@ class VersionPageSchema(RequestSchema):
     )
 
 
+class WrittenPolicySchema(PolicySchema):
+    """A policy as it was written: without what every answer about it adds."""
+
+    class Meta(RequestSchema.Meta):
+        """Its version and its time are those of the entry."""
+
+        exclude = ("version", "created_at", "updated_at", "confirmation")
+
+
 class PolicyVersionSchema(Schema):
     """One version of a policy, as it was written."""
 
     version = fields.Integer(metadata={"description": "The version; 1 is the first."})
     policy = fields.Nested(
-        PolicySchema,
+        WrittenPolicySchema,
         allow_none=True,
         metadata={"description": "The policy, without its version and times; null: it was deleted."},
     )

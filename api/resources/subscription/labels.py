@@ -10,16 +10,21 @@ from typing import Any, Final
 
 from marshmallow import ValidationError, fields
 
+from api.description.keywords import accepts
 from api.extensions.request_fields import RequestField, between, kind_of
 
 COUNT: Final = 32
 NAME_CHARACTERS: Final = 63
 VALUE_CHARACTERS: Final = 255
 
-_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?")
+NAME: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9._/-]{0,61}[a-zA-Z0-9])?"
+VALUE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+
+_NAME = re.compile(NAME)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+@accepts(propertyNames={"pattern": f"^{NAME}$"})
 class Labels(RequestField, fields.Dict):
     """An object of strings within the bounds above."""
 
@@ -28,7 +33,7 @@ class Labels(RequestField, fields.Dict):
     def __init__(self, *, metadata: Mapping[str, Any], **kwargs: Any) -> None:  # noqa: ANN401  # what a Field takes
         super().__init__(
             keys=fields.String(),
-            values=fields.String(metadata={"maxLength": VALUE_CHARACTERS}),
+            values=fields.String(metadata={"maxLength": VALUE_CHARACTERS, "pattern": VALUE}),
             metadata={"maxProperties": COUNT, **metadata},
             **kwargs,
         )

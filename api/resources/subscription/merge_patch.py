@@ -16,7 +16,7 @@ from marshmallow import Schema, ValidationError, fields, missing
 from api.extensions.error_responses import InvalidDocument
 from api.extensions.request_body import flatten
 from api.extensions.request_schema import RequestSchema
-from api.resources.subscription.labels import VALUE_CHARACTERS
+from api.resources.subscription.labels import VALUE, VALUE_CHARACTERS
 from api.resources.subscription.schemas import SubscriptionSchema
 
 MEDIA_TYPE: Final = "application/merge-patch+json"
@@ -84,7 +84,7 @@ def _optional(field: fields.Field[Any]) -> fields.Field[Any]:
     copied = copy.copy(field)
     copied.required, copied.allow_none, copied.load_default = False, not field.required, missing
     if isinstance(copied, fields.Dict):
-        copied.value_field = fields.String(allow_none=True, metadata={"maxLength": VALUE_CHARACTERS})
+        copied.value_field = fields.String(allow_none=True, metadata={"maxLength": VALUE_CHARACTERS, "pattern": VALUE})
     return copied
 
 

@@ -101,7 +101,7 @@ class Subscriptions(MethodView):
         that is produced after the response is missed.
         """
         created = lifecycle.register(services_of(current_app), document, _remember)
-        return _with_warnings(created), 201, {"Location": _location(created), **etag_header(created)}
+        return _with_warnings(created), 201, _headers(created)
 
 
 @blueprint.route("/<uuid:subscription_id>", parameters=[ID_IN_PATH])
@@ -183,11 +183,12 @@ class OneSubscription(MethodView):
 
 
 def _remember(session: Session, created: Subscription) -> None:
-    remember(session, {**render(created), "warnings": []}, location=_location(created))
+    remember(session, {**render(created), "warnings": []}, _headers(created))
 
 
-def _location(subscription: Subscription) -> str:
-    return url_for("subscription.OneSubscription", subscription_id=subscription.id)
+def _headers(created: Subscription) -> dict[str, str]:
+    location = url_for("subscription.OneSubscription", subscription_id=created.id)
+    return {"Location": location, **etag_header(created)}
 
 
 @blueprint.after_request

@@ -21,6 +21,7 @@ from webhookd.flow.alerting.mail import MailResult, RecipientResult
 from webhookd.flow.control.administration import ONLINE
 from webhookd.flow.status.activity import Activity, Event
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
+from webhookd.flow.subscription import Details, History
 from webhookd.store import (
     activity,
     dead_letters,
@@ -45,6 +46,9 @@ HEALTH = API / "resources" / "health"
 OURS, THEIRS = Scope("ours"), Scope("theirs")
 """ID belongs to the first, OTHER_ID to the second."""
 
+KNOWN_AS = Details(external_id="crm-1")
+"""Both subscriptions have it: an external id is unique per tenant."""
+
 Call = Callable[[Session], object]
 
 
@@ -57,7 +61,7 @@ def filled(database: Database) -> Database:
     """The same rows for a subscription of each tenant."""
     with database.transaction() as session:
         for id_, scope in ((ID, OURS), (OTHER_ID, THEIRS)):
-            subscriptions.insert(session, subscription(id_, tenant=scope.tenant))
+            subscriptions.insert(session, subscription(id_, tenant=scope.tenant, details=KNOWN_AS))
             subscription_statuses.write(session, [SubscriptionStatus(subscription_id=id_, health=Health.UNHEALTHY)])
             activity.append(session, [activity_of(id_)])
             dead_letters.append(session, [dead_letter(id_)], str(scope.tenant))
@@ -80,6 +84,8 @@ def listed(filters: ListFilters) -> Call:
     return lambda session: [row.summary.id for row in subscription_lists.page(session, wanted, ONLINE).rows]
 
 
+CHANGED_DETAILS = subscription(OTHER_ID, tenant="ours", history=History(revision=2))
+
 FUNCTIONS: dict[str, list[tuple[Call, object]]] = {
     "subscriptions.find": [(raises_not_found(lambda session: subscriptions.find(session, OTHER_ID)), None)],
     "subscriptions.load": [(lambda session: subscriptions.load(session, [OTHER_ID]), {})],
@@ -87,6 +93,16 @@ FUNCTIONS: dict[str, list[tuple[Call, object]]] = {
     "subscriptions.delete": [(raises_not_found(lambda session: subscriptions.delete(session, OTHER_ID)), None)],
     "subscriptions.replace": [
         (raises_not_found(lambda s: subscriptions.replace(s, subscription(OTHER_ID, version=2, tenant="ours"))), None)
+    ],
+    "subscriptions.replace_details": [
+        (raises_not_found(lambda session: subscriptions.replace_details(session, CHANGED_DETAILS)), None)
+    ],
+    "subscriptions.lock": [(lambda session: subscriptions.lock(session, OTHER_ID), None)],
+    "subscriptions.confirm_external_id": [
+        (
+            lambda session: subscriptions.confirm_external_id(session, subscription(tenant="theirs", details=KNOWN_AS)),
+            None,
+        )
     ],
     "subscription_lists.page": [
         (listed(ListFilters()), [ID]),

@@ -26,8 +26,13 @@ ALWAYS_SUCCEEDS = {
 
 @pytest.fixture
 def settings() -> Settings:
-    """The defaults, with API keys."""
-    return Settings(redis_url="memory://")
+    """The defaults, with API keys; without a limit of requests, and with topics that need no policy."""
+    return Settings(
+        redis_url="memory://",
+        topics_without_policy="open",
+        api_key_requests_per_minute=0,
+        api_address_requests_per_minute=0,
+    )
 
 
 @pytest.mark.parametrize("who", [As.ADMIN, As.CLIENT])

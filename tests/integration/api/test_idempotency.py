@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
 from api.application import create_app
+from api.resources.policy import routes as policy_routes
 from api.resources.subscription.routes import CHECKS
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier
@@ -28,7 +29,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 KEY = {"Idempotency-Key": '"4f9b1c1e-9a55-4b4f-8f0e-6d3d5a1f2b3c"'}
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 def subscriptions(database: Database) -> int:
@@ -51,7 +52,8 @@ def rows(database: Database) -> list[int | None]:
 def test_repetition_gets_the_same_answer_and_changes_nothing(client: FlaskClient, database: Database) -> None:
     first, again = (client.post(PATH, json=document(), headers=KEY) for _ in range(2))
     assert (again.status_code, again.data) == (first.status_code, first.data) == (201, first.data)
-    assert again.headers["Location"] == first.headers["Location"]
+    for header in ("Location", "ETag"):
+        assert again.headers[header] == first.headers[header]
     assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (None, "true")
     assert subscriptions(database) == 1
 
@@ -133,8 +135,9 @@ def test_failure_after_the_commit_is_answered_with_the_change(
     app.extensions[CHECKS] = checks
     answer = client.post(PATH, json=document(), headers=KEY)
     assert (answer.status_code, answer.headers["Idempotent-Replayed"]) == (201, "true")
-    created = client.get(answer.headers["Location"]).get_json()
-    assert answer.get_json() == {**created, "warnings": []}
+    created = client.get(answer.headers["Location"])
+    assert answer.get_json() == {**created.get_json(), "warnings": []}
+    assert answer.headers["ETag"] == created.headers["ETag"]
     assert subscriptions(database) == 1
 
 
@@ -238,3 +241,26 @@ def test_repetition_that_makes_a_key_shows_its_document_and_no_secret(
     with database.transaction() as session:
         stored = repr([vars(row) for row in session.scalars(select(IdempotencyKeyRow))])
     assert secret.rpartition("_")[2] not in stored
+
+
+ALLOW = {"topic": "orders", "effect": "allow"}
+
+
+def test_repetition_creates_one_policy(client: FlaskClient) -> None:
+    first, again = (client.post("/1/Policy", json=ALLOW, headers=KEY) for _ in range(2))
+    assert (first.status_code, again.status_code, again.data) == (201, 201, first.data)
+    assert (again.headers["Location"], again.headers["Idempotent-Replayed"]) == (first.headers["Location"], "true")
+    assert [one["id"] for one in client.get("/1/Policy").get_json()] == [first.get_json()["id"]]
+    other = client.post("/1/Policy", json={**ALLOW, "priority": 7}, headers=KEY)
+    assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_repetition_of_a_policy_that_nobody_has_seen_confirmed_is_accepted_only(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(policy_routes, "announce", lambda *_: 1 / 0)
+        assert client.post("/1/Policy", json=ALLOW, headers=KEY).status_code == 500
+    answer = client.post("/1/Policy", json=ALLOW, headers=KEY)
+    assert (answer.status_code, answer.headers["Idempotent-Replayed"]) == (202, "true")
+    assert answer.get_json() == client.get(answer.headers["Location"]).get_json()

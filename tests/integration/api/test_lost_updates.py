@@ -102,7 +102,7 @@ def test_what_is_gone_is_not_found_with_any_precondition(client: FlaskClient) ->
         assert client.open(path, method=method, json=document(), headers={"If-Match": tag}).status_code == 404
 
 
-@pytest.mark.parametrize("settings", [Settings(redis_url="memory://", api_require_if_match=True)])
+@pytest.mark.parametrize("settings", [Settings(redis_url="memory://", api_auth="none", api_require_if_match=True)])
 def test_setting_demands_if_match_for_changes(client: FlaskClient) -> None:
     path, tag = create(client)
     for method in METHODS:

@@ -14,9 +14,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from api.extensions.callers import set_caller
 from api.ports import services_of
 from api.resources.policy.confirmation import announce
-from tests.harness.policies import POLICY_ID
+from tests.harness.policies import OPERATOR, POLICY_ID
 from tests.harness.subscriptions import document, subscription
 from webhookd.flow.control.membership import Member
 from webhookd.flow.subscription import Source
@@ -194,11 +195,13 @@ def test_process_that_was_silent_for_long_delivers_nothing_any_more(client: Flas
 
 def test_answer_waits_until_the_process_confirms(app: Flask, database: Database) -> None:
     heartbeat(database, 6)
-    assert [one.id for one in announce(services_of(app), 7, wait_s=0.1).missing] == ["ingest-1"]
-    confirming = Thread(target=heartbeat, args=(database, 7))
-    confirming.start()
-    assert announce(services_of(app), 7, wait_s=20.0).confirmed
-    confirming.join()
+    with app.app_context():
+        set_caller(OPERATOR)
+        assert [one.id for one in announce(services_of(app), 7, wait_s=0.1).missing] == ["ingest-1"]
+        confirming = Thread(target=heartbeat, args=(database, 7))
+        confirming.start()
+        assert announce(services_of(app), 7, wait_s=20.0).confirmed
+        confirming.join()
 
 
 def test_topic_without_a_policy_is_open_without_keys(client: FlaskClient) -> None:

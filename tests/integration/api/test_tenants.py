@@ -23,8 +23,8 @@ PATH = "/1/Subscription"
 
 @pytest.fixture
 def settings() -> Settings:
-    """Small limits."""
-    return Settings(redis_url="memory://", tenant_subscriptions=2, tenant_topics_per_subscription=2)
+    """Small limits. No keys: the fixture below says who asks."""
+    return Settings(redis_url="memory://", api_auth="none", tenant_subscriptions=2, tenant_topics_per_subscription=2)
 
 
 class As:

@@ -164,6 +164,7 @@ def test_text_has_the_facts_for_the_owner() -> None:
         ("worker_lost", OnExhausted.PAUSE, "ask the operator of webhookd"),
         ("topic_missing", OnExhausted.PAUSE, "Create the topic"),
         ("filter_failing", OnExhausted.PAUSE, "checks the type first"),
+        ("projection_failing", OnExhausted.PAUSE, "adapt the policy"),
         ("topic_denied", OnExhausted.PAUSE, "DESCRIBE and READ on the topic"),
         ("group_denied", OnExhausted.PAUSE, "consumer groups whose names begin with webhooks-"),
         ("read_failed", OnExhausted.DEAD_LETTER, "check the brokers"),

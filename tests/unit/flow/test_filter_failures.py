@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from webhookd.flow.monitoring.filter_failures import CLEAN_IN_A_ROW, IN_A_ROW, FilterFailureDetector
-from webhookd.flow.subscription import Source
+from webhookd.flow.monitoring.filter_failures import CLEAN_IN_A_ROW, IN_A_ROW, FailureDetector
 
-SOURCES = (Source(topic="orders", jmes_filters=("paid", "total > '2'")), Source(topic="refunds", jmes_filters=("a",)))
+NAMES = {"orders": ("paid", "total > '2'"), "refunds": ("a",)}
 
 
 @dataclass
@@ -19,7 +18,7 @@ class Counter:
 class Scene:
     def __init__(self, previous_detail: str = "") -> None:
         self.counters = {"orders": Counter(), "refunds": Counter(last_error="a: why")}
-        self.watch = FilterFailureDetector(self.counters, SOURCES, previous_detail)
+        self.watch = FailureDetector(self.counters, NAMES, previous_detail)
 
     def add_poll(self, records: int, errors: int = 0, topic: str = "orders") -> str | None:
         self.counters[topic].errors += errors

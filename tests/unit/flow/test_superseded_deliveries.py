@@ -172,8 +172,18 @@ def test_lost_marker_is_sent_again(scene: Scene) -> None:
 def test_newer_version_replaces_the_one_that_is_awaited(scene: Scene) -> None:
     scene.request(1)
     scene.request(2)
-    scene.request(1)
+    scene.request(2)
     scene.report(scene.markers[0], ReportKind.FINISHED)
     assert scene.confirmed_now() == []
     scene.read_marker()
     assert scene.confirmed_now() == [2]
+
+
+def test_lower_version_of_a_restored_database_is_confirmed_too(scene: Scene) -> None:
+    scene.request(7)
+    scene.read_marker()
+    assert scene.confirmed_now() == [7]
+    scene.request(3)
+    assert scene.confirmed_now() == [7]
+    scene.read_marker()
+    assert scene.confirmed_now() == [7, 3]

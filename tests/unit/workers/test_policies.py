@@ -13,6 +13,7 @@ from webhookd.flow.authorization.topic_matcher import PolicyMatcher
 from webhookd.flow.batching.undecodable_records import IN_A_ROW
 from webhookd.flow.dead_letter import DeadLetter
 from webhookd.flow.policy.policy import OPEN_TOPIC, Policy, TopicPolicies
+from webhookd.flow.status.subscription_status import Health
 from webhookd.flow.subscription import Source
 from workers.ingest.consumer.consumer_factory import _matchers
 
@@ -68,7 +69,7 @@ def test_a_record_that_cannot_be_judged_is_a_dead_letter_without_content(value: 
     assert (dead_letter.cause, dead_letter.offset, dead_letter.timestamp_ms) == (cause, 0, 1_700_000_000_000)
     assert not {SECRET, "secret", "NaN"} & set(dead_letter.detail.split())
     if cause == "projection_failed":
-        assert dead_letter.detail == "policy p-1: its projection cannot be evaluated on the record"
+        assert dead_letter.detail == "policy p-1 (version 1): its projection cannot be evaluated on the record"
 
 
 def test_a_filter_that_raises_keeps_what_is_seen_in_the_dead_letter() -> None:
@@ -116,9 +117,37 @@ def test_a_denied_record_ends_a_run_of_undecodable_ones() -> None:
 
 def test_a_projection_that_fails_is_no_error_of_a_filter() -> None:
     scene = Scene(policies=governed(allow("", exclude("a.b"))), filters=("missing",), drops_errors=True)
-    scene.reads(ZERO, *[b'{"a":1}'] * 30)
+    scene.reads(ZERO, *[b'{"a":1}'] * 19)
     status = scene.consumer.status()
-    assert (status.filter_errors, status.problems, scene.lane().ledger.dead_letter_count) == (0, (), 30)
+    assert (status.filter_errors, status.problems, scene.lane().ledger.dead_letter_count) == (0, (), 19)
+
+
+def problems(scene: Scene) -> list[tuple[str, str]]:
+    return [(problem.code, problem.detail) for problem in scene.consumer.status().problems]
+
+
+def test_a_projection_that_keeps_failing_makes_unhealthy_until_it_succeeds() -> None:
+    scene = Scene(policies=governed(allow("", exclude("a.b"), id="p-1")), filters=())
+    scene.reads(ZERO, *[b'{"a":"s3cret"}'] * 20)
+    detail = (
+        "orders: policy p-1 (version 1): its projection cannot be evaluated on the record (20 of the last 20 records)"
+    )
+    assert problems(scene) == [("projection_failing", detail)]
+    scene.consumer.delivery_succeeded()
+    scene.consumer.check()
+    assert scene.consumer.status().health is Health.UNHEALTHY
+    scene.reads(ZERO, *[b'{"a":{"b":1}}'] * 50, at=20)
+    assert scene.consumer.status().health is Health.HEALTHY
+
+
+@pytest.mark.parametrize("version", [1, 2, None])
+def test_the_problem_of_a_projection_survives_a_restart_and_ends_with_its_policy(version: int | None) -> None:
+    before = Scene(policies=governed(allow("", exclude("a.b"), id="p-1")), filters=())
+    before.reads(ZERO, *[b'{"a":1}'] * 20)
+    policies = governed(allow("", exclude("a.b"), id="p-1", version=version)) if version else OPEN_TOPIC
+    scene = Scene(policies=policies, filters=(), previous=before.consumer.status())
+    scene.consumer.check()
+    assert [code for code, _ in problems(scene)] == (["projection_failing"] if version == 1 else [])
 
 
 def test_a_header_name_that_is_not_utf8_is_unreadable_only_if_headers_are_read() -> None:

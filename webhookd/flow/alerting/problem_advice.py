@@ -52,6 +52,11 @@ FILTERS_FAIL = (
     "and the error, and does not deliver them. Where on_filter_error is drop, it drops the records on which a filter "
     "raises an error. It delivers all other records."
 )
+PROJECTIONS_FAIL = (
+    "The operators' policy for the topic says what is seen of a record, but this cannot be evaluated on many records. "
+    "webhookd stores these records as dead letters without their content and does not deliver them. It delivers all "
+    "other records."
+)
 READ_ON = "webhookd continues with the oldest records that the topic still holds."
 DEACTIVATED = "The subscription is inactive. webhookd reads and sends nothing for it and keeps its position."
 NOT_SENT = "webhookd sends none of them now and tries again automatically. No record is lost while Kafka keeps it."
@@ -81,6 +86,10 @@ FIX_GROUP_ACCESS = "Give webhookd's Kafka user the right READ on consumer groups
 FIX_FILTER = (
     "The status shows the filter and the error. Change the filter so that it checks the type first, for example "
     "type(tags) == 'array' && contains(tags, 'x'), or so that it evaluates less of each record."
+)
+FIX_PROJECTION = (
+    "Ask the operator of webhookd to adapt the policy that is named above to the values of the topic. Records that are "
+    "dead letters by then have to be produced again."
 )
 FIX_INSIDE = "Nothing, unless the problem lasts: then ask the operator of webhookd."
 FIX_LOGIN = "Ask the operator of webhookd to check its login and certificates for Kafka. Kafka's error is shown above."
@@ -133,6 +142,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "dead_letters_full": (DEAD_LETTERS_FULL, FIX_FULL),
     "dead_letter_topic_unavailable": (COPIED_LATER, FIX_COPIES),
     "filter_failing": (FILTERS_FAIL, FIX_FILTER),
+    "projection_failing": (PROJECTIONS_FAIL, FIX_PROJECTION),
 }
 """Problems that the endpoint did not cause: what webhookd does, and what to do."""
 

@@ -62,11 +62,24 @@ class Decision:
     failed: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(slots=True, kw_only=True)
+class ProjectionErrors:
+    """How many records the projections of a topic failed on; `last_error` is the policy, a colon, and the error.
+
+    `names` has the policies as `last_error` names them.
+    """
+
+    names: tuple[str, ...]
+    errors: int = 0
+    last_error: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
-    """A compiled policy, without its condition."""
+    """A compiled policy, without its condition. `name` is how details name it: a changed policy has another name."""
 
     id: str
+    name: str
     denies: bool
     spends: bool
     project: Project
@@ -87,6 +100,7 @@ class TopicAuthorizer:
         self._rules = [
             _rule(policy, spends, self._budget) for policy, spends in zip(ordered, self._conditions.spends, strict=True)
         ]
+        self.projections = ProjectionErrors(names=tuple(rule.name for rule in self._rules))
 
     @property
     def reads_record(self) -> bool:
@@ -108,7 +122,10 @@ class TopicAuthorizer:
         try:
             return rule.project(record, json)
         except ProjectionFailed:
-            raise ProjectionFailed(f"policy {rule.id}: its projection cannot be evaluated on the record") from None
+            failed = f"{rule.name}: its projection cannot be evaluated on the record"
+            self.projections.errors += 1
+            self.projections.last_error = failed
+            raise ProjectionFailed(failed) from None
 
     def decide(self, value: bytes | None, key: bytes | None = None, headers: Headers | None = None) -> Decision:
         """The decision about a record, with its reasons; never raises."""
@@ -161,4 +178,5 @@ def _rule(policy: Policy, spends: bool, budget: Budget) -> _Rule:  # noqa: FBT00
     except InvalidInput as error:
         error.field = f"projection.{error.field}"
         raise
-    return _Rule(id=policy.id, denies=policy.effect is Effect.DENY, spends=spends, project=project)
+    name = f"policy {policy.id} (version {policy.version})"
+    return _Rule(id=policy.id, name=name, denies=policy.effect is Effect.DENY, spends=spends, project=project)

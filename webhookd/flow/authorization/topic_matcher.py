@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from webhookd.flow.authorization.authorizer import TopicAuthorizer
+from webhookd.flow.authorization.authorizer import ProjectionErrors, TopicAuthorizer
 from webhookd.flow.authorization.record_view import Message, RecordView
 from webhookd.flow.authorization.seen_record import DENIED
 from webhookd.flow.filters.matcher import Matcher
@@ -22,6 +22,11 @@ class PolicyMatcher:
         self._authorizer = TopicAuthorizer(policies)
         self._filters = Matcher(filters, drops_errors=drops_errors)
         self._filtered = bool(filters)
+
+    @property
+    def projections(self) -> ProjectionErrors:
+        """Counts the records on which a projection failed."""
+        return self._authorizer.projections
 
     @property
     def errors(self) -> int:

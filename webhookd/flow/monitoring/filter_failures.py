@@ -1,10 +1,13 @@
-"""Detects that the filters of a subscription fail again and again, from the number of errors in each poll.
+"""Detects that the filters of a subscription, or the projections of its policies, fail again and again.
+
+It knows the number of errors in each poll.
 
 It does no work per record, and keeps no state for a topic without errors.
 
 state of a topic   when
 failing            20 failed records in a row, in polls without any other record, or more than half of the last 100;
-                   a record fails when a filter raises an error on it or takes too many steps
+                   a record fails when a filter raises an error on it or takes too many steps, or when the projection
+                   of a policy cannot be evaluated on it
 over               50 records in a row without an error, or at most a tenth of the last 100 failed
 
 The rules count records, not time, so they are the same for slow and fast topics.
@@ -15,26 +18,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from webhookd.flow.filters.matcher import shown
-from webhookd.flow.subscription import Source
-
 IN_A_ROW = 20
 CLEAN_IN_A_ROW = 50
 WINDOW = 100
 """The "last 100 records" are the records of the newest polls that have at least so many together."""
 
 
-class FilterErrorCounts(Protocol):
-    """Counts the errors of one topic's filters; filters.matcher.Matcher implements it."""
+class ErrorCounts(Protocol):
+    """Counts the errors of one topic's filters (filters.matcher) or projections (authorization.authorizer)."""
 
     @property
     def errors(self) -> int:
-        """Number of records on which a filter failed."""
+        """Number of records on which one failed."""
         ...
 
     @property
     def last_error(self) -> str:
-        """The filter, a colon, and its error."""
+        """The name of the one that failed last, a colon, and its error."""
         ...
 
 
@@ -68,26 +68,26 @@ class _Recent:
         return self.clean_in_a_row >= CLEAN_IN_A_ROW or (self.records >= WINDOW and 10 * self.errors <= self.records)
 
 
-class FilterFailureDetector:
-    """Watches the filters of one subscription; owned by the ingest loop's thread."""
+class FailureDetector:
+    """Watches the filters of one subscription, or its projections; owned by the ingest loop's thread."""
 
     def __init__(
-        self, counts: Mapping[str, FilterErrorCounts], sources: Iterable[Source], previous_detail: str = ""
+        self, counts: Mapping[str, ErrorCounts], names: Mapping[str, Iterable[str]], previous_detail: str = ""
     ) -> None:
-        """Continue the problem with the stored `previous_detail`, if the subscription still has the filter it names."""
+        """Continue the problem with the stored `previous_detail`, if `names` still has what failed, by topic."""
         self._counts = counts
         self._counted = {topic: one.errors for topic, one in counts.items()}
         self._recent: dict[str, _Recent] = {}
         self._failing = {
-            source.topic
-            for source in sources
-            if any(previous_detail.startswith(f"{source.topic}: {shown(filter_)}: ") for filter_ in source.jmes_filters)
+            topic
+            for topic, failed in names.items()
+            if any(previous_detail.startswith(f"{topic}: {name}: ") for name in failed)
         }
         self._recent.update({topic: _Recent() for topic in self._failing})
 
     @property
     def failing(self) -> bool:
-        """Whether the filters of any topic are failing."""
+        """Whether those of any topic are failing."""
         return bool(self._failing)
 
     def add_poll(self, topic: str, records: int) -> str | None:

@@ -57,6 +57,8 @@ class Policy:
 
     def matches_topic(self, topic: str) -> bool:
         """Whether it is a policy of this topic."""
+        if "*" not in self.topic:  # ten times as fast, where there may be a thousand policies
+            return topic == self.topic
         return fnmatchcase(topic, self.topic.replace("[", "[[]").replace("?", "[?]"))
 
 

@@ -45,8 +45,11 @@ class PolicyConfirmation:
         self._ending: frozenset[str] = frozenset()
 
     def request(self, version: int, confirmed: Confirmed) -> None:
-        """Call `confirmed` with the version when it may be confirmed; replaces the request for an older version."""
-        if version > self._version:
+        """Call `confirmed` with the version when it may be confirmed; replaces the request before.
+
+        The version may be a lower one: the database was restored from a backup.
+        """
+        if version != self._version:
             self._version, self._confirmed = version, confirmed
             self._mark()
 

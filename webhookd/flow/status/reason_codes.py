@@ -22,6 +22,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
     "dead_letters_full": "The limit of stored dead letters is reached; records that would become dead letters wait.",
     "dead_letter_topic_unavailable": "The Kafka topic for copies of dead letters does not accept them.",
     "filter_failing": "Filters fail on many records: the values have other types, or a filter takes too many steps.",
+    "projection_failing": "The projection of a policy cannot be evaluated on many records, because of their types.",
     "records_lost": "Kafka had deleted records before webhookd could read them.",
     "worker_lost": "Three workers in a row were lost while they delivered the same batch.",
     "position_unknown": "For a minute webhookd could not learn from Kafka at which offset to read a partition.",

@@ -176,7 +176,7 @@ class SubscriptionAssignment:
     def _read(self) -> None:
         with self._database.transaction() as session:
             version = policies.version(session)
-            sharing = self._heartbeat(session)
+            sharing = self._heartbeat(session, version)
             switch = administration.read(session)
             versions = subscriptions.versions(session)
             ours = {id_: v for id_, v in versions.items() if owner(id_, sharing) == self._member.id}
@@ -200,7 +200,7 @@ class SubscriptionAssignment:
             self._runner.confirm_policies(self._in_use.version, self._confirmed)
 
     def _confirmed(self, version: int) -> None:
-        self._in_use.confirmed = version
+        self._in_use.confirm(version)
         self._wake.set()
 
     def _hold_if_outdated(self) -> None:
@@ -209,8 +209,11 @@ class SubscriptionAssignment:
             self._known.pop(id_, None)
             self._runner.hold(id_, self._in_use.age_text)
 
-    def _heartbeat(self, session: Session) -> list[str]:
-        """Write the heartbeat; returns the ids of the processes among which the subscriptions are divided."""
+    def _heartbeat(self, session: Session, version: int) -> list[str]:
+        """Write the heartbeat; returns the ids of the processes among which the subscriptions are divided.
+
+        `version` is that of the policies in the database.
+        """
         now, reachability = self._member.monotonic(), self._kafka.reachability
         present = ingest_members.present(session, self._member.timeout_s)
         others = [other for other in present if other.id != self._member.id]
@@ -218,7 +221,7 @@ class SubscriptionAssignment:
         bound_s = self._member.kafka_timeout_s
         self._takes_part = takes_part(reachability, others, now, before=before, lost_s=bound_s)
         own = Member(id=self._member.id, takes_part=self._takes_part, reachable_s=reachability.reachable_s(now))
-        ingest_members.heartbeat(session, own, self._in_use.confirmed)
+        ingest_members.heartbeat(session, own, self._in_use.confirmed_to(version))
         if self._takes_part != before:
             _log.warning("membership_changed", reads=own.takes_part, silent_s=round(reachability.unreachable_s(now), 3))
         return participants([*others, own])

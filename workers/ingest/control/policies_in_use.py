@@ -4,6 +4,7 @@ the database                             the process
 has another version of the policies      reads them, and runs each subscription with its new version under them
 cannot be read                           goes on under the policies that it knows
 cannot be read for `max_age_s`           stops the subscriptions under a policy until it can be read again
+has a lower version than confirmed       takes its confirmation back: the database was restored from a backup
 
 A change of the policies gives every subscription that it concerns a new version in the same transaction
 (store/policies.py). So a subscription whose version is unchanged needs no other policies.
@@ -24,7 +25,7 @@ _log = logs.get(__name__)
 
 
 class PoliciesInUse:
-    """Owned by the assignment's thread; `confirmed` may be set by any thread.
+    """Owned by the assignment's thread; `confirm` may be called on any thread.
 
     `open_without_policy` says whether topics without a policy may be read.
     """
@@ -38,8 +39,7 @@ class PoliciesInUse:
         self._read_at = monotonic()
         self._governed: set[str] = set()
         self._applied: dict[tuple[str, str], TopicPolicies] = {}
-        self.confirmed = 0
-        """The version under which alone this process delivers."""
+        self._confirmed = 0
 
     @property
     def version(self) -> int:
@@ -50,6 +50,20 @@ class PoliciesInUse:
     def age_text(self) -> str:
         """For how long the policies could not be read, for people."""
         return f"the policies could not be read for {self._monotonic() - self._read_at:.0f} s"
+
+    def confirm(self, version: int) -> None:
+        """From now on this process delivers under this version alone."""
+        self._confirmed = version
+
+    def confirmed_to(self, version: int) -> int:
+        """The version that this process confirms to a database with this one.
+
+        If that has gone back behind the confirmed version (a restore), nothing is confirmed until the next `confirm`:
+        what was confirmed before must not stand for later policies with the same number.
+        """
+        if self._confirmed > version:
+            self._confirmed = 0
+        return self._confirmed
 
     def read(self, session: Session, version: int) -> bool:
         """Read the policies if they have another version than the ones known.

@@ -104,22 +104,29 @@ class PendingDeadLetters:
         accepted = True
         self._count_due()
         for _ in range(len(self._ready)):
-            with self._lock:
-                if not self._ready:
-                    break
-                entry = self._in_hand = self._ready.popleft()
+            if (entry := self._take()) is None:
+                break
             try:
                 written = try_write(
                     partial(self._append, entry), rows="dead_letters", subscription=entry.subscription_id
                 )
             except BaseException:
-                with self._lock:
-                    if not entry.withdrawn:
-                        self._ready.appendleft(entry)
+                self._put_back(entry)
                 raise
             accepted &= written
             self._finish(entry, written=written)
         return accepted
+
+    def _take(self) -> _Entry | None:
+        with self._lock:
+            self._in_hand = self._ready.popleft() if self._ready else None
+            return self._in_hand
+
+    def _put_back(self, entry: _Entry) -> None:
+        with self._lock:
+            self._in_hand = None
+            if not entry.withdrawn:
+                self._ready.appendleft(entry)
 
     def _finish(self, entry: _Entry, *, written: bool) -> None:
         with self._lock:
