@@ -140,7 +140,8 @@ class SubscriptionAssignment:
 
     def _withdraw(self) -> None:
         with self._database.transaction() as session:
-            ingest_members.heartbeat(session, Member(id=self._member.id, takes_part=False), self._in_use.confirmed)
+            confirmed = self._in_use.confirmed_to(policies.version(session))
+            ingest_members.heartbeat(session, Member(id=self._member.id, takes_part=False), confirmed)
         self._withdrawn = True
 
     def _delete(self) -> None:
