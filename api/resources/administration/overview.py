@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.extensions import cursors
 from api.extensions.cursors import Read
+from api.extensions.pages import next_page
 from api.resources.status.rendering import SubscriptionRows, health_of, iso, topics_of
 from api.resources.subscription.listing import rows_of
 from webhookd.store import administration, subscription_lists
@@ -42,7 +43,7 @@ def _link(found: Page, limit: int) -> dict[str, str]:
     if not found.more or not found.rows:
         return {}
     cursor = cursors.written(LIST, found.rows[-1].place)
-    return {"Link": f'<{url_for("administration.Administration", cursor=cursor, limit=limit)}>; rel="next"'}
+    return next_page(url_for("administration.Administration", cursor=cursor, limit=limit))
 
 
 def _webhook(rows: SubscriptionRows, now: float) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from flask.views import MethodView
 from api.extensions.authorization import ADMINS, requires
 from api.extensions.callers import current_caller, transaction
 from api.extensions.openapi import StrictBlueprint
+from api.extensions.pages import LINK
 from api.ports import Services, services_of
 from api.resources.administration.overview import ID, overview
-from api.resources.administration.schemas import NEXT_PAGE, AdministrationSchema, OverviewSchema, SwitchSchema
+from api.resources.administration.schemas import AdministrationSchema, OverviewSchema, SwitchSchema
 from webhookd import clock, logs
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.control.administration import Administration as Switch
@@ -37,7 +38,7 @@ class Administration(MethodView):
 
     @requires(ADMINS)
     @blueprint.arguments(OverviewSchema, location="query")
-    @blueprint.response(200, AdministrationSchema, headers=NEXT_PAGE)
+    @blueprint.response(200, AdministrationSchema, headers=LINK)
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, page: dict[str, Any]) -> Answer:
         """Show whether webhookd is online, and the status of every subscription, in pages."""
@@ -47,7 +48,7 @@ class Administration(MethodView):
 
     @requires(ADMINS)
     @blueprint.arguments(SwitchSchema)
-    @blueprint.response(200, AdministrationSchema, headers=NEXT_PAGE)
+    @blueprint.response(200, AdministrationSchema, headers=LINK)
     @blueprint.alt_response(503, description="The database cannot be reached; nothing was changed.")
     def post(self, document: dict[str, str]) -> Answer:
         """Take webhookd offline or online.

@@ -11,10 +11,6 @@ from webhookd.flow.control.administration import Availability
 
 MESSAGE = 2000
 
-NEXT_PAGE = {
-    "Link": {"description": 'The next page, as `<…>; rel="next"`, when there is one.', "schema": {"type": "string"}}
-}
-
 
 class SwitchSchema(RequestSchema):
     """Whether webhookd is to be online or offline."""

@@ -8,6 +8,7 @@ from flask.views import MethodView
 from api.extensions.authorization import ADMINS, requires
 from api.extensions.callers import transaction
 from api.extensions.openapi import StrictBlueprint
+from api.extensions.pages import LINK, next_page
 from api.ports import services_of
 from api.resources.audit_log.schemas import AuditEntrySchema, AuditQuerySchema
 from api.resources.status.rendering import iso
@@ -34,12 +35,7 @@ class AuditLog(MethodView):
     @blueprint.response(
         200,
         AuditEntrySchema(many=True),
-        headers={
-            "Link": {
-                "description": 'The next page, as `<…>; rel="next"`, when there is one.',
-                "schema": {"type": "string"},
-            }
-        },
+        headers=LINK,
     )
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, query: dict[str, Any]) -> tuple[list[dict[str, Any]], int, dict[str, str]]:
@@ -51,7 +47,7 @@ class AuditLog(MethodView):
         """
         with transaction(services_of(current_app)) as session:
             found = audit_log.page(session, _criteria(query), after=query["after"], limit=query["limit"])
-        headers = {"Link": f'<{_next_page(found.rows[-1])}>; rel="next"'} if found.more else {}
+        headers = next_page(_url_after(found.rows[-1])) if found.more else {}
         return [_rendered(row) for row in found.rows], 200, headers
 
 
@@ -63,7 +59,7 @@ def _criteria(query: dict[str, Any]) -> audit_log.Criteria:
     )
 
 
-def _next_page(last: AuditLogRow) -> str:
+def _url_after(last: AuditLogRow) -> str:
     query: dict[str, Any] = {**request.args, "after": f"{last.at!r}:{last.id}"}
     return url_for("audit_log.AuditLog", **query)
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from api.extensions.authorization import READERS, WRITERS, requires
 from api.extensions.callers import current_caller, transaction
 from api.extensions.openapi import StrictBlueprint
+from api.extensions.pages import LINK, next_page
 from api.ports import services_of
 from api.resources.dead_letter.schemas import DeadLetterPageSchema, DeadLetterSchema, DeletedSchema, OlderThanSchema
 from api.resources.dead_letter.visibility import hidden
@@ -44,12 +45,7 @@ class DeadLetters(MethodView):
     @blueprint.response(
         200,
         DeadLetterSchema(many=True),
-        headers={
-            "Link": {
-                "description": 'The next page, as `<…>; rel="next"`, when there is one.',
-                "schema": {"type": "string"},
-            }
-        },
+        headers=LINK,
     )
     @blueprint.alt_response(404, description="There is neither such a subscription nor a dead letter of it.")
     @blueprint.alt_response(503, description="The database cannot be reached.")
@@ -70,7 +66,7 @@ class DeadLetters(MethodView):
             following = url_for(
                 "dead_letter.DeadLetters", subscription_id=id_, after=place(found.dead_letters[-1]), limit=page["limit"]
             )
-            headers["Link"] = f'<{following}>; rel="next"'
+            headers = next_page(following)
         shown = zip(found.dead_letters, without_content, strict=True)
         return [render(one, hidden=is_hidden) for one, is_hidden in shown], 200, headers
 

@@ -9,6 +9,7 @@ from api.extensions.authorization import ADMINS, requires
 from api.extensions.callers import current_caller, transaction
 from api.extensions.idempotency import idempotent, remember
 from api.extensions.openapi import StrictBlueprint
+from api.extensions.pages import LINK, next_page
 from api.ports import services_of
 from api.resources.key.schemas import (
     ID_IN_PATH,
@@ -47,12 +48,7 @@ class Keys(MethodView):
     @blueprint.response(
         200,
         KeySchema(many=True),
-        headers={
-            "Link": {
-                "description": 'The next page, as `<…>; rel="next"`, when there is one.',
-                "schema": {"type": "string"},
-            }
-        },
+        headers=LINK,
     )
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, page: Answer) -> tuple[list[Answer], int, dict[str, str]]:
@@ -63,7 +59,7 @@ class Keys(MethodView):
         headers = {}
         if len(found) == limit:
             following = url_for("key.Keys", after=found[-1].id, limit=limit, tenant=tenant)
-            headers["Link"] = f'<{following}>; rel="next"'
+            headers = next_page(following)
         return [render(key, now) for key in found], 200, headers
 
     @requires(ADMINS)

@@ -12,6 +12,7 @@ from api.extensions.authorization import ADMINS, requires
 from api.extensions.callers import current_caller, transaction
 from api.extensions.idempotency import idempotent, remember
 from api.extensions.openapi import StrictBlueprint
+from api.extensions.pages import LINK, next_page
 from api.ports import services_of
 from api.resources.policy.confirmation import announce, confirmation
 from api.resources.policy.dry_run import DryRun
@@ -33,12 +34,6 @@ from webhookd.store.policies import StoredPolicy
 Answer = dict[str, Any]
 Headers = dict[str, str]
 
-LINK = {
-    "Link": {
-        "description": 'The next page, as `<…>; rel="next"`, when there is one.',
-        "schema": {"type": "string"},
-    }
-}
 NOT_CONFIRMED = "It is stored, but not every ingest process has confirmed it; `confirmation` names those missing."
 
 _log = logs.get(__name__)
@@ -68,7 +63,7 @@ class Policies(MethodView):
         headers = {}
         if len(found) > len(shown):
             following = url_for("policy.Policies", **asked, after=shown[-1].policy.id)
-            headers["Link"] = f'<{following}>; rel="next"'
+            headers = next_page(following)
         return [render(stored) for stored in shown], 200, headers
 
     @requires(ADMINS)
@@ -183,7 +178,7 @@ class Versions(MethodView):
         shown, headers = found[:limit], {}
         if len(found) > limit:
             following = url_for("policy.Versions", policy_id=id_, before=shown[-1].version, limit=limit)
-            headers["Link"] = f'<{following}>; rel="next"'
+            headers = next_page(following)
         return [render_version(version) for version in shown], 200, headers
 
 

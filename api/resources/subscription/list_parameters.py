@@ -90,7 +90,7 @@ def page_request(parameters: Mapping[str, Any]) -> PageRequest:
     )
 
 
-def next_page(parameters: Mapping[str, Any], last: Place) -> dict[str, Any]:
+def next_parameters(parameters: Mapping[str, Any], last: Place) -> dict[str, Any]:
     """The parameters of the page behind a place; `after` is kept for those who page by it, as before cursors."""
     kept = {name: parameters[name] for name in ("sort", *FILTERS) if parameters[name] is not None}
     if kept == {"sort": OrderColumn.ID.value} and parameters["cursor"] is None:

@@ -13,10 +13,11 @@ from api.extensions.authorization import READERS, WRITERS, requires
 from api.extensions.callers import transaction
 from api.extensions.idempotency import idempotent, remember
 from api.extensions.openapi import StrictBlueprint
+from api.extensions.pages import LINK, next_page
 from api.ports import services_of
 from api.resources.subscription import lifecycle
 from api.resources.subscription.checks import RegistrationChecks
-from api.resources.subscription.list_parameters import ListSchema, next_page, page_request
+from api.resources.subscription.list_parameters import ListSchema, next_parameters, page_request
 from api.resources.subscription.listing import listed
 from api.resources.subscription.merge_patch import MEDIA_TYPE, Patch, SubscriptionPatchSchema
 from api.resources.subscription.preconditions import (
@@ -60,12 +61,7 @@ class Subscriptions(MethodView):
     @blueprint.response(
         200,
         SubscriptionSchema(many=True),
-        headers={
-            "Link": {
-                "description": 'The next page, as `<…>; rel="next"`, when there is one.',
-                "schema": {"type": "string"},
-            }
-        },
+        headers=LINK,
     )
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, parameters: Document) -> tuple[list[Answer], int, dict[str, str]]:
@@ -212,5 +208,5 @@ def _with_warnings(subscription: Subscription, *, looks_up: bool = True) -> Answ
 def _link(parameters: Document, page: subscription_lists.Page) -> dict[str, str]:
     if not page.more or not page.rows:
         return {}
-    following = url_for("subscription.Subscriptions", **next_page(parameters, page.rows[-1].place))
-    return {"Link": f'<{following}>; rel="next"'}
+    following = url_for("subscription.Subscriptions", **next_parameters(parameters, page.rows[-1].place))
+    return next_page(following)
