@@ -81,6 +81,12 @@ class TenantSettings(Subject):
         description="How many topics one subscription may read. A POST or PUT that adds a topic beyond it is refused "
         "with 422.",
     )
+    tenant_dead_letter_topics: str = Field(
+        default="",
+        description="Which topics the clients of a tenant may name as `dead_letter_topic`: a pattern with `{tenant}` "
+        "and `*`, such as `dead-letters.{tenant}.*`. Empty: none, only operators name them. webhookd writes to the "
+        "topic with its own rights.",
+    )
     tenant_dead_letters: int = Field(
         default=1_000_000,
         ge=1,

@@ -59,6 +59,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
     history = History(created_at=now, updated_at=now)
     draft = parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history))
     tenants.confirm_topics(services.settings, draft)
+    tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft)
     check_allowed(services, draft)
     _check_external_id(services, draft)
     with transaction(services) as session:  # before the brokers get a consumer group
@@ -91,6 +92,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     tenants.confirm_kept(document, summary.tenant)
     draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
     tenants.confirm_topics(services.settings, draft, stored)
+    tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
     check_allowed(services, draft)
     _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 from api.resources.subscription.wire import Document
 from webhookd.errors import InvalidInput, LimitReached
 from webhookd.flow.access.caller import DEFAULT_TENANT, Caller
+from webhookd.flow.policy import topic_pattern
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
 from webhookd.store import tenant_usage
@@ -35,6 +36,20 @@ def confirm_topics(settings: Settings, subscription: Subscription, before: Subsc
             f"has {count} topics: this installation allows {limit} (WEBHOOKD_TENANT_TOPICS_PER_SUBSCRIPTION)",
             field="source",
         )
+
+
+def confirm_dead_letter_topic(
+    settings: Settings, caller: Caller, subscription: Subscription, before: Subscription | None = None
+) -> None:
+    """Raise InvalidInput for a dead letter topic that the caller may not name; one that is stored may stay."""
+    topic = subscription.retry.dead_letter_topic
+    tenant = caller.scope.tenant
+    if tenant is None or not topic or (before is not None and before.retry.dead_letter_topic == topic):
+        return
+    pattern = settings.tenant_dead_letter_topics.replace("{tenant}", tenant)
+    if not topic_pattern.matches(pattern, topic):
+        reason = f"may be {pattern} for this tenant" if pattern else "is for operators to set: leave it out"
+        raise InvalidInput(reason, field="configuration.retry.dead_letter_topic")
 
 
 def confirm_room(session: Session, settings: Settings, tenant: str, *, lock: bool = False) -> None:

@@ -10,6 +10,7 @@ from tests.harness.dead_letters import dead_letter
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.store import dead_letters, subscriptions
+from webhookd.store.access_tables import PolicyVersionRow
 from webhookd.store.database import Database
 from webhookd.store.tables import DeadLetterRow
 
@@ -49,6 +50,17 @@ def test_content_from_before_a_change_is_hidden_from_the_tenant(asked: Callers, 
     assert shown(asked, who) == {"hidden": True, "key": None, "headers": [], "value": None}
     assert not shown(asked, As.ADMIN)["hidden"]
     assert shown(asked, As.ADMIN)["value"] is not None
+
+
+def test_change_of_a_description_hides_nothing(asked: Callers, stored: Database) -> None:
+    with stored.transaction() as session:
+        session.execute(update(PolicyVersionRow).values(changed_at=clock.wall_clock() - 2 * HOUR_S))
+        session.execute(update(DeadLetterRow).values(stored_at=clock.wall_clock() - HOUR_S))
+    (policy,) = asked.ask(As.ADMIN, "GET", "/1/Policy").get_json()
+    asked.ask(As.ADMIN, "PUT", f"/1/Policy/{policy['id']}", {**ALLOW, "description": "all orders"})
+    assert not shown(asked, As.CLIENT)["hidden"]
+    asked.ask(As.ADMIN, "PUT", f"/1/Policy/{policy['id']}", {**ALLOW, "condition": "total > `1`"})
+    assert shown(asked, As.CLIENT)["hidden"]
 
 
 def test_content_of_a_topic_that_is_denied_is_hidden(asked: Callers, stored: Database) -> None:

@@ -74,6 +74,39 @@ def test_operator_creates_for_any_tenant(ask: As) -> None:
     assert [ask.creates(None)["tenant"], ask.creates(None, tenant="globex")["tenant"]] == ["default", "globex"]
 
 
+def with_dead_letter_topic(name: str) -> dict[str, Any]:
+    return document("configuration.retry.dead_letter_topic", name)
+
+
+def test_client_may_not_write_into_topics_of_others(ask: As) -> None:
+    status, _, [wrong] = error(ask("acme", "POST", PATH, json=with_dead_letter_topic("orders.dead")))
+    assert (status, wrong["field"]) == (422, "configuration.retry.dead_letter_topic")
+    # Also one that does not exist: the answer does not tell.
+    absent = ask("acme", "POST", PATH, json=with_dead_letter_topic("nowhere"))
+    assert absent.get_json()["errors"] == [wrong]
+
+
+def test_client_keeps_the_dead_letter_topic_that_an_operator_has_set(ask: As) -> None:
+    created = ask(None, "POST", PATH, json=with_dead_letter_topic("orders.dead") | {"tenant": "acme"}).get_json()
+    path = f"{PATH}/{created['id']}"
+    assert ask("acme", "PUT", path, json=with_dead_letter_topic("orders.dead")).status_code == 200
+    assert ask("acme", "PUT", path, json=document()).status_code == 200
+    assert ask("acme", "PUT", path, json=with_dead_letter_topic("orders.dead")).status_code == 422
+
+
+class TestDeadLetterTopics:
+    """Clients may name the topics of a pattern."""
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings(redis_url="memory://", api_auth="none", tenant_dead_letter_topics="{tenant}.dead*")
+
+    def test_topics_of_the_pattern_are_accepted(self, ask: As) -> None:
+        assert ask("orders", "POST", PATH, json=with_dead_letter_topic("orders.dead")).status_code == 201
+        status, _, [wrong] = error(ask("acme", "POST", PATH, json=with_dead_letter_topic("orders.dead")))
+        assert (status, wrong["reason"]) == (422, "may be acme.dead* for this tenant")
+
+
 @pytest.mark.parametrize("name", ["Acme", "-acme", "", "a" * 65, "a b", "ä"])
 def test_names_of_tenants_are_checked(ask: As, name: str) -> None:
     status, _, [wrong] = error(ask(None, "POST", PATH, json=document() | {"tenant": name}))

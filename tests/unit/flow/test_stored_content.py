@@ -10,9 +10,11 @@ MARGIN_S = 300.0
 CHANGED = 1000.0
 ALLOWED = policy()
 NOTHING: tuple[Policy, ...] = ()
-CHANGE = PastPolicy(patterns=frozenset({"order*"}), changed_at=CHANGED)
-OLDER_CHANGE = PastPolicy(patterns=frozenset({"orders"}), changed_at=CHANGED - 500)
-OTHER_TOPIC = PastPolicy(patterns=frozenset({"payments"}), changed_at=CHANGED + 500)
+EVERYBODY = frozenset({None})
+CHANGE = PastPolicy(tenants=EVERYBODY, patterns=frozenset({"order*"}), changed_at=CHANGED)
+OLDER_CHANGE = PastPolicy(tenants=frozenset({"acme", "beta"}), patterns=frozenset({"orders"}), changed_at=CHANGED - 500)
+OTHER_TOPIC = PastPolicy(tenants=EVERYBODY, patterns=frozenset({"payments"}), changed_at=CHANGED + 500)
+OTHER_TENANT = PastPolicy(tenants=frozenset({"beta"}), patterns=frozenset({"orders"}), changed_at=CHANGED + 500)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,7 @@ OTHER_TOPIC = PastPolicy(patterns=frozenset({"payments"}), changed_at=CHANGED + 
         # The last change counts, and only those of the topic.
         ((ALLOWED,), [OLDER_CHANGE, CHANGE], False, CHANGED + MARGIN_S - 1, False),
         ((ALLOWED,), [CHANGE, OTHER_TOPIC], False, CHANGED + MARGIN_S, True),
+        ((ALLOWED,), [CHANGE, OTHER_TENANT], False, CHANGED + MARGIN_S, True),
         # The policy was deleted: the topic is open or closed again, and what was stored before stays hidden.
         (NOTHING, [CHANGE], True, CHANGED - 1, False),
         (NOTHING, [CHANGE], True, CHANGED + MARGIN_S, True),

@@ -7,7 +7,8 @@ topic is open. When there is one, for whichever tenant, a record is denied unles
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+
+from webhookd.flow.policy import topic_pattern
 
 
 class Effect(StrEnum):
@@ -57,9 +58,7 @@ class Policy:
 
     def matches_topic(self, topic: str) -> bool:
         """Whether it is a policy of this topic."""
-        if "*" not in self.topic:  # ten times as fast, where there may be a thousand policies
-            return topic == self.topic
-        return fnmatchcase(topic, self.topic.replace("[", "[[]").replace("?", "[?]"))
+        return topic_pattern.matches(self.topic, topic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,18 @@ present ones show, so it is hidden from the tenant; operators see it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from webhookd.flow.policy.policy import Effect, Policy, PolicySet
+from webhookd.flow.policy.policy import PolicySet
+from webhookd.flow.policy.topic_pattern import matches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastPolicy:
-    """A policy, or one that was deleted: every topic pattern that it ever had, and when it was changed last.
+    """A policy, or one that was deleted: the tenants (None is every one) and topic patterns that it ever had.
 
-    `changed_at` is in seconds since the epoch.
+    `changed_at` is when something else than its description was changed last, in seconds since the epoch.
     """
 
+    tenants: frozenset[str | None]
     patterns: frozenset[str]
     changed_at: float
 
@@ -42,8 +44,9 @@ class StoredContent:
         self._open = open_without_policy
         self._margin_s = margin_s
         self._history = [
-            (Policy(id="", topic=pattern, effect=Effect.DENY), past.changed_at)
+            (pattern, past.changed_at)
             for past in history
+            if not past.tenants.isdisjoint({None, tenant})
             for pattern in past.patterns
         ]
         self._shown_from: dict[str, float | None] = {}
@@ -59,4 +62,4 @@ class StoredContent:
         """From when on what was stored is shown; None when the tenant may not read the topic any more."""
         if not self._policies.of_topic(self._tenant, topic, open_without_policy=self._open).allowed:
             return None
-        return max((at + self._margin_s for pattern, at in self._history if pattern.matches_topic(topic)), default=0.0)
+        return max((at + self._margin_s for pattern, at in self._history if matches(pattern, topic)), default=0.0)

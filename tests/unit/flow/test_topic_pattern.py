@@ -1,0 +1,27 @@
+"""Patterns of topic names: `*` stands for any characters, and nothing else is special."""
+
+import pytest
+
+from webhookd.flow.policy.topic_pattern import matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "matched"),
+    [
+        ("orders", "orders", True),
+        ("orders", "orders2", False),
+        ("*", "orders", True),
+        ("order*", "order", True),
+        ("*.dead", "orders.dead", True),
+        ("*.dead", "ordersxdead", False),
+        ("a*b*c", "a1b2c", True),
+        ("a*b*c", "acb", False),
+        ("shop.*", "shop.orders.eu", True),
+        ("shop.*", "shopping", False),
+        ("o?ders*", "orders", False),
+        ("[o]rders*", "orders", False),
+        ("", "orders", False),
+    ],
+)
+def test_only_the_asterisk_is_special(pattern: str, topic: str, matched: bool) -> None:
+    assert matches(pattern, topic) is matched
