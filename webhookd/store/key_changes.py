@@ -17,7 +17,7 @@ from webhookd.store import api_keys, audit_log
 from webhookd.store.audit_log import Change
 from webhookd.store.tables import Json
 
-SUBJECT = "key"
+SUBJECT = "Key"
 """The kind of the subject in the audit log."""
 
 

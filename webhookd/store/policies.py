@@ -165,7 +165,7 @@ def _record(session: Session, caller: Caller, known: Policy | None, after: Polic
     session.execute(insert(PolicyVersionRow), [row])
     change = Change(
         action="create" if known is None else "change" if after else "delete",
-        subject_kind="policy",
+        subject_kind="Policy",
         subject_id=policy.id,
         tenant=policy.tenant,
         before=document_of(known) if known else None,

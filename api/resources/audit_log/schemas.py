@@ -103,7 +103,10 @@ class AuditEntrySchema(Schema):
         metadata={"description": "What was done: `create`, `change`, `activate`, `deactivate`, `delete`, …"}
     )
     subject_kind = fields.String(
-        metadata={"description": "What was changed: `Subscription`, `DeadLetter`, `EventNotificationAdmin`, …"}
+        metadata={
+            "description": "What was changed: `Subscription`, `DeadLetter`, `EventNotificationAdmin`, `Key` or "
+            "`Policy`."
+        }
     )
     subject_id = fields.String(metadata={"description": "Its id; for dead letters that of their subscription."})
     before = fields.Raw(

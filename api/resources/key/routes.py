@@ -88,7 +88,7 @@ class Keys(MethodView):
         with transaction(services_of(current_app)) as session:
             made = key_changes.create(session, current_caller(), wanted, now)
             remember(session, render(made.key, now), {"Location": _path(made.key.id)})
-        _log.info("key_made", key_id=made.key.id, role=made.key.role.value, tenant=made.key.tenant)
+        _log.info("key_created", key_id=made.key.id, role=made.key.role.value, tenant=made.key.tenant)
         return render_made(made, now), 201, {"Location": _path(made.key.id), **NO_STORE}
 
 
@@ -116,7 +116,7 @@ class OneKey(MethodView):
     def delete(self, key_id: str) -> None:
         """Revoke an API key. It stops working at once; its document stays.
 
-        To revoke it again changes nothing. Only `webhookd keys revoke` revokes the last admin key.
+        Revoking it again changes nothing. Only `webhookd keys revoke` revokes the last admin key.
         """
         with transaction(services_of(current_app)) as session:
             key_changes.revoke(session, current_caller(), key_id, now=clock.wall_clock())

@@ -136,10 +136,10 @@ def test_each_change_has_its_row_in_the_audit_log_without_secrets(database: Data
     revoke(database, two.key.id)
     rows = audit(database)
     assert [(row.action, row.subject_kind, row.subject_id, row.tenant) for row in rows] == [
-        ("create", "key", one.key.id, "acme"),
-        ("rotate", "key", one.key.id, "acme"),
-        ("create", "key", two.key.id, "acme"),
-        ("revoke", "key", two.key.id, "acme"),
+        ("create", "Key", one.key.id, "acme"),
+        ("rotate", "Key", one.key.id, "acme"),
+        ("create", "Key", two.key.id, "acme"),
+        ("revoke", "Key", two.key.id, "acme"),
     ]
     assert {(row.key_id, row.key_name, row.role, row.address) for row in rows} == {
         ("0" * 20, "operations", "admin", "127.0.0.1")
