@@ -1,7 +1,7 @@
 """One HTTP request while it arrives: collects its bytes, and says when it is whole or must be refused.
 
-gunicorn's own parser reads the head as soon as that is complete, so there is one opinion about where a request ends.
-Nothing here waits or touches a socket: what a thread reads from the request later is in memory.
+gunicorn's own parser reads the head as soon as that is complete, so nothing else decides where a request ends. Nothing
+here waits or touches a socket: what a thread reads from the request later is in memory.
 """
 
 import re

@@ -10,9 +10,9 @@
     │   └── TopicNotAllowed     no policy allows the tenant to read a topic; has the field
     ├── NotFound                the resource does not exist, or is not the caller's
     ├── Conflict                the resource changed since the caller read it
-    │   ├── LimitReached        the tenant has as many of something as it may have
+    │   ├── LimitReached        there are as many subscriptions of the tenant, or policies, as there may be
     │   ├── RequestInProgress   a request with the same Idempotency-Key has not ended
-    │   ├── LastAdminKey        the last key of an operator, which only the command line revokes
+    │   ├── LastAdminKey        the last admin key that works, which only the command line revokes
     │   └── UnusableKey         an API key that is revoked, expired or rotated cannot be rotated
     ├── AlreadyExists           a value that must be unique is taken; has the field
     ├── PreconditionFailed      If-Match names another version of the resource

@@ -3,7 +3,7 @@
     Authorization: Bearer whd_…          RFC 6750
 
 Each request asks the database once, by the key's public part. Nothing is kept between requests, so a revoked key stops
-working at once in every process. A database that is down gives 503: nobody gets in unchecked.
+working at once in every process. While the database is down, the answer is 503: no key is accepted unchecked.
 """
 
 from concurrent.futures import Future

@@ -1,6 +1,6 @@
 """Replaces the address of a trusted proxy by that of its client, before anything looks at it.
 
-werkzeug's ProxyFix counts proxies, and so believes a client that reaches the API without them.
+werkzeug's ProxyFix counts proxies, and so trusts the header of a client that reaches the API without them.
 """
 
 from collections.abc import Iterable, Sequence

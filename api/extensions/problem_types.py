@@ -65,8 +65,8 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "Ask the operators of webhookd to allow the topic, or choose another one.",
     ),
     LimitReached: (
-        "The tenant has as many subscriptions, topics or dead letters as it may have, or there are as many policies as "
-        "there may be; `detail` names the limit.",
+        "The tenant has as many subscriptions as it may have, or there are as many policies as there may be; `detail` "
+        "names the limit.",
         "Delete what is not needed any more, or ask the operators of webhookd for a higher limit.",
     ),
     RequestInProgress: (

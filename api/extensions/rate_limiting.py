@@ -2,14 +2,14 @@
 
 request                            counted for
 with a valid API key               the key
-without one, or with a bad one     the address (of IPv6 the /64), at its own lower rate
+without one, or an invalid one     the address (of IPv6 the /64), at its own lower rate
 to /ready and /health              nothing: load balancers and supervisors ask often and from one address, and a 429
                                    would take the process out of service
 OPTIONS                            nothing: a browser sends it before a request, without the key
 with WEBHOOKD_API_AUTH=none        nothing: this is for development, on loopback only
 
-A request that authentication refuses is counted there: a bad key for the address, so that clients behind it with a good
-one are not concerned, and a key without the needed role for the key.
+A request that authentication refuses is counted there: an invalid key for the address, so that clients there with a
+valid one are not concerned, and a key without the needed role for the key.
 The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 """
 
@@ -90,7 +90,7 @@ class RateLimiting:
 
 
 def _caller() -> Caller | None:
-    """Who makes the request; None with a bad key, and on a path that is open to everybody."""
+    """Who makes the request; None with an invalid key, and on a path that is open to everybody."""
     try:
         return current_caller()
     except Unauthenticated:

@@ -31,12 +31,14 @@ not listed here is refused, on every path.
 
 Every error response has the body [Error](#error-object), sent as `application/problem+json` (RFC 9457); its codes are
 listed in [Codes](codes.md#error-codes-of-the-api). Besides the statuses listed with a path, every path may return 400,
-404, 405, 408, 413, 414, 415, 417, 429, 431, 500, 501, 503 and 505 with the meaning that those codes have. Every answer
-has `RateLimit` headers: see [Limit the requests](../how-to/audit.md#limit-the-requests).
+404, 405, 408, 413, 414, 415, 417, 429, 431, 500, 501, 503 and 505 with the meaning that those codes have. The answer
+to each request that the rate limit counts has `RateLimit` headers: see
+[Limit the requests](../how-to/audit.md#limit-the-requests).
 
-Every path but `/ready`, `/health` and `/openapi.json` needs an [API key](../how-to/give-access.md), in the header
-`Authorization: Bearer whd_…`. Without a valid one the response is 401, and 403 when its role does not allow the
-operation. `viewer` may GET what is below `/1/Subscription`, `client` also change it, and `admin` everything."""
+Every path needs an [API key](../how-to/give-access.md), except `/ready`, `/health`, `/openapi.json`, `/docs` and
+`/problems/<code>`. It is sent in the header `Authorization: Bearer whd_…`. Without a valid one the response is 401, and
+403 when its role does not allow the operation. `viewer` may GET what is below `/1/Subscription`, `client` also change
+it, and `admin` everything."""
 
 
 def document() -> Document:

@@ -78,8 +78,8 @@ class TenantSettings(Subject):
         default=20,
         ge=1,
         le=20,
-        description="How many topics one subscription may read. A POST or PUT that adds a topic beyond it is refused "
-        "with 422.",
+        description="How many topics one subscription may read. A POST, PUT or PATCH that adds a topic beyond it is "
+        "refused with 422.",
     )
     tenant_dead_letter_topics: str = Field(
         default="",

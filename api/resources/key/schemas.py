@@ -151,7 +151,7 @@ class KeyPageSchema(RequestSchema):
         expected="the id of a key",
         load_default="",
         validate=public_part,
-        metadata={"description": "The last id of the previous page; leave it out first."},
+        metadata={"description": "The last id of the previous page; leave it out for the first."},
     )
     limit = QueryNumber(1, PAGE_MAX, load_default=PAGE, metadata={"description": "How many keys a page holds at most."})
     tenant = Text(

@@ -39,7 +39,7 @@ class Confirmation:
 
     @property
     def confirmed(self) -> bool:
-        """Whether nothing that was rendered under an older version can leave any more."""
+        """Whether nothing that was rendered under an older version can be sent any more."""
         return not self.detail
 
 

@@ -86,7 +86,8 @@ class Policies(MethodView):
         """Create a policy.
 
         From the first policy of a topic on, everything that no policy allows is denied, to every tenant. With 201
-        nothing that was rendered before can leave any more; the answer waits up to 2 s for that, and is 202 otherwise.
+        nothing that was rendered before can be sent any more; the answer waits up to 2 s for that, and is 202
+        otherwise.
         """
         if document["id"] is not None or document["version"] is not None:
             raise InvalidInput("is given by webhookd: leave it out", field="id" if document["id"] else "version")
@@ -126,7 +127,7 @@ class OnePolicy(MethodView):
     def put(self, document: Document, policy_id: UUID) -> tuple[Answer, int]:
         """Replace a policy as a whole.
 
-        With 200 nothing that was rendered under the policy before can leave any more; the answer waits up to 2 s for
+        With 200 nothing that was rendered under the policy before can be sent any more; the answer waits up to 2 s for
         that, and is 202 otherwise.
         """
         services, id_ = services_of(current_app), str(policy_id)

@@ -91,7 +91,7 @@ class ConfirmationSchema(Schema):
     version = fields.Integer(metadata={"description": "The version of all policies together."})
     confirmed = fields.Boolean(
         metadata={
-            "description": "`true`: nothing that was rendered under an older version can leave any more. `false`: "
+            "description": "`true`: nothing that was rendered under an older version can be sent any more. `false`: "
             "processes are missing, or it is not known."
         }
     )

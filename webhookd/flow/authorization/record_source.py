@@ -5,9 +5,9 @@
     "@headers"    an object with the value of each header, in the same forms
     "@value"      the value of the record, as @ is
 
-These names never read the value: a record whose value has a member "@key" cannot pass for one with another key. They
-have their meaning at the root only; elsewhere an expression that uses them is refused. Kafka allows a header twice. It
-has no single value then, so the evaluation fails on the record.
+These names never read the value: a member "@key" of a value does not change what is read as the key. They have their
+meaning at the root only; elsewhere an expression that uses them is refused. Kafka allows a header twice. It has no
+single value then, so the evaluation fails on the record.
 """
 
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ class Message(RecordContent, Protocol):
 
 
 class RecordView:
-    """The message with the key, value and headers that the policies let through; offset and timestamp are always seen.
+    """The message with the key, value and headers that the policies show; offset and timestamp are always seen.
 
     The value is `seen_record.DENIED` if the record is denied. Reading it raises what TopicAuthorizer.see raises, each
     time; then nothing of the record is seen. Key and headers are known when the value was read.

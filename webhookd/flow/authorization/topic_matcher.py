@@ -1,4 +1,4 @@
-"""The matcher of a topic: first the policies, then the filters, which see only what the policies let through."""
+"""The matcher of a topic: first the policies, then the filters, which see only what the policies show."""
 
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""When an ingest process may confirm a version of the policies: nothing rendered under an older one can leave any more.
+"""When an ingest process may confirm a version of the policies: nothing rendered under an older one can still be sent.
 
     step                                              it is over when
     1  subscriptions run under the new version        the loop has stopped the old ones, before it is requested here
