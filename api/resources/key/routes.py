@@ -15,7 +15,7 @@ from api.resources.key.schemas import (
     ID_IN_PATH,
     KeyPageSchema,
     KeySchema,
-    MadeKeySchema,
+    CreatedKeySchema,
     NewKeySchema,
     RotationSchema,
     expiry,
@@ -66,7 +66,7 @@ class Keys(MethodView):
     @blueprint.arguments(NewKeySchema)
     @blueprint.response(
         201,
-        MadeKeySchema,
+        CreatedKeySchema,
         headers={"Location": {"description": "The path of the key's document.", "schema": {"type": "string"}}},
     )
     @blueprint.alt_response(409, description="A request with the same `Idempotency-Key` has not ended.")
@@ -131,7 +131,7 @@ class Rotation(MethodView):
     @blueprint.arguments(RotationSchema)
     @blueprint.response(
         201,
-        MadeKeySchema,
+        CreatedKeySchema,
         headers={"Location": {"description": "The path of the new key's document.", "schema": {"type": "string"}}},
     )
     @blueprint.alt_response(404, description="There is no such key.")

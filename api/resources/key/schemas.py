@@ -184,7 +184,7 @@ class KeySchema(Schema):
     )
 
 
-class MadeKeySchema(KeySchema):
+class CreatedKeySchema(KeySchema):
     """A new API key, with the key itself: this answer is the only place where it is ever shown."""
 
     key = fields.String(
