@@ -47,7 +47,7 @@ STAYING: Final = frozenset(
         "DELETE /1/Policy/{policy_id}",
     }
 )
-"""Deletions after which something still exists: an empty list, the document of the revoked key, the policy's history."""
+"""Deletions after which something still exists: an empty list, the revoked key, the history of the policy."""
 
 REFUSALS: Final = ("400", "401", "403", "404", "405", "406", "409", "412", "413", "415", "422", "428", "429")
 """How a request that the document excludes is refused. Schemathesis does not expect 412 and 413: a wrong body may also

@@ -13,9 +13,9 @@ from api.extensions.pages import LINK, next_page
 from api.ports import services_of
 from api.resources.key.schemas import (
     ID_IN_PATH,
+    CreatedKeySchema,
     KeyPageSchema,
     KeySchema,
-    CreatedKeySchema,
     NewKeySchema,
     RotationSchema,
     expiry,
