@@ -16,6 +16,9 @@ _SPACES: Final = r"\x20\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 ONE_LINE: Final = rf"^[^{_CONTROLS}]*[^{_CONTROLS}{_SPACES}][^{_CONTROLS}]*$"
 """A line that is not blank."""
 
+STORABLE: Final = r"^[^\x00]*$"
+"""A text without NUL, which Postgres cannot store."""
+
 TOPIC_NAME: Final = r"^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}$"
 
 TOPIC: Final = r"^(?!\.{1,2}$)(?!__)[a-zA-Z0-9._-]{1,249}$"

@@ -146,7 +146,7 @@ def _acceptable(part: Any) -> Any:  # noqa: ANN401  # any JSON there is
     if isinstance(part, float) and part.is_integer():
         return int(part)  # JSON Schema counts 1.0 as an integer, webhookd does not
     if isinstance(part, str):
-        return part.replace("****", "secret")  # a mask needs a stored value
+        return part.replace("****", "secret").replace("\0", "")  # a mask needs a stored value; no text has a NUL
     if not isinstance(part, dict):
         return part
     found = {name: _acceptable(value) for name, value in part.items() if name not in NOT_GENERATED}
@@ -154,9 +154,9 @@ def _acceptable(part: Any) -> Any:  # noqa: ANN401  # any JSON there is
         found |= {name: ["id", "items[].price"] for name in found.keys() & PATHS}
     if found.get("effect") == "deny":
         found.pop("projection", None)  # nothing is seen
-    if "headers" in found:
+    if found.get("headers"):
         found["headers"] = _with_different_names(found["headers"])
-    if "source" in found:
+    if found.get("source"):
         for index, one in enumerate(found["source"]):
             one["topic"] = f"topic-{index}"
     return found

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from api.description import patterns
 from api.extensions.cursors import CursorField
 from api.extensions.request_fields import Choice, QueryNumber, Text
 from api.extensions.request_schema import RequestSchema
@@ -23,7 +24,10 @@ class SwitchSchema(RequestSchema):
     offline_message = Text(
         most=MESSAGE,
         load_default="",
-        metadata={"description": "The reason, for people; shown in every subscription's recent activity."},
+        metadata={
+            "description": "The reason, for people; shown in every subscription's recent activity.",
+            "pattern": patterns.STORABLE,
+        },
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validates_schema
 
+from api.description import patterns
 from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
@@ -229,7 +230,10 @@ class SubscriptionSchema(RequestSchema):
     description = Text(
         most=DESCRIPTION,
         load_default="",
-        metadata={"description": "What the subscription is for; it may have several lines."},
+        metadata={
+            "description": "What the subscription is for; it may have several lines.",
+            "pattern": patterns.STORABLE,
+        },
     )
     labels = Labels(
         load_default=dict,
