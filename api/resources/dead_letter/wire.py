@@ -1,11 +1,11 @@
 """Renders stored dead letters for responses."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from api.resources.status.rendering import iso
+from webhookd.flow.authorization.seen_record import shown_bytes
 from webhookd.store.dead_letters import StoredDeadLetter
 
 Document = Mapping[str, Any]
@@ -22,9 +22,9 @@ def render(stored: StoredDeadLetter, *, hidden: bool = False) -> dict[str, Any]:
         "partition": dead_letter.partition.number,
         "offset": dead_letter.offset,
         "timestamp": dead_letter.timestamp_ms,
-        "key": _shown(dead_letter.key),
-        "headers": [{"name": name, "value": _shown(value)} for name, value in dead_letter.headers],
-        "value": _shown(dead_letter.value),
+        "key": shown_bytes(dead_letter.key),
+        "headers": [{"name": name, "value": shown_bytes(value)} for name, value in dead_letter.headers],
+        "value": shown_bytes(dead_letter.value),
         "hidden": hidden,
         "cause": dead_letter.cause,
         "detail": dead_letter.detail,
@@ -38,12 +38,3 @@ def place(stored: StoredDeadLetter) -> str:
     """Return its position in the format of a page's `after`."""
     dead_letter = stored.dead_letter
     return f"{dead_letter.partition.topic}:{dead_letter.partition.number}:{dead_letter.offset}"
-
-
-def _shown(raw: bytes | None) -> str | dict[str, str] | None:
-    if raw is None:
-        return None
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(raw).decode()}
