@@ -83,7 +83,11 @@ class RegistrationChecks:
     def _sample(self, subscription: Subscription, until: float) -> Future[Samples] | None:
         if clock.monotonic() < self._rests_until:
             return None
-        topics = [source.topic for source in subscription.sources]
+        topics = [source.topic for source in subscription.sources if _may_be_told(subscription, source.topic)]
+        if not topics:
+            nothing: Future[Samples] = Future()
+            nothing.set_result({})
+            return nothing
         left_s = until - clock.monotonic()
         return self._calls.start(lambda: self._brokers.samples(subscription.consumer_group, topics, RECORDS, left_s))
 
@@ -121,6 +125,12 @@ class RegistrationChecks:
         except (TimeoutError, KafkaUnavailable):
             self._rests_until = clock.monotonic() + REST_S
             return None
+
+
+def _may_be_told(subscription: Subscription, topic: str) -> bool:
+    """Whether a warning may say anything about the topic: not when no policy allows it, not even that it exists."""
+    applied = subscription.policies.get(topic)
+    return applied is None or applied.allowed
 
 
 def _seen(subscription: Subscription, topic: str, sample: TopicSample) -> tuple[bytes | None, ...] | None:

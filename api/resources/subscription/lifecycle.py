@@ -82,8 +82,9 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     """Replace a whole subscription; topics that it already had keep their positions.
 
     Raises NotFound, PreconditionFailed, Conflict if another request changed it at the same moment, TopicNotAllowed for
-    a topic that no policy allows, TopicDenied for a new topic that webhookd may not read, AlreadyExists for an external
-    id that is taken, KafkaUnavailable, StoreUnavailable.
+    a topic that no policy allows (unless it had the topic before and is inactive from now on), TopicDenied for a new
+    topic that webhookd may not read, AlreadyExists for an external id that is taken, KafkaUnavailable,
+    StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
@@ -93,7 +94,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
     tenants.confirm_topics(services.settings, draft, stored)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
-    check_allowed(services, draft)
+    check_allowed(services, draft, stored)
     _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
         _check_dead_letter_topic(services, draft)
@@ -101,7 +102,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     # The topics of a damaged row are not known: the offsets of its group, if there are any, must stay.
     subscription = _with_positions(services, draft, new=new, commit=_if_free(services) if stored else _commit_nothing)
     with transaction(services) as session:
-        subscription = still_allowed(services, session, subscription)
+        subscription = still_allowed(services, session, subscription, stored)
         _replace(session, subscription, stored, preconditions)
         mail_failures.keep(session, id_, subscription.alerting.emails)
         if subscription.active != summary.active:

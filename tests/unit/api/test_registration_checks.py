@@ -187,6 +187,13 @@ def test_nothing_is_said_about_what_a_policy_hides() -> None:
     assert found(replace(hidden, policies={"orders": OPEN_TOPIC})) == []
 
 
+def test_nothing_is_said_about_a_topic_that_is_not_allowed() -> None:
+    missing = MemoryKafkaAdmin({})
+    assert [code for _, code, _ in found(plain(), kafka=missing)] == ["topic_missing"]
+    denied = {"orders": TopicPolicies(governed=False, open=False)}
+    assert found(plain(policies=denied), kafka=missing) == []
+
+
 def test_errors_of_a_filter_are_counted() -> None:
     [(_, _, reason)] = found(plain("total > '100'"))
     assert "on 2 of them a filter raises an error: total > '100': " in reason
