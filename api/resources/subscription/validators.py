@@ -20,6 +20,12 @@ from webhookd.flow.subscription import INTERNAL_PREFIX, is_internal
 
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+NOT_ONE_LINE = "has line breaks or control characters"
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text has neither line breaks nor control characters."""
+    return not _CONTROL.search(text)
 
 
 @accepts(pattern=patterns.ONE_LINE)
@@ -27,8 +33,8 @@ def name(value: str) -> None:
     """Raise ValidationError unless the name is one line and not blank."""
     if not value.strip():
         raise ValidationError("is blank")
-    if _CONTROL.search(value):
-        raise ValidationError("has line breaks or control characters")
+    if not is_one_line(value):
+        raise ValidationError(NOT_ONE_LINE)
 
 
 @accepts(pattern=f"^{PATTERN}$")
