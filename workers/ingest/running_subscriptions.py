@@ -136,7 +136,7 @@ class RunningSubscriptions:
         self._writer.set_status(status)
         if (before.health, before.reason) != (status.health, status.reason):
             self._record(id_, Event.UNHEALTHY, problem.code)
-            _log.warning("subscription_held", code=problem.code, subscription=id_, detail=problem.detail)
+            _log.warning("subscription_not_run", code=problem.code, subscription=id_, detail=problem.detail)
 
     def is_wanted(self, subscription: Subscription) -> bool:
         """Whether this version of the subscription is still to be run."""
