@@ -28,6 +28,7 @@ from webhookd.errors import (
     KafkaUnavailable,
     LastAdminKey,
     LimitReached,
+    Misdirected,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
@@ -55,6 +56,13 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "The request has no API key, or one that is unknown, expired or revoked.",
         "Send a valid key in the header `Authorization: Bearer whd_…`. Ask the operators of webhookd for a new one if "
         "yours has expired.",
+    ),
+    Misdirected: (
+        "The API runs without keys, so it answers only requests to this machine by a name of its own: `localhost`, "
+        "`*.localhost`, an address of 127.0.0.0/8, or `[::1]`. Otherwise a page in a browser could make a name of its "
+        "own resolve to this machine, and change everything.",
+        "Use `http://localhost` or `http://127.0.0.1` with the port of the API. To reach it by another name, switch "
+        "keys on with `WEBHOOKD_API_AUTH=keys`.",
     ),
     Forbidden: (
         "The role of the API key does not allow this operation.",
