@@ -70,8 +70,8 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
     ),
     TopicNotAllowed: (
         "No policy allows the tenant to read a topic; `errors` names the field.",
-        "Ask the operators of webhookd to allow the topic, or choose another one. A subscription that has the topic from "
-        "before can be deactivated: send `active: no`.",
+        "Ask the operators of webhookd to allow the topic, or choose another one. A subscription that has the topic "
+        "from before can be deactivated: send `active: no`.",
     ),
     LimitReached: (
         "The tenant has as many subscriptions as it may have, or there are as many policies as there may be; `detail` "
