@@ -27,7 +27,6 @@ NOT_MEASURED = (
     "tests/integration/api/test_fuzzing.py",
     "tests/unit/api/test_description.py",
     "tests/unit/authorization/test_decision_table.py",
-    "tests/unit/authorization/test_exactness.py",
     "tests/unit/filters/test_budget.py",
     "tests/unit/filters/test_differential.py",
     "tests/unit/filters/test_large_records.py",
