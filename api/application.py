@@ -85,12 +85,10 @@ def create_app(
     app.after_request(add_security_headers)
     error_responses.register(app)
     problem_pages.register(app)
-    documented = openapi.register(app, UnusableSubscriptionSchema)
-    for routes in (subscription, status, dead_letter, policy, administration, key, audit_log, health):
-        documented.register_blueprint(routes.blueprint)
+    resources = (subscription, status, dead_letter, policy, administration, key, audit_log, health)
+    openapi.register(app, [routes.blueprint for routes in resources], [UnusableSubscriptionSchema])
     app.register_blueprint(page.blueprint)
     authorization.check_declared(app)
-    documented.describe(app)
     return app
 
 
