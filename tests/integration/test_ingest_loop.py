@@ -358,11 +358,24 @@ def test_problems_go_on_when_only_the_policies_have_changed(scene: Scene) -> Non
     assert problems == ["http_503", ""]
 
 
-def test_dead_letters_of_other_policies_are_withdrawn(scene: Scene) -> None:
+def commands_of(scene: Scene) -> LoopCommands:
+    return LoopCommands(
+        scene.loop,
+        scene.writer,
+        reachability=KafkaReachability,
+        kafka_timeout_s=15.0,
+        mismatched=lambda error: pytest.fail(str(error)),
+    )
+
+
+def test_copies_are_withdrawn_when_what_was_left_is_stopped_and_has_no_rows_waiting(scene: Scene) -> None:
     scene.loop.dead_letters = kept = MemoryDeadLetters()
-    for policies, count in (({}, 0), ({TOPIC: OPEN_TOPIC}, 1), ({TOPIC: OPEN_TOPIC}, 1), ({}, 2)):
-        on_the_loop(scene, partial(scene.loop.subscriptions.run, subscription(policies=policies), None))
-        assert len(kept.withdrawn) == count
+    commands, stopped = commands_of(scene), SimpleQueue[list[str]]()
+    on_the_loop(scene, lambda: scene.loop.subscriptions.run(subscription(), None))
+    commands.leave(ID)
+    commands.withdraw_copies(lambda _: True, lambda: stopped.put([*kept.forgotten]))
+    assert stopped.get(timeout=PATIENCE_S) == [ID]
+    assert len(kept.withdrawals) == 1
 
 
 def test_policies_are_confirmed_after_the_marker_was_reported(scene: Scene) -> None:
@@ -375,13 +388,7 @@ def test_policies_are_confirmed_after_the_marker_was_reported(scene: Scene) -> N
 
 
 def test_commands_hold_what_is_not_allowed_and_what_has_outdated_policies(scene: Scene) -> None:
-    commands = LoopCommands(
-        scene.loop,
-        scene.writer,
-        reachability=KafkaReachability,
-        kafka_timeout_s=15.0,
-        mismatched=lambda error: pytest.fail(str(error)),
-    )
+    commands = commands_of(scene)
     allowed = dict.fromkeys(("orders", "refunds"), OPEN_TOPIC)
     with scene.database.transaction() as session:
         subscriptions.insert(session, subscription())

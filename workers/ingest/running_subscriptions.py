@@ -83,9 +83,6 @@ class RunningSubscriptions:
 
         Raises UnusableSubscription.
         """
-        before = self._wanted.get(subscription.id)
-        if before is not None and before.policies != subscription.policies:
-            self._services.dead_letters.withdraw(before)
         running = self._consumers.get(subscription.id)
         if running is not None:
             previous = _continued(running, subscription)
@@ -128,8 +125,6 @@ class RunningSubscriptions:
         running = self._consumers.get(id_)
         if running is not None:
             previous = running.status()
-        if id_ in self._wanted:
-            self._services.dead_letters.withdraw(self._wanted[id_])
         self.stop(id_)
         before = previous or SubscriptionStatus(subscription_id=id_, health=Health.HEALTHY)
         status = on_hold(before, problem, version)

@@ -20,7 +20,10 @@ class Scene:
         self.in_flight = InFlightDeliveries(TIMEOUTS, tokens("epoch"), lambda: 0.5)
         self.markers: list[str] = []
         self.confirmed: list[int] = []
-        self.confirmation = PolicyConfirmation(self.in_flight, self.markers.append, lambda: self.now, tokens("marker"))
+        self.copies_ended = True
+        self.confirmation = PolicyConfirmation(
+            self.in_flight, self.markers.append, lambda: self.now, tokens("marker"), lambda: self.copies_ended
+        )
 
     def published(self) -> Delivery:
         made = accumulator()
@@ -103,6 +106,15 @@ def test_claim_that_is_reported_before_the_marker_is_waited_for(scene: Scene) ->
     scene.read_marker()
     assert scene.confirmed_now() == []
     scene.report(delivery.id, ReportKind.FINISHED)
+    assert scene.confirmed_now() == [1]
+
+
+def test_copy_that_is_being_written_is_waited_for(scene: Scene) -> None:
+    scene.request(1)
+    scene.copies_ended = False
+    scene.read_marker()
+    assert scene.confirmed_now() == []
+    scene.copies_ended = True
     assert scene.confirmed_now() == [1]
 
 

@@ -5,7 +5,7 @@ topic is open. When there is one, for whichever tenant, a record is denied unles
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from webhookd.flow.policy import topic_pattern
@@ -84,6 +84,14 @@ class TopicPolicies:
     def unrestricted(self) -> bool:
         """Whether every record is seen whole, without an evaluation."""
         return not self.governed and self.open
+
+    def same_effect(self, other: "TopicPolicies") -> bool:
+        """Whether every record is seen alike under both: a policy's version and description have no effect."""
+        return _effective(self) == _effective(other)
+
+
+def _effective(applied: TopicPolicies) -> TopicPolicies:
+    return replace(applied, policies=tuple(replace(one, version=0, description="") for one in applied.policies))
 
 
 OPEN_TOPIC = TopicPolicies(governed=False, open=True)

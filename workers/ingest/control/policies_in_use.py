@@ -3,7 +3,8 @@
 the database                             the process
 has another version of the policies      reads them, and runs each subscription with its new version under them
 cannot be read                           goes on under the policies that it knows
-cannot be read for `max_age_s`           stops the subscriptions under a policy until it can be read again
+cannot be read for `max_age_s`           stops the subscriptions under a policy, and copies no dead letter, until it can
+                                         be read again
 has a lower version than confirmed       takes its confirmation back: the database was restored from a backup
 
 A change of the policies gives every subscription that it concerns a new version in the same transaction
@@ -40,6 +41,7 @@ class PoliciesInUse:
         self._governed: set[str] = set()
         self._applied: dict[tuple[str, str], TopicPolicies] = {}
         self._confirmed = 0
+        self._copies_under = -1
 
     @property
     def version(self) -> int:
@@ -50,6 +52,24 @@ class PoliciesInUse:
     def age_text(self) -> str:
         """For how long the policies could not be read, for people."""
         return f"the policies could not be read for {self._monotonic() - self._read_at:.0f} s"
+
+    @property
+    def copies_allowed(self) -> bool:
+        """Whether copies of dead letters that still wait may be written now; any thread.
+
+        Not if the policies are too old: this process may have been frozen. And not between reading other policies and
+        withdrawing the copies to which they no longer apply.
+        """
+        return self._copies_under == self.version and not self._too_old
+
+    def copies_withdrawn(self, version: int) -> None:
+        """All copies that wait were rendered under what this version says; any thread."""
+        self._copies_under = version
+
+    def apply_to(self, subscription: Subscription) -> bool:
+        """Whether the policies read last show of each topic what those of the subscription show; any thread."""
+        present = subscription.under(self._set or PolicySet(), open_without_policy=self._open).policies
+        return all(applied.same_effect(present[topic]) for topic, applied in subscription.policies.items())
 
     def confirm(self, version: int) -> None:
         """From now on this process delivers under this version alone."""
@@ -104,11 +124,15 @@ class PoliciesInUse:
 
     def outdated(self) -> list[str]:
         """The subscriptions under a policy, if the policies are older than allowed; each is returned once."""
-        if not self._governed or self._monotonic() - self._read_at < self._max_age_s:
+        if not self._governed or not self._too_old:
             return []
         _log.error("policies_outdated", subscriptions=len(self._governed), max_age_s=self._max_age_s)
         held, self._governed = sorted(self._governed), set()
         return held
+
+    @property
+    def _too_old(self) -> bool:
+        return self._monotonic() - self._read_at >= self._max_age_s
 
     def _of_topic(self, tenant: str, topic: str) -> TopicPolicies:
         known = self._applied.get((tenant, topic))
