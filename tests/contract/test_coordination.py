@@ -192,6 +192,39 @@ def test_revoking_nothing_is_allowed(coordination: CoordinationStore) -> None:
     coordination.revoke([])
 
 
+def test_claims_of_others_are_revoked_but_for_the_epochs_to_keep(coordination: CoordinationStore) -> None:
+    lanes = [f"orders/{number}" for number in range(3)]
+    refs = [ref(f"d{number}", lanes=(lane,)) for number, lane in enumerate(lanes)]
+    other = DeliveryRef(
+        id="d9",
+        subscription="s10",
+        version=1,
+        lanes={"orders/0": "e1"},
+        attempt=0,
+        records=1,
+        batches=1,
+        reply_to=REPLY,
+    )
+    offered(coordination, *refs, other)
+    coordination.revoke_others({"s1"}, {"s1/orders/1": "e1", "s1/orders/2": "e2"})
+    assert coordination.claim([*refs, other]) == [ClaimDenied.STALE, b"payload", ClaimDenied.STALE, b"payload"]
+
+
+def test_revoking_the_claims_of_others_returns_what_workers_have_claimed(coordination: CoordinationStore) -> None:
+    queued, claimed_one, ended, mixed = (
+        ref("queued"),
+        ref("claimed", lanes=("orders/1",)),
+        ref("ended", lanes=("orders/2",)),
+        ref("mixed", lanes=("orders/3", "orders/4")),
+    )
+    offered(coordination, queued, claimed_one, ended, mixed)
+    coordination.claim([claimed_one, ended, mixed])
+    coordination.send_reports(ReportFlush(reports={}, payloads_to_delete=[payload_key("ended", 0)]))
+    assert coordination.revoke_others({"s1"}, {}) == ["claimed", "mixed"]
+    assert coordination.are_current([claimed_one, mixed]) == [False, False]
+    assert coordination.revoke_others({"s1", "unknown"}, {}) == []
+
+
 def test_current_says_which_deliveries_are_waited_for(coordination: CoordinationStore) -> None:
     claimed_one, mixed, gone = ref(), ref("d2", lanes=("orders/1", "orders/2")), ref("d3", lanes=("x/0",))
     offered(coordination, claimed_one, mixed)

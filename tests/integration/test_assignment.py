@@ -13,7 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tests.harness.policies import OPERATOR, policies_in_use, policy
-from tests.harness.subscriptions import ID, subscription
+from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
@@ -22,7 +22,7 @@ from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import Member
 from webhookd.flow.monitoring.kafka_reachability import KafkaReachability
 from webhookd.flow.status.subscription_status import SubscriptionStatus
-from webhookd.flow.subscription import Subscription
+from webhookd.flow.subscription import Source, Subscription
 from webhookd.store import administration, ingest_members, migrating, policies, subscriptions
 from webhookd.store.access_tables import PolicyRow, PolicySetRow
 from webhookd.store.database import Database
@@ -281,6 +281,41 @@ def test_copies_wait_while_the_policies_are_too_old_or_not_applied(database: Dat
     in_use.copies_withdrawn(2)
     allowed.append(in_use.copies_allowed)
     assert allowed == [False, True, False, False, True]
+
+
+def test_version_is_confirmed_again_when_a_subscription_under_a_policy_is_taken_over(
+    database: Database, runner: Runner, assignment: SubscriptionAssignment
+) -> None:
+    version = allow(database)
+    assignment.start()
+    assert runner.next() == f"run {ID} 2"
+    confirm(database, runner, version)
+    before = runner.confirm
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription(OTHER_ID))
+    assert runner.next() == f"run {OTHER_ID} 1"
+    deadline = clock.monotonic() + PATIENCE_S
+    while confirmed(database) == version:
+        assert clock.monotonic() < deadline
+        Event().wait(0.01)
+    before()  # it does not speak for what was taken over since
+    assert confirmed(database) == 0
+    confirm(database, runner, version)
+
+
+def test_deliveries_under_a_policy_are_not_published_while_the_policies_are_too_old(database: Database) -> None:
+    now = [0.0]
+    in_use = policies_in_use(monotonic=lambda: now[0], max_age_s=300.0)
+    allow(database)
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription(OTHER_ID, sources=(Source(topic="open"),)))
+        assert in_use.read(session, 1)
+        for found in subscriptions.load(session, [ID, OTHER_ID]).values():
+            in_use.applied_to(found)
+    may = [in_use.may_publish(ID)]
+    now[0] = 300.0
+    assert in_use.outdated() == [ID]
+    assert [*may, in_use.may_publish(ID), in_use.may_publish(OTHER_ID)] == [True, False, True]
 
 
 def test_policies_are_too_old_after_the_bound_and_each_subscription_is_held_once(database: Database) -> None:

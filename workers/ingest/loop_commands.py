@@ -98,6 +98,7 @@ class LoopCommands:
 
         That is after all commands before have been carried out (flow/settlement/policy_confirmation.py).
         """
+        self._loop.call(self._loop.subscriptions.revoke_others)
         self._loop.call(partial(self._loop.policy_confirmation.request, version, confirmed))
 
     def go_offline(self, age_s: float) -> None:

@@ -92,11 +92,13 @@ class IngestProcess:
         self._consumer_factory = ConsumerFactory(settings, self._kafka_connection, _new_token)
         self._writer = _database_writer(settings, edges)
         self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
-        self._publisher = TaskPublisher(app, edges.coordination, on_unknown=self._publish_unknown)
         self._policies = PoliciesInUse(
             open_without_policy=settings.open_without_policy,
             max_age_s=settings.policy_max_age_s,
             monotonic=clock.monotonic,
+        )
+        self._publisher = TaskPublisher(
+            app, edges.coordination, on_unknown=self._publish_unknown, may_publish=self._policies.may_publish
         )
         self._dead_letter_publisher = DeadLetterPublisher(
             DeadLetterTopics(self._kafka_connection), clock.monotonic, may_write=lambda: self._policies.copies_allowed

@@ -141,6 +141,23 @@ def test_silent_worker_is_waited_for_until_its_lease_and_deadline_are_over(scene
     assert scene.confirmed_now() == [1]
 
 
+def test_delivery_that_a_worker_has_claimed_from_the_process_before_is_waited_for(scene: Scene) -> None:
+    scene.request(1)
+    scene.in_flight.superseded.add_claimed(["elsewhere"], scene.now)
+    scene.read_marker()
+    scene.now += SILENT_S - 0.1
+    assert scene.confirmed_now() == []
+    scene.now += 0.1
+    assert scene.confirmed_now() == [1]
+
+
+def test_version_is_confirmed_again_after_a_takeover(scene: Scene) -> None:
+    for count in (1, 2):
+        scene.request(1)
+        scene.read_marker()
+        assert scene.confirmed_now() == [1] * count
+
+
 def test_suspension_of_this_process_extends_the_wait(scene: Scene) -> None:
     drop(scene.claimed())
     scene.request(1)

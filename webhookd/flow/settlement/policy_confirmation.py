@@ -2,7 +2,8 @@
 
     step                                              it is over when
     1  subscriptions run under the new version        the loop has stopped the old ones, before it is requested here
-    2  the old epochs are revoked in Redis            the publisher's thread has done it, in the order of its jobs
+    2  the old epochs are revoked in Redis, also      the publisher's thread has done it, in the order of its jobs
+       those of processes that were killed
     3  a marker is sent to this process's own         the marker is read: every claim before step 2 has been reported
        reports                                        before it, and after step 2 no old delivery can be claimed
     4  deliveries that workers had claimed end        their last report is read, or their lease and deadline are over
@@ -51,11 +52,11 @@ class PolicyConfirmation:
     def request(self, version: int, confirmed: Confirmed) -> None:
         """Call `confirmed` with the version when it may be confirmed; replaces the request before.
 
-        The version may be a lower one: the database was restored from a backup.
+        The version may be the same, after subscriptions were taken over from another process. It may be a lower one:
+        the database was restored from a backup.
         """
-        if version != self._version:
-            self._version, self._confirmed = version, confirmed
-            self._mark()
+        self._version, self._confirmed = version, confirmed
+        self._mark()
 
     def marker_read(self, id_: str) -> None:
         """A report about a delivery that is not in flight was read: it may be the marker."""

@@ -201,14 +201,14 @@ class SubscriptionAssignment:
             self._known[id_] = found.version if isinstance(found, Subscription) else changed[id_]
             self._runner.run(id_, self._known[id_], self._in_use.applied_to(found), before.get(id_))
         self._in_use.forget_all_but(ours)
-        if self._in_use.new_version():
+        if self._in_use.confirmation_due():
             self._runner.withdraw_copies(
                 self._in_use.apply_to, partial(self._in_use.copies_withdrawn, self._in_use.version)
             )
-            self._runner.confirm_policies(self._in_use.version, self._confirmed)
+            self._runner.confirm_policies(self._in_use.version, partial(self._confirmed, self._in_use.round))
 
-    def _confirmed(self, version: int) -> None:
-        self._in_use.confirm(version)
+    def _confirmed(self, round_: int, version: int) -> None:
+        self._in_use.confirm(version, round_)
         self._wake.set()
 
     def _hold_if_outdated(self) -> None:
