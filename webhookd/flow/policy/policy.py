@@ -5,10 +5,11 @@ topic is open. When there is one, for whichever tenant, a record is denied unles
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from webhookd.flow.policy import topic_pattern
+from webhookd.flow.policy.topic_pattern import TopicPatterns
 
 
 class Effect(StrEnum):
@@ -104,10 +105,15 @@ class PolicySet:
 
     version: int = 0
     policies: tuple[Policy, ...] = ()
+    _patterns: TopicPatterns = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the search for a topic: there may be thousands of policies and of topics."""
+        object.__setattr__(self, "_patterns", TopicPatterns(policy.topic for policy in self.policies))
 
     def of_topic(self, tenant: str, topic: str, *, open_without_policy: bool) -> TopicPolicies:
         """What applies to this tenant's view of this topic."""
-        matching = [policy for policy in self.policies if policy.matches_topic(topic)]
+        matching = [self.policies[place] for place in self._patterns.matching(topic)]
         ours: Sequence[Policy] = [policy for policy in matching if policy.tenant in {None, tenant}]
         return TopicPolicies(
             governed=bool(matching),
