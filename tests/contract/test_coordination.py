@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import Redis
 
-from tests.harness.coordination import CoordinationStore, lose_everything
+from tests.harness.coordination import REPLY, CoordinationStore, claimed, lose_everything, offered, ref
 from webhookd import clock
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_url import parse
@@ -22,29 +22,6 @@ from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, Report
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
 PATIENCE_S = 5.0
-REPLY = "ingest-1"
-
-
-def ref(id_: str = "d1", *, epoch: str = "e1", attempt: int = 0, lanes: tuple[str, ...] = ("orders/0",)) -> DeliveryRef:
-    return DeliveryRef(
-        id=id_,
-        subscription="s1",
-        version=1,
-        lanes=dict.fromkeys(lanes, epoch),
-        attempt=attempt,
-        records=1,
-        batches=1,
-        reply_to=REPLY,
-    )
-
-
-def offered(coordination: CoordinationStore, *refs: DeliveryRef, payload: bytes = b"payload") -> None:
-    coordination.make_claimable([Publication(one, payload) for one in refs])
-
-
-def claimed(coordination: CoordinationStore, one: DeliveryRef) -> bytes | ClaimDenied:
-    (answer,) = coordination.claim([one])
-    return answer
 
 
 def read_all(coordination: CoordinationStore, after: str = "0", reply: str = REPLY) -> tuple[list[Report], str]:
@@ -179,50 +156,6 @@ def test_retry_without_its_payload_is_stale(coordination: CoordinationStore) -> 
     offered(coordination, ref())
     claimed(coordination, ref())
     assert claimed(coordination, ref(attempt=1)) is ClaimDenied.STALE
-
-
-def test_revoked_lane_is_stale(coordination: CoordinationStore) -> None:
-    offered(coordination, ref(), ref("d2", lanes=("orders/1",)))
-    coordination.revoke(["s1/orders/0", "s1/unknown/9"])
-    assert claimed(coordination, ref()) is ClaimDenied.STALE
-    assert claimed(coordination, ref("d2", lanes=("orders/1",))) == b"payload"
-
-
-def test_revoking_nothing_is_allowed(coordination: CoordinationStore) -> None:
-    coordination.revoke([])
-
-
-def test_claims_of_others_are_revoked_but_for_the_epochs_to_keep(coordination: CoordinationStore) -> None:
-    lanes = [f"orders/{number}" for number in range(3)]
-    refs = [ref(f"d{number}", lanes=(lane,)) for number, lane in enumerate(lanes)]
-    other = DeliveryRef(
-        id="d9",
-        subscription="s10",
-        version=1,
-        lanes={"orders/0": "e1"},
-        attempt=0,
-        records=1,
-        batches=1,
-        reply_to=REPLY,
-    )
-    offered(coordination, *refs, other)
-    coordination.revoke_others({"s1"}, {"s1/orders/1": "e1", "s1/orders/2": "e2"})
-    assert coordination.claim([*refs, other]) == [ClaimDenied.STALE, b"payload", ClaimDenied.STALE, b"payload"]
-
-
-def test_revoking_the_claims_of_others_returns_what_workers_have_claimed(coordination: CoordinationStore) -> None:
-    queued, claimed_one, ended, mixed = (
-        ref("queued"),
-        ref("claimed", lanes=("orders/1",)),
-        ref("ended", lanes=("orders/2",)),
-        ref("mixed", lanes=("orders/3", "orders/4")),
-    )
-    offered(coordination, queued, claimed_one, ended, mixed)
-    coordination.claim([claimed_one, ended, mixed])
-    coordination.send_reports(ReportFlush(reports={}, payloads_to_delete=[payload_key("ended", 0)]))
-    assert coordination.revoke_others({"s1"}, {}) == ["claimed", "mixed"]
-    assert coordination.are_current([claimed_one, mixed]) == [False, False]
-    assert coordination.revoke_others({"s1", "unknown"}, {}) == []
 
 
 def test_current_says_which_deliveries_are_waited_for(coordination: CoordinationStore) -> None:

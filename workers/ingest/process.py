@@ -92,11 +92,7 @@ class IngestProcess:
         self._consumer_factory = ConsumerFactory(settings, self._kafka_connection, _new_token)
         self._writer = _database_writer(settings, edges)
         self._in_flight = InFlightDeliveries(_delivery_timeouts(settings), _new_token, random.random)
-        self._policies = PoliciesInUse(
-            open_without_policy=settings.open_without_policy,
-            max_age_s=settings.policy_max_age_s,
-            monotonic=clock.monotonic,
-        )
+        self._policies = _policies_in_use(settings)
         self._publisher = TaskPublisher(
             app, edges.coordination, on_unknown=self._publish_unknown, may_publish=self._policies.may_publish
         )
@@ -279,6 +275,14 @@ def _database_writer(settings: Settings, edges: Edges) -> DatabaseWriter:
         dead_letter_limit=settings.dead_letter_limit,
         tenant_dead_letter_limit=settings.tenant_dead_letters,
         wall_clock=clock.wall_clock,
+        monotonic=clock.monotonic,
+    )
+
+
+def _policies_in_use(settings: Settings) -> PoliciesInUse:
+    return PoliciesInUse(
+        open_without_policy=settings.open_without_policy,
+        max_age_s=settings.policy_max_age_s,
         monotonic=clock.monotonic,
     )
 
