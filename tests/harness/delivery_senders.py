@@ -1,6 +1,6 @@
 """Builders for the delivery worker: request template, batches, outcomes, and a clock that the test moves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from queue import SimpleQueue
 
 from tests.harness.lanes import MIDDLE
@@ -137,6 +137,11 @@ class UnreliableCoordination(MemoryCoordination):
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("revoke")
         super().revoke(claim_keys)
+
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("revoke_others")
+        return super().revoke_others(subscriptions, keep)
 
     def _raise_if_unavailable(self, call: str) -> None:
         if self.unavailable:

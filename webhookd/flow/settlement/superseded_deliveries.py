@@ -2,7 +2,8 @@
 
 A lane drops its delivery when its subscription gets a new version or is stopped. The claim of the lane is revoked then,
 so that no worker claims the delivery any more. A worker that has claimed it before notices within about 100 ms and ends
-after its current request. Its claim and its progress are reported as before:
+after its current request. Its claim and its progress are reported as before. So it is with a delivery that an earlier
+owner of the subscription has published, but its reports do not come here:
 
 report                                      the delivery
 STARTED, PROGRESS                           may be sent until the lease and one request deadline after the report
@@ -10,6 +11,7 @@ RETRY, FINISHED, EXHAUSTED, STALE, GONE     has ended. A retry cannot be claimed
 none                                        has ended when the lease and the deadline are over
 """
 
+from collections.abc import Sequence
 from math import inf
 
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
@@ -30,6 +32,11 @@ class SupersededDeliveries:
         if delivery.stage is DeliveryStage.CLAIMED:
             due_at = delivery.due_at if delivery.due_at > -inf else now + self._silent_s
             self._ends_by[delivery.id] = delivery.attempt, due_at
+
+    def add_claimed(self, ids: Sequence[str], now: float) -> None:
+        """Keep deliveries that another process has published and workers have claimed; their reports go to it."""
+        for id_ in ids:
+            self._ends_by.setdefault(id_, (0, now + self._silent_s))
 
     def reported(self, report: Report, now: float) -> None:
         """Apply a report about a delivery that is not in flight any more."""
