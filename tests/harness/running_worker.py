@@ -22,12 +22,13 @@ from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_settings import address_of
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.destination import Destination
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.dispatch.queue_names import FIRST
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.offsets.position import Partition
-from webhookd.flow.subscription import Batching, Destination, Subscription
+from webhookd.flow.subscription import Batching, Subscription
 from webhookd.settings import Settings
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database

@@ -3,10 +3,10 @@
 import copy
 from typing import Any
 
+from webhookd.flow.destination import Destination
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
-    Destination,
     Filtering,
     OnFilterError,
     Retry,

@@ -10,8 +10,9 @@ from sqlalchemy import update
 from tests.harness.delivery_senders import ref
 from tests.harness.subscriptions import subscription
 from webhookd.errors import StoreUnavailable
+from webhookd.flow.destination import Destination
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from webhookd.flow.subscription import Destination, Subscription
+from webhookd.flow.subscription import Subscription
 from webhookd.store import migrating, subscriptions
 from webhookd.store.database import Database
 from webhookd.store.tables import SubscriptionRow

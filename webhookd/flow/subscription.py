@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from webhookd.flow.access.caller import DEFAULT_TENANT
+from webhookd.flow.destination import Destination, RequestLimits
 from webhookd.flow.policy.policy import PolicySet, TopicPolicies
 
 INTERNAL_PREFIX = "__"
@@ -23,6 +24,16 @@ class OnExhausted(StrEnum):
 
     PAUSE = "pause"
     DEAD_LETTER = "dead_letter"
+
+
+class OnRejected(StrEnum):
+    """What is refused when the endpoint refuses a batch of several records permanently (400, 422).
+
+    WHOLE: the batch. SPLIT: the batch is halved until the record that is refused stands alone.
+    """
+
+    WHOLE = "whole"
+    SPLIT = "split"
 
 
 class OnFilterError(StrEnum):
@@ -63,19 +74,15 @@ class Filtering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """The URL of the requests and their headers, which are not masked here: never log them."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Batching:
-    """How many records one request holds, and how long the first of them waits for the others."""
+    """How many records and bytes one request holds at most, and how long the first record waits for the others.
+
+    `max_batch_bytes` bounds the body, except that a record that is larger is sent alone; None for no bound of its own.
+    """
 
     max_batch_size: int = 1
     max_batch_interval_s: float = 1.0
+    max_batch_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,7 @@ class Retry:
     max_retries: int = 5
     algorithm: RetryAlgorithm = RetryAlgorithm.EXPONENTIAL_BACKOFF
     on_exhausted: OnExhausted = OnExhausted.PAUSE
+    on_rejected: OnRejected = OnRejected.WHOLE
     dead_letter_topic: str = ""
 
 
@@ -135,6 +143,7 @@ class Subscription:
     sources: tuple[Source, ...]
     batching: Batching = Batching()
     retry: Retry = Retry()
+    limits: RequestLimits = field(default_factory=RequestLimits)
     alerting: Alerting = Alerting()
     filtering: Filtering = Filtering()
     details: Details = Details()

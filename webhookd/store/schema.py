@@ -5,7 +5,7 @@ from sqlalchemy import Connection, inspect, text
 from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.store.database import Database
 
-REVISION = "0005"
+REVISION = "0006"
 """The revision that this version needs: the last one in migrations/versions."""
 
 REVISIONS = tuple(f"{number:04}" for number in range(1, int(REVISION) + 1))

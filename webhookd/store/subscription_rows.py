@@ -5,15 +5,16 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from webhookd.errors import UnusableSubscription
+from webhookd.flow.destination import Destination
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
-    Destination,
     Details,
     Filtering,
     History,
     OnExhausted,
     OnFilterError,
+    OnRejected,
     Retry,
     RetryAlgorithm,
     Source,
@@ -21,6 +22,7 @@ from webhookd.flow.subscription import (
     Subscription,
     is_internal,
 )
+from webhookd.store.destination_rows import destination_of, limits_of, to_columns
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -32,15 +34,16 @@ def to_row(subscription: Subscription) -> dict[str, Any]:
         "version": subscription.version,
         "name": subscription.name,
         "active": subscription.active,
-        "url": subscription.destination.url,
-        "headers": [list(header) for header in subscription.destination.headers],
+        **to_columns(subscription.destination, subscription.limits),
         "sources": [_source_document(source) for source in subscription.sources],
         "max_batch_size": subscription.batching.max_batch_size,
         "max_batch_interval_s": subscription.batching.max_batch_interval_s,
+        "max_batch_bytes": subscription.batching.max_batch_bytes,
         "max_retries": subscription.retry.max_retries,
         "retry_algorithm": subscription.retry.algorithm.value,
         "alert_emails": list(subscription.alerting.emails),
         "on_exhausted": subscription.retry.on_exhausted.value,
+        "on_rejected": subscription.retry.on_rejected.value,
         "dead_letter_topic": subscription.retry.dead_letter_topic,
         "on_filter_error": subscription.filtering.on_filter_error.value,
         "inactive_reason": subscription.inactive_reason,
@@ -61,13 +64,15 @@ def from_row(row: Mapping[str, Any]) -> Subscription:
         version=_whole(row, "version", at_least=1),
         name=_text(row, "name"),
         active=bool(row["active"]),
-        destination=Destination(url=_text(row, "url"), headers=_headers(row["headers"])),
+        destination=_destination(row),
         sources=_sources(row["sources"]),
         batching=Batching(
             max_batch_size=_whole(row, "max_batch_size", at_least=1),
             max_batch_interval_s=_seconds(row, "max_batch_interval_s"),
+            max_batch_bytes=None if row["max_batch_bytes"] is None else _whole(row, "max_batch_bytes", at_least=1),
         ),
         retry=_retry(row),
+        limits=limits_of(row),
         alerting=Alerting(emails=_texts(row["alert_emails"], "alert_emails")),
         filtering=Filtering(on_filter_error=_choice(row, "on_filter_error", OnFilterError)),
         details=_details(row),
@@ -119,13 +124,18 @@ def _source(item: object) -> Source:
         raise UnusableSubscription(f"sources: {error}") from error
 
 
-def _headers(value: object) -> tuple[tuple[str, str], ...]:
+def _destination(row: Mapping[str, Any]) -> Destination:
+    _text(row, "url")
+    _confirm_headers(row["headers"])
+    return destination_of(row)
+
+
+def _confirm_headers(value: object) -> None:
     if not isinstance(value, list):
         raise UnusableSubscription("headers: not a list")
     pairs = [_texts(item, "headers") for item in value]
     if any(len(pair) != 2 for pair in pairs):
         raise UnusableSubscription("headers: not pairs of name and value")
-    return tuple((name, content) for name, content in pairs)
 
 
 def _retry(row: Mapping[str, Any]) -> Retry:
@@ -133,6 +143,7 @@ def _retry(row: Mapping[str, Any]) -> Retry:
         max_retries=_whole(row, "max_retries", at_least=0),
         algorithm=_choice(row, "retry_algorithm", RetryAlgorithm),
         on_exhausted=_choice(row, "on_exhausted", OnExhausted),
+        on_rejected=_choice(row, "on_rejected", OnRejected),
         dead_letter_topic=str(row["dead_letter_topic"]),
     )
 

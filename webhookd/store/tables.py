@@ -125,6 +125,11 @@ class SubscriptionRow(Table):
     external_id: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[float] = mapped_column(Float, server_default="0")
     updated_at: Mapped[float] = mapped_column(Float, server_default="0")
+    destination: Mapped[Json] = mapped_column(AnyJson, server_default="{}")
+    secrets: Mapped[str] = mapped_column(AnyText, server_default=text("''"))
+    limits: Mapped[Json] = mapped_column(AnyJson, server_default="{}")
+    max_batch_bytes: Mapped[int | None] = mapped_column(Integer)
+    on_rejected: Mapped[str] = mapped_column(String(20), server_default="whole")
 
 
 class SubscriptionStatusRow(Table):

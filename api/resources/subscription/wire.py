@@ -8,10 +8,10 @@ from api.resources.status.rendering import iso
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
+from webhookd.flow.destination import Destination
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
-    Destination,
     Details,
     Filtering,
     History,

@@ -13,9 +13,10 @@ from api.resources.subscription.registration_warnings import RegistrationWarning
 from tests.harness.policies import policy
 from tests.harness.subscriptions import subscription
 from webhookd.errors import KafkaUnavailable
+from webhookd.flow.destination import Destination
 from webhookd.flow.offsets.topic_metadata import TopicSample
 from webhookd.flow.policy.policy import OPEN_TOPIC, Effect, Projection, ProjectionKind, TopicPolicies
-from webhookd.flow.subscription import Alerting, Batching, Destination, Source, Subscription
+from webhookd.flow.subscription import Alerting, Batching, Source, Subscription
 from webhookd.settings import Settings
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 

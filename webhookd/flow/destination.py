@@ -1,0 +1,118 @@
+"""Where the requests of a subscription go, and how: address, method, signature, authentication, TLS and limits.
+
+No `repr` shows a secret, so that no log line and no traceback does.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+DEFAULT_TIMEOUT_S = 15.0
+DEFAULT_SUCCESS_CODES = ("2xx",)
+
+
+class Method(StrEnum):
+    """The request methods that a subscription may choose (RFC 9110 §9.3, RFC 5789)."""
+
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+
+
+class RateUnit(StrEnum):
+    """What a rate limit counts."""
+
+    REQUESTS = "requests"
+    RECORDS = "records"
+
+
+class Basic(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="basic"):
+    """A user's name and password (RFC 7617)."""
+
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        """Without the password."""
+        return f"Basic(username={self.username!r})"
+
+
+class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="oauth2_client_credentials"):
+    """The OAuth 2.0 client credentials grant (RFC 6749 §4.4): a bearer token of `token_url` goes with every request."""
+
+    token_url: str
+    client_id: str
+    client_secret: str
+    scope: str = ""
+    audience: str = ""
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"ClientCredentials(token_url={self.token_url!r}, client_id={self.client_id!r})"
+
+
+Authentication = Basic | ClientCredentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningSecret:
+    """A secret that signs: `whsec_…` (HMAC-SHA256) or `whsk_…` (ed25519), each as Standard Webhooks writes it.
+
+    `expires_at` is in seconds since the epoch; None for the current secret, which does not expire.
+    """
+
+    secret: str = field(repr=False)
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """What differs from the operator's settings in TLS; certificates and the key are PEM texts, "" for none.
+
+    `ca_certificates` are trusted beside the system's. `verify` is False only where the operator permits that.
+    """
+
+    ca_certificates: str = ""
+    client_certificate: str = ""
+    client_key: str = field(default="", repr=False)
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """The endpoint. `headers` are names and values; `signing` has the current secret first, and is empty: unsigned.
+
+    `success_codes` are status codes ("201") and classes of them ("2xx"). `verified` says whether the endpoint has shown
+    that it wants the requests; None where nobody asked it.
+    """
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    method: Method = Method.POST
+    success_codes: tuple[str, ...] = DEFAULT_SUCCESS_CODES
+    signing: tuple[SigningSecret, ...] = ()
+    authentication: Authentication | None = None
+    tls: Tls = Tls()
+    verified: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """At most `per_second` of `unit` in the long run, and `burst` of them at once."""
+
+    per_second: float
+    burst: int
+    unit: RateUnit = RateUnit.REQUESTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLimits:
+    """Limits of the requests: `timeout_s` for each, from before the DNS look-up to the end of the response.
+
+    `max_concurrent` requests are open at once, over all workers; None for no limit of the subscription.
+    """
+
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    rate_limit: RateLimit | None = None
+    max_concurrent: int | None = None
