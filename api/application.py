@@ -19,6 +19,7 @@ from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
 from api.resources.key import routes as key
 from api.resources.policy import routes as policy
+from api.resources.signing_secret import routes as signing_secret
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
@@ -74,7 +75,7 @@ def create_app(
     error_responses.register(app)
     problem_pages.register(app)
     documented = openapi.register(app, UnusableSubscriptionSchema)
-    for routes in (subscription, status, dead_letter, policy, administration, key, audit_log, health):
+    for routes in (subscription, signing_secret, status, dead_letter, policy, administration, key, audit_log, health):
         documented.register_blueprint(routes.blueprint)
     app.register_blueprint(page.blueprint)
     authorization.check_declared(app)
