@@ -180,9 +180,9 @@ def test_requests_verify_with_the_official_library(
         service.start()
         produce(cluster, 4)
         receiver.wait_for_records(4)
+        assert len(receiver.requests) > 1
         for request in receiver.requests:
             assert Webhook(SECRET).verify(request.body, request.headers)["messages"] == request.messages
-        assert len({request.headers["webhook-signature"] for request in receiver.requests}) > 1
 
         rotated = rotate(service, id_, {"kind": "ed25519"})
         produce(cluster, 4)

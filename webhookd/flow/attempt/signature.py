@@ -13,7 +13,6 @@ Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/st
 """
 
 import base64
-import binascii
 import math
 from binascii import b2a_base64
 from collections.abc import Callable, Sequence
@@ -147,10 +146,14 @@ def _until(secret: SigningSecret) -> float:
 
 
 def _decoded(secret: str) -> bytes:
+    encoded = secret.partition("_")[2]
     try:
-        return base64.b64decode(secret.partition("_")[2], validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidInput("has something else than base64 after the prefix") from None
+        raw = base64.b64decode(encoded, validate=True)
+    except ValueError:  # binascii.Error is one
+        raw = None
+    if raw is None or len(encoded) % 4:  # Python ignores `=` that is too much; other languages refuse it
+        raise InvalidInput("has something else than base64 after the prefix")
+    return raw
 
 
 def _sign_of(secret: str) -> Sign:
