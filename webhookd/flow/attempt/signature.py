@@ -64,17 +64,17 @@ class Signer:
     Raises InvalidInput when a secret cannot be used.
     """
 
-    __slots__ = ("_signs", "_until")
+    __slots__ = ("_only", "_signs")
 
     def __init__(self, signing: Sequence[SigningSecret]) -> None:
         self._signs = [(_until(secret), _sign_of(secret.secret)) for secret in signing]
-        self._until = min(until for until, _ in self._signs)
+        self._only = self._signs[0][1] if [until for until, _ in self._signs] == [math.inf] else None
 
     def signature(self, webhook_id: bytes, at: float, body: bytes) -> bytes:
         """The value of the header `webhook-signature`; `at` is the time of the attempt in seconds since the epoch."""
         head = b"%b.%d." % (webhook_id, at)
-        if self._until is math.inf and len(self._signs) == 1:
-            return self._signs[0][1](head, body)
+        if self._only is not None:
+            return self._only(head, body)
         return b" ".join([sign(head, body) for until, sign in self._signs if at < until])
 
 
