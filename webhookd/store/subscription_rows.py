@@ -132,7 +132,7 @@ def _destination(row: Mapping[str, Any]) -> Destination:
     try:
         signer_of(found.signing)
     except InvalidInput as error:
-        raise UnusableSubscription(f"signing: the secret {error}") from error
+        raise UnusableSubscription(f"destination: the signing secret {error}") from error
     return found
 
 

@@ -48,7 +48,10 @@ NEW_FITS: Final = [_fitting(kind, required=False) for kind in KINDS]
 
 @accepts(anyOf=FITS)
 class SigningSchema(RequestSchema):
-    """How requests are signed, as Standard Webhooks defines it. A PUT without it keeps what is stored."""
+    """How requests are signed, as Standard Webhooks defines it.
+
+    A PUT without it keeps what is stored, and so does a PATCH in which it is null.
+    """
 
     kind = Choice(
         [kind.value for kind in SigningKind],
