@@ -202,6 +202,6 @@ def test_openssl(tmp_path: Path) -> None:
     (tmp_path / "body.json").write_bytes(BODY)
     now = int(time.time())
     given = f"SECRET='{SECRET}' WEBHOOK_ID=msg_1 WEBHOOK_TIMESTAMP={now}\n"
-    printed = run([needs("bash")], given + snippet("OpenSSL", "bash"), tmp_path)
+    printed = run([needs("sh")], given + snippet("OpenSSL", "sh"), tmp_path)
     expected = Signer([SigningSecret(secret=SECRET)]).signature(b"msg_1", now, BODY).decode()
     assert f"v1,{printed.strip()}" == expected
