@@ -27,6 +27,7 @@ from api.resources.health.health_report import report_of
 from api.resources.health.readiness import Readiness, checks_of
 from api.resources.key import routes as key
 from api.resources.policy import routes as policy
+from api.resources.signing_secret import routes as signing_secret
 from api.resources.status import routes as status
 from api.resources.subscription import routes as subscription
 from api.resources.subscription.checks import RegistrationChecks
@@ -85,7 +86,7 @@ def create_app(
     app.after_request(add_security_headers)
     error_responses.register(app)
     problem_pages.register(app)
-    resources = (subscription, status, dead_letter, policy, administration, key, audit_log, health)
+    resources = (subscription, signing_secret, status, dead_letter, policy, administration, key, audit_log, health)
     openapi.register(app, [routes.blueprint for routes in resources], [UnusableSubscriptionSchema])
     app.register_blueprint(page.blueprint)
     authorization.check_declared(app)

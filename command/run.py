@@ -78,6 +78,11 @@ _log = logs.get(__name__)
     help="A header that is sent with every request; repeat it for more.",
 )
 @click.option(
+    "--signing-secret",
+    metavar="SECRET",
+    help="Sign every request with this secret: whsec_… (HMAC-SHA256) or whsk_… (Ed25519).",
+)
+@click.option(
     "--from",
     "start",
     type=click.Choice(["earliest", "latest"]),

@@ -25,6 +25,7 @@ class Request:
     path: str
     headers: dict[str, str]
     messages: list[dict[str, Any]]
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -142,7 +143,7 @@ def _read(sock: socket.socket, buffer: bytearray) -> Request | None:
             return None
     body = bytes(buffer[end + 4 : end + 4 + length])
     del buffer[: end + 4 + length]
-    return Request(path=first.split(" ")[1], headers=headers, messages=json.loads(body)["messages"])
+    return Request(path=first.split(" ")[1], headers=headers, messages=json.loads(body)["messages"], body=body)
 
 
 def _more(sock: socket.socket, buffer: bytearray) -> bool:

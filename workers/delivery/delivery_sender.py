@@ -29,6 +29,7 @@ from webhookd.flow.attempt.judge import (
     failure_code,
     judge,
 )
+from webhookd.flow.attempt.signature import Signer
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -42,12 +43,16 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head and retry policy."""
+    """What all requests of one version of a subscription have in common: endpoint, head, signer and retry policy.
+
+    Without a `signer` the requests are not signed.
+    """
 
     version: int
     target: Target
     head: bytes
     retry: Retry
+    signer: Signer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,14 +137,7 @@ class DeliverySender:
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
             return None
-        batch = self.batches[self.done]
-        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nContent-Length: %d\r\n\r\n%b" % (
-            self._template.head,
-            batch.webhook_id.encode(),
-            self._clocks.wall(),
-            len(batch.body),
-            batch.body,
-        )
+        return self._request(self.batches[self.done])
 
     def progress(self) -> Report:
         """Return the report of how far the delivery has got."""
@@ -176,6 +174,19 @@ class DeliverySender:
     def failure_code(self) -> str:
         """The code of the failure that stopped it; empty when nothing failed."""
         return failure_code(self._failure) if self._failure is not None else ""
+
+    def _request(self, batch: Batch) -> bytes:
+        """The request of this attempt, with the time of this attempt in its timestamp and in its signature."""
+        webhook_id, at, signer = batch.webhook_id.encode(), self._clocks.wall(), self._template.signer
+        signature = b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body) if signer else b""
+        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
+            self._template.head,
+            webhook_id,
+            at,
+            signature,
+            len(batch.body),
+            batch.body,
+        )
 
     def _end(self, now: float) -> None:
         self.elapsed_s = now - self._began_at

@@ -2,8 +2,8 @@
 
 A delivery names the version it was made for. A delivery of an older version than the latest one known here is stale,
 so no queued delivery is sent under an old configuration. This process learns of a later version from a change
-notification, from the comparison with the database about once a second, or from a newer delivery. Header values, which
-may be secrets, never leave this process.
+notification, from the comparison with the database about once a second, or from a newer delivery. Header values and
+signing secrets never leave this process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
+from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -106,4 +107,10 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
-    return RequestTemplate(version=subscription.version, target=target, head=head, retry=subscription.retry)
+    return RequestTemplate(
+        version=subscription.version,
+        target=target,
+        head=head,
+        retry=subscription.retry,
+        signer=signer_of(subscription.destination.signing),
+    )

@@ -74,7 +74,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
         audit.created(session, subscription)
         also_store(session, subscription)
     _log.info("subscription_created", subscription=subscription.id, active=subscription.active)
-    _notify(services, subscription.id, subscription.version)
+    notify(services, subscription.id, subscription.version)
     return subscription
 
 
@@ -109,7 +109,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
             activity.append(session, [_switched(subscription, administration.read(session, lock=True))])
         audit.changed(session, subscription, stored=stored, was_active=summary.active)
     _log.info("subscription_changed", subscription=id_, version=subscription.version, active=subscription.active)
-    _notify(services, id_, subscription.version)
+    notify(services, id_, subscription.version)
     return subscription
 
 
@@ -133,7 +133,7 @@ def remove(services: Services, id_: str, preconditions: Preconditions = ANY) -> 
         subscriptions.delete(session, id_)
         dropped_groups.add(session, consumer_group(id_))
     _log.info("subscription_deleted", subscription=id_)
-    _notify(services, id_, version + 1)
+    notify(services, id_, version + 1)
 
 
 def _stored(services: Services, id_: str) -> tuple[subscriptions.SubscriptionSummary, Subscription | None]:
@@ -254,7 +254,8 @@ def _switched(subscription: Subscription, switch: Administration) -> Activity:
     )
 
 
-def _notify(services: Services, id_: str, version: int) -> None:
+def notify(services: Services, id_: str, version: int) -> None:
+    """Tell the processes that a subscription has a new version; a failure is logged, since they also read the rows."""
     try:
         services.notifications.publish(SubscriptionChanged(id=id_, version=version))
     except QueueUnavailable as error:

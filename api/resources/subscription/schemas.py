@@ -11,6 +11,7 @@ from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
+from api.resources.subscription.signing_schemas import SigningSchema
 from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
@@ -50,6 +51,7 @@ class WebhookSchema(RequestSchema):
             "uniqueItems": True,
         },
     )
+    signing = Part(SigningSchema, load_default=lambda: None)
 
     @validates_schema
     def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:
@@ -280,7 +282,8 @@ class SubscriptionSchema(RequestSchema):
         dump_only=True,
         metadata={
             "format": "date-time",
-            "description": "When a PUT or PATCH last changed it, in UTC. It may be sent back, and has no effect.",
+            "description": "When a PUT, a PATCH or a rotation last changed it, in UTC. It may be sent back, and "
+            "has no effect.",
         },
     )
     unusable = fields.String(

@@ -11,7 +11,8 @@ from api.description.keywords import accepts
 from webhookd.errors import InvalidFilter, InvalidInput
 from webhookd.flow.access.tenant_name import PATTERN, check_tenant_name
 from webhookd.flow.alerting.mail_address import parse_address
-from webhookd.flow.attempt.header import HEADER_BYTES, parse_header
+from webhookd.flow.attempt.header import HEADER_BYTES, is_masked, parse_header
+from webhookd.flow.attempt.signature import parse_secret
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.filters import matcher
 from webhookd.flow.filters.expression import SOURCE_BYTES
@@ -82,6 +83,19 @@ def jmes_filter(value: str) -> None:
 def header(value: str) -> None:
     """Raise ValidationError unless a client may set the header."""
     _as_validation_error(parse_header, value)
+
+
+@accepts(pattern=patterns.NEW_SIGNING_SECRET)
+def new_signing_secret(value: str) -> None:
+    """Raise ValidationError unless requests can be signed with the secret."""
+    _as_validation_error(parse_secret, value)
+
+
+@accepts(pattern=patterns.SIGNING_SECRET)
+def signing_secret(value: str) -> None:
+    """Raise ValidationError unless it is a secret, or the mask in place of the stored one."""
+    if not is_masked(value):
+        new_signing_secret(value)
 
 
 def headers_differ(headers: list[str]) -> None:

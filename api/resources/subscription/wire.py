@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.resources.status.rendering import iso
+from api.resources.subscription.signing_wire import parse_signing, render_signing
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
@@ -42,8 +43,8 @@ class Identity:
 def parse(document: Document, identity: Identity) -> Subscription:
     """Return the subscription that a validated document describes, with the stored start offsets.
 
-    Raises InvalidInput if the document contradicts the stored subscription: a masked header without a stored value, or
-    another start for a topic that is already read.
+    A new subscription without a signing secret gets one. Raises InvalidInput if the document contradicts the stored
+    subscription: a masked value without a stored one, or another start for a topic that is already read.
     """
     batching, retry = document["configuration"]["batching"], document["configuration"]["retry"]
     return Subscription(
@@ -80,7 +81,7 @@ def _inactive_reason(document: Document, stored: Subscription | None) -> str:
 
 
 def render(subscription: Subscription) -> dict[str, Any]:
-    """The subscription as responses show it: header values are masked."""
+    """The subscription as responses show it: header values and secrets are masked."""
     return {
         "id": subscription.id,
         "kind": "Webhook",
@@ -95,6 +96,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "webhook": {
                 "url": subscription.destination.url,
                 "headers": [mask(name) for name, _ in subscription.destination.headers],
+                "signing": render_signing(subscription.destination.signing),
             },
         },
         "source": [_render_source(source) for source in subscription.sources],
@@ -124,7 +126,8 @@ def _render_source(source: Source) -> dict[str, Any]:
 def _destination(webhook: Document, stored: Subscription | None) -> Destination:
     known = {name.lower(): value for name, value in stored.destination.headers} if stored else {}
     headers = [_header(index, text, known) for index, text in enumerate(webhook["headers"])]
-    return Destination(url=webhook["url"], headers=tuple(headers))
+    signing = parse_signing(webhook["signing"], stored)
+    return Destination(url=webhook["url"], headers=tuple(headers), signing=signing)
 
 
 def _header(index: int, text: str, known: Mapping[str, str]) -> tuple[str, str]:

@@ -1,15 +1,22 @@
 """The sender of one delivery. The test feeds it outcomes and moves the clock."""
 
+import base64
+import hmac
 from dataclasses import dataclass, replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.harness.delivery_senders import LIMITS, OK, SenderScene, answer, no_answer
+from tests.harness.subscriptions import SECRET
 from webhookd.flow.attempt.attempt_report import LoggedExchange, ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
+from webhookd.flow.attempt.signature import SigningKind, new_secret, parse_secret, signer_of
+from webhookd.flow.destination import SigningSecret
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import SUCCESS_BODY_BYTES
+
+OTHER_SECRET = new_secret(SigningKind.HMAC_SHA256, b"b" * 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,3 +257,47 @@ def test_attempts_are_not_logged_unasked() -> None:
         sender.advance(None)
         sender.advance(OK)
     assert lines == []
+
+
+def headers_of(request: bytes | None) -> dict[str, str]:
+    """The headers of a request whose names begin with `webhook-`."""
+    lines = (request or b"").partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    return {name: value for name, _, value in (line.partition(": ") for line in lines) if name.startswith("webhook-")}
+
+
+def test_each_attempt_is_signed_with_its_own_time() -> None:
+    scene = SenderScene()
+    scene.template = replace(scene.template, signer=signer_of((SigningSecret(secret=SECRET),)))
+    seen = {}
+    for attempt, probe in ((0, False), (1, False), (2, True)):
+        scene.wall += 40.0
+        request = scene.sender(attempt=attempt, probe=probe).advance(None)
+        headers = headers_of(request)
+        content = f"msg_0.{int(scene.wall)}.".encode() + scene.body_of(request)
+        expected = base64.b64encode(hmac.digest(parse_secret(SECRET), content, "sha256")).decode()
+        assert headers == {
+            "webhook-id": "msg_0",
+            "webhook-timestamp": str(int(scene.wall)),
+            "webhook-signature": f"v1,{expected}",
+        }
+        seen[headers["webhook-signature"]] = attempt
+    assert len(seen) == 3
+
+
+def test_replaced_secret_stops_signing_when_its_time_is_up() -> None:
+    """Within one delivery: neither a new template nor a restart is needed."""
+    scene = SenderScene()
+    signing = (SigningSecret(secret=OTHER_SECRET), SigningSecret(secret=SECRET, expires_at=scene.wall + 10))
+    scene.template = replace(scene.template, signer=signer_of(signing))
+    sender = scene.sender(batches=2)
+    before = headers_of(sender.advance(None))["webhook-signature"]
+    scene.wall += 10.0
+    after = headers_of(sender.advance(OK))["webhook-signature"]
+    assert (len(before.split(" ")), len(after.split(" "))) == (2, 1)
+
+
+def test_unsigned_request_has_no_signature() -> None:
+    assert headers_of(SenderScene().sender().advance(None)) == {
+        "webhook-id": "msg_0",
+        "webhook-timestamp": "1700000000",
+    }
