@@ -9,6 +9,8 @@ its lease was not renewed and has run out        FINISHED; likewise
 an exchange failed, and a retry is left          RETRY
 an exchange failed, and no retry is left         EXHAUSTED
 the endpoint answered 410 Gone                   GONE
+the endpoint refused a batch of several          DIVISIBLE
+records, and may accept a part of it
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +31,7 @@ from webhookd.flow.attempt.judge import (
     failure_code,
     judge,
 )
+from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -37,17 +40,28 @@ from webhookd.flow.subscription import Retry
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
 
+_REFUSED = {
+    Refusal.EXHAUSTED: ReportKind.EXHAUSTED,
+    Refusal.PERMANENT: ReportKind.EXHAUSTED,
+    Refusal.GONE: ReportKind.GONE,
+    Refusal.DIVISIBLE: ReportKind.DIVISIBLE,
+}
+
 _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head and retry policy."""
+    """What all requests of one version of a subscription have in common: endpoint, head and retry policy.
+
+    `success` has the statuses that acknowledge a batch.
+    """
 
     version: int
     target: Target
     head: bytes
     retry: Retry
+    success: frozenset[int] = DEFAULT_STATUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +134,7 @@ class DeliverySender:
             self._log_attempt(outcome)
         if outcome is None:
             self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
-        elif acknowledged(outcome):
+        elif acknowledged(outcome, self._template.success):
             self.done += 1
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
         elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
@@ -155,7 +169,7 @@ class DeliverySender:
             case RetryAt(wait_s=wait_s):
                 kind = ReportKind.RETRY
             case Refused(why=why, wait_s=wait_s):
-                kind = ReportKind.GONE if why is Refusal.GONE else ReportKind.EXHAUSTED
+                kind = _REFUSED[why]
         return Report(
             kind,
             self.ref.id,
@@ -204,11 +218,12 @@ class DeliverySender:
             chance=self._clocks.chance(),
             wall_now=self._clocks.wall(),
             time_scale=self._time_scale,
+            records=self.batches[self.done].records,
         )
 
     def _logged(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
         at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
         if isinstance(outcome, Response):
-            error = "" if acknowledged(outcome) else failure_code(outcome)
+            error = "" if acknowledged(outcome, self._template.success) else failure_code(outcome)
             return LoggedExchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
         return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail)

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
+from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -101,9 +102,16 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
 
 def _template(subscription: Subscription) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
+    destination = subscription.destination
     try:
-        target = Target.parse(subscription.destination.url)
-        head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        target = Target.parse(destination.url)
+        head = request_head(target, destination.headers, CONTENT_TYPE, destination.method)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
-    return RequestTemplate(version=subscription.version, target=target, head=head, retry=subscription.retry)
+    return RequestTemplate(
+        version=subscription.version,
+        target=target,
+        head=head,
+        retry=subscription.retry,
+        success=statuses_of(destination.success_codes),
+    )

@@ -46,7 +46,7 @@ TO_DO: Mapping[str, str] = {
     "http_401": "Check the headers of the subscription: the endpoint does not accept their credentials.",
     "http_403": "Check the headers of the subscription, and whether the endpoint allows webhookd's address.",
     "http_404": "Check the path in the subscription's URL.",
-    "http_405": "Check the path in the subscription's URL: webhookd sends POST requests.",
+    "http_405": "Check the path in the URL of the subscription, and its method: POST, PUT or PATCH.",
     "http_410": "If the endpoint should receive records again, change its URL or set the subscription active.",
     "http_413": "Make the batches smaller (max_batch_size), or let the endpoint accept larger requests.",
     "http_429": FEWER,

@@ -19,6 +19,7 @@ class ReportKind(IntEnum):
     EXHAUSTED = 4
     STALE = 5
     GONE = 6
+    DIVISIBLE = 7
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -55,7 +55,7 @@ EXCHANGE_CODES: Mapping[str, str] = {
     "http_401": "The endpoint requires other credentials.",
     "http_403": "The endpoint forbids the request.",
     "http_404": "The endpoint does not know this URL.",
-    "http_405": "The endpoint does not accept POST requests at this URL.",
+    "http_405": "The endpoint does not accept the method of the requests at this URL.",
     "http_410": "The endpoint is gone permanently; webhookd deactivates the subscription.",
     "http_413": "The request is too large for the endpoint.",
     "http_429": "The endpoint asks for fewer requests.",

@@ -22,7 +22,7 @@ def _row(subscription: Subscription, call: CallRollup) -> Activity:
         event=Event.API_CALL,
         succeeded=call.succeeded,
         calls=call.calls,
-        request=f"POST {subscription.destination.url}",
+        request=f"{subscription.destination.method} {subscription.destination.url}",
         request_headers=(
             *[mask(name) for name, _ in subscription.destination.headers],
             f"webhook-id: {exchange.webhook_id}",
