@@ -34,6 +34,7 @@ from webhookd.flow.attempt.judge import (
 from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.trace_headers import trace_headers
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
@@ -54,7 +55,7 @@ _log = logs.get(__name__)
 class RequestTemplate:
     """What all requests of one version of a subscription have in common: endpoint, head and retry policy.
 
-    `success` has the statuses that acknowledge a batch.
+    `success` has the statuses that acknowledge a batch. `trace` is False if the head has a `traceparent` already.
     """
 
     version: int
@@ -62,6 +63,7 @@ class RequestTemplate:
     head: bytes
     retry: Retry
     success: frozenset[int] = DEFAULT_STATUSES
+    trace: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,10 +149,12 @@ class DeliverySender:
             self._end(now)
             return None
         batch = self.batches[self.done]
-        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nContent-Length: %d\r\n\r\n%b" % (
+        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-attempt: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
             self._template.head,
             batch.webhook_id.encode(),
             self._clocks.wall(),
+            self._attempt_of(self.done),
+            trace_headers(batch.body) if batch.records == 1 and self._template.trace else b"",
             len(batch.body),
             batch.body,
         )
@@ -222,8 +226,13 @@ class DeliverySender:
         )
 
     def _logged(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
-        at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
+        at, webhook_id, attempt = self._clocks.wall(), self.batches[index].webhook_id, self._attempt_of(index)
         if isinstance(outcome, Response):
             error = "" if acknowledged(outcome, self._template.success) else failure_code(outcome)
-            return LoggedExchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
-        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail)
+            head, kept = outcome.head, outcome.body[:body_bytes]
+            return LoggedExchange(at, webhook_id, outcome.status, head, kept, error, attempt=attempt)
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail, attempt=attempt)
+
+    def _attempt_of(self, index: int) -> int:
+        """Which attempt a batch has here, from 1; only the first batch of a delivery may have failed before."""
+        return 1 if index else self.ref.failures + self.ref.attempt + 1

@@ -114,4 +114,5 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         head=head,
         retry=subscription.retry,
         success=statuses_of(destination.success_codes),
+        trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
     )

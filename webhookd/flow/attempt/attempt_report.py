@@ -25,7 +25,7 @@ class ReportKind(IntEnum):
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """One HTTP exchange, as the activity log shows it. `head` and `body` are bytes of the response, up to a limit.
 
-    `error` is the failure code; `detail` is webhookd's own text when there was no response.
+    `error` is the failure code; `detail` is webhookd's own text when there was no response. `attempt` counts from 1.
     """
 
     at: float
@@ -35,6 +35,7 @@ class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults
     body: bytes = b""
     error: str = ""
     detail: str = ""
+    attempt: int = 1
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

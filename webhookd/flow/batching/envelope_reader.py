@@ -85,6 +85,14 @@ def elements_of(body: bytes) -> Iterator[RenderedElement]:
         )
 
 
+def first_headers(body: bytes) -> tuple[tuple[str, bytes | None], ...]:
+    """The headers of the first record; its value is not read. Raises ValueError for another body."""
+    head = _HEAD.match(body, _FIRST)
+    if head is None:
+        raise ValueError("there is no rendered record")
+    return _headers(head[6])
+
+
 def _elements(body: bytes) -> Iterator[tuple["re.Match[bytes]", int]]:
     """What stands before the value of each record, and the offset of the bracket that closes the record."""
     at = _FIRST
@@ -105,9 +113,13 @@ def _record(head: "re.Match[bytes]", value: bytes) -> ParsedRecord:
         offset=int(offset),
         timestamp_ms=int(timestamp_ms),
         key=_raw(_shown(key)),
-        headers=tuple((name, _raw(shown)) for name, shown in _pairs(headers)),
+        headers=_headers(headers),
         value=None if value == b"null" else value,
     )
+
+
+def _headers(rendered: bytes) -> tuple[tuple[str, bytes | None], ...]:
+    return tuple((name, _raw(shown)) for name, shown in _pairs(rendered))
 
 
 def _value_end(body: bytes, at: int) -> int:

@@ -247,7 +247,7 @@ class BatchAccumulator:
             batches=batches,
             records_per_lane=records_per_lane,
             probe=any(lane.circuit.state is CircuitState.HALF_OPEN for lane in lanes),
-            failures=max(lane.failures for lane in lanes),
+            failures=max(lane.failures + lane.circuit.failed_probes for lane in lanes),
             dead_letter_when_exhausted=self.subscription.retry.on_exhausted is OnExhausted.DEAD_LETTER,
         )
         for lane in lanes:

@@ -27,6 +27,7 @@ def _row(subscription: Subscription, call: CallRollup) -> Activity:
             *[mask(name) for name, _ in subscription.destination.headers],
             f"webhook-id: {exchange.webhook_id}",
             f"webhook-timestamp: {int(exchange.at)}",
+            f"webhook-attempt: {exchange.attempt}",
         ),
         response_code=exchange.status or None,
         response_body=_readable(exchange.body),
