@@ -48,15 +48,21 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
         "active": "yes",
         "destination": {
             "kind": "webhook",
-            "webhook": {"url": "https://example.com/hook", "headers": ["X-Api-Key: ****"]},
+            "webhook": {
+                "url": "https://example.com/hook",
+                "headers": ["X-Api-Key: ****"],
+                "method": "POST",
+                "success_codes": ["2xx"],
+            },
         },
         "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],
         "configuration": {
-            "batching": {"max_batch_size": 1, "max_batch_interval_seconds": 1},
+            "batching": {"max_batch_size": 1, "max_batch_interval_seconds": 1, "max_batch_bytes": None},
             "retry": {
                 "max_retries": 5,
                 "retry_algorithm": "exponential_backoff",
                 "on_exhausted": "pause",
+                "on_rejected": "whole",
                 "dead_letter_topic": None,
             },
             "alerting": {"alert_channel": "email", "alert_emails": []},
@@ -75,17 +81,31 @@ def test_what_was_created_is_shown_the_same(client: FlaskClient) -> None:
 
 def test_every_configured_value_is_kept(client: FlaskClient) -> None:
     configuration = {
-        "batching": {"max_batch_size": 1000, "max_batch_interval_seconds": 300},
+        "batching": {"max_batch_size": 1000, "max_batch_interval_seconds": 300, "max_batch_bytes": 1000},
         "retry": {
             "max_retries": 0,
             "retry_algorithm": "fixed_time",
             "on_exhausted": "dead_letter",
+            "on_rejected": "split",
             "dead_letter_topic": "orders.dead",
         },
         "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},
         "filtering": {"on_filter_error": "drop"},
     }
     assert create(client, document("configuration", configuration))["configuration"] == configuration
+
+
+def test_method_and_success_codes_are_kept_until_a_put_leaves_them_out(client: FlaskClient) -> None:
+    webhook = {"url": "https://example.com/hook", "headers": [], "method": "PATCH", "success_codes": ["200", "3xx"]}
+    path = f"{PATH}/{create(client, document('destination.webhook', webhook))['id']}"
+    assert client.get(path).get_json()["destination"]["webhook"] == webhook
+    client.patch(path, json={"name": "renamed"}, content_type="application/merge-patch+json")
+    assert client.get(path).get_json()["destination"]["webhook"] == webhook
+    client.put(path, json=document("destination.webhook", {"url": webhook["url"]}))
+    assert client.get(path).get_json()["destination"]["webhook"] == webhook | {
+        "method": "POST",
+        "success_codes": ["2xx"],
+    }
 
 
 def test_the_brokers_are_asked_before_the_answer(
