@@ -95,19 +95,6 @@ def test_every_configured_value_is_kept(client: FlaskClient) -> None:
     assert create(client, document("configuration", configuration))["configuration"] == configuration
 
 
-def test_method_and_success_codes_are_kept_until_a_put_leaves_them_out(client: FlaskClient) -> None:
-    webhook = {"url": "https://example.com/hook", "headers": [], "method": "PATCH", "success_codes": ["200", "3xx"]}
-    path = f"{PATH}/{create(client, document('destination.webhook', webhook))['id']}"
-    assert client.get(path).get_json()["destination"]["webhook"] == webhook
-    client.patch(path, json={"name": "renamed"}, content_type="application/merge-patch+json")
-    assert client.get(path).get_json()["destination"]["webhook"] == webhook
-    client.put(path, json=document("destination.webhook", {"url": webhook["url"]}))
-    assert client.get(path).get_json()["destination"]["webhook"] == webhook | {
-        "method": "POST",
-        "success_codes": ["2xx"],
-    }
-
-
 def test_the_brokers_are_asked_before_the_answer(
     client: FlaskClient, database: Database, kafka: MemoryKafkaAdmin
 ) -> None:

@@ -48,13 +48,22 @@ class RenderedRecord(msgspec.Struct, frozen=True, gc=False):
     read_at: float
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """The first waiting `records` of a lane, which are sent in one batch with those of other lanes of the same `name`.
+
+    They are a part of a mixed batch that was refused.
+    """
+
+    name: str
+    records: int
+
+
 class Lane(Generic[DeliveryT]):
     """The state of one lane; owned by the ingest loop, not thread-safe.
 
     `delivery` is the delivery in flight. The lane only needs to know whether there is one. So the type of deliveries is
     a parameter, and deliveries can refer to lanes without an import cycle. `bound` is shared by the lanes of a
-    subscription. While `group` is set, the first `group_records` waiting records are sent next, in one batch with
-    those of the other lanes of this group: they are a part of a mixed batch that was refused.
+    subscription. While `group` is set, its records are sent before all others.
     """
 
     def __init__(
@@ -95,13 +104,11 @@ class Lane(Generic[DeliveryT]):
 
         self.delivery: DeliveryT | None = None
         self.circuit = CircuitBreaker()
-        self.failures = 0
-        self.worker_losses = 0
+        self.failures = self.worker_losses = 0
         self.throughput = throughput
         self.endpoint_latency = endpoint_latency or EndpointLatency()
         self.bound = bound or BatchBound(sys.maxsize)
-        self.group = ""
-        self.group_records = 0
+        self.group: Group | None = None
         self.slow_deliveries = 0
         self.send_alone = False
         self.dispatch_not_before = 0.0
@@ -341,7 +348,7 @@ class Lane(Generic[DeliveryT]):
         self.returned.clear()
         self.buffered_bytes = self.dead_letter_bytes = 0
         self.delivery = None
-        self.group = ""
+        self.group = None
         self.undecodable_run.reset()
         self.awaiting_seek = self.ledger.position != UNREAD
         return self.ledger.rewind()

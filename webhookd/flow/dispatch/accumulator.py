@@ -129,7 +129,7 @@ class BatchAccumulator:
                 continue
             full = lane.returned or lane.fills(self._size, self.bound.size_bytes)
             if lane.group:
-                groups[lane.group].append(lane)
+                groups[lane.group.name].append(lane)
             elif not full and not lane.failing:
                 leftovers.append(lane)
             elif limit is None or limit.allows(lane, now):
@@ -153,7 +153,7 @@ class BatchAccumulator:
 
     def _due_at(self, lane: Lane) -> float:
         """When its oldest leftover has waited the interval; batches that were returned or failed do not wait for it."""
-        at_once = lane.returned or lane.failing or lane.group
+        at_once = lane.returned or lane.failing or lane.group is not None
         return max(lane.dispatch_not_before, -inf if at_once else lane.waiting[0].read_at + self._interval_s)
 
     def _delivery_of(self, lane: Lane) -> Delivery:
@@ -213,9 +213,9 @@ class BatchAccumulator:
 
     def _group_delivery(self, lanes: list[Lane]) -> Delivery:
         """Form one batch of the records of a group: a part of a batch that was refused."""
-        parts = [(lane, lane.take_rendered(lane.group_records, sys.maxsize)) for lane in lanes]
+        parts = [(lane, lane.take_rendered(lane.group.records, sys.maxsize)) for lane in lanes if lane.group]
         for lane in lanes:
-            lane.group = ""
+            lane.group = None
         return self._delivery_of_parts(parts)
 
     def _delivery_of_parts(self, parts: Sequence[tuple[Lane, list[RenderedRecord]]]) -> Delivery:

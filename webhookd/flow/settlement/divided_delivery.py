@@ -20,6 +20,7 @@ from webhookd.flow.attempt.judge import TOO_LARGE_STATUS
 from webhookd.flow.batching import division
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.envelope_reader import elements_of
+from webhookd.flow.batching.lane import Group
 from webhookd.flow.dispatch.delivery import Delivery, Lane
 
 
@@ -54,6 +55,5 @@ def _group_halves(delivery: Delivery) -> None:
     total, before = sum(counts), 0
     for index, (lane, records) in enumerate(zip(delivery.lanes, counts, strict=True)):
         first = index == 0 or (2 * before + records <= total and index < len(counts) - 1)
-        lane.group = f"{delivery.id}/{1 if first else 2}"
-        lane.group_records = records
+        lane.group = Group(name=f"{delivery.id}/{1 if first else 2}", records=records)
         before += records
