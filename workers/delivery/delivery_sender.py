@@ -41,6 +41,9 @@ from webhookd.flow.subscription import Retry
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
 
+ATTEMPT = b"webhook-attempt: %d\r\n"
+FIRST_ATTEMPT = ATTEMPT % 1
+
 _REFUSED = {
     Refusal.EXHAUSTED: ReportKind.EXHAUSTED,
     Refusal.PERMANENT: ReportKind.EXHAUSTED,
@@ -97,7 +100,7 @@ class Clocks:
 class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
-    `ended` is called once, on the loop's thread.
+    `ended` is called once, on the loop's thread. `traced` is False if no record has a trace context.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class DeliverySender:
         limits: SendLimits,
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
+        traced: bool = False,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -117,6 +121,8 @@ class DeliverySender:
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED
+        self._traced = traced and template.trace
+        self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._template = template
         self._time_scale = limits.retry_time_scale
         self._log_attempts = limits.log_attempts
@@ -149,12 +155,14 @@ class DeliverySender:
             self._end(now)
             return None
         batch = self.batches[self.done]
-        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nwebhook-attempt: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
+        lines = FIRST_ATTEMPT if self.done else self._attempt_line
+        if self._traced and batch.records == 1:
+            lines += trace_headers(batch.body)
+        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
             self._template.head,
             batch.webhook_id.encode(),
             self._clocks.wall(),
-            self._attempt_of(self.done),
-            trace_headers(batch.body) if batch.records == 1 and self._template.trace else b"",
+            lines,
             len(batch.body),
             batch.body,
         )

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.harness.lanes import WANTED, Record, lane
-from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, trace_headers
+from webhookd.flow.batching.batch import encode_batches
+from webhookd.flow.batching.trace_headers import TRACESTATE_BYTES, may_be_traced, trace_headers
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 Pairs = tuple[tuple[str, bytes | None], ...]
@@ -12,7 +13,8 @@ Pairs = tuple[tuple[str, bytes | None], ...]
 def passed_on(*pairs: tuple[str, bytes | None], value: bytes = b'{"n":1}', key: bytes | None = None) -> bytes:
     one = lane()
     one.take([Record(0, value, key, pairs)], WANTED, 0.0)
-    return trace_headers(one.form_batch(1, 1 << 30).body)
+    batch = one.form_batch(1, 1 << 30)
+    return trace_headers(batch.body) if may_be_traced(1, 1, encode_batches([batch])) else b""
 
 
 def line(value: bytes) -> bytes:
@@ -111,3 +113,11 @@ def test_what_looks_like_a_header_in_key_and_value_is_none() -> None:
 
 def test_record_without_headers_has_no_trace_context() -> None:
     assert passed_on() == b""
+
+
+@pytest.mark.parametrize(("sizes", "searched"), [((1,), True), ((2,), False), ((2, 3), False), ((1, 2), True)])
+def test_payload_is_searched_if_a_batch_has_one_record(sizes: tuple[int, ...], *, searched: bool) -> None:
+    one = lane()
+    one.take([Record(n, pairs=(("traceparent", PARENT),)) for n in range(sum(sizes))], WANTED, 0.0)
+    payload = encode_batches([one.form_batch(size, 1 << 30) for size in sizes])
+    assert may_be_traced(sum(sizes), len(sizes), payload) is searched

@@ -66,7 +66,7 @@ def test_request_of_one_record_passes_its_trace_context_on(*, trace: bool, recor
     one = lane()
     parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     one.take([Record(offset, pairs=(("traceparent", parent),)) for offset in range(records)], WANTED, 0.0)
-    sender = scene.sender()
+    sender = scene.sender(traced=True)
     sender.batches = [one.form_batch(records, 1 << 20)]
     request = sender.advance(None) or b""
     assert (b"\r\ntraceparent: %b\r\nContent-Length: " % parent in request) is sent
