@@ -243,6 +243,19 @@ def test_requested_wait_is_kept_before_the_parts_are_sent() -> None:
     assert seen.made.ready(seen.now + 7.0) != []
 
 
+def test_parts_have_all_their_attempts() -> None:
+    seen = scene(refused((0, 0)), [4], size=4)
+    (delivery,) = seen.made.ready(seen.now)
+    seen.in_flight.published(delivery, seen.now)
+    failure = LoggedExchange(0.0, "", 503, error="http_503")
+    seen.in_flight.apply(about(delivery, ReportKind.RETRY, failure=failure, wait_s=5.0), seen.now)
+    assert lane_of(seen.made).failures == 1
+    failure = LoggedExchange(0.0, "", 422, error="http_422")
+    seen.in_flight.apply(about(delivery, ReportKind.DIVISIBLE, failure=failure), seen.now)
+    (half,) = seen.made.ready(seen.now)[:1]
+    assert (half.failures, [batch.records for batch in half.batches]) == (0, [2, 2])
+
+
 def test_probe_is_divided_as_well_and_ends_with_the_refused_record() -> None:
     made = accumulator(1, size=8, on_exhausted=OnExhausted.PAUSE)
     fill(made, 0, range(8))

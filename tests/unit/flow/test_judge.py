@@ -3,6 +3,7 @@
 import pytest
 
 from tests.harness.lanes import MIDDLE
+from webhookd.errors import InvalidInput
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import Refusal, Refused, RetryAt, Verdict, acknowledged, judge
 from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES, statuses_of
@@ -51,6 +52,12 @@ def test_success_codes_decide(codes: tuple[str, ...], accepted: set[int], refuse
 
 def test_subscriptions_with_default_codes_share_one_set() -> None:
     assert statuses_of(["2xx"]) is DEFAULT_STATUSES
+
+
+@pytest.mark.parametrize("code", ["", "1xx", "199", "2XX", "xx", "2000", "200\n"])
+def test_what_is_no_success_code_is_refused(code: str) -> None:
+    with pytest.raises(InvalidInput, match="not a success code"):
+        statuses_of([code])
 
 
 def test_2xx_that_is_no_success_is_tried_again() -> None:

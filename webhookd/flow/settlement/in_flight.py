@@ -281,6 +281,7 @@ class InFlightDeliveries:
         take_back_divided(delivery, report.failure, now)
         self._end(delivery, effect)
         for lane in delivery.lanes:
+            lane.failures = 0  # those of the whole batch; its parts are other content
             lane.dispatch_not_before = max(lane.dispatch_not_before, now + report.wait_s)
 
     def _end(self, delivery: Delivery, effect: ReportEffect) -> None:
