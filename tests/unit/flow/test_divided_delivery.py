@@ -165,6 +165,15 @@ def test_batches_behind_the_refused_one_are_sent_unchanged() -> None:
     ]
 
 
+def test_parts_are_sent_without_the_batches_behind_them() -> None:
+    seen = scene(refused((0, 5)), [400], size=50)
+    (delivery,) = seen.made.ready(seen.now)
+    seen.in_flight.published(delivery, seen.now)
+    seen.send(delivery)
+    (halves,) = seen.made.ready(seen.now)
+    assert (len(delivery.batches), [batch.records for batch in halves.batches]) == (0, [25, 25])
+
+
 def test_divided_batch_has_the_ids_of_its_records() -> None:
     seen = scene(refused((0, 5)), [8], size=8)
     seen.run()

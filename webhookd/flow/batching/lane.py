@@ -63,7 +63,8 @@ class Lane(Generic[DeliveryT]):
 
     `delivery` is the delivery in flight. The lane only needs to know whether there is one. So the type of deliveries is
     a parameter, and deliveries can refer to lanes without an import cycle. `bound` is shared by the lanes of a
-    subscription. While `group` is set, its records are sent before all others.
+    subscription. While `group` is set, its records are sent before all others. `parts` counts the returned batches that
+    are parts of a refused one: another part may be refused, so they are sent without the batches behind them.
     """
 
     def __init__(
@@ -109,10 +110,10 @@ class Lane(Generic[DeliveryT]):
         self.endpoint_latency = endpoint_latency or EndpointLatency()
         self.bound = bound or BatchBound(sys.maxsize)
         self.group: Group | None = None
+        self.parts = 0
         self.slow_deliveries = 0
         self.send_alone = False
-        self.dispatch_not_before = 0.0
-        self.cool_down_s = 0.0
+        self.dispatch_not_before = self.cool_down_s = 0.0
 
         self._envelope = Envelope(partition.topic, partition.number)
         self._webhook_ids = WebhookIds(subscription_id, partition.topic, partition.number)
@@ -296,6 +297,7 @@ class Lane(Generic[DeliveryT]):
         """Return a batch in parts; each is a request of its own, and so takes more bytes."""
         self.buffered_bytes += sum(len(part.body) for part in parts) - len(batch.body)
         self.put_back(parts)
+        self.parts = len(parts)
 
     def put_back_records(self, texts: Sequence[tuple[int, bytes]]) -> None:
         """Return the records of a mixed batch, by offset: they are the next to be sent, without waiting for others."""
@@ -348,7 +350,7 @@ class Lane(Generic[DeliveryT]):
         self.returned.clear()
         self.buffered_bytes = self.dead_letter_bytes = 0
         self.delivery = None
-        self.group = None
+        self.group, self.parts = None, 0
         self.undecodable_run.reset()
         self.awaiting_seek = self.ledger.position != UNREAD
         return self.ledger.rewind()

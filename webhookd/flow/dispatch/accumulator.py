@@ -158,7 +158,8 @@ class BatchAccumulator:
 
     def _delivery_of(self, lane: Lane) -> Delivery:
         """Consecutive batches of one lane: as many as its throughput, the byte bound and its records allow."""
-        count = 1 if lane.failing else min(lane.throughput.batches_per_delivery(), MAX_BATCHES)
+        count = 1 if lane.failing else min(lane.throughput.batches_per_delivery(), lane.parts or MAX_BATCHES)
+        lane.parts = 0
         batches: list[Batch] = []
         size = 0
         while len(batches) < count and size < self._limits.delivery_bytes:
