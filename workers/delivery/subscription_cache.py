@@ -106,6 +106,7 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
     try:
         target = Target.parse(destination.url)
         head = request_head(target, destination.headers, CONTENT_TYPE, destination.method)
+        success = statuses_of(destination.success_codes)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
     return RequestTemplate(
@@ -113,6 +114,6 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         target=target,
         head=head,
         retry=subscription.retry,
-        success=statuses_of(destination.success_codes),
+        success=success,
         trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
     )
