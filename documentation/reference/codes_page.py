@@ -32,7 +32,8 @@ responses of the API. The reasons of a subscription and the faults of the system
 [Statuses](statuses.md)."""
 
 REQUESTS = """\
-Why a request to an endpoint failed. Every status other than 2xx is a failure, and its code is the status: `http_429`.
+Why a request to an endpoint failed. Every status that is not one of the subscription's `success_codes` (2xx, unless it
+has others) is a failure, and its code is the status: `http_429`.
 Where the table has a class (`http_4xx`) it means the statuses of that class that have no row of their own. *Sent again*
 means: as long as the subscription's `max_retries` allow. When no attempt is left, and after *not sent again*,
 `on_exhausted` decides what happens to the batch."""
@@ -59,7 +60,9 @@ SENT_AGAIN = "Sent again"
 NOT_SENT_AGAIN = "Not sent again"
 WHAT_FOLLOWS: Mapping[str, str] = {
     FailureCode.SHUTDOWN: f"{SENT_AGAIN}; does not count as an attempt",
-    "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are",
+    "http_413": f"{SENT_AGAIN} in smaller batches; a single record is not",
+    "http_4xx": f"{NOT_SENT_AGAIN}; 408 and 425 are, and with `on_rejected: split` 400, 409 and 422 to several records "
+    "in halves",
 }
 """Where more is to be said than whether the request is sent again."""
 

@@ -88,6 +88,7 @@ class SenderScene:
         probe: bool = False,
         failures: int = 0,
         ended: Callable[[DeliverySender], None] | None = None,
+        traced: bool = False,
     ) -> DeliverySender:
         """A sender of a delivery that was just claimed."""
         return DeliverySender(
@@ -97,6 +98,7 @@ class SenderScene:
             limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
+            traced=traced,
         )
 
     @staticmethod

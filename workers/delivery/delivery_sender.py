@@ -9,6 +9,8 @@ its lease was not renewed and has run out        FINISHED; likewise
 an exchange failed, and a retry is left          RETRY
 an exchange failed, and no retry is left         EXHAUSTED
 the endpoint answered 410 Gone                   GONE
+the endpoint refused a batch of several          DIVISIBLE
+records, and may accept a part of it
 """
 
 from collections.abc import Callable, Sequence
@@ -30,13 +32,25 @@ from webhookd.flow.attempt.judge import (
     judge,
 )
 from webhookd.flow.attempt.signature import Signer
+from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.trace_headers import trace_headers
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
+
+ATTEMPT = b"webhook-attempt: %d\r\n"
+FIRST_ATTEMPT = ATTEMPT % 1
+
+_REFUSED = {
+    Refusal.EXHAUSTED: ReportKind.EXHAUSTED,
+    Refusal.PERMANENT: ReportKind.EXHAUSTED,
+    Refusal.GONE: ReportKind.GONE,
+    Refusal.DIVISIBLE: ReportKind.DIVISIBLE,
+}
 
 _log = logs.get(__name__)
 
@@ -46,6 +60,7 @@ class RequestTemplate:
     """What all requests of one version of a subscription have in common: endpoint, head, signer and retry policy.
 
     Without a `signer` the requests are not signed.
+    `success` has the statuses that acknowledge a batch. `trace` is False if the head has a `traceparent` already.
     """
 
     version: int
@@ -53,6 +68,8 @@ class RequestTemplate:
     head: bytes
     retry: Retry
     signer: Signer | None = None
+    success: frozenset[int] = DEFAULT_STATUSES
+    trace: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +103,7 @@ class Clocks:
 class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
-    `ended` is called once, on the loop's thread.
+    `ended` is called once, on the loop's thread. `traced` is False if no record has a trace context.
     """
 
     def __init__(
@@ -98,6 +115,7 @@ class DeliverySender:
         limits: SendLimits,
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
+        traced: bool = False,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -106,6 +124,8 @@ class DeliverySender:
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED
+        self._traced = traced and template.trace
+        self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._template = template
         self._time_scale = limits.retry_time_scale
         self._log_attempts = limits.log_attempts
@@ -125,7 +145,7 @@ class DeliverySender:
             self._log_attempt(outcome)
         if outcome is None:
             self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
-        elif acknowledged(outcome):
+        elif acknowledged(outcome, self._template.success):
             self.done += 1
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
         elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
@@ -153,7 +173,7 @@ class DeliverySender:
             case RetryAt(wait_s=wait_s):
                 kind = ReportKind.RETRY
             case Refused(why=why, wait_s=wait_s):
-                kind = ReportKind.GONE if why is Refusal.GONE else ReportKind.EXHAUSTED
+                kind = _REFUSED[why]
         return Report(
             kind,
             self.ref.id,
@@ -178,12 +198,16 @@ class DeliverySender:
     def _request(self, batch: Batch) -> bytes:
         """The request of this attempt, with the time of this attempt in its timestamp and in its signature."""
         webhook_id, at, signer = batch.webhook_id.encode(), self._clocks.wall(), self._template.signer
-        signature = b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body) if signer else b""
+        lines = FIRST_ATTEMPT if self.done else self._attempt_line
+        if signer is not None:
+            lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
+        if self._traced and batch.records == 1:
+            lines += trace_headers(batch.body)
         return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
             self._template.head,
             webhook_id,
             at,
-            signature,
+            lines,
             len(batch.body),
             batch.body,
         )
@@ -215,11 +239,17 @@ class DeliverySender:
             chance=self._clocks.chance(),
             wall_now=self._clocks.wall(),
             time_scale=self._time_scale,
+            records=self.batches[self.done].records,
         )
 
     def _logged(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
-        at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
+        at, webhook_id, attempt = self._clocks.wall(), self.batches[index].webhook_id, self._attempt_of(index)
         if isinstance(outcome, Response):
-            error = "" if acknowledged(outcome) else failure_code(outcome)
-            return LoggedExchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
-        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail)
+            error = "" if acknowledged(outcome, self._template.success) else failure_code(outcome)
+            head, kept = outcome.head, outcome.body[:body_bytes]
+            return LoggedExchange(at, webhook_id, outcome.status, head, kept, error, attempt=attempt)
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail, attempt=attempt)
+
+    def _attempt_of(self, index: int) -> int:
+        """Which attempt a batch has here, from 1; only the first batch of a delivery may have failed before."""
+        return 1 if index else self.ref.failures + self.ref.attempt + 1

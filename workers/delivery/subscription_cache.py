@@ -12,6 +12,7 @@ from typing import Any
 
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.signature import signer_of
+from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -102,9 +103,11 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
 
 def _template(subscription: Subscription) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
+    destination = subscription.destination
     try:
-        target = Target.parse(subscription.destination.url)
-        head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        target = Target.parse(destination.url)
+        head = request_head(target, destination.headers, CONTENT_TYPE, destination.method)
+        success = statuses_of(destination.success_codes)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
     return RequestTemplate(
@@ -113,4 +116,6 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         head=head,
         retry=subscription.retry,
         signer=signer_of(subscription.destination.signing),
+        success=success,
+        trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
     )

@@ -8,7 +8,7 @@ from api.description import patterns
 from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
-from api.resources.subscription import validators
+from api.resources.subscription import request_options, validators
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
 from api.resources.subscription.signing_schemas import SigningSchema
@@ -53,6 +53,9 @@ class WebhookSchema(RequestSchema):
     )
     signing = Part(SigningSchema, load_default=lambda: None)
 
+    method = request_options.METHOD
+    success_codes = request_options.SUCCESS_CODES
+
     @validates_schema
     def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:
         validators.headers_differ(data["headers"])
@@ -89,7 +92,7 @@ class SourceSchema(RequestSchema):
 
 
 class BatchingSchema(RequestSchema):
-    """How many records are sent in one request."""
+    """How many records and bytes are sent in one request."""
 
     max_batch_size = WholeNumber(
         1,
@@ -103,6 +106,7 @@ class BatchingSchema(RequestSchema):
         load_default=1,
         metadata={"description": "How long a record waits for others at most before its batch is sent, in seconds."},
     )
+    max_batch_bytes = request_options.MAX_BATCH_BYTES
 
 
 class RetrySchema(RequestSchema):
@@ -131,6 +135,7 @@ class RetrySchema(RequestSchema):
             "intervals. `dead_letter` stores the batch's records as dead letters and continues with the next batch."
         },
     )
+    on_rejected = request_options.ON_REJECTED
     dead_letter_topic = Text(
         load_default=None,
         allow_none=True,

@@ -8,11 +8,13 @@ from marshmallow import ValidationError
 
 from api.description import patterns
 from api.description.keywords import accepts
+from api.extensions.request_fields import shown
 from webhookd.errors import InvalidFilter, InvalidInput
 from webhookd.flow.access.tenant_name import PATTERN, check_tenant_name
 from webhookd.flow.alerting.mail_address import parse_address
 from webhookd.flow.attempt.header import HEADER_BYTES, is_masked, parse_header
 from webhookd.flow.attempt.signature import parse_secret
+from webhookd.flow.attempt.success_codes import PATTERN as SUCCESS_CODE
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.filters import matcher
 from webhookd.flow.filters.expression import SOURCE_BYTES
@@ -96,6 +98,13 @@ def signing_secret(value: str) -> None:
     """Raise ValidationError unless it is a secret, or the mask in place of the stored one."""
     if not is_masked(value):
         new_signing_secret(value)
+
+
+@accepts(pattern=f"^{SUCCESS_CODE}$")
+def success_code(value: str) -> None:
+    """Raise ValidationError unless it is a status from 200 to 599, or a class of them."""
+    if not re.fullmatch(SUCCESS_CODE, value):
+        raise ValidationError(f'is {shown(value)}: write a status from 200 to 599, or one of "2xx" to "5xx"')
 
 
 def headers_differ(headers: list[str]) -> None:

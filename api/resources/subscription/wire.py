@@ -9,7 +9,7 @@ from api.resources.subscription.signing_wire import parse_signing, render_signin
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
-from webhookd.flow.destination import Destination
+from webhookd.flow.destination import Destination, Method
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
@@ -18,6 +18,7 @@ from webhookd.flow.subscription import (
     History,
     OnExhausted,
     OnFilterError,
+    OnRejected,
     Retry,
     RetryAlgorithm,
     Source,
@@ -57,11 +58,13 @@ def parse(document: Document, identity: Identity) -> Subscription:
         batching=Batching(
             max_batch_size=batching["max_batch_size"],
             max_batch_interval_s=float(batching["max_batch_interval_seconds"]),
+            max_batch_bytes=batching["max_batch_bytes"],
         ),
         retry=Retry(
             max_retries=retry["max_retries"],
             algorithm=RetryAlgorithm(retry["retry_algorithm"]),
             on_exhausted=OnExhausted(retry["on_exhausted"]),
+            on_rejected=OnRejected(retry["on_rejected"]),
             dead_letter_topic=retry["dead_letter_topic"] or "",
         ),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
@@ -97,6 +100,8 @@ def render(subscription: Subscription) -> dict[str, Any]:
                 "url": subscription.destination.url,
                 "headers": [mask(name) for name, _ in subscription.destination.headers],
                 "signing": render_signing(subscription.destination.signing),
+                "method": subscription.destination.method.value,
+                "success_codes": list(subscription.destination.success_codes),
             },
         },
         "source": [_render_source(source) for source in subscription.sources],
@@ -104,11 +109,13 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "batching": {
                 "max_batch_size": subscription.batching.max_batch_size,
                 "max_batch_interval_seconds": int(subscription.batching.max_batch_interval_s),
+                "max_batch_bytes": subscription.batching.max_batch_bytes,
             },
             "retry": {
                 "max_retries": subscription.retry.max_retries,
                 "retry_algorithm": subscription.retry.algorithm.value,
                 "on_exhausted": subscription.retry.on_exhausted.value,
+                "on_rejected": subscription.retry.on_rejected.value,
                 "dead_letter_topic": subscription.retry.dead_letter_topic or None,
             },
             "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
@@ -126,8 +133,13 @@ def _render_source(source: Source) -> dict[str, Any]:
 def _destination(webhook: Document, stored: Subscription | None) -> Destination:
     known = {name.lower(): value for name, value in stored.destination.headers} if stored else {}
     headers = [_header(index, text, known) for index, text in enumerate(webhook["headers"])]
-    signing = parse_signing(webhook["signing"], stored)
-    return Destination(url=webhook["url"], headers=tuple(headers), signing=signing)
+    return Destination(
+        url=webhook["url"],
+        headers=tuple(headers),
+        method=Method(webhook["method"]),
+        success_codes=tuple(webhook["success_codes"]),
+        signing=parse_signing(webhook["signing"], stored),
+    )
 
 
 def _header(index: int, text: str, known: Mapping[str, str]) -> tuple[str, str]:

@@ -52,15 +52,18 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "url": "https://example.com/hook",
                 "headers": ["X-Api-Key: ****"],
                 "signing": {"kind": "hmac_sha256", "secret": "****"},
+                "method": "POST",
+                "success_codes": ["2xx"],
             },
         },
         "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],
         "configuration": {
-            "batching": {"max_batch_size": 1, "max_batch_interval_seconds": 1},
+            "batching": {"max_batch_size": 1, "max_batch_interval_seconds": 1, "max_batch_bytes": None},
             "retry": {
                 "max_retries": 5,
                 "retry_algorithm": "exponential_backoff",
                 "on_exhausted": "pause",
+                "on_rejected": "whole",
                 "dead_letter_topic": None,
             },
             "alerting": {"alert_channel": "email", "alert_emails": []},
@@ -79,11 +82,12 @@ def test_what_was_created_is_shown_the_same(client: FlaskClient) -> None:
 
 def test_every_configured_value_is_kept(client: FlaskClient) -> None:
     configuration = {
-        "batching": {"max_batch_size": 1000, "max_batch_interval_seconds": 300},
+        "batching": {"max_batch_size": 1000, "max_batch_interval_seconds": 300, "max_batch_bytes": 1000},
         "retry": {
             "max_retries": 0,
             "retry_algorithm": "fixed_time",
             "on_exhausted": "dead_letter",
+            "on_rejected": "split",
             "dead_letter_topic": "orders.dead",
         },
         "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},

@@ -42,13 +42,17 @@ TO_DO: Mapping[str, str] = {
     FailureCode.RESPONSE_TOO_LARGE: "Make the endpoint answer with fewer or shorter headers.",
     FailureCode.INTERNAL_ERROR: OPERATOR + "the workers' log shows the error. The endpoint is not the cause.",
     "http_1xx": ANSWER,
+    "http_2xx": ("Make the endpoint answer with one of the subscription's success_codes, or add the status to them."),
     "http_3xx": "Set the subscription's URL to the one that the endpoint redirects to.",
     "http_401": "Check the headers of the subscription: the endpoint does not accept their credentials.",
     "http_403": "Check the headers of the subscription, and whether the endpoint allows webhookd's address.",
     "http_404": "Check the path in the subscription's URL.",
-    "http_405": "Check the path in the subscription's URL: webhookd sends POST requests.",
+    "http_405": "Check the path in the URL of the subscription, and its method: POST, PUT or PATCH.",
     "http_410": "If the endpoint should receive records again, change its URL or set the subscription active.",
-    "http_413": "Make the batches smaller (max_batch_size), or let the endpoint accept larger requests.",
+    "http_413": (
+        "webhookd makes batches smaller by itself, and max_batch_bytes bounds them. A record that is too large alone "
+        "needs an endpoint that accepts larger requests."
+    ),
     "http_429": FEWER,
     "http_4xx": REFUSES,
     "http_503": FEWER,

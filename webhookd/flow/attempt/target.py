@@ -15,6 +15,7 @@ import idna
 
 from webhookd import __version__
 from webhookd.errors import InvalidInput
+from webhookd.flow.destination import Method
 
 MAX_URL_CHARS = 2048
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -54,7 +55,9 @@ class Target:
         )
 
 
-def request_head(target: Target, headers: Sequence[tuple[str, str]], content_type: str) -> bytes:
+def request_head(
+    target: Target, headers: Sequence[tuple[str, str]], content_type: str, method: Method = Method.POST
+) -> bytes:
     """The part of the request head that is the same for each request; it ends with a CRLF.
 
     The caller appends further header lines (`webhook-id`, `Content-Length` …), an empty line and the body. A
@@ -70,7 +73,7 @@ def request_head(target: Target, headers: Sequence[tuple[str, str]], content_typ
         ("Content-Type", content_type),
         *headers,
     ]
-    lines = [f"POST {target.path} HTTP/1.1", *[_field(name, value) for name, value in fields]]
+    lines = [f"{method} {target.path} HTTP/1.1", *[_field(name, value) for name, value in fields]]
     return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
 

@@ -11,6 +11,8 @@ EXHAUSTED   without dead letters: ends                            settle the ack
             with dead letters: is DEAD_LETTERING, keeps only the  settle the acknowledged batches; the unsent ones go
             failed batch                                          back to them. They may dispatch again when the dead
                                                                   letters are stored
+DIVISIBLE   ends                                                  settle the acknowledged batches; the refused one goes
+                                                                  back to them in parts (divided_delivery.py)
 GONE        ends                                                  settle the acknowledged batches and rewind; their
                                                                   circuits open for good
 STALE       ends: the worker found another epoch, or none         rewind
@@ -28,6 +30,7 @@ from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportK
 from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.dispatch.queue_names import RETRY
+from webhookd.flow.settlement.divided_delivery import take_back_divided
 from webhookd.flow.settlement.exhausted_batch import ExhaustedBatch
 from webhookd.flow.settlement.lane_updates import (
     begin_failing,
@@ -164,6 +167,8 @@ class InFlightDeliveries:
                 self._exhausted(delivery, report.failure, report.wait_s, now, effect)
             case ReportKind.GONE:
                 self._endpoint_gone(delivery, effect)
+            case ReportKind.DIVISIBLE:
+                self._divided(delivery, report, now, effect)
             case ReportKind.STALE:
                 self.rewind(delivery, effect)
                 for lane in delivery.lanes:
@@ -271,6 +276,13 @@ class InFlightDeliveries:
         for lane in effect.closed_circuits:
             lane.circuit.close()
         self._end(delivery, effect)
+
+    def _divided(self, delivery: Delivery, report: Report, now: float, effect: ReportEffect) -> None:
+        take_back_divided(delivery, report.failure, now)
+        self._end(delivery, effect)
+        for lane in delivery.lanes:
+            lane.failures = 0  # those of the whole batch; its parts are other content
+            lane.dispatch_not_before = max(lane.dispatch_not_before, now + report.wait_s)
 
     def _end(self, delivery: Delivery, effect: ReportEffect) -> None:
         del self._in_flight[delivery.id]

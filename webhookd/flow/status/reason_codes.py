@@ -51,11 +51,12 @@ EXCHANGE_CODES: Mapping[str, str] = {
     FailureCode.RESPONSE_TOO_LARGE: "The head of the endpoint's answer is too large.",
     FailureCode.INTERNAL_ERROR: "Sending failed with an unexpected error.",
     "http_1xx": "The endpoint answered with an interim status and sent no final one.",
+    "http_2xx": "The endpoint answered with a 2xx status that is not one of the subscription's success codes.",
     "http_3xx": "The endpoint redirects to another URL; webhookd does not follow redirects.",
     "http_401": "The endpoint requires other credentials.",
     "http_403": "The endpoint forbids the request.",
     "http_404": "The endpoint does not know this URL.",
-    "http_405": "The endpoint does not accept POST requests at this URL.",
+    "http_405": "The endpoint does not accept the method of the requests at this URL.",
     "http_410": "The endpoint is gone permanently; webhookd deactivates the subscription.",
     "http_413": "The request is too large for the endpoint.",
     "http_429": "The endpoint asks for fewer requests.",
@@ -65,7 +66,7 @@ EXCHANGE_CODES: Mapping[str, str] = {
     "http_other": "The endpoint answered with an invalid HTTP status.",
 }
 
-CLASSES = frozenset({"http_1xx", "http_3xx", "http_4xx", "http_5xx"})
+CLASSES = frozenset({"http_1xx", "http_2xx", "http_3xx", "http_4xx", "http_5xx"})
 HTTP = "http_"
 
 

@@ -22,11 +22,12 @@ def _row(subscription: Subscription, call: CallRollup) -> Activity:
         event=Event.API_CALL,
         succeeded=call.succeeded,
         calls=call.calls,
-        request=f"POST {subscription.destination.url}",
+        request=f"{subscription.destination.method} {subscription.destination.url}",
         request_headers=(
             *[mask(name) for name, _ in subscription.destination.headers],
             f"webhook-id: {exchange.webhook_id}",
             f"webhook-timestamp: {int(exchange.at)}",
+            f"webhook-attempt: {exchange.attempt}",
         ),
         response_code=exchange.status or None,
         response_body=_readable(exchange.body),
