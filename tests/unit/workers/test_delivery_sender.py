@@ -332,6 +332,7 @@ def test_each_attempt_is_signed_with_its_own_time() -> None:
         assert headers == {
             "webhook-id": "msg_0",
             "webhook-timestamp": str(int(scene.wall)),
+            "webhook-attempt": str(attempt + 1),
             "webhook-signature": f"v1,{expected}",
         }
         seen[headers["webhook-signature"]] = attempt
@@ -354,4 +355,5 @@ def test_unsigned_request_has_no_signature() -> None:
     assert headers_of(SenderScene().sender().advance(None)) == {
         "webhook-id": "msg_0",
         "webhook-timestamp": "1700000000",
+        "webhook-attempt": "1",
     }
