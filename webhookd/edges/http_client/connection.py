@@ -25,6 +25,12 @@ READ_BYTES = 64 * 1024
 # A large body is sent in slices, so that the loop also serves the others. OpenSSL requires that a blocked write is
 # repeated with the same bytes, so `send` and `_write` use the same slices.
 WRITE_BYTES = 128 * 1024
+# A server with TLS 1.3 sends session tickets when the handshake ends. Its kernel may hold what it sends next (Nagle's
+# algorithm) until this side has acknowledged them, and drops it when the server closes with a part of the request
+# unread: an early 413 would be lost. So a new connection sends one TLS record, and the rest when the tickets are here,
+# or at the second sweep (50 to 100 ms): not every server sends tickets.
+FIRST_TLS_BYTES = 16 * 1024
+_HELD_SWEEPS = 2
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
 _STILL_CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
@@ -51,12 +57,14 @@ class Connection:
     __slots__ = (
         "_address",
         "_fd",
+        "_holding",
         "_open",
         "_poller",
         "_recv",
         "_request",
         "_send",
         "_sent",
+        "_slice_bytes",
         "_sock",
         "_tls",
         "_tunnel",
@@ -88,6 +96,8 @@ class Connection:
         self._tls = tls
         self._tunnel = tunnel
         self._open = False
+        self._slice_bytes = WRITE_BYTES
+        self._holding = 0
         self.unsent = False
         self._request = b""
         self._sent = 0
@@ -114,7 +124,7 @@ class Connection:
         self._request = request
         self._sent = 0
         try:
-            self._sent = self._send(request if len(request) <= WRITE_BYTES else request[:WRITE_BYTES])
+            self._sent = self._send(request if len(request) <= self._slice_bytes else request[: self._slice_bytes])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass  # `_write` starts from the first byte
         except OSError:
@@ -122,7 +132,15 @@ class Connection:
             return  # the other side has closed: the next read returns a response, an end or a reset
         if self._sent != len(request):
             self.unsent = True
-            self._poller.change(self._fd, IN | OUT)
+            self._holding = _HELD_SWEEPS if self._slice_bytes == FIRST_TLS_BYTES else 0
+            self._poller.change(self._fd, IN if self._holding else IN | OUT)
+
+    def sweep(self) -> None:
+        """Count the sweeps while the rest of a request waits for the server's session tickets; then send it."""
+        if self._holding:
+            self._holding -= 1
+            if not self._holding:
+                self._send_held()
 
     def handle_events(self, events: int) -> None:
         """Continue after the poller reported events."""
@@ -153,6 +171,8 @@ class Connection:
         if self._tls is None or self._handshake_finished(self._tls):
             self._recv, self._send = self._sock.recv, self._sock.send
             self._open = True
+            if isinstance(self._sock, ssl.SSLSocket) and self._sock.version() == "TLSv1.3":
+                self._slice_bytes = FIRST_TLS_BYTES
             self._poller.change(self._fd, IN)
             self.owner.connection_ready(self)
 
@@ -205,6 +225,8 @@ class Connection:
         try:
             data = self._recv(READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if self._holding:
+                self._send_held()
             return False
         except ssl.SSLError as error:
             # With TLS 1.3 a server refuses the client's certificate only after the handshake.
@@ -221,6 +243,11 @@ class Connection:
         self._finish_response()
         return True
 
+    def _send_held(self) -> None:
+        self._holding = 0
+        self._slice_bytes = WRITE_BYTES
+        self._poller.change(self._fd, IN | OUT)
+
     def _handle_end(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
         if self.busy and self.reader.end():
             self._finish_response()
@@ -232,6 +259,7 @@ class Connection:
         self.busy = False
         if not self.used:
             self.used = True
+            self._slice_bytes = WRITE_BYTES
             if self._tls is not None and isinstance(self._sock, ssl.SSLSocket):
                 self._tls.store_session(self._sock, self.origin)
         self.owner.connection_ready(self)
@@ -239,7 +267,7 @@ class Connection:
     def _write(self) -> None:
         try:
             with memoryview(self._request) as whole:
-                self._sent += self._send(whole[self._sent : self._sent + WRITE_BYTES])
+                self._sent += self._send(whole[self._sent : self._sent + self._slice_bytes])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return
         except OSError:
