@@ -25,6 +25,7 @@ BEHAVIOURS: tuple[tuple[bytes, bool], ...] = (
     (UNTIL_CLOSE, False),
     (NO_CONTENT, False),
     (OK[:-1], False),
+    (OK[:14], False),
     (b"nonsense", False),
     (b"", False),
 )

@@ -27,10 +27,12 @@ READ_BYTES = 64 * 1024
 WRITE_BYTES = 128 * 1024
 # A server with TLS 1.3 sends session tickets when the handshake ends. Its kernel may hold what it sends next (Nagle's
 # algorithm) until this side has acknowledged them, and drops it when the server closes with a part of the request
-# unread: an early 413 would be lost. So a new connection sends one TLS record, and the rest when the tickets are here,
-# or at the second sweep (50 to 100 ms): not every server sends tickets.
+# unread: an early 413 would be lost. So a new connection sends one TLS record. The rest follows the ticket of a resumed
+# session, or comes with the next sweep after the first ticket, or with the second sweep where no ticket comes: up to
+# 50 and 100 ms, once for a connection, and only for requests of more than this.
 FIRST_TLS_BYTES = 16 * 1024
 _HELD_SWEEPS = 2
+_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # of Linux only
 
 _CONNECT_CODES = {errno.ECONNREFUSED: FailureCode.CONNECT_REFUSED, errno.ETIMEDOUT: FailureCode.CONNECT_TIMEOUT}
 _STILL_CONNECTING = {errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK}
@@ -140,7 +142,7 @@ class Connection:
         if self._holding:
             self._holding -= 1
             if not self._holding:
-                self._send_held()
+                self._poller.change(self._fd, IN | OUT)
 
     def handle_events(self, events: int) -> None:
         """Continue after the poller reported events."""
@@ -221,13 +223,11 @@ class Connection:
         return False
 
     def _read(self) -> bool:
-        """Read once; returns whether that ended the exchange or the connection."""
+        """Read once; returns whether nothing is to be written now: the exchange or connection has ended, or waits."""
         try:
             data = self._recv(READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            if self._holding:
-                self._send_held()
-            return False
+            return self._acknowledge_ticket()
         except ssl.SSLError as error:
             # With TLS 1.3 a server refuses the client's certificate only after the handshake.
             return self._handle_end(str(error), FailureCode.CONNECTION_RESET if self.used else FailureCode.TLS_FAILED)
@@ -243,10 +243,17 @@ class Connection:
         self._finish_response()
         return True
 
-    def _send_held(self) -> None:
-        self._holding = 0
-        self._slice_bytes = WRITE_BYTES
-        self._poller.change(self._fd, IN | OUT)
+    def _acknowledge_ticket(self) -> bool:
+        """Acknowledge the ticket that OpenSSL has read. After a full handshake most servers send a second one."""
+        if not self._holding or not isinstance(self._sock, ssl.SSLSocket):
+            return False
+        if _QUICK_ACK is not None:
+            self._sock.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        if self._sock.session_reused:
+            self._poller.change(self._fd, IN | OUT)
+        else:
+            self._holding = 1
+        return True
 
     def _handle_end(self, detail: str, code: FailureCode = FailureCode.CONNECTION_RESET) -> bool:
         if self.busy and self.reader.end():
@@ -265,6 +272,7 @@ class Connection:
         self.owner.connection_ready(self)
 
     def _write(self) -> None:
+        self._holding, self._slice_bytes = 0, WRITE_BYTES
         try:
             with memoryview(self._request) as whole:
                 self._sent += self._send(whole[self._sent : self._sent + self._slice_bytes])

@@ -10,23 +10,18 @@ httptools (llhttp) reads what is well-formed. A head that it refuses is read by 
 again only after a response that llhttp accepted whole.
 """
 
+import re
 from typing import Final
 
 import httptools
 
 from webhookd.edges.http_client.limits import Limits
 from webhookd.flow.attempt.exchange_result import FailureCode
-from webhookd.flow.attempt.tolerant_head import (
-    begins_response,
-    end_of_head,
-    has_whole_line,
-    lines_of,
-    read_head,
-    status_of,
-)
+from webhookd.flow.attempt.tolerant_head import end_of_head, is_no_response, lines_of, read_head, status_of
 
 _END_OF_HEAD = b"\r\n\r\n"
 _CACHED_BYTES = 4096  # for each connection; larger responses are rarely the same twice
+_ANNOUNCED_BODY = re.compile(rb"\r\n(?:content-length:[ \t]*0*[1-9]|transfer-encoding:)", re.IGNORECASE)
 
 _LENIENCIES: Final = {
     "lenient_optional_lf_after_cr": True,
@@ -169,6 +164,8 @@ class ResponseReader:
             self._count_interim()
             return
         self.keep_alive = not self._refused and self._parser.should_keep_alive()
+        if self.status == 204 and _ANNOUNCED_BODY.search(self.head):
+            self.keep_alive = False  # a 204 has no body (RFC 9110 §15.3.5); this one may send one
         self.finished = True
 
     def _reset(self) -> None:
@@ -203,7 +200,7 @@ class ResponseReader:
         while not self.head and self.fault is None:
             within = self._head_so_far[: self._limits.head_bytes].lstrip(b"\r\n")
             status = status_of(within)
-            if not begins_response(within) or (status is None and has_whole_line(within)):
+            if is_no_response(within):
                 self.fault = FailureCode.RESPONSE_MALFORMED
             end = end_of_head(within)
             if status is None or not end:
@@ -251,12 +248,13 @@ class ResponseReader:
 
     def _cut_head(self) -> None:
         """Keep what has arrived of a head, whole lines only; a fault if that is not even a final status line."""
+        within = self._head_so_far[: self._limits.head_bytes].lstrip(b"\r\n")
         status = self._final_status()
-        if status is None:
-            self.fault = FailureCode.RESPONSE_TOO_LARGE
-            return
-        self.status = status
-        self.head = lines_of(self._head_so_far[: self._limits.head_bytes])
+        if status is not None:
+            self.status, self.head = status, lines_of(within)
+        else:
+            malformed = is_no_response(within)
+            self.fault = FailureCode.RESPONSE_MALFORMED if malformed else FailureCode.RESPONSE_TOO_LARGE
 
     def _finish(self) -> None:
         """The response ends here, although more of it may come; `keep_alive` stays False."""

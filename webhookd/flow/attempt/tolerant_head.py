@@ -38,21 +38,16 @@ class TolerantHead:
     framing: bytes
 
 
-def begins_response(data: bytes) -> bool:
-    """Whether a status line can begin with this, or does."""
-    begin = data[: len(_FIRST_BYTES)].upper()
-    return _FIRST_BYTES.startswith(begin)
-
-
 def status_of(data: bytes) -> int | None:
     """The status code, if `data` begins with a status line that has arrived whole."""
     found = _STATUS_LINE.match(data)
     return int(found[1]) if found else None
 
 
-def has_whole_line(data: bytes) -> bool:
-    """Whether the first line has arrived whole."""
-    return b"\n" in data
+def is_no_response(data: bytes) -> bool:
+    """Whether `data` does not begin with a status line, and cannot whatever follows."""
+    begin = data[: len(_FIRST_BYTES)].upper()
+    return not _FIRST_BYTES.startswith(begin) or (b"\n" in data and status_of(data) is None)
 
 
 def end_of_head(data: bytes) -> int:
