@@ -31,6 +31,7 @@ from webhookd.flow.attempt.judge import (
 )
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.destination import LONGEST_TIMEOUT_S
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
@@ -42,12 +43,16 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head and retry policy."""
+    """What all requests of one version of a subscription have in common: endpoint, head and retry policy.
+
+    Without `timeout_s` the deadline of SendLimits counts.
+    """
 
     version: int
     target: Target
     head: bytes
     retry: Retry
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,7 @@ class SendLimits:
     @property
     def lost_after_s(self) -> float:
         """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then."""
-        return self.budget_s + self.deadline_s + 2 * self.lease_s + 5.0
+        return self.budget_s + max(self.deadline_s, LONGEST_TIMEOUT_S) + 2 * self.lease_s + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +102,7 @@ class DeliverySender:
         self.ref = ref
         self.batches = batches
         self.target = template.target
-        self.deadline_s = limits.deadline_s
+        self.deadline_s = template.timeout_s or limits.deadline_s
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED

@@ -106,4 +106,10 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
-    return RequestTemplate(version=subscription.version, target=target, head=head, retry=subscription.retry)
+    return RequestTemplate(
+        version=subscription.version,
+        target=target,
+        head=head,
+        retry=subscription.retry,
+        timeout_s=subscription.limits.timeout_s,
+    )
