@@ -5,6 +5,8 @@ QUEUED           a worker's claim         claim_timeout, doubling               
 CLAIMED          reports                  lease + request deadline               its lanes take a new epoch and rewind
 RETRYING         the retry's claim        countdown + claim_timeout + the same   likewise
 DEAD_LETTERING   its dead letters' rows   never                                  -
+
+The request deadline is the subscription's timeout, or the operator's deadline without one.
 """
 
 from dataclasses import dataclass
