@@ -65,9 +65,16 @@ def test_never_ending_answer_is_acknowledged_and_cut(both: HttpTestbed) -> None:
         assert len(answer.body) <= 1024
 
 
-def test_deadline_before_the_wait_ends_acknowledges(both: HttpTestbed) -> None:
-    routes = {"stream": NEVER_ENDING["event stream"]}
-    assert response(Requested(both, routes, times=1, deadline_s=0.05).outcomes["stream"][0]).status == 200
+def test_deadline_before_the_wait_ends_acknowledges(plain_testbed: HttpTestbed) -> None:
+    def script(peer: Peer) -> None:
+        peer.request()
+        NEVER_ENDING["event stream"](peer)
+
+    loop, target = (
+        plain_testbed.loop(replace(QUICK, rest_wait_s=60.0)),
+        plain_testbed.target(plain_testbed.serve(script)),
+    )
+    assert response(plain_testbed.submit(loop, target, deadline_s=DEADLINE_S).wait()[0]).status == 200
 
 
 def test_late_answer_times_out(both: HttpTestbed) -> None:
