@@ -36,11 +36,11 @@ NOT_MEASURED = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """What `make chaos`, `make chaos-soak` and `make fuzz` ask for."""
+    """What `make chaos`, `make chaos-soak`, `make fuzz` and `make fuzz-responses` ask for."""
     parser.addoption("--chaos", action="store_true", help="run the scenarios of tests/chaos on a stack of their own")
     parser.addoption("--soak", type=int, default=0, metavar="SECONDS", help="mix all faults for so long")
     parser.addoption(
-        "--fuzz", type=int, default=0, metavar="SECONDS", help="send generated requests to the API so long"
+        "--fuzz", type=int, default=0, metavar="SECONDS", help="send generated requests or responses so long"
     )
     parser.addoption("--seed", type=int, default=random.SystemRandom().randrange(1_000_000), help="of the scenarios")
 

@@ -166,7 +166,7 @@ class IngestSettings(Subject):
         ge=0.1,
         le=3600,
         description="A claimed delivery counts as lost when no report has arrived for this time plus "
-        "`WEBHOOKD_REQUEST_DEADLINE_S`; ingest then sends it again.",
+        "`WEBHOOKD_REQUEST_DEADLINE_S` or the subscription's `timeout_seconds`; ingest then sends it again.",
     )
 
 
@@ -177,7 +177,8 @@ class DeliverySettings(Subject):
         default=15.0,
         ge=0.1,
         le=600,
-        description="The time limit of one HTTP request, from DNS lookup to the last byte of the response.",
+        description="The time limit of one HTTP request, from before the DNS lookup to the status line of the answer. "
+        "A subscription's `timeout_seconds` (1 to 60) replaces it.",
     )
     retry_time_scale: float = Field(
         default=1.0,

@@ -56,6 +56,14 @@ def test_template_has_endpoint_version_and_headers(database: Database) -> None:
     (template,) = SubscriptionCache(database).templates([ref()])
     assert isinstance(template, RequestTemplate)
     assert (template.target.host, template.version, SECRET in template.head) == ("example.com", 1, True)
+    assert template.timeout_s is None
+
+
+def test_template_has_the_timeout(database: Database) -> None:
+    store_row(database, limits={"timeout_s": 40.0})
+    (template,) = SubscriptionCache(database).templates([ref()])
+    assert isinstance(template, RequestTemplate)
+    assert template.timeout_s == 40.0
 
 
 def test_template_has_method_and_success_codes(database: Database) -> None:

@@ -36,6 +36,7 @@ from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.trace_headers import trace_headers
+from webhookd.flow.destination import LONGEST_TIMEOUT_S
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
@@ -59,8 +60,8 @@ _log = logs.get(__name__)
 class RequestTemplate:
     """What all requests of one version of a subscription have in common: endpoint, head, signer and retry policy.
 
-    Without a `signer` the requests are not signed.
-    `success` has the statuses that acknowledge a batch. `trace` is False if the head has a `traceparent` already.
+    Without a `signer` the requests are not signed. `success` has the statuses that acknowledge a batch. `trace` is
+    False if the head has a `traceparent` already. Without `timeout_s` the deadline of SendLimits counts.
     """
 
     version: int
@@ -70,6 +71,7 @@ class RequestTemplate:
     signer: Signer | None = None
     success: frozenset[int] = DEFAULT_STATUSES
     trace: bool = True
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class SendLimits:
     @property
     def lost_after_s(self) -> float:
         """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then."""
-        return self.budget_s + self.deadline_s + 2 * self.lease_s + 5.0
+        return self.budget_s + max(self.deadline_s, LONGEST_TIMEOUT_S) + 2 * self.lease_s + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,7 @@ class DeliverySender:
         self.ref = ref
         self.batches = batches
         self.target = template.target
-        self.deadline_s = limits.deadline_s
+        self.deadline_s = template.timeout_s or limits.deadline_s
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED

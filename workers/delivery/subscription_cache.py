@@ -118,4 +118,5 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         signer=signer_of(subscription.destination.signing),
         success=success,
         trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
+        timeout_s=subscription.limits.timeout_s,
     )

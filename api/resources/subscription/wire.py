@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.resources.status.rendering import iso
+from api.resources.subscription.delivery_schemas import parse_limits, render_limits
 from api.resources.subscription.signing_wire import parse_signing, render_signing
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
@@ -67,6 +68,7 @@ def parse(document: Document, identity: Identity) -> Subscription:
             on_rejected=OnRejected(retry["on_rejected"]),
             dead_letter_topic=retry["dead_letter_topic"] or "",
         ),
+        limits=parse_limits(document["configuration"]),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
         filtering=Filtering(on_filter_error=OnFilterError(document["configuration"]["filtering"]["on_filter_error"])),
         details=Details(
@@ -118,6 +120,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
                 "on_rejected": subscription.retry.on_rejected.value,
                 "dead_letter_topic": subscription.retry.dead_letter_topic or None,
             },
+            "delivery": render_limits(subscription.limits),
             "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
             "filtering": {"on_filter_error": subscription.filtering.on_filter_error.value},
         },

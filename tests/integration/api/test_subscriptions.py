@@ -66,6 +66,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "on_rejected": "whole",
                 "dead_letter_topic": None,
             },
+            "delivery": {"timeout_seconds": None},
             "alerting": {"alert_channel": "email", "alert_emails": []},
             "filtering": {"on_filter_error": "dead_letter"},
         },
@@ -90,6 +91,7 @@ def test_every_configured_value_is_kept(client: FlaskClient) -> None:
             "on_rejected": "split",
             "dead_letter_topic": "orders.dead",
         },
+        "delivery": {"timeout_seconds": 60},
         "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},
         "filtering": {"on_filter_error": "drop"},
     }

@@ -39,7 +39,7 @@ TO_DO: Mapping[str, str] = {
     ),
     FailureCode.CONNECTION_RESET: "Find out in the endpoint's log why it closes the connection before it has answered.",
     FailureCode.RESPONSE_MALFORMED: "Check that the URL's scheme and port are those of an HTTP server.",
-    FailureCode.RESPONSE_TOO_LARGE: "Make the endpoint answer with fewer or shorter headers.",
+    FailureCode.RESPONSE_TOO_LARGE: "Make the endpoint answer with a short status line, and few interim responses.",
     FailureCode.INTERNAL_ERROR: OPERATOR + "the workers' log shows the error. The endpoint is not the cause.",
     "http_1xx": ANSWER,
     "http_2xx": ("Make the endpoint answer with one of the subscription's success_codes, or add the status to them."),

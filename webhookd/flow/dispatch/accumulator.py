@@ -247,6 +247,7 @@ class BatchAccumulator:
             lanes=lanes,
             batches=batches,
             records_per_lane=records_per_lane,
+            timeout_s=self.subscription.limits.timeout_s,
             probe=any(lane.circuit.state is CircuitState.HALF_OPEN for lane in lanes),
             failures=max(lane.failures + lane.circuit.failed_probes for lane in lanes),
             dead_letter_when_exhausted=self.subscription.retry.on_exhausted is OnExhausted.DEAD_LETTER,

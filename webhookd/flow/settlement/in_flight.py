@@ -59,12 +59,16 @@ clock is wrong."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryTimeouts:
-    """The timeouts after which a delivery is overdue."""
+    """The timeouts after which a delivery is overdue. A subscription's own timeout replaces `request_deadline_s`."""
 
     claim_timeout_s: float
     lease_s: float
     request_deadline_s: float
     retry_time_scale: float = 1.0
+
+    def silent_s(self, timeout_s: float | None) -> float:
+        """How long a worker that no longer reports may still be sending, if a request may take `timeout_s`."""
+        return self.lease_s + (timeout_s or self.request_deadline_s)
 
 
 @dataclass(slots=True)
@@ -96,7 +100,7 @@ class InFlightDeliveries:
         self._chance = chance
         self.reports_late = False
         """Set while reports arrive late. Their sending times are unknown then, so no attempt counts as too early."""
-        self.superseded = SupersededDeliveries(timeouts.lease_s + timeouts.request_deadline_s)
+        self.superseded = SupersededDeliveries(timeouts.silent_s)
         """The deliveries that their lanes have dropped, as far as workers may still be sending them."""
         self._in_flight: dict[str, Delivery] = {}
         self._queue_progress = QueueProgress(timeouts.claim_timeout_s)
@@ -247,7 +251,7 @@ class InFlightDeliveries:
         if delivery.stage is DeliveryStage.QUEUED:
             self._queue_progress.claimed(delivery.queue, delivery.publication_number, now)
         delivery.stage = DeliveryStage.CLAIMED
-        delivery.due_at = now + self._timeouts.lease_s + self._timeouts.request_deadline_s
+        delivery.due_at = now + self._timeouts.silent_s(delivery.timeout_s)
 
     def _retrying(self, delivery: Delivery, report: Report, now: float) -> None:
         failures = _attempts(delivery)
@@ -258,7 +262,7 @@ class InFlightDeliveries:
         delivery.failures = delivery.failures if not delivery.done else 0
         delivery.done_before_attempt = delivery.done
         return_unsent(delivery, delivery.done + 1)
-        slack_s = self._timeouts.claim_timeout_s + self._timeouts.lease_s + self._timeouts.request_deadline_s
+        slack_s = self._timeouts.claim_timeout_s + self._timeouts.silent_s(delivery.timeout_s)
         delivery.due_at = now + report.wait_s + slack_s
         delivery.claimable_at = now + report.wait_s
         delivery.not_before = -inf if self.reports_late else delivery.claimable_at - max(EARLY_S, report.wait_s / 2)
