@@ -4,11 +4,13 @@ import pytest
 
 from tests.harness.lanes import TIMEOUTS, accumulator, fill, tokens
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
+from webhookd.flow.destination import LONGEST_TIMEOUT_S
 from webhookd.flow.dispatch.delivery import Delivery
 from webhookd.flow.settlement.in_flight import InFlightDeliveries
 from webhookd.flow.settlement.policy_confirmation import MARKER_TIMEOUT_S, PolicyConfirmation
 
 SILENT_S = TIMEOUTS.lease_s + TIMEOUTS.request_deadline_s
+LONGEST_S = TIMEOUTS.lease_s + LONGEST_TIMEOUT_S
 ENDS = [ReportKind.RETRY, ReportKind.FINISHED, ReportKind.EXHAUSTED, ReportKind.STALE, ReportKind.GONE]
 
 
@@ -145,7 +147,7 @@ def test_delivery_that_a_worker_has_claimed_from_the_process_before_is_waited_fo
     scene.request(1)
     scene.in_flight.superseded.add_claimed(["elsewhere"], scene.now)
     scene.read_marker()
-    scene.now += SILENT_S - 0.1
+    scene.now += LONGEST_S - 0.1
     assert scene.confirmed_now() == []
     scene.now += 0.1
     assert scene.confirmed_now() == [1]
