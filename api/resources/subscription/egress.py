@@ -1,4 +1,4 @@
-"""Whether the operators' rules allow the URL of a subscription: refused if it is new, warned of if it was stored before.
+"""Whether the operators' rules allow a subscription's URL: a new one is refused, a stored one gets a warning.
 
 A client learns which rule refuses. It does not learn the addresses behind a name, which may be names of an internal
 network; the log has them.

@@ -80,10 +80,9 @@ FORMS = {
 """How an IPv4 address is written into each form, with public addresses in the other places."""
 
 
-def rule(address: str, **rules: tuple[str, ...]) -> str | None:
-    return EgressPolicy(**{name: parse_networks(texts) for name, texts in rules.items()}).address_rule(
-        ip_address(address)
-    )
+def rule(address: str, allowed: tuple[str, ...] = (), forbidden: tuple[str, ...] = ()) -> str | None:
+    networks = EgressPolicy(allowed=parse_networks(allowed), forbidden=parse_networks(forbidden))
+    return networks.address_rule(ip_address(address))
 
 
 @pytest.mark.parametrize(("text", "reason", "before", "behind"), NETWORKS, ids=[row[0] for row in NETWORKS])
