@@ -18,6 +18,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 URL = "destination.webhook.url"
+POINTER = "/destination/webhook/url"
 
 MakeClient = Callable[..., FlaskClient]
 
@@ -72,7 +73,7 @@ def test_registration_against_a_rule_is_refused_with_its_name(
     client = with_rules(**rules)
     refused = client.post(PATH, json=with_url(url))
     assert refused.status_code == 422
-    assert refused.get_json()["errors"] == [{"field": URL, "reason": reason}]
+    assert refused.get_json()["errors"] == [{"field": URL, "pointer": POINTER, "reason": reason}]
     assert client.get(PATH).get_json() == []
 
 
