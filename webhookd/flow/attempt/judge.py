@@ -5,7 +5,8 @@ success     the subscription's success codes              Delivered; `acknowledg
 gone        410                                           Refused GONE: the subscription is deactivated
 divisible   413; under `on_rejected: split` also 400,     Refused DIVISIBLE: smaller batches of the same records may be
             409 and 422; for a batch of several records   accepted
-permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same response
+permanent   3xx, and any 4xx but 408, 410, 425 and 429;   Refused PERMANENT: the same request gets the same response
+            address_refused, url_refused                  or is refused again by the operators' rules
 retryable   anything else: no response, 408, 425, 429,    RetryAt, after the algorithm's wait or a longer Retry-After,
             5xx, 2xx that is no success                   as long as failures ≤ max_retries. After that Refused
                                                           EXHAUSTED. A probe is Refused EXHAUSTED at once, since its
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhookd.flow.attempt import retry
-from webhookd.flow.attempt.exchange_result import Failure, Outcome, Response
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.response_head import retry_after_s
 from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.subscription import OnRejected, Retry
@@ -28,6 +29,9 @@ CONTENT_STATUS = frozenset({400, 409, 422})
 of the batch would be refused as well."""
 
 RETRYABLE_STATUS = frozenset({408, 425, 429})
+REFUSED_HERE = frozenset({FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED})
+"""webhookd itself refuses to send: nothing left this machine."""
+
 SLOW_DOWN = frozenset({"http_429", "http_503"})
 """The endpoint asks for fewer requests: its lanes pause between deliveries (flow/settlement/lane_updates.py)."""
 
@@ -107,7 +111,9 @@ def failure_code(outcome: Outcome) -> str:
 
 def _permanent(outcome: Outcome) -> Refusal | None:
     """Return why a retry of the same request cannot succeed; None if it may succeed."""
-    if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
+    if isinstance(outcome, Failure):
+        return Refusal.PERMANENT if outcome.code in REFUSED_HERE else None
+    if not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
         return None
     return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT
 
