@@ -260,7 +260,7 @@ class Pipeline:
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
     """A subscription as JSON.
 
-    `changes`: filters, filtering, size, interval, retries, algorithm, retry, headers, active.
+    `changes`: filters, filtering, size, interval, retries, algorithm, retry, delivery, headers, active.
     """
     return {
         "name": changes.get("name", "test"),
@@ -278,5 +278,6 @@ def subscription_body(url: str, topic: str, start: str = "latest", **changes: An
                 **changes.get("retry", {}),
             },
             "filtering": changes.get("filtering", {}),
+            "delivery": changes.get("delivery", {}),
         },
     }

@@ -31,6 +31,7 @@ from webhookd.flow.attempt.judge import (
 )
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
@@ -42,12 +43,13 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head and retry policy."""
+    """What all requests of one version of a subscription have in common: endpoint, head, retry policy and quotas."""
 
     version: int
     target: Target
     head: bytes
     retry: Retry
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +80,15 @@ class Clocks:
     chance: Callable[[], float]
 
 
+def _no_wait(_sender: "DeliverySender", _wait_s: float) -> None:
+    raise ValueError("a sender with a schedule needs a loop that submits it again")
+
+
 class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
-    `ended` is called once, on the loop's thread.
+    `ended` is called once, on the loop's thread. With a `schedule` a request may have to wait: then the sequence of
+    requests ends, and `later` is called with the wait in seconds, after which the sender has to be submitted again.
     """
 
     def __init__(
@@ -93,6 +100,8 @@ class DeliverySender:
         limits: SendLimits,
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
+        schedule: SendSchedule | None = None,
+        later: Callable[["DeliverySender", float], None] = _no_wait,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -106,6 +115,9 @@ class DeliverySender:
         self._log_attempts = limits.log_attempts
         self._clocks = clocks
         self._ended = ended
+        self._schedule = schedule
+        self._later = later
+        self._waiting_since: float | None = None
         self._began_at = clocks.monotonic()
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
@@ -118,7 +130,11 @@ class DeliverySender:
         now = self._clocks.monotonic()
         if self._log_attempts and outcome is not None:
             self._log_attempt(outcome)
-        if outcome is None:
+        if self._waiting_since is not None:
+            waited_s = now - self._waiting_since  # which is no time of the endpoint
+            self._began_at, self._stop_at = self._began_at + waited_s, self._stop_at + waited_s
+            self._waiting_since = None
+        elif outcome is None:
             self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
         elif acknowledged(outcome):
             self.done += 1
@@ -133,6 +149,8 @@ class DeliverySender:
             self._end(now)
             return None
         batch = self.batches[self.done]
+        if self._schedule is not None and not self._may_begin(self._schedule, batch.records, now):
+            return None
         return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nContent-Length: %d\r\n\r\n%b" % (
             self._template.head,
             batch.webhook_id.encode(),
@@ -140,6 +158,20 @@ class DeliverySender:
             len(batch.body),
             batch.body,
         )
+
+    def used_permit(self) -> UsedPermit | None:
+        """The permit to give back when the delivery has ended; None without one."""
+        return self._schedule.used() if self._schedule else None
+
+    def _may_begin(self, schedule: SendSchedule, records: int, now: float) -> bool:
+        """Count the next request if it may begin now; otherwise come back when it may."""
+        wait_s = schedule.starts_at(records) - now
+        if wait_s <= 0:
+            schedule.begun(records)
+            return True
+        self._waiting_since = now
+        self._later(self, wait_s)
+        return False
 
     def progress(self) -> Report:
         """Return the report of how far the delivery has got."""

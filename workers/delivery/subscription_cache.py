@@ -13,6 +13,8 @@ from typing import Any
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.dispatch.host_limits import HostLimits
+from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
@@ -26,8 +28,9 @@ MAX_CACHED = 10_000
 class SubscriptionCache:
     """Request templates by subscription; thread-safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, host_limits: HostLimits | None = None) -> None:
         self._database = database
+        self._host_limits = host_limits or HostLimits()
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
@@ -87,7 +90,7 @@ class SubscriptionCache:
         with self._lock:
             _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
-                template = None if isinstance(found, UnusableSubscription) else _template(found)
+                template = None if isinstance(found, UnusableSubscription) else _template(found, self._host_limits)
                 if template is not None and template.version >= self._version(id_):
                     self._templates[id_] = template
 
@@ -99,11 +102,17 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
             del cached[id_]
 
 
-def _template(subscription: Subscription) -> RequestTemplate | None:
+def _template(subscription: Subscription, host_limits: HostLimits) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
     try:
         target = Target.parse(subscription.destination.url)
         head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
-    return RequestTemplate(version=subscription.version, target=target, head=head, retry=subscription.retry)
+    return RequestTemplate(
+        version=subscription.version,
+        target=target,
+        head=head,
+        retry=subscription.retry,
+        quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
+    )

@@ -9,6 +9,7 @@ from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
+from api.resources.subscription.delivery_schemas import DeliveryLimitsSchema, check_burst
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
 from webhookd.flow.access.tenant_name import PATTERN
@@ -168,12 +169,17 @@ class FilteringSchema(RequestSchema):
 
 
 class ConfigurationSchema(RequestSchema):
-    """Batching, retry, alerting and filtering; each part has defaults."""
+    """Batching, retry, delivery, alerting and filtering; each part has defaults."""
 
     batching = Part(BatchingSchema, load_default=lambda: BatchingSchema().load({}))
     retry = Part(RetrySchema, load_default=lambda: RetrySchema().load({}))
+    delivery = Part(DeliveryLimitsSchema, load_default=lambda: DeliveryLimitsSchema().load({}))
     alerting = Part(AlertingSchema, load_default=lambda: AlertingSchema().load({}))
     filtering = Part(FilteringSchema, load_default=lambda: FilteringSchema().load({}))
+
+    @validates_schema
+    def _batch_fits_burst(self, data: dict[str, Any], **_options: object) -> None:
+        check_burst(data)
 
 
 class WarningSchema(Schema):

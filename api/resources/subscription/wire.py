@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.resources.status.rendering import iso
+from api.resources.subscription.delivery_schemas import parse_limits, render_limits
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
@@ -63,6 +64,7 @@ def parse(document: Document, identity: Identity) -> Subscription:
             on_exhausted=OnExhausted(retry["on_exhausted"]),
             dead_letter_topic=retry["dead_letter_topic"] or "",
         ),
+        limits=parse_limits(document["configuration"]),
         alerting=Alerting(emails=tuple(document["configuration"]["alerting"]["alert_emails"])),
         filtering=Filtering(on_filter_error=OnFilterError(document["configuration"]["filtering"]["on_filter_error"])),
         details=Details(
@@ -109,6 +111,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
                 "on_exhausted": subscription.retry.on_exhausted.value,
                 "dead_letter_topic": subscription.retry.dead_letter_topic or None,
             },
+            "delivery": render_limits(subscription.limits),
             "alerting": {"alert_channel": "email", "alert_emails": list(subscription.alerting.emails)},
             "filtering": {"on_filter_error": subscription.filtering.on_filter_error.value},
         },

@@ -59,6 +59,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "on_exhausted": "pause",
                 "dead_letter_topic": None,
             },
+            "delivery": {"rate_limit": None, "max_concurrent_requests": None},
             "alerting": {"alert_channel": "email", "alert_emails": []},
             "filtering": {"on_filter_error": "dead_letter"},
         },
@@ -81,6 +82,10 @@ def test_every_configured_value_is_kept(client: FlaskClient) -> None:
             "retry_algorithm": "fixed_time",
             "on_exhausted": "dead_letter",
             "dead_letter_topic": "orders.dead",
+        },
+        "delivery": {
+            "rate_limit": {"per_second": 0.5, "burst": 2000, "unit": "records"},
+            "max_concurrent_requests": 7,
         },
         "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},
         "filtering": {"on_filter_error": "drop"},

@@ -21,7 +21,7 @@ from webhookd.flow.subscription import Retry
 GONE_STATUS = 410
 RETRYABLE_STATUS = frozenset({408, 425, 429})
 SLOW_DOWN = frozenset({"http_429", "http_503"})
-"""The endpoint asks for fewer requests: its lanes pause between deliveries (flow/settlement/lane_updates.py)."""
+"""The endpoint asks for fewer requests: its subscription slows down (flow/dispatch/slow_down.py)."""
 
 
 class Refusal(StrEnum):

@@ -95,7 +95,6 @@ class Lane(Generic[DeliveryT]):
         self.slow_deliveries = 0
         self.send_alone = False
         self.dispatch_not_before = 0.0
-        self.cool_down_s = 0.0
 
         self._envelope = Envelope(partition.topic, partition.number)
         self._webhook_ids = WebhookIds(subscription_id, partition.topic, partition.number)
