@@ -17,7 +17,7 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 without_error_line = trap : INT; $(1) || { code=$$?; test $$code -eq 130 || exit $$code; }
 
 .PHONY: help demo play test check format lint types imports docs reference picture pytest up service down bench bench-idle \
-	bench-million bench-takeover bench-isolation bench-api chaos chaos-soak fuzz fuzz-responses lock clean
+	bench-million bench-takeover slow-down bench-isolation bench-api chaos chaos-soak fuzz fuzz-responses lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -102,6 +102,9 @@ bench-isolation: $(VENV)/test ## what other subscriptions cost ten healthy ones 
 
 bench-takeover: $(VENV)/test ## how long a subscription stalls when its ingest starts, stops or dies
 	@exec env $(LOAD_TEST)/takeover.py
+
+slow-down: $(VENV)/test ## draw the picture of docs/explanation/pacing.md anew, from a run of two minutes
+	@exec env $(LOAD_TEST)/slow_down.py
 
 chaos: $(VENV)/test ## nothing is lost and nothing is stuck, whatever dies: a table of scenarios (SEED=n)
 	@mkdir -p .state/chaos

@@ -20,7 +20,9 @@ from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
     BrokerList,
     DatabaseUrl,
+    HostConcurrency,
     HostPort,
+    HostRate,
     KafkaMap,
     Login,
     MailAddressText,
@@ -221,6 +223,16 @@ class EgressSettings(Subject):
         default=None,
         description="The private key of the client certificate (PEM, unencrypted), unless the certificate's file "
         "holds it.",
+    )
+    host_rate_limits: tuple[HostRate, ...] = Field(
+        default=(),
+        description="How many requests a second all subscriptions together send to a host, as `host=number`. "
+        "`*.example.org` stands for every host below example.org, `*` for every host; each host has its own limit, and "
+        "of several patterns the longest counts. For example `*=100,partner.example=5`.",
+    )
+    host_max_concurrent: tuple[HostConcurrency, ...] = Field(
+        default=(),
+        description="How many requests of all subscriptions together may be open to a host at once, written likewise.",
     )
     egress_proxy: ProxyUrl | None = Field(
         default=None,

@@ -18,7 +18,7 @@ from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_url import parse
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, encode
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.coordination import ClaimAnswer, ClaimDenied, Publication, ReportFlush, payload_key
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
 PATIENCE_S = 5.0
@@ -248,7 +248,7 @@ def test_of_many_claims_exactly_one_is_granted(coordination: CoordinationStore) 
     rounds, copies = 20, 8
     gate = threading.Barrier(copies)
 
-    def race(one: DeliveryRef) -> bytes | ClaimDenied:
+    def race(one: DeliveryRef) -> ClaimAnswer:
         gate.wait(PATIENCE_S)
         return claimed(coordination, one)
 

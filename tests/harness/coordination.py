@@ -4,7 +4,7 @@ from redis import Redis
 
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.edges.redis_coordination import RedisCoordination
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication
+from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication
 from webhookd.flow.dispatch.task_message import DeliveryRef
 
 CoordinationStore = MemoryCoordination | RedisCoordination
@@ -38,7 +38,7 @@ def offered(coordination: CoordinationStore, *refs: DeliveryRef, payload: bytes 
     coordination.make_claimable([Publication(one, payload) for one in refs])
 
 
-def claimed(coordination: CoordinationStore, one: DeliveryRef) -> bytes | ClaimDenied:
+def claimed(coordination: CoordinationStore, one: DeliveryRef) -> ClaimAnswer:
     """Claim one delivery."""
     (answer,) = coordination.claim([one])
     return answer

@@ -10,7 +10,8 @@ from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Response
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.batch import Batch
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush
+from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, ReportFlush
+from webhookd.flow.dispatch.request_quota import PermitRequest
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
@@ -120,10 +121,10 @@ class UnreliableCoordination(MemoryCoordination):
         """Raise from now on."""
         self.unavailable = True
 
-    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
+    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("claim")
-        return super().claim(refs)
+        return super().claim(refs, needed)
 
     def send_reports(self, flush: ReportFlush) -> None:
         """As MemoryCoordination; raises while unavailable."""

@@ -260,7 +260,8 @@ class Pipeline:
 def subscription_body(url: str, topic: str, start: str = "latest", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
     """A subscription as JSON.
 
-    `changes`: filters, filtering, size, interval, batching, retries, algorithm, retry, headers, webhook, active.
+    `changes`: filters, filtering, size, interval, batching, retries, algorithm, retry, delivery, headers, webhook,
+    active.
     """
     return {
         "name": changes.get("name", "test"),
@@ -282,5 +283,6 @@ def subscription_body(url: str, topic: str, start: str = "latest", **changes: An
                 **changes.get("retry", {}),
             },
             "filtering": changes.get("filtering", {}),
+            "delivery": changes.get("delivery", {}),
         },
     }

@@ -126,6 +126,23 @@ def _origin(text: str) -> str:
     return text
 
 
+def _host_number(least: float, most: float, *, whole: bool) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        host, equals, number = text.partition("=")
+        name = host.strip()
+        if not equals or not (name == "*" or _HOST.fullmatch(name.removeprefix("*."))):
+            raise ValueError("has no host and no pattern of hosts before `=`")
+        try:
+            value = int(number) if whole else float(number)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise ValueError(f"has no {'whole ' * whole}number from {least} to {most} after `=`")
+        return text
+
+    return check
+
+
 def _schemes(*schemes: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         if not text:
@@ -157,6 +174,16 @@ KafkaMap = Annotated[
         "a map, as `name=value,name=value` or as a JSON object",
         hidden=True,
     ),
+]
+HostRate = Annotated[
+    str,
+    AfterValidator(_host_number(0.01, 100_000, whole=False)),
+    Form("a host and a rate like `*.example.org=50` (0.01 to 100000)"),
+]
+HostConcurrency = Annotated[
+    str,
+    AfterValidator(_host_number(1, 10_000, whole=True)),
+    Form("a host and a number like `*.example.org=4` (1 to 10000)"),
 ]
 MailHost = Annotated[str, AfterValidator(_mail_host), Form("a host name or an address, without scheme and port")]
 MailAddressText = Annotated[str, Form("an e-mail address")]

@@ -18,11 +18,20 @@ from redis.connection import PythonRespSerializer
 from webhookd import clock, logs
 from webhookd.edges.redis_address import RedisAddress
 from webhookd.edges.redis_failures import detail_of
+from webhookd.edges.redis_permits import GIVE_BACK, PERMIT_FUNCTIONS, asked, given_back, permit
 from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool, primary_pool
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, decode, encode
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key, subscription_of
+from webhookd.flow.dispatch.coordination import (
+    ClaimAnswer,
+    ClaimDenied,
+    Publication,
+    ReportFlush,
+    payload_key,
+    subscription_of,
+)
 from webhookd.flow.dispatch.queue_names import QUEUES
+from webhookd.flow.dispatch.request_quota import NotNow, PermitRequest, Permitted
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
 
@@ -61,12 +70,14 @@ end
 return 1
 """
 
-_CLAIM = """
+_CLAIM = (
+    PERMIT_FUNCTIONS
+    + """
 local claims = cmsgpack.unpack(ARGV[1])
 local answers, granted = {}, {}
 for i, claim in ipairs(claims) do
-  local id, attempt, key, verdict = claim[1], claim[2], claim[3], nil
-  for j = 4, #claim do
+  local id, attempt, key, asked, verdict = claim[1], claim[2], claim[3], claim[4], nil
+  for j = 5, #claim do
     local prefix = claim[j][2] .. '|' .. id .. '|'
     local current = redis.call('HGET', KEYS[1], claim[j][1])
     if not current or string.sub(current, 1, #prefix) ~= prefix then
@@ -76,12 +87,22 @@ for i, claim in ipairs(claims) do
     end
   end
   local payload = not verdict and redis.call('GET', KEYS[2] .. key)
-  if payload then
-    for j = 4, #claim do
+  local wait, aheads, now = 0, nil, nil
+  if payload and asked ~= 0 then
+    now = clock()
+    wait, aheads = permit_wait(asked, now)
+  end
+  if payload and wait == 0 then
+    for j = 5, #claim do
       redis.call('HSET', KEYS[1], claim[j][1], claim[j][2] .. '|' .. id .. '|' .. (attempt + 1))
     end
-    answers[i] = {'g', payload}
+    if aheads then
+      take_permit(asked, key, aheads, now)
+    end
+    answers[i] = {'g', payload, aheads}
     granted[#granted + 1] = {id, attempt}
+  elseif payload then
+    answers[i] = {'w', string.format('%.0f', wait)}
   else
     answers[i] = {verdict or 's'}
   end
@@ -92,6 +113,7 @@ if #granted > 0 then
 end
 return answers
 """
+)
 
 _REVOKE_OTHERS = """
 local claimed = {}
@@ -169,6 +191,8 @@ class RedisCoordination:
         self._claims = f"{prefix}claims"
         self._payloads = f"{prefix}payload:"
         self._reports = f"{prefix}reports:"
+        self._buckets = f"{prefix}pace:"
+        self._permits = f"{prefix}permits:"
         self._workers = f"{prefix}workers"
         self._writable = f"{prefix}{WRITABLE}"
         # kombu keeps a queue without priorities in a list, under its `global_keyprefix` and the queue's name.
@@ -177,6 +201,7 @@ class RedisCoordination:
         self._make_claimable = self._redis.register_script(_MAKE_CLAIMABLE)
         self._claim = self._redis.register_script(_CLAIM)
         self._revoke_others = self._redis.register_script(_REVOKE_OTHERS)
+        self._give_back = self._redis.register_script(GIVE_BACK)
         self._write_heartbeat = self._redis.register_script(_WRITE_HEARTBEAT)
         self._live_workers = self._redis.register_script(_LIVE_WORKERS)
 
@@ -189,15 +214,28 @@ class RedisCoordination:
                 keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(index), PAYLOAD_TTL_S, *payloads]
             )
 
-    def claim(self, refs: Sequence[DeliveryRef]) -> list[bytes | ClaimDenied]:
-        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started."""
+    def claim(self, refs: Sequence[DeliveryRef], needed: Sequence[PermitRequest | None] = ()) -> list[ClaimAnswer]:
+        """Claim the deliveries of one task, all of one ingest process, and report to it which ones started.
+
+        `needed` has the permit that each delivery needs; a delivery that cannot get it is not claimed.
+        """
+        needed = needed or [None] * len(refs)
         with self._answering:
-            index = [[ref.id, ref.attempt, payload_key(ref.id, ref.attempt), *_lanes(ref)] for ref in refs]
+            index = [
+                [ref.id, ref.attempt, payload_key(ref.id, ref.attempt), asked(request, ref), *_lanes(ref)]
+                for ref, request in zip(refs, needed, strict=True)
+            ]
             answers: Any = self._claim(
-                keys=[self._claims, self._payloads, self._reports + refs[0].reply_to],
+                keys=[
+                    self._claims,
+                    self._payloads,
+                    self._reports + refs[0].reply_to,
+                    self._buckets,
+                    self._permits,
+                ],
                 args=[msgspec.msgpack.encode(index), STREAM_LENGTH, STREAM_TTL_S],
             )
-            return [_verdict(answer) for answer in answers]
+            return [_verdict(answer, ref, request) for answer, ref, request in zip(answers, refs, needed, strict=True)]
 
     def are_current(self, refs: Sequence[DeliveryRef]) -> list[bool]:
         """Whether each delivery is still the current one of its lanes."""
@@ -216,7 +254,13 @@ class RedisCoordination:
         return [all(good[end - len(ref.lanes) : end]) for ref, end in zip(refs, ends, strict=True)]
 
     def send_reports(self, flush: ReportFlush) -> None:
-        """Add reports, and store or delete payloads, in one MULTI."""
+        """Add reports, and store or delete payloads, in one MULTI. Before that, give back permits.
+
+        A permit that is given back twice, because the call is repeated, has no further effect.
+        """
+        if flush.permits:
+            with self._answering:
+                self._give_back(keys=[self._buckets, self._permits], args=[given_back(list(flush.permits))])
         with self._answering, self._redis.pipeline(transaction=True) as pipe:
             for key, payload in flush.payloads_to_store.items():
                 pipe.set(self._payloads + key, payload, ex=PAYLOAD_TTL_S)
@@ -332,9 +376,14 @@ def _lanes(ref: DeliveryRef) -> list[tuple[str, str]]:
     return list(zip(ref.claim_keys(), ref.lanes.values(), strict=True))
 
 
-def _verdict(answer: list[bytes]) -> bytes | ClaimDenied:
+def _verdict(answer: list[Any], ref: DeliveryRef, request: PermitRequest | None) -> ClaimAnswer:
     if answer[0] == b"g":
-        return answer[1]
+        payload: bytes = answer[1]
+        if request is None:
+            return payload
+        return Permitted(payload, permit(request, ref, payload_key(ref.id, ref.attempt), answer[2]))
+    if answer[0] == b"w":
+        return NotNow(int(answer[1]) / 1e6)
     return ClaimDenied.TAKEN if answer[0] == b"t" else ClaimDenied.STALE
 
 

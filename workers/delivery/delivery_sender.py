@@ -37,6 +37,7 @@ from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.trace_headers import trace_headers
 from webhookd.flow.destination import LONGEST_TIMEOUT_S
+from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
@@ -58,7 +59,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head, signer and retry policy.
+    """What all requests of one version of a subscription have in common: endpoint, head, signer, policies and quotas.
 
     Without a `signer` the requests are not signed. `success` has the statuses that acknowledge a batch. `trace` is
     False if the head has a `traceparent` already. Without `timeout_s` the deadline of SendLimits counts.
@@ -72,6 +73,7 @@ class RequestTemplate:
     success: frozenset[int] = DEFAULT_STATUSES
     trace: bool = True
     timeout_s: float | None = None
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +104,19 @@ class Clocks:
     chance: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """When the requests of a delivery may begin. `later` submits the sender again after a wait in seconds."""
+
+    schedule: SendSchedule
+    later: Callable[["DeliverySender", float], None]
+
+
 class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
-    `ended` is called once, on the loop's thread. `traced` is False if no record has a trace context.
+    `ended` is called once, on the loop's thread. `traced` is False if no record has a trace context. With a `pacing`
+    a request may have to wait: then the sequence of requests ends, and the sender is submitted again after the wait.
     """
 
     def __init__(
@@ -118,6 +129,7 @@ class DeliverySender:
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
         traced: bool = False,
+        pacing: Pacing | None = None,
     ) -> None:
         self.ref = ref
         self.batches = batches
@@ -133,6 +145,8 @@ class DeliverySender:
         self._log_attempts = limits.log_attempts
         self._clocks = clocks
         self._ended = ended
+        self._pacing = pacing
+        self._waiting_since: float | None = None
         self._began_at = clocks.monotonic()
         self._stop_at = self._began_at + limits.budget_s
         self.elapsed_s = 0.0
@@ -145,7 +159,11 @@ class DeliverySender:
         now = self._clocks.monotonic()
         if self._log_attempts and outcome is not None:
             self._log_attempt(outcome)
-        if outcome is None:
+        if self._waiting_since is not None:
+            waited_s = now - self._waiting_since  # which is no time of the endpoint
+            self._began_at, self._stop_at = self._began_at + waited_s, self._stop_at + waited_s
+            self._waiting_since = None
+        elif outcome is None:
             self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
         elif acknowledged(outcome, self._template.success):
             self.done += 1
@@ -159,7 +177,24 @@ class DeliverySender:
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
             return None
-        return self._request(self.batches[self.done])
+        batch = self.batches[self.done]
+        if self._pacing is not None and not self._may_begin(self._pacing, batch.records, now):
+            return None
+        return self._request(batch)
+
+    def used_permit(self) -> UsedPermit | None:
+        """The permit to give back when the delivery has ended; None without one."""
+        return self._pacing.schedule.used() if self._pacing else None
+
+    def _may_begin(self, pacing: Pacing, records: int, now: float) -> bool:
+        """Count the next request if it may begin now; otherwise come back when it may."""
+        wait_s = pacing.schedule.starts_at(records) - now
+        if wait_s <= 0:
+            pacing.schedule.begun(records)
+            return True
+        self._waiting_since = now
+        pacing.later(self, wait_s)
+        return False
 
     def progress(self) -> Report:
         """Return the report of how far the delivery has got."""

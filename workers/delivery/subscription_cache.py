@@ -15,6 +15,8 @@ from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.dispatch.host_limits import HostLimits
+from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
@@ -28,8 +30,9 @@ MAX_CACHED = 10_000
 class SubscriptionCache:
     """Request templates by subscription; thread-safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, host_limits: HostLimits | None = None) -> None:
         self._database = database
+        self._host_limits = host_limits or HostLimits()
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
@@ -89,7 +92,7 @@ class SubscriptionCache:
         with self._lock:
             _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
-                template = None if isinstance(found, UnusableSubscription) else _template(found)
+                template = None if isinstance(found, UnusableSubscription) else _template(found, self._host_limits)
                 if template is not None and template.version >= self._version(id_):
                     self._templates[id_] = template
 
@@ -101,7 +104,7 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
             del cached[id_]
 
 
-def _template(subscription: Subscription) -> RequestTemplate | None:
+def _template(subscription: Subscription, host_limits: HostLimits) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
     destination = subscription.destination
     try:
@@ -119,4 +122,5 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         success=success,
         trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
         timeout_s=subscription.limits.timeout_s,
+        quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
     )

@@ -9,7 +9,7 @@ from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import request_options, validators
-from api.resources.subscription.delivery_schemas import DeliveryLimitsSchema
+from api.resources.subscription.delivery_schemas import DeliveryLimitsSchema, check_burst
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
 from api.resources.subscription.signing_schemas import SigningSchema
@@ -183,6 +183,10 @@ class ConfigurationSchema(RequestSchema):
     delivery = Part(DeliveryLimitsSchema, load_default=lambda: DeliveryLimitsSchema().load({}))
     alerting = Part(AlertingSchema, load_default=lambda: AlertingSchema().load({}))
     filtering = Part(FilteringSchema, load_default=lambda: FilteringSchema().load({}))
+
+    @validates_schema
+    def _batch_fits_burst(self, data: dict[str, Any], **_options: object) -> None:
+        check_burst(data)
 
 
 class WarningSchema(Schema):

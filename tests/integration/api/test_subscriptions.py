@@ -66,7 +66,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "on_rejected": "whole",
                 "dead_letter_topic": None,
             },
-            "delivery": {"timeout_seconds": None},
+            "delivery": {"timeout_seconds": None, "rate_limit": None, "max_concurrent_requests": None},
             "alerting": {"alert_channel": "email", "alert_emails": []},
             "filtering": {"on_filter_error": "dead_letter"},
         },
@@ -91,7 +91,11 @@ def test_every_configured_value_is_kept(client: FlaskClient) -> None:
             "on_rejected": "split",
             "dead_letter_topic": "orders.dead",
         },
-        "delivery": {"timeout_seconds": 60},
+        "delivery": {
+            "timeout_seconds": 60,
+            "rate_limit": {"per_second": 0.5, "burst": 2000, "unit": "records"},
+            "max_concurrent_requests": 7,
+        },
         "alerting": {"alert_channel": "email", "alert_emails": ["ops@example.com"]},
         "filtering": {"on_filter_error": "drop"},
     }

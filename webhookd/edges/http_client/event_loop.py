@@ -1,11 +1,14 @@
 """The event loop: one thread that runs all HTTP exchanges of a process."""
 
+import heapq
+import itertools
 import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 
 from webhookd import logs
 from webhookd.clock import Monotonic, monotonic
@@ -70,6 +73,8 @@ class ExchangeLoop:
         self._exchanges = Exchanges(dial_context, self._pool)
         self._inbox: deque[Callable[[], None]] = deque()
         self._timers: list[_Timer] = []
+        self._delayed: list[tuple[float, int, RequestSequence]] = []
+        self._order = itertools.count()
         self._due_s = clock()
         self._polling = False
         self._ended = False
@@ -94,6 +99,13 @@ class ExchangeLoop:
     def submit(self, sequence: RequestSequence) -> None:
         """Start a request sequence; returns at once. After `stop` the sequence gets `Failure(shutdown)`."""
         self._call_soon(partial(self._exchanges.begin, sequence))
+
+    def submit_later(self, sequence: RequestSequence, delay_s: float) -> None:
+        """Start a request sequence after a delay, or when the loop stops. Call it on the loop's thread."""
+        if self._stop_at_s is not None:
+            delay_s = 0.0
+        heapq.heappush(self._delayed, (self._clock() + delay_s, next(self._order), sequence))
+        self._due_s = min(self._due_s, self._delayed[0][0])
 
     def every(self, interval_s: float, callback: Callable[[], None]) -> None:
         """Call `callback` on the loop's thread every `interval_s`; it must not block."""
@@ -157,9 +169,10 @@ class ExchangeLoop:
     def _is_finished(self) -> bool:
         if self._stop_at_s is None:
             return False
-        return not self._exchanges.in_progress or self._clock() >= self._stop_at_s
+        return not (self._exchanges.in_progress or self._delayed) or self._clock() >= self._stop_at_s
 
     def _end(self) -> None:
+        self._begin_delayed(inf)
         self._call_logging_errors(self._exchanges.shut_down)
         self._dns.close()
         self._ended = True
@@ -169,6 +182,7 @@ class ExchangeLoop:
     def _begin_stop(self, stop_at_s: float) -> None:
         self._exchanges.closing = True
         self._stop_at_s = stop_at_s
+        self._begin_delayed(inf)
 
     def _add_timer(self, timer: _Timer) -> None:
         self._timers.append(timer)
@@ -180,7 +194,15 @@ class ExchangeLoop:
             if now >= timer.due_s:
                 timer.due_s = now + timer.interval_s
                 self._call_logging_errors(timer.callback)
+        self._begin_delayed(now)
         self._due_s = min((timer.due_s for timer in self._timers), default=now + 1.0)
+        if self._delayed:
+            self._due_s = min(self._due_s, self._delayed[0][0])
+
+    def _begin_delayed(self, until: float) -> None:
+        while self._delayed and self._delayed[0][0] <= until:
+            sequence = heapq.heappop(self._delayed)[2]
+            self._call_logging_errors(partial(self._exchanges.begin, sequence))
 
     def _empty_inbox(self) -> None:
         for _ in range(len(self._inbox)):  # what these calls add waits for the next iteration

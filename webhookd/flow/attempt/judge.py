@@ -33,7 +33,7 @@ REFUSED_HERE = frozenset({FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED})
 """webhookd itself refuses to send: nothing left this machine."""
 
 SLOW_DOWN = frozenset({"http_429", "http_503"})
-"""The endpoint asks for fewer requests: its lanes pause between deliveries (flow/settlement/lane_updates.py)."""
+"""The endpoint asks for fewer requests: its subscription slows down (flow/dispatch/slow_down.py)."""
 
 
 class Refusal(StrEnum):

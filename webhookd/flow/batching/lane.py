@@ -113,7 +113,7 @@ class Lane(Generic[DeliveryT]):
         self.parts = 0
         self.slow_deliveries = 0
         self.send_alone = False
-        self.dispatch_not_before = self.cool_down_s = 0.0
+        self.dispatch_not_before = 0.0
 
         self._envelope = Envelope(partition.topic, partition.number)
         self._webhook_ids = WebhookIds(subscription_id, partition.topic, partition.number)

@@ -22,12 +22,10 @@ from webhookd.flow.batching.message import Matching
 from webhookd.flow.batching.throughput import ThroughputEstimate
 from webhookd.flow.dispatch.concurrency_limit import SubscriptionLimit, ThreadsInUse
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
+from webhookd.flow.dispatch.dispatch_pace import MAX_BATCHES, DispatchPace, Room
 from webhookd.flow.dispatch.queue_names import FIRST, RETRY
 from webhookd.flow.offsets.position import Partition
 from webhookd.flow.subscription import OnExhausted, Subscription
-
-MAX_BATCHES = 20_000
-"""Batches in one delivery. It bounds what is sent twice when a worker dies, and the size of the delivery's report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +45,14 @@ class BatchAccumulator:
         matchers: Mapping[str, Matching],
         limits: DeliveryLimits,
         new_token: Callable[[], str],
+        pace: DispatchPace | None = None,
     ) -> None:
+        self.pace = pace or DispatchPace()
         self.subscription = subscription
         self.matchers = matchers
         self.lanes: dict[tuple[str, int], Lane] = {}
         self.endpoint_latency = EndpointLatency()
+        self._held_back = False
         self._limits = limits
         self._new_token = new_token
         self._size = subscription.batching.max_batch_size
@@ -124,6 +125,7 @@ class BatchAccumulator:
         leftovers = []
         groups: defaultdict[str, list[Lane]] = defaultdict(list)
         self.bound.grow_if_due(now)
+        room = self.pace.room(self._in_flight_now(), now)
         for lane in self.lanes.values():
             if not lane.can_dispatch or lane.dispatch_not_before > now or not lane.has_work:
                 continue
@@ -132,34 +134,58 @@ class BatchAccumulator:
                 groups[lane.group.name].append(lane)
             elif not full and not lane.failing:
                 leftovers.append(lane)
-            elif limit is None or limit.allows(lane, now):
-                delivery = self._delivery_of(lane) if full else self._mixed_delivery([lane])
-                deliveries.append(_queued(delivery, now, limit))
+            elif self._may_leave([lane], now, limit, room):
+                delivery = self._delivery_of(lane, room) if full else self._mixed_delivery([lane])
+                deliveries.append(_queued(delivery, now, limit, room))
         deliveries.extend(
-            _queued(self._group_delivery(lanes), now, limit)
+            _queued(self._group_delivery(lanes), now, limit, room)
             for lanes in groups.values()
-            if limit is None or limit.allows(lanes[0], now)
+            if self._may_leave(lanes, now, limit, room)
         )
-        deliveries.extend(self._mixed_deliveries(leftovers, now, limit))
-        if limit is not None and limit.refused:
+        deliveries.extend(self._mixed_deliveries(leftovers, now, limit, room))
+        self._held_back = room is not None and room.refused
+        if self._held_back or (limit is not None and limit.refused):
             self._move_busy_lanes_last()
         return deliveries
 
+    def _in_flight_now(self) -> Iterator[Delivery]:
+        """The deliveries in flight, each once."""
+        for lane in self.lanes.values():
+            if lane.delivery is not None and lane.delivery.lanes[0] is lane:
+                yield lane.delivery
+
+    def _first_records(self, lanes: Sequence[Lane]) -> int:
+        """How many records the first batch of a delivery of these lanes has."""
+        grouped = sum(lane.group.records for lane in lanes if lane.group)
+        returned = next((lane.returned[0].records for lane in lanes if lane.returned), 0)
+        return grouped or returned or min(self._size, sum(len(lane.waiting) for lane in lanes))
+
+    def _may_leave(self, lanes: Sequence[Lane], now: float, limit: SubscriptionLimit | None, room: Room | None) -> bool:
+        """Whether a delivery of these lanes has room within the limits of the requests, and a thread."""
+        within = room is None or room.admits(self._first_records(lanes))
+        return within and (limit is None or limit.allows(lanes[0], now))
+
     def due_at(self) -> float | None:
         """When the next delivery can leave; None while nothing waits or no lane may dispatch."""
-        return min(
+        due = min(
             (self._due_at(lane) for lane in self.lanes.values() if lane.can_dispatch and lane.has_work), default=None
         )
+        return max(due, self.pace.opens_at) if due is not None and self._held_back else due
 
     def _due_at(self, lane: Lane) -> float:
-        """When its oldest leftover has waited the interval; batches that were returned or failed do not wait for it."""
-        at_once = lane.returned or lane.failing or lane.group is not None
+        """When its oldest leftover has waited the interval; batches that were returned or failed do not wait for it.
+
+        Nor does a lane that was held back: it may be full.
+        """
+        at_once = lane.returned or lane.failing or lane.group is not None or self._held_back
         return max(lane.dispatch_not_before, -inf if at_once else lane.waiting[0].read_at + self._interval_s)
 
-    def _delivery_of(self, lane: Lane) -> Delivery:
-        """Consecutive batches of one lane: as many as its throughput, the byte bound and its records allow."""
+    def _delivery_of(self, lane: Lane, room: Room | None = None) -> Delivery:
+        """Consecutive batches of one lane: as many as throughput, pace, byte bound and records allow."""
         count = 1 if lane.failing else min(lane.throughput.batches_per_delivery(), lane.parts or MAX_BATCHES)
         lane.parts = 0
+        if room is not None:
+            count = min(count, room.batches(self._first_records([lane])))
         batches: list[Batch] = []
         size = 0
         while len(batches) < count and size < self._limits.delivery_bytes:
@@ -180,7 +206,7 @@ class BatchAccumulator:
         self.lanes = dict(sorted(self.lanes.items(), key=lambda item: item[1].delivery is not None))
 
     def _mixed_deliveries(
-        self, leftovers: list[Lane], now: float, limit: SubscriptionLimit | None
+        self, leftovers: list[Lane], now: float, limit: SubscriptionLimit | None, room: Room | None
     ) -> Iterable[Delivery]:
         leftovers.sort(key=lambda lane: lane.waiting[0].read_at)
         waiting, size = _waiting_in(leftovers)
@@ -189,7 +215,7 @@ class BatchAccumulator:
             full = waiting >= self._size or size + overhead_bytes(waiting) >= self.bound.size_bytes
             if not overdue and not full:
                 return
-            if limit is not None and not limit.allows(leftovers[0], now):
+            if not self._may_leave(leftovers, now, limit, room):
                 return
             delivery = self._mixed_delivery(leftovers)
             (batch,) = delivery.batches
@@ -197,7 +223,7 @@ class BatchAccumulator:
             waiting -= batch.records + left
             size -= len(batch.body) - overhead_bytes(batch.records) + left_size
             del leftovers[: len(delivery.lanes)]
-            yield _queued(delivery, now, limit)
+            yield _queued(delivery, now, limit, room)
 
     def _mixed_delivery(self, leftovers: list[Lane]) -> Delivery:
         """Form one batch of the waiting records of these lanes, in their order, until it is full."""
@@ -251,6 +277,7 @@ class BatchAccumulator:
             probe=any(lane.circuit.state is CircuitState.HALF_OPEN for lane in lanes),
             failures=max(lane.failures + lane.circuit.failed_probes for lane in lanes),
             dead_letter_when_exhausted=self.subscription.retry.on_exhausted is OnExhausted.DEAD_LETTER,
+            pace=self.pace,
         )
         for lane in lanes:
             lane.delivery = delivery
@@ -262,8 +289,11 @@ def _waiting_in(lanes: Collection[Lane]) -> tuple[int, int]:
     return sum(len(lane.waiting) for lane in lanes), sum(lane.buffered_bytes for lane in lanes)
 
 
-def _queued(delivery: Delivery, now: float, limit: SubscriptionLimit | None) -> Delivery:
+def _queued(delivery: Delivery, now: float, limit: SubscriptionLimit | None, room: Room | None) -> Delivery:
     """Set the queue: that for first attempts if all lanes of the delivery succeeded recently, else that for retries."""
+    if room is not None:
+        room.take(delivery)
+        delivery.paced = len(delivery.batches) > 1
     delivery.queue = FIRST if all(lane.recently_succeeded(now) for lane in delivery.lanes) else RETRY
     if limit is not None and delivery.own_task:
         limit.add(delivery)

@@ -147,10 +147,13 @@ class InFlightDeliveries:
             self._supersede(delivery, now)
             self.superseded.reported(report, now)
             return effect
+        done = delivery.done
         effect.delivered = settle_acknowledged(delivery, delivery.done_before_attempt + report.done, now)
         if effect.delivered or report.kind is ReportKind.STARTED:
             delivery.last_progress_at = now
-        record_timings(delivery, report, now)
+        record_timings(delivery, report)
+        if delivery.pace is not None:
+            delivery.pace.reported(delivery.done - done, report.failure, now)
         early = now < delivery.not_before and report.kind is not ReportKind.STALE
         if delivery.stage is DeliveryStage.RETRYING and early:
             delivery.early_attempts += 1
@@ -250,6 +253,8 @@ class InFlightDeliveries:
     def _claimed(self, delivery: Delivery, now: float) -> None:
         if delivery.stage is DeliveryStage.QUEUED:
             self._queue_progress.claimed(delivery.queue, delivery.publication_number, now)
+        elif delivery.stage is DeliveryStage.RETRYING and delivery.pace is not None:
+            delivery.pace.take(1, delivery.batches[delivery.done].records, now)
         delivery.stage = DeliveryStage.CLAIMED
         delivery.due_at = now + self._timeouts.silent_s(delivery.timeout_s)
 

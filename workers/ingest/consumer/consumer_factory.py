@@ -13,6 +13,9 @@ from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matche
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
+from webhookd.flow.dispatch.dispatch_pace import DispatchPace
+from webhookd.flow.dispatch.host_limits import host_limits
+from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import OnFilterError, Source, Subscription
 from webhookd.settings import Settings
@@ -29,6 +32,7 @@ class ConsumerFactory:
         self._settings = settings
         self._kafka = kafka
         self._new_token = new_token
+        self._host_limits = host_limits(settings.host_rate_limits, settings.host_max_concurrent)
         self.group_protocol = "consumer" if settings.kafka_group_protocol == "auto" else settings.kafka_group_protocol
 
     def open(
@@ -40,7 +44,7 @@ class ConsumerFactory:
         not allowed.
         """
         settings = self._settings
-        matchers = _matchers(subscription)
+        matchers, target = _matchers(subscription)
         limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
         open_kafka_consumer: Callable[..., GroupConsumer] = partial(
             GroupConsumer,
@@ -51,13 +55,17 @@ class ConsumerFactory:
             fetch_wait_s=settings.kafka_fetch_wait_s,
         )
         return SubscriptionConsumer(
-            BatchAccumulator(subscription, matchers, limits, self._new_token),
+            BatchAccumulator(subscription, matchers, limits, self._new_token, self._pace(subscription, target)),
             matchers,
             ReadBackpressure(settings.lane_buffer_bytes),
             services,
             open_kafka_consumer,
             previous,
         )
+
+    def _pace(self, subscription: Subscription, target: Target) -> DispatchPace:
+        quotas = quotas_of(subscription.id, subscription.limits, self._host_limits.quota(target.host))
+        return DispatchPace(quotas, self._settings.delivery_target_s)
 
     def fall_back(self) -> None:
         """Use the classic group protocol for new consumers if the setting is `auto`: brokers before 4.0 need it."""
@@ -66,8 +74,8 @@ class ConsumerFactory:
             _log.warning("group_protocol_fell_back", group_protocol=self.group_protocol)
 
 
-def _matchers(subscription: Subscription) -> dict[str, TopicMatcher]:
-    """Return the matcher of each topic. Raises UnusableSubscription if they or the destination cannot be used."""
+def _matchers(subscription: Subscription) -> tuple[dict[str, TopicMatcher], Target]:
+    """Return the matcher of each topic, and the target. Raises UnusableSubscription if one of them cannot be used."""
     try:
         matchers = {source.topic: _matcher(subscription, source) for source in subscription.sources}
         target = Target.parse(subscription.destination.url)
@@ -75,7 +83,7 @@ def _matchers(subscription: Subscription) -> dict[str, TopicMatcher]:
         statuses_of(subscription.destination.success_codes)
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error
-    return matchers
+    return matchers, target
 
 
 def _matcher(subscription: Subscription, source: Source) -> TopicMatcher:

@@ -141,11 +141,12 @@ class SubscriptionHealth:
         )
 
     def update_delivery_status(
-        self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float
+        self, lanes: Collection[Lane], max_attempts: int, *, monotonic: float, wall: float, limited_by: str = ""
     ) -> bool:
         """Update the state of the deliveries; returns whether it has changed."""
         before = self.delivery
-        self.delivery = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        found = delivery_status(lanes, max_attempts, monotonic=monotonic, wall=wall)
+        self.delivery = replace(found, limited_by=limited_by)
         return self.delivery.differs(before)
 
     @property
