@@ -256,7 +256,7 @@ def test_parts_have_all_their_attempts() -> None:
     seen = scene(refused((0, 0)), [4], size=4)
     (delivery,) = seen.made.ready(seen.now)
     seen.in_flight.published(delivery, seen.now)
-    failure = LoggedExchange(0.0, "", 503, error="http_503")
+    failure = LoggedExchange(0.0, "", 500, error="http_500")
     seen.in_flight.apply(about(delivery, ReportKind.RETRY, failure=failure, wait_s=5.0), seen.now)
     assert lane_of(seen.made).failures == 1
     failure = LoggedExchange(0.0, "", 422, error="http_422")
