@@ -9,6 +9,7 @@ import contextlib
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Protocol
 
 from webhookd.edges.http_client.limits import Limits, Origin
@@ -51,6 +52,7 @@ class Connection:
     __slots__ = (
         "_address",
         "_fd",
+        "_on_connect",
         "_open",
         "_poller",
         "_recv",
@@ -77,6 +79,7 @@ class Connection:
         origin: Origin,
         tls: TlsContext | None,
         tunnel: Tunnel | None,
+        on_connect: Callable[["Connection"], None],
     ) -> None:
         self.owner = owner
         self.origin = origin
@@ -87,6 +90,7 @@ class Connection:
         self._poller = poller
         self._tls = tls
         self._tunnel = tunnel
+        self._on_connect = on_connect  # TCP is connected; tunnel and handshake follow
         self._open = False
         self.unsent = False
         self._request = b""
@@ -164,6 +168,7 @@ class Connection:
         # Calling it again is harmless after a spurious event.
         reason = reason or self._sock.connect_ex(self._address)
         if reason in _CONNECTED:
+            self._on_connect(self)
             return True
         if reason not in _STILL_CONNECTING:
             code = _CONNECT_CODES.get(reason, FailureCode.CONNECT_FAILED)

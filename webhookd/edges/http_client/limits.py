@@ -18,10 +18,11 @@ class Limits:
     drained_bytes: int = 256 * 1024  # read beyond that to keep the connection usable; past it the connection is closed
     head_bytes: int = 16 * 1024  # of a response head; more is a failure
     interim_responses: int = 8  # 1xx responses before the final one; more is a failure
-    connect_timeout_s: float = 5.0  # for one address, proxy and handshake included; then the next address is tried
+    connect_timeout_s: float = 5.0  # for one address, proxy and handshake included
+    attempt_delay_s: float = 0.25  # from one address to the next, while the first one still waits (RFC 8305 §5)
     lookup_timeout_s: float = 5.0  # getaddrinfo itself has no timeout
     lookup_threads: int = 64  # started on demand; a host that hangs holds one of them
-    addresses_tried: int = 4  # of the addresses of one name
+    addresses_tried: int = 16  # of one name: with the delay, the last one starts within `connect_timeout_s`
     idle_timeout_s: float = 30.0  # shorter than the usual idle timeout of load balancers (60 s)
     idle_per_origin: int = 256  # idle connections kept: as many as one task may need at once
     idle_total: int = 1024
