@@ -33,6 +33,7 @@ from webhookd.kafka_properties import KafkaProperties
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+TlsSkipVerify = Literal["refused", "allowed"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -225,6 +226,12 @@ class EgressSettings(Subject):
         default=None,
         description="The private key of the client certificate (PEM, unencrypted), unless the certificate's file "
         "holds it.",
+    )
+    egress_tls_skip_verify: TlsSkipVerify = Field(
+        default="refused",
+        description="Whether a subscription may go without the verification of its endpoint's certificate "
+        "(`destination.webhook.tls.verify`). Subscriptions that do stop when it is `refused` again. For tests; give "
+        "the API, ingest and the workers the same value.",
     )
     egress_proxy: ProxyUrl | None = Field(
         default=None,

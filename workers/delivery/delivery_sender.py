@@ -30,7 +30,9 @@ from webhookd.flow.attempt.judge import (
     judge,
 )
 from webhookd.flow.attempt.target import Target
+from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
@@ -48,6 +50,7 @@ class RequestTemplate:
     target: Target
     head: bytes
     retry: Retry
+    tls: Tls = OPERATORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from celery.worker import state as celery_state
 
 from webhookd import clock, logs
 from webhookd.edges.http_client.event_loop import ExchangeLoop
+from webhookd.edges.http_client.tls_contexts import TlsContexts
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
@@ -152,7 +153,7 @@ class WorkerProcess:
             lease_s=settings.lease_s,
             lost_after_s=limits.lost_after_s,
         )
-        cache = SubscriptionCache(self._edges.database)
+        cache = SubscriptionCache(self._edges.database, TlsContexts(settings))
         self._change_watch = ChangeWatch(
             self._edges.database,
             cache,

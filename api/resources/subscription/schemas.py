@@ -11,6 +11,7 @@ from api.extensions.request_schema import RequestSchema
 from api.resources.subscription import validators
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
+from api.resources.subscription.tls_schemas import TlsSchema
 from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
@@ -50,6 +51,7 @@ class WebhookSchema(RequestSchema):
             "uniqueItems": True,
         },
     )
+    tls = Part(TlsSchema, load_default=None, allow_none=True)
 
     @validates_schema
     def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:

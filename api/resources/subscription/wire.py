@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.resources.status.rendering import iso
+from api.resources.subscription.tls_wire import parse_tls, render_tls
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
@@ -95,6 +96,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "webhook": {
                 "url": subscription.destination.url,
                 "headers": [mask(name) for name, _ in subscription.destination.headers],
+                "tls": render_tls(subscription.destination.tls),
             },
         },
         "source": [_render_source(source) for source in subscription.sources],
@@ -124,7 +126,7 @@ def _render_source(source: Source) -> dict[str, Any]:
 def _destination(webhook: Document, stored: Subscription | None) -> Destination:
     known = {name.lower(): value for name, value in stored.destination.headers} if stored else {}
     headers = [_header(index, text, known) for index, text in enumerate(webhook["headers"])]
-    return Destination(url=webhook["url"], headers=tuple(headers))
+    return Destination(url=webhook["url"], headers=tuple(headers), tls=parse_tls(webhook["tls"], stored))
 
 
 def _header(index: int, text: str, known: Mapping[str, str]) -> tuple[str, str]:

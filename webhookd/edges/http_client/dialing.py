@@ -212,9 +212,17 @@ class Dial:
         if context.proxy is not None:
             endpoint = self._endpoint_address or target.host
             tunnel = Tunnel(context.proxy, endpoint, target.port, context.limits.head_bytes)
-        origin = (target.tls, target.host, target.port)
-        tls = context.tls if target.tls else None
+        origin = (target.tls, target.host, target.port, target.tls_context)
+        tls = self._tls_context() if target.tls else None
         return Connection(self, context.poller, context.limits, origin, tls, tunnel, self._connected), tunnel
+
+    def _tls_context(self) -> TlsContext:
+        own = self._target.tls_context
+        if own is None:
+            return self._context.tls
+        if not isinstance(own, TlsContext):
+            raise TypeError(f"{type(own)} is no TLS context")
+        return own
 
     def _report_failure(self) -> None:
         if self._finished:

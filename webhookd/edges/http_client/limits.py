@@ -1,9 +1,11 @@
 """The limits of an exchange loop that are not settings, and the origin of a connection."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
-Origin = tuple[bool, str, int]
-"""TLS or not, host and port. Connections of one origin are interchangeable."""
+Origin = tuple[bool, str, int, Hashable | None]
+"""TLS or not, host, port, and the TLS context of a subscription that has its own. Connections of one origin are
+interchangeable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

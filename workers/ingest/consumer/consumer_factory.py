@@ -4,13 +4,16 @@ from collections.abc import Callable
 from functools import partial
 
 from webhookd import logs
+from webhookd.edges.http_client.tls_contexts import confirm_usable
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
 from webhookd.flow.status.subscription_status import SubscriptionStatus
 from webhookd.flow.subscription import OnFilterError, Source, Subscription
@@ -35,11 +38,12 @@ class ConsumerFactory:
     ) -> SubscriptionConsumer:
         """Make a consumer, which begins to join its group; its health continues from the status `previous`.
 
-        Raises UnusableSubscription when the policies, the filters, the URL or the headers cannot be used, or when a
-        topic is not allowed.
+        Raises UnusableSubscription when the policies, the filters, the URL, the headers or the TLS options cannot be
+        used, or when a topic is not allowed.
         """
         settings = self._settings
         matchers = _matchers(subscription)
+        _confirm_tls(settings, subscription.destination.tls)
         limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
         open_kafka_consumer: Callable[..., GroupConsumer] = partial(
             GroupConsumer,
@@ -74,6 +78,15 @@ def _matchers(subscription: Subscription) -> dict[str, TopicMatcher]:
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error
     return matchers
+
+
+def _confirm_tls(settings: Settings, tls: Tls) -> None:
+    """Raise UnusableSubscription for what the workers refuse: the operator may have withdrawn `verify: no`."""
+    try:
+        if tls != OPERATORS:
+            confirm_usable(settings, tls)
+    except InvalidInput as error:
+        raise UnusableSubscription(f"{error.field} {error.detail}") from error
 
 
 def _matcher(subscription: Subscription, source: Source) -> TopicMatcher:
