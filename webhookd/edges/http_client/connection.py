@@ -63,7 +63,7 @@ class Connection:
         "_tls",
         "_tunnel",
         "busy",
-        "idle_since_s",
+        "idle_until_s",
         "origin",
         "owner",
         "reader",
@@ -86,7 +86,7 @@ class Connection:
         self.reader = ResponseReader(limits)
         self.busy = False
         self.used = False
-        self.idle_since_s = 0.0
+        self.idle_until_s = 0.0
         self._poller = poller
         self._tls = tls
         self._tunnel = tunnel
