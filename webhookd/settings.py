@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings, TenantSettings
+from webhookd.configuration.egress_settings import EgressRuleSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
@@ -24,7 +25,6 @@ from webhookd.configuration.value_types import (
     Login,
     MailAddressText,
     MailHost,
-    Network,
     ProxyUrl,
     RedisUrl,
 )
@@ -211,11 +211,6 @@ class DeliverySettings(Subject):
 class EgressSettings(Subject):
     """Connections to endpoints."""
 
-    egress_allow: tuple[Network, ...] = Field(
-        default=(),
-        description="Networks (CIDR) to which webhookd may send, in addition to the public internet. For example "
-        "`10.0.0.0/8,192.168.0.0/16`.",
-    )
     egress_ca_file: Path | None = Field(
         default=None, description="A CA bundle (PEM) that is trusted in addition to the system's."
     )
@@ -236,9 +231,14 @@ class EgressSettings(Subject):
     egress_proxy: ProxyUrl | None = Field(
         default=None,
         description="An HTTP proxy, as `http://[user:password@]host:port`. Every connection to an endpoint is a "
-        "CONNECT through it. The proxy resolves host names, so it has to refuse names that lead to internal addresses "
-        "(as smokescreen does). webhookd itself checks only a URL whose host is an address; it does not check the "
-        "proxy's own address.",
+        "CONNECT through it. `WEBHOOKD_EGRESS_PROXY_JUDGES` says who resolves host names and judges their addresses. "
+        "The proxy's own address is not judged.",
+    )
+    egress_proxy_judges: bool = Field(
+        default=True,
+        description="`true`: the proxy gets the host name, resolves it, and has to refuse names that lead to internal "
+        "addresses (as smokescreen does); webhookd judges only a URL whose host is an address. `false`: webhookd "
+        "resolves the name, judges the addresses, and the proxy gets an address that was allowed.",
     )
 
 
@@ -352,6 +352,7 @@ class Settings(
     RetentionSettings,
     AlertSettings,
     EgressSettings,
+    EgressRuleSettings,
     DeliverySettings,
     IngestSettings,
     StorageSettings,

@@ -18,7 +18,7 @@ from webhookd.errors import (
     UnusableSetting,
 )
 from webhookd.flow.alerting.failure_advice import TO_DO
-from webhookd.flow.attempt.exchange_result import FailureCode, Response
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import Refusal, Refused, judge
 from webhookd.flow.authorization.json_values import DUPLICATE_NAME
 from webhookd.flow.filters import decoding
@@ -126,12 +126,15 @@ def _failures() -> Iterator[list[str]]:
 
 def _what_follows(name: str) -> str:
     """What `judge` decides about this failure."""
-    if not name.startswith(HTTP):
-        return SENT_AGAIN
-    status = OTHER_STATUS.get(name) or int(name.removeprefix(HTTP).replace("x", "0"))
-    outcome = Response(status=status, head=b"", body=b"", elapsed_s=0.0)
-    verdict = judge(outcome, Retry(max_retries=1), failures=0, probe=False, chance=0.5, wall_now=0.0)
+    verdict = judge(_outcome(name), Retry(max_retries=1), failures=0, probe=False, chance=0.5, wall_now=0.0)
     return NOT_SENT_AGAIN if isinstance(verdict, Refused) and verdict.why is not Refusal.EXHAUSTED else SENT_AGAIN
+
+
+def _outcome(name: str) -> Outcome:
+    if not name.startswith(HTTP):
+        return Failure(code=FailureCode(name), detail="", elapsed_s=0.0, sent=False)
+    status = OTHER_STATUS.get(name) or int(name.removeprefix(HTTP).replace("x", "0"))
+    return Response(status=status, head=b"", body=b"", elapsed_s=0.0)
 
 
 def _errors() -> Iterator[list[str]]:

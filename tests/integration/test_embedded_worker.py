@@ -110,6 +110,24 @@ def test_failed_delivery_is_retried_in_memory(
         receiver.wait_for_records(4)
 
 
+def test_refused_address_is_not_tried_again_and_names_its_rule(cluster: MockCluster, settings: Settings) -> None:
+    embedded = EmbeddedService(settings.model_copy(update={"egress_allow": (), "retry_time_scale": 1.0}))
+    client = ManagementClient(embedded.api_url)
+    try:
+        with Receiver() as receiver:
+            registered = register(client, options(receiver.url.replace("127.0.0.1", "localhost"), batch_size=100))
+            assert any("(loopback)" in line for line in registered.warnings), registered.warnings
+            embedded.start()
+            produce(cluster, 1)
+            until(lambda: client.status(registered.id)["reason"] == "address_refused", "the status names the refusal")
+            calls = [found for found in client.status(registered.id)["recent_activity"] if found["event"] == "api_call"]
+            assert [call["detail"] for call in calls] == ["the address of the host is loopback"], "one attempt"
+            assert receiver.requests == []
+    finally:
+        client.close()
+        embedded.stop(5.0)
+
+
 def test_second_registration_finds_the_first(service: EmbeddedService, api: ManagementClient) -> None:
     del service
     first = register(api, options("https://127.0.0.1:1/", headers=["X-Key: 1"]))

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from api import cluster_check
 from api.extensions.callers import current_caller, transaction
 from api.ports import Services
-from api.resources.subscription import audit, merge_patch, tenants, validators
+from api.resources.subscription import audit, egress, merge_patch, tenants, validators
 from api.resources.subscription.preconditions import Preconditions
 from api.resources.subscription.tls_wire import confirm_tls
 from api.resources.subscription.topic_access import check_allowed, still_allowed
@@ -59,6 +59,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
     tenant, now = tenants.tenant_of_new(document, current_caller()), clock.wall_clock()
     history = History(created_at=now, updated_at=now)
     draft = parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history))
+    egress.confirm_url(services.settings, draft)
     tenants.confirm_topics(services.settings, draft)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft)
     confirm_tls(services.settings, draft, now)
@@ -93,6 +94,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     preconditions.check(stored)
     tenants.confirm_kept(document, summary.tenant)
     draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
+    egress.confirm_url(services.settings, draft, stored)
     tenants.confirm_topics(services.settings, draft, stored)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
     confirm_tls(services.settings, draft, clock.wall_clock(), stored)

@@ -12,7 +12,7 @@ from webhookd.errors import InvalidFilter, InvalidInput
 from webhookd.flow.access.tenant_name import PATTERN, check_tenant_name
 from webhookd.flow.alerting.mail_address import parse_address
 from webhookd.flow.attempt.header import HEADER_BYTES, parse_header
-from webhookd.flow.attempt.target import Target
+from webhookd.flow.attempt.target import check_url
 from webhookd.flow.filters import matcher
 from webhookd.flow.filters.expression import SOURCE_BYTES
 from webhookd.flow.offsets.topic_metadata import TopicRules
@@ -82,11 +82,6 @@ def headers_differ(headers: list[str]) -> None:
     """Raise ValidationError when two headers have the same name."""
     names = [text.partition(":")[0].lower() for text in headers]
     _raise_for("headers", {index: ["repeats the name of a header above"] for index in _repeats(names)})
-
-
-def check_url(value: str) -> None:
-    """Raise InvalidInput for a URL to which no request can be sent."""
-    Target.parse(value)
 
 
 def check_filter(expression: str) -> None:

@@ -13,10 +13,11 @@ from tests.harness.http_testbed import LOOPBACK, QUICK, Authority, HttpTestbed, 
 from webhookd.edges.http_client.connection import Connection
 from webhookd.edges.http_client.dialing import Dial, DialContext
 from webhookd.edges.http_client.dns_resolver import DnsResolver
+from webhookd.edges.http_client.egress_guard import EgressGuard
 from webhookd.edges.http_client.limits import Limits
 from webhookd.edges.http_client.poller import Poller
 from webhookd.edges.http_client.tls import TlsContext
-from webhookd.flow.attempt.egress_policy import parse_networks
+from webhookd.flow.attempt.egress_policy import EgressPolicy, parse_networks
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.target import Target
 
@@ -40,8 +41,9 @@ class Dials:
             clock=lambda: self.now,
             limits=limits,
             tls=TlsContext(authority.client_context),
-            allowed=parse_networks(BOTH),
+            guard=EgressGuard(policy=EgressPolicy(allowed=parse_networks(BOTH))),
             proxy=None,
+            proxy_judges=True,
         )
 
     def connected(self, connection: Connection) -> None:

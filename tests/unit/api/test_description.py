@@ -30,7 +30,15 @@ URLS = [
     *["https://a:65536", "https://u@a", "https://a#b", "https://a/b c", "https://-a", "https://a-", "https://a_b"],
     *["https://[::1]", "https://[::]:1/", "https://[1:2:3:4:5:6:7:8]", "https://[1:2]", "https://[:1]", "//a"],
     *["https://[1::8]", "https://[1:2:3:4:5:6::8]", "https://[1:2:3:4:5:6:7::]", "https://a?b", "https://a\n"],
-    *["https://[1:2:3:4:5:6:7::8]", "https://[1::2::3]"],
+    *[
+        "https://[1:2:3:4:5:6:7::8]",
+        "https://[1::2::3]",
+        "https://a/%zz",
+        "https://a/%4",
+        "https://a/%41",
+        "https://a/%",
+    ],
+    *[f"https://a/x{char}y" for char in '{}|^"<>`\\'],
 ]
 
 CASES: dict[str, tuple[Callable[[str], None], list[str]]] = {

@@ -47,7 +47,13 @@ def test_refusal_carries_the_requested_wait() -> None:
     assert judged(last, 3) == Refused("http_503", Refusal.EXHAUSTED, 77.0)
 
 
-@pytest.mark.parametrize("code", FailureCode)
+@pytest.mark.parametrize("code", [FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED])
+def test_refusal_by_the_egress_policy_is_permanent(code: FailureCode) -> None:
+    assert judged(no_response(code)) == Refused(code.value, Refusal.PERMANENT)
+    assert judged(no_response(code), probe=True) == Refused(code.value, Refusal.PERMANENT)
+
+
+@pytest.mark.parametrize("code", sorted(set(FailureCode) - {FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED}))
 def test_request_without_response_is_tried_again(code: FailureCode) -> None:
     assert judged(no_response(code)) == RetryAt(5.0, code.value)
 

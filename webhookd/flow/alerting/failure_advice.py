@@ -20,6 +20,10 @@ FEWER = (
 
 TO_DO: Mapping[str, str] = {
     FailureCode.DNS_FAILED: "Check the host name in the subscription's URL and its DNS records.",
+    FailureCode.URL_REFUSED: (
+        "Use a URL that the rules of this installation allow, or ask the operator of webhookd to change them (the "
+        "settings WEBHOOKD_EGRESS_…). Then change the subscription's URL, or wait for the next probe."
+    ),
     FailureCode.ADDRESS_REFUSED: (
         "Use an endpoint with a public address, or ask the operator of webhookd to allow this "
         "address (WEBHOOKD_EGRESS_ALLOW)."

@@ -3,7 +3,8 @@
 class       outcome                                       verdict
 success     2xx                                           Delivered
 gone        410                                           Refused GONE: the subscription is deactivated
-permanent   3xx, and any 4xx but 408, 410, 425 and 429    Refused PERMANENT: the same request gets the same response
+permanent   3xx, and any 4xx but 408, 410, 425 and 429;   Refused PERMANENT: the same request gets the same response
+            address_refused, url_refused                  or is refused again by the operators' rules
 retryable   anything else: no response, 408, 425, 429,    RetryAt, after the algorithm's wait or a longer Retry-After,
             5xx                                           as long as failures ≤ max_retries. After that Refused
                                                           EXHAUSTED. A probe is Refused EXHAUSTED at once, since its
@@ -14,12 +15,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from webhookd.flow.attempt import retry
-from webhookd.flow.attempt.exchange_result import Failure, Outcome, Response
+from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.response_head import retry_after_s
 from webhookd.flow.subscription import Retry
 
 GONE_STATUS = 410
 RETRYABLE_STATUS = frozenset({408, 425, 429})
+REFUSED_HERE = frozenset({FailureCode.ADDRESS_REFUSED, FailureCode.URL_REFUSED})
+"""webhookd itself refuses to send: nothing left this machine."""
+
 SLOW_DOWN = frozenset({"http_429", "http_503"})
 """The endpoint asks for fewer requests: its lanes pause between deliveries (flow/settlement/lane_updates.py)."""
 
@@ -97,7 +101,9 @@ def failure_code(outcome: Outcome) -> str:
 
 def _permanent(outcome: Outcome) -> Refusal | None:
     """Return why a retry of the same request cannot succeed; None if it may succeed."""
-    if isinstance(outcome, Failure) or not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
+    if isinstance(outcome, Failure):
+        return Refusal.PERMANENT if outcome.code in REFUSED_HERE else None
+    if not 300 <= outcome.status < 500 or outcome.status in RETRYABLE_STATUS:
         return None
     return Refusal.GONE if outcome.status == GONE_STATUS else Refusal.PERMANENT
 

@@ -38,6 +38,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
 
 EXCHANGE_CODES: Mapping[str, str] = {
     FailureCode.DNS_FAILED: "The host name of the endpoint could not be resolved.",
+    FailureCode.URL_REFUSED: "A rule of this installation forbids the scheme, host or port of the URL.",
     FailureCode.ADDRESS_REFUSED: "webhookd is not allowed to send to the endpoint's address.",
     FailureCode.CONNECT_REFUSED: "The endpoint's host refused the connection.",
     FailureCode.CONNECT_TIMEOUT: "The endpoint's host did not answer the connection request in time.",
