@@ -185,6 +185,7 @@ class Dial:
             self._context.call_soon(self._report_failure)
 
     def _dial_address(self, address: str, schedule: AttemptSchedule) -> None:
+        self._tunnel = None  # no proxy is asked until this attempt, or one beside it, wins
         connection, tunnel = self._new_connection()
         try:
             connection.connect(address, self._first_hop.port)
