@@ -190,3 +190,13 @@ def test_refused_family_among_silent_ones_is_a_timeout(plain_testbed: HttpTestbe
         failure = plain_testbed.submit(loop, plain_testbed.target(server, HOST)).wait()[0]
     assert code(failure) is FailureCode.CONNECT_TIMEOUT
     assert server.accepted == 0
+
+
+def test_refusal_after_a_silent_proxy_is_the_proxys(plain_testbed: HttpTestbed) -> None:
+    with socket.create_server(("127.0.1.1", 0)) as silent:  # the kernel connects, and nobody answers
+        loop = plain_testbed.loop(
+            resolver=lambda host, port: ["127.0.1.1", "127.0.1.2"],  # noqa: ARG005  # as Resolver is called
+            proxy=f"http://proxy.test:{silent.getsockname()[1]}",
+        )
+        failure = plain_testbed.submit(loop, Target.parse("http://endpoint.test/")).wait()[0]
+    assert code(failure) is FailureCode.PROXY_FAILED
