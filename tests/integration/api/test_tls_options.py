@@ -41,6 +41,12 @@ OPTIONS = {
 
 
 @pytest.fixture
+def settings() -> Settings:
+    """With the permission to send to this machine."""
+    return Settings(redis_url="memory://", api_auth="none", egress_allow=("127.0.0.0/8",))
+
+
+@pytest.fixture
 def testbed(tmp_path: Path) -> Iterator[HttpTestbed]:
     """A test bed with TLS."""
     with HttpTestbed(tls=True, authority=Authority(tmp_path)) as made:
