@@ -35,6 +35,7 @@ from webhookd.kafka_properties import KafkaProperties
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
+TlsSkipVerify = Literal["refused", "allowed"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -233,6 +234,12 @@ class EgressSettings(Subject):
     host_max_concurrent: tuple[HostConcurrency, ...] = Field(
         default=(),
         description="How many requests of all subscriptions together may be open to a host at once, written likewise.",
+    )
+    egress_tls_skip_verify: TlsSkipVerify = Field(
+        default="refused",
+        description="Whether a subscription may go without the verification of its endpoint's certificate "
+        "(`destination.webhook.tls.verify`). Subscriptions that do stop when it is `refused` again. For tests; give "
+        "the API, ingest and the workers the same value.",
     )
     egress_proxy: ProxyUrl | None = Field(
         default=None,

@@ -34,9 +34,10 @@ from webhookd.flow.attempt.judge import (
 from webhookd.flow.attempt.signature import Signer
 from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
+from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.batching.trace_headers import trace_headers
-from webhookd.flow.destination import LONGEST_TIMEOUT_S
+from webhookd.flow.destination import LONGEST_TIMEOUT_S, Tls
 from webhookd.flow.dispatch.request_quota import Quota, SendSchedule, UsedPermit
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
@@ -74,6 +75,7 @@ class RequestTemplate:
     trace: bool = True
     timeout_s: float | None = None
     quotas: tuple[Quota, ...] = ()
+    tls: Tls = OPERATORS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from celery.worker import state as celery_state
 
 from webhookd import clock, logs
 from webhookd.edges.http_client.event_loop import ExchangeLoop
+from webhookd.edges.http_client.tls_contexts import TlsContexts
 from webhookd.flow.dispatch.host_limits import host_limits
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
@@ -154,7 +155,9 @@ class WorkerProcess:
             lost_after_s=limits.lost_after_s,
         )
         cache = SubscriptionCache(
-            self._edges.database, host_limits(settings.host_rate_limits, settings.host_max_concurrent)
+            self._edges.database,
+            host_limits(settings.host_rate_limits, settings.host_max_concurrent),
+            TlsContexts(settings),
         )
         self._change_watch = ChangeWatch(
             self._edges.database,

@@ -6,15 +6,18 @@ notification, from the comparison with the database about once a second, or from
 signing secrets never leave this process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.host_limits import HostLimits
 from webhookd.flow.dispatch.request_quota import quotas_of
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -27,12 +30,22 @@ MAX_CACHED = 10_000
 """The most templates in memory, about 2 kB each. When there would be more, the oldest half is dropped."""
 
 
-class SubscriptionCache:
-    """Request templates by subscription; thread-safe."""
+class TlsContexts(Protocol):
+    """The TLS contexts of subscriptions with options of their own."""
 
-    def __init__(self, database: Database, host_limits: HostLimits | None = None) -> None:
+    def get(self, tls: Tls) -> Hashable:
+        """The context; raises InvalidInput for options that cannot be used or are not allowed."""
+
+
+class SubscriptionCache:
+    """Request templates by subscription; thread-safe. Without `tls_contexts`, none of those with TLS options."""
+
+    def __init__(
+        self, database: Database, host_limits: HostLimits | None = None, tls_contexts: TlsContexts | None = None
+    ) -> None:
         self._database = database
         self._host_limits = host_limits or HostLimits()
+        self._tls_contexts = tls_contexts
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
@@ -73,7 +86,17 @@ class SubscriptionCache:
         template = self._templates.get(ref.subscription)
         if template is None or template.version != ref.version or self._outdated(ref):
             return None
-        return template
+        return template if template.tls == OPERATORS else self._with_tls_context(template)
+
+    def _with_tls_context(self, template: RequestTemplate) -> RequestTemplate | None:
+        """The template, whose requests keep the context while they are sent; None if it cannot be used."""
+        if self._tls_contexts is None:
+            return None
+        try:
+            context = self._tls_contexts.get(template.tls)
+        except InvalidInput:
+            return None  # ingest shows the same fault in the subscription's status
+        return replace(template, target=replace(template.target, tls_context=context))
 
     def _set_latest(self, subscription_id: str, version: int) -> None:
         _make_room(self._latest)
@@ -123,4 +146,5 @@ def _template(subscription: Subscription, host_limits: HostLimits) -> RequestTem
         trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
         timeout_s=subscription.limits.timeout_s,
         quotas=quotas_of(subscription.id, subscription.limits, host_limits.quota(target.host)),
+        tls=subscription.destination.tls,
     )

@@ -36,6 +36,7 @@ class StatusRows(SubscriptionRows):
     activities: Sequence[Activity]
     dead_letters: int
     mail_failures: Sequence[MailFailure] = ()
+    tls_verify: bool = True
 
 
 def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def render_status(rows: StatusRows, now: float) -> dict[str, Any]:
         "name": rows.summary.name,
         "active": "yes" if rows.summary.active else "no",
         "payload_url": rows.summary.url,
+        "tls_verify": "yes" if rows.tls_verify else "no",
         "timestamp": iso(now),
         "status": health,
         "reason": reason,

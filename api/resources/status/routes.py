@@ -57,5 +57,6 @@ class Status(MethodView):
                 activities=activity.recent(session, id_),
                 dead_letters=dead_letters.count(session, id_),
                 mail_failures=mail_failures.read(session, id_, emails),
+                tls_verify=not isinstance(loaded, Subscription) or loaded.destination.tls.verify,
             )
         return render_status(rows, clock.wall_clock())

@@ -160,6 +160,12 @@ class StatusSchema(Schema):
     name = fields.String(metadata={"description": "The subscription's name."})
     active = fields.String(metadata={"enum": ["yes", "no"], "description": "Whether it is active."})
     payload_url = fields.String(metadata={"description": "The endpoint's URL."})
+    tls_verify = fields.String(
+        metadata={
+            "enum": ["yes", "no"],
+            "description": "`no`: the endpoint's certificate is not verified, as the subscription says.",
+        }
+    )
     timestamp = fields.String(metadata={"description": "When this response was made: ISO 8601, UTC."})
     status = fields.String(
         metadata={

@@ -1,11 +1,13 @@
 """What the audit log gets to know of changes of subscriptions: documents as responses show them, and who did it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api.extensions.callers import current_caller
 from api.resources.subscription import signing_wire
+from api.resources.subscription.tls_wire import changed_key
 from api.resources.subscription.wire import render
 from webhookd.flow.subscription import Subscription
 from webhookd.store import audit_log, subscriptions
@@ -23,14 +25,15 @@ def created(session: Session, subscription: Subscription) -> None:
 def changed(session: Session, subscription: Subscription, *, stored: Subscription | None, was_active: bool) -> None:
     """Record that a subscription was replaced; `stored` is None when its row could not be used.
 
-    The values of headers are masked, so `changed_header_values` names the headers whose values differ. The secrets are
+    The values of headers are masked, so `changed_header_values` names the headers whose values differ. Secrets are
     masked as well, so `changed_secrets` has the paths of those that differ.
     """
     after = render(subscription)
     if stored is not None and (names := _new_values(subscription, stored)):
         after["changed_header_values"] = names
-    if stored is not None and subscription.destination.signing != stored.destination.signing:
-        after["changed_secrets"] = [signing_wire.FIELD]
+    changed_secrets = list(_changed_secrets(subscription, stored)) if stored is not None else []
+    if changed_secrets:
+        after["changed_secrets"] = changed_secrets
     before = render(stored) if stored is not None else {"id": subscription.id, "unusable": True}
     _record(session, _verb(subscription.active, was_active), subscription, before=before, after=after)
 
@@ -55,6 +58,13 @@ def _verb(is_active: bool, was_active: bool) -> str:  # noqa: FBT001  # two stat
     if is_active == was_active:
         return "change"
     return "activate" if is_active else "deactivate"
+
+
+def _changed_secrets(subscription: Subscription, stored: Subscription) -> Iterator[str]:
+    """The paths of the masked secrets that differ, but for those of headers."""
+    if subscription.destination.signing != stored.destination.signing:
+        yield signing_wire.FIELD
+    yield from changed_key(subscription, stored)
 
 
 def _new_values(subscription: Subscription, stored: Subscription) -> list[str]:

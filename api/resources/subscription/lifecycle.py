@@ -23,6 +23,7 @@ from api.extensions.callers import current_caller, transaction
 from api.ports import Services
 from api.resources.subscription import audit, egress, merge_patch, tenants, validators
 from api.resources.subscription.preconditions import Preconditions
+from api.resources.subscription.tls_wire import confirm_tls
 from api.resources.subscription.topic_access import check_allowed, still_allowed
 from api.resources.subscription.wire import Document, Identity, parse, render
 from webhookd import clock, logs
@@ -61,6 +62,7 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
     egress.confirm_url(services.settings, draft)
     tenants.confirm_topics(services.settings, draft)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft)
+    confirm_tls(services.settings, draft, now)
     check_allowed(services, draft)
     _check_external_id(services, draft)
     with transaction(services) as session:  # before the brokers get a consumer group
@@ -96,6 +98,7 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     egress.confirm_url(services.settings, draft, stored)
     tenants.confirm_topics(services.settings, draft, stored)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
+    confirm_tls(services.settings, draft, clock.wall_clock(), stored)
     check_allowed(services, draft, stored)
     _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:

@@ -13,6 +13,7 @@ from api.resources.subscription.delivery_schemas import DeliveryLimitsSchema, ch
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
 from api.resources.subscription.signing_schemas import SigningSchema
+from api.resources.subscription.tls_schemas import TlsSchema
 from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
@@ -53,9 +54,9 @@ class WebhookSchema(RequestSchema):
         },
     )
     signing = Part(SigningSchema, load_default=lambda: None)
-
     method = request_options.METHOD
     success_codes = request_options.SUCCESS_CODES
+    tls = Part(TlsSchema, load_default=None, allow_none=True)
 
     @validates_schema
     def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from api.resources.status.rendering import iso
 from api.resources.subscription.delivery_schemas import parse_limits, render_limits
 from api.resources.subscription.signing_wire import parse_signing, render_signing
+from api.resources.subscription.tls_wire import parse_tls, render_tls
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
@@ -104,6 +105,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
                 "signing": render_signing(subscription.destination.signing),
                 "method": subscription.destination.method.value,
                 "success_codes": list(subscription.destination.success_codes),
+                "tls": render_tls(subscription.destination.tls),
             },
         },
         "source": [_render_source(source) for source in subscription.sources],
@@ -142,6 +144,7 @@ def _destination(webhook: Document, stored: Subscription | None) -> Destination:
         method=Method(webhook["method"]),
         success_codes=tuple(webhook["success_codes"]),
         signing=parse_signing(webhook["signing"], stored),
+        tls=parse_tls(webhook["tls"], stored),
     )
 
 

@@ -182,6 +182,16 @@ def test_idle_connection_is_closed_in_time(testbed: HttpTestbed) -> None:
     assert holds_on_loop(loop, lambda: loop.connections == 0)
 
 
+def test_idle_connection_ends_before_its_server_ends_it(testbed: HttpTestbed) -> None:
+    short, long = (OK.replace(b"\r\n", b"\r\nKeep-Alive: timeout=%d\r\n" % seconds, 1) for seconds in (1, 9))
+    loop = testbed.loop()
+    testbed.submit(loop, testbed.target(testbed.serve(answering(long, OK)))).wait()
+    assert holds_on_loop(loop, lambda: loop.open_exchanges == 0)
+    testbed.submit(loop, testbed.target(testbed.serve(answering(short, OK)))).wait()
+    assert holds_on_loop(loop, lambda: loop.open_exchanges == 0)
+    assert loop.connections == 1, "a server that closes after a second gets no chance to meet a request"
+
+
 def test_idle_connection_closed_by_server_is_removed(testbed: HttpTestbed) -> None:
     loop = testbed.loop()
     testbed.submit(loop, testbed.target(testbed.serve(answering(OK)))).wait()

@@ -163,7 +163,8 @@ def test_next_address_follows_an_immediate_failure(plain_testbed: HttpTestbed) -
 def test_only_few_addresses_are_tried(plain_testbed: HttpTestbed) -> None:
     server = plain_testbed.serve(answering(OK))
     elsewhere = [f"127.0.0.{number}" for number in range(2, 6)]
-    loop = plain_testbed.loop(resolver=resolving_to(*elsewhere, "127.0.0.1"))
+    limits = replace(QUICK, addresses_tried=len(elsewhere))
+    loop = plain_testbed.loop(limits, resolver=resolving_to(*elsewhere, "127.0.0.1"))
     outcomes = plain_testbed.submit(loop, plain_testbed.target(server, "endpoint.test")).wait()
     assert code(outcomes[0]) is FailureCode.CONNECT_REFUSED
     assert server.accepted == 0

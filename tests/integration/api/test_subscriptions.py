@@ -54,6 +54,7 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
                 "signing": {"kind": "hmac_sha256", "secret": "****"},
                 "method": "POST",
                 "success_codes": ["2xx"],
+                "tls": None,
             },
         },
         "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],

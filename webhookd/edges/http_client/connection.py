@@ -9,6 +9,7 @@ import contextlib
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Protocol
 
 from webhookd.edges.http_client.limits import Limits, Origin
@@ -60,6 +61,7 @@ class Connection:
         "_address",
         "_fd",
         "_holding",
+        "_on_connect",
         "_open",
         "_poller",
         "_recv",
@@ -71,7 +73,7 @@ class Connection:
         "_tls",
         "_tunnel",
         "busy",
-        "idle_since_s",
+        "idle_until_s",
         "origin",
         "owner",
         "reader",
@@ -87,16 +89,18 @@ class Connection:
         origin: Origin,
         tls: TlsContext | None,
         tunnel: Tunnel | None,
+        on_connect: Callable[["Connection"], None],
     ) -> None:
         self.owner = owner
         self.origin = origin
         self.reader = ResponseReader(limits)
         self.busy = False
         self.used = False
-        self.idle_since_s = 0.0
+        self.idle_until_s = 0.0
         self._poller = poller
         self._tls = tls
         self._tunnel = tunnel
+        self._on_connect = on_connect  # TCP is connected; tunnel and handshake follow
         self._open = False
         self._slice_bytes = WRITE_BYTES
         self._holding = 0
@@ -186,6 +190,7 @@ class Connection:
         # Calling it again is harmless after a spurious event.
         reason = reason or self._sock.connect_ex(self._address)
         if reason in _CONNECTED:
+            self._on_connect(self)
             return True
         if reason not in _STILL_CONNECTING:
             code = _CONNECT_CODES.get(reason, FailureCode.CONNECT_FAILED)

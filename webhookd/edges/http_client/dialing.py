@@ -1,4 +1,4 @@
-"""Opens a connection to a target: DNS look-up, egress policy, then the addresses one after another.
+"""Opens a connection to a target: DNS look-up, egress policy, then the addresses in turns (RFC 8305).
 
 way                looked up            judged by the egress policy        connected to
 direct             the endpoint's name  each address found, and literals   the address that was judged
@@ -10,7 +10,7 @@ Before all of this, the operators' rules judge the URL. The host stays the name 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from webhookd.clock import Monotonic
@@ -21,6 +21,7 @@ from webhookd.edges.http_client.limits import Limits
 from webhookd.edges.http_client.poller import Poller
 from webhookd.edges.http_client.tls import TlsContext
 from webhookd.edges.http_client.tunnel import Tunnel
+from webhookd.flow.attempt.address_order import AttemptSchedule, FamilyMemory, family_of, in_turns
 from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.flow.attempt.exchange_result import FailureCode
 from webhookd.flow.attempt.host_address import address_of
@@ -42,7 +43,7 @@ class DialListener(Protocol):
         """The connection is open; the listener owns it now."""
 
     def dial_failed(self, code: FailureCode, detail: str) -> None:
-        """No address could be reached. The code is that of the last address tried."""
+        """No address could be reached. The code is that of the attempt that ended last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,23 @@ class DialContext:
     guard: EgressGuard
     proxy: EgressProxy | None
     proxy_judges: bool
+    families: FamilyMemory = field(default_factory=FamilyMemory)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    address: str
+    since_s: float
+    tunnel: Tunnel | None
 
 
 class Dial:
-    """One attempt to open a connection. It connects to exactly the address that the egress policy has allowed.
+    """Opens one connection. It connects to exactly the addresses that the egress policy has allowed.
 
-    If an address refuses or does not answer, it tries the next one. A failed handshake and a proxy's refusal are final.
+    If an address has refused, or not answered for `attempt_delay_s`, it also tries the next one. The first one whose
+    TCP connection opens wins, as RFC 8305 §5 says, and the attempts to the others are closed: a handshake with each
+    would cost the endpoint's servers more than it could gain. Should the winner then not finish its handshake in time,
+    the others get their turn again. A failed handshake and a proxy's refusal are final.
     """
 
     def __init__(self, context: DialContext, target: Target, listener: DialListener) -> None:
@@ -71,21 +83,21 @@ class Dial:
         self._target = target
         self._listener = listener
         self._since_s = context.clock()
-        self._connection: Connection | None = None
-        self._tunnel: Tunnel | None = None
+        self._attempts: dict[Connection, _Attempt] = {}
+        self._winner: Connection | None = None
+        self._tunnel: Tunnel | None = None  # the winner's
         self._endpoint_address = _literal(target.host)
         self._endpoints = [self._endpoint_address or target.host]  # what the proxy is asked for, one after another
         self._first_hop: EgressProxy | Target = context.proxy or target
-        self._hop_address = ""
+        self._schedule: AttemptSchedule | None = None  # None until the addresses are known
         self._hop_begun = False
-        self._addresses: list[str] = []
         self._reason = (FailureCode.DNS_FAILED, "the name has no address")
         self._finished = False
 
     @property
     def phase_code(self) -> FailureCode:
         """The failure code to report if the deadline passes now."""
-        code = FailureCode.CONNECT_TIMEOUT if self._connection else FailureCode.DNS_FAILED
+        code = FailureCode.CONNECT_TIMEOUT if self._attempts else FailureCode.DNS_FAILED
         return FailureCode.PROXY_FAILED if self._before_proxy else code
 
     def begin(self) -> None:
@@ -107,7 +119,7 @@ class Dial:
         if isinstance(found, OSError):
             self._reason = (FailureCode.DNS_FAILED, found.strerror or str(found))
             found = ()
-        self._endpoints = self._allowed(found)
+        self._endpoints = in_turns(self._allowed(found), None)[: self._context.limits.addresses_tried]
         if self._endpoints:
             self._begin_hop()
         else:
@@ -123,32 +135,42 @@ class Dial:
             self._context.dns.look_up(self._first_hop.host, self._first_hop.port, self._resolved)
 
     def check(self, now: float) -> None:
-        """End a look-up or a connection attempt that has reached its timeout."""
+        """End what has reached its timeout, the look-up or an attempt, and start the next attempt if it is due."""
         limits = self._context.limits
-        if self._connection is None:
+        if self._schedule is None:
             if now - self._since_s >= limits.lookup_timeout_s:
                 self._reason = (FailureCode.DNS_FAILED, "the resolver did not answer in time")
                 self._report_failure()
-        elif now - self._since_s >= limits.connect_timeout_s:
-            self._try_next(FailureCode.CONNECT_TIMEOUT, "no answer in time")
+            return
+        for connection, attempt in list(self._attempts.items()):
+            if now - attempt.since_s >= limits.connect_timeout_s:
+                self._drop(connection, FailureCode.CONNECT_TIMEOUT, "no answer in time")
+        self._dial_due(self._schedule)
 
     def cancel(self) -> None:
         """Stop without calling the listener."""
         self._finished = True
-        if self._connection is not None:
-            self._connection.close()
+        for connection in self._attempts:
+            connection.close()
 
     def connection_ready(self, connection: Connection) -> None:
         """The connection is open."""
-        if not self._finished:
-            self._finished = True
-            self._listener.connected(connection)
+        if self._finished or self._schedule is None:
+            return
+        self._finished = True
+        if self._schedule.both_families:
+            family = family_of(self._attempts[connection].address)
+            self._context.families.remember(self._first_hop.host, family, self._context.clock())
+        self._listener.connected(connection)
 
-    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:  # noqa: ARG002  # as ConnectionOwner declares it
-        """This address failed: try the next one, unless the failure is final."""
+    def connection_failed(self, connection: Connection, code: FailureCode, detail: str) -> None:
+        """This attempt failed: try the next address at once, unless the failure is final."""
+        if self._schedule is None:
+            return
         if code in _FINAL_CODES:
-            self._addresses.clear()
-        self._try_next(code, detail)
+            self._schedule.clear()
+        self._drop(connection, code, detail)
+        self._dial_due(self._schedule)
 
     def _resolved(self, found: LookupResult) -> None:
         if self._finished:
@@ -159,13 +181,15 @@ class Dial:
         self._try_addresses(found)
 
     def _try_addresses(self, found: Sequence[str]) -> None:
-        by_proxy = self._context.proxy is not None
-        self._addresses += found[: self._context.limits.addresses_tried] if by_proxy else self._allowed(found)
-        self._connect()
+        context = self._context
+        allowed = found if context.proxy is not None else self._allowed(found)
+        ordered = in_turns(allowed, context.families.first(self._first_hop.host, context.clock()))
+        self._schedule = AttemptSchedule(ordered[: context.limits.addresses_tried], context.limits.attempt_delay_s)
+        self._dial_due(self._schedule)
 
     def _allowed(self, found: Sequence[str]) -> list[str]:
-        """Judge all addresses; return the first ones that are allowed."""
-        return [text for text in found if self._allows(text)][: self._context.limits.addresses_tried]
+        """Judge all addresses; return those that are allowed."""
+        return [text for text in found if self._allows(text)]
 
     def _allows(self, text: str) -> bool:
         refused = self._context.guard.address_refusal(self._target.host, text)
@@ -180,39 +204,65 @@ class Dial:
     def _proxy_asked(self) -> bool:
         return self._tunnel is not None and self._tunnel.request_sent
 
-    def _try_next(self, code: FailureCode, detail: str) -> None:
+    def _drop(self, connection: Connection, code: FailureCode, detail: str) -> None:
         self._reason = (code, detail)
-        if self._connection is not None:
-            self._connection.close()
-        if self._proxy_asked and code in _NOT_REACHED and len(self._endpoints) > 1:
-            self._endpoints.pop(0)
-            self._addresses.insert(0, self._hop_address)
-        self._connect()
-
-    def _connect(self) -> None:
-        while self._addresses:
-            self._hop_address = self._addresses.pop(0)
-            connection = self._new_connection()
-            try:
-                connection.connect(self._hop_address, self._first_hop.port)
-            except OSError as error:
-                refused = isinstance(error, ConnectionRefusedError)
-                code = FailureCode.CONNECT_REFUSED if refused else FailureCode.CONNECT_FAILED
-                self._reason = (code, error.strerror or str(error))
-                continue
-            self._connection = connection
-            self._since_s = self._context.clock()
+        connection.close()
+        attempt = self._attempts.pop(connection, None)
+        if self._schedule is None:
             return
-        self._context.call_soon(self._report_failure)
+        if connection is self._winner:
+            self._winner = None
+            if attempt and self._proxy_asked and code in _NOT_REACHED and len(self._endpoints) > 1:
+                self._endpoints.pop(0)
+                self._schedule.put_back([attempt.address])
+        self._schedule.hurry()
 
-    def _new_connection(self) -> Connection:
+    def _dial_due(self, schedule: AttemptSchedule) -> None:
+        """Start every attempt that is due; there is none while a winner opens its connection."""
+        while self._winner is None and (address := schedule.take(self._context.clock())) is not None:
+            self._dial_address(address, schedule)
+        if not self._attempts and schedule.is_empty:
+            self._context.call_soon(self._report_failure)
+
+    def _dial_address(self, address: str, schedule: AttemptSchedule) -> None:
+        self._tunnel = None  # no proxy is asked until this attempt, or one beside it, wins
+        connection, tunnel = self._new_connection()
+        try:
+            connection.connect(address, self._first_hop.port)
+        except OSError as error:
+            refused = isinstance(error, ConnectionRefusedError)
+            code = FailureCode.CONNECT_REFUSED if refused else FailureCode.CONNECT_FAILED
+            self._reason = (code, error.strerror or str(error))
+            schedule.hurry()
+        else:
+            self._attempts[connection] = _Attempt(address=address, since_s=self._context.clock(), tunnel=tunnel)
+
+    def _connected(self, winner: Connection) -> None:
+        """Close the other attempts; their addresses stay, in case that this connection fails before it is open."""
+        self._winner, self._tunnel = winner, self._attempts[winner].tunnel
+        losers = [connection for connection in self._attempts if connection is not winner]
+        if losers and self._schedule is not None:
+            self._schedule.put_back([self._attempts[connection].address for connection in losers])
+        for connection in losers:
+            del self._attempts[connection]
+            connection.close()
+
+    def _new_connection(self) -> tuple[Connection, Tunnel | None]:
         context, target = self._context, self._target
+        tunnel: Tunnel | None = None
         if context.proxy is not None:
-            self._tunnel = Tunnel(context.proxy, self._endpoints[0], target.port, context.limits.head_bytes)
-        origin = (target.tls, target.host, target.port)
-        return Connection(
-            self, context.poller, context.limits, origin, context.tls if target.tls else None, self._tunnel
-        )
+            tunnel = Tunnel(context.proxy, self._endpoints[0], target.port, context.limits.head_bytes)
+        origin = (target.tls, target.host, target.port, target.tls_context)
+        tls = self._tls_context() if target.tls else None
+        return Connection(self, context.poller, context.limits, origin, tls, tunnel, self._connected), tunnel
+
+    def _tls_context(self) -> TlsContext:
+        own = self._target.tls_context
+        if own is None:
+            return self._context.tls
+        if not isinstance(own, TlsContext):
+            raise TypeError(f"{type(own)} is no TLS context")
+        return own
 
     def _report_failure(self) -> None:
         if self._finished:

@@ -206,7 +206,7 @@ class Exchange:
             self.fail(FailureCode.SHUTDOWN, "the process is stopping")
             return
         target = self._target
-        connection = self._exchanges.pool.acquire((target.tls, target.host, target.port))
+        connection = self._exchanges.pool.acquire((target.tls, target.host, target.port, target.tls_context))
         if connection is None:
             self._dial_new_connection()
         else:

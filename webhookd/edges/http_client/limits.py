@@ -1,9 +1,11 @@
 """The limits of an exchange loop that are not settings, and the origin of a connection."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
-Origin = tuple[bool, str, int]
-"""TLS or not, host and port. Connections of one origin are interchangeable."""
+Origin = tuple[bool, str, int, Hashable | None]
+"""TLS or not, host, port, and the TLS context of a subscription that has its own. Connections of one origin are
+interchangeable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +23,11 @@ class Limits:
     # From the status line on, which has already decided the outcome: the lane and a worker's thread wait for the rest
     # (only shown to people, and needed to use the connection again), also behind an event stream, which never ends.
     rest_wait_s: float = 1.0
-    connect_timeout_s: float = 5.0  # for one address, proxy and handshake included; then the next address is tried
+    connect_timeout_s: float = 5.0  # for one address, proxy and handshake included
+    attempt_delay_s: float = 0.25  # from one address to the next, while the first one still waits (RFC 8305 §5)
     lookup_timeout_s: float = 5.0  # getaddrinfo itself has no timeout
     lookup_threads: int = 64  # started on demand; a host that hangs holds one of them
-    addresses_tried: int = 4  # of the addresses of one name
+    addresses_tried: int = 16  # of one name: with the delay, the last one starts within `connect_timeout_s`
     idle_timeout_s: float = 30.0  # shorter than the usual idle timeout of load balancers (60 s)
     idle_per_origin: int = 256  # idle connections kept: as many as one task may need at once
     idle_total: int = 1024

@@ -50,7 +50,7 @@ class TlsContext:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self._sessions: dict[Origin, ssl.SSLSession] = {}
+        self._sessions: dict[tuple[bool, str, int], ssl.SSLSession] = {}
 
     def wrap(self, sock: socket.socket, origin: Origin) -> ssl.SSLSocket:
         """Return the socket wrapped in TLS, before the handshake; host name and SNI are the origin's."""
@@ -58,7 +58,7 @@ class TlsContext:
             sock,
             server_hostname=origin[1].removesuffix("."),
             do_handshake_on_connect=False,
-            session=self._sessions.pop(origin, None),  # used once, so that an invalid session fails once
+            session=self._sessions.pop(origin[:3], None),  # used once, so that an invalid session fails once
         )
 
     def store_session(self, sock: ssl.SSLSocket, origin: Origin) -> None:
@@ -68,4 +68,4 @@ class TlsContext:
             return
         if len(self._sessions) >= _SESSIONS_KEPT:
             del self._sessions[next(iter(self._sessions))]
-        self._sessions[origin] = session
+        self._sessions[origin[:3]] = session

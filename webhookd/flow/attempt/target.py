@@ -5,7 +5,7 @@ The check is about syntax only. Whether the operators allow it and the address o
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 from typing import NoReturn
@@ -33,13 +33,17 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An endpoint: what is dialled (`host` in lower case and IDNA, without brackets) and the request line."""
+    """An endpoint: what is dialled (`host` in lower case and IDNA, without brackets) and the request line.
+
+    `tls_context` is for the HTTP client, which alone knows its type; None stands for the context of the settings.
+    """
 
     tls: bool
     host: str
     port: int
     path: str
     host_header: str
+    tls_context: Hashable | None = None
 
     @classmethod
     def parse(cls, url: str) -> "Target":

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from functools import partial
 
 from webhookd import logs
+from webhookd.edges.http_client.tls_contexts import confirm_usable
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
+from webhookd.flow.attempt.tls_options import OPERATORS
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.destination import Tls
 from webhookd.flow.dispatch.accumulator import BatchAccumulator, DeliveryLimits
 from webhookd.flow.dispatch.dispatch_pace import DispatchPace
 from webhookd.flow.dispatch.host_limits import host_limits
@@ -45,6 +48,7 @@ class ConsumerFactory:
         """
         settings = self._settings
         matchers, target = _matchers(subscription)
+        _confirm_tls(settings, subscription.destination.tls)
         limits = DeliveryLimits(delivery_bytes=settings.delivery_bytes, delivery_target_s=settings.delivery_target_s)
         open_kafka_consumer: Callable[..., GroupConsumer] = partial(
             GroupConsumer,
@@ -84,6 +88,15 @@ def _matchers(subscription: Subscription) -> tuple[dict[str, TopicMatcher], Targ
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error
     return matchers, target
+
+
+def _confirm_tls(settings: Settings, tls: Tls) -> None:
+    """Raise UnusableSubscription for what the workers refuse: the operator may have withdrawn `verify: no`."""
+    try:
+        if tls != OPERATORS:
+            confirm_usable(settings, tls)
+    except InvalidInput as error:
+        raise UnusableSubscription(f"{error.field} {error.detail}") from error
 
 
 def _matcher(subscription: Subscription, source: Source) -> TopicMatcher:

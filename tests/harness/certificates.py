@@ -1,0 +1,31 @@
+"""Certificates and keys as PEM texts, of an authority that was made for this run."""
+
+import ssl
+from datetime import UTC, datetime
+
+import trustme
+
+from webhookd.flow.destination import Tls
+
+
+class Certificates:
+    """An authority, and what it has issued."""
+
+    def __init__(self) -> None:
+        self._authority = trustme.CA()
+        self.authority = self._authority.cert_pem.bytes().decode()
+
+    def server_context(self, *names: str) -> ssl.SSLContext:
+        """A server's context with a certificate for these names."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._authority.issue_cert(*names).configure_cert(context)
+        return context
+
+    def identity(self, name: str = "client.test", *, until: float | None = None) -> Tls:
+        """The options with a client's certificate, its chain, and its key; `until` is when the certificate expires."""
+        expiry = None if until is None else datetime.fromtimestamp(until, UTC)
+        issued = self._authority.issue_cert(name, not_after=expiry)
+        return Tls(
+            client_certificate="".join(pem.bytes().decode() for pem in issued.cert_chain_pems),
+            client_key=issued.private_key_pem.bytes().decode(),
+        )
