@@ -79,7 +79,7 @@ def test_next_address_follows_one_that_the_proxy_does_not_reach(plain_testbed: H
 
 def test_refusal_of_the_last_address_is_the_proxys(plain_testbed: HttpTestbed) -> None:
     script = ScriptedProxy(b"HTTP/1.1 403 No\r\n\r\n")
-    loop = judging_loop(plain_testbed, url(plain_testbed.proxy(script)), *[f"127.0.0.{last}" for last in range(1, 9)])
+    loop = judging_loop(plain_testbed, url(plain_testbed.proxy(script)), *[f"127.0.0.{last}" for last in range(1, 25)])
     assert code(plain_testbed.submit(loop, Target.parse(f"http://{NAME}/")).wait()[0]) is FailureCode.PROXY_REFUSED
     assert len(script.requests) == QUICK.addresses_tried
 
