@@ -33,6 +33,7 @@ from webhookd.errors import (
     PreconditionRequired,
     RequestInProgress,
     SchemaMismatch,
+    SecretKeysMissing,
     StoreUnavailable,
     TooManyRequests,
     TopicDenied,
@@ -143,6 +144,11 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "Tell the operators of webhookd.",
     ),
     StoreUnavailable: ("The database did not respond in time.", AGAIN),
+    SecretKeysMissing: (
+        "The subscription has a secret, such as the value of a header, and webhookd has no key to encrypt it with. "
+        "Nothing was stored. What has no secret can be registered and changed.",
+        "The operators of webhookd set `WEBHOOKD_SECRET_KEYS` for the API and the workers.",
+    ),
     SchemaMismatch: (
         "The database has no tables of webhookd, or those of another version.",
         f"The operators of webhookd run `webhookd migrate`. {AGAIN}",

@@ -32,10 +32,12 @@ from webhookd.errors import (
     QueueStalled,
     QueueUnavailable,
     RowsRefused,
+    SecretsUnreadable,
     Unavailable,
     UndecodableRecord,
     UpkeepDelayed,
     WebhookdError,
+    WorkersLackKeys,
     WorkersLackStore,
 )
 from webhookd.flow.alerting.system_fault_text import MEANING
@@ -49,12 +51,14 @@ ROOT = Path(__file__).resolve().parents[2]
 NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     InvalidFilter: "the schema answers it as invalid_input, with the field",
     Unavailable: "the base of the others",
+    SecretsUnreadable: "the API decrypts only to compare, and goes on when it cannot",
     QueueUnavailable: "a notification that fails does not fail the request",
     MailUnavailable: "only ingest sends mails",
     MailUndeliverable: "only ingest sends mails",
     RowsRefused: "only ingest writes rows again and again",
     UpkeepDelayed: "only ingest renews offsets",
     NoWorkers: "only ingest watches the queues",
+    WorkersLackKeys: "only ingest reads the heartbeats of workers",
     WorkersLackStore: "only ingest reads the heartbeats of workers",
     QueueStalled: "only ingest watches the queues",
 }

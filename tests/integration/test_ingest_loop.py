@@ -16,6 +16,7 @@ from confluent_kafka import Message
 
 from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, WANTED, lane_of, records, tokens
 from tests.harness.memory_consumer import MemoryConsumer, MemoryDeadLetters
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
@@ -89,7 +90,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'loop.db'}"
         upgrade(url)
-        self.database = Database(url)
+        self.database = Database(url, secret_keys=SECRET_KEYS)
         self.kafka_consumers: list[ClosableConsumer] = []
         self.opened = Event()
         self.never_joined = Event()

@@ -1,6 +1,7 @@
 """Request templates: read from the database by version, and kept while the database is down."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,8 +9,9 @@ import pytest
 from sqlalchemy import update
 
 from tests.harness.delivery_senders import ref
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import subscription
-from webhookd.errors import StoreUnavailable
+from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.destination import Destination
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
@@ -28,7 +30,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """A database with one subscription, in its first version."""
     url = f"sqlite:///{tmp_path / 'cache.db'}"
     migrating.upgrade(url)
-    made = Database(url)
+    made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, version_of(1))
     yield made
@@ -178,3 +180,33 @@ def test_older_notification_changes_nothing(database: Database) -> None:
     cache.invalidate(ID, 2)
     (current, old) = cache.templates([ref_of(3), ref_of(2)])
     assert (type(current), old) == (RequestTemplate, None)
+
+
+def test_secrets_that_no_key_decrypts_stop_only_their_subscription(database: Database, tmp_path: Path) -> None:
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription("s2", destination=Destination(url="https://example.com/hook")))
+    keyless = Database(f"sqlite:///{tmp_path / 'cache.db'}")
+    cache = SubscriptionCache(keyless)
+    sealed, plain = cache.templates([ref(), msgspec.structs.replace(ref("d2"), subscription="s2")])
+    assert isinstance(sealed, SecretsUnreadable)
+    assert isinstance(plain, RequestTemplate)
+    assert cache.secrets_error == f"WEBHOOKD_SECRET_KEYS is not set: subscriptions {ID}"
+    assert sorted(cache.cached_ids()) == sorted([ID, "s2"])
+    with database.transaction() as session:
+        bare = version_of(2, "https://example.org/new")
+        subscriptions.replace(session, replace(bare, destination=replace(bare.destination, headers=())))
+    assert isinstance(cache.templates([ref_of(2)])[0], RequestTemplate)
+    assert cache.secrets_error == ""
+    keyless.close()
+
+
+def test_deleted_subscription_is_no_error_any_more(database: Database, tmp_path: Path) -> None:
+    keyless = Database(f"sqlite:///{tmp_path / 'cache.db'}")
+    cache = SubscriptionCache(keyless)
+    assert database is not None  # it has the subscription
+    cache.templates([ref()])
+    cache.drop_outdated([ID], {ID: 1})
+    assert ID in cache.secrets_error
+    cache.drop_outdated([ID], {})
+    assert cache.secrets_error == ""
+    keyless.close()

@@ -12,10 +12,11 @@ the endpoint answered 410 Gone                   GONE
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
+from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import (
@@ -29,6 +30,7 @@ from webhookd.flow.attempt.judge import (
     failure_code,
     judge,
 )
+from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -42,12 +44,20 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head and retry policy."""
+    """What all requests of one version of a subscription have in common: endpoint, head and retry policy.
+
+    `mask` is for what the endpoint responds.
+    """
 
     version: int
     target: Target
-    head: bytes
+    head: bytes = field(repr=False)
     retry: Retry
+    mask: SecretMask
+
+
+FoundTemplate = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
+"""The template of a delivery; None if it is stale; the error if the row cannot be read or decrypted at the moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,5 +220,7 @@ class DeliverySender:
         at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
         if isinstance(outcome, Response):
             error = "" if acknowledged(outcome) else failure_code(outcome)
-            return LoggedExchange(at, webhook_id, outcome.status, outcome.head, outcome.body[:body_bytes], error)
-        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail)
+            head, body = self._template.mask.masked(outcome.head), self._template.mask.masked(outcome.body[:body_bytes])
+            return LoggedExchange(at, webhook_id, outcome.status, head, body, error)
+        detail = self._template.mask.masked(outcome.detail.encode()).decode()
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=detail)

@@ -34,7 +34,7 @@ from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_sender import Clocks, SendLimits
-from workers.delivery.heartbeat import Heartbeat, WorkerInfo
+from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
@@ -71,6 +71,7 @@ class WorkerProcess:
         self._load = WorkerLoad(clock.monotonic)
         self._heartbeat: Heartbeat | None = None
         self._change_watch: ChangeWatch | None = None
+        self._cache = SubscriptionCache(edges.database)
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
@@ -92,7 +93,7 @@ class WorkerProcess:
             monotonic=clock.monotonic,
             stuck_after_s=self._settings.worker_stuck_s,
             waiting_for_countdown=lambda: len(celery_state.scheduled_requests),
-            store_error=self._store_error,
+            errors=self._errors,
             stuck=stuck,
         )
         self._heartbeat.start()
@@ -135,9 +136,9 @@ class WorkerProcess:
         if self._heartbeat is not None:
             self._heartbeat.join(REMOVE_HEARTBEAT_S)
 
-    def _store_error(self) -> str:
+    def _errors(self) -> WorkerErrors:
         watch = self._change_watch
-        return "" if watch is None else watch.store_error
+        return WorkerErrors(store="" if watch is None else watch.store_error, secrets=self._cache.secrets_error)
 
     def _task_received(self, sender: Any, request: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer and request
         if sender.app is self.app:
@@ -152,10 +153,9 @@ class WorkerProcess:
             lease_s=settings.lease_s,
             lost_after_s=limits.lost_after_s,
         )
-        cache = SubscriptionCache(self._edges.database)
         self._change_watch = ChangeWatch(
             self._edges.database,
-            cache,
+            self._cache,
             _OpenRequests(self._report_sender, self._exchanges),
             interval_s=settings.control_read_interval_s,
             listen=self._edges.notifications.run,
@@ -167,7 +167,7 @@ class WorkerProcess:
         self._change_watch.start()  # it reads once before the first task is worked on
         return TaskHandler(
             switch=self._change_watch,
-            cache=cache,
+            cache=self._cache,
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.databases import empty, new_database
+from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.store import migrating
 from webhookd.store.database import Database
 
@@ -28,7 +29,7 @@ def database_url(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """The database without a row."""
-    opened = Database(database_url)
+    opened = Database(database_url, secret_keys=SECRET_KEYS)
     empty(opened)
     yield opened
     opened.close()

@@ -6,7 +6,7 @@ after its current request. Its claim and its progress are reported as before:
 
 report                                      the delivery
 STARTED, PROGRESS                           may be sent until the lease and one request deadline after the report
-RETRY, FINISHED, EXHAUSTED, STALE, GONE     has ended. A retry cannot be claimed: its lanes have another epoch
+any other                                   has ended. A retry cannot be claimed: its lanes have another epoch
 none                                        has ended when the lease and the deadline are over
 """
 
