@@ -19,7 +19,7 @@ from webhookd.store.secret_keys import SecretKeys
 from webhookd.store.tables import SubscriptionRow
 
 ROWS = 100
-"""How many rows one transaction locks: 0.1 s with ten secrets in each."""
+"""How many rows one transaction locks; with ten secrets in each it takes 0.2 s of CPU."""
 
 
 class State(StrEnum):
