@@ -86,8 +86,9 @@ class SubscriptionCache:
         return [self._cached(ref) for ref in refs]
 
     def _cached(self, ref: DeliveryRef) -> RequestTemplate | SecretsUnreadable | None:
-        if ref.subscription in self._unreadable and not self._outdated(ref):
-            return self._unreadable[ref.subscription]
+        unreadable = self._unreadable.get(ref.subscription)
+        if unreadable is not None and not self._outdated(ref):
+            return unreadable
         template = self._templates.get(ref.subscription)
         if template is None or template.version != ref.version or self._outdated(ref):
             return None
