@@ -64,3 +64,17 @@ _PATH: Final = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*"
 
 URL: Final = rf"^https?://(?:{_LABEL}(?:\.{_LABEL}){{0,9}}|\[(?:{_ipv6()})\])(?::(?:{_PORT}))?(?:[/?]{_PATH})?$"
 """A URL with the scheme http or https, without user, password and fragment."""
+
+_MASKED: Final = r"\*\*\*\*"
+_WHSEC: Final = (
+    r"whsec_(?:[A-Za-z0-9+/]{4}){8,20}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{4}[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{2}==|"
+    r"[A-Za-z0-9+/]{3}=)?"
+)
+"""The base64 of 24 to 64 bytes."""
+_WHSK: Final = r"whsk_(?:[A-Za-z0-9+/]{4}){10}[A-Za-z0-9+/]{3}="
+"""The base64 of 32 bytes."""
+
+NEW_SIGNING_SECRET: Final = f"^(?:{_WHSEC}|{_WHSK})$"
+
+SIGNING_SECRET: Final = f"^(?:{_MASKED}|{_WHSEC}|{_WHSK})$"
+"""A secret, or the mask, which keeps the stored one."""

@@ -28,12 +28,14 @@ from webhookd.errors import (
     KafkaUnavailable,
     LastAdminKey,
     LimitReached,
+    Misdirected,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
     RequestInProgress,
     SchemaMismatch,
     SecretKeysMissing,
+    SecretsUnreadable,
     StoreUnavailable,
     TooManyRequests,
     TopicDenied,
@@ -57,13 +59,21 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "Send a valid key in the header `Authorization: Bearer whd_…`. Ask the operators of webhookd for a new one if "
         "yours has expired.",
     ),
+    Misdirected: (
+        "The API runs without keys, so it answers only requests to this machine by a name of its own: `localhost`, "
+        "`*.localhost`, an address of 127.0.0.0/8, or `[::1]`. Otherwise a page in a browser could make a name of its "
+        "own resolve to this machine, and change everything.",
+        "Use `http://localhost` or `http://127.0.0.1` with the port of the API. To reach it by another name, switch "
+        "keys on with `WEBHOOKD_API_AUTH=keys`.",
+    ),
     Forbidden: (
         "The role of the API key does not allow this operation.",
         "Use a key with a role that allows it.",
     ),
     TopicNotAllowed: (
         "No policy allows the tenant to read a topic; `errors` names the field.",
-        "Ask the operators of webhookd to allow the topic, or choose another one.",
+        "Ask the operators of webhookd to allow the topic, or choose another one. A subscription that has the topic "
+        "from before can be deactivated: send `active: no`.",
     ),
     LimitReached: (
         "The tenant has as many subscriptions as it may have, or there are as many policies as there may be; `detail` "
@@ -114,6 +124,12 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "The stored configuration of the subscription cannot be used.",
         "Replace it with a `PUT`.",
     ),
+    SecretsUnreadable: (
+        "webhookd has no key that decrypts the secrets of the subscription, so it can neither show nor rotate its "
+        "signing secret.",
+        "The operators of webhookd set `WEBHOOKD_SECRET_KEYS` for the API. If the key is lost, replace the "
+        "subscription with a `PUT` that has all secrets written out.",
+    ),
     TooLarge: (
         "The request body is larger than `WEBHOOKD_API_BODY_BYTES`.",
         "Send a smaller body; the operators of webhookd can raise the limit.",
@@ -145,8 +161,9 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
     ),
     StoreUnavailable: ("The database did not respond in time.", AGAIN),
     SecretKeysMissing: (
-        "The subscription has a secret, such as the value of a header, and webhookd has no key to encrypt it with. "
-        "Nothing was stored. What has no secret can be registered and changed.",
+        "The subscription has a secret, such as the value of a header or a signing secret, and webhookd has no key to "
+        "encrypt it with. Nothing was stored. A new subscription gets a signing secret, unless the `kind` of its "
+        "`signing` is `none`. What has no secret can be registered and changed.",
         "The operators of webhookd set `WEBHOOKD_SECRET_KEYS` for the API and the workers.",
     ),
     SchemaMismatch: (

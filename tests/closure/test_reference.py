@@ -32,7 +32,6 @@ from webhookd.errors import (
     QueueStalled,
     QueueUnavailable,
     RowsRefused,
-    SecretsUnreadable,
     Unavailable,
     UndecodableRecord,
     UpkeepDelayed,
@@ -51,7 +50,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     InvalidFilter: "the schema answers it as invalid_input, with the field",
     Unavailable: "the base of the others",
-    SecretsUnreadable: "the API decrypts only to compare, and goes on when it cannot",
     QueueUnavailable: "a notification that fails does not fail the request",
     MailUnavailable: "only ingest sends mails",
     MailUndeliverable: "only ingest sends mails",

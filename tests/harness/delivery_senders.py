@@ -1,6 +1,6 @@
 """Builders for the delivery worker: request template, batches, outcomes, and a clock that the test moves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from queue import SimpleQueue
 
 from tests.harness.lanes import MIDDLE
@@ -92,6 +92,7 @@ class SenderScene:
         probe: bool = False,
         failures: int = 0,
         ended: Callable[[DeliverySender], None] | None = None,
+        traced: bool = False,
     ) -> DeliverySender:
         """A sender of a delivery that was just claimed."""
         return DeliverySender(
@@ -101,6 +102,7 @@ class SenderScene:
             limits=self.limits,
             clocks=self.clocks,
             ended=ended or self.ended.append,
+            traced=traced,
         )
 
     @staticmethod
@@ -141,6 +143,11 @@ class UnreliableCoordination(MemoryCoordination):
         """As MemoryCoordination; raises while unavailable."""
         self._raise_if_unavailable("revoke")
         super().revoke(claim_keys)
+
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """As MemoryCoordination; raises while unavailable."""
+        self._raise_if_unavailable("revoke_others")
+        return super().revoke_others(subscriptions, keep)
 
     def _raise_if_unavailable(self, call: str) -> None:
         if self.unavailable:

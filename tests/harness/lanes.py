@@ -84,9 +84,10 @@ def accumulator(
     interval_s: float = 1.0,
     limits: DeliveryLimits = LIMITS,
     on_exhausted: OnExhausted = OnExhausted.PAUSE,
+    max_bytes: int | None = None,
 ) -> BatchAccumulator:
     """A batch accumulator with so many open lanes of one topic."""
-    batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s)
+    batching = Batching(max_batch_size=size, max_batch_interval_s=interval_s, max_batch_bytes=max_bytes)
     made = BatchAccumulator(
         subscription(batching=batching, retry=Retry(on_exhausted=on_exhausted)),
         {TOPIC: WANTED},

@@ -77,6 +77,16 @@ def _check_port(port: str) -> None:
         raise ValueError(f"has the port {port!r}, which is not a number from 1 to 65535")
 
 
+def _port_range(text: str) -> str:
+    first, dash, last = text.strip().partition("-")
+    _check_port(first)
+    if dash:
+        _check_port(last)
+        if int(first) > int(last):
+            raise ValueError("ends before it begins")
+    return text
+
+
 def _mail_host(text: str) -> str:
     if "://" in text:
         raise ValueError("is a URL")
@@ -140,6 +150,10 @@ def _schemes(*schemes: str) -> Callable[[str], str]:
 
 
 Network = Annotated[str, AfterValidator(_network), Form("a network like `10.0.0.0/8` or an address")]
+HostPatternText = Annotated[str, Form("a host like `example.com`, or `*.example.com` for all hosts below it")]
+"""Checked where it is used (webhookd/flow/attempt/host_pattern.py), because IDNA belongs to the flow."""
+
+PortRange = Annotated[str, AfterValidator(_port_range), Form("a port like `443` or a range like `8000-8999`")]
 HostPort = Annotated[str, AfterValidator(_host_port), Form("an address as `host:port`")]
 Origin = Annotated[str, AfterValidator(_origin), Form("an origin like `https://app.example.com`")]
 BrokerList = Annotated[

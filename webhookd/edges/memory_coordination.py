@@ -4,13 +4,13 @@ The contract tests for it and for the store in Redis are the same.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from threading import Condition
 
 from webhookd import clock
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key, subscription_of
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
 
@@ -78,6 +78,17 @@ class MemoryCoordination:
         with self._changed:
             for key in claim_keys:
                 self._claims.pop(key, None)
+
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """Revoke the claims of these subscriptions, but not those of the lanes with the epochs in `keep`.
+
+        Returns the ids of the deliveries among them that a worker has claimed and has not reported yet.
+        """
+        with self._changed:
+            held = [key for key in self._claims if subscription_of(key) in subscriptions]
+            revoked = [self._claims.pop(key) for key in held if keep.get(key) != self._claims[key][0]]
+            claimed = {id_ for _, id_, count in revoked if count and payload_key(id_, count - 1) in self._payloads}
+            return sorted(claimed)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; it is removed if the worker sends no other one in time."""

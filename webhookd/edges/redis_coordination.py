@@ -1,11 +1,11 @@
 """The coordination store in Redis: payloads, epochs, claims, reports and worker heartbeats.
 
-Every call but `read_reports` is atomic and one round trip (one command, a Lua script or one MULTI). Every call blocks
-for at most the socket timeout and raises QueueUnavailable when Redis does not answer. After that it is unknown whether
-the call has taken effect.
+Every call but `read_reports` and `revoke_others` is atomic and one round trip (one command, a Lua script, one MULTI).
+Every call blocks for at most the socket timeout and raises QueueUnavailable when Redis does not answer. After that it
+is unknown whether the call has taken effect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import accumulate
@@ -21,7 +21,7 @@ from webhookd.edges.redis_failures import detail_of
 from webhookd.edges.redis_primary import WRITABLE, WRITABLE_MS, NotPrimary, PrimaryPool, primary_pool
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind, decode, encode
-from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key
+from webhookd.flow.dispatch.coordination import ClaimDenied, Publication, ReportFlush, payload_key, subscription_of
 from webhookd.flow.dispatch.queue_names import QUEUES
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.dispatch.worker_heartbeat import WORKER_SILENCE_S, WorkerHeartbeat
@@ -42,6 +42,9 @@ TRIM_INTERVAL_S = 1.0
 
 STREAM_LENGTH = 100_000
 """The flushes that are kept for an ingest process that does not read. A lost report delays its lane by one lease."""
+
+SCANNED = 1_000
+"""The claims that one call reads or revokes. It takes about a millisecond, in which Redis does nothing else."""
 
 _MAKE_CLAIMABLE = """
 local publications = cmsgpack.unpack(ARGV[1])
@@ -88,6 +91,21 @@ if #granted > 0 then
   redis.call('EXPIRE', KEYS[3], ARGV[3])
 end
 return answers
+"""
+
+_REVOKE_OTHERS = """
+local claimed = {}
+for i, lane in ipairs(cmsgpack.unpack(ARGV[1])) do
+  local current = redis.call('HGET', KEYS[1], lane[1])
+  local epoch, id, attempts = string.match(current or '', '^([^|]*)|([^|]*)|(%d+)$')
+  if epoch and epoch ~= lane[2] then
+    redis.call('HDEL', KEYS[1], lane[1])
+    if tonumber(attempts) > 0 and redis.call('EXISTS', KEYS[2] .. id .. '.' .. (attempts - 1)) == 1 then
+      claimed[#claimed + 1] = id
+    end
+  end
+end
+return claimed
 """
 
 # The age of a heartbeat is measured by Redis' clock alone: the clocks of the workers' machines differ.
@@ -158,6 +176,7 @@ class RedisCoordination:
         self._silence_ms = round(worker_silence_s * 1000)
         self._make_claimable = self._redis.register_script(_MAKE_CLAIMABLE)
         self._claim = self._redis.register_script(_CLAIM)
+        self._revoke_others = self._redis.register_script(_REVOKE_OTHERS)
         self._write_heartbeat = self._redis.register_script(_WRITE_HEARTBEAT)
         self._live_workers = self._redis.register_script(_LIVE_WORKERS)
 
@@ -244,6 +263,24 @@ class RedisCoordination:
         with self._answering:
             if claim_keys:
                 self._redis.hdel(self._claims, *claim_keys)
+
+    def revoke_others(self, subscriptions: Collection[str], keep: Mapping[str, str]) -> list[str]:
+        """Revoke the claims of these subscriptions, but not those of the lanes with the epochs in `keep`.
+
+        Returns the ids of the deliveries among them that a worker has claimed and has not reported yet. Not one round
+        trip: it reads all claims, SCANNED of them at a time. A claim that is made meanwhile may stay.
+        """
+        with self._answering:
+            fields = self._redis.hscan_iter(self._claims, count=SCANNED)
+            keys = sorted({key.decode() for key, _ in fields if subscription_of(key.decode()) in subscriptions})
+            claimed: set[str] = set()
+            for first in range(0, len(keys), SCANNED):
+                lanes = [[key, keep.get(key, "")] for key in keys[first : first + SCANNED]]
+                answer: Any = self._revoke_others(
+                    keys=[self._claims, self._payloads], args=[msgspec.msgpack.encode(lanes)]
+                )
+                claimed.update(id_.decode() for id_ in answer)
+        return sorted(claimed)
 
     def write_heartbeat(self, worker: WorkerHeartbeat) -> None:
         """Store a worker's heartbeat; it is removed if the worker sends no other one in time."""

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 import msgspec
 
-DEFAULT_TIMEOUT_S = 15.0
+LONGEST_TIMEOUT_S = 60.0
+"""The longest timeout that a subscription may have. Bounds that hold for all requests count with it."""
+
 DEFAULT_SUCCESS_CODES = ("2xx",)
 
 
@@ -83,11 +85,13 @@ Authentication = Basic | ClientCredentials
 class SigningSecret:
     """A secret that signs: `whsec_…` (HMAC-SHA256) or `whsk_…` (ed25519), each as Standard Webhooks writes it.
 
-    `expires_at` is in seconds since the epoch; None for the current secret, which does not expire.
+    `expires_at` is in seconds since the epoch; None for the current secret, which does not expire. `public_key` is the
+    `whpk_…` of an ed25519 secret, "" of another one: it tells the kind of a secret that is encrypted.
     """
 
     secret: str = field(repr=False)
     expires_at: float | None = None
+    public_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +182,10 @@ class RateLimit:
 class RequestLimits:
     """Limits of the requests: `timeout_s` for each, from before the DNS look-up to the end of the response.
 
+    Without `timeout_s` the operator's deadline counts, which may change (`WEBHOOKD_REQUEST_DEADLINE_S`).
     `max_concurrent` requests are open at once, over all workers; None for no limit of the subscription.
     """
 
-    timeout_s: float = DEFAULT_TIMEOUT_S
+    timeout_s: float | None = None
     rate_limit: RateLimit | None = None
     max_concurrent: int | None = None

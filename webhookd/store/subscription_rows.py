@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from webhookd.errors import UnusableSubscription
-from webhookd.flow.destination import Destination
+from webhookd.errors import InvalidInput, UnusableSubscription
+from webhookd.flow.attempt.signature import signer_of
+from webhookd.flow.destination import Destination, Sealed
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
@@ -135,7 +136,12 @@ def _source(item: object) -> Source:
 def _destination(row: Mapping[str, Any]) -> Destination:
     _text(row, "url")
     _confirm_headers(row["headers"])
-    return destination_of(row)
+    found = destination_of(row)
+    try:
+        signer_of([one for one in found.signing if not isinstance(one.secret, Sealed)])
+    except InvalidInput as error:
+        raise UnusableSubscription(f"destination: the signing secret {error}") from error
+    return found
 
 
 def _confirm_headers(value: object) -> None:

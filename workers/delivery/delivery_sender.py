@@ -9,6 +9,8 @@ its lease was not renewed and has run out        FINISHED; likewise
 an exchange failed, and a retry is left          RETRY
 an exchange failed, and no retry is left         EXHAUSTED
 the endpoint answered 410 Gone                   GONE
+the endpoint refused a batch of several          DIVISIBLE
+records, and may accept a part of it
 """
 
 from collections.abc import Callable, Sequence
@@ -31,22 +33,38 @@ from webhookd.flow.attempt.judge import (
     judge,
 )
 from webhookd.flow.attempt.secret_mask import SecretMask
+from webhookd.flow.attempt.signature import Signer
+from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.batching.trace_headers import trace_headers
+from webhookd.flow.destination import LONGEST_TIMEOUT_S
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
 
 SUCCESS_BODY_BYTES = 2048
 """How much of the body of a 2xx response is kept. Every report has one, and few people read them."""
 
+ATTEMPT = b"webhook-attempt: %d\r\n"
+FIRST_ATTEMPT = ATTEMPT % 1
+
+_REFUSED = {
+    Refusal.EXHAUSTED: ReportKind.EXHAUSTED,
+    Refusal.PERMANENT: ReportKind.EXHAUSTED,
+    Refusal.GONE: ReportKind.GONE,
+    Refusal.DIVISIBLE: ReportKind.DIVISIBLE,
+}
+
 _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTemplate:
-    """What all requests of one version of a subscription have in common: endpoint, head and retry policy.
+    """What all requests of one version of a subscription have in common: endpoint, head, signer and retry policy.
 
-    `mask` is for what the endpoint responds.
+    `mask` is for what the endpoint responds. Without a `signer` the requests are not signed. `success` has the statuses
+    that acknowledge a batch. `trace` is False if the head has a `traceparent` already. Without `timeout_s` the deadline
+    of SendLimits counts.
     """
 
     version: int
@@ -54,6 +72,10 @@ class RequestTemplate:
     head: bytes = field(repr=False)
     retry: Retry
     mask: SecretMask
+    signer: Signer | None = None
+    success: frozenset[int] = DEFAULT_STATUSES
+    trace: bool = True
+    timeout_s: float | None = None
 
 
 FoundTemplate = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
@@ -76,7 +98,7 @@ class SendLimits:
     @property
     def lost_after_s(self) -> float:
         """A sender that has not ended after this time is lost: even the slowest one has ended and reported by then."""
-        return self.budget_s + self.deadline_s + 2 * self.lease_s + 5.0
+        return self.budget_s + max(self.deadline_s, LONGEST_TIMEOUT_S) + 2 * self.lease_s + 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +113,7 @@ class Clocks:
 class DeliverySender:
     """Runs on the exchange loop's thread. The report sender's thread reads `done`, and sets `stopped` and `lease_end`.
 
-    `ended` is called once, on the loop's thread.
+    `ended` is called once, on the loop's thread. `traced` is False if no record has a trace context.
     """
 
     def __init__(
@@ -103,14 +125,17 @@ class DeliverySender:
         limits: SendLimits,
         clocks: Clocks,
         ended: Callable[["DeliverySender"], None],
+        traced: bool = False,
     ) -> None:
         self.ref = ref
         self.batches = batches
         self.target = template.target
-        self.deadline_s = limits.deadline_s
+        self.deadline_s = template.timeout_s or limits.deadline_s
         self.done = 0
         self.stopped = False
         self.verdict: Verdict = DELIVERED
+        self._traced = traced and template.trace
+        self._attempt_line = ATTEMPT % (ref.failures + ref.attempt + 1)
         self._template = template
         self._time_scale = limits.retry_time_scale
         self._log_attempts = limits.log_attempts
@@ -130,7 +155,7 @@ class DeliverySender:
             self._log_attempt(outcome)
         if outcome is None:
             self._began_at, self._stop_at = now, now + (self._stop_at - self._began_at)
-        elif acknowledged(outcome):
+        elif acknowledged(outcome, self._template.success):
             self.done += 1
             self._acknowledged = outcome  # type: ignore[assignment]  # acknowledged() says it is a Response
         elif isinstance(outcome, Failure) and outcome.code is FailureCode.SHUTDOWN:
@@ -142,14 +167,7 @@ class DeliverySender:
         if self.done >= len(self.batches) or self.stopped or now >= self._stop_at or now >= self.lease_end:
             self._end(now)
             return None
-        batch = self.batches[self.done]
-        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\nContent-Length: %d\r\n\r\n%b" % (
-            self._template.head,
-            batch.webhook_id.encode(),
-            self._clocks.wall(),
-            len(batch.body),
-            batch.body,
-        )
+        return self._request(self.batches[self.done])
 
     def progress(self) -> Report:
         """Return the report of how far the delivery has got."""
@@ -165,7 +183,7 @@ class DeliverySender:
             case RetryAt(wait_s=wait_s):
                 kind = ReportKind.RETRY
             case Refused(why=why, wait_s=wait_s):
-                kind = ReportKind.GONE if why is Refusal.GONE else ReportKind.EXHAUSTED
+                kind = _REFUSED[why]
         return Report(
             kind,
             self.ref.id,
@@ -186,6 +204,23 @@ class DeliverySender:
     def failure_code(self) -> str:
         """The code of the failure that stopped it; empty when nothing failed."""
         return failure_code(self._failure) if self._failure is not None else ""
+
+    def _request(self, batch: Batch) -> bytes:
+        """The request of this attempt, with the time of this attempt in its timestamp and in its signature."""
+        webhook_id, at, signer = batch.webhook_id.encode(), self._clocks.wall(), self._template.signer
+        lines = FIRST_ATTEMPT if self.done else self._attempt_line
+        if signer is not None:
+            lines += b"webhook-signature: %b\r\n" % signer.signature(webhook_id, at, batch.body)
+        if self._traced and batch.records == 1:
+            lines += trace_headers(batch.body)
+        return b"%bwebhook-id: %b\r\nwebhook-timestamp: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
+            self._template.head,
+            webhook_id,
+            at,
+            lines,
+            len(batch.body),
+            batch.body,
+        )
 
     def _end(self, now: float) -> None:
         self.elapsed_s = now - self._began_at
@@ -214,13 +249,18 @@ class DeliverySender:
             chance=self._clocks.chance(),
             wall_now=self._clocks.wall(),
             time_scale=self._time_scale,
+            records=self.batches[self.done].records,
         )
 
     def _logged(self, outcome: Outcome, index: int, body_bytes: int | None) -> LoggedExchange:
-        at, webhook_id = self._clocks.wall(), self.batches[index].webhook_id
+        at, webhook_id, attempt = self._clocks.wall(), self.batches[index].webhook_id, self._attempt_of(index)
         if isinstance(outcome, Response):
-            error = "" if acknowledged(outcome) else failure_code(outcome)
+            error = "" if acknowledged(outcome, self._template.success) else failure_code(outcome)
             head, body = self._template.mask.masked(outcome.head), self._template.mask.masked(outcome.body[:body_bytes])
-            return LoggedExchange(at, webhook_id, outcome.status, head, body, error)
+            return LoggedExchange(at, webhook_id, outcome.status, head, body, error, attempt=attempt)
         detail = self._template.mask.masked(outcome.detail.encode()).decode()
-        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=detail)
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=detail, attempt=attempt)
+
+    def _attempt_of(self, index: int) -> int:
+        """Which attempt a batch has here, from 1; only the first batch of a delivery may have failed before."""
+        return 1 if index else self.ref.failures + self.ref.attempt + 1

@@ -13,6 +13,8 @@ from typing import Any
 from webhookd import logs
 from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSubscription
 from webhookd.flow.attempt.secret_mask import SecretMask
+from webhookd.flow.attempt.signature import signer_of
+from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -134,9 +136,12 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
 
 def _template(subscription: Subscription) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
+    destination = subscription.destination
     try:
-        target = Target.parse(subscription.destination.url)
-        head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        target = Target.parse(destination.url)
+        head = request_head(target, destination.headers, CONTENT_TYPE, destination.method)
+        success = statuses_of(destination.success_codes)
+        signer = signer_of(destination.signing)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
     return RequestTemplate(
@@ -144,5 +149,9 @@ def _template(subscription: Subscription) -> RequestTemplate | None:
         target=target,
         head=head,
         retry=subscription.retry,
-        mask=SecretMask(subscription.destination),
+        mask=SecretMask(destination),
+        signer=signer,
+        success=success,
+        trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
+        timeout_s=subscription.limits.timeout_s,
     )

@@ -24,6 +24,7 @@ from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
+from webhookd.flow.batching.trace_headers import may_be_traced
 from webhookd.flow.dispatch.coordination import ClaimDenied
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from workers.delivery.delivery_sender import Clocks, DeliverySender, FoundTemplate, RequestTemplate, SendLimits
@@ -172,6 +173,7 @@ class TaskHandler:
             limits=self._limits,
             clocks=self._clocks,
             ended=lambda sender: self._report_sender.sender_ended(sender, sent),
+            traced=may_be_traced(ref.records, ref.batches, payload),
         )
         # The lease runs from the claim, as ingest counts it: this process may have been frozen meanwhile.
         sender.lease_end = claimed_at + self._limits.lease_s

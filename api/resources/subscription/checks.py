@@ -6,17 +6,18 @@ Nothing here fails a request. What is not known in time is a warning that says s
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final
 
 from api.extensions.bounded_calls import BoundedCalls
 from api.ports import Brokers
+from api.resources.subscription import egress
 from api.resources.subscription import registration_warnings as warnings
 from api.resources.subscription.registration_warnings import RegistrationWarning
 from webhookd import clock, logs
 from webhookd.edges.http_client.dns_resolver import Resolver
+from webhookd.edges.http_client.egress_guard import egress_policy
 from webhookd.errors import KafkaUnavailable
-from webhookd.flow.attempt.egress_policy import parse_networks
+from webhookd.flow.attempt.host_address import address_of
 from webhookd.flow.attempt.target import Target
 from webhookd.flow.authorization.sample import seen_values
 from webhookd.flow.offsets.topic_metadata import TopicSample
@@ -50,7 +51,7 @@ class RegistrationChecks:
         self._brokers = brokers
         self._resolver = resolver
         self._deadline_s = deadline_s
-        self._allowed = parse_networks(settings.egress_allow)
+        self._policy = egress_policy(settings)
         self._calls = BoundedCalls(CALLS)
         self._rests_until = 0.0
 
@@ -74,22 +75,28 @@ class RegistrationChecks:
         yield from warnings.of_configuration(subscription, has_mail_server=bool(self._settings.smtp_host))
 
     def _look_up(self, subscription: Subscription) -> Future[list[str]] | None:
-        """Start to resolve the host; None when it is the egress proxy that resolves it."""
+        """Start to resolve the host; None when it is refused already, or the egress proxy resolves it."""
         target = Target.parse(subscription.destination.url)
-        if self._settings.egress_proxy is not None and not _is_address(target.host):
+        by_proxy = self._settings.egress_proxy is not None and self._settings.egress_proxy_judges
+        if self._policy.refusal(target) or (by_proxy and address_of(target.host) is None):
             return None
         return self._calls.start(lambda: list(self._resolver(target.host, target.port)))
 
     def _sample(self, subscription: Subscription, until: float) -> Future[Samples] | None:
         if clock.monotonic() < self._rests_until:
             return None
-        topics = [source.topic for source in subscription.sources]
+        topics = [source.topic for source in subscription.sources if _may_be_told(subscription, source.topic)]
+        if not topics:
+            nothing: Future[Samples] = Future()
+            nothing.set_result({})
+            return nothing
         left_s = until - clock.monotonic()
         return self._calls.start(lambda: self._brokers.samples(subscription.consumer_group, topics, RECORDS, left_s))
 
     def _of_addresses(
         self, subscription: Subscription, addresses: Future[list[str]] | None, until: float
     ) -> Iterator[RegistrationWarning]:
+        yield from egress.of_url(subscription, self._policy)
         if addresses is None:
             return
         try:
@@ -99,7 +106,8 @@ class RegistrationChecks:
         except (OSError, UnicodeError) as error:
             yield warnings.unresolved(getattr(error, "strerror", None) or str(error))
         else:
-            yield from warnings.of_addresses(subscription, found, self._allowed)
+            yield from egress.of_addresses(subscription, found, self._policy)
+            yield from warnings.of_headers(subscription, found)
 
     def _of_sources(
         self, subscription: Subscription, samples: Future[Samples] | None, until: float
@@ -123,6 +131,12 @@ class RegistrationChecks:
             return None
 
 
+def _may_be_told(subscription: Subscription, topic: str) -> bool:
+    """Whether a warning may say anything about the topic: not when no policy allows it, not even that it exists."""
+    applied = subscription.policies.get(topic)
+    return applied is None or applied.allowed
+
+
 def _seen(subscription: Subscription, topic: str, sample: TopicSample) -> tuple[bytes | None, ...] | None:
     """The values of the sample as the subscription's tenant sees them; none if the policies are not known."""
     applied = subscription.policies.get(topic)
@@ -133,11 +147,3 @@ def _seen(subscription: Subscription, topic: str, sample: TopicSample) -> tuple[
 
 def _left_s(until: float) -> float:
     return max(0.0, until - clock.monotonic())
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -42,6 +42,7 @@ CHECKS = "webhookd-registration-checks"
 CHANGED_OR_TAKEN = (
     "Another request changed it at the same moment: read it again. Or another subscription has the `external_id`."
 )
+UNREACHABLE = "Kafka or the database cannot be reached, or there is no key to encrypt a new secret with."
 NO_IF_MATCH = "`If-Match` is missing, and `WEBHOOKD_API_REQUIRE_IF_MATCH` demands it."
 
 blueprint = StrictBlueprint(
@@ -86,7 +87,7 @@ class Subscriptions(MethodView):
     )
     @blueprint.alt_response(403, description="No policy allows the tenant to read a topic.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created.")
+    @blueprint.alt_response(503, description=f"{UNREACHABLE} Nothing was created.")
     @idempotent()
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
         """Register a subscription.
@@ -113,7 +114,7 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(412, description="`If-Match` does not name its version.")
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]] | Response:
-        """Show a subscription; header values are masked."""
+        """Show a subscription; header values and the signing secret are masked."""
         with transaction(services_of(current_app)) as session:
             found = subscriptions.find(session, str(subscription_id))
         if not_modified(request, found):
@@ -130,14 +131,15 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(428, description=NO_IF_MATCH)
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
+    @blueprint.alt_response(503, description=f"{UNREACHABLE} Nothing was changed.")
     def put(self, document: Document, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
         """Replace a subscription as a whole.
 
+        A topic that no policy allows any more may stay if the subscription is inactive from now on.
         Reading of topics that it had before continues at their committed offsets. `warnings` lists what was probably
         not meant.
         """
-        changed = lifecycle.change(services_of(current_app), str(subscription_id), document, _preconditions())
+        changed = lifecycle.change(services_of(current_app), str(subscription_id), document, request_preconditions())
         return _with_warnings(changed), 200, etag_header(changed)
 
     @requires(WRITERS)
@@ -150,16 +152,16 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(428, description=NO_IF_MATCH)
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
+    @blueprint.alt_response(503, description=f"{UNREACHABLE} Nothing was changed.")
     def patch(self, changes: Patch, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
         """Change some fields of a subscription.
 
         The body is a JSON merge patch (RFC 7396) of the document that GET shows: fields that it does not have stay,
-        masked header values too; a list is replaced as a whole; `null` gives a field its default. What results has to
+        masked values too; a list is replaced as a whole; `null` gives a field its default. What results has to
         be a document that PUT accepts. Kafka and DNS are asked only when `source`, `destination` or the dead letter
         topic changes. `application/json` is accepted too.
         """
-        changed = lifecycle.patch(services_of(current_app), str(subscription_id), changes, _preconditions())
+        changed = lifecycle.patch(services_of(current_app), str(subscription_id), changes, request_preconditions())
         looks_up = not {"source", "destination"}.isdisjoint(changes)
         return _with_warnings(changed, looks_up=looks_up), 200, etag_header(changed)
 
@@ -175,7 +177,7 @@ class OneSubscription(MethodView):
 
         Its dead letters stay for `WEBHOOKD_DEAD_LETTER_RETENTION_S`. Ingest deletes its consumer group from Kafka.
         """
-        lifecycle.remove(services_of(current_app), str(subscription_id), _preconditions())
+        lifecycle.remove(services_of(current_app), str(subscription_id), request_preconditions())
 
 
 def _remember(session: Session, created: Subscription) -> None:
@@ -195,7 +197,8 @@ def _name_patch_format(response: Response) -> Response:
     return response
 
 
-def _preconditions() -> Preconditions:
+def request_preconditions() -> Preconditions:
+    """The preconditions of the current request; raises PreconditionRequired."""
     return preconditions_of(request, required=services_of(current_app).settings.api_require_if_match)
 
 

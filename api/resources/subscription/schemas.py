@@ -8,9 +8,11 @@ from api.description import patterns
 from api.description.objects import CONDITIONAL, NEVER_NULL
 from api.extensions.request_fields import Choice, Identifier, ListOf, Part, QueryNumber, Text, WholeNumber
 from api.extensions.request_schema import RequestSchema
-from api.resources.subscription import validators
+from api.resources.subscription import request_options, validators
+from api.resources.subscription.delivery_schemas import DeliveryLimitsSchema
 from api.resources.subscription.labels import Labels
 from api.resources.subscription.registration_warnings import MEANINGS
+from api.resources.subscription.signing_schemas import SigningSchema
 from webhookd.flow.access.tenant_name import PATTERN
 from webhookd.flow.subscription import OnExhausted, OnFilterError, RetryAlgorithm, Start
 
@@ -50,6 +52,10 @@ class WebhookSchema(RequestSchema):
             "uniqueItems": True,
         },
     )
+    signing = Part(SigningSchema, load_default=lambda: None)
+
+    method = request_options.METHOD
+    success_codes = request_options.SUCCESS_CODES
 
     @validates_schema
     def _headers_differ(self, data: dict[str, list[str]], **_options: object) -> None:
@@ -87,7 +93,7 @@ class SourceSchema(RequestSchema):
 
 
 class BatchingSchema(RequestSchema):
-    """How many records are sent in one request."""
+    """How many records and bytes are sent in one request."""
 
     max_batch_size = WholeNumber(
         1,
@@ -101,6 +107,7 @@ class BatchingSchema(RequestSchema):
         load_default=1,
         metadata={"description": "How long a record waits for others at most before its batch is sent, in seconds."},
     )
+    max_batch_bytes = request_options.MAX_BATCH_BYTES
 
 
 class RetrySchema(RequestSchema):
@@ -129,6 +136,7 @@ class RetrySchema(RequestSchema):
             "intervals. `dead_letter` stores the batch's records as dead letters and continues with the next batch."
         },
     )
+    on_rejected = request_options.ON_REJECTED
     dead_letter_topic = Text(
         load_default=None,
         allow_none=True,
@@ -168,10 +176,11 @@ class FilteringSchema(RequestSchema):
 
 
 class ConfigurationSchema(RequestSchema):
-    """Batching, retry, alerting and filtering; each part has defaults."""
+    """Batching, retry, delivery, alerting and filtering; each part has defaults."""
 
     batching = Part(BatchingSchema, load_default=lambda: BatchingSchema().load({}))
     retry = Part(RetrySchema, load_default=lambda: RetrySchema().load({}))
+    delivery = Part(DeliveryLimitsSchema, load_default=lambda: DeliveryLimitsSchema().load({}))
     alerting = Part(AlertingSchema, load_default=lambda: AlertingSchema().load({}))
     filtering = Part(FilteringSchema, load_default=lambda: FilteringSchema().load({}))
 
@@ -280,7 +289,8 @@ class SubscriptionSchema(RequestSchema):
         dump_only=True,
         metadata={
             "format": "date-time",
-            "description": "When a PUT or PATCH last changed it, in UTC. It may be sent back, and has no effect.",
+            "description": "When a PUT, a PATCH or a rotation last changed it, in UTC. It may be sent back, and "
+            "has no effect.",
         },
     )
     unusable = fields.String(

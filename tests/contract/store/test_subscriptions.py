@@ -131,6 +131,7 @@ DAMAGE = [
     ("secrets", "{"),
     ("secrets", '{"/headers/0": 7}'),
     ("destination", {"signing": 7}),
+    ("destination", {"signing": [{"secret": "whsec_c2hvcnQ="}]}),
     ("sources", []),
     ("sources", "orders"),
     ("sources", ["orders"]),

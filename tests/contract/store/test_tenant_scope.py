@@ -134,6 +134,7 @@ FUNCTIONS: dict[str, list[tuple[Call, object]]] = {
 
 WITHOUT_ROWS = {
     "subscriptions.insert": "REFUSED has what it must not insert",
+    "subscriptions.opened": "it reads no table",
     "tenant_usage.lock_registrations": "it reads no table",
 }
 """Functions that the API calls and that return no rows of a tenant."""

@@ -22,6 +22,7 @@ from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 PATH = "/1/Subscription"
 HEADERS = "destination.webhook.headers"
+SIGNING = "destination.webhook.signing"
 
 
 @pytest.fixture
@@ -60,7 +61,9 @@ def test_without_a_key_a_secret_is_refused_before_kafka_is_asked(keyless: Flask,
 
 def test_without_a_key_all_else_works(client: FlaskClient, keyless: Flask) -> None:
     without = keyless.test_client()
-    assert without.post(PATH, json=document(HEADERS, [])).status_code == 201
+    unsigned = document(SIGNING, {"kind": "none"})
+    unsigned["destination"]["webhook"]["headers"] = []
+    assert without.post(PATH, json=unsigned).status_code == 201
     created = client.post(PATH, json=document()).get_json()
     path = f"{PATH}/{created['id']}"
     shown = without.get(path)
@@ -68,7 +71,29 @@ def test_without_a_key_all_else_works(client: FlaskClient, keyless: Flask) -> No
     off = without.patch(path, json={"active": "no"})
     assert (off.status_code, off.get_json()["active"]) == (200, "no")
     assert without.put(path, json=off.get_json()).status_code == 200
-    assert without.patch(path, json={"destination": {"webhook": {"headers": ["X: new"]}}}).status_code == 503
+    for change in ({"headers": ["X: new"]}, {"signing": {"kind": "ed25519"}}):
+        refused = without.patch(path, json={"destination": {"webhook": change}})
+        assert (refused.status_code, refused.get_json()["code"]) == (503, "secret_keys_missing")
+
+
+def test_without_a_key_a_new_subscription_has_no_signing_secret(keyless: Flask, kafka: MemoryKafkaAdmin) -> None:
+    answer = keyless.test_client().post(PATH, json=document(HEADERS, []))
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "secret_keys_missing")
+    assert kafka.committed == {}
+
+
+def test_without_a_key_a_signing_secret_is_not_shown_and_not_rotated(client: FlaskClient, keyless: Flask) -> None:
+    created = client.post(PATH, json=document(SIGNING, {"kind": "ed25519"})).get_json()
+    path, without = f"{PATH}/{created['id']}", keyless.test_client()
+    shown = without.get(path).get_json()["destination"]["webhook"]["signing"]
+    assert shown == {"kind": "ed25519", "secret": "****", "public_key": shown["public_key"]}
+    before = client.get(f"{path}/SigningSecret").get_json()
+    assert before["public_key"] == shown["public_key"]
+    answers = [without.get(f"{path}/SigningSecret"), without.post(f"{path}/SigningSecret/Rotate", json={})]
+    assert [(one.status_code, one.get_json()["code"]) for one in answers] == [(409, "secrets_unreadable")] * 2
+    assert client.get(f"{path}/SigningSecret").get_json() == before
+    actions = [entry["action"] for entry in client.get("/1/AuditLog").get_json()]
+    assert actions == ["read", "read", "create"]  # one for each time that it was shown
 
 
 def test_secret_that_is_sent_again_in_clear_is_no_change(client: FlaskClient, database: Database) -> None:

@@ -244,3 +244,10 @@ def test_lane_is_dispatched_later_after_the_second_worker_loss() -> None:
     first = at.lane.dispatch_not_before
     at.lose_worker(at.dispatched())
     assert (first, at.lane.dispatch_not_before > at.now) == (0.0, True)
+
+
+def test_probes_count_as_attempts_of_their_batch() -> None:
+    at = scene()
+    at.lane.restore(CommitMetadata(failed_attempts=5, failed_probes=3), 0.0)
+    at.lane.circuit.state = CircuitState.HALF_OPEN
+    assert at.dispatched().failures == 8

@@ -32,6 +32,7 @@ DESTINATION = Destination(
         json.dumps(QUOTED),
         quote(QUOTED, safe=""),
         "whsec_canary-signing",
+        "canary-signing",
         "canary-password",
         "c2hvcDpjYW5hcnktcGFzc3dvcmQ=",
         json.dumps(DESTINATION.tls.client_key),

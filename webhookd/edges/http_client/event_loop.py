@@ -12,12 +12,11 @@ from webhookd.clock import Monotonic, monotonic
 from webhookd.edges.http_client.connection_pool import ConnectionPool
 from webhookd.edges.http_client.dialing import DialContext
 from webhookd.edges.http_client.dns_resolver import DnsResolver, Resolver, resolve
+from webhookd.edges.http_client.egress_guard import EgressGuard, egress_policy
 from webhookd.edges.http_client.exchange import Exchanges, RequestSequence
 from webhookd.edges.http_client.limits import Limits
 from webhookd.edges.http_client.poller import Poller
 from webhookd.edges.http_client.tls import TlsContext, client_context
-from webhookd.errors import UnusableSetting
-from webhookd.flow.attempt.egress_policy import Network, parse_networks
 from webhookd.flow.attempt.egress_proxy import EgressProxy
 from webhookd.settings import Settings
 
@@ -64,8 +63,9 @@ class ExchangeLoop:
             clock=clock,
             limits=limits,
             tls=TlsContext(context or _context(settings)),
-            allowed=_allowed(settings),
+            guard=EgressGuard(policy=egress_policy(settings), clock=clock),
             proxy=_proxy(settings),
+            proxy_judges=settings.egress_proxy_judges,
         )
         self._exchanges = Exchanges(dial_context, self._pool)
         self._inbox: deque[Callable[[], None]] = deque()
@@ -201,13 +201,6 @@ def _context(settings: Settings) -> ssl.SSLContext:
     return client_context(settings.egress_ca_file, settings.egress_client_cert_file, settings.egress_client_key_file)
 
 
-def _allowed(settings: Settings) -> tuple[Network, ...]:
-    try:
-        return parse_networks(settings.egress_allow)
-    except ValueError as error:
-        raise UnusableSetting(str(error), setting="egress_allow") from error
-
-
 def _proxy(settings: Settings) -> EgressProxy | None:
     if settings.egress_proxy is None:
         return None
@@ -221,5 +214,5 @@ def _check_proxy(settings: Settings) -> None:
         EgressProxy.parse(settings.egress_proxy.get_secret_value())
 
 
-SETTING_CHECKS: Sequence[Callable[[Settings], object]] = (_context, _allowed, _check_proxy)
+SETTING_CHECKS: Sequence[Callable[[Settings], object]] = (_context, egress_policy, _check_proxy)
 """Each raises UnusableSetting for settings with which no request can be sent. The first one reads files."""

@@ -22,13 +22,14 @@ class ReportKind(IntEnum):
     EXHAUSTED = 4
     STALE = 5
     GONE = 6
-    UNREADABLE = 7
+    DIVISIBLE = 7
+    UNREADABLE = 8
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """One HTTP exchange, as the activity log shows it. `head` and `body` are bytes of the response, up to a limit.
 
-    `error` is the failure code; `detail` is webhookd's own text when there was no response.
+    `error` is the failure code; `detail` is webhookd's own text when there was no response. `attempt` counts from 1.
     """
 
     at: float
@@ -38,6 +39,7 @@ class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults
     body: bytes = b""
     error: str = ""
     detail: str = ""
+    attempt: int = 1
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

@@ -1,8 +1,8 @@
 """Masks the secrets of a subscription in what its endpoint responds, since some endpoints repeat what they got.
 
-Masked is each exact value, and what people take out of it: the words of a header value (`Bearer TOKEN`), a password as
-`Authorization` carries it, and the same text escaped in JSON or in a URL. A response that changes a secret in another
-way is not recognised.
+Masked is each exact value, and what people take out of it: the words of a header value (`Bearer TOKEN`), the base64 of
+a signing secret, a password as `Authorization` carries it, and the same text escaped in JSON or in a URL. A response
+that changes a secret in another way is not recognised.
 """
 
 import json
@@ -66,6 +66,8 @@ def _values(destination: Destination) -> Iterator[str]:
         yield from value.split()
     others = with_secrets(destination, lambda path, value: "" if path.startswith("/headers/") else value)
     yield from secrets_of(others)
+    for one in destination.signing:
+        yield one.secret.partition("_")[2]
     if isinstance(destination.authentication, Basic):
         login = f"{destination.authentication.username}:{destination.authentication.password}"
         yield b64encode(login.encode()).decode()

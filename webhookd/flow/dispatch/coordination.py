@@ -11,6 +11,7 @@ After that every claim is denied, and ingest makes the deliveries claimable agai
     claim           epoch|id|n → epoch|id|n+1 for attempt n, else denied     read
     send_reports    -                                                        deleted, or replaced by the retry's
     revoke          deleted                                                  -
+    revoke_others   deleted, but for those under the epochs to keep          -
 
 It also holds the heartbeats of the workers (worker_heartbeat.py) for 10 s, and the lengths of the queues.
 """
@@ -52,6 +53,11 @@ class ReportFlush:
     reports: Mapping[str, Sequence[Report]]
     payloads_to_delete: Sequence[str] = ()
     payloads_to_store: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def subscription_of(claim_key: str) -> str:
+    """The subscription of a lane."""
+    return claim_key.partition("/")[0]
 
 
 def payload_key(delivery_id: str, attempt: int) -> str:

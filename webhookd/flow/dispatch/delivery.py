@@ -5,6 +5,8 @@ QUEUED           a worker's claim         claim_timeout, doubling               
 CLAIMED          reports                  lease + request deadline               its lanes take a new epoch and rewind
 RETRYING         the retry's claim        countdown + claim_timeout + the same   likewise
 DEAD_LETTERING   its dead letters' rows   never                                  -
+
+The request deadline is the subscription's timeout, or the operator's deadline without one.
 """
 
 from dataclasses import dataclass
@@ -32,7 +34,7 @@ class DeliveryStage(Enum):
 class Delivery:
     """A delivery with its batches. Those that were not sent go back to their lane when it ends.
 
-    All times are monotonic seconds.
+    All times are monotonic seconds. `timeout_s` is the subscription's timeout of a request; None: the operator's.
 
     batches       `records_per_lane` says how many records of the single mixed batch each lane has; None for one lane.
                   `done` counts the batches that are acknowledged, `done_before_attempt` those of earlier attempts
@@ -51,6 +53,7 @@ class Delivery:
     lanes: "tuple[Lane, ...]"
     batches: list[Batch]
     records_per_lane: tuple[int, ...] | None = None
+    timeout_s: float | None = None
     probe: bool = False
     stage: DeliveryStage = DeliveryStage.QUEUED
     attempt: int = 0

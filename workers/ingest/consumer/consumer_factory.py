@@ -7,6 +7,7 @@ from webhookd import logs
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
+from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
@@ -35,8 +36,8 @@ class ConsumerFactory:
     ) -> SubscriptionConsumer:
         """Make a consumer, which begins to join its group; its health continues from the status `previous`.
 
-        Raises UnusableSubscription when the policies, the filters, the URL or the headers cannot be used, or when a
-        topic is not allowed.
+        Raises UnusableSubscription when the policies, the filters or the destination cannot be used, or when a topic is
+        not allowed.
         """
         settings = self._settings
         matchers = _matchers(subscription)
@@ -71,6 +72,7 @@ def _matchers(subscription: Subscription) -> dict[str, TopicMatcher]:
         matchers = {source.topic: _matcher(subscription, source) for source in subscription.sources}
         target = Target.parse(subscription.destination.url)
         request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        statuses_of(subscription.destination.success_codes)
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error
     return matchers

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from webhookd.errors import TopicNotAllowed, UnusableSubscription
 from webhookd.flow.attempt.attempt_report import LoggedExchange
+from webhookd.flow.attempt.response_body import text_of
 from webhookd.flow.dispatch.delivery import Lane
 from webhookd.flow.offsets.topic_metadata import Topics
 from webhookd.flow.status.activity import Activity, Event
@@ -100,7 +101,7 @@ class SubscriptionHealth:
             code=failure.error,
             at=failure.at,
             status=failure.status,
-            answer=failure.body.decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_CHARACTERS].strip(),
+            answer=text_of(failure.head, failure.body)[:ANSWER_CHARACTERS].strip(),
             detail=failure.detail[:ANSWER_CHARACTERS],
         )
 
