@@ -16,11 +16,11 @@ from pydantic import Field, SecretStr
 from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings, TenantSettings
 from webhookd.configuration.egress_settings import EgressRuleSettings
 from webhookd.configuration.policy_settings import PolicySettings
+from webhookd.configuration.secret_settings import SecretSettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
     BrokerList,
     DatabaseUrl,
-    FernetKeys,
     HostPort,
     KafkaMap,
     Login,
@@ -96,22 +96,6 @@ class StorageSettings(Subject):
         default="postgresql://webhookd:webhookd@127.0.0.1:5432/webhookd",
         description="The database: `postgresql://user:password@host:port/database` with the parameters of libpq, such "
         "as `?sslmode=verify-full`, or `sqlite:///file`.",
-    )
-
-
-class SecretSettings(Subject):
-    """Secrets of subscriptions."""
-
-    secret_keys: FernetKeys = Field(
-        default=SecretStr(""),
-        description="Fernet keys, separated by commas, that encrypt the secrets of subscriptions in the database: the "
-        "first one encrypts, all of them decrypt. API and workers need the same ones, ingest needs none. "
-        "`webhookd secrets generate-key` makes one. Without a key the API refuses subscriptions with secrets, and "
-        "workers send nothing for them.",
-    )
-    secret_keys_file: Path | None = Field(
-        default=None,
-        description="A file with these keys instead, one a line. A process reads it when it starts.",
     )
 
 
