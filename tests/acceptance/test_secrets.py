@@ -41,7 +41,11 @@ STORED = Destination(
     tls=Tls(client_key="-----BEGIN PRIVATE KEY-----\ncanary-tls-0006\n-----END PRIVATE KEY-----\n"),
 )
 OAUTH = ClientCredentials(token_url="https://example.com/token", client_id="shop", client_secret="canary-client-0007")
+HMAC = "whsec_" + base64.b64encode(b"canary-signing-0008-given-by-api").decode()
+ED25519 = "whsk_" + base64.b64encode(b"canary-signing-0009-for-ed25519!").decode()
 CANARIES = [
+    *[secret.partition("_")[2] for secret in (HMAC, ED25519)],
+    *[f"canary-signing-{number}" for number in ("0004", "0008", "0009")],
     *[f"canary-{name}" for name in ("key-0001", "token-0002", "header-0003", "password-0005", "tls-0006")],
     "canary-client-0007",
     STORED.signing[0].secret.removeprefix("whsec_"),
@@ -58,7 +62,8 @@ def test_no_secret_is_written_in_clear_and_none_is_sent_without_its_key(start_pi
         commands = exits.enter_context(redis_commands(pipeline))
         topic = pipeline.topic(1)
         id_ = register(pipeline, receiver, topic)
-        fail(pipeline, receiver, id_, topic)
+        made = rotate_twice(pipeline, id_)
+        fail(pipeline, receiver, id_, topic, made)
         mails.wait(lambda _: "http_500" in str(mails.subjects()))
         break_a_task(pipeline)
         shown = api_shows(pipeline, id_) + flower_shows(flower)
@@ -74,12 +79,13 @@ def test_no_secret_is_written_in_clear_and_none_is_sent_without_its_key(start_pi
     assert [name for name, text in written.items() if not text] == []
     assert "****" in written["database"]
     assert "****" in written["mails"]
-    assert {name: found for name, text in written.items() if (found := leaked(text))} == {}
+    assert {name: found for name, text in written.items() if (found := leaked(text, made))} == {}
 
 
-def leaked(text: str) -> list[str]:
-    """The planted values that are in the text, in clear or as a part of something in base64."""
-    return [canary for canary in CANARIES if any(form in text for form in (canary, *in_base64(canary)))]
+def leaked(text: str, made: str) -> list[str]:
+    """The planted values that are in the text, and the secret that webhookd made; in clear or in base64 again."""
+    canaries = [*CANARIES, made.partition("_")[2]]
+    return [canary for canary in canaries if any(form in text for form in (canary, *in_base64(canary)))]
 
 
 def in_base64(text: str) -> Iterator[str]:
@@ -113,11 +119,11 @@ def redis_commands(pipeline: Pipeline) -> Iterator[list[str]]:
         yield seen
 
 
-def repeating(code: int) -> Callable[[Request], bytes]:
-    """Answers with everything that it was sent, in the head and in the body."""
+def repeating(code: int, *known: str) -> Callable[[Request], bytes]:
+    """Answers with everything that it was sent, in the head and in the body, and with what else it knows."""
 
     def answer(request: Request) -> bytes:
-        body = json.dumps(request.headers).encode()
+        body = json.dumps([request.headers, known]).encode()
         echoed = "".join(f"x-echo-{name}: {value}\r\n" for name, value in request.headers.items())
         return f"HTTP/1.1 {code} x\r\n{echoed}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -126,8 +132,8 @@ def repeating(code: int) -> Callable[[Request], bytes]:
 
 def register(pipeline: Pipeline, receiver: Receiver, topic: str) -> str:
     """Register a subscription with secret headers over the API, and store inactive ones with all other secrets."""
-    headers = [f"{name}: {value}" for name, value in SENT.items()]
-    body = subscription_body(receiver.url, topic, "earliest", headers=headers, retries=0)
+    headers, signing = [f"{name}: {value}" for name, value in SENT.items()], {"signing": {"secret": HMAC}}
+    body = subscription_body(receiver.url, topic, "earliest", headers=headers, retries=0, webhook=signing)
     body["configuration"]["retry"]["on_exhausted"] = "dead_letter"
     body["configuration"]["alerting"] = {"alert_channel": "email", "alert_emails": ["owner@example.com"]}
     id_ = str(pipeline.ask("POST", "/1/Subscription", body)["id"])
@@ -139,13 +145,24 @@ def register(pipeline: Pipeline, receiver: Receiver, topic: str) -> str:
     return id_
 
 
-def fail(pipeline: Pipeline, receiver: Receiver, id_: str, topic: str) -> None:
-    """Let a record become a dead letter, at an endpoint that repeats what it got."""
-    receiver.answer = repeating(500)
+def rotate_twice(pipeline: Pipeline, id_: str) -> str:
+    """Replace the signing secret by a given one, and that by one that webhookd makes, which is returned."""
+    path = f"/1/Subscription/{id_}/SigningSecret"
+    assert pipeline.ask("GET", path)["secret"] == HMAC
+    assert pipeline.ask("POST", f"{path}/Rotate", {"kind": "ed25519", "secret": ED25519})["secret"] == ED25519
+    made = str(pipeline.ask("POST", f"{path}/Rotate", {"kind": "hmac_sha256"})["secret"])
+    assert pipeline.ask("GET", path)["secret"] == made
+    return made
+
+
+def fail(pipeline: Pipeline, receiver: Receiver, id_: str, topic: str, made: str) -> None:
+    """Let a record become a dead letter, at an endpoint that repeats what it got and the secrets that verify it."""
+    receiver.answer = repeating(500, HMAC, ED25519, made)
     pipeline.produce(topic, [b'{"order": 1}'], partitions=1)
     until(lambda: bool(pipeline.dead_letters(id_)), "the record is a dead letter")
     sent = receiver.requests[0].headers
     assert {name: sent[name.lower()] for name in SENT} == SENT
+    assert [one.partition(",")[0] for one in sent["webhook-signature"].split()] == ["v1", "v1a", "v1"]
 
 
 def break_a_task(pipeline: Pipeline) -> None:
@@ -192,10 +209,10 @@ def flower_shows(port: int) -> str:
 
 
 def send_without_the_key(pipeline: Pipeline, receiver: Receiver, id_: str, topic: str) -> None:
-    """A worker that has another key sends nothing for it, all else goes on, and the right key ends that."""
+    """A worker that has another key sends nothing for it, what has no secret goes on, and the right key ends that."""
     receiver.answer = repeating(200)
     other_topic = pipeline.topic(1)
-    other = pipeline.subscribe(receiver.url, other_topic)
+    other = pipeline.subscribe(receiver.url, other_topic, webhook={"signing": {"kind": "none"}})
     pipeline.terminate("worker")
     pipeline.start("worker-2", WEBHOOKD_SECRET_KEYS=OTHER_KEY)
     before = len(receiver.requests)

@@ -10,9 +10,11 @@ from sqlalchemy import update
 
 from tests.harness.delivery_senders import ref
 from tests.harness.secret_keys import SECRET_KEYS
+from tests.harness.subscriptions import SECRET as SIGNING
 from tests.harness.subscriptions import subscription
 from webhookd.errors import SecretsUnreadable, StoreUnavailable
-from webhookd.flow.destination import Destination
+from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret, signing_secret
+from webhookd.flow.destination import Destination, SigningSecret
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import migrating, subscriptions
@@ -23,6 +25,7 @@ from workers.delivery.subscription_cache import SubscriptionCache
 
 ID = ref().subscription
 SECRET = b"X-Api-Key: secret\r\n"
+SEED = new_secret(SigningKind.ED25519, bytes(range(32)))
 
 
 @pytest.fixture
@@ -74,6 +77,27 @@ def test_template_has_method_and_success_codes(database: Database) -> None:
     assert isinstance(template, RequestTemplate)
     assert template.head.startswith(b"PATCH /hook HTTP/1.1\r\n")
     assert template.success == {201, *range(300, 400)}
+
+
+def test_template_signs_with_the_decrypted_secrets(database: Database) -> None:
+    signing = (signing_secret(SEED), SigningSecret(secret=SIGNING, expires_at=2e9))
+    store_signing(database, signing)
+    (template,) = SubscriptionCache(database).templates([ref_of(2)])
+    assert isinstance(template, RequestTemplate)
+    assert template.signer is not None
+    assert template.signer.signature(b"m", 1e9, b"x") == Signer(signing).signature(b"m", 1e9, b"x")
+    assert template.mask.masked(f"it is {SEED}".encode()) == b"it is ****"
+
+
+def test_delivery_with_an_unusable_signing_secret_is_stale(database: Database) -> None:
+    store_signing(database, (SigningSecret(secret="whsec_c2hvcnQ="),))
+    assert SubscriptionCache(database).templates([ref_of(2)]) == [None]
+
+
+def store_signing(database: Database, signing: tuple[SigningSecret, ...]) -> None:
+    destination = Destination(url="https://example.com/hook", signing=signing)
+    with database.transaction() as session:
+        subscriptions.replace(session, subscription(ID, version=2, destination=destination))
 
 
 def test_delivery_with_unusable_success_codes_is_stale(database: Database) -> None:

@@ -27,7 +27,10 @@ from webhookd.store.tables import SubscriptionRow
 FULL = Destination(
     url="https://example.com/hook",
     headers=(("X-Api-Key", "canary-header"), ("X-Empty", "")),
-    signing=(SigningSecret(secret="canary-signing-1"), SigningSecret(secret="canary-signing-2", expires_at=5.0)),
+    signing=(
+        SigningSecret(secret="canary-signing-1", public_key="whpk_1"),
+        SigningSecret(secret="canary-signing-2", expires_at=5.0),
+    ),
     authentication=Basic(username="shop", password="canary-password"),
     tls=Tls(client_certificate="certificate", client_key="canary-key"),
 )
@@ -81,6 +84,7 @@ def test_loading_decrypts_nothing(database: Database, opened: Opened) -> None:
     with keyless.transaction() as session:
         loaded = subscriptions.find(session, ID)
         assert "canary" not in "".join(secrets_of(loaded.destination))
+        assert [one.public_key for one in loaded.destination.signing] == ["whpk_1", ""]
         unreadable = subscriptions.load_opened(session, [ID])[ID]
     assert isinstance(unreadable, SecretsUnreadable)
 

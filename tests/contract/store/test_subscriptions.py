@@ -132,6 +132,7 @@ DAMAGE = [
     ("secrets", '{"/headers/0": 7}'),
     ("destination", {"signing": 7}),
     ("destination", {"signing": [{"secret": "whsec_c2hvcnQ="}]}),
+    ("destination", {"signing": [{"secret": ""}]}),
     ("sources", []),
     ("sources", "orders"),
     ("sources", ["orders"]),
