@@ -43,6 +43,7 @@ from webhookd.edges.redis_rate_limits import RateLimitsWithoutOutage, RedisRateL
 from webhookd.edges.redis_settings import address_of
 from webhookd.settings import Settings
 from webhookd.store.database import Database
+from webhookd.store.secret_keys import secret_keys_of
 
 
 def create_app(
@@ -103,7 +104,7 @@ def build(settings: Settings) -> Flask:
     memory = MemoryRateLimits()
     return create_app(
         settings,
-        database=Database(settings.database_url),
+        database=Database(settings.database_url, secret_keys=secret_keys_of(settings)),
         kafka_offsets=KafkaAdmin(KafkaConnection.of(settings)),
         notifier=ChangeNotifier(redis, key_prefix=prefix),
         coordination=None if redis.embedded else RedisCoordination(redis, prefix),

@@ -5,7 +5,7 @@ import sys
 import click
 
 from api.server import serve
-from command.process_start import CLUSTER_EXIT_CODE, process_settings, schema_exit_code
+from command.process_start import CLUSTER_EXIT_CODE, process_settings, schema_exit_code, warn_without_secret_keys
 from webhookd import logs
 from webhookd.errors import ClusterMismatch, NoTemporaryDirectory, SchemaMismatch
 
@@ -22,7 +22,9 @@ def api() -> None:
     another Kafka cluster than the database.
     """
     try:
-        serve(process_settings())
+        settings = process_settings()
+        warn_without_secret_keys(settings)
+        serve(settings)
     except NoTemporaryDirectory as error:
         _log.error("no_temporary_directory", detail=str(error))
         sys.exit(NO_DIRECTORY_EXIT_CODE)

@@ -15,6 +15,7 @@ from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.errors import KafkaUnavailable
 from webhookd.settings import Settings
+from webhookd.store.secret_keys import with_key_file
 from webhookd.testing.mock_cluster import MockCluster
 from webhookd.testing.offset_tally import Offsets, Tally
 from webhookd.testing.receiver import CheckingReceiver
@@ -147,7 +148,7 @@ def _path(name: str) -> str:
 
 def _settings(bootstrap_servers: str, directory: Path) -> Settings:
     """The default settings, except for the edges and for what the mock cluster needs."""
-    return load_settings(
+    settings = load_settings(
         kafka_bootstrap_servers=bootstrap_servers,
         # With the mock cluster the classic protocol waits 3 s, and an empty fetch always lasts as long as is set here.
         kafka_group_protocol="consumer",
@@ -160,3 +161,4 @@ def _settings(bootstrap_servers: str, directory: Path) -> Settings:
         # The first retry waits for 5 s otherwise: too long for a demo of ten seconds.
         retry_time_scale=RETRY_TIME_SCALE,
     )
+    return with_key_file(settings, directory)

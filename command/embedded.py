@@ -10,6 +10,7 @@ The state in memory is lost with the process. That loses no record: reading cont
 
 from api.application import create_app
 from api.embedded_server import serve_embedded
+from command.stored_secrets import rotate_all
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.kafka_admin import KafkaAdmin
 from webhookd.edges.kafka_connection import KafkaConnection
@@ -39,6 +40,7 @@ class EmbeddedService:
     def __init__(self, settings: Settings) -> None:
         upgrade(settings.database_url)
         self._edges = build_edges(settings)
+        rotate_all(self._edges.database)  # an earlier version has stored header values that are not encrypted
         self._notifier = ChangeNotifier(address_of(settings), key_prefix=settings.redis_key_prefix)
         self._process = WorkerProcess(settings, self._edges)
         self._worker = EmbeddedWorker(self._process.app, THREADS)

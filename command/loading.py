@@ -14,6 +14,7 @@ from webhookd.settings import Settings
 from webhookd.settings_loader import Change
 from webhookd.settings_loader import load_settings as _load_settings
 from webhookd.store import database_url
+from webhookd.store.secret_keys import secret_keys_of
 
 
 def load_settings(
@@ -55,5 +56,13 @@ def _check_open_api(settings: Settings) -> None:
         )
 
 
-CHECKS = (*SETTING_CHECKS, build_mailer, checked_connection, checked_address, _check_database, _check_open_api)
+CHECKS = (
+    *SETTING_CHECKS,
+    build_mailer,
+    checked_connection,
+    checked_address,
+    secret_keys_of,
+    _check_database,
+    _check_open_api,
+)
 """What the parts of webhookd say about their settings; none of them connects to anything or starts anything."""

@@ -24,6 +24,7 @@ MODULES = {
     "migrate": "command.migrate",
     "receive": "command.receive",
     "run": "command.run",
+    "secrets": "command.stored_secrets",
     "settings": "command.settings",
     "topic": "command.topic",
     "worker": "command.worker",

@@ -6,9 +6,11 @@ import sys
 from command.loading import load_settings
 from command.switch_interval import set_switch_interval
 from webhookd import __version__, logs
-from webhookd.errors import SchemaMismatch
+from webhookd.configuration.environment import variable
+from webhookd.errors import SchemaMismatch, SecretKeysMissing
 from webhookd.settings import Settings
 from webhookd.store.schema_watch import SchemaWatch
+from webhookd.store.secret_keys import secret_keys_of
 
 CLUSTER_EXIT_CODE = 78
 """EX_CONFIG: the settings name another Kafka cluster than the database's; a restart does not help."""
@@ -29,6 +31,13 @@ def process_settings() -> Settings:
     gc.collect()
     gc.freeze()
     return settings
+
+
+def warn_without_secret_keys(settings: Settings) -> None:
+    """Log that secrets can neither be stored nor read, when there is no key for them."""
+    if not secret_keys_of(settings):
+        detail = f"{variable('secret_keys')} is not set: see `webhookd secrets --help`"
+        _log.warning("secret_keys_missing", code=SecretKeysMissing.code, detail=detail)
 
 
 def start_or_exit(schema: SchemaWatch) -> None:

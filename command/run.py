@@ -156,6 +156,7 @@ def _run(options: RunOptions, settings: Settings, state: Path, shutdown: Shutdow
     with ExitStack() as exits:
         directory = exits.enter_context(StateDirectory(state))
         directory.bind_to_cluster(cluster.id)
+        settings = directory.with_secret_key(settings)
         service = EmbeddedService(settings)
         exits.callback(service.stop, DRAIN_S)
         api = ManagementClient(service.api_url, settings.api_key.get_secret_value())

@@ -1,4 +1,4 @@
-"""The state directory of `webhookd run`: the database, the cluster's id, and a lock."""
+"""The state directory of `webhookd run`: the database, its secret key, the cluster's id, and a lock."""
 
 import fcntl
 from contextlib import AbstractContextManager
@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from webhookd.errors import Conflict, InvalidInput
+from webhookd.settings import Settings
+from webhookd.store.secret_keys import with_key_file
 
 
 class StateDirectory(AbstractContextManager["StateDirectory"]):
@@ -30,6 +32,13 @@ class StateDirectory(AbstractContextManager["StateDirectory"]):
             place.write_text(cluster_id, encoding="utf-8")
         elif place.read_text(encoding="utf-8") != cluster_id:
             raise InvalidInput(f"{self._path} belongs to another Kafka cluster", field="--state")
+
+    def with_secret_key(self, settings: Settings) -> Settings:
+        """Return the settings with the key that is kept here, unless they have one. Raises InvalidInput."""
+        try:
+            return with_key_file(settings, self._path)
+        except OSError as error:
+            raise InvalidInput(f"{error.strerror}: {self._path}", field="--state") from error
 
     def __enter__(self) -> Self:
         try:

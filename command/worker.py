@@ -12,7 +12,7 @@ from celery import bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from command.open_files import raise_open_file_limit
-from command.process_start import process_settings, schema_exit_code, start_or_exit
+from command.process_start import process_settings, schema_exit_code, start_or_exit, warn_without_secret_keys
 from command.process_stop import AFTER_BUDGET_S, exit_after
 from command.shutdown_signals import SECOND_SIGNAL, SIGNALS, ShutdownSignals
 from webhookd import logs
@@ -47,6 +47,7 @@ def worker(queue: tuple[str, ...], threads: int | None) -> None:
     started again.
     """
     settings = process_settings()
+    warn_without_secret_keys(settings)
     raise_open_file_limit()
     edges = build_edges(settings)
     start_or_exit(SchemaWatch(edges.database, lambda error: ShutdownSignals.exit_process(schema_exit_code(error))))

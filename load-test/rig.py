@@ -23,6 +23,7 @@ from stack.free_ports import free_ports
 from stack.kafka import KafkaOptions
 from stack.service_group import ServiceGroup
 from stack.waiting import until_ready
+from webhookd.store.secret_keys import generate
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".state" / "load-test"
@@ -205,6 +206,7 @@ class Rig:
             "WEBHOOKD_API_AUTH": "none",
             "WEBHOOKD_REDIS_URL": self.redis.address,
             "WEBHOOKD_DATABASE_URL": database_url,
+            "WEBHOOKD_SECRET_KEYS": generate(),
             "WEBHOOKD_API_BIND": self._api,
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
             "WEBHOOKD_EGRESS_CA_FILE": str(self.nginx.certificate),

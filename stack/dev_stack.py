@@ -19,9 +19,11 @@ from stack.scratch import is_locked
 from stack.service_group import ServiceGroup
 from stack.signals import Interrupted, raise_on_signals
 from stack.single_owner import owned
+from webhookd.store import secret_keys
 
 KAFKA_PORT, REDIS_PORT, POSTGRES_PORT = 19092, 16379, 15432
 DATABASE = "webhookd"
+SECRET_KEY_FOLDER = ROOT / ".state"
 COMMANDS = Path(sys.executable).parent
 """The folder of the command `webhookd`."""
 
@@ -176,6 +178,14 @@ def environment_text(*, kafka: str, redis: str, database_url: str) -> str:
     return f"export PATH={shlex.quote(str(COMMANDS))}:$PATH\n{_exports(variables)}"
 
 
+def secret_key_settings() -> dict[str, str]:
+    """The environment variable for the key of this checkout, in a file that is made if missing; none if one is set."""
+    if {"WEBHOOKD_SECRET_KEYS", "WEBHOOKD_SECRET_KEYS_FILE"} & os.environ.keys():
+        return {}
+    SECRET_KEY_FOLDER.mkdir(parents=True, exist_ok=True)
+    return {"WEBHOOKD_SECRET_KEYS_FILE": str(secret_keys.key_file(SECRET_KEY_FOLDER))}
+
+
 def service_settings(*, kafka: str, redis: str, database_url: str) -> dict[str, str]:
     """The environment variables that point webhookd at these services and allow endpoints on loopback."""
     return {
@@ -183,6 +193,7 @@ def service_settings(*, kafka: str, redis: str, database_url: str) -> dict[str, 
         "WEBHOOKD_REDIS_URL": redis,
         "WEBHOOKD_DATABASE_URL": database_url,
         "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+        **secret_key_settings(),
     }
 
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stack.child import Child
+from stack.dev_stack import secret_key_settings
 from stack.errors import NotStarted
 from stack.free_ports import is_free
 from stack.signals import Interrupted, raise_on_signals
@@ -59,7 +60,7 @@ OTHER_PORTS = "choose others: WEBHOOKD_API_BIND=127.0.0.1:8081 FLOWER_PORT=5556 
 def run() -> int:
     """Run the processes until a signal comes or one of them ends; returns the exit code."""
     raise_on_signals()
-    environment = {**DEFAULTS, **os.environ}
+    environment = {**DEFAULTS, **secret_key_settings(), **os.environ}
     output = Output([*processes(), OWN_NAME])
     service = Service(environment, output, OWN_NAME)
     try:

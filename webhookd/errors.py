@@ -25,6 +25,7 @@
     │   ├── FilterTooCostly     its evaluation used up its budget
     │   └── ProjectionFailed    no filter, but the projection of a policy; the dead letter has no content
     ├── UnusableSubscription    a stored row that is not a valid subscription
+    │   └── SecretsUnreadable   its secrets cannot be decrypted with the keys of this process
     ├── UnusableSetting         a setting with which the process cannot start; has its name
     │   └── UnusableSettings    several of them
     ├── NoTemporaryDirectory    no directory is writable
@@ -41,6 +42,8 @@
         ├── MailUndeliverable   mails do not reach an address of the operators
         ├── RowsRefused         the database answers, but refuses rows repeatedly
         ├── UpkeepDelayed       offsets of inactive subscriptions could not be renewed for a long time
+        ├── SecretKeysMissing   a secret cannot be stored, because this process has no key to encrypt it with
+        ├── WorkersLackKeys     workers cannot decrypt the secrets of a subscription
         ├── WorkersLackStore    workers cannot read the database, which other processes may reach
         ├── NoWorkers           no worker consumes a queue
         └── QueueStalled        tasks wait, but no worker takes them
@@ -239,6 +242,12 @@ class UnusableSubscription(WebhookdError):
     code = "unusable_configuration"
 
 
+class SecretsUnreadable(UnusableSubscription):
+    """The subscription's secrets cannot be decrypted with the keys in WEBHOOKD_SECRET_KEYS."""
+
+    code = "secrets_unreadable"
+
+
 class UnusableSetting(WebhookdError):
     """The setting cannot be used.
 
@@ -348,6 +357,18 @@ class MailUndeliverable(Unavailable):
     """Mails do not reach an address of the operators."""
 
     code = "mail_undeliverable"
+
+
+class SecretKeysMissing(Unavailable):
+    """webhookd has no key to encrypt secrets with: its operators have to set WEBHOOKD_SECRET_KEYS."""
+
+    code = "secret_keys_missing"
+
+
+class WorkersLackKeys(Unavailable):
+    """Workers cannot decrypt the secrets of a subscription."""
+
+    code = "workers_lack_keys"
 
 
 class WorkersLackStore(Unavailable):

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr
 from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings, TenantSettings
 from webhookd.configuration.egress_settings import EgressRuleSettings
 from webhookd.configuration.policy_settings import PolicySettings
+from webhookd.configuration.secret_settings import SecretSettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
     BrokerList,
@@ -368,6 +369,7 @@ class Settings(
     EgressRuleSettings,
     DeliverySettings,
     IngestSettings,
+    SecretSettings,
     StorageSettings,
     KafkaSettings,
 ):

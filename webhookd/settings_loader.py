@@ -80,6 +80,10 @@ def _contradictions(settings: Settings) -> Iterator[UnusableSetting]:
             f"is not used while {variable('smtp_security')} is none: set that to starttls or tls",
             setting="smtp_ca_file",
         )
+    if settings.secret_keys_file is not None and settings.secret_keys.get_secret_value():
+        yield UnusableSetting(
+            f"is set, and {variable('secret_keys')} too: keep all keys in one of them", setting="secret_keys_file"
+        )
     if settings.smtp_password.get_secret_value() and not settings.smtp_user:
         yield UnusableSetting(f"needs {variable('smtp_user')}, the login that it belongs to", setting="smtp_password")
 

@@ -8,6 +8,7 @@ from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_settings import address_of
 from webhookd.settings import Settings
 from webhookd.store.database import Database
+from webhookd.store.secret_keys import secret_keys_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ def build_edges(settings: Settings) -> Edges:
     Raises UnusableSetting.
     """
     return Edges(
-        database=Database(settings.database_url),
+        database=Database(settings.database_url, secret_keys=secret_keys_of(settings)),
         coordination=build_coordination(settings),
         notifications=ChangeSubscriber(address_of(settings), key_prefix=settings.redis_key_prefix),
     )

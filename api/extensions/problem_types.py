@@ -34,6 +34,8 @@ from webhookd.errors import (
     PreconditionRequired,
     RequestInProgress,
     SchemaMismatch,
+    SecretKeysMissing,
+    SecretsUnreadable,
     StoreUnavailable,
     TooManyRequests,
     TopicDenied,
@@ -122,6 +124,12 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "The stored configuration of the subscription cannot be used.",
         "Replace it with a `PUT`.",
     ),
+    SecretsUnreadable: (
+        "webhookd has no key that decrypts the secrets of the subscription, so it can neither show nor rotate its "
+        "signing secret.",
+        "The operators of webhookd set `WEBHOOKD_SECRET_KEYS` for the API. If the key is lost, replace the "
+        "subscription with a `PUT` that has all secrets written out.",
+    ),
     TooLarge: (
         "The request body is larger than `WEBHOOKD_API_BODY_BYTES`.",
         "Send a smaller body; the operators of webhookd can raise the limit.",
@@ -152,6 +160,12 @@ API_ERRORS: Final[Mapping[type[WebhookdError], tuple[str, str]]] = {
         "Tell the operators of webhookd.",
     ),
     StoreUnavailable: ("The database did not respond in time.", AGAIN),
+    SecretKeysMissing: (
+        "The subscription has a secret, such as the value of a header or a signing secret, and webhookd has no key to "
+        "encrypt it with. Nothing was stored. A new subscription gets a signing secret, unless the `kind` of its "
+        "`signing` is `none`. What has no secret can be registered and changed.",
+        "The operators of webhookd set `WEBHOOKD_SECRET_KEYS` for the API and the workers.",
+    ),
     SchemaMismatch: (
         "The database has no tables of webhookd, or those of another version.",
         f"The operators of webhookd run `webhookd migrate`. {AGAIN}",

@@ -26,6 +26,7 @@ from webhookd.settings import Settings
 from webhookd.store import dead_letters, key_changes, migrating
 from webhookd.store.database import Database
 from webhookd.store.key_changes import NewKey
+from webhookd.store.secret_keys import SecretKeys, generate
 from webhookd.testing.memory_kafka_admin import MemoryKafkaAdmin
 
 FILE: Final = Path(__file__).resolve().parents[2] / "api" / "description" / "examples.json"
@@ -75,7 +76,7 @@ def _application() -> Iterator[tuple[Database, FlaskClient]]:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder, 'examples.db')}"
         migrating.upgrade(url)
-        with closing(Database(url)) as database:
+        with closing(Database(url, secret_keys=SecretKeys([generate()]))) as database:
             app = create_app(
                 Settings.model_construct(redis_url="memory://", smtp_host="mail.example.com"),
                 database=database,

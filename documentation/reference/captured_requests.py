@@ -15,10 +15,13 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
 from command.received_request import ReceivedRequest
 from webhookd.settings import Settings
+from webhookd.store.secret_keys import generate
 from webhookd.testing.mock_cluster import MockCluster
 
 PATIENCE_S: Final = 60.0
@@ -164,6 +167,7 @@ def _settings(cluster: MockCluster, folder: Path) -> Settings:
         kafka_fetch_wait_s=0.01,
         redis_url="memory://",
         database_url=f"sqlite:///{folder / 'webhookd.db'}",
+        secret_keys=SecretStr(generate()),
         egress_allow=("127.0.0.0/8",),
         api_auth="none",
         retry_time_scale=RETRY_TIME_SCALE,

@@ -36,6 +36,7 @@ from webhookd.errors import (
     UndecodableRecord,
     UpkeepDelayed,
     WebhookdError,
+    WorkersLackKeys,
     WorkersLackStore,
 )
 from webhookd.flow.alerting.system_fault_text import MEANING
@@ -55,6 +56,7 @@ NEVER_ANSWERED: Mapping[type[WebhookdError], str] = {
     RowsRefused: "only ingest writes rows again and again",
     UpkeepDelayed: "only ingest renews offsets",
     NoWorkers: "only ingest watches the queues",
+    WorkersLackKeys: "only ingest reads the heartbeats of workers",
     WorkersLackStore: "only ingest reads the heartbeats of workers",
     QueueStalled: "only ingest watches the queues",
 }

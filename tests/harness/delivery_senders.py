@@ -8,8 +8,10 @@ from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Response
+from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.batch import Batch
+from webhookd.flow.destination import Destination
 from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication, ReportFlush
 from webhookd.flow.dispatch.request_quota import PermitRequest
 from webhookd.flow.dispatch.task_message import DeliveryRef
@@ -17,7 +19,9 @@ from webhookd.flow.subscription import Retry
 from workers.delivery.delivery_sender import Clocks, DeliverySender, RequestTemplate, SendLimits
 
 LIMITS = SendLimits(budget_s=0.5, deadline_s=15.0, lease_s=5.0)
-TARGET = Target.parse("https://example.com/hook")
+SECRET = "a secret of the subscription"
+DESTINATION = Destination(url="https://example.com/hook", headers=(("X-Api-Key", SECRET),))
+TARGET = Target.parse(DESTINATION.url)
 
 
 def answer(status: int, body: bytes = b"") -> Response:
@@ -65,8 +69,8 @@ def ref(
 
 def template(retry: Retry | None = None) -> RequestTemplate:
     """The request template of the subscription."""
-    head = request_head(TARGET, [("X-Api-Key", "secret")], "application/json")
-    return RequestTemplate(version=1, target=TARGET, head=head, retry=retry or Retry())
+    head = request_head(TARGET, DESTINATION.headers, "application/json")
+    return RequestTemplate(version=1, target=TARGET, head=head, retry=retry or Retry(), mask=SecretMask(DESTINATION))
 
 
 class SenderScene:

@@ -7,6 +7,7 @@ import requests
 
 from command.api_client import ManagementClient
 from command.embedded import EmbeddedService
+from tests.harness.secret_keys import KEY
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.settings import Settings
 
@@ -24,6 +25,7 @@ class Embedded:
                     "api_auth": "none",
                     "database_url": f"sqlite:///{folder / 'webhookd.db'}",
                     "egress_allow": ("127.0.0.0/8",),
+                    "secret_keys": KEY,
                     **settings,
                 }
             )

@@ -13,6 +13,7 @@ from confluent_kafka import Message
 
 from tests.harness.lanes import LIMITS, TIMEOUTS, TOPIC, tokens
 from tests.harness.memory_consumer import MemoryConsumer
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID
 from webhookd import clock
 from webhookd.edges.dead_letter_topics import DeadLetterTopics
@@ -79,7 +80,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'loop.db'}"
         upgrade(url)
-        self.database = Database(url)
+        self.database = Database(url, secret_keys=SECRET_KEYS)
         self.kafka_consumers: list[ClosableConsumer] = []
         self.opened = Event()
         self.never_joined = Event()

@@ -19,6 +19,7 @@ from stack.child import Child, spawn
 from stack.free_ports import free_ports
 from tests.harness.api_request import ask, ask_until_available
 from tests.harness.kafka_admin import admin_of
+from tests.harness.secret_keys import KEY
 from tests.harness.slow_iterations import stuck_iterations
 from webhookd.flow.offsets.commit_metadata import decode
 from webhookd.store.migrating import upgrade
@@ -69,6 +70,7 @@ class Pipeline:
             "WEBHOOKD_API_BIND": f"127.0.0.1:{self._port}",
             "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
             "WEBHOOKD_API_AUTH": "none",
+            "WEBHOOKD_SECRET_KEYS": KEY,
             **settings,
         }
         self.database = database

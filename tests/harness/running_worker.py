@@ -17,6 +17,7 @@ from tests.harness.command_process import CommandProcess
 from tests.harness.hostile_server import HostileServer, Peer
 from tests.harness.lanes import LIMITS, TOPIC, WANTED, Record, tokens
 from tests.harness.pipeline import until
+from tests.harness.secret_keys import KEY, SECRET_KEYS
 from tests.harness.subscriptions import subscription
 from webhookd.edges.redis_coordination import RedisCoordination
 from webhookd.edges.redis_settings import address_of
@@ -184,6 +185,7 @@ def worker_scene(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerSc
         "WEBHOOKD_REDIS_KEY_PREFIX": f"worker-test:{uuid.uuid4().hex}:",
         "WEBHOOKD_DATABASE_URL": f"sqlite:///{folder / 'worker.db'}",
         "WEBHOOKD_EGRESS_ALLOW": '["127.0.0.0/8"]',
+        "WEBHOOKD_SECRET_KEYS": KEY,
         **more,
     }
     settings = Settings.model_validate(
@@ -194,7 +196,7 @@ def worker_scene(redis_url: str, folder: Path, **more: str) -> Iterator[WorkerSc
         to = Destination(url=f"http://127.0.0.1:{server.port}/hook", headers=(("X-Api-Key", SECRET),))
         subscribed = subscription(destination=to, batching=Batching(max_batch_size=10))
         migrating.upgrade(settings.database_url)
-        database = Database(settings.database_url)
+        database = Database(settings.database_url, secret_keys=SECRET_KEYS)
         with database.transaction() as session:
             subscriptions.insert(session, subscribed)
         database.close()

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.harness.pipeline import until
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import MailUnavailable, MailUndeliverable
@@ -51,7 +52,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """A database with two subscriptions; one has no address for alerts."""
     url = f"sqlite:///{tmp_path / 'alerting.db'}"
     migrating.upgrade(url)
-    made = Database(url)
+    made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, subscription(ID))
         subscriptions.insert(session, subscription(OTHER_ID, alerting=Alerting()))

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tests.harness.policies import OPERATOR, policies_in_use, policy
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import StoreUnavailable
@@ -103,7 +104,7 @@ def no_notifications(_hear: Callable[[ChangeNotification], None], stop: Event) -
 def database(tmp_path: Path) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path / 'assignment.db'}"
     migrating.upgrade(url)
-    made = Database(url)
+    made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, subscription())
     yield made

@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from tests.harness.delivery_senders import ref
 from tests.harness.pipeline import until
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import subscription
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.control.administration import ABORT_AFTER_S, Availability
@@ -33,7 +34,7 @@ class Scene:
         url = f"sqlite:///{folder / 'watch.db'}"
         migrating.upgrade(url)
         self.folder = folder
-        self.database = Database(url)
+        self.database = Database(url, secret_keys=SECRET_KEYS)
         with self.database.transaction() as session:
             subscriptions.insert(session, subscription(ID))
         self.now = 100.0

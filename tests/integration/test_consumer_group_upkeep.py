@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from tests.harness.policies import OPERATOR, policy
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import UpkeepDelayed
 from webhookd.flow.control.administration import Availability
@@ -57,7 +58,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'upkeep.db'}"
         migrating.upgrade(url)
-        self.database = Database(url)
+        self.database = Database(url, secret_keys=SECRET_KEYS)
         self.groups = Groups()
         self.now = 1000.0
         self.upkeep = self.of("member")

@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select, update
 
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd import clock
 from webhookd.errors import RowsRefused
@@ -39,7 +40,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """A database with two subscriptions."""
     url = f"sqlite:///{tmp_path / 'writer.db'}"
     migrating.upgrade(url)
-    made = Database(url)
+    made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, subscription(ID))
         subscriptions.insert(session, subscription(OTHER_ID))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.pipeline import until
+from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.flow.alerting.alert import Alert, AlertKind
 from webhookd.flow.alerting.mail import Mail, MailResult, RecipientResult
 from webhookd.store import mail_failures, migrating
@@ -65,7 +66,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """A database without a row."""
     url = f"sqlite:///{tmp_path / 'mails.db'}"
     migrating.upgrade(url)
-    made = Database(url)
+    made = Database(url, secret_keys=SECRET_KEYS)
     yield made
     made.close()
 

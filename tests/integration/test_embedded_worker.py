@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pydantic import SecretStr
 from standardwebhooks import Webhook
 
 from command.api_client import ManagementClient
@@ -20,6 +21,7 @@ from command.embedded import EmbeddedService
 from command.run_subscription import RunOptions, register
 from tests.harness.pipeline import until
 from tests.harness.receiver import OK, Receiver, Request, status
+from tests.harness.secret_keys import KEY
 from tests.harness.subscriptions import SECRET
 from webhookd.errors import InvalidInput
 from webhookd.settings import Settings
@@ -45,6 +47,7 @@ def settings(cluster: MockCluster, tmp_path: Path) -> Settings:
         redis_url="memory://",
         api_auth="none",
         database_url=f"sqlite:///{tmp_path / 'webhookd.db'}",
+        secret_keys=SecretStr(KEY),
         egress_allow=("127.0.0.0/8",),
         retry_time_scale=0.02,
     )

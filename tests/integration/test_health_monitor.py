@@ -10,6 +10,7 @@ from threading import Event
 import pytest
 from sqlalchemy import select
 
+from tests.harness.secret_keys import SECRET_KEYS
 from webhookd import clock
 from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.errors import (
@@ -19,6 +20,7 @@ from webhookd.errors import (
     QueueUnavailable,
     StoreUnavailable,
     Unavailable,
+    WorkersLackKeys,
     WorkersLackStore,
 )
 from webhookd.flow.alerting.alert import Alert
@@ -39,7 +41,7 @@ class Scene:
     """Ingest processes whose checks the test starts; `broken` are the checks that do not work."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        self.database = Database(url, secret_keys=SECRET_KEYS)
         self.unreachable = Database(NOWHERE)
         self.now = NOW
         self.broken: set[str] = set()
@@ -258,7 +260,7 @@ def test_queue_without_workers_is_a_fault_of_its_own() -> None:
         checks.queues_move()
 
 
-def test_worker_without_the_database_is_a_fault_of_its_own() -> None:
+def test_worker_without_the_database_or_the_keys_is_a_fault_of_its_own() -> None:
     coordination = MemoryCoordination()
     coordination.write_heartbeat(
         WorkerHeartbeat(
@@ -270,7 +272,11 @@ def test_worker_without_the_database_is_a_fault_of_its_own() -> None:
             since_ended_s=None,
             started_at=0.0,
             store_error="connection refused",
+            secrets_error="no key",
         )
     )
+    checks = WorkerChecks(coordination, lambda: None, clock.monotonic)
     with pytest.raises(WorkersLackStore, match=r"^host\.1: connection refused$"):
-        WorkerChecks(coordination, lambda: None, clock.monotonic).workers_read_store()
+        checks.workers_read_store()
+    with pytest.raises(WorkersLackKeys, match=r"^host\.1: no key$"):
+        checks.workers_decrypt()

@@ -6,6 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.errors import ClusterMismatch, KafkaAuthenticationFailed, KafkaUnavailable, StoreUnavailable
 from webhookd.store import kafka_cluster, migrating
 from webhookd.store.database import Database
@@ -38,7 +39,7 @@ class Scene:
     """A watch whose brokers, database and clock the test controls."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        self.database = Database(url, secret_keys=SECRET_KEYS)
         self.kafka = MemoryKafkaAdmin()
         self.callbacks = Callbacks()
         self.now = 100.0

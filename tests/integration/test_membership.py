@@ -12,6 +12,7 @@ from threading import Event
 import pytest
 
 from tests.harness.policies import policies_in_use
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import subscription
 from webhookd.flow.control.change_notification import ChangeNotification
 from webhookd.flow.control.membership import REJOIN_AFTER_S, STEADY_S
@@ -90,7 +91,7 @@ class Scene:
     """Two processes on one database, at a time that the test sets."""
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        self.database = Database(url, secret_keys=SECRET_KEYS)
         self.changed = Signal()
         self.now = 100.0
         self.a, self.b = Process(self, "a"), Process(self, "b")

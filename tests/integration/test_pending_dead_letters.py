@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from tests.harness.dead_letters import dead_letter
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, OTHER_ID, subscription
 from webhookd.errors import StoreUnavailable
 from webhookd.flow.dead_letter import Capacity
@@ -64,7 +65,7 @@ def accepted(write: Callable[[], None], **_facts: object) -> bool:
 def scene(tmp_path: Path) -> Iterator[Scene]:
     url = f"sqlite:///{tmp_path / 'rows.db'}"
     migrating.upgrade(url)
-    database = Database(url)
+    database = Database(url, secret_keys=SECRET_KEYS)
     with database.transaction() as session:
         for id_ in (ID, OTHER_ID):
             subscriptions.insert(session, subscription(id_))

@@ -1,6 +1,7 @@
 """Request templates: read from the database by version, and kept while the database is down."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,9 +9,12 @@ import pytest
 from sqlalchemy import update
 
 from tests.harness.delivery_senders import ref
+from tests.harness.secret_keys import SECRET_KEYS
+from tests.harness.subscriptions import SECRET as SIGNING
 from tests.harness.subscriptions import subscription
-from webhookd.errors import StoreUnavailable
-from webhookd.flow.destination import Destination
+from webhookd.errors import SecretsUnreadable, StoreUnavailable
+from webhookd.flow.attempt.signature import Signer, SigningKind, new_secret, signing_secret
+from webhookd.flow.destination import Destination, SigningSecret
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import migrating, subscriptions
@@ -21,6 +25,7 @@ from workers.delivery.subscription_cache import SubscriptionCache
 
 ID = ref().subscription
 SECRET = b"X-Api-Key: secret\r\n"
+SEED = new_secret(SigningKind.ED25519, bytes(range(32)))
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """A database with one subscription, in its first version."""
     url = f"sqlite:///{tmp_path / 'cache.db'}"
     migrating.upgrade(url)
-    made = Database(url)
+    made = Database(url, secret_keys=SECRET_KEYS)
     with made.transaction() as session:
         subscriptions.insert(session, version_of(1))
     yield made
@@ -72,6 +77,27 @@ def test_template_has_method_and_success_codes(database: Database) -> None:
     assert isinstance(template, RequestTemplate)
     assert template.head.startswith(b"PATCH /hook HTTP/1.1\r\n")
     assert template.success == {201, *range(300, 400)}
+
+
+def test_template_signs_with_the_decrypted_secrets(database: Database) -> None:
+    signing = (signing_secret(SEED), SigningSecret(secret=SIGNING, expires_at=2e9))
+    store_signing(database, signing)
+    (template,) = SubscriptionCache(database).templates([ref_of(2)])
+    assert isinstance(template, RequestTemplate)
+    assert template.signer is not None
+    assert template.signer.signature(b"m", 1e9, b"x") == Signer(signing).signature(b"m", 1e9, b"x")
+    assert template.mask.masked(f"it is {SEED}".encode()) == b"it is ****"
+
+
+def test_delivery_with_an_unusable_signing_secret_is_stale(database: Database) -> None:
+    store_signing(database, (SigningSecret(secret="whsec_c2hvcnQ="),))
+    assert SubscriptionCache(database).templates([ref_of(2)]) == [None]
+
+
+def store_signing(database: Database, signing: tuple[SigningSecret, ...]) -> None:
+    destination = Destination(url="https://example.com/hook", signing=signing)
+    with database.transaction() as session:
+        subscriptions.replace(session, subscription(ID, version=2, destination=destination))
 
 
 def test_delivery_with_unusable_success_codes_is_stale(database: Database) -> None:
@@ -207,3 +233,33 @@ def test_older_notification_changes_nothing(database: Database) -> None:
     cache.invalidate(ID, 2)
     (current, old) = cache.templates([ref_of(3), ref_of(2)])
     assert (type(current), old) == (RequestTemplate, None)
+
+
+def test_secrets_that_no_key_decrypts_stop_only_their_subscription(database: Database, tmp_path: Path) -> None:
+    with database.transaction() as session:
+        subscriptions.insert(session, subscription("s2", destination=Destination(url="https://example.com/hook")))
+    keyless = Database(f"sqlite:///{tmp_path / 'cache.db'}")
+    cache = SubscriptionCache(keyless)
+    sealed, plain = cache.templates([ref(), msgspec.structs.replace(ref("d2"), subscription="s2")])
+    assert isinstance(sealed, SecretsUnreadable)
+    assert isinstance(plain, RequestTemplate)
+    assert cache.secrets_error == f"WEBHOOKD_SECRET_KEYS is not set: subscriptions {ID}"
+    assert sorted(cache.cached_ids()) == sorted([ID, "s2"])
+    with database.transaction() as session:
+        bare = version_of(2, "https://example.org/new")
+        subscriptions.replace(session, replace(bare, destination=replace(bare.destination, headers=())))
+    assert isinstance(cache.templates([ref_of(2)])[0], RequestTemplate)
+    assert cache.secrets_error == ""
+    keyless.close()
+
+
+def test_deleted_subscription_is_no_error_any_more(database: Database, tmp_path: Path) -> None:
+    keyless = Database(f"sqlite:///{tmp_path / 'cache.db'}")
+    cache = SubscriptionCache(keyless)
+    assert database is not None  # it has the subscription
+    cache.templates([ref()])
+    cache.drop_outdated([ID], {ID: 1})
+    assert ID in cache.secrets_error
+    cache.drop_outdated([ID], {})
+    assert cache.secrets_error == ""
+    keyless.close()

@@ -22,6 +22,8 @@ ARGUMENTS = {
     "keys rotate": "0",
     "migrate": "",
     "run": "--bootstrap-servers 127.0.0.1:1 --topic t --url http://127.0.0.1:1/",
+    "secrets check": "",
+    "secrets rotate": "",
     "settings": "",
     "settings --check": "",
     "settings lease_s": "",

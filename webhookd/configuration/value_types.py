@@ -18,6 +18,7 @@ from webhookd.kafka_properties import KafkaProperties, parse_map
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _HOST_OF_ORIGIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _PROTOCOL = re.compile(r"(?:PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://", re.IGNORECASE)
 
 
@@ -109,6 +110,14 @@ def _login(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def fernet_keys(secret: SecretStr) -> SecretStr:
+    """Return keys, between commas or white space, as they are. Raises ValueError with a reason that shows none."""
+    for number, key in enumerate(filter(None, re.split(r"[,\s]+", secret.get_secret_value())), start=1):
+        if not _FERNET_KEY.fullmatch(key):
+            raise ValueError(f"has a key, the one at place {number}, that is not 32 bytes in base64url")
+    return secret
+
+
 def _kafka_map(value: object) -> KafkaProperties:
     return value if isinstance(value, KafkaProperties) else parse_map(str(value))
 
@@ -190,6 +199,11 @@ MailAddressText = Annotated[str, Form("an e-mail address")]
 """Checked where it is used (webhookd/edges/mailer.py), because the rules of mail addresses belong to the flow."""
 
 Login = Annotated[SecretStr, AfterValidator(_login), Form("a login as `user:password`", hidden=True)]
+FernetKeys = Annotated[
+    SecretStr,
+    AfterValidator(fernet_keys),
+    Form("keys that `webhookd secrets generate-key` prints, separated by commas", hidden=True),
+]
 ProxyUrl = Annotated[SecretStr, Form("a URL as `http://[user:password@]host:port`", hidden=True)]
 """Checked where it is used (webhookd/flow/attempt/egress_proxy.py)."""
 

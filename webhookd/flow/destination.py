@@ -3,7 +3,8 @@
 No `repr` shows a secret, so that no log line and no traceback does.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +13,29 @@ LONGEST_TIMEOUT_S = 60.0
 """The longest timeout that a subscription may have. Bounds that hold for all requests count with it."""
 
 DEFAULT_SUCCESS_CODES = ("2xx",)
+
+
+class Sealed(str):
+    """An encrypted secret, as the database holds it. It stands where the secret would stand, until it is decrypted.
+
+    It is known by its type, so that nobody can pass a text off as an encrypted one.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Without the text."""
+        return "Sealed()"
+
+
+class Unencrypted(str):
+    """A secret that was stored before webhookd encrypted secrets. Without a key it can stay as it is, and be read."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Without the text."""
+        return "Unencrypted()"
 
 
 class Method(StrEnum):
@@ -61,11 +85,13 @@ Authentication = Basic | ClientCredentials
 class SigningSecret:
     """A secret that signs: `whsec_…` (HMAC-SHA256) or `whsk_…` (ed25519), each as Standard Webhooks writes it.
 
-    `expires_at` is in seconds since the epoch; None for the current secret, which does not expire.
+    `expires_at` is in seconds since the epoch; None for the current secret, which does not expire. `public_key` is the
+    `whpk_…` of an ed25519 secret, "" of another one: it tells the kind of a secret that is encrypted.
     """
 
     secret: str = field(repr=False)
     expires_at: float | None = None
+    public_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +123,50 @@ class Destination:
     authentication: Authentication | None = None
     tls: Tls = Tls()
     verified: bool | None = None
+
+
+ChangeSecret = Callable[[str, str], str]
+"""Gets the path of a secret, such as `/headers/0`, and its value; returns the value to put in its place."""
+
+
+def with_secrets(destination: Destination, change: ChangeSecret) -> Destination:
+    """The destination with other values in place of its secrets; this is the list of all secrets that it may hold."""
+    tls = destination.tls
+    return replace(
+        destination,
+        headers=tuple(
+            (name, change(f"/headers/{index}", value)) for index, (name, value) in enumerate(destination.headers)
+        ),
+        signing=tuple(
+            replace(one, secret=change(f"/signing/{index}/secret", one.secret))
+            for index, one in enumerate(destination.signing)
+        ),
+        authentication=_with_secret(destination.authentication, change),
+        tls=replace(tls, client_key=change("/tls/client_key", tls.client_key)),
+    )
+
+
+def secrets_of(destination: Destination) -> list[str]:
+    """The values of all secrets of a destination, without the empty ones."""
+    values: list[str] = []
+
+    def note(_: str, value: str) -> str:
+        if value:
+            values.append(value)
+        return value
+
+    with_secrets(destination, note)
+    return values
+
+
+def _with_secret(authentication: Authentication | None, change: ChangeSecret) -> Authentication | None:
+    match authentication:
+        case Basic(password=value):
+            return msgspec.structs.replace(authentication, password=change("/authentication/password", value))
+        case ClientCredentials(client_secret=value):
+            return msgspec.structs.replace(authentication, client_secret=change("/authentication/client_secret", value))
+        case _:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

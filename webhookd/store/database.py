@@ -14,6 +14,7 @@ from webhookd.errors import SchemaMismatch, StoreUnavailable
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
 from webhookd.store import tenant_scope
 from webhookd.store.engines import Bounds, first_line, pooled_engine
+from webhookd.store.secret_keys import NONE, SECRET_KEYS, SecretKeys
 from webhookd.store.tenant_scope import SCOPE, TenantSession
 
 OTHER_TABLES = (
@@ -29,10 +30,14 @@ OTHER_TABLES = (
 class Database:
     """The tables behind one engine; made after a fork, used from any thread.
 
-    The migrations must have run. Nothing is connected before the first transaction. Raises UnusableSetting.
+    The migrations must have run. Nothing is connected before the first transaction. `secret_keys` encrypt and decrypt
+    the secrets of subscriptions. Raises UnusableSetting.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 10, bounds: Bounds | None = None, secret_keys: SecretKeys = NONE
+    ) -> None:
+        self._secret_keys = secret_keys
         self._engine = pooled_engine(url, pool_size=pool_size, bounds=bounds or Bounds())
         tenant_scope.guard(self._engine)
 
@@ -49,7 +54,7 @@ class Database:
 
     def _session(self, scope: Scope) -> Session:
         kind = Session if scope.tenant is None else TenantSession
-        return kind(self._engine, expire_on_commit=False, info={SCOPE: scope})
+        return kind(self._engine, expire_on_commit=False, info={SCOPE: scope, SECRET_KEYS: self._secret_keys})
 
     def ping(self) -> None:
         """Run a trivial statement; raises StoreUnavailable."""

@@ -2,31 +2,39 @@
 
 column       holds
 url          the URL
-headers      names and values of the headers
+headers      names of the headers, each with an empty value. A value that is here was stored before revision 0006
 destination  all other options that are no secret, as a document
-secrets      the values of the secrets by their paths in that document, as the text of a JSON document; "" for none
+secrets      the encrypted secrets by their paths in the destination, as the text of a JSON document; "" for none
 limits       the limits of the requests, as a document
+
+Reading decrypts nothing: the secrets of a destination from a row are Sealed, or Unencrypted in an old row.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from webhookd.errors import UnusableSubscription
-from webhookd.flow.destination import Destination, RequestLimits
-from webhookd.store.tables import Json
-
-SECRET_FIELDS = frozenset({"password", "client_secret", "secret", "client_key"})
-"""The fields of the document whose values are secrets."""
+from webhookd.errors import SecretsUnreadable, UnusableSubscription
+from webhookd.flow.destination import Destination, RequestLimits, Sealed, Unencrypted, with_secrets
+from webhookd.store.secret_keys import SecretKeys
 
 
-def to_columns(destination: Destination, limits: RequestLimits) -> dict[str, Any]:
-    """The columns of a destination and of its limits."""
-    options = msgspec.to_builtins(destination)
+def to_columns(destination: Destination, limits: RequestLimits, keys: SecretKeys) -> dict[str, Any]:
+    """The columns of a destination and of its limits. Raises SecretKeysMissing if there is a new secret, and no key."""
+    secrets: dict[str, str] = {}
+
+    def take(path: str, value: str) -> str:
+        stored = keys.resealed(value)
+        if not isinstance(stored, Sealed):
+            return str(stored)
+        secrets[path] = stored
+        return ""
+
+    options = msgspec.to_builtins(with_secrets(destination, take))
     url, headers = options.pop("url"), options.pop("headers")
-    secrets = dict(_take_secrets(options, ""))
     return {
         "url": url,
         "headers": [list(header) for header in headers],
@@ -39,11 +47,46 @@ def to_columns(destination: Destination, limits: RequestLimits) -> dict[str, Any
 def destination_of(row: Mapping[str, Any]) -> Destination:
     """The destination in a row; raises UnusableSubscription, which names the column and the reason."""
     try:
-        secrets = json.loads(row["secrets"] or "{}")
-        options = _with_secrets(row["destination"], secrets, "")
-        return msgspec.convert({**options, "url": row["url"], "headers": row["headers"]}, Destination)
+        secrets = sealed_of(row["secrets"])
+    except ValueError as error:
+        raise UnusableSubscription(f"secrets: {error}") from error
+    try:
+        bare = msgspec.convert({**row["destination"], "url": row["url"], "headers": row["headers"]}, Destination)
     except (ValueError, TypeError) as error:  # msgspec.ValidationError is a ValueError
         raise UnusableSubscription(f"destination: {error}") from error
+    return with_secrets(bare, lambda path, value: secrets.get(path) or (value and Unencrypted(value)))
+
+
+def sealed(destination: Destination, stored: Destination | None, keys: SecretKeys) -> Destination:
+    """The destination with its secrets encrypted; those that are stored already keep their encrypted text.
+
+    Raises SecretKeysMissing if there is a new secret, and no key.
+    """
+    known = _by_value(stored, keys) if stored is not None and keys else {}
+    return with_secrets(destination, lambda _, value: keys.seal(known.get(value, value)))
+
+
+def opened(destination: Destination, keys: SecretKeys) -> Destination:
+    """The destination with its secrets decrypted. Raises SecretsUnreadable."""
+    return with_secrets(destination, lambda _, value: keys.open(value))
+
+
+def _by_value(stored: Destination, keys: SecretKeys) -> dict[str, str]:
+    """The encrypted secrets by the secret; those that cannot be decrypted are left out."""
+    known: dict[str, str] = {}
+
+    def note(_: str, value: str) -> str:
+        with suppress(SecretsUnreadable):
+            known[keys.open(value)] = value
+        return value
+
+    with_secrets(stored, note)
+    return known
+
+
+def sealed_of(column: str) -> dict[str, Sealed]:
+    """The encrypted secrets in the column `secrets`, by their paths. Raises ValueError for a damaged one."""
+    return {path: Sealed(value) for path, value in msgspec.json.decode(column or "{}", type=dict[str, str]).items()}
 
 
 def limits_of(row: Mapping[str, Any]) -> RequestLimits:
@@ -52,25 +95,3 @@ def limits_of(row: Mapping[str, Any]) -> RequestLimits:
         return msgspec.convert(row["limits"], RequestLimits)
     except ValueError as error:
         raise UnusableSubscription(f"limits: {error}") from error
-
-
-def _take_secrets(value: Json, path: str) -> Iterator[tuple[str, str]]:
-    """Remove the secrets below `path` from the document, and return each with its path."""
-    if isinstance(value, dict):
-        for name in [name for name in value if name in SECRET_FIELDS]:
-            yield f"{path}/{name}", value.pop(name)
-        items = list(value.items())
-    else:
-        items = list(enumerate(value)) if isinstance(value, list | tuple) else []
-    for name, item in items:
-        yield from _take_secrets(item, f"{path}/{name}")
-
-
-def _with_secrets(value: Json, secrets: Mapping[str, str], path: str) -> Json:
-    """The document with the secrets below `path` at their places."""
-    if isinstance(value, list):
-        return [_with_secrets(item, secrets, f"{path}/{index}") for index, item in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    own = {name: secrets[f"{path}/{name}"] for name in SECRET_FIELDS if f"{path}/{name}" in secrets}
-    return {name: _with_secrets(item, secrets, f"{path}/{name}") for name, item in value.items()} | own

@@ -20,6 +20,7 @@ from webhookd.store import schema
 from webhookd.store.database import Database, unavailable_errors
 from webhookd.store.engines import migration_engine
 from webhookd.store.schema import REVISION
+from webhookd.store.secret_keys import NONE, SecretKeys
 
 LOCK = 7_316_250_001
 """Postgres advisory lock of a transaction: two processes that migrate at the same moment take turns."""
@@ -56,17 +57,25 @@ def upgrade(url: str, revision: str = REVISION) -> Migrated:
     return _run(url, lambda config, _: command.upgrade(config, revision))
 
 
-def downgrade(url: str, revision: str = "base") -> Migrated:
-    """Undo migrations down to a revision; the data in the removed tables is lost. Raises as `upgrade` does."""
-    return _run(url, lambda config, _: command.downgrade(config, revision))
+def downgrade(url: str, revision: str = "base", secret_keys: SecretKeys = NONE) -> Migrated:
+    """Undo migrations down to a revision; the data in the removed tables is lost.
+
+    Raises as `upgrade` does, and SecretsUnreadable when an earlier revision needs a secret that no key decrypts.
+    """
+    return _run(url, lambda config, _: command.downgrade(config, revision), secret_keys=secret_keys)
 
 
 def migrate(
-    url: str, revision: str = REVISION, *, delete_data: bool = False, lock_timeout_s: float = LOCK_TIMEOUT_S
+    url: str,
+    revision: str = REVISION,
+    *,
+    delete_data: bool = False,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    secret_keys: SecretKeys = NONE,
 ) -> Migrated:
     """Bring the database to a revision, forwards or backwards.
 
-    Raises as `upgrade` does, and InvalidInput when the database is at a later revision and `delete_data` is not set.
+    Raises as `downgrade` does, and InvalidInput when the database is at a later revision and `delete_data` is not set.
     """
 
     def move(config: Config, before: str | None) -> None:
@@ -80,10 +89,15 @@ def migrate(
                 "revisions have added, with their data; make a backup, then add --delete-data"
             )
 
-    return _run(url, move, lock_timeout_s)
+    return _run(url, move, lock_timeout_s, secret_keys)
 
 
-def _run(url: str, move: Callable[[Config, str | None], None], lock_timeout_s: float = LOCK_TIMEOUT_S) -> Migrated:
+def _run(
+    url: str,
+    move: Callable[[Config, str | None], None],
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+    secret_keys: SecretKeys = NONE,
+) -> Migrated:
     _reach(url)
     engine = migration_engine(url)
     try:
@@ -93,7 +107,9 @@ def _run(url: str, move: Callable[[Config, str | None], None], lock_timeout_s: f
             before = schema.revision(connection)
             if not schema.is_known(before):
                 raise SchemaMismatch(schema.mismatch(before))
-            move(_config(connection), before)
+            config = _config(connection)
+            config.attributes["secret_keys"] = secret_keys
+            move(config, before)
             return Migrated(before, schema.revision(connection))
     finally:
         engine.dispose()

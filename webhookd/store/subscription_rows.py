@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.signature import signer_of
-from webhookd.flow.destination import Destination
+from webhookd.flow.destination import Destination, Sealed
 from webhookd.flow.subscription import (
     Alerting,
     Batching,
@@ -24,18 +24,19 @@ from webhookd.flow.subscription import (
     is_internal,
 )
 from webhookd.store.destination_rows import destination_of, limits_of, to_columns
+from webhookd.store.secret_keys import SecretKeys
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def to_row(subscription: Subscription) -> dict[str, Any]:
-    """The row of the subscription, without `changed_at`."""
+def to_row(subscription: Subscription, keys: SecretKeys) -> dict[str, Any]:
+    """The row of the subscription, without `changed_at`. Raises SecretKeysMissing if it has a secret, and no key."""
     return {
         "id": subscription.id,
         "version": subscription.version,
         "name": subscription.name,
         "active": subscription.active,
-        **to_columns(subscription.destination, subscription.limits),
+        **to_columns(subscription.destination, subscription.limits, keys),
         "sources": [_source_document(source) for source in subscription.sources],
         "max_batch_size": subscription.batching.max_batch_size,
         "max_batch_interval_s": subscription.batching.max_batch_interval_s,
@@ -49,11 +50,18 @@ def to_row(subscription: Subscription) -> dict[str, Any]:
         "on_filter_error": subscription.filtering.on_filter_error.value,
         "inactive_reason": subscription.inactive_reason,
         "tenant": subscription.tenant,
+        "created_at": subscription.history.created_at,
+        **details_row(subscription),
+    }
+
+
+def details_row(subscription: Subscription) -> dict[str, Any]:
+    """The columns that a change of the details alone writes."""
+    return {
         "description": subscription.details.description,
         "labels": dict(subscription.details.labels),
         "external_id": subscription.details.external_id,
         "revision": subscription.history.revision,
-        "created_at": subscription.history.created_at,
         "updated_at": subscription.history.updated_at,
     }
 
@@ -130,7 +138,7 @@ def _destination(row: Mapping[str, Any]) -> Destination:
     _confirm_headers(row["headers"])
     found = destination_of(row)
     try:
-        signer_of(found.signing)
+        signer_of([one for one in found.signing if not isinstance(one.secret, Sealed)])
     except InvalidInput as error:
         raise UnusableSubscription(f"destination: the signing secret {error}") from error
     return found

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from typing import Any
 
 from sqlalchemy import CursorResult, Row, Update, inspect, select, update
@@ -14,7 +15,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from webhookd import clock
 from webhookd.errors import AlreadyExists, Conflict, NotFound, UnusableSubscription
 from webhookd.flow.subscription import Subscription
-from webhookd.store.subscription_rows import from_row, to_row
+from webhookd.store import destination_rows, secret_keys
+from webhookd.store.subscription_rows import details_row, from_row, to_row
 from webhookd.store.tables import SubscriptionRow
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -40,9 +42,6 @@ ALL_COLUMNS: Sequence[InstrumentedAttribute[Any]] = [
     getattr(SubscriptionRow, attribute.key) for attribute in inspect(SubscriptionRow).column_attrs
 ]
 """The columns as attributes of the class: a tenant's condition is not added to those of the table."""
-
-DETAILS = ("description", "labels", "external_id", "revision", "updated_at")
-"""The columns that a change of the details alone writes."""
 
 EXTERNAL_ID = "external_id"
 """In the driver's message when the unique index on the external id refuses a row; SQLite names the columns, Postgres
@@ -72,7 +71,10 @@ def versions(session: Session, ids: Sequence[str] | None = None) -> dict[str, in
 
 
 def load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
-    """Return the subscriptions with these ids; a deleted one is absent, for an unusable one the value is its error."""
+    """Return the subscriptions with these ids; a deleted one is absent, for an unusable one the value is its error.
+
+    Their secrets are Sealed: nothing is decrypted.
+    """
     try:
         return _load(session, ids)
     except ValueError:
@@ -80,8 +82,29 @@ def load(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
         return {id_: found for id_ in ids for found in [_load_alone(session, id_)] if found is not None}
 
 
+def load_opened(session: Session, ids: Sequence[str]) -> dict[str, Loaded]:
+    """Return them as `load` does, with their secrets decrypted; the value is SecretsUnreadable where that fails."""
+    return {id_: _opened(session, found) for id_, found in load(session, ids).items()}
+
+
+def opened(session: Session, subscription: Subscription) -> Subscription:
+    """The subscription with its secrets decrypted. Raises SecretsUnreadable."""
+    destination = destination_rows.opened(subscription.destination, secret_keys.of_session(session))
+    return replaced(subscription, destination=destination)
+
+
+def sealed(session: Session, subscription: Subscription, stored: Subscription | None) -> Subscription:
+    """The subscription with its secrets encrypted; a secret that is stored already keeps its encrypted text.
+
+    So it equals the stored one when nothing has changed. Raises SecretKeysMissing if there is a new secret, and no key.
+    """
+    before = stored.destination if stored is not None else None
+    destination = destination_rows.sealed(subscription.destination, before, secret_keys.of_session(session))
+    return replaced(subscription, destination=destination)
+
+
 def find(session: Session, id_: str) -> Subscription:
-    """One subscription; raises NotFound, or UnusableSubscription with the reason."""
+    """One subscription, as `load` returns it; raises NotFound, or UnusableSubscription with the reason."""
     match load(session, [id_]).get(id_):
         case None:
             raise NotFound(f"there is no subscription {id_}")
@@ -107,9 +130,14 @@ def page(session: Session, *, after: str = "", limit: int) -> list[tuple[str, Lo
 
 
 def insert(session: Session, subscription: Subscription) -> None:
-    """Store a new subscription; raises Conflict when its id is taken, AlreadyExists when its external id is."""
+    """Store a new subscription, with its secrets encrypted.
+
+    Raises Conflict when its id is taken, AlreadyExists when its external id is, SecretKeysMissing when it has secrets
+    and there is no key.
+    """
+    row = _changed(session, subscription)
     try:
-        session.execute(insert_into(SubscriptionRow), [_changed(subscription)])
+        session.execute(insert_into(SubscriptionRow), [row])
     except IntegrityError as error:
         if EXTERNAL_ID in str(error.orig):
             raise _external_id_taken() from error
@@ -150,12 +178,12 @@ def replace(session: Session, subscription: Subscription, *, revision: int | Non
 
     `subscription.version` is one more than the version that was changed; `revision` is the revision that was changed,
     if it matters. Raises Conflict if another change was stored in between, NotFound if the subscription was deleted,
-    AlreadyExists if its external id is taken.
+    AlreadyExists if its external id is taken, SecretKeysMissing if it has a new secret, and there is no key.
     """
     changed = [SubscriptionRow.id == subscription.id, SubscriptionRow.version == subscription.version - 1]
     if revision is not None:
         changed.append(SubscriptionRow.revision == revision)
-    _write(session, subscription.id, update(SubscriptionRow).where(*changed).values(**_changed(subscription)))
+    _write(session, subscription.id, update(SubscriptionRow).where(*changed).values(**_changed(session, subscription)))
 
 
 def replace_details(session: Session, subscription: Subscription) -> None:
@@ -163,13 +191,12 @@ def replace_details(session: Session, subscription: Subscription) -> None:
 
     `subscription.history.revision` is one more than the revision that was changed. Raises as `replace` does.
     """
-    row = to_row(subscription)
     statement = update(SubscriptionRow).where(
         SubscriptionRow.id == subscription.id,
         SubscriptionRow.version == subscription.version,
         SubscriptionRow.revision == subscription.history.revision - 1,
     )
-    _write(session, subscription.id, statement.values(**{name: row[name] for name in DETAILS}))
+    _write(session, subscription.id, statement.values(**details_row(subscription)))
 
 
 def _write(session: Session, id_: str, statement: Update) -> None:
@@ -232,6 +259,15 @@ def usable(row: AnyRow) -> Loaded:
         return error
 
 
+def _opened(session: Session, found: Loaded) -> Loaded:
+    if isinstance(found, UnusableSubscription):
+        return found
+    try:
+        return opened(session, found)
+    except UnusableSubscription as error:
+        return error
+
+
 def _external_id_taken() -> AlreadyExists:
     return AlreadyExists("another subscription has this external id", field="external_id")
 
@@ -251,8 +287,8 @@ def summary_of(row: AnyRow) -> SubscriptionSummary:
     )
 
 
-def _changed(subscription: Subscription) -> dict[str, Any]:
-    return {**to_row(subscription), "changed_at": clock.wall_clock()}
+def _changed(session: Session, subscription: Subscription) -> dict[str, Any]:
+    return {**to_row(subscription, secret_keys.of_session(session)), "changed_at": clock.wall_clock()}
 
 
 def _count(result: object) -> int:

@@ -14,10 +14,11 @@ records, and may accept a part of it
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webhookd import logs
 from webhookd.clock import Monotonic, WallClock
+from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import LoggedExchange, Report, ReportKind
 from webhookd.flow.attempt.exchange_result import Failure, FailureCode, Outcome, Response
 from webhookd.flow.attempt.judge import (
@@ -31,6 +32,7 @@ from webhookd.flow.attempt.judge import (
     failure_code,
     judge,
 )
+from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import Signer
 from webhookd.flow.attempt.success_codes import DEFAULT_STATUSES
 from webhookd.flow.attempt.target import Target
@@ -62,20 +64,26 @@ _log = logs.get(__name__)
 class RequestTemplate:
     """What all requests of one version of a subscription have in common: endpoint, head, signer, policies and quotas.
 
-    Without a `signer` the requests are not signed. `success` has the statuses that acknowledge a batch. `trace` is
-    False if the head has a `traceparent` already. Without `timeout_s` the deadline of SendLimits counts.
+    `mask` is for what the endpoint responds. Without a `signer` the requests are not signed. `success` has the statuses
+    that acknowledge a batch. `trace` is False if the head has a `traceparent` already. Without `timeout_s` the deadline
+    of SendLimits counts.
     """
 
     version: int
     target: Target
-    head: bytes
+    head: bytes = field(repr=False)
     retry: Retry
+    mask: SecretMask
     signer: Signer | None = None
     success: frozenset[int] = DEFAULT_STATUSES
     trace: bool = True
     timeout_s: float | None = None
     quotas: tuple[Quota, ...] = ()
     tls: Tls = OPERATORS
+
+
+FoundTemplate = RequestTemplate | StoreUnavailable | SecretsUnreadable | None
+"""The template of a delivery; None if it is stale; the error if the row cannot be read or decrypted at the moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,9 +293,10 @@ class DeliverySender:
         at, webhook_id, attempt = self._clocks.wall(), self.batches[index].webhook_id, self._attempt_of(index)
         if isinstance(outcome, Response):
             error = "" if acknowledged(outcome, self._template.success) else failure_code(outcome)
-            head, kept = outcome.head, outcome.body[:body_bytes]
-            return LoggedExchange(at, webhook_id, outcome.status, head, kept, error, attempt=attempt)
-        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=outcome.detail, attempt=attempt)
+            head, body = self._template.mask.masked(outcome.head), self._template.mask.masked(outcome.body[:body_bytes])
+            return LoggedExchange(at, webhook_id, outcome.status, head, body, error, attempt=attempt)
+        detail = self._template.mask.masked(outcome.detail.encode()).decode()
+        return LoggedExchange(at, webhook_id, error=failure_code(outcome), detail=detail, attempt=attempt)
 
     def _attempt_of(self, index: int) -> int:
         """Which attempt a batch has here, from 1; only the first batch of a delivery may have failed before."""

@@ -46,6 +46,14 @@ class WorkerInfo:
     started_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerErrors:
+    """Why the worker cannot read the database, and which secrets it cannot decrypt; empty where it can."""
+
+    store: str = ""
+    secrets: str = ""
+
+
 class Heartbeat:
     """One thread for each worker process. It calls `stuck` when the worker is stuck, at most once."""
 
@@ -58,7 +66,7 @@ class Heartbeat:
         monotonic: Monotonic,
         stuck_after_s: float,
         waiting_for_countdown: Callable[[], int],
-        store_error: Callable[[], str],
+        errors: Callable[[], WorkerErrors],
         stuck: Callable[[], None],
     ) -> None:
         self._registry = registry
@@ -66,7 +74,7 @@ class Heartbeat:
         self._load = load
         self._monotonic = monotonic
         self._waiting_for_countdown = waiting_for_countdown
-        self._store_error = store_error
+        self._errors = errors
         self._stuck = stuck
         self._detectors = {queue: StuckWorkerDetector(stuck_after_s) for queue in info.queues}
         self._stopping = Event()
@@ -89,6 +97,7 @@ class Heartbeat:
     def current(self) -> WorkerHeartbeat:
         """The heartbeat with the load of this moment."""
         since_began_s, since_ended_s = self._load.ages()
+        errors = self._errors()
         return WorkerHeartbeat(
             id=self._info.worker_id,
             queues=self._info.queues,
@@ -97,7 +106,8 @@ class Heartbeat:
             since_began_s=since_began_s,
             since_ended_s=since_ended_s,
             started_at=self._info.started_at,
-            store_error=self._store_error(),
+            store_error=errors.store,
+            secrets_error=errors.secrets,
         )
 
     def write_and_check(self) -> bool:

@@ -28,15 +28,13 @@ from celery.worker import state as celery_state
 
 from webhookd import clock, logs
 from webhookd.edges.http_client.event_loop import ExchangeLoop
-from webhookd.edges.http_client.tls_contexts import TlsContexts
-from webhookd.flow.dispatch.host_limits import host_limits
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
 from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_sender import Clocks, SendLimits
-from workers.delivery.heartbeat import Heartbeat, WorkerInfo
+from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.subscription_cache import SubscriptionCache
 from workers.delivery.task_handler import PublishRetry, TaskHandler
@@ -73,6 +71,9 @@ class WorkerProcess:
         self._load = WorkerLoad(clock.monotonic)
         self._heartbeat: Heartbeat | None = None
         self._change_watch: ChangeWatch | None = None
+        self._cache = SubscriptionCache(
+            edges.database, host_limits(settings.host_rate_limits, settings.host_max_concurrent), TlsContexts(settings)
+        )
         self._stopping = False
         self.app: Celery = build_celery(settings)
         register(self.app, lambda: self, CoordinationClock(edges.coordination.now, clock.monotonic))
@@ -94,7 +95,7 @@ class WorkerProcess:
             monotonic=clock.monotonic,
             stuck_after_s=self._settings.worker_stuck_s,
             waiting_for_countdown=lambda: len(celery_state.scheduled_requests),
-            store_error=self._store_error,
+            errors=self._errors,
             stuck=stuck,
         )
         self._heartbeat.start()
@@ -137,9 +138,9 @@ class WorkerProcess:
         if self._heartbeat is not None:
             self._heartbeat.join(REMOVE_HEARTBEAT_S)
 
-    def _store_error(self) -> str:
+    def _errors(self) -> WorkerErrors:
         watch = self._change_watch
-        return "" if watch is None else watch.store_error
+        return WorkerErrors(store="" if watch is None else watch.store_error, secrets=self._cache.secrets_error)
 
     def _task_received(self, sender: Any, request: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer and request
         if sender.app is self.app:
@@ -154,14 +155,9 @@ class WorkerProcess:
             lease_s=settings.lease_s,
             lost_after_s=limits.lost_after_s,
         )
-        cache = SubscriptionCache(
-            self._edges.database,
-            host_limits(settings.host_rate_limits, settings.host_max_concurrent),
-            TlsContexts(settings),
-        )
         self._change_watch = ChangeWatch(
             self._edges.database,
-            cache,
+            self._cache,
             _OpenRequests(self._report_sender, self._exchanges),
             interval_s=settings.control_read_interval_s,
             listen=self._edges.notifications.run,
@@ -173,7 +169,7 @@ class WorkerProcess:
         self._change_watch.start()  # it reads once before the first task is worked on
         return TaskHandler(
             switch=self._change_watch,
-            cache=cache,
+            cache=self._cache,
             claims=self._edges.coordination,
             exchanges=self._exchanges,
             report_sender=self._report_sender,

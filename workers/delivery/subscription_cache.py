@@ -2,8 +2,8 @@
 
 A delivery names the version it was made for. A delivery of an older version than the latest one known here is stale,
 so no queued delivery is sent under an old configuration. This process learns of a later version from a change
-notification, from the comparison with the database about once a second, or from a newer delivery. Header values and
-signing secrets never leave this process.
+notification, from the comparison with the database about once a second, or from a newer delivery. Secrets are decrypted
+here, once for each template, and never leave this process.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -11,7 +11,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import Any, Protocol
 
-from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
+from webhookd import logs
+from webhookd.errors import InvalidInput, SecretsUnreadable, StoreUnavailable, UnusableSubscription
+from webhookd.flow.attempt.secret_mask import SecretMask
 from webhookd.flow.attempt.signature import signer_of
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
@@ -24,10 +26,15 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
-from workers.delivery.delivery_sender import RequestTemplate
+from workers.delivery.delivery_sender import FoundTemplate, RequestTemplate
 
 MAX_CACHED = 10_000
 """The most templates in memory, about 2 kB each. When there would be more, the oldest half is dropped."""
+
+SHOWN = 3
+"""How many subscriptions an error names."""
+
+_log = logs.get(__name__)
 
 
 class TlsContexts(Protocol):
@@ -49,6 +56,7 @@ class SubscriptionCache:
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
+        self._unreadable: dict[str, SecretsUnreadable] = {}
 
     def invalidate(self, subscription_id: str, version: int) -> None:
         """Make deliveries of versions below this one stale, even while the database cannot be read."""
@@ -56,9 +64,20 @@ class SubscriptionCache:
             self._set_latest(subscription_id, version)
 
     def cached_ids(self) -> list[str]:
-        """The subscriptions that have a template in memory."""
+        """The subscriptions that have a template in memory, or whose secrets could not be decrypted."""
         with self._lock:
-            return list(self._templates)
+            return [*self._templates, *self._unreadable]
+
+    @property
+    def secrets_error(self) -> str:
+        """Which subscriptions' secrets cannot be decrypted here, and why; empty when there is none."""
+        with self._lock:
+            unreadable = dict(self._unreadable)
+        if not unreadable:
+            return ""
+        shown = ", ".join(sorted(unreadable)[:SHOWN])
+        more = f" and {len(unreadable) - SHOWN} more" if len(unreadable) > SHOWN else ""
+        return f"{next(iter(unreadable.values())).detail}: subscriptions {shown}{more}"
 
     def drop_outdated(self, ids: Sequence[str], versions: Mapping[str, int]) -> None:
         """Drop the templates of those `ids` whose version in `versions` is newer, or missing: they were deleted."""
@@ -68,9 +87,11 @@ class SubscriptionCache:
                 if template is not None and (version := versions.get(id_, template.version + 1)) > template.version:
                     del self._templates[id_]
                     self._set_latest(id_, version)
+                if id_ not in versions:
+                    self._unreadable.pop(id_, None)
 
-    def templates(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
-        """Return the template of each delivery: None if the delivery is stale, the error if it could not be read.
+    def templates(self, refs: list[DeliveryRef]) -> list[FoundTemplate]:
+        """Return what there is for each delivery.
 
         Reads the database for versions that are not in memory, and blocks for that.
         """
@@ -82,7 +103,10 @@ class SubscriptionCache:
             return [error if ref.subscription in wanted else self._cached(ref) for ref in refs]
         return [self._cached(ref) for ref in refs]
 
-    def _cached(self, ref: DeliveryRef) -> RequestTemplate | None:
+    def _cached(self, ref: DeliveryRef) -> RequestTemplate | SecretsUnreadable | None:
+        unreadable = self._unreadable.get(ref.subscription)
+        if unreadable is not None and not self._outdated(ref):
+            return unreadable
         template = self._templates.get(ref.subscription)
         if template is None or template.version != ref.version or self._outdated(ref):
             return None
@@ -111,13 +135,22 @@ class SubscriptionCache:
 
     def _load(self, ids: list[str]) -> None:
         with self._database.transaction() as session:
-            loaded = subscriptions.load(session, ids)
+            loaded = subscriptions.load_opened(session, ids)
         with self._lock:
             _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
+                self._note_unreadable(id_, found)
                 template = None if isinstance(found, UnusableSubscription) else _template(found, self._host_limits)
                 if template is not None and template.version >= self._version(id_):
                     self._templates[id_] = template
+
+    def _note_unreadable(self, id_: str, found: Subscription | UnusableSubscription) -> None:
+        if not isinstance(found, SecretsUnreadable):
+            self._unreadable.pop(id_, None)
+        elif id_ not in self._unreadable:
+            _make_room(self._unreadable)
+            self._unreadable[id_] = found
+            _log.error("secrets_unreadable", code=found.code, subscription=id_, detail=found.detail)
 
 
 def _make_room(cached: dict[str, Any], more: int = 1) -> None:
@@ -134,6 +167,7 @@ def _template(subscription: Subscription, host_limits: HostLimits) -> RequestTem
         target = Target.parse(destination.url)
         head = request_head(target, destination.headers, CONTENT_TYPE, destination.method)
         success = statuses_of(destination.success_codes)
+        signer = signer_of(destination.signing)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
     return RequestTemplate(
@@ -141,7 +175,8 @@ def _template(subscription: Subscription, host_limits: HostLimits) -> RequestTem
         target=target,
         head=head,
         retry=subscription.retry,
-        signer=signer_of(subscription.destination.signing),
+        mask=SecretMask(destination),
+        signer=signer,
         success=success,
         trace=all(name.lower() != "traceparent" for name, _ in destination.headers),
         timeout_s=subscription.limits.timeout_s,

@@ -21,7 +21,7 @@ from typing import Protocol
 import msgspec
 
 from webhookd import logs
-from webhookd.errors import StoreUnavailable
+from webhookd.errors import SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import Report, ReportKind
 from webhookd.flow.attempt.judge import RetryAt
 from webhookd.flow.batching.batch import decode_batches
@@ -36,7 +36,14 @@ from webhookd.flow.dispatch.request_quota import (
     SendSchedule,
 )
 from webhookd.flow.dispatch.task_message import DeliveryRef
-from workers.delivery.delivery_sender import Clocks, DeliverySender, Pacing, RequestTemplate, SendLimits
+from workers.delivery.delivery_sender import (
+    Clocks,
+    DeliverySender,
+    FoundTemplate,
+    Pacing,
+    RequestTemplate,
+    SendLimits,
+)
 from workers.delivery.report_sender import ReportSender
 
 SPREAD = 0.25
@@ -57,8 +64,8 @@ Ended = SimpleQueue[DeliverySender | None]
 class RequestTemplates(Protocol):
     """The cache of request templates."""
 
-    def templates(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
-        """Return the template of each delivery: None if the delivery is stale, the error if it cannot be read now."""
+    def templates(self, refs: list[DeliveryRef]) -> list[FoundTemplate]:
+        """Return what there is for each delivery."""
 
 
 class Claims(Protocol):
@@ -113,13 +120,15 @@ class TaskHandler:
 
         Raises StoreUnavailable (when no template can be read) and QueueUnavailable, both before anything is claimed.
         """
-        templates = [None] * len(refs) if self._switch.offline else self._cache.templates(refs)
+        templates: list[FoundTemplate] = [None] * len(refs) if self._switch.offline else self._cache.templates(refs)
         found = list(zip(refs, templates, strict=True))
         sendable = [(ref, template) for ref, template in found if isinstance(template, RequestTemplate)]
         # This comes before the claims: if publishing fails, the whole task goes back to its queue unclaimed.
         _publish_unread_again(found, publish_retry)
         ended: Ended = SimpleQueue()
         waiting = self._report_stale([ref for ref, template in found if template is None], ended)
+        unreadable = [ref for ref, template in found if isinstance(template, SecretsUnreadable)]
+        waiting += self._report_unsent(unreadable, ReportKind.UNREADABLE, ended)
         if sendable:
             claimed_at = self._clocks.monotonic()
             answers = self._claims.claim([ref for ref, _ in sendable], self._needed(sendable))
@@ -173,7 +182,12 @@ class TaskHandler:
         """Report these deliveries as stale instead of sending them. Returns how many there are."""
         for ref in refs:
             _log.info("delivery_stale", delivery=ref.id, subscription=ref.subscription, lanes=[*ref.lanes])
-            report = Report(ReportKind.STALE, ref.id, ref.attempt)
+        return self._report_unsent(refs, ReportKind.STALE, ended)
+
+    def _report_unsent(self, refs: list[DeliveryRef], kind: ReportKind, ended: Ended) -> int:
+        """Report that these deliveries are not sent, and why. Returns how many there are."""
+        for ref in refs:
+            report = Report(kind, ref.id, ref.attempt)
             self._report_sender.send_final(ref, report, lambda _reached: ended.put(None))
         return len(refs)
 
@@ -228,9 +242,7 @@ class TaskHandler:
         return Pacing(SendSchedule(claimed.permit, self._clocks.monotonic()), self._exchanges.submit_later)
 
 
-def _publish_unread_again(
-    found: Sequence[tuple[DeliveryRef, RequestTemplate | StoreUnavailable | None]], publish_retry: PublishRetry
-) -> None:
+def _publish_unread_again(found: Sequence[tuple[DeliveryRef, FoundTemplate]], publish_retry: PublishRetry) -> None:
     """Publish once more, with the same attempt number, the deliveries whose templates cannot be read.
 
     Raises StoreUnavailable if no template of the task can be read: then the task goes back unchanged to its queue.

@@ -31,6 +31,11 @@ class WorkerSchema(Schema):
         metadata={"description": "Seconds from the last end of a task to the heartbeat; null before the first end."},
     )
     store_error = fields.String(metadata={"description": "Why the worker cannot read the database; empty when it can."})
+    secrets_error = fields.String(
+        metadata={
+            "description": "Which subscriptions' secrets the worker cannot decrypt, and why; empty when there is none."
+        }
+    )
     silent_s = fields.Float(metadata={"description": "How old the heartbeat is, in seconds."})
 
 

@@ -30,9 +30,12 @@ _log = logs.get(__name__)
 
 
 def show(services: Services, id_: str) -> Signing:
-    """Return the secrets of a subscription, and record who has read them; raises as `subscriptions.find` does."""
+    """Return the secrets of a subscription, and record who has read them.
+
+    Raises NotFound, UnusableSubscription, SecretsUnreadable, StoreUnavailable.
+    """
     with transaction(services) as session:
-        found = subscriptions.find(session, id_)
+        found = subscriptions.opened(session, subscriptions.find(session, id_))
         _record(session, "read", found, before=None, after=None)
     return found.destination.signing
 
@@ -46,15 +49,16 @@ def rotate(
 ) -> Signing:
     """Replace the secret, and return the secrets that sign from now on; `also_store` is called in the transaction.
 
-    Raises NotFound, UnusableSubscription, PreconditionFailed, StoreUnavailable, and Conflict when requests are not
-    signed, the secret signs already, or as many secrets sign as may.
+    Raises NotFound, UnusableSubscription, SecretsUnreadable, PreconditionFailed, StoreUnavailable, and Conflict when
+    requests are not signed, the secret signs already, or as many secrets sign as may.
     """
     now, overlap_s = clock.wall_clock(), float(document["overlap_seconds"])
     with transaction(services) as session:
         subscriptions.lock(session, id_)
         stored = subscriptions.find(session, id_)
         preconditions.check(stored)
-        signing = rotated(stored.destination.signing, _secret(document, stored), overlap_s=overlap_s, now=now)
+        known = subscriptions.opened(session, stored).destination.signing
+        signing = rotated(known, _secret(document, stored), overlap_s=overlap_s, now=now)
         changed = _next_version(stored, signing, now)
         subscriptions.replace(session, changed, revision=stored.history.revision)
         before, after = (_document(one, now) for one in (stored, changed))

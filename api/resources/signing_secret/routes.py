@@ -36,7 +36,10 @@ class SigningSecretOfOne(MethodView):
     @requires(WRITERS)
     @blueprint.response(200, SigningSecretSchema)
     @blueprint.alt_response(404, description="There is no such subscription.")
-    @blueprint.alt_response(409, description="Its stored configuration cannot be used; a PUT replaces it.")
+    @blueprint.alt_response(
+        409,
+        description="Its stored configuration cannot be used, or its secrets cannot be decrypted; a PUT replaces them.",
+    )
     @blueprint.alt_response(503, description="The database cannot be reached.")
     def get(self, subscription_id: UUID) -> dict[str, Any]:
         """Show the secret that signs the requests. The audit log has an entry for each time.
@@ -59,7 +62,8 @@ class Rotation(MethodView):
     @blueprint.alt_response(
         409,
         description="Requests are not signed, the secret signs already, or as many secrets sign as may. Or its stored "
-        "configuration cannot be used, or a request with the same `Idempotency-Key` has not ended.",
+        "configuration cannot be used, its secrets cannot be decrypted, or a request with the same `Idempotency-Key` "
+        "has not ended.",
     )
     @blueprint.alt_response(
         412, description="`If-Match` does not name the subscription's version; nothing was changed."

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from api import cluster_check
 from api.extensions.callers import current_caller, transaction
 from api.ports import Services
-from api.resources.subscription import audit, egress, merge_patch, tenants, validators
+from api.resources.subscription import audit, egress, merge_patch, signing_wire, tenants, validators
 from api.resources.subscription.preconditions import Preconditions
 from api.resources.subscription.tls_wire import confirm_tls
 from api.resources.subscription.topic_access import check_allowed, still_allowed
@@ -51,14 +51,14 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
     """Store a new subscription; `also_store` is called in the same transaction.
 
     Raises TopicNotAllowed for a topic that no policy allows, LimitReached when its tenant has too many, TopicDenied for
-    a topic that webhookd may not read, AlreadyExists for an external id that is taken, KafkaUnavailable or
-    StoreUnavailable; then nothing is stored.
+    a topic that webhookd may not read, AlreadyExists for an external id that is taken, SecretKeysMissing for a secret
+    that cannot be encrypted, KafkaUnavailable or StoreUnavailable; then nothing is stored.
     """
     if document["id"] is not None:
         raise InvalidInput("is given by webhookd: leave it out", field="id")
     tenant, now = tenants.tenant_of_new(document, current_caller()), clock.wall_clock()
     history = History(created_at=now, updated_at=now)
-    draft = parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history))
+    draft = _sealed(services, parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history)))
     egress.confirm_url(services.settings, draft)
     tenants.confirm_topics(services.settings, draft)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft)
@@ -86,15 +86,16 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
 
     Raises NotFound, PreconditionFailed, Conflict if another request changed it at the same moment, TopicNotAllowed for
     a topic that no policy allows (unless it had the topic before and is inactive from now on), TopicDenied for a new
-    topic that webhookd may not read, AlreadyExists for an external id that is taken, KafkaUnavailable,
-    StoreUnavailable.
+    topic that webhookd may not read, AlreadyExists for an external id that is taken, SecretKeysMissing for a new secret
+    that cannot be encrypted, KafkaUnavailable, StoreUnavailable.
     """
     if document["id"] is not None and str(document["id"]) != id_:
         raise InvalidInput("is not the id in the path", field="id")
     summary, stored = _stored(services, id_)
     preconditions.check(stored)
     tenants.confirm_kept(document, summary.tenant)
-    draft = _with_version(parse(document, _next_identity(summary, stored)), stored)
+    draft = _sealed(services, parse(document, _next_identity(summary, stored)), stored)
+    draft = _with_version(draft, stored)
     egress.confirm_url(services.settings, draft, stored)
     tenants.confirm_topics(services.settings, draft, stored)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
@@ -177,6 +178,12 @@ def _with_version(draft: Subscription, stored: Subscription | None) -> Subscript
         return draft
     kept = replace(draft, version=stored.version)
     return kept if replace(kept, details=stored.details, history=stored.history) == stored else draft
+
+
+def _sealed(services: Services, draft: Subscription, stored: Subscription | None = None) -> Subscription:
+    """Encrypt the secrets before Kafka is asked: a refused registration must not leave a consumer group behind."""
+    with transaction(services) as session:
+        return signing_wire.with_overlap(subscriptions.sealed(session, draft, stored), stored)
 
 
 def _check_external_id(services: Services, draft: Subscription) -> None:

@@ -42,6 +42,7 @@ CHECKS = "webhookd-registration-checks"
 CHANGED_OR_TAKEN = (
     "Another request changed it at the same moment: read it again. Or another subscription has the `external_id`."
 )
+UNREACHABLE = "Kafka or the database cannot be reached, or there is no key to encrypt a new secret with."
 NO_IF_MATCH = "`If-Match` is missing, and `WEBHOOKD_API_REQUIRE_IF_MATCH` demands it."
 
 blueprint = StrictBlueprint(
@@ -86,7 +87,7 @@ class Subscriptions(MethodView):
     )
     @blueprint.alt_response(403, description="No policy allows the tenant to read a topic.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was created.")
+    @blueprint.alt_response(503, description=f"{UNREACHABLE} Nothing was created.")
     @idempotent()
     def post(self, document: Document) -> tuple[Answer, int, dict[str, str]]:
         """Register a subscription.
@@ -130,7 +131,7 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(428, description=NO_IF_MATCH)
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
+    @blueprint.alt_response(503, description=f"{UNREACHABLE} Nothing was changed.")
     def put(self, document: Document, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
         """Replace a subscription as a whole.
 
@@ -151,7 +152,7 @@ class OneSubscription(MethodView):
     @blueprint.alt_response(412, description="`If-Match` does not name its version; nothing was changed.")
     @blueprint.alt_response(422, description="A field is wrong, or Kafka does not authorise webhookd to read a topic.")
     @blueprint.alt_response(428, description=NO_IF_MATCH)
-    @blueprint.alt_response(503, description="Kafka or the database cannot be reached; nothing was changed.")
+    @blueprint.alt_response(503, description=f"{UNREACHABLE} Nothing was changed.")
     def patch(self, changes: Patch, subscription_id: UUID) -> tuple[Answer, int, dict[str, str]]:
         """Change some fields of a subscription.
 

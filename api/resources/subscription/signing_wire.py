@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from api.resources.status.rendering import iso
@@ -11,9 +12,9 @@ from webhookd.flow.attempt.signature import (
     SECRET_BYTES,
     SigningKind,
     kind_of,
-    kind_of_secret,
+    kind_of_one,
     new_secret,
-    public_key,
+    signing_secret,
     still_valid,
 )
 from webhookd.flow.destination import SigningSecret
@@ -38,7 +39,7 @@ def parse_signing(document: Mapping[str, Any] | None, stored: Subscription | Non
     if kind is SigningKind.NONE:
         return ()
     if given is not None and not is_masked(given):
-        return known if known and known[0].secret == given else (SigningSecret(secret=given),)
+        return (signing_secret(given),)
     if given is not None and not known:
         raise InvalidInput("is masked, and there is no stored value to keep", field=FIELD)
     return known if kind_of(known) is kind else (made(kind),)
@@ -46,7 +47,15 @@ def parse_signing(document: Mapping[str, Any] | None, stored: Subscription | Non
 
 def made(kind: SigningKind) -> SigningSecret:
     """A new secret from the system's source of random numbers."""
-    return SigningSecret(secret=new_secret(kind, secrets.token_bytes(SECRET_BYTES)))
+    return signing_secret(new_secret(kind, secrets.token_bytes(SECRET_BYTES)))
+
+
+def with_overlap(draft: Subscription, stored: Subscription | None) -> Subscription:
+    """Let the stored secrets sign on where the draft has the current one again; the secrets of both are encrypted."""
+    known, given = stored.destination.signing if stored is not None else (), draft.destination.signing
+    if not given or given[:1] != known[:1]:
+        return draft
+    return replace(draft, destination=replace(draft.destination, signing=known))
 
 
 def render_signing(signing: Sequence[SigningSecret]) -> dict[str, Any]:
@@ -55,10 +64,10 @@ def render_signing(signing: Sequence[SigningSecret]) -> dict[str, Any]:
 
 
 def render_secret(signing: Sequence[SigningSecret], now: float, *, shown: bool) -> dict[str, Any]:
-    """The document of the secret itself, with or without it; `now` is in seconds since the epoch."""
+    """The document of the secret itself; `now` is in seconds since the epoch. It must be decrypted to be `shown`."""
     secret = {"secret": signing[0].secret} if signing and shown else {}
     previous = [
-        {"kind": kind_of_secret(one.secret).value, **_public(one), "expires_at": iso(one.expires_at)}
+        {"kind": kind_of_one(one).value, **_public(one), "expires_at": iso(one.expires_at)}
         for one in still_valid(signing[1:], now)
         if one.expires_at is not None
     ]
@@ -70,5 +79,4 @@ def _described(signing: Sequence[SigningSecret]) -> dict[str, Any]:
 
 
 def _public(secret: SigningSecret) -> dict[str, str]:
-    key = public_key(secret.secret)
-    return {} if key is None else {"public_key": key}
+    return {"public_key": secret.public_key} if secret.public_key else {}

@@ -7,8 +7,8 @@ from webhookd.edges.http_client.tls_contexts import confirm_usable
 from webhookd.errors import InvalidInput
 from webhookd.flow.attempt.header import MASK, is_masked
 from webhookd.flow.attempt.target import Target
-from webhookd.flow.attempt.tls_options import FIELD, OPERATORS, check_tls
-from webhookd.flow.destination import Tls
+from webhookd.flow.attempt.tls_options import FIELD, OPERATORS, check_tls, without_sealed_key
+from webhookd.flow.destination import Sealed, Tls
 from webhookd.flow.subscription import Subscription
 from webhookd.settings import Settings
 
@@ -57,9 +57,16 @@ def confirm_tls(settings: Settings, subscription: Subscription, now: float, befo
         return
     if not Target.parse(subscription.destination.url).tls:
         raise InvalidInput("has no effect with an http URL: leave it out, or write an https URL", field=FIELD)
-    if before is None or before.destination.tls != tls:
-        check_tls(tls, now)
-        confirm_usable(settings, tls)
+    if before is not None and before.destination.tls == tls:
+        return
+    if isinstance(tls.client_key, Sealed) and (before is None or _certificate(before) != tls.client_certificate):
+        raise InvalidInput("is masked: another client_certificate needs its key written out", field=KEY)
+    check_tls(without_sealed_key(tls), now)
+    confirm_usable(settings, without_sealed_key(tls))
+
+
+def _certificate(subscription: Subscription) -> str:
+    return subscription.destination.tls.client_certificate
 
 
 def changed_key(subscription: Subscription, stored: Subscription) -> Iterator[str]:

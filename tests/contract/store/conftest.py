@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.databases import emptied, new_database
+from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.store import migrating
 from webhookd.store.database import Database
 
@@ -28,7 +29,7 @@ def database_url(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def session_database(database_url: str) -> Database:
     """The database of this session, opened once."""
-    return Database(database_url)
+    return Database(database_url, secret_keys=SECRET_KEYS)
 
 
 @pytest.fixture

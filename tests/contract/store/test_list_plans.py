@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from tests.harness.databases import new_database
 from tests.harness.many_rows import fill
+from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.flow.access.caller import ALL_TENANTS, Scope
 from webhookd.flow.control.administration import ONLINE
 from webhookd.store import (
@@ -86,7 +87,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A database of this module with many rows; every connection is bounded as the filling needs it."""
     with new_database("postgres", tmp_path_factory.mktemp("plans")) as url:
         migrating.upgrade(url)
-        database = Database(url, bounds=Bounds(statement_s=60.0, silence_s=60.0))
+        database = Database(url, bounds=Bounds(statement_s=60.0, silence_s=60.0), secret_keys=SECRET_KEYS)
         fill(database, SUBSCRIPTIONS, ACTIVITY_EACH)
         yield database
         database.close()

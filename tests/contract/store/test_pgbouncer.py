@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from stack.pgbouncer import PgBouncer
 from tests.harness.databases import new_database
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import ID, subscription
 from webhookd import clock
 from webhookd.errors import StoreUnavailable
@@ -56,7 +57,7 @@ def url(bare_url: str, migrations: list[str]) -> str:
 
 @contextmanager
 def opened(url: str, bounds: Bounds | None = None) -> Iterator[Database]:
-    database = Database(url, bounds=bounds)
+    database = Database(url, bounds=bounds, secret_keys=SECRET_KEYS)
     try:
         yield database
     finally:

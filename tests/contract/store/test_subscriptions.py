@@ -26,7 +26,9 @@ def store(database: Database, *stored: Subscription) -> None:
 def test_a_stored_subscription_comes_back_equal(database: Database) -> None:
     store(database, subscription())
     with database.transaction() as session:
-        assert subscriptions.find(session, ID) == subscription()
+        found = subscriptions.find(session, ID)
+        assert found != subscription()  # its secrets are encrypted
+        assert subscriptions.opened(session, found) == subscription()
 
 
 def test_versions_name_every_subscription(database: Database) -> None:
@@ -38,7 +40,7 @@ def test_versions_name_every_subscription(database: Database) -> None:
 def test_loading_leaves_out_what_is_gone(database: Database) -> None:
     store(database, subscription())
     with database.transaction() as session:
-        assert subscriptions.load(session, [ID, OTHER_ID]) == {ID: subscription()}
+        assert subscriptions.load_opened(session, [ID, OTHER_ID]) == {ID: subscription()}
 
 
 def test_loading_nothing_finds_nothing(database: Database) -> None:
@@ -63,7 +65,7 @@ def test_the_next_version_replaces_the_one_before(database: Database) -> None:
     with database.transaction() as session:
         subscriptions.replace(session, changed)
     with database.transaction() as session:
-        assert subscriptions.find(session, ID) == changed
+        assert subscriptions.opened(session, subscriptions.find(session, ID)) == changed
 
 
 def test_of_two_changes_made_from_one_version_the_second_conflicts(database: Database) -> None:
@@ -126,7 +128,11 @@ DAMAGE = [
     ("url", ""),
     ("headers", [["only a name"]]),
     ("headers", {"X-Api-Key": "secret"}),
+    ("secrets", "{"),
+    ("secrets", '{"/headers/0": 7}'),
+    ("destination", {"signing": 7}),
     ("destination", {"signing": [{"secret": "whsec_c2hvcnQ="}]}),
+    ("destination", {"signing": [{"secret": ""}]}),
     ("sources", []),
     ("sources", "orders"),
     ("sources", ["orders"]),
@@ -153,7 +159,7 @@ def test_a_damaged_row_says_why_and_leaves_others_alone(database: Database, colu
     with database.transaction() as session:
         session.execute(update(SubscriptionRow).where(SubscriptionRow.id == ID).values({column: value}))
     with database.transaction() as session:
-        loaded = subscriptions.load(session, [ID, OTHER_ID])
+        loaded = subscriptions.load_opened(session, [ID, OTHER_ID])
     assert isinstance(loaded[ID], UnusableSubscription)
     assert column in str(loaded[ID])
     assert loaded[OTHER_ID] == subscription(OTHER_ID)
@@ -166,7 +172,7 @@ def test_a_row_whose_json_is_none_leaves_others_alone(database: Database, kind: 
     with database.transaction() as session:
         session.execute(text("UPDATE subscriptions SET sources = '[{' WHERE id = :id"), {"id": ID})
     with database.transaction() as session:
-        loaded = subscriptions.load(session, [ID, OTHER_ID])
+        loaded = subscriptions.load_opened(session, [ID, OTHER_ID])
     assert isinstance(loaded[ID], UnusableSubscription)
     assert loaded[OTHER_ID] == subscription(OTHER_ID)
 
@@ -179,4 +185,4 @@ def test_a_damaged_row_can_be_repaired_by_the_next_version(database: Database) -
         assert subscriptions.summary(session, ID).name == subscription().name
         subscriptions.replace(session, replace(subscription(), version=2))
     with database.transaction() as session:
-        assert subscriptions.find(session, ID) == subscription(version=2)
+        assert subscriptions.opened(session, subscriptions.find(session, ID)) == subscription(version=2)

@@ -19,6 +19,7 @@ from webhookd.errors import NotFound
 from webhookd.flow.access.caller import Scope
 from webhookd.flow.alerting.mail import MailResult, RecipientResult
 from webhookd.flow.control.administration import ONLINE
+from webhookd.flow.destination import Destination
 from webhookd.flow.status.activity import Activity, Event
 from webhookd.flow.status.subscription_status import Health, SubscriptionStatus
 from webhookd.flow.subscription import Details, History
@@ -84,6 +85,7 @@ def listed(filters: ListFilters) -> Call:
     return lambda session: [row.summary.id for row in subscription_lists.page(session, wanted, ONLINE).rows]
 
 
+WITHOUT_SECRETS = subscription(OTHER_ID, destination=Destination(url="https://example.com"))
 CHANGED_DETAILS = subscription(OTHER_ID, tenant="ours", history=History(revision=2))
 
 FUNCTIONS: dict[str, list[tuple[Call, object]]] = {
@@ -97,6 +99,7 @@ FUNCTIONS: dict[str, list[tuple[Call, object]]] = {
     "subscriptions.replace_details": [
         (raises_not_found(lambda session: subscriptions.replace_details(session, CHANGED_DETAILS)), None)
     ],
+    "subscriptions.sealed": [(lambda session: subscriptions.sealed(session, WITHOUT_SECRETS, None), WITHOUT_SECRETS)],
     "subscriptions.lock": [(lambda session: subscriptions.lock(session, OTHER_ID), None)],
     "subscriptions.confirm_external_id": [
         (
@@ -131,6 +134,7 @@ FUNCTIONS: dict[str, list[tuple[Call, object]]] = {
 
 WITHOUT_ROWS = {
     "subscriptions.insert": "REFUSED has what it must not insert",
+    "subscriptions.opened": "it reads no table",
     "tenant_usage.lock_registrations": "it reads no table",
 }
 """Functions that the API calls and that return no rows of a tenant."""

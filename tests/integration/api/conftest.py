@@ -12,6 +12,7 @@ from api.extensions.authentication import authenticator_of
 from tests.harness.api_callers import Callers, callers
 from tests.harness.databases import emptied, new_database
 from tests.harness.openapi_answers import every_answer_documented
+from tests.harness.secret_keys import SECRET_KEYS
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
 from webhookd.settings import Settings
@@ -35,7 +36,7 @@ def migrated_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def session_database(migrated_url: str) -> Database:
     """The database of this session, opened once."""
-    return Database(migrated_url)
+    return Database(migrated_url, secret_keys=SECRET_KEYS)
 
 
 @pytest.fixture

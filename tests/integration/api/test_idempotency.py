@@ -17,6 +17,7 @@ from sqlalchemy import func, select, update
 from api.application import create_app
 from api.resources.policy import routes as policy_routes
 from api.resources.subscription.routes import CHECKS
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
@@ -144,7 +145,7 @@ def test_failure_after_the_commit_is_answered_with_the_change(
 def _killed_after_the_commit(url: str) -> None:
     app = create_app(
         Settings(redis_url="memory://", api_auth="none"),
-        database=Database(url),
+        database=Database(url, secret_keys=SECRET_KEYS),
         kafka_offsets=MemoryKafkaAdmin({"orders": {0: 5}}),
         notifier=ChangeNotifier(parse("memory://")),
     )

@@ -17,6 +17,7 @@ from sqlalchemy import update
 from api.application import create_app
 from api.ports import EXTENSION
 from tests.harness.databases import new_database
+from tests.harness.secret_keys import SECRET_KEYS
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier
 from webhookd.edges.redis_url import parse
@@ -141,7 +142,7 @@ def meeting_app(request: pytest.FixtureRequest, tmp_path: Path, settings: Settin
     """The application on each database, with brokers at which two requests meet."""
     with new_database(request.param, tmp_path) as url:
         migrating.upgrade(url)
-        opened = Database(url)
+        opened = Database(url, secret_keys=SECRET_KEYS)
         yield create_app(
             settings,
             database=opened,

@@ -23,7 +23,7 @@ def test_a_masked_header_keeps_its_value(client: FlaskClient, database: Database
     created["destination"]["webhook"]["headers"] = ["x-api-key: ****", "X-New: 1"]
     assert client.put(f"{PATH}/{created['id']}", json=created).status_code == 200
     with database.transaction() as session:
-        stored = subscriptions.find(session, created["id"])
+        stored = subscriptions.opened(session, subscriptions.find(session, created["id"]))
     assert stored.destination.headers == (("x-api-key", "secret"), ("X-New", "1"))
 
 

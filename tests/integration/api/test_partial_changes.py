@@ -49,7 +49,7 @@ def test_masked_values_stay(client: FlaskClient, database: Database) -> None:
     path = create(client)
     assert patch(client, path, {"destination": {"webhook": {"url": "https://example.com/new"}}}).status_code == 200
     with database.transaction() as session:
-        stored = subscriptions.find(session, path.rpartition("/")[2])
+        stored = subscriptions.opened(session, subscriptions.find(session, path.rpartition("/")[2]))
     assert stored.destination.url == "https://example.com/new"
     assert stored.destination.headers == (("X-Api-Key", "secret"),)
 

@@ -11,11 +11,13 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 from flask import Flask
+from pydantic import SecretStr
 
 from api.application import build
 from api.ports import EXTENSION, Services
 from tests.harness.databases import new_database
 from tests.harness.kafka_admin import admin_of
+from tests.harness.secret_keys import KEY
 from tests.harness.services import required_service
 from tests.harness.subscriptions import document
 from webhookd.edges.change_notifications import ChangeNotifier, ChangeSubscriber
@@ -43,6 +45,7 @@ def real_settings(tmp_path: Path) -> Iterator[Settings]:
             api_auth="none",
             redis_key_prefix=f"test-{uuid.uuid4().hex}:",
             database_url=url,
+            secret_keys=SecretStr(KEY),
         )
 
 

@@ -22,7 +22,7 @@ from webhookd.flow.batching.circuit_breaker import CircuitState
 from webhookd.flow.dispatch.accumulator import BatchAccumulator
 from webhookd.flow.dispatch.delivery import Delivery, DeliveryStage, Lane
 from webhookd.flow.offsets.position import Partition
-from webhookd.flow.settlement.in_flight import STALE_PAUSE_S, InFlightDeliveries, ReportEffect
+from webhookd.flow.settlement.in_flight import InFlightDeliveries, ReportEffect
 from webhookd.flow.settlement.lane_updates import due_probes
 
 LEASE_S = TIMEOUTS.lease_s + TIMEOUTS.request_deadline_s
@@ -130,12 +130,13 @@ def test_lane_is_sent_alone_after_two_slow_successes() -> None:
     assert (once, at.lane.send_alone) == (False, True)
 
 
-def test_stale_lane_pauses_before_it_dispatches_again() -> None:
+@pytest.mark.parametrize(("kind", "pause_s"), [(ReportKind.STALE, 0.5), (ReportKind.UNREADABLE, 5.0)])
+def test_lane_of_an_unsent_delivery_pauses_before_it_dispatches_again(kind: ReportKind, pause_s: float) -> None:
     at = scene()
-    at.in_flight.apply(about(at.delivery, ReportKind.STALE, 0), 1.0)
+    at.in_flight.apply(about(at.delivery, kind, 0), 1.0)
     at.lane.take(records(0, 1, 2, 3), WANTED, 1.0)
-    assert at.accumulator.ready(1.0 + STALE_PAUSE_S / 2) == []
-    assert len(at.accumulator.ready(1.0 + STALE_PAUSE_S)) == 1
+    assert at.accumulator.ready(1.0 + pause_s / 2) == []
+    assert len(at.accumulator.ready(1.0 + pause_s)) == 1
 
 
 def test_retry_that_succeeds_frees_the_lane() -> None:

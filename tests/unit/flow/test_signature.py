@@ -7,6 +7,7 @@ and `cryptography` for the verification of Ed25519.
 import base64
 import hmac
 import time
+from dataclasses import replace
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -28,9 +29,10 @@ from webhookd.flow.attempt.signature import (
     public_key,
     rotated,
     signer_of,
+    signing_secret,
     still_valid,
 )
-from webhookd.flow.destination import SigningSecret
+from webhookd.flow.destination import Sealed, SigningSecret
 
 OTHER = new_secret(SigningKind.HMAC_SHA256, b"b" * 32)
 SEED = new_secret(SigningKind.ED25519, bytes(range(32)))
@@ -76,20 +78,24 @@ def test_signature_is_hmac_of_any_bytes(key: bytes, body: bytes) -> None:
 
 
 def test_public_key_verifies_what_the_private_key_signed() -> None:
-    signature, public = signer(SEED).signature(b"msg_1", NOW, b"body"), public_key(SEED) or ""
+    signature, public = signer(SEED).signature(b"msg_1", NOW, b"body"), public_key(SEED)
     assert public.startswith("whpk_")
     assert verified(public, signature, b"msg_1.1800000000.body")
     assert not verified(public, signature, b"msg_1.1800000001.body")
-    assert not verified(
-        public_key(new_secret(SigningKind.ED25519, b"x" * 32)) or "", signature, b"msg_1.1800000000.body"
-    )
+    assert not verified(public_key(new_secret(SigningKind.ED25519, b"x" * 32)), signature, b"msg_1.1800000000.body")
 
 
 def test_public_key_is_that_of_rfc_8032() -> None:
     seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
     public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
     assert public_key(new_secret(SigningKind.ED25519, seed)) == "whpk_" + base64.b64encode(public).decode()
-    assert public_key(SECRET) is None
+    assert public_key(SECRET) == ""
+
+
+def test_kind_of_an_encrypted_secret_is_known() -> None:
+    one = replace(signing_secret(SEED), secret=Sealed("gAAAA"))
+    assert kind_of((one,)) is SigningKind.ED25519
+    assert kind_of((replace(signing_secret(SECRET), secret=Sealed("gAAAA")), one)) is SigningKind.HMAC_SHA256
 
 
 def test_secrets_sign_side_by_side_until_they_expire() -> None:
@@ -147,7 +153,7 @@ def test_rotation_without_overlap_leaves_one_secret() -> None:
     signing = rotated(
         rotated((SigningSecret(secret=SECRET),), OTHER, overlap_s=60, now=NOW), SEED, overlap_s=0, now=NOW
     )
-    assert signing == (SigningSecret(secret=SEED),)
+    assert signing == (SigningSecret(secret=SEED, public_key=public_key(SEED)),)
 
 
 def test_rotation_to_a_secret_that_signs_is_refused() -> None:

@@ -12,7 +12,7 @@ from webhookd.edges.memory_coordination import MemoryCoordination
 from webhookd.errors import QueueUnavailable
 from webhookd.flow.dispatch.queue_names import FIRST, RETRY
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
-from workers.delivery.heartbeat import Heartbeat, WorkerInfo
+from workers.delivery.heartbeat import Heartbeat, WorkerErrors, WorkerInfo
 from workers.delivery.worker_load import WorkerLoad
 
 STUCK_AFTER_S = 3.0
@@ -65,7 +65,7 @@ class Worker:
             monotonic=lambda: self.now,
             stuck_after_s=STUCK_AFTER_S,
             waiting_for_countdown=lambda: self.countdowns,
-            store_error=lambda: self.store_error,
+            errors=lambda: WorkerErrors(store=self.store_error),
             stuck=self.found_stuck.set,
         )
 

@@ -94,6 +94,17 @@ def test_delivery_that_no_worker_claims_is_a_problem() -> None:
     assert (short, named, after(scene, 0.0)[0]) == ("", "deliveries_unclaimed", "")
 
 
+def test_unreadable_secrets_are_a_problem_at_once_until_no_worker_says_so_for_a_while() -> None:
+    scene = Scene()
+    scene.consumer.stall_check.delivery_ended(ReportKind.UNREADABLE)
+    begun = after(scene, 0.0)[0]
+    waiting = after(scene, 600.0)[0]
+    scene.consumer.stall_check.delivery_ended(ReportKind.UNREADABLE)
+    scene.consumer.stall_check.delivery_ended(ReportKind.FINISHED)
+    kept = after(scene, 29.0)[0]
+    assert (begun, waiting, kept, after(scene, 1.0)[0]) == (*["secrets_unreadable"] * 3, "")
+
+
 def test_failed_reading_is_over_after_a_minute_without_a_failure() -> None:
     scene = Scene()
     scene.consumer.begin_problem("consumer_failed", "beyond use", standing=True)

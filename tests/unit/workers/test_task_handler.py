@@ -20,7 +20,7 @@ from tests.harness.delivery_senders import (
     template,
     wait_for_reports,
 )
-from webhookd.errors import QueueUnavailable, StoreUnavailable
+from webhookd.errors import QueueUnavailable, SecretsUnreadable, StoreUnavailable
 from webhookd.flow.attempt.attempt_report import ReportKind
 from webhookd.flow.attempt.exchange_result import FailureCode, Outcome
 from webhookd.flow.batching.batch import decode_batches, encode_batches
@@ -29,7 +29,7 @@ from webhookd.flow.dispatch.coordination import ClaimAnswer, Publication
 from webhookd.flow.dispatch.request_quota import PermitRequest, Quota
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Retry
-from workers.delivery.delivery_sender import DeliverySender, RequestTemplate
+from workers.delivery.delivery_sender import DeliverySender, FoundTemplate
 from workers.delivery.report_sender import ReportSender
 from workers.delivery.task_handler import BACK_OFF_S, SPREAD, TaskHandler
 
@@ -57,23 +57,26 @@ class Endpoint:
 
 
 class Templates:
-    """The template of each subscription; None for `outdated` ones, an error for `unreadable` ones."""
+    """The template of each subscription; None for `outdated` ones, an error for `unreadable` and `sealed` ones."""
 
     def __init__(self, retry: Retry) -> None:
         self.outdated: set[str] = set()
         self.unreadable: set[str] = set()
+        self.sealed: set[str] = set()
         self._template = template(retry)
 
     def limit(self, quota: Quota) -> None:
         """Give every subscription this quota."""
         self._template = replace(self._template, quotas=(quota,))
 
-    def templates(self, refs: list[DeliveryRef]) -> list[RequestTemplate | StoreUnavailable | None]:
+    def templates(self, refs: list[DeliveryRef]) -> list[FoundTemplate]:
         return [self._answer(one.subscription) for one in refs]
 
-    def _answer(self, subscription: str) -> RequestTemplate | StoreUnavailable | None:
+    def _answer(self, subscription: str) -> FoundTemplate:
         if subscription in self.unreadable:
             return StoreUnavailable()
+        if subscription in self.sealed:
+            return SecretsUnreadable()
         return None if subscription in self.outdated else self._template
 
 
@@ -196,6 +199,14 @@ def test_second_copy_of_a_task_sends_nothing(build: Build) -> None:
     scene.deliver(one)
     scene.deliver(one)
     assert len(scene.endpoint.received) == 3
+
+
+def test_delivery_whose_secrets_are_unreadable_is_reported_and_the_others_are_sent(build: Build) -> None:
+    scene = build()
+    scene.templates.sealed.add("s2")
+    scene.deliver(scene.published("d1"), scene.published("d2", subscription="s2"))
+    assert (scene.endpoint.received, scene.retries.empty()) == ([b"body-0", b"body-1", b"body-2"], True)
+    assert sorted(scene.ends(2)) == [("d1", ReportKind.FINISHED, 3), ("d2", ReportKind.UNREADABLE, 0)]
 
 
 @pytest.mark.parametrize("how", ["outdated", "revoked"])

@@ -60,6 +60,10 @@ PROJECTIONS_FAIL = (
 READ_ON = "webhookd continues with the oldest records that the topic still holds."
 DEACTIVATED = "The subscription is inactive. webhookd reads and sends nothing for it and keeps its position."
 NOT_SENT = "webhookd sends none of them now and tries again automatically. No record is lost while Kafka keeps it."
+NOT_DECRYPTED = (
+    "webhookd cannot decrypt the secrets of the subscription, such as the values of its headers, and sends nothing "
+    "without them. It keeps the position and continues automatically when it can decrypt them."
+)
 DEAD_LETTERS_WAIT = "The partition waits. webhookd continues automatically once the dead letters are stored."
 UNREADABLE_PAUSED = (
     "webhookd has stopped at the first record of the series that it cannot decode; a few of these records are stored "
@@ -109,6 +113,10 @@ FIX_GROUP = (
 FIX_WORKERS = (
     "Ask the operator of webhookd to check the workers: they must run for both queues and reach Redis and the database."
 )
+FIX_KEYS = (
+    "Ask the operator of webhookd to check the keys of the workers (WEBHOOKD_SECRET_KEYS). If the key is lost, save "
+    "the subscription again with the secrets written out."
+)
 FIX_STORE = "Ask the operator of webhookd why the database does not take the rows. The log shows the errors."
 FIX_UNREADABLE = (
     "Values must be JSON in UTF-8. Let the producers write JSON without a schema-registry header, compression or "
@@ -135,6 +143,7 @@ PROBLEM_ADVICE: Mapping[str, tuple[str, str]] = {
     "not_assigned": (NOT_SENT, FIX_GROUP),
     "deliveries_unclaimed": (NOT_SENT, FIX_WORKERS),
     "deliveries_stale": (NOT_SENT, FIX_WORKERS),
+    "secrets_unreadable": (NOT_DECRYPTED, FIX_KEYS),
     "dead_letters_waiting": (DEAD_LETTERS_WAIT, FIX_STORE),
     "kafka_unavailable": (KAFKA_DOWN, FIX_INSIDE),
     "kafka_authentication_failed": (KAFKA_REFUSES, FIX_LOGIN),

@@ -44,6 +44,13 @@ MEANING: Mapping[str, tuple[str, str]] = {
         "delete them after their offset retention time.",
         "Check the detail: the group's coordinator, or the rights of webhookd's Kafka user on the group.",
     ),
+    "workers_lack_keys": (
+        "Workers cannot decrypt the secrets of subscriptions, and send nothing for them. Nothing is lost while Kafka "
+        "keeps the records. All other subscriptions go on.",
+        "Give the workers that the detail names all keys with which secrets were encrypted (WEBHOOKD_SECRET_KEYS), and "
+        "restart them. `webhookd secrets check` says which subscriptions no key decrypts: save those again with their "
+        "secrets.",
+    ),
     "workers_lack_store": (
         "Workers cannot read the database. They send the deliveries of subscriptions that they have read before; the "
         "others wait in the queue.",

@@ -10,7 +10,10 @@ import msgspec
 
 
 class ReportKind(IntEnum):
-    """What is reported. STARTED and PROGRESS are sent during an attempt; each other kind ends it."""
+    """What is reported. STARTED and PROGRESS are sent during an attempt; each other kind ends it.
+
+    UNREADABLE: the worker cannot decrypt the secrets of the subscription, so nothing was sent.
+    """
 
     STARTED = 0
     PROGRESS = 1
@@ -20,6 +23,7 @@ class ReportKind(IntEnum):
     STALE = 5
     GONE = 6
     DIVISIBLE = 7
+    UNREADABLE = 8
 
 
 class LoggedExchange(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):

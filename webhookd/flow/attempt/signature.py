@@ -85,7 +85,12 @@ def signer_of(signing: Sequence[SigningSecret]) -> Signer | None:
 
 def kind_of(signing: Sequence[SigningSecret]) -> SigningKind:
     """How a destination signs its requests: as its current secret does."""
-    return kind_of_secret(signing[0].secret) if signing else SigningKind.NONE
+    return kind_of_one(signing[0]) if signing else SigningKind.NONE
+
+
+def kind_of_one(one: SigningSecret) -> SigningKind:
+    """The kind of a secret, which may be encrypted."""
+    return SigningKind.ED25519 if one.public_key else SigningKind.HMAC_SHA256
 
 
 def kind_of_secret(secret: str) -> SigningKind:
@@ -111,10 +116,15 @@ def parse_secret(secret: str) -> bytes:
     return raw
 
 
-def public_key(secret: str) -> str | None:
-    """The public key that verifies what the secret signs, as `whpk_…`; None for a secret that signs with HMAC."""
+def signing_secret(secret: str) -> SigningSecret:
+    """The secret with its public key, as a destination has it. Raises InvalidInput."""
+    return SigningSecret(secret=secret, public_key=public_key(secret))
+
+
+def public_key(secret: str) -> str:
+    """The public key that verifies what the secret signs, as `whpk_…`; "" for a secret that signs with HMAC."""
     if kind_of_secret(secret) is not SigningKind.ED25519:
-        return None
+        return ""
     public = Ed25519PrivateKey.from_private_bytes(parse_secret(secret)).public_key()
     return PUBLIC_PREFIX + base64.b64encode(public.public_bytes_raw()).decode()
 
@@ -133,7 +143,7 @@ def rotated(
     previous = [one if one.expires_at else replace(one, expires_at=now + overlap_s) for one in valid if overlap_s]
     if len(previous) >= SECRETS_MOST:
         raise Conflict(f"{SECRETS_MOST} secrets sign already: wait until one expires, or rotate with overlap_seconds 0")
-    return (SigningSecret(secret=secret), *previous)
+    return (signing_secret(secret), *previous)
 
 
 def still_valid(signing: Sequence[SigningSecret], now: float) -> tuple[SigningSecret, ...]:

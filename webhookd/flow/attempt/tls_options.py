@@ -1,6 +1,7 @@
 """What a subscription may bring for TLS: certificates and a key as PEM texts, and whether it may go without checks."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -8,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from webhookd.errors import InvalidInput
-from webhookd.flow.destination import Tls
+from webhookd.flow.destination import Sealed, Tls
 
 FIELD: Final = "destination.webhook.tls"
 
@@ -18,6 +19,11 @@ OPERATORS: Final = Tls()
 SETTING: Final = "WEBHOOKD_EGRESS_TLS_SKIP_VERIFY"
 
 Read = TypeVar("Read")
+
+
+def without_sealed_key(tls: Tls) -> Tls:
+    """The options without a client certificate whose key is encrypted: only a worker, which decrypts it, can use both."""
+    return replace(tls, client_certificate="", client_key="") if isinstance(tls.client_key, Sealed) else tls
 
 
 def confirm_verify(tls: Tls, *, skip_allowed: bool) -> None:

@@ -17,7 +17,8 @@ class WorkerHeartbeat:
 
     `since_began_s` and `since_ended_s` are the ages of its last task start and end at that moment, None before the
     first one. Ages are sent instead of times because the clocks of machines differ. `started_at` is by the worker's own
-    wall clock, for people. `store_error` says why the worker cannot read the database, and is empty when it can.
+    wall clock, for people. `store_error` says why the worker cannot read the database, and is empty when it can;
+    `secrets_error` likewise why it cannot decrypt the secrets of a subscription.
     """
 
     id: str
@@ -28,4 +29,5 @@ class WorkerHeartbeat:
     since_ended_s: float | None
     started_at: float
     store_error: str = ""
+    secrets_error: str = ""
     silent_s: float = 0.0

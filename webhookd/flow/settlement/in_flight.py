@@ -15,13 +15,14 @@ DIVISIBLE   ends                                                  settle the ack
                                                                   back to them in parts (divided_delivery.py)
 GONE        ends                                                  settle the acknowledged batches and rewind; their
                                                                   circuits open for good
-STALE       ends: the worker found another epoch, or none         rewind
+STALE       ends: the worker found another epoch, or none         rewind, and pause shortly
+UNREADABLE  ends: the worker cannot decrypt the secrets           rewind, and pause
 
 To rewind is to take a new epoch and to read again from the watermark. A claimed delivery without reports until its
 lease has run out has lost its worker: its lanes rewind. The third loss in a row at one watermark counts as EXHAUSTED.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
@@ -42,9 +43,9 @@ from webhookd.flow.settlement.lane_updates import (
 from webhookd.flow.settlement.queue_progress import QueueProgress
 from webhookd.flow.settlement.superseded_deliveries import SupersededDeliveries
 
-STALE_PAUSE_S = 0.5
-"""The pause of a lane after STALE. While one of ingest and worker cannot read the database, they may know different
-versions of the subscription."""
+PAUSES_S: Mapping[ReportKind, float] = {ReportKind.STALE: 0.5, ReportKind.UNREADABLE: 5.0}
+"""The pause of a lane after reports that nothing was sent. STALE: while one of ingest and worker cannot read the
+database, they may know different versions of the subscription. UNREADABLE: a person must act."""
 
 LONGEST_CLAIM_WAIT_S = 300.0
 """An unclaimed delivery is published again at doubling intervals, up to this one."""
@@ -154,7 +155,7 @@ class InFlightDeliveries:
         record_timings(delivery, report)
         if delivery.pace is not None:
             delivery.pace.reported(delivery.done - done, report.failure, now)
-        early = now < delivery.not_before and report.kind is not ReportKind.STALE
+        early = now < delivery.not_before and report.kind not in PAUSES_S
         if delivery.stage is DeliveryStage.RETRYING and early:
             delivery.early_attempts += 1
         self._apply_kind(delivery, report, now, effect)
@@ -176,10 +177,10 @@ class InFlightDeliveries:
                 self._endpoint_gone(delivery, effect)
             case ReportKind.DIVISIBLE:
                 self._divided(delivery, report, now, effect)
-            case ReportKind.STALE:
+            case ReportKind.STALE | ReportKind.UNREADABLE:
                 self.rewind(delivery, effect)
                 for lane in delivery.lanes:
-                    lane.dispatch_not_before = max(lane.dispatch_not_before, now + STALE_PAUSE_S)
+                    lane.dispatch_not_before = max(lane.dispatch_not_before, now + PAUSES_S[report.kind])
 
     def overdue(self, now: float) -> tuple[list[Delivery], list[Delivery]]:
         """Return the unclaimed deliveries, to be published again, and those whose worker was lost (`worker_lost`)."""

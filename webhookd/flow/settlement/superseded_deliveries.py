@@ -7,7 +7,7 @@ owner of the subscription has published, but its reports do not come here:
 
 report                                      the delivery
 STARTED, PROGRESS                           may be sent until the lease and one request deadline after the report
-all others                                  has ended. A retry cannot be claimed: its lanes have another epoch
+any other                                   has ended. A retry cannot be claimed: its lanes have another epoch
 none                                        has ended when the lease and the deadline are over
 """
 

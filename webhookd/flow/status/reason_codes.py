@@ -33,6 +33,7 @@ WEBHOOKD_CODES: Mapping[str, str] = {
     "group_denied": "Kafka does not authorise webhookd to use the consumer group.",
     "deliveries_unclaimed": "For five minutes no worker has started a delivery.",
     "deliveries_stale": "For a minute workers have rejected deliveries because they belong to an older configuration.",
+    "secrets_unreadable": "A worker cannot decrypt the secrets of the subscription.",
     "dead_letters_waiting": "Dead letters could not be stored for a minute; the records behind them wait.",
 }
 

@@ -10,7 +10,7 @@ from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
 from webhookd.flow.attempt.success_codes import statuses_of
 from webhookd.flow.attempt.target import Target, request_head
-from webhookd.flow.attempt.tls_options import OPERATORS
+from webhookd.flow.attempt.tls_options import OPERATORS, without_sealed_key
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
 from webhookd.flow.batching.envelope import CONTENT_TYPE
@@ -94,7 +94,7 @@ def _confirm_tls(settings: Settings, tls: Tls) -> None:
     """Raise UnusableSubscription for what the workers refuse: the operator may have withdrawn `verify: no`."""
     try:
         if tls != OPERATORS:
-            confirm_usable(settings, tls)
+            confirm_usable(settings, without_sealed_key(tls))
     except InvalidInput as error:
         raise UnusableSubscription(f"{error.field} {error.detail}") from error
 

@@ -6,6 +6,7 @@ the stall is not found any more. Between two checks, callbacks note dead letters
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import count
+from math import inf
 from typing import Protocol
 
 from webhookd.flow.attempt.attempt_report import ReportKind
@@ -17,6 +18,7 @@ from webhookd.flow.monitoring.subscription_stall import (
     NOT_ASSIGNED,
     POSITION_UNKNOWN,
     RESUMED_PROBLEM_KEPT_S,
+    SECRETS_UNREADABLE,
     Stall,
     StallDetector,
 )
@@ -29,6 +31,9 @@ DEAD_LETTERS_FULL = "dead_letters_full"
 
 READING_RECOVERED_S = 60.0
 """Reading counts as recovered when the positions of all lanes have been known for this long."""
+
+UNREADABLE_KEPT_S = 30.0
+"""How long secrets count as unreadable after a worker could not decrypt them, whatever other workers can do."""
 
 UNCLAIMED_S = 10.0
 """Deliveries that are claimed within this time, as nearly all are, are not passed to the detector."""
@@ -71,14 +76,17 @@ class StallCheck:
         self._dead_letters: dict[int, str] = {}
         self._order = count()
         self._unknown_positions: dict[Partition, str] = {}
-        self._last_was_stale = False
+        self._last_kind = ReportKind.STARTED
+        self._unreadable_at = -inf
         self._readable_since: float | None = None
         self._has_been_readable = False
 
     def delivery_ended(self, kind: ReportKind) -> None:
         """Note a report about a delivery; reports of progress are ignored."""
         if kind not in {ReportKind.STARTED, ReportKind.PROGRESS}:
-            self._last_was_stale = kind is ReportKind.STALE
+            self._last_kind = kind
+        if kind is ReportKind.UNREADABLE:
+            self._unreadable_at = self._services.monotonic()
 
     def positions_looked_up(self, partitions: Collection[Partition], error: str = "") -> None:
         """Note the result of a lookup of these positions; `error` is empty if Kafka answered."""
@@ -139,8 +147,10 @@ class StallCheck:
                 yield Stall(DELIVERIES_UNCLAIMED, f"{lane.name} (delivery {lane.delivery.id})")
         for topic, missing in unassigned(lanes, self._owner.health.topics).items():
             yield Stall(NOT_ASSIGNED, topic, f"{missing} partitions have no reader")
-        if self._last_was_stale:
+        if self._last_kind is ReportKind.STALE:
             yield Stall(DELIVERIES_STALE, "")
+        if self._last_kind is ReportKind.UNREADABLE or now - self._unreadable_at < UNREADABLE_KEPT_S:
+            yield Stall(SECRETS_UNREADABLE, "")
         if DEAD_LETTERS_FULL not in self._owner.health.problems:  # otherwise they wait for free rows
             for number, subject in self._dead_letters.items():
                 yield Stall(DEAD_LETTERS_WAITING, f"{subject} (batch {number})")

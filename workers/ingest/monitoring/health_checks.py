@@ -9,7 +9,7 @@ from typing import Protocol
 
 from webhookd import logs
 from webhookd.clock import Monotonic
-from webhookd.errors import NoWorkers, QueueStalled, Unavailable, WorkersLackStore
+from webhookd.errors import NoWorkers, QueueStalled, Unavailable, WorkersLackKeys, WorkersLackStore
 from webhookd.flow.dispatch.worker_heartbeat import WorkerHeartbeat
 from webhookd.flow.monitoring.queue_stall import QueueStallDetector, queues_without_workers
 
@@ -87,6 +87,13 @@ class WorkerChecks:
         if lacking:
             self._ping_store()  # an outage of the database is one fault, not two
             raise WorkersLackStore("; ".join(lacking))
+
+    def workers_decrypt(self) -> None:
+        """Raises WorkersLackKeys when a live worker cannot decrypt the secrets of a subscription."""
+        workers = self._coordination.live_workers()
+        lacking = [f"{worker.id}: {worker.secrets_error}" for worker in workers if worker.secrets_error]
+        if lacking:
+            raise WorkersLackKeys("; ".join(lacking))
 
     def queues_move(self) -> None:
         """Raises QueueStalled when tasks wait and no worker takes them."""

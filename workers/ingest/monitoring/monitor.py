@@ -12,6 +12,7 @@ from webhookd.errors import (
     QueueStalled,
     QueueUnavailable,
     StoreUnavailable,
+    WorkersLackKeys,
     WorkersLackStore,
 )
 from webhookd.settings import Settings
@@ -72,6 +73,7 @@ def _checks(edges: Edges, outbox_relay: OutboxRelay) -> dict[str, Check]:
     return {
         QueueUnavailable.code: edges.ping_queue,
         StoreUnavailable.code: partial(schema.check, edges.database),
+        WorkersLackKeys.code: workers.workers_decrypt,
         WorkersLackStore.code: workers.workers_read_store,
         NoWorkers.code: workers.queues_have_consumers,
         QueueStalled.code: workers.queues_move,
