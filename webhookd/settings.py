@@ -14,21 +14,18 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from webhookd.configuration.api_settings import AccessSettings, ApiRequestSettings, RateLimitSettings, TenantSettings
-from webhookd.configuration.egress_settings import EgressRuleSettings
+from webhookd.configuration.egress_settings import EgressRuleSettings, EgressSettings, HostLimitSettings
 from webhookd.configuration.policy_settings import PolicySettings
 from webhookd.configuration.secret_settings import SecretSettings
 from webhookd.configuration.subject import Subject, shown
 from webhookd.configuration.value_types import (
     BrokerList,
     DatabaseUrl,
-    HostConcurrency,
     HostPort,
-    HostRate,
     KafkaMap,
     Login,
     MailAddressText,
     MailHost,
-    ProxyUrl,
     RedisUrl,
 )
 from webhookd.kafka_properties import KafkaProperties
@@ -36,7 +33,6 @@ from webhookd.kafka_properties import KafkaProperties
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 GroupProtocol = Literal["auto", "consumer", "classic"]
-TlsSkipVerify = Literal["refused", "allowed"]
 SmtpSecurity = Literal["none", "starttls", "tls"]
 
 
@@ -212,50 +208,6 @@ class DeliverySettings(Subject):
     )
 
 
-class EgressSettings(Subject):
-    """Connections to endpoints."""
-
-    egress_ca_file: Path | None = Field(
-        default=None, description="A CA bundle (PEM) that is trusted in addition to the system's."
-    )
-    egress_client_cert_file: Path | None = Field(
-        default=None, description="The client certificate (PEM, chain included) for endpoints that ask for one."
-    )
-    egress_client_key_file: Path | None = Field(
-        default=None,
-        description="The private key of the client certificate (PEM, unencrypted), unless the certificate's file "
-        "holds it.",
-    )
-    host_rate_limits: tuple[HostRate, ...] = Field(
-        default=(),
-        description="How many requests a second all subscriptions together send to a host, as `host=number`. "
-        "`*.example.org` stands for every host below example.org, `*` for every host; each host has its own limit, and "
-        "of several patterns the longest counts. For example `*=100,partner.example=5`.",
-    )
-    host_max_concurrent: tuple[HostConcurrency, ...] = Field(
-        default=(),
-        description="How many requests of all subscriptions together may be open to a host at once, written likewise.",
-    )
-    egress_tls_skip_verify: TlsSkipVerify = Field(
-        default="refused",
-        description="Whether a subscription may go without the verification of its endpoint's certificate "
-        "(`destination.webhook.tls.verify`). Subscriptions that do stop when it is `refused` again. For tests; give "
-        "the API, ingest and the workers the same value.",
-    )
-    egress_proxy: ProxyUrl | None = Field(
-        default=None,
-        description="An HTTP proxy, as `http://[user:password@]host:port`. Every connection to an endpoint is a "
-        "CONNECT through it. `WEBHOOKD_EGRESS_PROXY_JUDGES` says who resolves host names and judges their addresses. "
-        "The proxy's own address is not judged.",
-    )
-    egress_proxy_judges: bool = Field(
-        default=True,
-        description="`true`: the proxy gets the host name, resolves it, and has to refuse names that lead to internal "
-        "addresses (as smokescreen does); webhookd judges only a URL whose host is an address. `false`: webhookd "
-        "resolves the name, judges the addresses, and the proxy gets an address that was allowed.",
-    )
-
-
 class AlertSettings(Subject):
     """Alerts by mail."""
 
@@ -367,6 +319,7 @@ class Settings(
     AlertSettings,
     EgressSettings,
     EgressRuleSettings,
+    HostLimitSettings,
     DeliverySettings,
     IngestSettings,
     SecretSettings,

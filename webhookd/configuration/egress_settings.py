@@ -1,9 +1,21 @@
 """The settings about where requests may go; webhookd/settings.py has the others and says how they are read."""
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 
 from webhookd.configuration.subject import Subject
-from webhookd.configuration.value_types import HostPatternText, Network, PortRange
+from webhookd.configuration.value_types import (
+    HostConcurrency,
+    HostPatternText,
+    HostRate,
+    Network,
+    PortRange,
+    ProxyUrl,
+)
+
+TlsSkipVerify = Literal["refused", "allowed"]
 
 
 class EgressRuleSettings(Subject):
@@ -41,4 +53,53 @@ class EgressRuleSettings(Subject):
         default=False,
         description="`true` refuses URLs with `http`: nothing is sent without TLS. All these rules hold when a URL is "
         "registered and whenever a connection is opened. All API and worker processes need the same values.",
+    )
+
+
+class EgressSettings(Subject):
+    """Connections to endpoints."""
+
+    egress_ca_file: Path | None = Field(
+        default=None, description="A CA bundle (PEM) that is trusted in addition to the system's."
+    )
+    egress_client_cert_file: Path | None = Field(
+        default=None, description="The client certificate (PEM, chain included) for endpoints that ask for one."
+    )
+    egress_client_key_file: Path | None = Field(
+        default=None,
+        description="The private key of the client certificate (PEM, unencrypted), unless the certificate's file "
+        "holds it.",
+    )
+    egress_tls_skip_verify: TlsSkipVerify = Field(
+        default="refused",
+        description="Whether a subscription may go without the verification of its endpoint's certificate "
+        "(`destination.webhook.tls.verify`). Subscriptions that do stop when it is `refused` again. For tests; give "
+        "the API, ingest and the workers the same value.",
+    )
+    egress_proxy: ProxyUrl | None = Field(
+        default=None,
+        description="An HTTP proxy, as `http://[user:password@]host:port`. Every connection to an endpoint is a "
+        "CONNECT through it. `WEBHOOKD_EGRESS_PROXY_JUDGES` says who resolves host names and judges their addresses. "
+        "The proxy's own address is not judged.",
+    )
+    egress_proxy_judges: bool = Field(
+        default=True,
+        description="`true`: the proxy gets the host name, resolves it, and has to refuse names that lead to internal "
+        "addresses (as smokescreen does); webhookd judges only a URL whose host is an address. `false`: webhookd "
+        "resolves the name, judges the addresses, and the proxy gets an address that was allowed.",
+    )
+
+
+class HostLimitSettings(Subject):
+    """Limits of each host."""
+
+    host_rate_limits: tuple[HostRate, ...] = Field(
+        default=(),
+        description="How many requests a second all subscriptions together send to a host, as `host=number`. "
+        "`*.example.org` stands for every host below example.org, `*` for every host; each host has its own limit, and "
+        "of several patterns the longest counts. For example `*=100,partner.example=5`.",
+    )
+    host_max_concurrent: tuple[HostConcurrency, ...] = Field(
+        default=(),
+        description="How many requests of all subscriptions together may be open to a host at once, written likewise.",
     )

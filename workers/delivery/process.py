@@ -28,6 +28,8 @@ from celery.worker import state as celery_state
 
 from webhookd import clock, logs
 from webhookd.edges.http_client.event_loop import ExchangeLoop
+from webhookd.edges.http_client.tls_contexts import TlsContexts
+from webhookd.flow.dispatch.host_limits import host_limits
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery

@@ -22,7 +22,7 @@ Read = TypeVar("Read")
 
 
 def without_sealed_key(tls: Tls) -> Tls:
-    """The options without a client certificate whose key is encrypted: only a worker, which decrypts it, can use both."""
+    """The options without a client certificate whose key is encrypted: only a worker can use it."""
     return replace(tls, client_certificate="", client_key="") if isinstance(tls.client_key, Sealed) else tls
 
 
