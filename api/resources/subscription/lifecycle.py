@@ -58,11 +58,10 @@ def register(services: Services, document: Document, also_store: AlsoStore) -> S
         raise InvalidInput("is given by webhookd: leave it out", field="id")
     tenant, now = tenants.tenant_of_new(document, current_caller()), clock.wall_clock()
     history = History(created_at=now, updated_at=now)
-    draft = _sealed(services, parse(document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history)))
+    draft = _draft(services, document, Identity(id=str(uuid.uuid4()), tenant=tenant, history=history))
     egress.confirm_url(services.settings, draft)
     tenants.confirm_topics(services.settings, draft)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft)
-    confirm_tls(services.settings, draft, now)
     check_allowed(services, draft)
     _check_external_id(services, draft)
     with transaction(services) as session:  # before the brokers get a consumer group
@@ -94,12 +93,11 @@ def change(services: Services, id_: str, document: Document, preconditions: Prec
     summary, stored = _stored(services, id_)
     preconditions.check(stored)
     tenants.confirm_kept(document, summary.tenant)
-    draft = _sealed(services, parse(document, _next_identity(summary, stored)), stored)
+    draft = _draft(services, document, _next_identity(summary, stored))
     draft = _with_version(draft, stored)
     egress.confirm_url(services.settings, draft, stored)
     tenants.confirm_topics(services.settings, draft, stored)
     tenants.confirm_dead_letter_topic(services.settings, current_caller(), draft, stored)
-    confirm_tls(services.settings, draft, clock.wall_clock(), stored)
     check_allowed(services, draft, stored)
     _check_external_id(services, draft)
     if stored is None or stored.retry.dead_letter_topic != draft.retry.dead_letter_topic:
@@ -178,6 +176,13 @@ def _with_version(draft: Subscription, stored: Subscription | None) -> Subscript
         return draft
     kept = replace(draft, version=stored.version)
     return kept if replace(kept, details=stored.details, history=stored.history) == stored else draft
+
+
+def _draft(services: Services, document: Document, identity: Identity) -> Subscription:
+    """The subscription that a document describes, with its secrets encrypted."""
+    parsed = parse(document, identity)
+    confirm_tls(services.settings, parsed, clock.wall_clock(), identity.stored)  # while the key can be read
+    return _sealed(services, parsed, identity.stored)
 
 
 def _sealed(services: Services, draft: Subscription, stored: Subscription | None = None) -> Subscription:

@@ -72,7 +72,7 @@ def patch(client: FlaskClient, path: str, **webhook: object) -> Any:  # noqa: AN
 
 def stored(database: Database, path: str) -> Tls:
     with database.transaction() as session:
-        return subscriptions.find(session, path.rpartition("/")[2]).destination.tls
+        return subscriptions.opened(session, subscriptions.find(session, path.rpartition("/")[2])).destination.tls
 
 
 def delivery_of(id_: str) -> DeliveryRef:
@@ -147,10 +147,18 @@ def test_expired_certificate_is_refused_and_prevents_no_other_change(client: Fla
     assert (field, reason.startswith("has expired at")) == ("tls.client_certificate", True)
     path = create(client, OPTIONS)
     with database.transaction() as session:
-        found = subscriptions.find(session, path.rpartition("/")[2])
+        found = subscriptions.opened(session, subscriptions.find(session, path.rpartition("/")[2]))
         aged = replace(found, version=found.version + 1, destination=replace(found.destination, tls=expired))
         subscriptions.replace(session, aged)
     assert client.patch(path, json={"name": "renamed"}).status_code == 200
+
+
+def test_another_certificate_needs_its_key_written_out(client: FlaskClient) -> None:
+    path, other = create(client, OPTIONS), MADE.identity()
+    (error,) = patch(client, path, tls={"client_certificate": other.client_certificate})
+    assert (error["field"], error["reason"].split(":")[0]) == ("destination.webhook.tls.client_key", "is masked")
+    tls = {"client_certificate": other.client_certificate, "client_key": other.client_key}
+    assert patch(client, path, tls=tls)["tls"]["client_certificate"] == other.client_certificate
 
 
 class TestWhereVerificationMayBeLeftOut:
