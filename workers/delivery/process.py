@@ -32,6 +32,7 @@ from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.settings import Settings
 from workers.celery_app import ETA_LIMIT, build_celery
 from workers.coordination_clock import CoordinationClock
+from workers.delivery.access_tokens import TokenSources
 from workers.delivery.change_watch import ChangeWatch
 from workers.delivery.delivery_sender import Clocks, SendLimits
 from workers.delivery.heartbeat import Heartbeat, WorkerInfo
@@ -152,7 +153,10 @@ class WorkerProcess:
             lease_s=settings.lease_s,
             lost_after_s=limits.lost_after_s,
         )
-        cache = SubscriptionCache(self._edges.database)
+        tokens = TokenSources(
+            self._exchanges, monotonic=clock.monotonic, wall=clock.wall_clock, deadline_s=limits.deadline_s
+        )
+        cache = SubscriptionCache(self._edges.database, tokens)
         self._change_watch = ChangeWatch(
             self._edges.database,
             cache,

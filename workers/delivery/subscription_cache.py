@@ -2,8 +2,8 @@
 
 A delivery names the version it was made for. A delivery of an older version than the latest one known here is stale,
 so no queued delivery is sent under an old configuration. This process learns of a later version from a change
-notification, from the comparison with the database about once a second, or from a newer delivery. Header values, which
-may be secrets, never leave this process.
+notification, from the comparison with the database about once a second, or from a newer delivery. Header values and
+credentials, which are secrets, never leave this process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,15 @@ from threading import Lock
 from typing import Any
 
 from webhookd.errors import InvalidInput, StoreUnavailable, UnusableSubscription
+from webhookd.flow.attempt.authentication import constant_headers
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.batching.envelope import CONTENT_TYPE
+from webhookd.flow.destination import ClientCredentials
 from webhookd.flow.dispatch.task_message import DeliveryRef
 from webhookd.flow.subscription import Subscription
 from webhookd.store import subscriptions
 from webhookd.store.database import Database
+from workers.delivery.access_tokens import TokenSources
 from workers.delivery.delivery_sender import RequestTemplate
 
 MAX_CACHED = 10_000
@@ -24,10 +27,14 @@ MAX_CACHED = 10_000
 
 
 class SubscriptionCache:
-    """Request templates by subscription; thread-safe."""
+    """Request templates by subscription; thread-safe.
 
-    def __init__(self, database: Database) -> None:
+    Without `tokens` there is no template for a subscription whose requests need access tokens.
+    """
+
+    def __init__(self, database: Database, tokens: TokenSources | None = None) -> None:
         self._database = database
+        self._tokens = tokens
         self._lock = Lock()
         self._templates: dict[str, RequestTemplate] = {}
         self._latest: dict[str, int] = {}
@@ -87,7 +94,7 @@ class SubscriptionCache:
         with self._lock:
             _make_room(self._templates, len(loaded))
             for id_, found in loaded.items():
-                template = None if isinstance(found, UnusableSubscription) else _template(found)
+                template = None if isinstance(found, UnusableSubscription) else _template(found, self._tokens)
                 if template is not None and template.version >= self._version(id_):
                     self._templates[id_] = template
 
@@ -99,11 +106,19 @@ def _make_room(cached: dict[str, Any], more: int = 1) -> None:
             del cached[id_]
 
 
-def _template(subscription: Subscription) -> RequestTemplate | None:
+def _template(subscription: Subscription, tokens: TokenSources | None) -> RequestTemplate | None:
     """Return the template of a subscription; None if its destination cannot be used."""
+    destination = subscription.destination
+    source = None
     try:
-        target = Target.parse(subscription.destination.url)
-        head = request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        target = Target.parse(destination.url)
+        head = request_head(target, constant_headers(destination), CONTENT_TYPE)
+        if isinstance(destination.authentication, ClientCredentials):
+            if tokens is None:
+                return None
+            source = tokens.source(destination.authentication)
     except InvalidInput:
         return None  # ingest shows the same fault in the subscription's status
-    return RequestTemplate(version=subscription.version, target=target, head=head, retry=subscription.retry)
+    return RequestTemplate(
+        version=subscription.version, target=target, head=head, retry=subscription.retry, tokens=source
+    )

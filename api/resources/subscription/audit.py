@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.extensions.callers import current_caller
+from api.resources.subscription.authentication_wire import changed_secrets
 from api.resources.subscription.wire import render
 from webhookd.flow.subscription import Subscription
 from webhookd.store import audit_log, subscriptions
@@ -22,11 +23,14 @@ def created(session: Session, subscription: Subscription) -> None:
 def changed(session: Session, subscription: Subscription, *, stored: Subscription | None, was_active: bool) -> None:
     """Record that a subscription was replaced; `stored` is None when its row could not be used.
 
-    The values of headers are masked, so `changed_header_values` names the headers whose values differ.
+    The values of headers are masked, so `changed_header_values` names the headers whose values differ. Secrets are
+    masked as well, so `changed_secrets` has the paths of those that differ.
     """
     after = render(subscription)
     if stored is not None and (names := _new_values(subscription, stored)):
         after["changed_header_values"] = names
+    if stored is not None and (paths := list(changed_secrets(subscription, stored))):
+        after["changed_secrets"] = [*after.get("changed_secrets", []), *paths]
     before = render(stored) if stored is not None else {"id": subscription.id, "unusable": True}
     _record(session, _verb(subscription.active, was_active), subscription, before=before, after=after)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.resources.status.rendering import iso
+from api.resources.subscription.authentication_wire import parse_authentication, render_authentication
 from webhookd.errors import InvalidInput
 from webhookd.flow.access.caller import DEFAULT_TENANT
 from webhookd.flow.attempt.header import is_masked, mask, parse_header
@@ -42,7 +43,7 @@ class Identity:
 def parse(document: Document, identity: Identity) -> Subscription:
     """Return the subscription that a validated document describes, with the stored start offsets.
 
-    Raises InvalidInput if the document contradicts the stored subscription: a masked header without a stored value, or
+    Raises InvalidInput if the document contradicts the stored subscription: a masked value without a stored one, or
     another start for a topic that is already read.
     """
     batching, retry = document["configuration"]["batching"], document["configuration"]["retry"]
@@ -80,7 +81,7 @@ def _inactive_reason(document: Document, stored: Subscription | None) -> str:
 
 
 def render(subscription: Subscription) -> dict[str, Any]:
-    """The subscription as responses show it: header values are masked."""
+    """The subscription as responses show it: header values and secrets are masked."""
     return {
         "id": subscription.id,
         "kind": "Webhook",
@@ -95,6 +96,7 @@ def render(subscription: Subscription) -> dict[str, Any]:
             "webhook": {
                 "url": subscription.destination.url,
                 "headers": [mask(name) for name, _ in subscription.destination.headers],
+                "authentication": render_authentication(subscription.destination.authentication),
             },
         },
         "source": [_render_source(source) for source in subscription.sources],
@@ -124,7 +126,11 @@ def _render_source(source: Source) -> dict[str, Any]:
 def _destination(webhook: Document, stored: Subscription | None) -> Destination:
     known = {name.lower(): value for name, value in stored.destination.headers} if stored else {}
     headers = [_header(index, text, known) for index, text in enumerate(webhook["headers"])]
-    return Destination(url=webhook["url"], headers=tuple(headers))
+    return Destination(
+        url=webhook["url"],
+        headers=tuple(headers),
+        authentication=parse_authentication(webhook["authentication"], stored),
+    )
 
 
 def _header(index: int, text: str, known: Mapping[str, str]) -> tuple[str, str]:

@@ -91,9 +91,12 @@ class ExchangeLoop:
         """Start the thread. Call it once."""
         self._thread.start()
 
-    def submit(self, sequence: RequestSequence) -> None:
-        """Start a request sequence; returns at once. After `stop` the sequence gets `Failure(shutdown)`."""
-        self._call_soon(partial(self._exchanges.begin, sequence))
+    def submit(self, sequence: RequestSequence, *, body_bytes: int = 0) -> None:
+        """Start a request sequence; returns at once. After `stop` the sequence gets `Failure(shutdown)`.
+
+        At least `body_bytes` of each response's body are kept, whatever the setting for activity is.
+        """
+        self._call_soon(partial(self._exchanges.begin, sequence, body_bytes))
 
     def every(self, interval_s: float, callback: Callable[[], None]) -> None:
         """Call `callback` on the loop's thread every `interval_s`; it must not block."""

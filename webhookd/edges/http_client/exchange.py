@@ -43,9 +43,9 @@ class Exchanges:
         self.closing = False
         self.in_progress: set[Exchange] = set()
 
-    def begin(self, sequence: RequestSequence) -> None:
-        """Start a request sequence."""
-        exchange = Exchange(self, sequence)
+    def begin(self, sequence: RequestSequence, body_bytes: int = 0) -> None:
+        """Start a request sequence that needs at least `body_bytes` of each response's body."""
+        exchange = Exchange(self, sequence, body_bytes)
         self.in_progress.add(exchange)
         exchange.begin()
 
@@ -71,10 +71,21 @@ class Exchanges:
 class Exchange:
     """One request sequence, and the request that it waits for."""
 
-    __slots__ = ("_advance", "_connection", "_deadline_s", "_dial", "_exchanges", "_request", "_started_s", "_target")
+    __slots__ = (
+        "_advance",
+        "_body_bytes",
+        "_connection",
+        "_deadline_s",
+        "_dial",
+        "_exchanges",
+        "_request",
+        "_started_s",
+        "_target",
+    )
 
-    def __init__(self, exchanges: Exchanges, sequence: RequestSequence) -> None:
+    def __init__(self, exchanges: Exchanges, sequence: RequestSequence, body_bytes: int = 0) -> None:
         self._exchanges = exchanges
+        self._body_bytes = body_bytes
         self._advance: Callable[[Outcome | None], bytes | None] = sequence.advance
         self._target = sequence.target
         self._deadline_s = sequence.deadline_s
@@ -173,6 +184,7 @@ class Exchange:
     def _send_over(self, connection: Connection) -> None:
         self._connection = connection
         connection.owner = self
+        connection.reader.keep_at_least(self._body_bytes)
         connection.send(self._request)
 
     def _drop_connection(self) -> None:

@@ -104,5 +104,7 @@ def _permanent(outcome: Outcome) -> Refusal | None:
 
 def _requested_wait_s(outcome: Outcome, wall_now: float) -> float:
     """The wait that `Retry-After` asks for, up to an hour; 0 without one."""
-    requested_s = retry_after_s(outcome.head, wall_now) if isinstance(outcome, Response) else None
+    if isinstance(outcome, Failure):
+        return min(outcome.retry_after_s, retry.LONGEST_RETRY_AFTER_S)
+    requested_s = retry_after_s(outcome.head, wall_now)
     return min(requested_s or 0.0, retry.LONGEST_RETRY_AFTER_S)

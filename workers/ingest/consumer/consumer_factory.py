@@ -7,6 +7,7 @@ from webhookd import logs
 from webhookd.edges.kafka_connection import KafkaConnection
 from webhookd.edges.kafka_consumer import GroupConsumer
 from webhookd.errors import InvalidInput, UnusableSubscription
+from webhookd.flow.attempt.authentication import constant_headers, token_target
 from webhookd.flow.attempt.target import Target, request_head
 from webhookd.flow.authorization.topic_matcher import TopicMatcher, topic_matcher
 from webhookd.flow.batching.backpressure import ReadBackpressure
@@ -70,7 +71,8 @@ def _matchers(subscription: Subscription) -> dict[str, TopicMatcher]:
     try:
         matchers = {source.topic: _matcher(subscription, source) for source in subscription.sources}
         target = Target.parse(subscription.destination.url)
-        request_head(target, subscription.destination.headers, CONTENT_TYPE)
+        request_head(target, constant_headers(subscription.destination), CONTENT_TYPE)
+        token_target(subscription.destination)
     except InvalidInput as error:
         raise UnusableSubscription(error.detail) from error
     return matchers
