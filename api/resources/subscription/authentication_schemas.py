@@ -22,6 +22,9 @@ REQUIRED: Final = {BASIC: ("username", "password"), OAUTH2: ("token_url", "clien
 ALLOWED: Final = {BASIC: Basic.__struct_fields__, OAUTH2: ClientCredentials.__struct_fields__}
 """The fields of each kind, besides `kind`."""
 
+NOTHING: Final[dict[str, Any]] = {"not": {}}
+"""The schema that no value has."""
+
 MASKED: Final = "Responses show `****`, which may be sent back and keeps the stored one."
 
 
@@ -29,7 +32,7 @@ def _shape(kind: str) -> dict[str, Any]:
     """The objects of this kind, in the words of JSON Schema."""
     others = [name for other, names in ALLOWED.items() if other != kind for name in names]
     return {
-        "properties": {"kind": {"const": kind}, **dict.fromkeys(others, False)},
+        "properties": {"kind": {"const": kind}, **dict.fromkeys(others, NOTHING)},
         "required": ["kind", *REQUIRED[kind]],
     }
 
