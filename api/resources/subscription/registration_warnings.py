@@ -17,6 +17,7 @@ from webhookd.flow.subscription import Source, Subscription
 
 URL: Final = "destination.webhook.url"
 HEADERS: Final = "destination.webhook.headers"
+AUTHENTICATION: Final = "destination.webhook.authentication"
 INTERVAL: Final = "configuration.batching.max_batch_interval_seconds"
 EMAILS: Final = "configuration.alerting.alert_emails"
 
@@ -47,7 +48,8 @@ MEANINGS: Final[Mapping[WarningCode, str]] = {
     WarningCode.ADDRESS_REFUSED: "The host of the URL has only addresses that this installation refuses; "
     "`WEBHOOKD_EGRESS_ALLOW` allows them.",
     WarningCode.HOST_UNRESOLVED: "The host of the URL cannot be resolved now.",
-    WarningCode.HEADERS_UNENCRYPTED: "The URL is `http` and leads to the internet, and there are headers.",
+    WarningCode.HEADERS_UNENCRYPTED: "The URL is `http` and leads to the internet, and there are headers or "
+    "credentials.",
     WarningCode.NO_MAIL_SERVER: "There are alert addresses, but `WEBHOOKD_SMTP_HOST` is not set.",
     WarningCode.INTERVAL_UNUSED: "`max_batch_interval_seconds` is set, but a batch holds one record.",
     WarningCode.UNCHECKED: "Kafka did not answer the checks in time, so topics and filters were not checked.",
@@ -95,9 +97,11 @@ def of_addresses(
             f"allow {found[0]} in WEBHOOKD_EGRESS_ALLOW",
         )
     public = any(refusal_reason(address, ()) is None for address in found)
-    if public and subscription.destination.headers and subscription.destination.url.lower().startswith("http://"):
+    field = HEADERS if subscription.destination.headers else AUTHENTICATION
+    secret = subscription.destination.headers or subscription.destination.authentication
+    if public and secret and subscription.destination.url.lower().startswith("http://"):
         yield RegistrationWarning(
-            field=HEADERS,
+            field=field,
             code=WarningCode.HEADERS_UNENCRYPTED,
             reason="are sent over the internet without encryption: write https:// in the URL",
         )

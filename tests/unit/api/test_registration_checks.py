@@ -13,7 +13,7 @@ from api.resources.subscription.registration_warnings import RegistrationWarning
 from tests.harness.policies import policy
 from tests.harness.subscriptions import subscription
 from webhookd.errors import KafkaUnavailable
-from webhookd.flow.destination import Destination
+from webhookd.flow.destination import Basic, Destination
 from webhookd.flow.offsets.topic_metadata import TopicSample
 from webhookd.flow.policy.policy import OPEN_TOPIC, Effect, Projection, ProjectionKind, TopicPolicies
 from webhookd.flow.subscription import Alerting, Batching, Source, Subscription
@@ -109,6 +109,13 @@ def test_egress_proxy_resolves_names_itself() -> None:
     literal = plain(destination=Destination(url="https://10.0.0.5/hook"))
     [(_, code, _)] = found(literal, resolver=lambda host, _port: [host], settings=through)
     assert code == "address_refused"
+
+
+def test_credentials_over_the_internet_need_encryption() -> None:
+    clear = Destination(url="http://example.com/hook", authentication=Basic(username="a", password="s3cret"))
+    [(field, code, reason)] = found(plain(destination=clear))
+    assert (field, code) == ("destination.webhook.authentication", "headers_unencrypted")
+    assert "s3cret" not in reason
 
 
 def test_headers_over_the_internet_need_encryption() -> None:
