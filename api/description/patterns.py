@@ -68,7 +68,7 @@ URL: Final = rf"^https?://(?:{_LABEL}(?:\.{_LABEL}){{0,9}}|\[(?:{_ipv6()})\])(?:
 PASSWORD: Final = rf"^[^{_CONTROLS}]*$"
 """What HTTP Basic can carry."""
 
-USERNAME: Final = rf"^[^:{_CONTROLS}]+$"
+USERNAME: Final = rf"^[^:{_CONTROLS}]*$"
 
 CLIENT_TEXT: Final = r"^[\x20-\x7e]+$"
 """The id or the secret of a client (RFC 6749, appendix A)."""

@@ -22,9 +22,6 @@ REQUIRED: Final = {BASIC: ("username", "password"), OAUTH2: ("token_url", "clien
 ALLOWED: Final = {BASIC: Basic.__struct_fields__, OAUTH2: ClientCredentials.__struct_fields__}
 """The fields of each kind, besides `kind`."""
 
-NOTHING: Final[dict[str, Any]] = {"not": {}}
-"""The schema that no value has."""
-
 MASKED: Final = "Responses show `****`, which may be sent back and keeps the stored one."
 
 
@@ -32,7 +29,11 @@ def _shape(kind: str) -> dict[str, Any]:
     """The objects of this kind, in the words of JSON Schema."""
     others = [name for other, names in ALLOWED.items() if other != kind for name in names]
     return {
-        "properties": {"kind": {"const": kind}, **dict.fromkeys(others, NOTHING)},
+        "properties": {
+            "kind": {"const": kind},
+            **dict.fromkeys(REQUIRED[kind], {"type": "string"}),
+            **dict.fromkeys(others, {"type": "null"}),
+        },
         "required": ["kind", *REQUIRED[kind]],
     }
 

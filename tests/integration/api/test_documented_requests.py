@@ -68,10 +68,10 @@ def test_documented_changes_have_the_documented_effect(client: FlaskClient, addr
 def test_documented_credentials_are_stored_and_masked(
     client: FlaskClient, database: Database, address: str, tmp_path: Path
 ) -> None:
-    page = "docs/how-to/authenticate.md"
     path = f"/1/Subscription/{client.post('/1/Subscription', json=document()).get_json()['id']}"
-    printed = run(page, address, tmp_path, SUBSCRIPTION=f"{address}{path}")
-    assert [block.text for block in blocks(ROOT / page) if block.info == "console"] == [printed[2]]
+    printed = run("docs/how-to/authenticate.md", address, tmp_path, SUBSCRIPTION=f"{address}{path}")
+    shown = [block.text for block in blocks(ROOT / "docs/how-to/authenticate.md") if block.info == "console"]
+    assert shown == [printed[2]]
     with database.transaction() as session:
         stored = subscriptions.find(session, path.rpartition("/")[2]).destination.authentication
     assert isinstance(stored, ClientCredentials)
