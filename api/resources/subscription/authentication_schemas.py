@@ -31,8 +31,8 @@ def _shape(kind: str) -> dict[str, Any]:
     return {
         "properties": {
             "kind": {"const": kind},
-            **dict.fromkeys(REQUIRED[kind], {"type": "string"}),
-            **dict.fromkeys(others, {"type": "null"}),
+            **{name: {"type": "string"} for name in REQUIRED[kind]},
+            **{name: {"type": "null"} for name in others},
         },
         "required": ["kind", *REQUIRED[kind]],
     }

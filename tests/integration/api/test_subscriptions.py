@@ -48,7 +48,11 @@ def test_a_created_subscription_is_answered_whole(client: FlaskClient) -> None:
         "active": "yes",
         "destination": {
             "kind": "webhook",
-            "webhook": {"url": "https://example.com/hook", "headers": ["X-Api-Key: ****"]},
+            "webhook": {
+                "url": "https://example.com/hook",
+                "headers": ["X-Api-Key: ****"],
+                "authentication": None,
+            },
         },
         "source": [{"topic": "orders", "jmes_filters": ["total > `100`"], "start": "latest"}],
         "configuration": {
